@@ -1,0 +1,43 @@
+"""What does a job hold: nodes, cores, memory and GPUs?"""
+
+import msgspec
+
+from corral.model.gres import GresShare
+
+
+class NodeShare(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is held on one node."""
+
+    node: str
+    cpus: tuple[int, ...]  #: CPU ids, ascending
+    memory_mb: int
+    gres: tuple[GresShare, ...] = ()
+    tasks: int = 0  #: how many tasks of the job go here by its own request
+
+
+class Allocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """All that one job holds, from its start until its last step has ended."""
+
+    nodes: tuple[NodeShare, ...]  #: in node order; the batch step runs on the first
+    partition: str = ""
+    ntasks: int = 1
+    cpus_per_task: int = 1
+    exclusive: bool = False  #: no other job on these nodes
+
+    @property
+    def node_names(self) -> tuple[str, ...]:
+        return tuple(share.node for share in self.nodes)
+
+    @property
+    def cpu_count(self) -> int:
+        return sum(len(share.cpus) for share in self.nodes)
+
+    @property
+    def memory_mb(self) -> int:
+        return sum(share.memory_mb for share in self.nodes)
+
+    def gres_count(self, name: str) -> int:
+        return sum(len(gres.indices) for share in self.nodes for gres in share.gres if gres.name == name)
+
+    def on(self, node: str) -> NodeShare | None:
+        return next((share for share in self.nodes if share.node == node), None)

@@ -1,0 +1,122 @@
+"""What does an operator configure? Every key of corral.toml, with its default."""
+
+import msgspec
+
+from corral.model.partition import Partition
+
+
+class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A `[[node]]` table: what the operator says of nodes; counts given here win over what the agent found."""
+
+    name: str  #: a hostlist
+    cpus: int | None = None
+    sockets: int | None = None
+    cores_per_socket: int | None = None
+    threads_per_core: int | None = None
+    memory_mb: int | None = None
+    tmp_disk_mb: int | None = None
+    gres: str = ""  #: "gpu:v100:8"
+    features: tuple[str, ...] = ()
+    weight: int = 1
+
+
+class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Seconds."""
+
+    kill_wait: float = 30.0  #: between SIGTERM and SIGKILL
+    node: float = 30.0  #: a node unheard for so long is DOWN
+    heartbeat: float = 5.0
+    min_job_age: float = 300.0  #: an ended job stays in squeue for so long
+    prolog: float = 300.0  #: a prolog or epilog may take so long
+    over_time_limit: float = 0.0  #: grace past a job's limit
+    srun_port: int = 0
+
+
+class PriorityWeights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    age: int = 0
+    fair_share: int = 0
+    job_size: int = 0
+    partition: int = 0
+    qos: int = 0
+    tres: dict[str, int] = {}
+    max_age: float = 604800.0  #: seconds
+
+
+class Scheduling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    backfill: bool = True
+    backfill_window: float = 86400.0  #: seconds ahead
+    backfill_max_jobs: int = 1000  #: how many waiting jobs get a planned start in one cycle
+    cycle_interval: float = 0.01  #: least seconds between two cycles
+    default_memory_per_cpu_mb: int | None = None  #: None = 0 is asked for: memory is not counted unless said
+    default_memory_per_node_mb: int | None = None
+    placement: str = "pack"  #: pack or spread
+
+
+class NatsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    url: str = ""  #: "" = start a server of our own
+    listen: str = "127.0.0.1:0"  #: for our own server; port 0 = any free one
+    advertise: str = ""  #: the URL that agents and clients are told; "" = the one it listens on
+    credentials: str = ""  #: agents: file with the token `corral token node` printed
+    certificate: str = ""
+    key: str = ""
+    ca: str = ""
+
+
+class ApiConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    socket: str = ""  #: "" = corral.sock in the state directory
+    listen: str = ""  #: host:port for HTTPS; "" = the unix socket only
+    certificate: str = ""
+    key: str = ""
+    token_lifetime: float = 2592000.0  #: seconds
+
+
+class Roles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """User names beside root and the controller's own user, who are administrators."""
+
+    administrators: tuple[str, ...] = ()
+    operators: tuple[str, ...] = ()
+
+
+class Programs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    prolog: str = ""  #: run on each node before a job's first step
+    epilog: str = ""  #: after its last
+    task_prolog: str = ""
+    task_epilog: str = ""
+    sendmail: str = "/usr/sbin/sendmail"
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    max_job_count: int = 200_000
+    max_array_size: int = 100_001
+    max_script_bytes: int = 4 << 20
+    max_environment_bytes: int = 4 << 20
+    max_nodes: int = 100_000
+
+
+class StoreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    url: str = ""  #: "" = SQLite in the state directory
+    snapshot_events: int = 50_000  #: a snapshot of the state is written after so many events
+
+
+class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All of corral.toml."""
+
+    cluster: str = "corral"
+    state_dir: str = ""
+    partition: tuple[Partition, ...] = (Partition(name="batch", default=True),)
+    node: tuple[NodeConfig, ...] = ()  #: none = whatever registers is taken
+    gres_types: tuple[str, ...] = ("gpu",)
+    timeouts: Timeouts = Timeouts()
+    priority: PriorityWeights = PriorityWeights()
+    scheduling: Scheduling = Scheduling()
+    nats: NatsConfig = NatsConfig()
+    api: ApiConfig = ApiConfig()
+    roles: Roles = Roles()
+    programs: Programs = Programs()
+    limits: Limits = Limits()
+    store: StoreConfig = StoreConfig()
+    requeue: bool = True  #: JobRequeue: may jobs be requeued unless they say --no-requeue?
+    kill_on_bad_exit: bool = False
+    first_job_id: int = 1
+    enforce: tuple[str, ...] = ("cpu", "memory", "devices")  #: as root: limits held through cgroups
+    log_level: str = "info"

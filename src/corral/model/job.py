@@ -1,0 +1,270 @@
+"""What is a job: what was asked for (JobSpec), and what became of it (Job)?"""
+
+import enum
+from typing import NewType
+
+import msgspec
+
+from corral.model.allocation import Allocation
+from corral.model.gres import GresRequest
+from corral.model.reason import Reason
+
+JobId = NewType("JobId", int)
+
+#: Seconds that stand for UNLIMITED: larger than any limit, so that min() and comparison just work.
+UNLIMITED = 1 << 40
+
+
+class JobState(enum.StrEnum):
+    """Slurm's job states. PENDING, RUNNING and SUSPENDED are base states; COMPLETING and CONFIGURING are flags there, states here."""
+
+    PENDING = "PENDING"
+    CONFIGURING = "CONFIGURING"
+    RUNNING = "RUNNING"
+    SUSPENDED = "SUSPENDED"
+    COMPLETING = "COMPLETING"
+    COMPLETED = "COMPLETED"
+    CANCELLED = "CANCELLED"
+    FAILED = "FAILED"
+    TIMEOUT = "TIMEOUT"
+    NODE_FAIL = "NODE_FAIL"
+    PREEMPTED = "PREEMPTED"
+    BOOT_FAIL = "BOOT_FAIL"
+    DEADLINE = "DEADLINE"
+    OUT_OF_MEMORY = "OUT_OF_MEMORY"
+    REQUEUED = "REQUEUED"  #: only in accounting: this run was cut off and the job went back to PENDING
+
+
+#: squeue's ST column.
+STATE_LETTERS: dict[JobState, str] = {
+    JobState.PENDING: "PD",
+    JobState.CONFIGURING: "CF",
+    JobState.RUNNING: "R",
+    JobState.SUSPENDED: "S",
+    JobState.COMPLETING: "CG",
+    JobState.COMPLETED: "CD",
+    JobState.CANCELLED: "CA",
+    JobState.FAILED: "F",
+    JobState.TIMEOUT: "TO",
+    JobState.NODE_FAIL: "NF",
+    JobState.PREEMPTED: "PR",
+    JobState.BOOT_FAIL: "BF",
+    JobState.DEADLINE: "DL",
+    JobState.OUT_OF_MEMORY: "OOM",
+    JobState.REQUEUED: "RQ",
+}
+
+#: Holds resources: its nodes, CPUs, memory and GPUs are not free.
+ACTIVE = frozenset({JobState.CONFIGURING, JobState.RUNNING, JobState.SUSPENDED, JobState.COMPLETING})
+ENDED = frozenset(
+    {
+        JobState.COMPLETED, JobState.CANCELLED, JobState.FAILED, JobState.TIMEOUT, JobState.NODE_FAIL,
+        JobState.PREEMPTED, JobState.BOOT_FAIL, JobState.DEADLINE, JobState.OUT_OF_MEMORY,
+    }
+)  # fmt: skip
+
+
+class JobKind(enum.StrEnum):
+    BATCH = "batch"  #: a script runs on the first node
+    SRUN = "srun"  #: the allocation of one srun; ends with its step
+    SALLOC = "salloc"  #: the allocation of salloc; ends when its client says so
+
+
+class StdioSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where a step's streams go. A file pattern with % marks, or one of the words below.
+
+    "" = the default (batch: slurm-%j.out; srun: the client), "none" = /dev/null, "client" = the attached srun; for stdin also a
+    task number as text (only this task reads the client's input), and "all".
+    """
+
+    stdin: str = ""
+    stdout: str = ""
+    stderr: str = ""
+    open_mode: str = ""  #: "append" or "truncate"; "" = the cluster's default (truncate)
+    label: bool = False
+    unbuffered: bool = False
+
+
+class StepSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one srun asks for. None = take it from the job's allocation."""
+
+    name: str = ""
+    argv: tuple[str, ...] = ()
+    multi_prog: tuple[tuple[str, tuple[str, ...]], ...] = ()  #: ("0,2-3" or "*", argv) per line; %t and %o are put in by the shepherd
+    work_dir: str = "/"
+    umask: int = 0o022
+    rlimits: dict[str, tuple[int, int]] = {}  #: "NOFILE" -> (soft, hard); -1 = infinity
+    environment_digest: str = ""
+    nodes_min: int | None = None
+    nodes_max: int | None = None
+    ntasks: int | None = None
+    ntasks_per_node: int | None = None
+    cpus_per_task: int | None = None
+    memory_per_node_mb: int | None = None
+    memory_per_cpu_mb: int | None = None
+    gres: tuple[GresRequest, ...] | None = None  #: per node; () = none (--gres=none)
+    gpus: tuple[GresRequest, ...] | None = None
+    gpus_per_node: tuple[GresRequest, ...] | None = None
+    gpus_per_task: tuple[GresRequest, ...] | None = None
+    nodelist: str = ""
+    exclude: str = ""
+    relative: int | None = None  #: -r: first node, counted within the allocation
+    exact: bool = False
+    exclusive: bool = False
+    overlap: bool = False
+    overcommit: bool = False
+    distribution: str = ""  #: "block", "cyclic", "arbitrary", "plane=4"; "" = Slurm's default
+    stdio: StdioSpec = StdioSpec()
+    pty: bool = False
+    window: tuple[int, int] = (0, 0)  #: rows, columns of the client's terminal
+    kill_on_bad_exit: bool = False
+    wait_seconds: int | None = None  #: -W: seconds after the first task's end until the others are killed; 0 = for ever
+    no_kill: bool = False
+    time_limit: int | None = None
+    immediate: bool = False
+    interactive: bool = False  #: salloc's shell step (LaunchParameters=use_interactive_step)
+    client_host: str = ""
+    client_pid: int = 0
+
+
+class JobSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What was asked for. None (or "") = not said: the cluster's or partition's default counts.
+
+    The script and the environment are not here: they lie in the store under their digests, and reach the node with the launch.
+    """
+
+    kind: JobKind = JobKind.BATCH
+    name: str = ""
+    account: str = ""
+    qos: str = ""
+    partition: str = ""  #: one name or several with commas: the first that can start it wins
+    comment: str = ""
+    work_dir: str = "/"
+    command: str = ""  #: what scontrol shows as Command=
+    argv: tuple[str, ...] = ()  #: arguments of the batch script
+    script_digest: str = ""
+    environment_digest: str = ""
+    export_mode: str = "ALL"  #: --export's first word: ALL, NONE or NIL
+    umask: int = 0o022
+    rlimits: dict[str, tuple[int, int]] = {}
+    stdio: StdioSpec = StdioSpec()
+    submit_host: str = ""
+    submit_line: str = ""
+    step: StepSpec | None = None  #: kind SRUN: the one step to launch as soon as the job starts
+
+    nodes_min: int | None = None
+    nodes_max: int | None = None
+    ntasks: int | None = None
+    cpus_per_task: int | None = None
+    ntasks_per_node: int | None = None
+    memory_per_node_mb: int | None = None  #: 0 = all of the node's
+    memory_per_cpu_mb: int | None = None
+    memory_per_gpu_mb: int | None = None
+    gres: tuple[GresRequest, ...] = ()  #: per node
+    gpus: tuple[GresRequest, ...] = ()  #: of the whole job
+    gpus_per_node: tuple[GresRequest, ...] = ()
+    gpus_per_task: tuple[GresRequest, ...] = ()
+    cpus_per_gpu: int | None = None
+    exclusive: bool = False
+    overcommit: bool = False
+    distribution: str = ""
+    nodelist: str = ""
+    exclude: str = ""
+    constraint: str = ""
+    time_limit: int | None = None  #: seconds, or UNLIMITED
+    time_min: int | None = None  #: seconds
+
+    array: str = ""  #: "0-31:4%8"; "" = no array
+    dependency: str = ""
+    begin_time: float = 0.0
+    deadline: float = 0.0
+    hold: bool = False
+    nice: int = 0
+    priority: int | None = None
+    requeue: bool | None = None
+    no_kill: bool = False
+    signal: tuple[int, int, bool] | None = None  #: (signal number, seconds before the limit, True = only the batch shell (B:))
+    kill_on_bad_exit: bool = False
+    mail_types: tuple[str, ...] = ()
+    mail_user: str = ""
+    immediate: bool = False
+    wait_all_nodes: bool | None = None
+
+
+class Owner(msgspec.Struct, frozen=True, kw_only=True):
+    """Who a job runs as."""
+
+    uid: int
+    gid: int
+    user: str
+    group: str
+
+
+class ExitStatus(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Slurm's code:signal pair, as in sacct's ExitCode (a signal makes the code 0)."""
+
+    code: int = 0
+    signal: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.code}:{self.signal}"
+
+    @classmethod
+    def from_wait(cls, status: int) -> "ExitStatus":
+        """From the status word of wait(2)."""
+        signal = status & 0x7F
+        return cls(0, signal) if signal else cls((status >> 8) & 0xFF, 0)
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One job's record. An array is one record until an element starts; then the element gets a record (and id) of its own.
+
+    Times are seconds since the epoch, 0.0 = not yet. The spec is `state.specs[job.spec_id]`: elements of an array share one.
+    """
+
+    id: JobId
+    spec_id: JobId
+    owner: Owner
+    state: JobState = JobState.PENDING
+    end_state: JobState | None = None  #: while COMPLETING: what it becomes
+    reason: Reason = Reason.NONE
+    reason_text: str = ""
+    array_job_id: JobId | None = None
+    array_task_id: int | None = None  #: None on the record that still holds the waiting elements
+    array_waiting: tuple[int, ...] = ()  #: elements not yet split off, ascending; only on that record
+    array_throttle: int = 0  #: at most so many at once; 0 = no limit
+    partition: str = ""
+    priority: int = 0
+    held_by: str = ""  #: "", "user" or "admin"
+    submit_time: float = 0.0
+    eligible_time: float = 0.0
+    start_time: float = 0.0
+    end_time: float = 0.0  #: when ended
+    suspend_time: float = 0.0  #: since when suspended, 0.0 = is not
+    suspended_seconds: float = 0.0  #: in earlier suspensions
+    time_limit: int = 0  #: seconds granted (UNLIMITED = none), set when admitted
+    restarts: int = 0
+    allocation: Allocation | None = None
+    exit_status: ExitStatus = ExitStatus()
+    derived_exit_status: ExitStatus = ExitStatus()  #: highest of the steps'
+    cancelled_by: int | None = None  #: uid
+    next_step: int = 0
+    expected_start: float = 0.0
+    expected_nodes: str = ""
+    admin_comment: str = ""
+    warned: bool = False  #: the --signal warning has been sent
+    requeue_after: bool = False  #: when COMPLETING is over it goes back to PENDING
+    failed_node: str = ""
+    batch_host: str = ""
+
+    @property
+    def is_pending(self) -> bool:
+        return self.state is JobState.PENDING
+
+    @property
+    def is_active(self) -> bool:
+        return self.state in ACTIVE
+
+    @property
+    def has_ended(self) -> bool:
+        return self.state in ENDED

@@ -1,0 +1,84 @@
+"""What is a node: what it has, and which state it is in?"""
+
+import enum
+
+import msgspec
+
+from corral.model.gres import GresDevice
+
+
+class NodeState(enum.StrEnum):
+    """What is left when flags are taken off. IDLE, MIXED and ALLOCATED follow from what is allocated and are never stored."""
+
+    UNKNOWN = "UNKNOWN"
+    DOWN = "DOWN"
+    IDLE = "IDLE"
+    MIXED = "MIXED"
+    ALLOCATED = "ALLOCATED"
+
+
+class DrainOwner(enum.StrEnum):
+    """Who drained a node: none clears another's drain."""
+
+    ADMIN = "admin"
+    HEALTH = "health"
+    POWER = "power"
+
+
+class Drain(msgspec.Struct, frozen=True, kw_only=True):
+    owner: DrainOwner
+    reason: str
+    since: float
+    by: str = "root"
+
+
+class NodeInventory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an agent found on its node (or claims, for a virtual one)."""
+
+    name: str
+    cpus: int = 1
+    boards: int = 1
+    sockets: int = 1
+    cores_per_socket: int = 1
+    threads_per_core: int = 1
+    memory_mb: int = 1
+    tmp_disk_mb: int = 0
+    gres: tuple[GresDevice, ...] = ()
+    features: tuple[str, ...] = ()
+    hostname: str = ""
+    address: str = ""
+    arch: str = ""
+    os: str = ""
+    version: str = ""
+    boot_time: float = 0.0
+    agent_start_time: float = 0.0
+    virtual: bool = False
+    unenforced: tuple[str, ...] = ()  #: limits this node cannot hold ("memory", "devices", ...): shown by `corral status`
+    partitions: tuple[str, ...] = ()
+
+
+class Node(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One node's record. What is free on it is worked out from the allocations, not stored."""
+
+    inventory: NodeInventory
+    agent: str = ""  #: which agent speaks for it
+    up: bool = False  #: an agent has registered it and is heard
+    down_reason: str = ""  #: why it is DOWN; "" = it is not
+    down_since: float = 0.0
+    down_by: str = ""
+    admin_down: bool = False  #: set DOWN by an administrator: stays so until `resume`
+    drains: tuple[Drain, ...] = ()
+    last_heard: float = 0.0  #: kept in memory only; an event does not carry each heartbeat
+    weight: int = 1
+    comment: str = ""
+    load: float = 0.0
+    free_memory_mb: int = 0
+
+    @property
+    def name(self) -> str:
+        return self.inventory.name
+
+    @property
+    def is_usable(self) -> bool:
+        """May new work be placed here?"""
+        return self.up and not self.down_reason and not self.drains

@@ -1,0 +1,92 @@
+"""What is a step: one launch inside a job, and how did its tasks end?"""
+
+import enum
+
+import msgspec
+
+from corral.model.allocation import NodeShare
+from corral.model.job import ExitStatus, JobId, JobState, StepSpec
+
+#: Step numbers that are no numbers (Slurm prints them as words).
+BATCH = -5
+EXTERN = -4
+INTERACTIVE = -6
+STEP_NAMES = {BATCH: "batch", EXTERN: "extern", INTERACTIVE: "interactive"}
+
+
+def step_text(job: int | str, step: int) -> str:
+    """`42.0`, `42.batch`."""
+    return f"{job}.{STEP_NAMES.get(step, step)}"
+
+
+class StepKey(msgspec.Struct, frozen=True, array_like=True, order=True):
+    """One launch, for ever: a requeued job's second run has another key."""
+
+    job: JobId
+    step: int
+    restart: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.job}.{self.step}.{self.restart}"
+
+
+class EndCause(enum.StrEnum):
+    """Why a step's tasks ended, as seen by the shepherd."""
+
+    EXITED = "exited"  #: by themselves
+    CANCELLED = "cancelled"  #: by an order (scancel, time limit, preemption)
+    OUT_OF_MEMORY = "oom"
+    LAUNCH_FAILED = "launch_failed"  #: never ran: no such program or directory, output not writable, prolog failed
+    LOST = "lost"  #: the shepherd itself died
+
+
+class TaskExit(msgspec.Struct, frozen=True, array_like=True):
+    """How one task ended."""
+
+    rank: int
+    status: ExitStatus
+    ended: float
+
+
+class TaskPlace(msgspec.Struct, frozen=True, array_like=True):
+    """Where one task runs within its node."""
+
+    rank: int
+    local_id: int
+    cpus: tuple[int, ...] = ()
+    gpus: tuple[int, ...] = ()  #: indices on the node; () = the step's whole share
+
+
+class StepNode(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A step's share of one node and how its tasks there fared."""
+
+    share: NodeShare
+    tasks: tuple[TaskPlace, ...]
+    finished: bool = False
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One launch inside a job."""
+
+    key: StepKey
+    spec: StepSpec
+    nodes: tuple[StepNode, ...]
+    ntasks: int
+    cpus_per_task: int = 1
+    state: JobState = JobState.RUNNING
+    overlap: bool = False  #: its share is not taken from other steps
+    start_time: float = 0.0
+    end_time: float = 0.0
+    exit_status: ExitStatus = ExitStatus()
+    cause: EndCause = EndCause.EXITED
+    cancelled_by: int | None = None
+    sent_at: float = 0.0  #: when its launch was last sent, for resending
+    usage: dict[str, float] = {}  #: summed: user_seconds, system_seconds, max_rss_kb
+
+    @property
+    def text(self) -> str:
+        return step_text(self.key.job, self.key.step)
+
+    @property
+    def node_names(self) -> tuple[str, ...]:
+        return tuple(node.share.node for node in self.nodes)

@@ -1,0 +1,98 @@
+"""Which facts does the controller record and publish? Applying them in order gives the state again.
+
+A fact carries the whole new record of its noun, so that applying is a replacement and an old log stays readable: msgspec fills
+fields that came later with their defaults. The kinds differ for those who listen, not for those who apply.
+"""
+
+import msgspec
+
+from corral.model.job import Job, JobId, JobSpec
+from corral.model.node import Node
+from corral.model.partition import Partition
+from corral.model.step import Step
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):
+    """Base of all events. `time`: when it became true, seconds since the epoch."""
+
+    time: float
+
+
+class JobSubmitted(Event, kw_only=True):
+    job: Job
+    spec: JobSpec
+
+
+class JobStarted(Event, kw_only=True):
+    """Resources are given. Of an array's element: its record begins here; `array_rest` is the record it was split from."""
+
+    job: Job
+    array_rest: Job | None = None
+
+
+class JobChanged(Event, kw_only=True):
+    """Held, released, suspended, resumed, completing, updated. `spec` when that changed too."""
+
+    job: Job
+    what: str = ""
+    spec: JobSpec | None = None
+    array_rest: Job | None = None  #: an element got a record of its own by this change
+
+
+class JobRequeued(Event, kw_only=True):
+    """One run was cut off (`ended` is its record for the accounting) and the job waits again."""
+
+    job: Job
+    ended: Job
+
+
+class JobEnded(Event, kw_only=True):
+    """A terminal state is reached; its resources are free."""
+
+    job: Job
+    array_rest: Job | None = None
+
+
+class JobsPurged(Event, kw_only=True):
+    """Older than MinJobAge: out of memory, still in the accounting."""
+
+    ids: tuple[JobId, ...]
+
+
+class StepCreated(Event, kw_only=True):
+    step: Step
+
+
+class StepChanged(Event, kw_only=True):
+    step: Step
+
+
+class StepEnded(Event, kw_only=True):
+    step: Step
+
+
+class NodeChanged(Event, kw_only=True):
+    node: Node
+    what: str = ""  #: registered, down, up, drained, resumed, updated, vanished
+
+
+class NodeRemoved(Event, kw_only=True):
+    name: str
+
+
+class PartitionChanged(Event, kw_only=True):
+    partition: Partition
+
+
+class PartitionRemoved(Event, kw_only=True):
+    name: str
+
+
+class ControllerStarted(Event, kw_only=True):
+    term: int
+
+
+AnyEvent = (
+    JobSubmitted | JobStarted | JobChanged | JobRequeued | JobEnded | JobsPurged | StepCreated | StepChanged | StepEnded
+    | NodeChanged | NodeRemoved | PartitionChanged | PartitionRemoved | ControllerStarted
+)  # fmt: skip

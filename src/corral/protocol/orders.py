@@ -1,0 +1,128 @@
+"""What does the controller tell an agent? Every order carries the controller's term, and may be sent again."""
+
+import msgspec
+
+from corral.model.allocation import Allocation, NodeShare
+from corral.model.job import JobSpec, Owner, StepSpec
+from corral.model.step import StepKey, TaskPlace
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):
+    """Base of all orders. `term` grows with every start of a controller: an agent refuses a lower one than it has seen."""
+
+    term: int = 0
+    node: str
+
+
+class JobContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a node must know of the job around a step (for SLURM_* variables, prolog, limits)."""
+
+    job_id: int
+    name: str
+    owner: Owner
+    account: str = ""
+    qos: str = ""
+    partition: str = ""
+    allocation: Allocation
+    spec: JobSpec
+    restarts: int = 0
+    start_time: float = 0.0
+    end_time: float = 0.0  #: when the limit strikes; 0.0 = never
+    submit_time: float = 0.0
+    priority: int = 0
+    array_job_id: int = 0
+    array_task_id: int | None = None
+    array_task_count: int = 0
+    array_task_min: int = 0
+    array_task_max: int = 0
+    array_task_step: int = 1
+    reservation: str = ""
+    cluster: str = ""
+    step_count: int = 0
+
+
+class StepIo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How a shepherd reaches the attached client; None of these = nobody attached, files only."""
+
+    url: str = ""
+    token: str = ""
+    cluster: str = ""
+
+
+class LaunchStep(Order, kw_only=True):
+    """Start this node's tasks of one step. Idempotent by `key`."""
+
+    key: StepKey
+    job: JobContext
+    spec: StepSpec  #: for the batch step: argv = the script's arguments, stdio the job's
+    step_nodes: tuple[str, ...]  #: all nodes of the step, in order
+    tasks_per_node: tuple[int, ...]  #: of the step, in the same order
+    ntasks: int
+    cpus_per_task: int = 1
+    share: NodeShare  #: the step's share of this node
+    job_share: NodeShare  #: the job's share of this node
+    tasks: tuple[TaskPlace, ...]
+    script: str = ""  #: batch step only
+    environment: dict[str, str] = {}  #: what the user's shell had; filled in when sent
+    io: StepIo | None = None
+    kill_wait: float = 30.0
+    prolog: str = ""
+    epilog: str = ""
+    task_prolog: str = ""
+    task_epilog: str = ""
+    prolog_timeout: float = 300.0
+    default_open_mode: str = "truncate"
+
+
+class SignalTasks(Order, kw_only=True):
+    """Signal a step's tasks on this node, or all steps of the job (step None). Unknown keys are reported as gone by the inventory."""
+
+    job: int
+    step: int | None = None
+    restart: int = 0
+    signal: int = 15
+    batch_too: bool = False  #: with step None: the batch shell as well
+    only_batch: bool = False
+    kill_after: float | None = None  #: seconds until SIGKILL for what is left; None = no escalation
+    reason: str = ""  #: "cancelled", "time_limit", "node_fail", "preempted": what the step's stderr is told
+    by_uid: int = 0
+    at: float = 0.0
+
+
+class EndJob(Order, kw_only=True):
+    """The job is over: kill what is left of it here, run the epilog, remove its cgroup, and report JobCleaned."""
+
+    job: int
+    restart: int = 0
+    kill_after: float = 0.0
+    epilog: str = ""
+    uid: int = 0
+    reason: str = ""
+    context: JobContext | None = None
+
+
+class SuspendJob(Order, kw_only=True):
+    """Freeze (or thaw) all that the job runs here."""
+
+    job: int
+    restart: int = 0
+    thaw: bool = False
+
+
+class ReportsCommitted(Order, kw_only=True):
+    """These reports are durable: the agent may forget them. `node` is the agent's name."""
+
+    sequences: tuple[int, ...]
+
+
+class SendInventory(Order, kw_only=True):
+    """Register anew: a controller has started, or it doubts what it knows."""
+
+
+class ShutDown(Order, kw_only=True):
+    """`corral down`: the agent ends; jobs are killed first when `kill_jobs`."""
+
+    kill_jobs: bool = False
+
+
+AnyOrder = LaunchStep | SignalTasks | EndJob | SuspendJob | ReportsCommitted | SendInventory | ShutDown

@@ -1,0 +1,66 @@
+"""What does the controller answer?"""
+
+from typing import Any
+
+import msgspec
+
+from corral.model.job import JobId
+from corral.model.step import Step
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):
+    """Base of all replies."""
+
+
+class Done(Reply, kw_only=True):
+    """It is done; `messages` are for the user (one line each), e.g. what could not be done for single ids."""
+
+    messages: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()  #: what failed of several ids; the exit code is then 1
+
+
+class Rejected(Reply, kw_only=True):
+    """Refused. `error` is Slurm's text where Slurm has one ("Invalid partition name specified")."""
+
+    error: str
+    code: str = "invalid"  #: invalid, denied, not_found, unavailable, busy
+    detail: str = ""  #: what would change it
+    index: int = 0  #: of several jobs, which one
+
+
+class Submitted(Reply, kw_only=True):
+    """In the order of the request."""
+
+    ids: tuple[JobId, ...]
+    messages: tuple[str, ...] = ()
+
+
+class WouldStart(Reply, kw_only=True):
+    """--test-only."""
+
+    job: JobId
+    start: float
+    cpus: int
+    nodes: str
+    partition: str
+
+
+class StepAccess(msgspec.Struct, frozen=True, kw_only=True):
+    """How the client reaches the step's streams on the bus."""
+
+    url: str  #: nats://host:port
+    token: str  #: good for this step only
+    cluster: str
+    key: str  #: "42.0.0": job.step.restart, as in the subjects
+
+
+class StepCreated(Reply, kw_only=True):
+    step: Step
+    access: StepAccess | None = None
+
+
+class JobRows(Reply, kw_only=True):
+    """A projection: one row per job, values in the order of `fields`."""
+
+    fields: tuple[str, ...]
+    rows: list[list[Any]]

@@ -1,0 +1,79 @@
+"""What does an agent tell the controller? Those with a sequence are resent until ReportsCommitted names them."""
+
+import msgspec
+
+from corral.model.node import NodeInventory
+from corral.model.step import EndCause, StepKey, TaskExit
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):
+    """Base of all reports. sequence 0 = nobody waits for it to be committed."""
+
+    agent: str
+    sequence: int = 0
+
+
+class KnownStep(msgspec.Struct, frozen=True, array_like=True):
+    """A step this agent knows: running, or finished and not yet acknowledged."""
+
+    node: str
+    key: StepKey
+    finished: bool
+
+
+class AgentRegistered(Report, kw_only=True):
+    """Sent on start, on reconnection, on SendInventory: everything this agent knows."""
+
+    instance: str  #: differs for every start of the agent
+    nodes: tuple[NodeInventory, ...]
+    steps: tuple[KnownStep, ...] = ()
+
+
+class Heartbeat(Report, kw_only=True):
+    """The periodic inventory: alive, and these steps are known."""
+
+    nodes: tuple[str, ...]
+    steps: tuple[KnownStep, ...] = ()
+    load: float = 0.0
+    free_memory_mb: int = 0
+
+
+class StepStarted(Report, kw_only=True):
+    """All tasks of the step on this node have been started."""
+
+    node: str
+    key: StepKey
+    started: float
+    pids: tuple[int, ...] = ()
+
+
+class StepFinished(Report, kw_only=True):
+    """All tasks of the step on this node have ended and nothing of it is left there."""
+
+    node: str
+    key: StepKey
+    tasks: tuple[TaskExit, ...]
+    cause: EndCause = EndCause.EXITED
+    message: str = ""  #: for the user, when it never ran
+    started: float = 0.0
+    ended: float = 0.0
+    usage: dict[str, float] = {}  #: user_seconds, system_seconds, max_rss_kb
+
+
+class JobCleaned(Report, kw_only=True):
+    """Nothing of the job is left on this node and its epilog has ended."""
+
+    node: str
+    job: int
+    restart: int = 0
+    epilog_status: int = 0
+
+
+class NodeFailed(Report, kw_only=True):
+    """The node is not fit for work (prolog failed, GPU lost): drain it."""
+
+    node: str
+    reason: str
+
+
+AnyReport = AgentRegistered | Heartbeat | StepStarted | StepFinished | JobCleaned | NodeFailed

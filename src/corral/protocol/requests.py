@@ -1,0 +1,151 @@
+"""What may a user ask of the controller?"""
+
+from typing import Literal
+
+import msgspec
+
+from corral.model.job import JobId, JobSpec, JobState, StepSpec
+from corral.model.node import NodeInventory
+from corral.model.partition import PartitionState
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """Who asks, as the socket's peer credentials or a token say; never taken from the request's body."""
+
+    uid: int
+    gid: int
+    user: str
+    group: str
+    role: Literal["user", "operator", "administrator"] = "user"
+
+    @property
+    def is_operator(self) -> bool:
+        return self.role != "user"
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, tag=True):
+    """Base of all requests; the tag is the class's name."""
+
+
+class NewJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """One job to submit: the spec, and what goes to the store beside it."""
+
+    spec: JobSpec
+    script: str = ""
+    environment: dict[str, str] = {}
+
+
+class SubmitJobs(Request, kw_only=True):
+    """Submit one job or many: all are taken or none. `user`: an administrator may submit for another (--uid)."""
+
+    jobs: tuple[NewJob, ...]
+    user: str = ""
+    test_only: bool = False  #: only say when and where it would start
+
+
+class JobSelection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Which jobs: all given conditions must hold. `ids` are job ids as text ("42", "42_7", "42_[1-3]", "42.0")."""
+
+    ids: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+    accounts: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    partitions: tuple[str, ...] = ()
+    qos: tuple[str, ...] = ()
+    states: tuple[JobState, ...] = ()
+    nodes: tuple[str, ...] = ()
+
+
+class CancelJobs(Request, kw_only=True):
+    """scancel. signal 0 = end the job; else send it. batch: to the batch shell only; full: to it as well as the steps."""
+
+    selection: JobSelection
+    signal: int = 0
+    batch: bool = False
+    full: bool = False
+
+
+class HoldJobs(Request, kw_only=True):
+    ids: tuple[str, ...]
+    by_user: bool = False  #: scontrol uhold
+
+
+class ReleaseJobs(Request, kw_only=True):
+    ids: tuple[str, ...]
+
+
+class RequeueJobs(Request, kw_only=True):
+    ids: tuple[str, ...]
+    hold: bool = False
+
+
+class SuspendJobs(Request, kw_only=True):
+    ids: tuple[str, ...]
+
+
+class ResumeJobs(Request, kw_only=True):
+    ids: tuple[str, ...]
+
+
+class UpdateJob(Request, kw_only=True):
+    """scontrol update JobId=...: `changes` maps scontrol's key in lower case (timelimit, partition, name ...) to its text."""
+
+    id: str
+    changes: dict[str, str]
+
+
+class UpdateNodes(Request, kw_only=True):
+    """scontrol update NodeName=...; state: drain, undrain, resume, down, fail, idle ... in lower case."""
+
+    nodes: str  #: a hostlist
+    state: str = ""
+    reason: str = ""
+    features: str | None = None
+    weight: int | None = None
+    comment: str | None = None
+
+
+class UpdatePartition(Request, kw_only=True):
+    name: str
+    changes: dict[str, str]
+    state: PartitionState | None = None
+
+
+class CreateStep(Request, kw_only=True):
+    """srun inside an allocation."""
+
+    job: str
+    spec: StepSpec
+    environment: dict[str, str] = {}
+
+
+class SignalStep(Request, kw_only=True):
+    """Signal one step; kill: end it (SIGTERM, wait, SIGKILL)."""
+
+    job: JobId
+    step: int
+    signal: int = 15
+    kill: bool = False
+
+
+class CompleteJob(Request, kw_only=True):
+    """salloc's command has ended: give the allocation back."""
+
+    job: JobId
+    status: int = 0  #: wait(2) status of the command
+
+
+class Reconfigure(Request, kw_only=True):
+    """Read corral.toml again. The controller fills in what it read."""
+
+
+class NewClusterNodes(Request, kw_only=True):
+    """An administrator adds nodes that no agent has registered yet (state UNKNOWN)."""
+
+    nodes: tuple[NodeInventory, ...]
+
+
+AnyRequest = (
+    SubmitJobs | CancelJobs | HoldJobs | ReleaseJobs | RequeueJobs | SuspendJobs | ResumeJobs | UpdateJob | UpdateNodes
+    | UpdatePartition | CreateStep | SignalStep | CompleteJob | Reconfigure | NewClusterNodes
+)  # fmt: skip
