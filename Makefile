@@ -1,0 +1,62 @@
+# make demo   a cluster of ten virtual nodes, a session played on it, everything stopped again
+# make test   lint and the whole suite                make check  lint and unit tests, under a minute
+# make venv   .venv with the package and all tools    make lint   format, ruff, types, import contracts
+# make bench  speed, beside Slurm where it is there   make soak   long runs with crashes     make docs  check the pages
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint format types contracts unit docs bench soak stats venv clean
+
+bin := .venv/bin
+workers ?= $(shell n=$$(nproc); echo $$(( n < 2 ? 2 : n > 8 ? 8 : n )))
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+.venv/.installed-run: pyproject.toml scripts/venv
+	@scripts/venv run
+
+.venv/.installed-dev: pyproject.toml scripts/venv
+	@scripts/venv dev
+
+venv: .venv/.installed-dev
+
+demo: .venv/.installed-run
+	@$(bin)/python scripts/demo.py
+
+test: .venv/.installed-dev lint
+	@scripts/install-test-tools
+	$(bin)/python -m pytest -q -n $(workers) --dist loadfile tests
+
+check: lint unit docs
+
+lint: format types contracts
+
+format: .venv/.installed-dev
+	$(bin)/ruff format --check --quiet .
+	$(bin)/ruff check --quiet .
+
+types: .venv/.installed-dev
+	$(bin)/mypy --no-error-summary
+
+contracts: .venv/.installed-dev
+	$(bin)/lint-imports --no-logo || $(bin)/lint-imports --verbose
+
+unit: .venv/.installed-dev
+	$(bin)/python -m pytest -q -n $(workers) --dist loadfile -m "not slow" tests/unit
+
+docs: .venv/.installed-dev
+	$(bin)/python scripts/check_docs.py
+
+bench: .venv/.installed-run
+	$(bin)/python bench/run.py
+
+soak: .venv/.installed-dev
+	$(bin)/python scripts/soak.py
+
+stats:
+	@find src -name '*.py' -print0 | xargs -0 wc -l | sort -rn | head -6
+
+clean:
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache build dist

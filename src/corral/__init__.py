@@ -1,0 +1,16 @@
+"""Corral: Slurm's commands and Kubernetes' manifests on one scheduler. How is one pool of machines shared by both?"""
+
+TYPE_CHECKING = False  # typing's own costs an import in every command
+if TYPE_CHECKING:
+    from corral.client.client import ClusterClient as Client
+
+__all__ = ["Client"]
+
+
+def __getattr__(name: str) -> object:
+    # Lazy, so that a command pays only for what it imports itself.
+    if name == "Client":
+        from corral.client.client import ClusterClient
+
+        return ClusterClient
+    raise AttributeError(f"module 'corral' has no attribute {name!r}")

@@ -1,0 +1,1 @@
+"""How does a Python program use a cluster?"""

@@ -1,0 +1,1 @@
+"""What follows from a message, given the cluster's state?"""

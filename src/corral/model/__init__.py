@@ -1,0 +1,1 @@
+"""What are the things of a cluster, and which changes of their states are allowed?"""

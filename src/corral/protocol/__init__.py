@@ -1,0 +1,1 @@
+"""What do the programs say to each other?"""

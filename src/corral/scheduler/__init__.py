@@ -1,0 +1,1 @@
+"""Which jobs start now, where, and why do the others wait?"""

@@ -1,0 +1,1 @@
+"""What would the engine do under a virtual clock, with faults from a seed?"""

@@ -1,0 +1,1 @@
+"""Where is what must survive a restart?"""
