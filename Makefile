@@ -47,6 +47,7 @@ unit: .venv/.installed-dev
 	$(bin)/python -m pytest -q -n $(workers) --dist loadfile -m "not slow" tests/unit
 
 docs: .venv/.installed-dev
+	$(bin)/python scripts/config_reference.py --check
 	$(bin)/python scripts/check_docs.py
 
 bench: .venv/.installed-run
