@@ -1,0 +1,96 @@
+"""What must a store do? Keep every event until a snapshot holds it, the history for ever, and say so only when it is on disk."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future
+from typing import Any, Protocol
+
+import msgspec
+
+from corral.store.rows import HistoryQuery, Run, StepRun
+
+
+class StoredEvent(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One fact as it lies in the log."""
+
+    kind: str
+    version: int
+    data: bytes
+
+
+class Answered(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What a request with an idempotency key was answered: asked again, it gets this and nothing happens."""
+
+    key: str
+    uid: int
+    time: float
+    reply: bytes
+
+
+class Batch(msgspec.Struct, kw_only=True):
+    """What becomes durable together, or not at all."""
+
+    events: list[StoredEvent] = msgspec.field(default_factory=list)
+    blobs: dict[str, bytes] = msgspec.field(default_factory=dict)  #: by digest
+    runs: list[Run] = msgspec.field(default_factory=list)
+    steps: list[StepRun] = msgspec.field(default_factory=list)
+    answered: list[Answered] = msgspec.field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.events or self.blobs or self.runs or self.steps or self.answered)
+
+
+class Loaded(msgspec.Struct, kw_only=True):
+    """The state as it was left: a snapshot (if there is one) and what came after it, in order."""
+
+    snapshot: bytes | None
+    upto: int  #: the last event the snapshot holds
+    events: Iterator[StoredEvent]
+
+
+class EventStore(Protocol):
+    """The record. Calls that return a future may be made from any thread and are carried out in order."""
+
+    def append(self, batch: Batch) -> "Future[int]":
+        """Durable when the future is done: the number of the last event. StoreUnavailable when it could not be written;
+        then all later batches fail as well, until `recover`, for they follow from what was lost."""
+
+    def recover(self) -> None:
+        """Take batches again after a failure, if there is room to write; StoreUnavailable if not yet."""
+
+    def load(self) -> Loaded: ...
+
+    def write_snapshot(self, data: bytes, upto: int, live_blobs: set[str]) -> "Future[int]":
+        """Keep `data` as the state up to this event, and drop older events, and blobs that are older and not live."""
+
+    def blob(self, digest: str) -> bytes | None: ...
+
+    def answered(self, since: float) -> list[Answered]: ...
+
+    def next_term(self) -> int:
+        """Count up and make durable how often a controller has begun to lead."""
+
+    def close(self) -> None: ...
+
+
+class HistoryStore(Protocol):
+    """The accounting: what ended, for ever."""
+
+    def runs(self, query: HistoryQuery) -> list[Run]: ...
+
+    def steps(self, runs: list[Run]) -> list[StepRun]: ...
+
+
+class Store(EventStore, HistoryStore, Protocol):
+    """Both, in one transaction."""
+
+
+def done(value: Any = None) -> "Future[Any]":
+    future: Future[Any] = Future()
+    future.set_result(value)
+    return future
+
+
+def failed(error: BaseException) -> "Future[Any]":
+    future: Future[Any] = Future()
+    future.set_exception(error)
+    return future

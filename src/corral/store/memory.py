@@ -1,0 +1,80 @@
+"""How do tests and simulations keep events and history? In lists, gone with the program."""
+
+from concurrent.futures import Future
+
+from corral.errors import StoreUnavailable
+from corral.store.interface import Answered, Batch, Loaded, StoredEvent, done, failed
+from corral.store.rows import HistoryQuery, Run, StepRun
+
+
+class MemoryStore:
+    """A store that forgets when the program ends; `broken` makes it fail as a full disk does."""
+
+    def __init__(self) -> None:
+        self.broken: str = ""
+        self._failed = False
+        self._seq = 0
+        self._events: dict[int, StoredEvent] = {}
+        self._snapshot: tuple[int, bytes] | None = None
+        self._blobs: dict[str, tuple[int, bytes]] = {}
+        self._answered: dict[str, Answered] = {}
+        self._runs: dict[tuple[int, int], Run] = {}
+        self._steps: dict[tuple[int, int, int], StepRun] = {}
+        self._term = 0
+
+    def append(self, batch: Batch) -> "Future[int]":
+        if self.broken or self._failed:
+            self._failed = True
+            return failed(StoreUnavailable(reason=self.broken or "an earlier batch was lost"))
+        for event in batch.events:
+            self._seq += 1
+            self._events[self._seq] = event
+        self._blobs.update((digest, (self._seq, data)) for digest, data in batch.blobs.items())
+        self._answered.update((answer.key, answer) for answer in batch.answered)
+        self._runs.update(((run.job, run.restart), run) for run in batch.runs)
+        self._steps.update(((step.job, step.restart, step.step), step) for step in batch.steps)
+        return done(self._seq)
+
+    def recover(self) -> None:
+        if self.broken:
+            raise StoreUnavailable(reason=self.broken)
+        self._failed = False
+
+    def load(self) -> Loaded:
+        upto, snapshot = self._snapshot or (0, None)
+        return Loaded(
+            snapshot=snapshot, upto=upto, events=iter([e for seq, e in sorted(self._events.items()) if seq > upto])
+        )
+
+    def write_snapshot(self, data: bytes, upto: int, live_blobs: set[str]) -> "Future[int]":
+        if self.broken or self._failed:
+            self._failed = True
+            return failed(StoreUnavailable(reason=self.broken or "an earlier batch was lost"))
+        self._snapshot = (upto, data)
+        self._events = {seq: event for seq, event in self._events.items() if seq > upto}
+        self._blobs = {digest: blob for digest, blob in self._blobs.items() if blob[0] > upto or digest in live_blobs}
+        return done(upto)
+
+    def blob(self, digest: str) -> bytes | None:
+        found = self._blobs.get(digest)
+        return found[1] if found else None
+
+    def answered(self, since: float) -> list[Answered]:
+        return [answer for answer in self._answered.values() if answer.time >= since]
+
+    def next_term(self) -> int:
+        if self.broken:
+            raise StoreUnavailable(reason=self.broken)
+        self._term += 1
+        return self._term
+
+    def close(self) -> None:
+        pass
+
+    def runs(self, query: HistoryQuery) -> list[Run]:
+        found = [run for _, run in sorted(self._runs.items()) if query.takes(run)]
+        return found[-query.limit :] if query.limit else found
+
+    def steps(self, runs: list[Run]) -> list[StepRun]:
+        wanted = {(run.job, run.restart) for run in runs}
+        return [step for key, step in sorted(self._steps.items()) if key[:2] in wanted]
