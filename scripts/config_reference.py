@@ -9,8 +9,8 @@ SOURCES = [ROOT / "src" / "corral" / "model" / name for name in ("cluster.py", "
 PAGE = ROOT / "docs" / "reference" / "configuration.md"
 HEAD = """# Configuration
 
-Every key of `corral.toml`. All have a default, so an empty file is a valid configuration. An unknown key or a bad value is refused with its line number.
-Times are in seconds, memory in MB (2^20 bytes) where a name ends in `_mb`.
+Every key of `corral.toml`. An empty file is a valid configuration. An unknown key or a bad value is refused with its line
+number. Times are in seconds, memory in MB (2^20 bytes) where a name ends in `_mb`.
 
 This page is written by `scripts/config_reference.py` from the records that are the configuration.
 """
