@@ -1,0 +1,225 @@
+"""What does one connection to a NATS server say, and what has it heard? The core protocol on a non-blocking socket.
+
+The bytes are NATS' client protocol: lines that end with CR LF, where MSG and PUB are followed by a payload of the size
+they name. The server may send at any time PING (to be answered, or it hangs up), INFO (when something about it changed)
+and -ERR. Most errors end the connection; a refused subject does not, and is kept in `denials`.
+
+A connection that broke is noticed in `receive` or `flush_some`. What had arrived before is handed out first: only a call
+that has nothing left to give raises ConnectionLost.
+"""
+
+from __future__ import annotations
+
+import select
+from time import monotonic
+
+from corral.bus.errors import BadSubject, ConnectionLost, CredentialsRefused, NoReply, PayloadTooLarge
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+
+    Message = tuple[int, str, bytes]
+
+_CHUNK = 128 * 1024
+_USUAL_PAYLOAD = 1024 * 1024  # until the server says otherwise
+_SURVIVABLE = ("permissions violation", "invalid subject", "invalid publish subject")
+
+
+class Link:
+    """One connection to a NATS server, to be driven by a selector. Made by `corral.bus.wire.connect`."""
+
+    def __init__(self, sock: socket.socket, info: bytes) -> None:
+        self._socket = sock
+        self._holds_bytes_back = hasattr(sock, "pending")  # as SSL sockets do
+        self._in = bytearray()
+        self._out = bytearray()
+        self._awaited: tuple[int, str, int] | None = None  # subscription, subject and size of the payload to come
+        self._ready: list[Message] = []
+        self._last_sid = 0
+        self._pings, self._pongs = 0, 0
+        self._failure: ConnectionLost | None = None
+        self.max_payload = _number(info, b'"max_payload":', _USUAL_PAYLOAD)
+        self.denials: list[str] = []  #: what the server refused, in its words; the connection goes on
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    @property
+    def is_closed(self) -> bool:
+        return self._socket.fileno() < 0
+
+    @property
+    def wants_write(self) -> bool:
+        return bool(self._out)
+
+    @property
+    def out_size(self) -> int:
+        """Bytes queued and not yet taken by the socket."""
+        return len(self._out)
+
+    def subscribe(self, subject: str, sid: int | None = None) -> int:
+        """Queue an interest; its number comes with each of its messages."""
+        if sid is None:
+            sid = self._last_sid + 1
+        self._last_sid = max(self._last_sid, sid)
+        self._out += b"SUB %b %d\r\n" % (_checked(subject), sid)
+        return sid
+
+    def unsubscribe(self, sid: int) -> None:
+        self._out += b"UNSUB %d\r\n" % sid
+
+    def publish(self, subject: str, payload: bytes | bytearray | memoryview) -> None:
+        """Queue a message; `out_size` says when to stop."""
+        size = len(payload)
+        if size > self.max_payload:
+            raise PayloadTooLarge(size=size, limit=self.max_payload)
+        self._out += b"PUB %b %d\r\n" % (_checked(subject), size)
+        self._out += payload
+        self._out += b"\r\n"
+
+    def command(self, line: bytes) -> None:
+        """Queue one line of the protocol."""
+        self._out += line
+        self._out += b"\r\n"
+
+    def flush_some(self) -> bool:
+        """Send what the socket takes now; true when nothing is left."""
+        self._send()
+        if self._failure is not None and not self._ready:
+            self._give_up(self._failure)
+        return not self._out
+
+    def receive(self) -> list[Message]:
+        """What has arrived: (number of the subscription, subject, payload). Never waits."""
+        if self._failure is None:
+            self._read()
+        if self._failure is not None and not self._ready:
+            self._give_up(self._failure)
+        messages, self._ready = self._ready, []
+        return messages
+
+    def flush(self, timeout: float = 5.0) -> None:
+        """Wait until the server has read all that was queued; what comes meanwhile is kept for `receive`."""
+        self.command(b"PING")
+        self._pings += 1
+        wanted, deadline = self._pings, monotonic() + timeout
+        while self._pongs < wanted:
+            if self._failure is None:
+                self._send()
+            if self._failure is not None:
+                self._give_up(self._failure)
+            self._wait(deadline, timeout)
+            self._read()
+
+    def close(self) -> None:
+        """Close at once; what is queued is lost (`flush` first)."""
+        if self._failure is None:
+            self._failure = ConnectionLost(reason="it is closed")
+        self._out.clear()
+        self._socket.close()
+
+    def _send(self) -> None:
+        try:
+            while self._out and self._failure is None:
+                with memoryview(self._out) as whole, whole[:_CHUNK] as part:
+                    sent = self._socket.send(part)
+                del self._out[:sent]
+        except OSError as error:
+            if not _would_block(error):
+                self._fail(str(error))
+
+    def _read(self) -> None:
+        try:
+            while chunk := self._socket.recv(_CHUNK):
+                self._in += chunk
+                # What an SSL socket holds back no selector sees; for a plain one the selector wakes us again.
+                if not self._holds_bytes_back:
+                    break
+            else:
+                self._fail("the server closed it")
+        except OSError as error:
+            if not _would_block(error):
+                self._fail(str(error))
+        self._parse()
+
+    def _parse(self) -> None:
+        data, at = self._in, 0
+        with memoryview(data) as view:
+            while True:
+                if self._awaited is not None:
+                    sid, subject, size = self._awaited
+                    if len(data) < at + size + 2:
+                        break
+                    self._ready.append((sid, subject, bytes(view[at : at + size])))
+                    self._awaited = None
+                    at += size + 2
+                end = data.find(b"\r\n", at)
+                if end < 0:
+                    break
+                self._on_line(data[at:end])
+                at = end + 2
+        if at:
+            del data[:at]
+
+    def _on_line(self, line: bytearray) -> None:
+        if line.startswith(b"MSG "):
+            parts = line.split()  # MSG subject sid [reply] size
+            self._awaited = (int(parts[2]), parts[1].decode(), int(parts[-1]))
+        elif line == b"PING":
+            self._out += b"PONG\r\n"
+            self._send()
+        elif line == b"PONG":
+            self._pongs += 1
+        elif line.startswith(b"INFO "):
+            self.max_payload = _number(bytes(line), b'"max_payload":', self.max_payload)
+        elif line.startswith(b"-ERR"):
+            self._on_refusal(line[5:].decode(errors="replace").strip("'"))
+        elif line != b"+OK":
+            self._fail(f"unexpected answer {bytes(line[:40])!r}")
+
+    def _on_refusal(self, why: str) -> None:
+        kind = why.lower()
+        if kind.startswith(_SURVIVABLE):
+            self.denials.append(why)
+        elif "auth" in kind or "revoked" in kind:
+            self._failure = CredentialsRefused(reason=why)
+        else:
+            self._fail(why)
+
+    def _fail(self, why: str) -> None:
+        if self._failure is None:
+            self._failure = ConnectionLost(reason=why)
+
+    def _give_up(self, failure: ConnectionLost) -> None:
+        self.close()
+        raise failure.with_traceback(None)
+
+    def _wait(self, deadline: float, timeout: float) -> None:
+        left = deadline - monotonic()
+        if left <= 0:
+            raise NoReply(whom="the message bus", seconds=timeout)
+        poller = select.poll()
+        poller.register(self._socket, select.POLLIN | (select.POLLOUT if self._out else 0))
+        poller.poll(left * 1000)
+
+
+def _would_block(error: OSError) -> bool:
+    # The two of SSL are known by name, so that ssl need not be imported.
+    return isinstance(error, BlockingIOError) or type(error).__name__ in ("SSLWantReadError", "SSLWantWriteError")
+
+
+def _number(text: bytes, key: bytes, default: int) -> int:
+    """One number out of the INFO line: reading the whole of it would take json, and that re."""
+    at = text.find(key)
+    if at < 0:
+        return default
+    digits = text[at + len(key) :].split(b",")[0].rstrip(b"} \r\n")
+    return int(digits) if digits.isdigit() else default
+
+
+def _checked(subject: str) -> bytes:
+    coded = subject.encode()
+    if len(coded.split()) != 1 or coded.strip() != coded:
+        raise BadSubject(name=subject)
+    return coded

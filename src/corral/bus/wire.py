@@ -1,0 +1,135 @@
+"""How do srun and the shepherds, which must be small and start at once, reach the bus?
+
+    link = connect(url, jwt)
+    sid = link.subscribe(subject)
+    selector.register(link, EVENT_READ)
+    while True:
+        selector.modify(link, EVENT_READ | (EVENT_WRITE if link.wants_write else 0))
+        ...
+        for sid, subject, payload in link.receive(): ...        when readable
+        link.flush_some()                                       when writable
+
+`subscribe` and `publish` only queue; `flush_some` sends what the socket takes. `out_size` tells the caller when to stop
+reading what it would publish. ConnectionLost means that the link is closed; `Redial` says when to try the next one.
+Nothing heavy is imported: no json, no re, no asyncio, and ssl for tls:// only.
+"""
+
+from __future__ import annotations
+
+import socket
+from time import monotonic
+
+from corral.bus.errors import BadAddress, ConnectionLost, CredentialsRefused, NoReply
+from corral.bus.link import Link
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DEFAULT_PORT = 4222
+
+
+def connect(url: str, jwt: str = "", timeout: float = 5.0, *, name: str = "corral", ca_file: str = "") -> Link:
+    """A link to the first server of `url` (several with commas) that answers.
+
+    ConnectionLost when none does, CredentialsRefused when it does not take the JWT.
+    """
+    deadline = monotonic() + timeout
+    problem: ConnectionLost | None = None
+    for one in url.split(","):
+        try:
+            return _connect_to(one.strip(), jwt, deadline, name, ca_file)
+        except ConnectionLost as error:
+            problem = error
+        except (OSError, NoReply) as error:
+            problem = ConnectionLost(reason=f"{one.strip()}: {error}")
+    assert problem is not None
+    raise problem
+
+
+def _connect_to(url: str, jwt: str, deadline: float, name: str, ca_file: str) -> Link:
+    host, port, is_tls = server_address(url)
+    sock = socket.create_connection((host, port), timeout=max(0.001, deadline - monotonic()))
+    try:
+        if sock.getsockname() == sock.getpeername():
+            # A connect to a free local port may get that very port as its own, and so meet itself.
+            raise ConnectionLost(reason=f"nothing listens at {url}")
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        info = _first_line(sock)
+        if is_tls or b'"tls_required":true' in info:
+            sock = _encrypted(sock, host, ca_file)
+        sock.setblocking(False)
+        link = Link(sock, info)
+        link.command(
+            b'CONNECT {"verbose":false,"pedantic":false,"echo":false,"lang":"corral","version":"1","protocol":1,'
+            b'"name":"%b","jwt":"%b","sig":""}' % (_harmless(name), _harmless(jwt))
+        )
+        link.flush(max(0.001, deadline - monotonic()))
+    except BaseException:
+        sock.close()
+        raise
+    return link
+
+
+def server_address(url: str) -> tuple[str, int, bool]:
+    """Host, port and whether TLS is asked for: nats://host:4222, tls://[::1]:4222, host."""
+    scheme, _, rest = url.rpartition("://")
+    rest = rest.rstrip("/")
+    host, colon, port = rest.rpartition(":")
+    if not colon or port.endswith("]"):
+        host, port = rest, str(DEFAULT_PORT)
+    if scheme not in ("", "nats", "tls") or not host or not port.isdigit():
+        raise BadAddress(url=url)
+    return host.strip("[]"), int(port), scheme == "tls"
+
+
+def _first_line(sock: socket.socket) -> bytes:
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        # A TLS handshake may follow at once: take no byte of what comes after the line.
+        ahead = sock.recv(65536, socket.MSG_PEEK)
+        if not ahead:
+            raise ConnectionLost(reason="the server closed it at once")
+        line += sock.recv(ahead.find(b"\n") + 1 or len(ahead))
+    if not line.startswith(b"INFO "):
+        raise ConnectionLost(reason="what answers there is no NATS server")
+    return bytes(line)
+
+
+def _encrypted(sock: socket.socket, host: str, ca_file: str) -> socket.socket:
+    import ssl
+
+    return ssl.create_default_context(cafile=ca_file or None).wrap_socket(sock, server_hostname=host)
+
+
+def _harmless(text: str) -> bytes:
+    """As it may stand between quotes in JSON; a JWT has none of what is taken out."""
+    return "".join(c for c in text if c.isprintable() and c not in '"\\').encode()
+
+
+class Redial:
+    """When to try again after a lost connection: soon at first, then more seldom, for ever."""
+
+    def __init__(self, dial: Callable[[], Link], *, first: float = 0.05, most: float = 2.0) -> None:
+        self._dial = dial
+        self._first, self._most = first, most
+        self._pause, self._due = first, 0.0
+
+    def seconds_left(self) -> float:
+        """How long the caller's selector may sleep before the next `attempt`."""
+        return max(0.0, self._due - monotonic())
+
+    def attempt(self) -> Link | None:
+        """A new link, or None while it is too early or no server answers. CredentialsRefused is for the caller."""
+        if self.seconds_left() > 0:
+            return None
+        try:
+            link = self._dial()
+        except CredentialsRefused:
+            raise
+        except ConnectionLost:
+            self._due = monotonic() + self._pause
+            self._pause = min(self._pause * 1.5, self._most)
+            return None
+        self._pause, self._due = self._first, 0.0
+        return link
