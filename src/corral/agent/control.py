@@ -1,0 +1,166 @@
+"""How do an agent and its shepherds speak? Short datagrams on two kinds of unix sockets, and nothing else.
+
+    shepherd -> agent       DIR/agent.sock              notices: "started NODE KEY TIME PID,PID...", "exit NODE KEY"
+    agent -> shepherd       DIR/steps/NODE/KEY/ctl      commands: Signal, Suspend, End (msgpack)
+
+A notice may be lost (the agent may be dead): what counts is in the step's directory. `pid` is there and locked while the
+shepherd lives, `exit` holds the StepFinished when it is over. A command to a shepherd that does not listen (yet, or any more) is
+told to the sender, who decides.
+"""
+
+import fcntl
+import os
+import socket
+from collections.abc import Callable
+
+import msgspec
+
+from corral.model.job import JobId
+from corral.model.step import StepKey
+
+
+class ShepherdSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What all shepherds of an agent are told once, with the spawner's start."""
+
+    endpoint: str = ""  #: where the jobs' commands find their cluster
+    virtual: bool = False  #: nodes with claimed sizes: nothing can be bound to real CPUs, memory or devices
+    cgroups: str = "auto"  #: "auto", or "off"
+    cgroup_name: str = "corral"  #: the directory under the cgroup mounts; differs per agent
+    gpu_files: tuple[str, ...] = ()  #: device files of all GPUs of this machine, in index order
+    renumber_gpus: bool = False
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):
+    """Base of what an agent says to a shepherd."""
+
+
+class Signal(Command, kw_only=True):
+    """Signal the step's processes; only_shell: the batch shell itself and nothing below it."""
+
+    signal: int = 15
+    only_shell: bool = False
+    kill_after: float | None = None  #: seconds until SIGKILL for what is left; None = no escalation
+    reason: str = ""  #: "cancelled", "time_limit", "node_fail", "preempted", ...: ends the step, and its stderr is told
+    at: float = 0.0
+
+
+class Suspend(Command, kw_only=True):
+    """Freeze or thaw everything."""
+
+    thaw: bool = False
+
+
+class End(Command, kw_only=True):
+    """The job is over: SIGTERM, and SIGKILL after `kill_after` seconds (at once when 0)."""
+
+    kill_after: float = 0.0
+    reason: str = ""
+
+
+class Started(msgspec.Struct, frozen=True):
+    """All tasks of the step on this node have been started."""
+
+    node: str
+    key: StepKey
+    time: float
+    pids: tuple[int, ...]
+
+
+class Exited(msgspec.Struct, frozen=True):
+    """The exit record lies in the step's directory."""
+
+    node: str
+    key: StepKey
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Signal | Suspend | End).decode
+
+
+def encode_command(command: Signal | Suspend | End) -> bytes:
+    return _encode(command)
+
+
+def decode_command(data: bytes) -> Signal | Suspend | End:
+    return _decode(data)
+
+
+def encode_notice(notice: Started | Exited) -> bytes:
+    if isinstance(notice, Started):
+        return f"started {notice.node} {notice.key} {notice.time!r} {','.join(map(str, notice.pids))}".encode()
+    return f"exit {notice.node} {notice.key}".encode()
+
+
+def decode_notice(data: bytes) -> Started | Exited:
+    """Raises ValueError for what is none."""
+    word, node, key_text, *rest = data.decode().split(" ")
+    job, step, restart = map(int, key_text.split("."))
+    key = StepKey(JobId(job), step, restart)
+    if word == "exit":
+        return Exited(node, key)
+    if word == "started" and len(rest) == 2:
+        return Started(node, key, float(rest[0]), tuple(int(pid) for pid in rest[1].split(",") if pid))
+    raise ValueError(f"not a notice: {data[:40]!r}")
+
+
+# ---------------------------------------------------------------------- sockets
+
+
+def bind_datagrams(path: str) -> socket.socket:
+    """A datagram socket at this path, whatever was there before. Non-blocking."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+    _with_short_path(path, sock.bind)
+    return sock
+
+
+def send_datagram(sock: socket.socket, path: str, data: bytes) -> bool:
+    """False when nobody listens there, or not quickly enough for a socket that does not block."""
+    try:
+        _with_short_path(path, lambda short: sock.sendto(data, short))
+        return True
+    except OSError:
+        return False
+
+
+def _with_short_path(path: str, use: Callable[[str], object]) -> None:
+    """A unix socket's path has at most 107 bytes; a longer one goes by its directory's descriptor."""
+    if len(os.fsencode(path)) < 108:
+        use(path)
+        return
+    directory, _, name = path.rpartition("/")
+    fd = os.open(directory, os.O_PATH | os.O_CLOEXEC)
+    try:
+        use(f"/proc/self/fd/{fd}/{name}")
+    finally:
+        os.close(fd)
+
+
+# ---------------------------------------------------------------------- is it alive?
+
+
+def shepherd_pid(directory: str) -> int | None:
+    """The process that watches this step now; None when there is none (any more, or yet)."""
+    try:
+        fd = os.open(f"{directory}/pid", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return None
+    except BlockingIOError:
+        text = os.read(fd, 32)
+        return int(text) if text else None
+    finally:
+        os.close(fd)
+
+
+def was_begun(directory: str) -> bool:
+    """Has a shepherd ever begun here? Then the step must not be launched again."""
+    try:
+        return os.stat(f"{directory}/pid").st_size > 0
+    except FileNotFoundError:
+        return False
