@@ -1,9 +1,24 @@
 """What can go wrong, as one tree. A class's docstring is its message; braces are filled from the keywords it is raised with.
 
-    CorralError
-    ├── StoreUnavailable      what must be durable cannot be written
-    ├── Unreachable           no controller answers
-    └── Refused               the controller said no, and why
+CorralError
+├── StoreUnavailable          what must be durable cannot be written
+├── Unreachable               no controller answers
+├── Refused                   the controller said no, and why
+│   ├── NotFound              there is no such thing
+│   └── PermissionDenied      not yours, and you are no operator
+├── ConfigError               a configuration file cannot be used
+└── UsageError                what the user wrote cannot be read; exit_code is the command's
+    ├── InvalidHostlist       node[01-04,07]
+    ├── InvalidDuration       1-12:00:00
+    ├── InvalidTimestamp      now+1hour
+    ├── InvalidSize           4G
+    ├── InvalidTres           cpu=4,mem=8G
+    ├── InvalidGres           gpu:v100:2
+    ├── InvalidArraySpec      0-31:4%8
+    ├── InvalidJobId          42_7.batch
+    ├── InvalidDependency     afterok:42
+    ├── InvalidFeatures       (a|b)&c
+    └── InvalidFilename       slurm-%j.out
 """
 
 from __future__ import annotations
@@ -26,6 +41,18 @@ class CorralError(Exception):
         except KeyError:
             raise AttributeError(name) from None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuilt, (type(self), self.fields)  # keywords survive the way out of a worker process
+
+    @property
+    def message(self) -> str:
+        """What the user reads."""
+        return str(self)
+
+
+def _rebuilt(kind: type[CorralError], fields: dict[str, Any]) -> CorralError:
+    return kind(**fields)
+
 
 class StoreUnavailable(CorralError):
     """The store cannot be written: {reason}"""
@@ -37,3 +64,65 @@ class Unreachable(CorralError):
 
 class Refused(CorralError):
     """{error}"""
+
+
+class NotFound(Refused):
+    """No such {kind}: {name}"""
+
+
+class PermissionDenied(Refused):
+    """Permission denied: {action}"""
+
+
+class ConfigError(CorralError):
+    """{file}:{line}: {problem}"""
+
+
+class UsageError(CorralError):
+    """{reason}"""
+
+    exit_code = 1
+
+
+class InvalidHostlist(UsageError):
+    """Not a node list: {text!r} (at column {column})."""
+
+
+class InvalidDuration(UsageError):
+    """Not a time limit: {text!r}. Write minutes, minutes:seconds, hours:minutes:seconds, days-hours[:minutes[:seconds]], or UNLIMITED."""
+
+
+class InvalidTimestamp(UsageError):
+    """Not a time: {text!r}. Write now+2hours, 16:00, tomorrow or 2030-01-31T16:00:00, for instance."""
+
+
+class InvalidSize(UsageError):
+    """Not a size: {text!r}. Write a whole number and K, M, G or T; without a letter it counts megabytes."""
+
+
+class InvalidTres(UsageError):
+    """Not a list of trackable resources: {text!r} (at {part!r}). Write cpu=4,mem=8G,gres/gpu=2, for instance."""
+
+
+class InvalidGres(UsageError):
+    """Not a list of generic resources: {text!r} (at {part!r}). Write gpu:2 or gpu:v100:2, for instance."""
+
+
+class InvalidArraySpec(UsageError):
+    """Not an array specification: {text!r} ({reason})."""
+
+
+class InvalidJobId(UsageError):
+    """Not a job id: {text!r}."""
+
+
+class InvalidDependency(UsageError):
+    """Not a dependency: {text!r} (at {part!r}). Write afterok:42:43, for instance."""
+
+
+class InvalidFeatures(UsageError):
+    """Not a feature constraint: {text!r} ({reason})."""
+
+
+class InvalidFilename(UsageError):
+    """Not a file name: {text!r} ({reason})."""

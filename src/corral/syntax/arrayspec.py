@@ -1,0 +1,88 @@
+"""Which elements has an array 0-31:4%8, and how are they written short?"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+
+from corral.errors import InvalidArraySpec
+
+TYPE_CHECKING = False  # importing typing costs 5 ms
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+#: MaxArraySize as Slurm has it when nobody says otherwise: the highest index is one less.
+MAX_SIZE = 1001
+
+#: What squeue shows of a long list (SLURM_BITSTR_LEN).
+SHOWN = 64
+
+
+class ArraySpec(namedtuple("ArraySpec", ("indices", "throttle"))):
+    """The elements, ascending and each once, and how many may run at once (0 = all)."""
+
+    __slots__ = ()
+    indices: tuple[int, ...]
+    throttle: int
+
+    def __str__(self) -> str:
+        return fold(self.indices, self.throttle)
+
+
+def parse(text: str, max_size: int = MAX_SIZE) -> ArraySpec:
+    """The elements and the throttle of 1,3,5-7 or 0-31:4%8; every index is below `max_size`."""
+    ranges, percent, limit = text.strip().partition("%")
+    if ranges.startswith("[") and (ranges.endswith("]") or limit.endswith("]")):
+        ranges, limit = ranges[1:].removesuffix("]"), limit.removesuffix("]")
+    throttle = _number(text, limit) if percent else 0
+    indices: set[int] = set()
+    for part in ranges.split(","):
+        span, colon, step_text = part.partition(":")
+        low, dash, high = span.partition("-")
+        first = _number(text, low)
+        last = _number(text, high) if dash else first
+        step = _number(text, step_text) if colon else 1
+        if last < first:
+            raise InvalidArraySpec(text=text, reason=f"{part} runs backwards")
+        if step == 0 or (colon and not dash):
+            raise InvalidArraySpec(text=text, reason="a step is at least 1 and follows a range")
+        if last >= max_size:
+            raise InvalidArraySpec(text=text, reason=f"the highest index here is {max_size - 1}")
+        indices.update(range(first, last + 1, step))
+    return ArraySpec(tuple(sorted(indices)), throttle)
+
+
+def fold(indices: Iterable[int], throttle: int = 0, limit: int = 0) -> str:
+    """0-3,7%8, as squeue and scontrol write what still waits; `limit` cuts the list as SLURM_BITSTR_LEN does (0 = never)."""
+    ordered = sorted(set(indices))
+    text = _stepped(ordered) or ",".join(_ranges(ordered))
+    if limit > 4 and len(text) >= limit:
+        text = text[: limit - 4] + "..."
+    return f"{text}%{throttle}" if throttle else text
+
+
+def _stepped(ordered: list[int]) -> str:
+    """Slurm writes a step from seven elements on, when the whole array has the one step."""
+    if len(ordered) < 7:
+        return ""
+    step = ordered[1] - ordered[0]
+    if step == 1 or ordered != list(range(ordered[0], ordered[-1] + 1, step)):
+        return ""
+    return f"{ordered[0]}-{ordered[-1]}:{step}"
+
+
+def _ranges(ordered: list[int]) -> list[str]:
+    written: list[str] = []
+    start = 0
+    for at in range(1, len(ordered) + 1):
+        if at < len(ordered) and ordered[at] == ordered[at - 1] + 1:
+            continue
+        first, last = ordered[start], ordered[at - 1]
+        written.append(str(first) if first == last else f"{first}-{last}")
+        start = at
+    return written
+
+
+def _number(text: str, digits: str) -> int:
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 10):
+        raise InvalidArraySpec(text=text, reason=f"{digits!r} is not a number" if digits else "a number is missing")
+    return int(digits)
