@@ -1,0 +1,273 @@
+"""Which variables does Slurm put into a batch script, a step and a task?
+
+A step's client hands over its whole environment. Inside a job that already holds what the batch script was given, and Slurm
+lets most of it through (SLURM_MEM_PER_NODE, SLURM_JOB_GPUS, SLURM_ARRAY_*): only what belongs to the step is set anew.
+A batch script begins from what the submitter had; variables of a job around the submitter are taken out first.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+
+from corral.model.gres import GresRequest, GresShare
+from corral.model.job import JobKind
+from corral.model.step import TaskPlace
+from corral.protocol.orders import JobContext, LaunchStep
+from corral.syntax.hostlist import fold
+
+#: All name the GPUs a program may use, for CUDA, OpenCL, ROCm and oneAPI.
+GPU_VISIBILITY = ("CUDA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK")
+
+_SHORT_MODES = {"append": "a", "truncate": "t"}
+
+#: Left in a batch script's environment when the submitter had them: sbatch itself sets them there, or the user means them.
+_KEPT = frozenset(
+    {
+        "SLURM_CLUSTERS", "SLURM_CONF", "SLURM_CPU_BIND", "SLURM_CPU_BIND_LIST", "SLURM_CPU_BIND_TYPE", "SLURM_CPU_BIND_VERBOSE",
+        "SLURM_EXPORT_ENV", "SLURM_GET_USER_ENV", "SLURM_HINT", "SLURM_PRIO_PROCESS", "SLURM_SUBMIT_DIR", "SLURM_SUBMIT_HOST",
+        "SLURM_THREADS_PER_CORE", "SLURM_TIME_FORMAT",
+    }
+)  # fmt: skip
+
+
+def batch_environment(order: LaunchStep, *, endpoint: str = "", renumber_gpus: bool = False) -> dict[str, str]:
+    """All variables of a batch script, but for SLURM_TASK_PID.
+
+    endpoint: where the job's commands find their cluster; "" = where this process would.
+    renumber_gpus: the job sees its own GPU devices only, so CUDA counts them from 0.
+    """
+    job, spec = order.job, order.job.spec
+    result = {
+        name: value
+        for name, value in order.environment.items()
+        if name in _KEPT or not name.startswith(("SLURM_", "SLURMD_")) and name not in GPU_VISIBILITY
+    }
+    result |= _job_variables(job)
+    result |= _where(order, node_id=0, local_id=0, rank=0, ranks=(0,))
+    nodes = job.allocation.nodes
+    tasks = [share.tasks for share in nodes]
+    if not (spec.ntasks or spec.ntasks_per_node) or not any(tasks):
+        tasks = [max(1, len(share.cpus) // job.allocation.cpus_per_task) for share in nodes]
+    result |= {
+        "ENVIRONMENT": "BATCH",
+        "HOSTNAME": order.node,
+        "SLURM_CPUS_ON_NODE": str(len(order.job_share.cpus)),
+        "SLURM_JOB_NAME": job.name,
+        "SLURM_NNODES": str(len(nodes)),
+        "SLURM_NODE_ALIASES": "(null)",
+        "SLURM_TASKS_PER_NODE": counts(tasks),
+    }
+    result |= requested_variables(job)
+    if spec.stdio.open_mode:
+        result["SLURM_OPEN_MODE"] = _SHORT_MODES.get(spec.stdio.open_mode, spec.stdio.open_mode)
+    if gpus := _gpus(order.job_share.gres):
+        result["SLURM_JOB_GPUS"] = _ids(gpus)
+        result["SLURM_GPUS_ON_NODE"] = str(len(gpus))
+        result |= _visible(gpus, gpus, renumber_gpus)
+    result.setdefault("TMPDIR", "/tmp")
+    return _with_endpoint(result, endpoint)
+
+
+def requested_variables(job: JobContext) -> dict[str, str]:
+    """Those that are there only when the job asked for the thing: SLURM_NTASKS for -n, SLURM_MEM_PER_CPU for --mem-per-cpu ..."""
+    spec, result = job.spec, dict[str, str]()
+    ntasks = spec.ntasks or (spec.ntasks_per_node or 0) * len(job.allocation.nodes)
+    memory = spec.memory_per_node_mb
+    if memory == 0:
+        memory = job.allocation.nodes[0].memory_mb
+    for name, value in {
+        "SLURM_NTASKS": ntasks or None,
+        "SLURM_NPROCS": ntasks or None,
+        "SLURM_CPUS_PER_TASK": spec.cpus_per_task,
+        "SLURM_NTASKS_PER_NODE": spec.ntasks_per_node,
+        "SLURM_MEM_PER_NODE": memory,
+        "SLURM_MEM_PER_CPU": spec.memory_per_cpu_mb,
+        "SLURM_MEM_PER_GPU": spec.memory_per_gpu_mb,
+        "SLURM_CPUS_PER_GPU": spec.cpus_per_gpu,
+        "SLURM_GPUS": _gpu_text(spec.gpus),
+        "SLURM_GPUS_PER_NODE": _gpu_text(spec.gpus_per_node),
+        "SLURM_GPUS_PER_TASK": _gpu_text(spec.gpus_per_task),
+        "SLURM_OVERCOMMIT": 1 if spec.overcommit else None,
+        "SLURM_JOB_DEPENDENCY": spec.dependency or None,
+    }.items():
+        if value is not None:
+            result[name] = str(value)
+    return result | _distribution(spec.distribution)
+
+
+def task_environment(
+    order: LaunchStep, place: TaskPlace, *, endpoint: str = "", renumber_gpus: bool = False
+) -> dict[str, str]:
+    """All variables of one task of a step, but for SLURM_TASK_PID. The arguments are those of `batch_environment`."""
+    job, spec = order.job, order.spec
+    result = dict(order.environment)
+    result |= _job_variables(job)
+    ranks = [task.rank for task in order.tasks]
+    node_id = order.step_nodes.index(order.node)
+    result |= _where(order, node_id=node_id, local_id=place.local_id, rank=place.rank, ranks=ranks)
+    tasks, step_nodes = counts(order.tasks_per_node), fold(order.step_nodes)
+    result |= {
+        "SLURM_CPUS_ON_NODE": str(len(order.share.cpus)),
+        "SLURM_NNODES": str(len(order.step_nodes)),
+        "SLURM_NPROCS": str(order.ntasks),
+        "SLURM_NTASKS": str(order.ntasks),
+        "SLURM_TASKS_PER_NODE": tasks,
+        "SLURM_STEPID": str(order.key.step),
+        "SLURM_STEP_ID": str(order.key.step),
+        "SLURM_STEP_NODELIST": step_nodes,
+        "SLURM_STEP_NUM_NODES": str(len(order.step_nodes)),
+        "SLURM_STEP_NUM_TASKS": str(order.ntasks),
+        "SLURM_STEP_TASKS_PER_NODE": tasks,
+        "SLURM_UMASK": f"{spec.umask:04o}",
+        "SRUN_DEBUG": "3",
+    }
+    result.setdefault("SLURM_JOB_NAME", job.name)
+    if job.spec.kind is JobKind.SRUN:
+        result["SLURM_JOB_NAME"] = job.name
+    else:
+        result["SLURM_JOB_CPUS_PER_NODE_PACK_GROUP_0"] = result["SLURM_JOB_CPUS_PER_NODE"]
+    if spec.cpus_per_task is not None:
+        result["SLURM_CPUS_PER_TASK"] = str(spec.cpus_per_task)
+    if spec.ntasks_per_node is not None:
+        result["SLURM_NTASKS_PER_NODE"] = str(spec.ntasks_per_node)
+    if spec.overcommit:
+        result["SLURM_OVERCOMMIT"] = "1"
+    if spec.stdio.label:
+        result["SLURM_LABELIO"] = "1"
+    result |= _distribution(spec.distribution or _default_distribution(order))
+    result |= _launcher(order)
+    _set_step_gpus(result, order, place, renumber_gpus)
+    if place.local_id == 0:
+        result.setdefault("TMPDIR", "/tmp")
+    return _with_endpoint(result, endpoint)
+
+
+def _job_variables(job: JobContext) -> dict[str, str]:
+    """What batch script and tasks are told alike."""
+    spec, nodes = job.spec, job.allocation.nodes
+    folded = fold(job.allocation.node_names)
+    result = {
+        "SLURM_CLUSTER_NAME": job.cluster,
+        "SLURM_JOBID": str(job.job_id),
+        "SLURM_JOB_ID": str(job.job_id),
+        "SLURM_JOB_CPUS_PER_NODE": counts([len(share.cpus) for share in nodes]),
+        "SLURM_JOB_GID": str(job.owner.gid),
+        "SLURM_JOB_UID": str(job.owner.uid),
+        "SLURM_JOB_USER": job.owner.user,
+        "SLURM_JOB_NODELIST": folded,
+        "SLURM_NODELIST": folded,
+        "SLURM_JOB_NUM_NODES": str(len(nodes)),
+        "SLURM_JOB_PARTITION": job.partition,
+    }
+    if job.account:
+        result["SLURM_JOB_ACCOUNT"] = job.account
+    if job.qos:
+        result["SLURM_JOB_QOS"] = job.qos
+    if job.reservation:
+        result["SLURM_JOB_RESERVATION"] = job.reservation
+    if job.restarts:
+        result["SLURM_RESTART_COUNT"] = str(job.restarts)
+    if job.array_task_id is not None:
+        result |= {
+            "SLURM_ARRAY_JOB_ID": str(job.array_job_id),
+            "SLURM_ARRAY_TASK_ID": str(job.array_task_id),
+            "SLURM_ARRAY_TASK_COUNT": str(job.array_task_count),
+            "SLURM_ARRAY_TASK_MAX": str(job.array_task_max),
+            "SLURM_ARRAY_TASK_MIN": str(job.array_task_min),
+            "SLURM_ARRAY_TASK_STEP": str(job.array_task_step),
+        }
+    if spec.submit_host:
+        result["SLURM_SUBMIT_HOST"] = spec.submit_host
+    return result
+
+
+def _where(order: LaunchStep, *, node_id: int, local_id: int, rank: int, ranks: Iterable[int]) -> dict[str, str]:
+    given = order.environment
+    return {
+        "SLURMD_NODENAME": order.node,
+        "SLURM_TOPOLOGY_ADDR": order.node,
+        "SLURM_TOPOLOGY_ADDR_PATTERN": "node",
+        "SLURM_NODEID": str(node_id),
+        "SLURM_LOCALID": str(local_id),
+        "SLURM_PROCID": str(rank),
+        "SLURM_GTIDS": _ids(ranks),
+        "SLURM_PRIO_PROCESS": given.get("SLURM_PRIO_PROCESS", "0"),
+        "SLURM_SUBMIT_DIR": given.get("SLURM_SUBMIT_DIR", order.job.spec.work_dir),
+    }
+
+
+def _launcher(order: LaunchStep) -> dict[str, str]:
+    """Where the srun is: some MPI starters connect back to it. The port is the message bus's, through which srun is reached."""
+    host, port = order.spec.client_host, ""
+    if order.io is not None:
+        address = order.io.url.partition(",")[0].rpartition("/")[2]
+        bus_host, _, port = address.rpartition(":")
+        host = host or bus_host.strip("[]")
+    result = {"SLURM_LAUNCH_NODE_IPADDR": host, "SLURM_SRUN_COMM_HOST": host} if host else {}
+    return result | ({"SLURM_SRUN_COMM_PORT": port, "SLURM_STEP_LAUNCHER_PORT": port} if port else {})
+
+
+def _default_distribution(order: LaunchStep) -> str:
+    """What srun says when the user did not: an srun that makes its own job is silent unless it asked for memory."""
+    asked = order.job.spec
+    if asked.kind is JobKind.SRUN and asked.memory_per_node_mb is None and asked.memory_per_cpu_mb is None:
+        return ""
+    if order.environment.get("SLURM_DISTRIBUTION"):
+        return ""
+    return "cyclic" if order.ntasks <= len(order.step_nodes) else "block"
+
+
+def _distribution(text: str) -> dict[str, str]:
+    word, _, size = text.partition("=")
+    result = {"SLURM_DISTRIBUTION": word} if word else {}
+    return result | ({"SLURM_DIST_PLANESIZE": size} if size else {})
+
+
+def _set_step_gpus(result: dict[str, str], order: LaunchStep, place: TaskPlace, renumber: bool) -> None:
+    held = _gpus(order.share.gres)
+    for name in (*GPU_VISIBILITY, "SLURM_GPUS_ON_NODE", "SLURM_STEP_GPUS", "SLURMD_TRES_BIND"):
+        result.pop(name, None)
+    if not held:
+        return
+    own = place.gpus or held
+    result["SLURM_GPUS_ON_NODE"] = str(len(held))
+    result["SLURM_STEP_GPUS"] = _ids(own)
+    result |= _visible(own, held, renumber)
+    per_task = order.spec.gpus_per_task
+    if per_task is None:
+        per_task = order.job.spec.gpus_per_task
+    if per_task and place.gpus:
+        result["SLURMD_TRES_BIND"] = f"gpu:per_task:{sum(request.count for request in per_task)}"
+
+
+def _visible(own: Sequence[int], held: Sequence[int], renumber: bool) -> dict[str, str]:
+    text = _ids(held.index(gpu) for gpu in own) if renumber else _ids(own)
+    return dict.fromkeys(GPU_VISIBILITY, text)
+
+
+def _gpus(shares: Iterable[GresShare]) -> tuple[int, ...]:
+    return tuple(index for share in shares if share.name == "gpu" for index in share.indices)
+
+
+def _gpu_text(requests: Iterable[GresRequest]) -> str | None:
+    return ",".join(f"{request.type}:{request.count}" if request.type else str(request.count) for request in requests) or None
+
+
+def _ids(numbers: Iterable[int]) -> str:
+    return ",".join(map(str, numbers))
+
+
+def counts(numbers: Sequence[int]) -> str:
+    """Slurm's run-length form: 3,1(x2)."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and runs[-1][0] == number:
+            runs[-1][1] += 1
+        else:
+            runs.append([number, 1])
+    return ",".join(f"{number}(x{times})" if times > 1 else str(number) for number, times in runs)
+
+
+def _with_endpoint(variables: dict[str, str], endpoint: str) -> dict[str, str]:
+    if found := endpoint or os.environ.get("CORRAL_ENDPOINT", ""):
+        variables["CORRAL_ENDPOINT"] = found
+    return variables

@@ -1,0 +1,210 @@
+"""How does an order to launch become a running step, once and only once?
+
+An order's key is claimed by making its directory in the spool; whoever finds it there has a repeated order. The prolog, if there
+is one, runs once per job and node, and all steps of the job wait for it. Then the spawner gets the order, and from there on the
+shepherd answers for the step: it says `started`, leaves an exit record and says `finished`. A step that never gets so far gets its
+exit record from the agent, so that every end goes the same way: record, report, acknowledgement, tombstone, directory removed.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+
+from corral.agent.outbox import Outbox
+from corral.agent.prolog import node_program_environment, run_program
+from corral.agent.shepherds import Shepherds
+from corral.agent.spool import Spool, job_name, step_name
+from corral.agent.steps import LocalStep, Phase, StepTable
+from corral.daemon import clock
+from corral.daemon.logs import Log
+from corral.model.step import EndCause, StepKey
+from corral.protocol.codec import decode_order, encode
+from corral.protocol.orders import LaunchStep
+from corral.protocol.reports import NodeFailed, StepFinished, StepStarted
+
+_decode_finished = msgspec.msgpack.Decoder(StepFinished).decode
+
+
+class LaunchHead(msgspec.Struct, frozen=True, kw_only=True, tag="LaunchStep"):
+    """The little of a LaunchStep that the agent looks at; the rest is left to the shepherd."""
+
+    term: int = 0
+    node: str
+    key: StepKey
+    prolog: str = ""
+    prolog_timeout: float = 300.0
+
+
+class Launcher:
+    """Owns the table of steps."""
+
+    def __init__(self, agent: str, spool: Spool, outbox: Outbox, shepherds: Shepherds, log: Log, endpoint: str = "") -> None:
+        self.agent, self.spool, self.outbox, self.shepherds, self.log = agent, spool, outbox, shepherds, log
+        self.endpoint = endpoint
+        self.table = StepTable()
+        self.ending: set[tuple[str, int, int]] = set()  #: jobs whose end has been ordered: nothing starts there any more
+        self.on_step_over: Callable[[LocalStep], None] = lambda step: None
+        self._prologs: dict[tuple[str, int, int], asyncio.Task[str]] = {}
+        self._preparing: set[asyncio.Task[None]] = set()
+
+    # ------------------------------------------------------------------ orders
+
+    def on_launch(self, order: LaunchHead, data: bytes) -> None:
+        node, key = order.node, order.key
+        if (known := self.table.get(node, key)) is not None:
+            self._tell_again(known)
+            return
+        if self.spool.is_buried(step_name(node, key)):
+            self.log.debug("launch of a step that is over", step=str(key), node=node)
+            return
+        if not self.spool.claim(node, key, data):
+            self.log.warning("launch of a step that is on disk and not in memory", step=str(key), node=node)
+            return
+        step = LocalStep(node, key, Phase.PREPARING, clock.monotonic())
+        self.table.add(step)
+        job = (node, key.job, key.restart)
+        if job in self.ending or self.spool.is_buried(job_name(*job)):
+            self.end_unstarted(step, EndCause.CANCELLED, "the job has ended")
+        else:
+            self.prepare(step, order, data)
+
+    def prepare(self, step: LocalStep, order: LaunchHead, data: bytes) -> None:
+        """Prolog where there is one and it has not run for this job; then on to the spawner."""
+        if not order.prolog or self.spool.job_mark(step.node, step.key.job, step.key.restart, "prolog") is not None:
+            self._spawn(step, data)
+            return
+        task = asyncio.get_running_loop().create_task(self._after_prolog(step, order, data))
+        self._preparing.add(task)
+        task.add_done_callback(self._preparing.discard)
+
+    def _spawn(self, step: LocalStep, data: bytes) -> None:
+        step.phase, step.since = Phase.LAUNCHED, clock.monotonic()
+        try:
+            self.shepherds.launch(data)
+        except OSError as error:
+            self.log.error("the spawner does not take orders", error, step=str(step.key))
+            self.end_unstarted(step, EndCause.LAUNCH_FAILED, f"{step.node}: cannot start a process: {error.strerror}")
+
+    async def _after_prolog(self, step: LocalStep, order: LaunchHead, data: bytes) -> None:
+        job = (step.node, step.key.job, step.key.restart)
+        running = self._prologs.get(job)
+        if running is None:
+            running = self._prologs[job] = asyncio.get_running_loop().create_task(self._run_prolog(order, data))
+        problem = await asyncio.shield(running)
+        if step.cancelled or job in self.ending:
+            self.end_unstarted(step, EndCause.CANCELLED, "")
+        elif problem:
+            self.end_unstarted(step, EndCause.LAUNCH_FAILED, problem)
+        else:
+            self._spawn(step, data)
+        self._prologs.pop(job, None)
+
+    async def _run_prolog(self, order: LaunchHead, data: bytes) -> str:
+        """What went wrong, or ""."""
+        launch = decode_order(data)
+        assert isinstance(launch, LaunchStep)
+        environment = node_program_environment(launch.job, order.node, "prolog_slurmd", self.endpoint)
+        status, words = await run_program(order.prolog, environment, order.prolog_timeout)
+        key = order.key
+        if status == 0:
+            self.spool.mark_job(order.node, key.job, key.restart, "prolog", 0)
+            return ""
+        self.log.error("prolog failed", job=key.job, node=order.node, status=status, said=words)
+        self.outbox.report(NodeFailed(agent=self.agent, node=order.node, reason="Prolog error"))
+        return f"{order.node}: prolog failed: {words}"
+
+    def _tell_again(self, step: LocalStep) -> None:
+        """The controller repeats a launch because it has not heard: say what it missed."""
+        if step.phase is Phase.RUNNING:
+            self._report_started(step)
+        elif step.phase is Phase.FINISHED:
+            self.report_finished(step)
+
+    # ------------------------------------------------------------------ what shepherds say
+
+    def on_started(self, node: str, key: StepKey, started: float, pids: tuple[int, ...]) -> None:
+        step = self.table.get(node, key)
+        if step is None or step.phase >= Phase.RUNNING:
+            return
+        step.phase, step.started, step.pids, step.since = Phase.RUNNING, started, pids, clock.monotonic()
+        self._report_started(step)
+        self.deliver(step)
+
+    def on_finished(self, node: str, key: StepKey) -> None:
+        step = self.table.get(node, key)
+        if step is not None and not step.is_over:
+            self.report_finished(step)
+
+    def deliver(self, step: LocalStep) -> None:
+        """Hand over the control datagrams that the shepherd could not take yet."""
+        while step.pending and self.shepherds.control(step.node, step.key, step.pending[0]):
+            step.pending.pop(0)
+
+    def control(self, step: LocalStep, datagram: bytes) -> None:
+        """Send to the step's shepherd; later, if it does not listen yet."""
+        if step.pending or not self.shepherds.control(step.node, step.key, datagram):
+            step.pending.append(datagram)
+
+    # ------------------------------------------------------------------ ends
+
+    def end_unstarted(self, step: LocalStep, cause: EndCause, message: str) -> None:
+        """A step whose tasks never ran."""
+        now = clock.now()
+        record = StepFinished(
+            agent=self.agent, node=step.node, key=step.key, tasks=(), cause=cause, message=message, started=now, ended=now
+        )
+        self.spool.write_exit(step.node, step.key, encode(record))
+        self.report_finished(step)
+
+    def end_lost(self, step: LocalStep) -> None:
+        """The shepherd died without a word. A record that it had time to leave counts."""
+        if self.spool.exit_record(step.node, step.key) is None:
+            self.log.error("a shepherd died", step=str(step.key), node=step.node)
+            self.shepherds.kill_leftovers(step.node, step.key)
+            now = clock.now()
+            record = StepFinished(
+                agent=self.agent,
+                node=step.node,
+                key=step.key,
+                tasks=(),
+                cause=EndCause.LOST,
+                message=f"{step.node}: the process that watched the step was killed",
+                started=step.started or now,
+                ended=now,
+            )
+            self.spool.write_exit(step.node, step.key, encode(record))
+        self.report_finished(step)
+
+    def report_finished(self, step: LocalStep) -> None:
+        """Read the exit record and report it until it is acknowledged."""
+        data = self.spool.exit_record(step.node, step.key)
+        if data is None:
+            return
+        try:
+            record = _decode_finished(data)
+        except msgspec.DecodeError as error:
+            self.log.error("an exit record is not readable", error, step=str(step.key))
+            record = StepFinished(agent="", node=step.node, key=step.key, tasks=(), cause=EndCause.LOST)
+        first = not step.is_over
+        if not first:
+            self.outbox.drop(step.finish_sequence)
+        step.phase, step.pending = Phase.FINISHED, []
+        report = msgspec.structs.replace(record, agent=self.agent, node=step.node, key=step.key)
+        step.finish_sequence = self.outbox.report(report).sequence
+        if first:
+            self.on_step_over(step)
+
+    def on_finish_committed(self, report: StepFinished) -> None:
+        """The controller has it: the step may be forgotten, but for its tombstone."""
+        step = self.table.get(report.node, report.key)
+        if step is None or step.finish_sequence != report.sequence:
+            return
+        self.spool.bury(step_name(report.node, report.key))
+        self.spool.remove_step(report.node, report.key)
+        self.table.remove(step)
+
+    def _report_started(self, step: LocalStep) -> None:
+        self.outbox.report(
+            StepStarted(agent=self.agent, node=step.node, key=step.key, started=step.started, pids=step.pids)
+        )

@@ -1,0 +1,205 @@
+"""How do orders come in and reports go out?"""
+
+import asyncio
+import os
+
+import msgspec
+
+from corral.agent.endings import Endings
+from corral.agent.inventory import free_memory_mb
+from corral.agent.launch import Launcher, LaunchHead
+from corral.agent.outbox import Outbox
+from corral.agent.recovery import recover, sweep
+from corral.agent.shepherds import Shepherds
+from corral.agent.spool import Spool
+from corral.bus import subjects
+from corral.bus.interface import Bus
+from corral.daemon import clock
+from corral.daemon.logs import Log
+from corral.model.node import NodeInventory
+from corral.protocol.orders import EndJob, ReportsCommitted, SendInventory, ShutDown, SignalTasks, SuspendJob
+from corral.protocol.reports import AgentRegistered, Heartbeat, JobCleaned, StepFinished
+
+_decode_order = msgspec.msgpack.Decoder(
+    LaunchHead | EndJob | SignalTasks | SuspendJob | ReportsCommitted | SendInventory | ShutDown
+).decode
+
+#: Seconds that `corral down` waits for killed jobs, and for their ends to be acknowledged.
+SHUTDOWN_WAIT = 10.0
+
+
+class AgentLoop:
+    """One agent: its nodes, its steps, its connection. `run` returns True when the agent should be started anew."""
+
+    def __init__(
+        self,
+        *,
+        agent: str,
+        cluster: str,
+        nodes: tuple[NodeInventory, ...],
+        bus: Bus,
+        spool: Spool,
+        shepherds: Shepherds,
+        log: Log,
+        heartbeat: float = 5.0,
+        epilog_timeout: float = 300.0,
+        endpoint: str = "",
+    ) -> None:
+        self._agent, self._cluster, self._nodes = agent, cluster, nodes
+        self._names = tuple(node.name for node in nodes)
+        self._own = frozenset(self._names)
+        self._bus, self._shepherds, self._log = bus, shepherds, log
+        self._heartbeat = heartbeat
+        self._spool = spool
+        self._term = spool.read_term()
+        self._instance = f"{os.getpid()}-{clock.now():.6f}"
+        self._reports = subjects.reports(cluster, agent)
+        # Above every number an earlier life used: it counts up from the clock, and no life makes a million reports a second.
+        self._outbox = Outbox(self._publish, int(clock.now() * 1_000_000))
+        self._launcher = Launcher(agent, spool, self._outbox, shepherds, log, endpoint)
+        self._endings = Endings(self._launcher, epilog_timeout)
+        self._registration = 0
+        self._stopping = asyncio.Event()
+        self._spawner_died = False
+        self._shutdown: asyncio.Task[None] | None = None
+
+    async def run(self) -> bool:
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._shepherds.fileno(), self._on_notices)
+        loop.add_reader(self._shepherds.spawner_fileno(), self._on_spawner)
+        recover(self._launcher)
+        self._bus.on_reconnect(self._on_connected)
+        await self._bus.connect()
+        for name in self._names:
+            await self._bus.subscribe(subjects.orders(self._cluster, name), self._on_order)
+        await self._bus.subscribe(subjects.acks(self._cluster, self._agent), self._on_order)
+        self._on_connected()
+        self._log.info("agent is up", nodes=len(self._names), steps=len(self._launcher.table), term=self._term)
+        try:
+            while not self._stopping.is_set():
+                self._beat()
+                try:
+                    await asyncio.wait_for(self._stopping.wait(), self._heartbeat)
+                except TimeoutError:
+                    pass
+        finally:
+            await self._close()
+        return self._spawner_died
+
+    def stop(self) -> None:
+        """End the agent; its steps run on."""
+        self._stopping.set()
+
+    # ------------------------------------------------------------------ out
+
+    async def _publish(self, batch: bytes) -> None:
+        await self._bus.publish(self._reports, batch)
+
+    def _on_connected(self) -> None:
+        self._register()
+        self._outbox.send_all()
+
+    def _register(self) -> None:
+        self._outbox.drop(self._registration)
+        registered = AgentRegistered(
+            agent=self._agent, instance=self._instance, nodes=self._nodes, steps=self._launcher.table.known()
+        )
+        self._registration = self._outbox.report(registered).sequence
+
+    def _beat(self) -> None:
+        sweep(self._launcher, self._heartbeat)
+        self._endings.kill_what_does_not_end(clock.monotonic())
+        if self._bus.is_connected:
+            self._tell_inventory()
+
+    def _tell_inventory(self) -> None:
+        self._outbox.tell(
+            Heartbeat(
+                agent=self._agent,
+                nodes=self._names,
+                steps=self._launcher.table.known(),
+                load=round(os.getloadavg()[0], 2),
+                free_memory_mb=free_memory_mb(),
+            )
+        )
+
+    # ------------------------------------------------------------------ in
+
+    def _on_order(self, subject: str, data: bytes) -> None:
+        try:
+            order = _decode_order(data)
+        except msgspec.DecodeError as error:
+            self._log.error("an order is not readable", error, subject=subject)
+            return
+        if order.term < self._term:
+            self._log.warning("order of an earlier controller", term=order.term, seen=self._term, kind=type(order).__name__)
+            return
+        if order.term > self._term:
+            self._term = order.term
+            self._spool.write_term(order.term)
+        try:
+            self._obey(order, data)
+        except OSError as error:
+            # A full disk: the order counts as never heard, and the controller says it again.
+            self._log.error("an order could not be obeyed", error, kind=type(order).__name__)
+
+    def _obey(self, order: object, data: bytes) -> None:
+        match order:
+            case LaunchHead():
+                if order.node in self._own:
+                    self._launcher.on_launch(order, data)
+            case ReportsCommitted():
+                self._on_committed(order)
+            case SignalTasks():
+                self._endings.on_signal(order)
+            case EndJob():
+                self._endings.on_end_job(order)
+            case SuspendJob():
+                self._endings.on_suspend(order)
+            case SendInventory():
+                self._on_connected()
+            case ShutDown():
+                if self._shutdown is None:
+                    self._shutdown = asyncio.get_running_loop().create_task(self._shut_down(order.kill_jobs))
+
+    def _on_committed(self, order: ReportsCommitted) -> None:
+        for sequence in order.sequences:
+            match self._outbox.acknowledged(sequence):
+                case StepFinished() as report:
+                    self._launcher.on_finish_committed(report)
+                case JobCleaned() as report:
+                    self._endings.on_cleaned_committed(report)
+
+    def _on_notices(self) -> None:
+        for notice in self._shepherds.notices():
+            if notice.what == "started":
+                self._launcher.on_started(notice.node, notice.key, notice.started, notice.pids)
+            else:
+                self._launcher.on_finished(notice.node, notice.key)
+
+    def _on_spawner(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._shepherds.spawner_fileno())
+        if not self._stopping.is_set():
+            self._log.error("the spawner died")
+            self._spawner_died = True
+            self._stopping.set()
+
+    # ------------------------------------------------------------------ ending
+
+    async def _shut_down(self, kill_jobs: bool) -> None:
+        if kill_jobs:
+            self._endings.end_everything("shutdown")
+            deadline = clock.monotonic() + SHUTDOWN_WAIT
+            while len(self._launcher.table) and clock.monotonic() < deadline:
+                await asyncio.sleep(0.02)
+        self.stop()
+
+    async def _close(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._shepherds.fileno())
+        loop.remove_reader(self._shepherds.spawner_fileno())
+        if self._bus.is_connected:
+            await self._outbox.flush()
+        self._outbox.close()
+        await self._bus.close()
+        self._log.info("agent ends", steps=len(self._launcher.table))

@@ -1,0 +1,97 @@
+"""What had this agent under way when it was killed?
+
+For every launch in the spool: a tombstone says that only the removal was missing; an exit record is reported (again); a living
+shepherd is followed on; a shepherd that died without a record is reported LOST; and an order that no shepherd ever took is given
+to the new spawner. The spawner before must be dead by then, else it might still start what is started here once more.
+"""
+
+import fcntl
+import os
+from pathlib import Path
+
+import msgspec
+
+from corral.agent.launch import Launcher, LaunchHead
+from corral.agent.spool import step_name
+from corral.agent.steps import LocalStep, Phase
+from corral.daemon import clock
+from corral.model.step import StepKey
+
+_decode_head = msgspec.msgpack.Decoder(LaunchHead).decode
+
+
+class AgentIsRunning(Exception):
+    """Another agent of this name is running in this state directory."""
+
+
+def lock_state(root: Path) -> int:
+    """The lock that only one living agent holds; its descriptor."""
+    root.mkdir(parents=True, exist_ok=True)
+    fd = os.open(root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise AgentIsRunning(f"an agent is already running in {root}") from None
+    return fd
+
+
+def recover(launcher: Launcher) -> None:
+    """Fill the table of steps from the spool, and report and launch what waits for it."""
+    spool = launcher.spool
+    for node, key in list(spool.all_steps()):
+        if spool.is_buried(step_name(node, key)):
+            spool.remove_step(node, key)
+        else:
+            _recover_step(launcher, node, key)
+
+
+def _recover_step(launcher: Launcher, node: str, key: StepKey) -> None:
+    spool, shepherds = launcher.spool, launcher.shepherds
+    step = LocalStep(node, key, Phase.LAUNCHED, clock.monotonic())
+    # Its life is asked for before its record: it may end in between, and then the record is there.
+    is_alive, has_begun = shepherds.is_alive(node, key), shepherds.has_begun(node, key)
+    if spool.exit_record(node, key) is not None:
+        launcher.table.add(step)
+        launcher.report_finished(step)
+    elif is_alive:
+        launcher.table.add(step)
+        if (started := shepherds.started(node, key)) is not None:
+            launcher.on_started(node, key, *started)
+    elif has_begun:
+        launcher.table.add(step)
+        launcher.end_lost(step)
+    else:
+        _launch_again(launcher, step)
+
+
+def _launch_again(launcher: Launcher, step: LocalStep) -> None:
+    data = launcher.spool.launch_order(step.node, step.key)
+    try:
+        head = _decode_head(data or b"")
+    except msgspec.DecodeError:
+        # Torn: it was never given to a spawner, and the controller will say it again.
+        launcher.spool.remove_step(step.node, step.key)
+        return
+    assert data is not None
+    step.phase = Phase.PREPARING
+    launcher.table.add(step)
+    launcher.prepare(step, head, data)
+
+
+def sweep(launcher: Launcher, grace: float) -> None:
+    """Find ends that nobody told: a notice may be lost, a shepherd may be killed."""
+    shepherds, spool = launcher.shepherds, launcher.spool
+    now = clock.monotonic()
+    for step in launcher.table:
+        if step.phase not in (Phase.LAUNCHED, Phase.RUNNING) or now - step.since < grace:
+            continue
+        is_alive = shepherds.is_alive(step.node, step.key)
+        if spool.exit_record(step.node, step.key) is not None:
+            launcher.report_finished(step)
+        elif is_alive:
+            if step.phase is Phase.LAUNCHED and (started := shepherds.started(step.node, step.key)) is not None:
+                launcher.on_started(step.node, step.key, *started)
+            launcher.deliver(step)
+        elif step.phase is Phase.RUNNING or shepherds.has_begun(step.node, step.key):
+            launcher.end_lost(step)
