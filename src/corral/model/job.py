@@ -7,6 +7,7 @@ import msgspec
 
 from corral.model.allocation import Allocation
 from corral.model.gres import GresRequest
+from corral.model.ranges import Ranges
 from corral.model.reason import Reason
 
 JobId = NewType("JobId", int)
@@ -231,7 +232,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason_text: str = ""
     array_job_id: JobId | None = None
     array_task_id: int | None = None  #: None on the record that still holds the waiting elements
-    array_waiting: tuple[int, ...] = ()  #: elements not yet split off, ascending; only on that record
+    array_waiting: Ranges = ()  #: elements not yet split off (model/ranges.py); only on that record
     array_throttle: int = 0  #: at most so many at once; 0 = no limit
     partition: str = ""
     priority: int = 0

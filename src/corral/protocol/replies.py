@@ -64,3 +64,6 @@ class JobRows(Reply, kw_only=True):
 
     fields: tuple[str, ...]
     rows: list[list[Any]]
+
+
+AnyReply = Done | Rejected | Submitted | WouldStart | StepCreated | JobRows

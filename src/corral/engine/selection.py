@@ -1,0 +1,80 @@
+"""Which jobs does a request mean?"""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from corral.engine.state import ClusterState
+from corral.model import ranges
+from corral.model.job import Job, JobId
+from corral.protocol.requests import JobSelection
+from corral.syntax import jobid
+
+
+class Target(msgspec.Struct, frozen=True):
+    """A record, or waiting elements of one; `step` when a step of it was named."""
+
+    job: JobId
+    elements: tuple[int, ...] | None = None  #: of an array's waiting record: only these; None = the whole record
+    step: int | None = None
+
+
+class Unknown(msgspec.Struct, frozen=True):
+    """No such job."""
+
+    text: str
+
+
+def targets_of(state: ClusterState, text: str) -> list[Target] | Unknown:
+    """What an id means: 42 (all of an array, too), 42_7, 42_[1-3], 42.0, 42.batch. Raises InvalidJobId."""
+    parts = jobid.parse(text)
+    job_id = JobId(parts.job)
+    if parts.elements:
+        found = [target for element in parts.elements for target in _element(state, job_id, element)]
+        if not found:
+            return Unknown(text)
+        merged: dict[JobId, list[int]] = {}
+        whole = []
+        for target in found:
+            if target.elements is None:
+                whole.append(msgspec.structs.replace(target, step=parts.step))
+            else:
+                merged.setdefault(target.job, []).extend(target.elements)
+        return whole + [Target(record, tuple(elements)) for record, elements in merged.items()]
+    members = state.array_members.get(job_id)
+    if members:
+        return [Target(member, None, parts.step) for member in sorted(members)]
+    return [Target(job_id, None, parts.step)] if job_id in state.jobs else Unknown(text)
+
+
+def _element(state: ClusterState, array: JobId, element: int) -> Iterator[Target]:
+    for member in state.array_members.get(array, ()):
+        job = state.jobs[member]
+        if job.array_task_id == element:
+            yield Target(member)
+            return
+        if job.array_task_id is None and ranges.contains(job.array_waiting, element):
+            yield Target(member, (element,))
+            return
+
+
+def matching(state: ClusterState, selection: JobSelection) -> list[Job]:
+    """Live jobs that meet every given condition (ids are handled by `targets_of`)."""
+    names = set(selection.names)
+    states = set(selection.states)
+    nodes = set(selection.nodes)
+    found = []
+    for job_id in sorted([*state.active, *(JobId(entry[2]) for entry in state.queue)]):
+        job = state.jobs[job_id]
+        spec = state.spec(job)
+        if (
+            (not selection.users or job.owner.user in selection.users or str(job.owner.uid) in selection.users)
+            and (not selection.accounts or spec.account in selection.accounts)
+            and (not names or spec.name in names)
+            and (not selection.partitions or (job.partition or spec.partition) in selection.partitions)
+            and (not selection.qos or (spec.qos or "normal") in selection.qos)
+            and (not states or job.state in states)
+            and (not nodes or (job.allocation is not None and not nodes.isdisjoint(job.allocation.node_names)))
+        ):
+            found.append(job)
+    return found

@@ -1,0 +1,227 @@
+"""What is the cluster right now? Tables, their indexes, and how an event changes them.
+
+Events carry whole records, so applying one is a replacement plus the upkeep of the indexes. Nothing else changes the tables:
+applying the recorded events to the last snapshot gives the very same state.
+"""
+
+import bisect
+from collections.abc import Iterator
+from typing import assert_never
+
+import msgspec
+
+from corral.model import ranges
+from corral.model.job import ACTIVE, ENDED, Job, JobId, JobSpec, JobState
+from corral.model.node import Node
+from corral.model.partition import Partition
+from corral.model.step import Step
+from corral.protocol import events as ev
+from corral.scheduler.nodetable import NodeTable
+
+_NO_STEPS: dict[int, Step] = {}
+
+
+class StateDump(msgspec.Struct, frozen=True, kw_only=True):
+    """All tables, for a snapshot of the state."""
+
+    jobs: list[Job]
+    specs: list[tuple[int, JobSpec]]
+    steps: list[Step]
+    nodes: list[Node]
+    partitions: list[Partition]
+    next_job_id: int
+
+
+class ClusterState:
+    def __init__(self) -> None:
+        self.jobs: dict[JobId, Job] = {}
+        self.specs: dict[JobId, JobSpec] = {}
+        self.steps: dict[JobId, dict[int, Step]] = {}
+        self.nodes: dict[str, Node] = {}
+        self.partitions: dict[str, Partition] = {}
+        self.ledger = NodeTable()
+        self.next_job_id = 1
+        # indexes
+        self.queue: list[tuple[int, float, int]] = []  #: (-priority, submit time, id) of every pending job, sorted
+        self.active: set[JobId] = set()
+        self.ended: dict[JobId, float] = {}  #: id -> end time, in the order of ending
+        self.array_members: dict[JobId, set[JobId]] = {}  #: array id -> records, the waiting one included
+        self.array_active: dict[JobId, int] = {}  #: array id -> how many hold resources
+        self.live_by_name: dict[tuple[int, str], set[JobId]] = {}  #: (uid, name) -> not ended, for `singleton`
+        self.jobs_by_node: dict[str, set[JobId]] = {}
+        self.spec_users: dict[JobId, int] = {}
+        self.live_steps: int = 0
+
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    def spec(self, job: Job) -> JobSpec:
+        return self.specs[job.spec_id]
+
+    def steps_of(self, job: JobId) -> dict[int, Step]:
+        return self.steps.get(job, _NO_STEPS)
+
+    def live_steps_of(self, job: JobId) -> list[Step]:
+        return [step for step in self.steps_of(job).values() if step.state not in ENDED]
+
+    def queued(self) -> Iterator[Job]:
+        """Pending jobs in the order of priority."""
+        for _, _, job_id in self.queue:
+            yield self.jobs[JobId(job_id)]
+
+    def name_of(self, job: Job) -> str:
+        return self.spec(job).name
+
+    # -- changing -----------------------------------------------------------------------------------------------------
+
+    def apply(self, event: ev.AnyEvent) -> None:
+        match event:
+            case ev.JobSubmitted():
+                self.specs[event.job.spec_id] = event.spec
+                self._put_job(event.job)
+            case ev.JobStarted() | ev.JobEnded():
+                if event.array_rest is not None:
+                    self._put_job(event.array_rest)
+                self._put_job(event.job)
+            case ev.JobChanged():
+                if event.spec is not None:
+                    self.specs[event.job.spec_id] = event.spec
+                if event.array_rest is not None:
+                    self._put_job(event.array_rest)
+                self._put_job(event.job)
+            case ev.JobRequeued():
+                self.steps.pop(event.job.id, None)
+                self._put_job(event.job)
+            case ev.JobsPurged():
+                for job_id in event.ids:
+                    self._drop_job(job_id)
+            case ev.StepCreated() | ev.StepChanged() | ev.StepEnded():
+                if event.step.key.job in self.jobs:
+                    self.steps.setdefault(event.step.key.job, {})[event.step.key.step] = event.step
+            case ev.NodeChanged():
+                self.nodes[event.node.name] = event.node
+                self.ledger.set_node(event.node.inventory, event.node.is_usable, event.node.weight)
+            case ev.NodeRemoved():
+                self.nodes.pop(event.name, None)
+                self.ledger.remove_node(event.name)
+            case ev.PartitionChanged():
+                self.partitions[event.partition.name] = event.partition
+            case ev.PartitionRemoved():
+                self.partitions.pop(event.name, None)
+            case ev.ControllerStarted():
+                pass
+            case _:
+                assert_never(event)
+
+    def _put_job(self, job: Job) -> None:
+        old = self.jobs.get(job.id)
+        if old is not None:
+            self._unindex(old)
+        else:
+            self.spec_users[job.spec_id] = self.spec_users.get(job.spec_id, 0) + 1
+            self.next_job_id = max(self.next_job_id, job.id + 1)
+        if old is not None and old.spec_id != job.spec_id:
+            self.spec_users[job.spec_id] = self.spec_users.get(job.spec_id, 0) + 1
+            self._release_spec(old.spec_id)
+        self.jobs[job.id] = job
+        self._index(job)
+
+    def _index(self, job: Job) -> None:
+        if job.state is JobState.PENDING:
+            bisect.insort(self.queue, (-job.priority, job.submit_time, job.id))
+        elif job.state in ACTIVE:
+            self.active.add(job.id)
+            allocation = job.allocation
+            if allocation is not None and job.id not in self.ledger.holders:
+                self.ledger.take(job.id, allocation)
+                for share in allocation.nodes:
+                    self.jobs_by_node.setdefault(share.node, set()).add(job.id)
+            if job.array_job_id is not None:
+                self.array_active[job.array_job_id] = self.array_active.get(job.array_job_id, 0) + 1
+        else:
+            self.ended[job.id] = job.end_time
+        if job.state not in ACTIVE and job.id in self.ledger.holders:
+            for share in self.ledger.holders[job.id].nodes:
+                self.jobs_by_node.get(share.node, set()).discard(job.id)
+            self.ledger.give_back(job.id)
+        if job.array_job_id is not None:
+            self.array_members.setdefault(job.array_job_id, set()).add(job.id)
+        if job.state not in ENDED:
+            self.live_by_name.setdefault((job.owner.uid, self.specs[job.spec_id].name), set()).add(job.id)
+
+    def _unindex(self, job: Job) -> None:
+        if job.state is JobState.PENDING:
+            key = (-job.priority, job.submit_time, job.id)
+            at = bisect.bisect_left(self.queue, key)
+            del self.queue[at]
+        elif job.state in ACTIVE:
+            self.active.discard(job.id)
+            if job.array_job_id is not None:
+                self.array_active[job.array_job_id] -= 1
+        else:
+            self.ended.pop(job.id, None)
+        if job.state not in ENDED:
+            key_of_name = (job.owner.uid, self.specs[job.spec_id].name)
+            names = self.live_by_name.get(key_of_name)
+            if names is not None:
+                names.discard(job.id)
+                if not names:
+                    del self.live_by_name[key_of_name]
+
+    def _drop_job(self, job_id: JobId) -> None:
+        job = self.jobs.pop(job_id, None)
+        if job is None:
+            return
+        self._unindex(job)
+        self.ledger.give_back(job_id)
+        self.steps.pop(job_id, None)
+        if job.array_job_id is not None:
+            members = self.array_members.get(job.array_job_id)
+            if members is not None:
+                members.discard(job_id)
+                if not members:
+                    del self.array_members[job.array_job_id]
+                    self.array_active.pop(job.array_job_id, None)
+        self._release_spec(job.spec_id)
+
+    def _release_spec(self, spec_id: JobId) -> None:
+        users = self.spec_users.get(spec_id, 0) - 1
+        if users <= 0:
+            self.spec_users.pop(spec_id, None)
+            self.specs.pop(spec_id, None)
+        else:
+            self.spec_users[spec_id] = users
+
+    # -- snapshots ------------------------------------------------------------------------------------------------------
+
+    def dump(self) -> bytes:
+        """Everything, as msgpack."""
+        return msgspec.msgpack.encode(
+            StateDump(
+                jobs=list(self.jobs.values()),
+                specs=list(self.specs.items()),
+                steps=[step for steps in self.steps.values() for step in steps.values()],
+                nodes=list(self.nodes.values()),
+                partitions=list(self.partitions.values()),
+                next_job_id=self.next_job_id,
+            )
+        )
+
+    @classmethod
+    def load(cls, data: bytes) -> "ClusterState":
+        dump = msgspec.msgpack.decode(data, type=StateDump)
+        state = cls()
+        state.specs = {JobId(spec_id): spec for spec_id, spec in dump.specs}
+        for node in dump.nodes:
+            state.nodes[node.name] = node
+        state.ledger.set_nodes([(node.inventory, node.is_usable, node.weight) for node in dump.nodes])
+        state.partitions = {partition.name: partition for partition in dump.partitions}
+        for job in sorted(dump.jobs, key=lambda job: (job.end_time, job.id)):
+            state._put_job(job)
+        for step in dump.steps:
+            state.steps.setdefault(step.key.job, {})[step.key.step] = step
+        state.next_job_id = max(state.next_job_id, dump.next_job_id)
+        return state
+
+    def waiting_count(self) -> int:
+        """Pending jobs, each waiting element of an array counted."""
+        return sum(ranges.count(job.array_waiting) or 1 for job in self.queued())

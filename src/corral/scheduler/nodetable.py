@@ -1,0 +1,246 @@
+"""What is free on every node, as numpy columns; the one ledger that says who holds what.
+
+The engine keeps one table up to date as events apply; a cycle works on a copy. Row i is node `names[i]`; rows are in natural name
+order, so that ties go to the lowest name. Beside the columns stand the very units: a bit mask of free CPU ids and of free GRES
+indices per node. `take` refuses what is not free: nothing can be given twice.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from corral.model.allocation import Allocation, NodeShare
+from corral.model.node import NodeInventory
+
+IntColumn = npt.NDArray[np.int64]
+BoolColumn = npt.NDArray[np.bool_]
+GresKind = tuple[str, str]  #: (name, type)
+
+
+class Overcommitted(AssertionError):
+    """Something was to be given twice. A fault of ours, never of a user."""
+
+
+def mask_of(ids: Iterable[int]) -> int:
+    """Bit mask of these ids."""
+    mask = 0
+    for i in ids:
+        mask |= 1 << i
+    return mask
+
+
+def ids_of(mask: int) -> tuple[int, ...]:
+    """The ids of a bit mask, ascending."""
+    ids = []
+    while mask:
+        low = mask & -mask
+        ids.append(low.bit_length() - 1)
+        mask ^= low
+    return tuple(ids)
+
+
+def natural_key(name: str) -> tuple[str, int, str]:
+    """node2 before node10."""
+    end = len(name)
+    while end and name[end - 1].isdigit():
+        end -= 1
+    return (name[:end], int(name[end:] or -1), name)
+
+
+class NodeTable:
+    """Columns over nodes."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.index: dict[str, int] = {}
+        self.inventories: list[NodeInventory] = []
+        self.cpus: IntColumn = np.zeros(0, np.int64)
+        self.memory: IntColumn = np.zeros(0, np.int64)
+        self.weight: IntColumn = np.zeros(0, np.int64)
+        self.usable: BoolColumn = np.zeros(0, np.bool_)
+        self.free_cpus: IntColumn = np.zeros(0, np.int64)
+        self.free_memory: IntColumn = np.zeros(0, np.int64)
+        self.jobs: IntColumn = np.zeros(0, np.int64)  #: how many jobs hold something there
+        self.threads: IntColumn = np.zeros(0, np.int64)
+        self.free_gres: dict[GresKind, IntColumn] = {}
+        self.total_gres: dict[GresKind, IntColumn] = {}
+        self.cpu_masks: list[int] = []  #: free CPU ids
+        self.gres_masks: list[dict[GresKind, int]] = []  #: free indices
+        self.features: list[frozenset[str]] = []
+        self.holders: dict[int, Allocation] = {}
+        self.version = 0  #: grows whenever a node comes, goes or changes
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    # -- nodes ------------------------------------------------------------------------------------------------------
+
+    def set_node(self, inventory: NodeInventory, usable: bool, weight: int = 1) -> None:
+        """Add a node, or replace what is known of it; what jobs hold on it stays held."""
+        self.set_nodes([(inventory, usable, weight)])
+
+    def set_nodes(self, nodes: Iterable[tuple[NodeInventory, bool, int]]) -> None:
+        """Many at once: the columns are built anew only once."""
+        known = {inv.name: (inv, bool(self.usable[i]), int(self.weight[i])) for i, inv in enumerate(self.inventories)}
+        rebuild = False
+        for inventory, usable, weight in nodes:
+            old = known.get(inventory.name)
+            if old is not None and old[0] == inventory:
+                i = self.index[inventory.name]
+                self.usable[i], self.weight[i] = usable, weight
+                self.version += 1
+                known[inventory.name] = (inventory, usable, weight)
+            else:
+                known[inventory.name] = (inventory, usable, weight)
+                rebuild = True
+        if rebuild:
+            self._rebuild(list(known.values()))
+
+    def remove_node(self, name: str) -> None:
+        i = self.index[name]
+        if self.jobs[i]:
+            raise Overcommitted(f"node {name} still holds jobs")
+        rows = [(inv, bool(self.usable[k]), int(self.weight[k])) for k, inv in enumerate(self.inventories) if k != i]
+        self._rebuild(rows)
+
+    def set_usable(self, name: str, usable: bool) -> None:
+        self.usable[self.index[name]] = usable
+        self.version += 1
+
+    def _rebuild(self, rows: list[tuple[NodeInventory, bool, int]]) -> None:
+        rows.sort(key=lambda row: natural_key(row[0].name))
+        held = self.holders
+        n = len(rows)
+        self.inventories = [row[0] for row in rows]
+        self.names = [inv.name for inv in self.inventories]
+        self.index = {name: i for i, name in enumerate(self.names)}
+        self.usable = np.array([row[1] for row in rows], np.bool_)
+        self.weight = np.array([row[2] for row in rows], np.int64)
+        self.cpus = np.array([inv.cpus for inv in self.inventories], np.int64)
+        self.memory = np.array([inv.memory_mb for inv in self.inventories], np.int64)
+        self.threads = np.array([max(1, inv.threads_per_core) for inv in self.inventories], np.int64)
+        self.free_cpus = self.cpus.copy()
+        self.free_memory = self.memory.copy()
+        self.jobs = np.zeros(n, np.int64)
+        self.cpu_masks = [(1 << inv.cpus) - 1 for inv in self.inventories]
+        self.gres_masks = []
+        self.features = [frozenset(inv.features) for inv in self.inventories]
+        self.total_gres = {}
+        for i, inv in enumerate(self.inventories):
+            masks: dict[GresKind, int] = {}
+            first: dict[str, int] = {}
+            for device in inv.gres:
+                start = first.get(device.name, 0)
+                first[device.name] = start + device.count
+                kind = (device.name, device.type)
+                masks[kind] = masks.get(kind, 0) | (((1 << device.count) - 1) << start)
+            self.gres_masks.append(masks)
+            for kind, mask in masks.items():
+                column = self.total_gres.get(kind)
+                if column is None:
+                    column = self.total_gres[kind] = np.zeros(n, np.int64)
+                column[i] = mask.bit_count()
+        self.free_gres = {kind: column.copy() for kind, column in self.total_gres.items()}
+        self.holders = {}
+        self.version += 1
+        for job, allocation in held.items():
+            self._take(job, allocation, forced=True)
+
+    # -- what jobs hold -----------------------------------------------------------------------------------------------
+
+    def take(self, job: int, allocation: Allocation) -> None:
+        """Give all this to the job. Raises Overcommitted, and changes nothing, when some of it is not free."""
+        if job in self.holders:
+            raise Overcommitted(f"job {job} holds an allocation already")
+        for share in allocation.nodes:
+            problem = self._why_not(share)
+            if problem:
+                raise Overcommitted(f"job {job} on {share.node}: {problem}")
+        self._take(job, allocation)
+
+    def can_take(self, allocation: Allocation) -> bool:
+        """Is all of it free, on usable nodes?"""
+        return all(
+            share.node in self.index and self.usable[self.index[share.node]] and not self._why_not(share)
+            for share in allocation.nodes
+        )
+
+    def give_back(self, job: int) -> None:
+        """Free all that the job holds; nothing when it holds nothing."""
+        allocation = self.holders.pop(job, None)
+        if allocation is not None:
+            for share in allocation.nodes:
+                self._change(share, -1, forced=True)
+
+    def _why_not(self, share: NodeShare) -> str:
+        i = self.index.get(share.node)
+        if i is None:
+            return "no such node"
+        cpus = mask_of(share.cpus)
+        if cpus & ~self.cpu_masks[i]:
+            return f"CPUs {ids_of(cpus & ~self.cpu_masks[i])} are not free"
+        if share.memory_mb > self.free_memory[i]:
+            return f"{share.memory_mb} MB wanted, {self.free_memory[i]} free"
+        for gres in share.gres:
+            free = self.gres_masks[i].get((gres.name, gres.type), 0)
+            if mask_of(gres.indices) & ~free:
+                return f"{gres.name} {gres.indices} are not free"
+        return ""
+
+    def _take(self, job: int, allocation: Allocation, forced: bool = False) -> None:
+        for share in allocation.nodes:
+            self._change(share, 1, forced)
+        self.holders[job] = allocation
+
+    def _change(self, share: NodeShare, sign: int, forced: bool = False) -> None:
+        i = self.index.get(share.node)
+        if i is None:
+            if forced:  # a job may hold what a node no longer has
+                return
+            raise Overcommitted(f"no node {share.node}")
+        mask = mask_of(share.cpus)
+        if sign > 0:
+            self.cpu_masks[i] &= ~mask
+        else:
+            self.cpu_masks[i] |= mask & ((1 << self.inventories[i].cpus) - 1)
+        self.free_cpus[i] = self.cpu_masks[i].bit_count()
+        self.free_memory[i] -= sign * share.memory_mb
+        self.jobs[i] += sign
+        masks = self.gres_masks[i]
+        for gres in share.gres:
+            kind = (gres.name, gres.type)
+            if kind not in masks:
+                continue
+            units = mask_of(gres.indices)
+            masks[kind] = masks[kind] & ~units if sign > 0 else masks[kind] | units
+            self.free_gres[kind][i] = masks[kind].bit_count()
+
+    # -- views ------------------------------------------------------------------------------------------------------
+
+    def gres_column(self, name: str, type: str = "", free: bool = True) -> IntColumn:
+        """Units of this name (of this type, if given) per node."""
+        source = self.free_gres if free else self.total_gres
+        total = np.zeros(len(self), np.int64)
+        for (kind_name, kind_type), column in source.items():
+            if kind_name == name and type in ("", kind_type):
+                total = total + column
+        return total
+
+    def copy(self) -> "NodeTable":
+        """A table to plan on. Inventories and features are shared: they are never changed in place."""
+        other = NodeTable.__new__(NodeTable)
+        other.__dict__.update(self.__dict__)
+        for column in ("usable", "weight", "free_cpus", "free_memory", "jobs"):
+            setattr(other, column, getattr(self, column).copy())
+        other.free_gres = {kind: column.copy() for kind, column in self.free_gres.items()}
+        other.cpu_masks = self.cpu_masks.copy()
+        other.gres_masks = [masks.copy() if masks else masks for masks in self.gres_masks]
+        other.holders = self.holders.copy()
+        return other
+
+    def emptied(self, everything_usable: bool = True) -> "NodeTable":
+        """The same nodes with nothing held: could a job ever run?"""
+        other = NodeTable()
+        other._rebuild([(inv, everything_usable or bool(self.usable[i]), int(self.weight[i])) for i, inv in enumerate(self.inventories)])
+        return other

@@ -1,0 +1,36 @@
+"""What does a cycle decide?"""
+
+import msgspec
+
+from corral.model.allocation import Allocation
+from corral.model.job import JobId
+from corral.model.reason import Reason
+
+
+class Start(msgspec.Struct, frozen=True):
+    """Give the job (or this element of an array) these resources now."""
+
+    job: JobId
+    allocation: Allocation
+    task_index: int | None = None
+    time_limit: int | None = None  #: seconds, when less than was asked for (--time-min)
+
+
+class NotNow(msgspec.Struct, frozen=True):
+    """Why not: the code that squeue shows, and words."""
+
+    reason: Reason
+    text: str = ""
+
+
+class Expected(msgspec.Struct, frozen=True):
+    """When and where a waiting job is planned to start."""
+
+    time: float
+    nodes: str
+
+
+class Plan(msgspec.Struct, kw_only=True):
+    starts: list[Start] = []
+    reasons: dict[JobId, NotNow] = {}
+    expected: dict[JobId, Expected] = {}
