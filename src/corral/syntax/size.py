@@ -52,9 +52,9 @@ def format_size(value: float, unit: str = " ", to: str = "") -> str:
 
 def _split(text: str) -> tuple[str, str]:
     text = text.strip().upper()
-    if len(text) > 2 and text[-1] == "B" and text[-2] in "KMGTP":
+    if len(text) > 2 and text[-1] == "B" and text[-2] in "KMGTPE":
         text = text[:-1]
-    if text and text[-1] in "KMGTP":
+    if text and text[-1] in "KMGTPE":
         return text[:-1], text[-1]
     return text, "M"
 
