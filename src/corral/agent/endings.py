@@ -6,9 +6,9 @@ acknowledged. The order may come again at any time: while that is under way it c
 
 import asyncio
 
+from corral.agent.control import End, Signal, Suspend, encode_command
 from corral.agent.launch import Launcher
 from corral.agent.prolog import node_program_environment, run_program
-from corral.agent.shepherds import end_datagram, signal_datagram, suspend_datagram
 from corral.agent.spool import job_name
 from corral.agent.steps import LocalStep, Phase
 from corral.daemon import clock
@@ -47,12 +47,12 @@ class Endings:
                 # Nothing runs yet: only what would end a task ends the step.
                 step.cancelled = step.cancelled or order.signal in (9, 15) or order.kill_after is not None
             else:
-                self._launcher.control(step, signal_datagram(order))
+                self._launcher.control(step, _signal(order))
 
     def on_suspend(self, order: SuspendJob) -> None:
         for step in self._launcher.table.of_job(order.node, order.job, order.restart):
             if step.phase in (Phase.LAUNCHED, Phase.RUNNING):
-                self._launcher.control(step, suspend_datagram(order))
+                self._launcher.control(step, encode_command(Suspend(thaw=order.thaw)))
 
     def on_end_job(self, order: EndJob) -> None:
         job = (order.node, order.job, order.restart)
@@ -65,7 +65,7 @@ class Endings:
             if step.phase is Phase.PREPARING:
                 step.cancelled = True
             elif not step.is_over:
-                self._launcher.control(step, end_datagram(order))
+                self._launcher.control(step, encode_command(End(kill_after=order.kill_after, reason=order.reason)))
         self._go_on(job, ending)
 
     def _repeat(self, job: tuple[str, int, int], ending: _Ending, order: EndJob) -> None:
@@ -75,7 +75,7 @@ class Endings:
         ending.kill_at = min(ending.kill_at, clock.monotonic() + order.kill_after + SHEPHERD_GRACE)
         for step in self._launcher.table.of_job(*job):
             if step.phase in (Phase.LAUNCHED, Phase.RUNNING):
-                self._launcher.control(step, end_datagram(order))
+                self._launcher.control(step, encode_command(End(kill_after=order.kill_after, reason=order.reason)))
 
     # ------------------------------------------------------------------ on the way to JobCleaned
 
@@ -85,7 +85,11 @@ class Endings:
             self._go_on(job, ending)
 
     def _go_on(self, job: tuple[str, int, int], ending: _Ending) -> None:
-        if ending.epilog is not None or ending.sequence or not all(s.is_over for s in self._launcher.table.of_job(*job)):
+        if (
+            ending.epilog is not None
+            or ending.sequence
+            or not all(s.is_over for s in self._launcher.table.of_job(*job))
+        ):
             return
         order, spool = ending.order, self._launcher.spool
         if not order.epilog or order.context is None or spool.is_buried(job_name(*job)):
@@ -109,9 +113,7 @@ class Endings:
     def _report(self, job: tuple[str, int, int], ending: _Ending, epilog_status: int) -> None:
         launcher = self._launcher
         node, number, restart = job
-        cleaned = JobCleaned(
-            agent=launcher.agent, node=node, job=number, restart=restart, epilog_status=epilog_status
-        )
+        cleaned = JobCleaned(agent=launcher.agent, node=node, job=number, restart=restart, epilog_status=epilog_status)
         ending.sequence = launcher.outbox.report(cleaned).sequence
 
     def on_cleaned_committed(self, report: JobCleaned) -> None:
@@ -141,8 +143,19 @@ class Endings:
             if step.phase is Phase.PREPARING:
                 step.cancelled = True
             elif not step.is_over:
-                order = EndJob(node=step.node, job=step.key.job, restart=step.key.restart, kill_after=2.0, reason=reason)
-                self._launcher.control(step, end_datagram(order))
+                self._launcher.control(step, encode_command(End(kill_after=2.0, reason=reason)))
+
+
+def _signal(order: SignalTasks) -> bytes:
+    return encode_command(
+        Signal(
+            signal=order.signal,
+            only_shell=order.only_batch,
+            kill_after=order.kill_after,
+            reason=order.reason,
+            at=order.at,
+        )
+    )
 
 
 def _is_meant(order: SignalTasks, step: LocalStep) -> bool:
@@ -151,5 +164,3 @@ def _is_meant(order: SignalTasks, step: LocalStep) -> bool:
     if order.step is not None:
         return step.key.step == order.step
     return order.batch_too or not step.is_batch
-
-

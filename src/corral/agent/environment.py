@@ -39,7 +39,7 @@ def batch_environment(order: LaunchStep, *, endpoint: str = "", renumber_gpus: b
     result = {
         name: value
         for name, value in order.environment.items()
-        if name in _KEPT or not name.startswith(("SLURM_", "SLURMD_")) and name not in GPU_VISIBILITY
+        if name in _KEPT or (not name.startswith(("SLURM_", "SLURMD_")) and name not in GPU_VISIBILITY)
     }
     result |= _job_variables(job)
     result |= _where(order, node_id=0, local_id=0, rank=0, ranks=(0,))
@@ -249,7 +249,10 @@ def _gpus(shares: Iterable[GresShare]) -> tuple[int, ...]:
 
 
 def _gpu_text(requests: Iterable[GresRequest]) -> str | None:
-    return ",".join(f"{request.type}:{request.count}" if request.type else str(request.count) for request in requests) or None
+    return (
+        ",".join(f"{request.type}:{request.count}" if request.type else str(request.count) for request in requests)
+        or None
+    )
 
 
 def _ids(numbers: Iterable[int]) -> str:

@@ -13,7 +13,9 @@ def gpus_of_this_machine() -> tuple[GresDevice, ...]:
 
 def short_type(name: str) -> str:
     """A GRES type from a product's name: "NVIDIA A100-SXM4-80GB" -> "a100", "Tesla V100-SXM2-16GB" -> "v100"."""
-    words = [w for w in name.lower().replace("-", " ").split() if w not in ("nvidia", "tesla", "geforce", "quadro", "amd")]
+    words = [
+        w for w in name.lower().replace("-", " ").split() if w not in ("nvidia", "tesla", "geforce", "quadro", "amd")
+    ]
     if words[:1] in (["rtx"], ["gtx"], ["instinct"]) and len(words) > 1:
         return words[1] if words[0] == "instinct" else words[0] + words[1]
     return words[0] if words else ""

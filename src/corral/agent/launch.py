@@ -7,6 +7,7 @@ exit record from the agent, so that every end goes the same way: record, report,
 """
 
 import asyncio
+import os
 from collections.abc import Callable
 
 import msgspec
@@ -39,11 +40,15 @@ class LaunchHead(msgspec.Struct, frozen=True, kw_only=True, tag="LaunchStep"):
 class Launcher:
     """Owns the table of steps."""
 
-    def __init__(self, agent: str, spool: Spool, outbox: Outbox, shepherds: Shepherds, log: Log, endpoint: str = "") -> None:
+    def __init__(
+        self, agent: str, spool: Spool, outbox: Outbox, shepherds: Shepherds, log: Log, endpoint: str = ""
+    ) -> None:
         self.agent, self.spool, self.outbox, self.shepherds, self.log = agent, spool, outbox, shepherds, log
         self.endpoint = endpoint
         self.table = StepTable()
-        self.ending: set[tuple[str, int, int]] = set()  #: jobs whose end has been ordered: nothing starts there any more
+        self.ending: set[tuple[str, int, int]] = (
+            set()
+        )  #: jobs whose end has been ordered: nothing starts there any more
         self.on_step_over: Callable[[LocalStep], None] = lambda step: None
         self._prologs: dict[tuple[str, int, int], asyncio.Task[str]] = {}
         self._preparing: set[asyncio.Task[None]] = set()
@@ -83,8 +88,21 @@ class Launcher:
         try:
             self.shepherds.launch(data)
         except OSError as error:
+            # It is dead; its successor gets what it did not take.
             self.log.error("the spawner does not take orders", error, step=str(step.key))
-            self.end_unstarted(step, EndCause.LAUNCH_FAILED, f"{step.node}: cannot start a process: {error.strerror}")
+
+    def spawn_again(self) -> None:
+        """There is a new spawner: what the one before had not taken is given to it."""
+        for step in self.table:
+            if step.phase is Phase.LAUNCHED and not self.shepherds.has_begun(step.node, step.key):
+                data = self.spool.launch_order(step.node, step.key)
+                if data is not None:
+                    self._spawn(step, data)
+
+    def on_fork_failed(self, node: str, key: StepKey, number: int) -> None:
+        step = self.table.get(node, key)
+        if step is not None and not step.is_over:
+            self.end_unstarted(step, EndCause.LAUNCH_FAILED, f"{node}: cannot start a process: {os.strerror(number)}")
 
     async def _after_prolog(self, step: LocalStep, order: LaunchHead, data: bytes) -> None:
         job = (step.node, step.key.job, step.key.restart)
@@ -152,7 +170,14 @@ class Launcher:
         """A step whose tasks never ran."""
         now = clock.now()
         record = StepFinished(
-            agent=self.agent, node=step.node, key=step.key, tasks=(), cause=cause, message=message, started=now, ended=now
+            agent=self.agent,
+            node=step.node,
+            key=step.key,
+            tasks=(),
+            cause=cause,
+            message=message,
+            started=now,
+            ended=now,
         )
         self.spool.write_exit(step.node, step.key, encode(record))
         self.report_finished(step)
@@ -161,7 +186,6 @@ class Launcher:
         """The shepherd died without a word. A record that it had time to leave counts."""
         if self.spool.exit_record(step.node, step.key) is None:
             self.log.error("a shepherd died", step=str(step.key), node=step.node)
-            self.shepherds.kill_leftovers(step.node, step.key)
             now = clock.now()
             record = StepFinished(
                 agent=self.agent,

@@ -5,12 +5,14 @@ import os
 
 import msgspec
 
+from corral.agent.control import Started
 from corral.agent.endings import Endings
 from corral.agent.inventory import free_memory_mb
 from corral.agent.launch import Launcher, LaunchHead
 from corral.agent.outbox import Outbox
 from corral.agent.recovery import recover, sweep
 from corral.agent.shepherds import Shepherds
+from corral.agent.spawner import SpawnerDied
 from corral.agent.spool import Spool
 from corral.bus import subjects
 from corral.bus.interface import Bus
@@ -29,7 +31,7 @@ SHUTDOWN_WAIT = 10.0
 
 
 class AgentLoop:
-    """One agent: its nodes, its steps, its connection. `run` returns True when the agent should be started anew."""
+    """One agent: its nodes, its steps, its connection."""
 
     def __init__(
         self,
@@ -60,19 +62,18 @@ class AgentLoop:
         self._endings = Endings(self._launcher, epilog_timeout)
         self._registration = 0
         self._stopping = asyncio.Event()
-        self._spawner_died = False
         self._shutdown: asyncio.Task[None] | None = None
 
-    async def run(self) -> bool:
+    async def run(self) -> None:
         loop = asyncio.get_running_loop()
         loop.add_reader(self._shepherds.fileno(), self._on_notices)
-        loop.add_reader(self._shepherds.spawner_fileno(), self._on_spawner)
+        loop.add_reader(self._shepherds.spawner.fileno(), self._on_spawner)
         recover(self._launcher)
         self._bus.on_reconnect(self._on_connected)
-        await self._bus.connect()
         for name in self._names:
             await self._bus.subscribe(subjects.orders(self._cluster, name), self._on_order)
         await self._bus.subscribe(subjects.acks(self._cluster, self._agent), self._on_order)
+        await self._connected()
         self._on_connected()
         self._log.info("agent is up", nodes=len(self._names), steps=len(self._launcher.table), term=self._term)
         try:
@@ -84,7 +85,18 @@ class AgentLoop:
                     pass
         finally:
             await self._close()
-        return self._spawner_died
+
+    async def _connected(self) -> None:
+        """Wait for the bus; steps end and are watched meanwhile, and `stop` is heard."""
+        connecting = asyncio.ensure_future(self._bus.connect())
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        await asyncio.wait((connecting, stopping), return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not connecting.done():
+            connecting.cancel()
+            await asyncio.wait((connecting,))
+        else:
+            connecting.result()
 
     def stop(self) -> None:
         """End the agent; its steps run on."""
@@ -132,7 +144,9 @@ class AgentLoop:
             self._log.error("an order is not readable", error, subject=subject)
             return
         if order.term < self._term:
-            self._log.warning("order of an earlier controller", term=order.term, seen=self._term, kind=type(order).__name__)
+            self._log.warning(
+                "order of an earlier controller", term=order.term, seen=self._term, kind=type(order).__name__
+            )
             return
         if order.term > self._term:
             self._term = order.term
@@ -172,17 +186,23 @@ class AgentLoop:
 
     def _on_notices(self) -> None:
         for notice in self._shepherds.notices():
-            if notice.what == "started":
-                self._launcher.on_started(notice.node, notice.key, notice.started, notice.pids)
+            if isinstance(notice, Started):
+                self._launcher.on_started(notice.node, notice.key, notice.time, notice.pids)
             else:
                 self._launcher.on_finished(notice.node, notice.key)
 
     def _on_spawner(self) -> None:
-        asyncio.get_running_loop().remove_reader(self._shepherds.spawner_fileno())
-        if not self._stopping.is_set():
+        try:
+            for node, key, number in self._shepherds.spawner.failures():
+                self._launcher.on_fork_failed(node, key, number)
+        except SpawnerDied:
             self._log.error("the spawner died")
-            self._spawner_died = True
-            self._stopping.set()
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self._shepherds.spawner.fileno())
+            self._shepherds.spawner.close()
+            self._shepherds.respawn()
+            loop.add_reader(self._shepherds.spawner.fileno(), self._on_spawner)
+            self._launcher.spawn_again()
 
     # ------------------------------------------------------------------ ending
 
@@ -190,14 +210,14 @@ class AgentLoop:
         if kill_jobs:
             self._endings.end_everything("shutdown")
             deadline = clock.monotonic() + SHUTDOWN_WAIT
-            while len(self._launcher.table) and clock.monotonic() < deadline:
+            while len(self._launcher.table) and clock.monotonic() < deadline:  # noqa: ASYNC110 - seldom, and short
                 await asyncio.sleep(0.02)
         self.stop()
 
     async def _close(self) -> None:
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._shepherds.fileno())
-        loop.remove_reader(self._shepherds.spawner_fileno())
+        loop.remove_reader(self._shepherds.spawner.fileno())
         if self._bus.is_connected:
             await self._outbox.flush()
         self._outbox.close()

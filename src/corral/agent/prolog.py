@@ -59,7 +59,9 @@ def node_program_environment(job: JobContext, node: str, context: str, endpoint:
     return result
 
 
-async def run_program(path: str, environment: Mapping[str, str], timeout: float, work_dir: str = "/") -> tuple[int, str]:
+async def run_program(
+    path: str, environment: Mapping[str, str], timeout: float, work_dir: str = "/"
+) -> tuple[int, str]:
     """Run to its end; (exit status as a shell says it, its last words). Its whole process group goes when it is too slow."""
     # A file, not a pipe: a child it leaves behind may write there as long as it likes.
     with tempfile.TemporaryFile() as errors:

@@ -56,8 +56,7 @@ def _recover_step(launcher: Launcher, node: str, key: StepKey) -> None:
         launcher.report_finished(step)
     elif is_alive:
         launcher.table.add(step)
-        if (started := shepherds.started(node, key)) is not None:
-            launcher.on_started(node, key, *started)
+        launcher.on_started(node, key, shepherds.begun_at(node, key), ())
     elif has_begun:
         launcher.table.add(step)
         launcher.end_lost(step)
@@ -90,8 +89,8 @@ def sweep(launcher: Launcher, grace: float) -> None:
         if spool.exit_record(step.node, step.key) is not None:
             launcher.report_finished(step)
         elif is_alive:
-            if step.phase is Phase.LAUNCHED and (started := shepherds.started(step.node, step.key)) is not None:
-                launcher.on_started(step.node, step.key, *started)
+            if step.phase is Phase.LAUNCHED:
+                launcher.on_started(step.node, step.key, shepherds.begun_at(step.node, step.key), ())
             launcher.deliver(step)
-        elif step.phase is Phase.RUNNING or shepherds.has_begun(step.node, step.key):
+        elif shepherds.has_begun(step.node, step.key):
             launcher.end_lost(step)

@@ -1,7 +1,9 @@
 """What does an agent keep on disk, so that its own death loses nothing and runs nothing twice?
 
     agent.sock      where shepherds send their notices
+    lock            held by the living agent
     term            the highest term seen
+    spawner         process id and start time of the last spawner
     tombstones      keys of steps and jobs that are over and acknowledged; tombstones.1 holds the generation before
     jobs/NODE/      JOB.RESTART.prolog, JOB.RESTART.epilog: that program has ended with the status inside
     steps/NODE/KEY/ one launch: made with mkdir, which only one can win. `launch` is the order; the shepherd keeps its lock,
@@ -127,6 +129,13 @@ class Spool:
 
     def write_term(self, term: int) -> None:
         _replace(str(self.root / "term"), str(term).encode())
+
+    def read_spawner(self) -> str:
+        """Process id and start time of the last spawner."""
+        return (_read(str(self.root / "spawner")) or b"").decode()
+
+    def write_spawner(self, text: str) -> None:
+        _replace(str(self.root / "spawner"), text.encode())
 
 
 def step_name(node: str, key: StepKey) -> str:

@@ -17,7 +17,7 @@ class Phase(enum.IntEnum):
 class LocalStep:
     """One launch on one node, from its order until its end is acknowledged."""
 
-    __slots__ = ("cancelled", "finish_sequence", "key", "node", "pending", "phase", "started", "pids", "since")
+    __slots__ = ("cancelled", "finish_sequence", "key", "node", "pending", "phase", "pids", "since", "started")
 
     def __init__(self, node: str, key: StepKey, phase: Phase, since: float) -> None:
         self.node, self.key, self.phase = node, key, phase

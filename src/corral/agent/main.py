@@ -1,0 +1,161 @@
+"""How does an agent start: `corral agent`, or `python -m corral.agent.main SETUP.json` from `corral up`?"""
+
+import asyncio
+import gc
+import os
+import sys
+from pathlib import Path
+
+import msgspec
+import uvloop
+
+from corral.agent.control import ShepherdSettings
+from corral.agent.inventory import VirtualNodes, inventory_of_this_machine, virtual_inventories
+from corral.agent.loop import AgentLoop
+from corral.agent.recovery import AgentIsRunning, lock_state
+from corral.agent.shepherds import Shepherds
+from corral.agent.spawner import SpawnerHandle
+from corral.agent.spawner import start as start_spawner
+from corral.agent.spool import Spool
+from corral.bus import subjects
+from corral.bus.nats import NatsBus
+from corral.daemon import clock
+from corral.daemon.logs import Log
+from corral.daemon.signals import on_stop
+from corral.model.cluster import ClusterConfig
+from corral.model.node import NodeInventory
+
+#: Exit status when another agent of this name runs here.
+ALREADY_RUNNING = 3
+
+
+class AgentSetup(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a started agent must know, as JSON in a file."""
+
+    config: ClusterConfig
+    name: str
+    state_dir: str
+    virtual: VirtualNodes | None = None  #: None = the machine itself, as one node of the agent's name
+
+
+def agent_directory(state_dir: str | Path, name: str) -> Path:
+    return Path(state_dir) / "agent" / name
+
+
+def cluster_endpoint(config: ClusterConfig, state_dir: str | Path) -> str:
+    """Where commands inside jobs find their cluster."""
+    if config.api.listen:
+        return f"https://{config.api.listen}"
+    return f"unix://{config.api.socket or Path(state_dir).absolute() / 'corral.sock'}"
+
+
+def run(
+    config: ClusterConfig,
+    name: str,
+    state_dir: str | Path,
+    virtual: VirtualNodes | None = None,
+    *,
+    foreground: bool = False,
+) -> int:
+    """Serve this machine's node `name`, or the virtual nodes, until told to end; the exit status.
+
+    In the foreground the log goes to standard error, else to agent.log in the agent's directory.
+    """
+    directory = agent_directory(state_dir, name)
+    try:
+        lock = lock_state(directory)
+    except AgentIsRunning as error:
+        print(f"corral agent: {error}", file=sys.stderr)
+        return ALREADY_RUNNING
+    log = Log(None if foreground else directory / "agent.log", config.log_level, agent=name)
+    os.umask(0o022)
+    now = clock.now()
+    if virtual is not None:
+        nodes = virtual_inventories(virtual, now)
+    else:
+        nodes = (inventory_of_this_machine(name, now),)
+    endpoint = cluster_endpoint(config, state_dir)
+    settings = ShepherdSettings(
+        endpoint=endpoint,
+        virtual=virtual is not None,
+        cgroups="auto" if config.enforce else "off",
+        cgroup_name=f"corral-{config.cluster}-{name}",
+        gpu_files=tuple(file for device in nodes[0].gres if device.name == "gpu" for file in device.files),
+    )
+    spool = Spool(directory)
+    try:
+        _serve(config, name, nodes, spool, settings, log, endpoint)
+    except Exception as error:
+        log.error("the agent fails", error)
+        raise
+    finally:
+        os.close(lock)
+    return 0
+
+
+def _serve(
+    config: ClusterConfig,
+    name: str,
+    nodes: tuple[NodeInventory, ...],
+    spool: Spool,
+    settings: ShepherdSettings,
+    log: Log,
+    endpoint: str,
+) -> None:
+    def spawner() -> SpawnerHandle:
+        return start_spawner(str(spool.root), settings)
+
+    shepherds = Shepherds(spool, spawner)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_main(config, name, nodes, spool, shepherds, log, endpoint))
+    finally:
+        shepherds.close()
+
+
+async def _main(
+    config: ClusterConfig,
+    name: str,
+    nodes: tuple[NodeInventory, ...],
+    spool: Spool,
+    shepherds: Shepherds,
+    log: Log,
+    endpoint: str,
+) -> None:
+    credentials = config.nats.credentials
+
+    def jwt() -> str:
+        return Path(credentials).read_text().strip() if credentials else ""
+
+    bus = NatsBus(
+        config.nats.url,
+        jwt,
+        name=f"agent {name}",
+        inbox=subjects.agent_inbox(config.cluster, name),
+        ca_file=config.nats.ca,
+    )
+    agent = AgentLoop(
+        agent=name,
+        cluster=config.cluster,
+        nodes=nodes,
+        bus=bus,
+        spool=spool,
+        shepherds=shepherds,
+        log=log,
+        heartbeat=config.timeouts.heartbeat,
+        epilog_timeout=config.timeouts.prolog,
+        endpoint=endpoint,
+    )
+    on_stop(agent.stop)
+    gc.collect()
+    gc.freeze()
+    await agent.run()
+
+
+def main(arguments: list[str]) -> int:
+    setup = msgspec.json.decode(Path(arguments[0]).read_bytes(), type=AgentSetup)
+    return run(setup.config, setup.name, setup.state_dir, setup.virtual, foreground="--foreground" in arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
