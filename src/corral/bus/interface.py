@@ -11,7 +11,7 @@ Reply = bytes | None
 Handler = Callable[[str, bytes], Reply | Awaitable[Reply]]
 """Takes subject and payload; what it returns answers a request. Calls of one subscription never overlap."""
 
-Listener = Callable[[], object]
+Listener = Callable[[], Awaitable[None] | None]
 
 
 class Subscription(Protocol):

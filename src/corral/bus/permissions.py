@@ -20,6 +20,7 @@ class Permissions:
     publish: tuple[str, ...] = (">",)
     subscribe: tuple[str, ...] = (">",)
     may_reply: bool = False  #: answer a request under whatever subject it asks for
+    inbox: str = "_INBOX"  #: where the replies to its own requests go
 
     def may_publish(self, subject: str) -> bool:
         return any(subjects.matches(pattern, subject) for pattern in self.publish)
@@ -33,22 +34,25 @@ EVERYTHING = Permissions()
 
 def controller(cluster: str) -> Permissions:
     everything = f"{subjects.cluster(cluster)}.>"
-    return Permissions(publish=(everything,), subscribe=(everything,), may_reply=True)
+    inbox = subjects.controller_inbox(cluster)
+    return Permissions(publish=(everything,), subscribe=(everything,), may_reply=True, inbox=inbox)
 
 
 def agent(cluster: str, name: str, nodes: tuple[str, ...]) -> Permissions:
     """Orders of its own nodes, its own reports, and the streams of steps, which it hands to its shepherds."""
+    inbox = subjects.agent_inbox(cluster, name)
     streams = f"{subjects.cluster(cluster)}.io.*"
     return Permissions(
         publish=(subjects.reports(cluster, name), f"{streams}.client"),
         subscribe=(
             subjects.acks(cluster, name),
-            f"{subjects.agent_inbox(cluster, name)}.>",
+            f"{inbox}.>",
             *(subjects.orders(cluster, node) for node in nodes),
             f"{streams}.tasks",
             *(f"{streams}.tasks.{subjects.token(node)}" for node in nodes),
         ),
         may_reply=True,
+        inbox=inbox,
     )
 
 

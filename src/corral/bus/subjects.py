@@ -33,9 +33,12 @@ def name_of(text: str) -> str:
         return text
     head, *coded = text.split("%")
     try:
-        return (head.encode() + b"".join(bytes.fromhex(part[:2]) + part[2:].encode() for part in coded)).decode()
+        name = (head.encode() + b"".join(bytes.fromhex(part[:2]) + part[2:].encode() for part in coded)).decode()
     except ValueError as error:
         raise BadSubject(name=text) from error
+    if token(name) != text:
+        raise BadSubject(name=text)
+    return name
 
 
 def cluster(name: str) -> str:
