@@ -7,8 +7,11 @@ import msgspec
 from corral.engine.state import ClusterState
 from corral.model import ranges
 from corral.model.job import Job, JobId
+from corral.model.step import STEP_NAMES
 from corral.protocol.requests import JobSelection
 from corral.syntax import jobid
+
+_STEP_NUMBERS: dict[str, int | None] = {"": None, **{name: number for number, name in STEP_NAMES.items()}}
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -29,22 +32,23 @@ def targets_of(state: ClusterState, text: str) -> list[Target] | Unknown:
     """What an id means: 42 (all of an array, too), 42_7, 42_[1-3], 42.0, 42.batch. Raises InvalidJobId."""
     parts = jobid.parse(text)
     job_id = JobId(parts.job)
-    if parts.elements:
-        found = [target for element in parts.elements for target in _element(state, job_id, element)]
+    step = _STEP_NUMBERS.get(parts.step, int(parts.step) if parts.step.isdigit() else None)
+    if parts.tasks:
+        found = [target for element in parts.tasks for target in _element(state, job_id, element)]
         if not found:
             return Unknown(text)
         merged: dict[JobId, list[int]] = {}
         whole = []
         for target in found:
             if target.elements is None:
-                whole.append(msgspec.structs.replace(target, step=parts.step))
+                whole.append(msgspec.structs.replace(target, step=step))
             else:
                 merged.setdefault(target.job, []).extend(target.elements)
         return whole + [Target(record, tuple(elements)) for record, elements in merged.items()]
     members = state.array_members.get(job_id)
     if members:
-        return [Target(member, None, parts.step) for member in sorted(members)]
-    return [Target(job_id, None, parts.step)] if job_id in state.jobs else Unknown(text)
+        return [Target(member, None, step) for member in sorted(members)]
+    return [Target(job_id, None, step)] if job_id in state.jobs else Unknown(text)
 
 
 def _element(state: ClusterState, array: JobId, element: int) -> Iterator[Target]:

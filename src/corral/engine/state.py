@@ -14,10 +14,12 @@ from corral.model import ranges
 from corral.model.job import ACTIVE, ENDED, Job, JobId, JobSpec, JobState
 from corral.model.node import Node
 from corral.model.partition import Partition
+from corral.model.reason import Reason
 from corral.model.step import Step
 from corral.protocol import events as ev
 from corral.scheduler.nodetable import NodeTable
 
+_TIMED = frozenset({Reason.BEGIN_TIME, Reason.DEPENDENCY, Reason.DEPENDENCY_NEVER_SATISFIED})
 _NO_STEPS: dict[int, Step] = {}
 
 
@@ -49,8 +51,8 @@ class ClusterState:
         self.array_active: dict[JobId, int] = {}  #: array id -> how many hold resources
         self.live_by_name: dict[tuple[int, str], set[JobId]] = {}  #: (uid, name) -> not ended, for `singleton`
         self.jobs_by_node: dict[str, set[JobId]] = {}
+        self.timed: set[JobId] = set()  #: pending ones that wait for a time or another job, or have a deadline
         self.spec_users: dict[JobId, int] = {}
-        self.live_steps: int = 0
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
@@ -128,6 +130,8 @@ class ClusterState:
     def _index(self, job: Job) -> None:
         if job.state is JobState.PENDING:
             bisect.insort(self.queue, (-job.priority, job.submit_time, job.id))
+            if job.reason in _TIMED or self.specs[job.spec_id].deadline:
+                self.timed.add(job.id)
         elif job.state in ACTIVE:
             self.active.add(job.id)
             allocation = job.allocation
@@ -153,6 +157,7 @@ class ClusterState:
             key = (-job.priority, job.submit_time, job.id)
             at = bisect.bisect_left(self.queue, key)
             del self.queue[at]
+            self.timed.discard(job.id)
         elif job.state in ACTIVE:
             self.active.discard(job.id)
             if job.array_job_id is not None:

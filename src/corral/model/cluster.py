@@ -50,6 +50,7 @@ class Scheduling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     default_memory_per_cpu_mb: int | None = None  #: None = 0 is asked for: memory is not counted unless said
     default_memory_per_node_mb: int | None = None
     placement: str = "pack"  #: pack or spread
+    time_limit_step: int = 60  #: seconds; a job's limit is rounded up to whole ones of it (Slurm: a minute)
 
 
 class NatsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

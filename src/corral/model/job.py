@@ -91,7 +91,9 @@ class StepSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     name: str = ""
     argv: tuple[str, ...] = ()
-    multi_prog: tuple[tuple[str, tuple[str, ...]], ...] = ()  #: ("0,2-3" or "*", argv) per line; %t and %o are put in by the shepherd
+    multi_prog: tuple[
+        tuple[str, tuple[str, ...]], ...
+    ] = ()  #: ("0,2-3" or "*", argv) per line; %t and %o are put in by the shepherd
     work_dir: str = "/"
     umask: int = 0o022
     rlimits: dict[str, tuple[int, int]] = {}  #: "NOFILE" -> (soft, hard); -1 = infinity
@@ -184,7 +186,9 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     priority: int | None = None
     requeue: bool | None = None
     no_kill: bool = False
-    signal: tuple[int, int, bool] | None = None  #: (signal number, seconds before the limit, True = only the batch shell (B:))
+    signal: tuple[int, int, bool] | None = (
+        None  #: (signal number, seconds before the limit, True = only the batch shell (B:))
+    )
     kill_on_bad_exit: bool = False
     mail_types: tuple[str, ...] = ()
     mail_user: str = ""

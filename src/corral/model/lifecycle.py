@@ -6,7 +6,9 @@ _ENDINGS = ENDED
 
 #: Normative: docs/reference/job-states.md is checked against this table.
 JOB_CHANGES: dict[JobState, frozenset[JobState]] = {
-    JobState.PENDING: frozenset({JobState.CONFIGURING, JobState.RUNNING, JobState.CANCELLED, JobState.DEADLINE, JobState.FAILED}),
+    JobState.PENDING: frozenset(
+        {JobState.CONFIGURING, JobState.RUNNING, JobState.CANCELLED, JobState.DEADLINE, JobState.FAILED}
+    ),
     JobState.CONFIGURING: frozenset({JobState.RUNNING, JobState.COMPLETING, JobState.PENDING}) | _ENDINGS,
     JobState.RUNNING: frozenset({JobState.SUSPENDED, JobState.COMPLETING, JobState.PENDING}) | _ENDINGS,
     JobState.SUSPENDED: frozenset({JobState.RUNNING, JobState.COMPLETING, JobState.PENDING}) | _ENDINGS,

@@ -53,7 +53,9 @@ class NodeInventory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     boot_time: float = 0.0
     agent_start_time: float = 0.0
     virtual: bool = False
-    unenforced: tuple[str, ...] = ()  #: limits this node cannot hold ("memory", "devices", ...): shown by `corral status`
+    unenforced: tuple[
+        str, ...
+    ] = ()  #: limits this node cannot hold ("memory", "devices", ...): shown by `corral status`
     partitions: tuple[str, ...] = ()
 
 

@@ -16,6 +16,7 @@ class Reason(enum.StrEnum):
     HELD_ADMIN = "JobHeldAdmin"
     PARTITION_DOWN = "PartitionDown"
     PARTITION_INACTIVE = "PartitionInactive"
+    PARTITION_CONFIG = "PartitionConfig"
     PARTITION_NODE_LIMIT = "PartitionNodeLimit"
     PARTITION_TIME_LIMIT = "PartitionTimeLimit"
     REQ_NODE_NOT_AVAIL = "ReqNodeNotAvail"

@@ -17,7 +17,7 @@ def choose_cpus(table: NodeTable, row: int, count: int) -> tuple[int, ...]:
                 whole |= core << start
         if whole.bit_count() >= count:
             mask = whole
-    chosen = []
+    chosen: list[int] = []
     while mask and len(chosen) < count:
         low = mask & -mask
         chosen.append(low.bit_length() - 1)

@@ -8,7 +8,7 @@ from corral.model.reason import Reason
 from corral.scheduler import backfill
 from corral.scheduler.demand import Demand
 from corral.scheduler.feasibility import static_rows, task_capacity
-from corral.scheduler.nodetable import BoolColumn
+from corral.scheduler.nodetable import BoolColumn, IntColumn, NodeTable
 from corral.scheduler.placement import place
 from corral.scheduler.plan import Expected, NotNow, Plan, Start
 from corral.scheduler.snapshot import PendingJob, RunningJob, Snapshot
@@ -30,6 +30,7 @@ class _Cycle:
         self.does_not_fit: dict[Demand, NotNow] = {}  #: shapes that found no place in this cycle
         self.kept: BoolColumn = np.zeros(len(self.table), np.bool_)  #: nodes of planned starts
         self.shadow = float("inf")  #: the earliest planned start
+        self.empty: NodeTable | None = None  #: the same nodes with nothing on them, made when first needed
         self.blocked: set[str] = set()  #: partitions with a planned job
 
     def run(self) -> Plan:
@@ -118,15 +119,27 @@ class _Cycle:
 
     def why_not(self, demand: Demand) -> NotNow:
         """Does it wait for others to end, or for nodes that are away?"""
-        absent = [name for name in demand.nodelist if name in self.table.index and not self.table.usable[self.table.index[name]]]
+        absent = [
+            name
+            for name in demand.nodelist
+            if name in self.table.index and not self.table.usable[self.table.index[name]]
+        ]
         if absent:
             return NotNow(Reason.REQ_NODE_NOT_AVAIL, f"UnavailableNodes:{backfill.folded(tuple(absent))}")
+        if self.empty is None:
+            self.empty = self.table.emptied()
         mask = static_rows(self.table, demand, self.snapshot.partition_rows[demand.partition])
-        empty = self.table.emptied()
-        possible = int(np.count_nonzero(task_capacity(empty, demand, mask & self.table.usable) > 0))
-        if possible < demand.nodes_min:
+        capacity = task_capacity(self.empty, demand, mask)
+        if not _enough(capacity, demand):
+            return NotNow(Reason.PARTITION_CONFIG)
+        if not _enough(np.where(self.table.usable, capacity, 0), demand):
             return NotNow(
                 Reason.RESOURCES,
                 "Nodes required for job are DOWN, DRAINED or reserved for jobs in higher priority partitions",
             )
         return NotNow(Reason.RESOURCES)
+
+
+def _enough(capacity: IntColumn, demand: Demand) -> bool:
+    """Could these nodes together take the job, were they all free?"""
+    return np.count_nonzero(capacity > 0) >= demand.nodes_min and int(capacity.sum()) >= (demand.ntasks or 1)

@@ -242,5 +242,10 @@ class NodeTable:
     def emptied(self, everything_usable: bool = True) -> "NodeTable":
         """The same nodes with nothing held: could a job ever run?"""
         other = NodeTable()
-        other._rebuild([(inv, everything_usable or bool(self.usable[i]), int(self.weight[i])) for i, inv in enumerate(self.inventories)])
+        other._rebuild(
+            [
+                (inv, everything_usable or bool(self.usable[i]), int(self.weight[i]))
+                for i, inv in enumerate(self.inventories)
+            ]
+        )
         return other

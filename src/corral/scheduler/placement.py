@@ -3,11 +3,11 @@
 import numpy as np
 
 from corral.model.allocation import Allocation, NodeShare
-from corral.model.gres import GresRequest
+from corral.model.gres import GresRequest, GresShare
 from corral.scheduler import binding
 from corral.scheduler.demand import ALL_MEMORY, Demand
 from corral.scheduler.feasibility import MANY, task_capacity
-from corral.scheduler.nodetable import BoolColumn, IntColumn, NodeTable
+from corral.scheduler.nodetable import BoolColumn, IntColumn, NodeTable, ids_of
 
 
 def place(table: NodeTable, demand: Demand, rows: BoolColumn, strategy: str = "pack") -> Allocation | None:
@@ -29,7 +29,9 @@ def place(table: NodeTable, demand: Demand, rows: BoolColumn, strategy: str = "p
     return Allocation(
         nodes=tuple(shares),
         partition=demand.partition,
-        ntasks=sum(share.tasks for share in shares) if demand.ntasks is None or demand.tasks_per_node else demand.ntasks,
+        ntasks=sum(share.tasks for share in shares)
+        if demand.ntasks is None or demand.tasks_per_node
+        else demand.ntasks,
         cpus_per_task=demand.cpus_per_task,
         exclusive=demand.exclusive,
     )
@@ -79,7 +81,7 @@ def _preference(table: NodeTable, demand: Demand, candidates: IntColumn, strateg
 
 
 def _pick(order: IntColumn, capacity: IntColumn, count: int, ntasks: int, required: int) -> list[int] | None:
-    """`count` nodes that together take the tasks: the preferred ones, else for one node the first that is large enough, else the largest."""
+    """`count` nodes that together take the tasks: the preferred ones, else the first large enough, else the largest."""
     if count > len(order):
         return None
     first = order[:count]
@@ -151,9 +153,9 @@ def node_share(table: NodeTable, demand: Demand, row: int, tasks: int, extra: li
     requests += [GresRequest(r.name, r.type, r.count * tasks) for r in demand.gres_per_task]
     if demand.exclusive:
         gres = tuple(
-            binding.GresShare(name, type, binding.ids_of(mask)) for (name, type), mask in table.gres_masks[row].items() if mask
+            GresShare(name, type, ids_of(mask)) for (name, type), mask in table.gres_masks[row].items() if mask
         )
-        cpus = binding.ids_of(table.cpu_masks[row])
+        cpus = ids_of(table.cpu_masks[row])
     else:
         chosen = binding.choose_gres(table, row, tuple(requests)) if requests else ()
         if chosen is None:

@@ -1,0 +1,174 @@
+"""May this job enter: defaults, limits, and could it ever run?"""
+
+import msgspec
+
+from corral.engine.partitions import partition_rows
+from corral.engine.state import ClusterState
+from corral.errors import UsageError
+from corral.model.cluster import ClusterConfig
+from corral.model.job import UNLIMITED, JobSpec
+from corral.model.partition import Partition, PartitionState
+from corral.protocol.replies import Rejected
+from corral.protocol.requests import Caller
+from corral.scheduler.demand import Demand, demand_of
+from corral.scheduler.feasibility import feature_rows, static_rows, task_capacity
+from corral.scheduler.nodetable import BoolColumn, NodeTable
+from corral.scheduler.placement import place
+from corral.syntax import arrayspec, dependency, features, hostlist
+
+UNAVAILABLE = "Requested node configuration is not available"
+
+
+class Admitted(msgspec.Struct, frozen=True):
+    """The spec with its defaults put in."""
+
+    spec: JobSpec
+    partition: str
+    time_limit: int
+    never: bool = (
+        False  #: asks for more nodes than its partition has: it may wait for a larger cluster (EnforcePartLimits=NO)
+    )
+
+
+def partitions_of(state: ClusterState, spec: JobSpec) -> list[Partition] | Rejected:
+    """The partitions named, or the default one."""
+    if not spec.partition:
+        default = next((p for p in state.partitions.values() if p.default), None)
+        if default is None:
+            return Rejected(error="No partition specified or system default partition", detail="")
+        return [default]
+    found = []
+    for name in spec.partition.split(","):
+        partition = state.partitions.get(name)
+        if partition is None:
+            return Rejected(error="Invalid partition name specified", detail=f"invalid partition specified: {name}")
+        found.append(partition)
+    return found
+
+
+def admit(
+    state: ClusterState, config: ClusterConfig, spec: JobSpec, caller: Caller, empty: NodeTable
+) -> Admitted | Rejected:
+    """`empty` is the cluster with nothing running (NodeTable.emptied), made once for many jobs."""
+    partitions = partitions_of(state, spec)
+    if isinstance(partitions, Rejected):
+        return partitions
+    for check in (_check_partition_access, _check_times, _check_words):
+        refused = check(state, config, spec, partitions, caller)
+        if refused is not None:
+            return refused
+    problems: list[Rejected] = []
+    never = False
+    possible = False
+    for partition in partitions:
+        demand = resolve(spec, partition, config)
+        verdict = could_ever_run(empty, demand, partition_rows(state, partition, empty))
+        if verdict is None:
+            possible = True
+        elif verdict == "":
+            never = True
+        else:
+            problems.append(Rejected(error=UNAVAILABLE, detail="" if verdict == UNAVAILABLE else verdict))
+    if not possible and not never and problems:
+        return problems[0]
+    first = partitions[0]
+    limit = spec.time_limit
+    if limit is None:
+        limit = first.default_time if first.default_time is not None else first.max_time
+    return Admitted(spec, ",".join(p.name for p in partitions), min(limit, UNLIMITED), never and not possible)
+
+
+def resolve(spec: JobSpec, partition: Partition, config: ClusterConfig) -> Demand:
+    """The spec's demand in this partition, memory defaults put in."""
+    per_cpu = partition.default_memory_per_cpu_mb or 0
+    per_node = partition.default_memory_per_node_mb or 0
+    if not per_cpu and not per_node:
+        per_cpu = config.scheduling.default_memory_per_cpu_mb or 0
+        per_node = config.scheduling.default_memory_per_node_mb or 0
+    return demand_of(spec, partition.name, per_cpu, per_node)
+
+
+def could_ever_run(empty: NodeTable, demand: Demand, rows: BoolColumn) -> str | None:
+    """None = yes; "" = only if the partition grew; else the first line of the refusal."""
+    allowed = static_rows(empty, demand, rows)
+    if place(empty, demand, allowed) is not None:
+        return None
+    if not allowed.any():
+        return "" if not len(empty) else UNAVAILABLE
+    capacity = task_capacity(empty, demand, allowed)
+    if not (capacity > 0).any():
+        if demand.cpus_per_task > int(empty.cpus[allowed].max()):
+            return "CPU count per node can not be satisfied"
+        if demand.memory_per_node_mb > int(empty.memory[allowed].max()):
+            return "Memory specification can not be satisfied"
+        return UNAVAILABLE
+    if demand.nodes_max is not None and demand.ntasks is not None:
+        best = sorted(capacity.tolist(), reverse=True)[: demand.nodes_max]
+        if len(best) == demand.nodes_max and sum(best) < demand.ntasks:
+            return UNAVAILABLE
+    return ""
+
+
+def _check_partition_access(
+    state: ClusterState, config: ClusterConfig, spec: JobSpec, partitions: list[Partition], caller: Caller
+) -> Rejected | None:
+    for partition in partitions:
+        if partition.root_only and caller.uid != 0:
+            return Rejected(error="User's group not permitted to use this partition", code="denied")
+        if partition.allow_groups and not caller.is_operator and caller.group not in partition.allow_groups:
+            return Rejected(error="User's group not permitted to use this partition", code="denied")
+        if partition.allow_accounts and spec.account not in partition.allow_accounts:
+            return Rejected(error="Invalid account or account/partition combination specified", code="denied")
+        if partition.state in (PartitionState.INACTIVE, PartitionState.DRAIN):
+            return Rejected(error="Required partition not available (inactive or drain)", code="invalid")
+    return None
+
+
+def _check_times(
+    state: ClusterState, config: ClusterConfig, spec: JobSpec, partitions: list[Partition], caller: Caller
+) -> Rejected | None:
+    if spec.time_min and spec.time_limit is not None and spec.time_min > spec.time_limit:
+        return Rejected(error="Invalid time-min specification (exceeds job's time or other limits)")
+    if spec.deadline and spec.time_min and spec.begin_time + spec.time_min > spec.deadline:
+        return Rejected(error="Requested time limit is invalid (missing or exceeds some limit)")
+    return None
+
+
+def _check_words(
+    state: ClusterState, config: ClusterConfig, spec: JobSpec, partitions: list[Partition], caller: Caller
+) -> Rejected | None:
+    """Node names, features, GRES, arrays and dependencies must mean something."""
+    for text in (spec.nodelist, spec.exclude):
+        if text:
+            try:
+                names = hostlist.expand(text)
+            except UsageError:
+                return Rejected(error="Invalid node name specified")
+            unknown = [name for name in names if name not in state.nodes]
+            if unknown:
+                return Rejected(error="Invalid node name specified", detail="")
+    if spec.constraint:
+        try:
+            features.parse(spec.constraint)
+        except UsageError:
+            return Rejected(error="Invalid feature specification")
+        if not feature_rows(state.ledger, spec.constraint).any():
+            return Rejected(error="Invalid feature specification")
+    for request in (*spec.gres, *spec.gpus, *spec.gpus_per_node, *spec.gpus_per_task):
+        if request.name not in config.gres_types:
+            return Rejected(error="Invalid generic resource (gres) specification")
+    if spec.nodes_min is not None and spec.nodes_min < 1:
+        return Rejected(error="Node count specification invalid")
+    if spec.array:
+        try:
+            arrayspec.parse(spec.array, config.limits.max_array_size)
+        except UsageError:
+            return Rejected(error="Invalid job array specification")
+    if spec.dependency:
+        try:
+            dependency.parse(spec.dependency)
+        except UsageError:
+            return Rejected(error="Job dependency problem")
+    if abs(spec.nice) > (1 << 31) - 3:
+        return Rejected(error="Invalid --nice value")
+    return None

@@ -1,0 +1,96 @@
+"""Which starts of a plan still hold today? Those begin; the others wait for the next cycle."""
+
+import msgspec
+
+from corral.engine import steps
+from corral.engine.arrays import room, split
+from corral.engine.context import Context
+from corral.engine.effects import Effects
+from corral.engine.endings import settle
+from corral.engine.layout import Refusal
+from corral.model import ranges
+from corral.model.job import UNLIMITED, ExitStatus, Job, JobKind, JobState
+from corral.model.reason import Reason
+from corral.protocol.events import JobEnded, JobStarted
+from corral.scheduler.plan import Plan, Start
+
+
+def commit(ctx: Context, plan: Plan, now: float, out: Effects) -> int:
+    """Start what still fits, note why the others wait. Returns how many began."""
+    began = 0
+    for start in plan.starts:
+        if begin(ctx, start, now, out):
+            began += 1
+        else:
+            ctx.wants_cycle = True
+    for job_id, why in plan.reasons.items():
+        job = ctx.state.jobs.get(job_id)
+        if job is not None and job.is_pending and not job.held_by:
+            expected = plan.expected.get(job_id)
+            when, where = (expected.time, expected.nodes) if expected else (0.0, "")
+            if (job.reason, job.reason_text, job.expected_start, job.expected_nodes) != (
+                why.reason,
+                why.text,
+                when,
+                where,
+            ):
+                # Not recorded: the next cycle after a restart finds it again.
+                ctx.state.jobs[job_id] = msgspec.structs.replace(
+                    job, reason=why.reason, reason_text=why.text, expected_start=when, expected_nodes=where
+                )
+    if began:
+        ctx.timers_changed = True
+    return began
+
+
+def begin(ctx: Context, start: Start, now: float, out: Effects) -> bool:
+    job = ctx.state.jobs.get(start.job)
+    if job is None or not job.is_pending or job.held_by or not ctx.state.ledger.can_take(start.allocation):
+        return False
+    rest: Job | None = None
+    if start.task_index is not None:
+        if not ranges.contains(job.array_waiting, start.task_index) or not room(ctx.state, job):
+            return False
+        job, rest = split(ctx.state, job, start.task_index)
+    elif job.array_waiting:
+        return False
+    running = msgspec.structs.replace(
+        job,
+        state=JobState.RUNNING,
+        reason=Reason.NONE,
+        reason_text="",
+        partition=start.allocation.partition,
+        start_time=now,
+        allocation=start.allocation,
+        time_limit=min(start.time_limit, job.time_limit) if start.time_limit else job.time_limit,
+        batch_host=start.allocation.nodes[0].node,
+        expected_start=0.0,
+        expected_nodes="",
+    )
+    ctx.record(JobStarted(time=now, job=running, array_rest=rest), out)
+    launch(ctx, running, now, out)
+    return True
+
+
+def launch(ctx: Context, job: Job, now: float, out: Effects) -> None:
+    """The script of a batch job, the one step of an srun; salloc's client comes by itself."""
+    spec = ctx.state.spec(job)
+    if spec.kind is JobKind.BATCH:
+        steps.start_batch(ctx, job, now, out)
+    elif spec.kind is JobKind.SRUN and spec.step is not None:
+        made = steps.start_step(ctx, job, spec.step, now, out)
+        if isinstance(made, Refusal):
+            current = ctx.state.jobs[job.id]
+            failed = msgspec.structs.replace(
+                current, state=JobState.FAILED, end_time=now, exit_status=ExitStatus(1, 0), reason=Reason.JOB_LAUNCH_FAILURE,
+                reason_text=made.error,
+            )  # fmt: skip
+            ctx.record(JobEnded(time=now, job=failed), out)
+            settle(ctx)
+
+
+def limit_ends(job: Job) -> float:
+    """When the job's limit strikes, as things are; infinity without a limit."""
+    if job.time_limit >= UNLIMITED:
+        return float("inf")
+    return job.start_time + job.time_limit + job.suspended_seconds

@@ -1,0 +1,241 @@
+"""How does a job end, by itself or by another's will, and what must be cleared away first?
+
+A job whose last step is over and that needs no epilog ends at once. Any other goes to COMPLETING: every node it holds is told to
+end what is left (EndJob), and when all have reported JobCleaned it takes its `end_state`, or goes back to PENDING.
+"""
+
+import msgspec
+
+from corral.engine.context import Context
+from corral.engine.effects import Effects
+from corral.engine.launch import job_context
+from corral.engine.state import ClusterState
+from corral.model.job import ENDED, ExitStatus, Job, JobId, JobKind, JobState
+from corral.model.reason import Reason
+from corral.model.step import EndCause, Step
+from corral.protocol.events import JobChanged, JobEnded, JobRequeued, StepEnded
+from corral.protocol.orders import EndJob
+from corral.protocol.reports import JobCleaned
+from corral.syntax import jobid
+
+
+def job_id_of(state: ClusterState, text: str) -> JobId:
+    """The record that `42` or `42_7` names; 0 = none. Raises InvalidJobId."""
+    parts = jobid.parse(text)
+    if not parts.tasks:
+        return JobId(parts.job)
+    for member in state.array_members.get(JobId(parts.job), ()):
+        if state.jobs[member].array_task_id == parts.tasks[0]:
+            return member
+    return JobId(0)
+
+
+def after_batch(ctx: Context, job: Job, step: Step, now: float, out: Effects, message: str) -> None:
+    """The script is over, and the job with it."""
+    if step.cause is EndCause.LAUNCH_FAILED and message.startswith("prolog"):
+        requeue(ctx, job, now, out, hold=False)
+        return
+    if step.cause is EndCause.LOST and may_requeue(ctx, job):
+        requeue(ctx, job, now, out, hold=False, ended_as=JobState.NODE_FAIL)
+        return
+    state, reason = verdict(step)
+    finish(ctx, job, state, step.exit_status, reason, now, out, text=message)
+
+
+def after_srun(ctx: Context, job: Job, step: Step, now: float, out: Effects, message: str) -> None:
+    """The one step of an srun's own allocation is over."""
+    state, reason = verdict(step)
+    finish(ctx, job, state, step.exit_status, reason, now, out, text=message)
+
+
+def verdict(step: Step) -> tuple[JobState, Reason]:
+    """What a job becomes by the end of its main step."""
+    if step.cause is EndCause.OUT_OF_MEMORY:
+        return JobState.OUT_OF_MEMORY, Reason.OUT_OF_MEMORY
+    if step.cause is EndCause.LOST:
+        return JobState.NODE_FAIL, Reason.NODE_DOWN
+    if step.cancelled_by is not None:
+        return JobState.CANCELLED, Reason.NONE
+    if step.exit_status == ExitStatus():
+        return JobState.COMPLETED, Reason.NONE
+    if step.cause is EndCause.LAUNCH_FAILED or step.exit_status.signal:
+        return JobState.FAILED, Reason.JOB_LAUNCH_FAILURE
+    return JobState.FAILED, Reason.NON_ZERO_EXIT_CODE
+
+
+def finish(
+    ctx: Context,
+    job: Job,
+    state: JobState,
+    status: ExitStatus,
+    reason: Reason,
+    now: float,
+    out: Effects,
+    text: str = "",
+) -> None:
+    """Its work is done: end it now, or clear away first what is left on its nodes."""
+    job = msgspec.structs.replace(job, exit_status=status, reason=reason, reason_text=text)
+    if not ctx.config.programs.epilog and not ctx.state.live_steps_of(job.id):
+        ended = msgspec.structs.replace(job, state=state, end_state=None, end_time=now)
+        ctx.record(JobEnded(time=now, job=ended), out)
+        settle(ctx)
+        return
+    clear_away(ctx, job, state, now, out, "", 0.0)
+
+
+def terminate(
+    ctx: Context,
+    job: Job,
+    state: JobState,
+    now: float,
+    out: Effects,
+    *,
+    why: str,
+    reason: Reason = Reason.NONE,
+    text: str = "",
+    by: int | None = None,
+    requeue_after: bool = False,
+    hold: bool = False,
+    kill_after: float | None = None,
+) -> None:
+    """End a job that runs, by another's will: SIGTERM, and SIGKILL after KillWait."""
+    fields: dict[str, object] = {
+        "reason": reason,
+        "reason_text": text,
+        "cancelled_by": by,
+        "requeue_after": requeue_after,
+    }
+    if hold:
+        fields["held_by"] = "user"
+    if state in (JobState.CANCELLED, JobState.TIMEOUT, JobState.PREEMPTED):
+        fields["exit_status"] = ExitStatus(0, 15)
+    changed = msgspec.structs.replace(job, **fields)
+    wait = ctx.config.timeouts.kill_wait if kill_after is None else kill_after
+    clear_away(ctx, changed, state, now, out, why, wait)
+
+
+def clear_away(ctx: Context, job: Job, state: JobState, now: float, out: Effects, why: str, kill_after: float) -> None:
+    held = job.allocation
+    assert held is not None
+    job = msgspec.structs.replace(job, state=JobState.COMPLETING, end_state=state, end_time=now)
+    ctx.record(JobChanged(time=now, job=job, what="completing"), out)
+    nodes = {name for name in held.node_names if name in ctx.state.nodes and ctx.state.nodes[name].up}
+    ctx.cleaning[job.id] = nodes
+    if nodes:
+        send_end(ctx, job, nodes, now, out, why, kill_after)
+    else:
+        complete(ctx, job, now, out)
+
+
+def send_end(ctx: Context, job: Job, nodes: set[str], now: float, out: Effects, why: str, kill_after: float) -> None:
+    ctx.end_sent[job.id] = now
+    ctx.timers_changed = True
+    context = job_context(ctx, job)
+    for node in sorted(nodes):
+        order = EndJob(
+            term=ctx.term,
+            node=node,
+            job=job.id,
+            restart=job.restarts,
+            kill_after=kill_after,
+            epilog=ctx.config.programs.epilog,
+            uid=job.owner.uid,
+            reason=why,
+            context=context,
+        )
+        ctx.send(node, order, out)
+
+
+def on_cleaned(ctx: Context, report: JobCleaned, now: float, out: Effects) -> None:
+    """Nothing of the job is left on this node."""
+    job = ctx.state.jobs.get(JobId(report.job))
+    waiting = ctx.cleaning.get(JobId(report.job))
+    if job is None or waiting is None or job.restarts != report.restart or job.state is not JobState.COMPLETING:
+        return
+    waiting.discard(report.node)
+    if not waiting:
+        complete(ctx, job, now, out)
+
+
+def complete(ctx: Context, job: Job, now: float, out: Effects) -> None:
+    """Nothing is left anywhere: the end state, or back to the queue."""
+    ctx.cleaning.pop(job.id, None)
+    ctx.end_sent.pop(job.id, None)
+    for step in ctx.state.live_steps_of(job.id):
+        state = job.end_state if job.end_state is JobState.NODE_FAIL else JobState.CANCELLED
+        assert state is not None
+        gone = msgspec.structs.replace(
+            step, state=state, end_time=now, cause=EndCause.CANCELLED, exit_status=_killed(step)
+        )
+        ctx.record(StepEnded(time=now, step=gone), out)
+    job = ctx.state.jobs[job.id]
+    ended = msgspec.structs.replace(
+        job, state=job.end_state or JobState.FAILED, end_state=None, end_time=job.end_time or now
+    )
+    if job.requeue_after:
+        back_to_queue(ctx, ended, now, out)
+    else:
+        ctx.record(JobEnded(time=now, job=ended), out)
+    settle(ctx)
+
+
+def _killed(step: Step) -> ExitStatus:
+    return step.exit_status if step.exit_status != ExitStatus() else ExitStatus(0, 15)
+
+
+def settle(ctx: Context) -> None:
+    """Something is free, or somebody's condition may be met."""
+    ctx.wants_cycle = True
+    ctx.timers_changed = True
+    ctx.check_dependencies = True
+
+
+def may_requeue(ctx: Context, job: Job) -> bool:
+    spec = ctx.state.spec(job)
+    wanted = spec.requeue if spec.requeue is not None else ctx.config.requeue
+    return wanted and spec.kind is JobKind.BATCH
+
+
+def requeue(
+    ctx: Context,
+    job: Job,
+    now: float,
+    out: Effects,
+    *,
+    hold: bool,
+    ended_as: JobState = JobState.REQUEUED,
+    why: str = "requeue",
+) -> None:
+    """Cut this run off and queue the job again."""
+    if job.state in ENDED:
+        if hold:
+            job = msgspec.structs.replace(job, held_by="user")
+        back_to_queue(ctx, job, now, out)
+        settle(ctx)
+        return
+    terminate(ctx, job, ended_as, now, out, why=why, requeue_after=True, hold=hold)
+
+
+def back_to_queue(ctx: Context, ended: Job, now: float, out: Effects) -> None:
+    held = ended.held_by
+    waits = msgspec.structs.replace(
+        ended,
+        state=JobState.PENDING,
+        reason=Reason.HELD_USER if held else Reason.NONE,
+        reason_text="",
+        restarts=ended.restarts + 1,
+        allocation=None,
+        start_time=0.0,
+        end_time=0.0,
+        suspended_seconds=0.0,
+        suspend_time=0.0,
+        eligible_time=0.0 if held else now,
+        exit_status=ExitStatus(),
+        derived_exit_status=ExitStatus(),
+        cancelled_by=None,
+        next_step=0,
+        warned=False,
+        requeue_after=False,
+        priority=0 if held else ended.priority,
+    )
+    ctx.record(JobRequeued(time=now, job=waits, ended=ended), out)

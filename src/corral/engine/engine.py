@@ -1,0 +1,185 @@
+"""The cluster as a state machine: what follows from a message, a plan, or the passing of time?
+
+The engine never waits, sends or reads a clock. `handle`, `commit` and `tick` return Effects: facts to record, orders to send, the
+reply. Its state has changed already when they return; should the facts not become durable, the driver throws the engine away and
+builds a new one from the store.
+"""
+
+from typing import assert_never
+
+import msgspec
+
+from corral.engine import commit, control, dependencies, endings, nodes, partitions, steps, submit, timers, updates
+from corral.engine.context import Context
+from corral.engine.effects import Effects
+from corral.engine.pending import PendingView
+from corral.engine.state import ClusterState
+from corral.errors import UsageError
+from corral.model.cluster import ClusterConfig
+from corral.model.job import Owner
+from corral.model.node import Node
+from corral.protocol import reports as rp
+from corral.protocol import requests as rq
+from corral.protocol.events import ControllerStarted, NodeChanged, PartitionChanged, PartitionRemoved
+from corral.protocol.replies import Done, Rejected
+from corral.scheduler.plan import Plan
+from corral.scheduler.snapshot import Snapshot
+
+
+class Engine:
+    def __init__(self, config: ClusterConfig, state: ClusterState | None = None, term: int = 0) -> None:
+        self.ctx = Context(config, state or ClusterState(), term)
+        self.pending = PendingView(self.ctx)
+
+    @property
+    def state(self) -> ClusterState:
+        return self.ctx.state
+
+    @property
+    def config(self) -> ClusterConfig:
+        return self.ctx.config
+
+    @property
+    def wants_cycle(self) -> bool:
+        """Has anything changed that could let a job start?"""
+        return self.ctx.wants_cycle
+
+    def start(self, now: float) -> Effects:
+        """First of all, after the state has been loaded: the partitions of the configuration, a new term."""
+        out = Effects()
+        self.ctx.record(ControllerStarted(time=now, term=self.ctx.term), out)
+        self.configure(self.ctx.config, now, out)
+        nodes.resume_after_restart(self.ctx, now)
+        return out
+
+    def configure(self, config: ClusterConfig, now: float, out: Effects) -> None:
+        """Take over a configuration. Partitions that hold jobs stay until these have ended."""
+        self.ctx.config = config
+        wanted = {partition.name: partition for partition in config.partition}
+        for name, partition in wanted.items():
+            if self.state.partitions.get(name) != partition:
+                self.ctx.record(PartitionChanged(time=now, partition=partition), out)
+        used = {job.partition for job in self.state.jobs.values() if not job.has_ended}
+        for name in [name for name in self.state.partitions if name not in wanted]:
+            if name not in used:
+                self.ctx.record(PartitionRemoved(time=now, name=name), out)
+        for node in list(self.state.nodes.values()):
+            entry = nodes.configured(self.ctx, node.inventory)
+            if entry is not None and (entry[0] != node.inventory or entry[1] != node.weight):
+                changed = msgspec.structs.replace(node, inventory=entry[0], weight=entry[1])
+                self.ctx.record(NodeChanged(time=now, node=changed, what="configured"), out)
+        self.ctx.wants_cycle = True
+
+    def handle(
+        self,
+        message: rq.AnyRequest | rp.AnyReport,
+        now: float,
+        caller: rq.Caller | None = None,
+        owner: Owner | None = None,
+    ) -> Effects:
+        """One message. Requests need their `caller`; `owner` is whom submitted jobs run as, when not the caller."""
+        out = Effects()
+        if isinstance(message, rq.Request):
+            assert caller is not None
+            try:
+                self._request(message, now, caller, owner, out)
+            except UsageError as error:
+                out.records, out.sends = [], []
+                out.reply = Rejected(error=str(error))
+        else:
+            self._report(message, now, out)
+        return out
+
+    def _request(
+        self, request: rq.AnyRequest, now: float, caller: rq.Caller, owner: Owner | None, out: Effects
+    ) -> None:
+        ctx = self.ctx
+        match request:
+            case rq.SubmitJobs():
+                who = owner or Owner(uid=caller.uid, gid=caller.gid, user=caller.user, group=caller.group)
+                submit.on_submit(ctx, request, who, caller, now, out)
+            case rq.CancelJobs():
+                control.on_cancel(ctx, request, caller, now, out)
+            case rq.HoldJobs():
+                control.on_hold(ctx, request, caller, now, out)
+            case rq.ReleaseJobs():
+                control.on_release(ctx, request, caller, now, out)
+            case rq.RequeueJobs():
+                control.on_requeue(ctx, request, caller, now, out)
+            case rq.SuspendJobs() | rq.ResumeJobs():
+                control.on_suspend(ctx, request, caller, now, out)
+            case rq.UpdateJob():
+                updates.on_update(ctx, request, caller, now, out)
+            case rq.UpdateNodes():
+                nodes.on_update(ctx, request, caller, now, out)
+            case rq.UpdatePartition():
+                partitions.on_update(ctx.state, request, caller, now, out)
+                ctx.wants_cycle = True
+            case rq.CreateStep():
+                steps.on_create(ctx, request, caller, now, out)
+            case rq.SignalStep():
+                steps.on_signal(ctx, request, caller, now, out)
+            case rq.CompleteJob():
+                control.on_complete(ctx, request, caller, now, out)
+            case rq.Reconfigure():
+                out.reply = Done() if caller.is_operator else Rejected(error="Access/permission denied", code="denied")
+            case rq.NewClusterNodes():
+                self._new_nodes(request, now, caller, out)
+            case _:
+                assert_never(request)
+
+    def _new_nodes(self, request: rq.NewClusterNodes, now: float, caller: rq.Caller, out: Effects) -> None:
+        if caller.role != "administrator":
+            out.reply = Rejected(error="Access/permission denied", code="denied")
+            return
+        for inventory in request.nodes:
+            if inventory.name not in self.state.nodes:
+                node = Node(inventory=inventory, down_reason=nodes.NOT_RESPONDING, down_since=now)
+                self.ctx.record(NodeChanged(time=now, node=node, what="added"), out)
+        out.reply = Done()
+
+    def _report(self, report: rp.AnyReport, now: float, out: Effects) -> None:
+        ctx = self.ctx
+        match report:
+            case rp.AgentRegistered():
+                nodes.on_registered(ctx, report, now, out)
+            case rp.Heartbeat():
+                nodes.on_heartbeat(ctx, report, now, out)
+            case rp.StepStarted():
+                steps.on_started(ctx, report, now, out)
+            case rp.StepFinished():
+                steps.on_finished(ctx, report, now, out)
+            case rp.JobCleaned():
+                endings.on_cleaned(ctx, report, now, out)
+            case rp.NodeFailed():
+                nodes.on_failed(ctx, report, now, out)
+            case _:
+                assert_never(report)
+
+    def tick(self, now: float) -> Effects:
+        """Do what is due by the clock."""
+        out = Effects()
+        timers.tick(self.ctx, now, out)
+        return out
+
+    def next_wake(self, now: float) -> float:
+        return timers.next_wake(self.ctx, now)
+
+    def before_cycle(self, now: float) -> Effects:
+        """Jobs whose conditions are met become eligible. To be called before `snapshot`."""
+        out = Effects()
+        if self.ctx.check_dependencies:
+            self.ctx.check_dependencies = False
+            dependencies.check_all(self.ctx, now, out)
+        return out
+
+    def snapshot(self, now: float) -> Snapshot:
+        """What the scheduler may see. Anything that changes from now on wants another cycle."""
+        self.ctx.wants_cycle = False
+        return self.pending.snapshot(now)
+
+    def commit(self, plan: Plan, now: float) -> Effects:
+        """Start what still fits."""
+        out = Effects()
+        commit.commit(self.ctx, plan, now, out)
+        return out

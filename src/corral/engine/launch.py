@@ -1,0 +1,91 @@
+"""Which orders start a step on its nodes?"""
+
+from itertools import pairwise
+
+from corral.engine.context import Context
+from corral.engine.effects import Effects
+from corral.model.job import UNLIMITED, Job, JobSpec
+from corral.model.step import BATCH, Step
+from corral.protocol.orders import JobContext, LaunchStep, StepIo
+from corral.syntax import arrayspec
+
+
+def job_context(ctx: Context, job: Job) -> JobContext:
+    """What a node must know of the job."""
+    assert job.allocation is not None
+    spec = ctx.state.spec(job)
+    bounds = array_bounds(spec) if job.array_job_id is not None else (0, 0, 0, 1)
+    return JobContext(
+        job_id=job.id,
+        name=spec.name,
+        owner=job.owner,
+        account=spec.account,
+        qos=spec.qos,
+        partition=job.partition,
+        allocation=job.allocation,
+        spec=spec,
+        restarts=job.restarts,
+        start_time=job.start_time,
+        end_time=0.0 if job.time_limit >= UNLIMITED else job.start_time + job.time_limit,
+        submit_time=job.submit_time,
+        priority=job.priority,
+        array_job_id=job.array_job_id or 0,
+        array_task_id=job.array_task_id,
+        array_task_count=bounds[0],
+        array_task_min=bounds[1],
+        array_task_max=bounds[2],
+        array_task_step=bounds[3],
+        cluster=ctx.config.cluster,
+    )
+
+
+_bounds: dict[str, tuple[int, int, int, int]] = {}
+
+
+def array_bounds(spec: JobSpec) -> tuple[int, int, int, int]:
+    """(count, lowest, highest, step) of the array as submitted."""
+    known = _bounds.get(spec.array)
+    if known is None:
+        indices = arrayspec.parse(spec.array, 1 << 30).indices
+        step = indices[1] - indices[0] if len(indices) > 1 else 1
+        if any(b - a != step for a, b in pairwise(indices)):
+            step = 1
+        if len(_bounds) > 1000:
+            _bounds.clear()
+        known = _bounds[spec.array] = (len(indices), indices[0], indices[-1], step)
+    return known
+
+
+def send_launch(ctx: Context, job: Job, step: Step, out: Effects, only: str = "") -> None:
+    """One order per node of the step (or to the node `only`, again). Script, environment and bus access are put in by whoever sends."""
+    context = job_context(ctx, job)
+    counts = tuple(len(node.tasks) for node in step.nodes)
+    programs, times = ctx.config.programs, ctx.config.timeouts
+    for node in step.nodes:
+        name = node.share.node
+        if node.finished or (only and name != only):
+            continue
+        job_share = context.allocation.on(name)
+        assert job_share is not None
+        order = LaunchStep(
+            term=ctx.term,
+            node=name,
+            key=step.key,
+            job=context,
+            spec=step.spec,
+            step_nodes=step.node_names,
+            tasks_per_node=counts,
+            ntasks=step.ntasks,
+            cpus_per_task=step.cpus_per_task,
+            share=node.share,
+            job_share=job_share,
+            tasks=node.tasks,
+            io=None if step.key.step == BATCH else StepIo(cluster=ctx.config.cluster),
+            kill_wait=times.kill_wait,
+            prolog=programs.prolog,
+            epilog=programs.epilog,
+            task_prolog=programs.task_prolog,
+            task_epilog=programs.task_epilog,
+            prolog_timeout=times.prolog,
+        )
+        ctx.send(name, order, out)

@@ -1,0 +1,244 @@
+"""Which tasks of a step run on which of its nodes, and with which share?"""
+
+import msgspec
+
+from corral.model.allocation import Allocation, NodeShare
+from corral.model.gres import GresRequest, GresShare
+from corral.model.job import StepSpec
+from corral.model.step import Step, StepNode, TaskPlace
+from corral.syntax import hostlist
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Can't be made. busy: it could once other steps have ended."""
+
+    error: str
+    busy: bool = False
+    detail: str = ""
+
+
+class Layout(msgspec.Struct, frozen=True):
+    nodes: tuple[StepNode, ...]
+    ntasks: int
+    cpus_per_task: int
+
+
+_BUSY = Refusal("Requested nodes are busy", True)
+
+
+def lay_out(allocation: Allocation, spec: StepSpec, others: list[Step]) -> Layout | Refusal:
+    """Place a step in its job's allocation; `others` are the job's live steps.
+
+    srun(1): a step takes all CPUs of its nodes unless --exact; steps that do not overlap never share what they took.
+    """
+    chosen = _nodes(allocation, spec)
+    if isinstance(chosen, Refusal):
+        return chosen
+    taken = _taken(others) if not spec.overlap else {}
+    cpus_per_task = spec.cpus_per_task or 1
+    free = {share.node: _without(share, taken.get(share.node, ())) for share in chosen}
+    ntasks = spec.ntasks
+    if ntasks is None:
+        ntasks = (
+            (spec.ntasks_per_node or 1) * len(chosen) if spec.ntasks_per_node else sum(max(1, s.tasks) for s in chosen)
+        )
+        if spec.nodes_min is not None and not spec.ntasks_per_node:
+            ntasks = len(chosen)
+    if ntasks < len(chosen):
+        chosen = chosen[: max(1, ntasks)]
+    whole = [_capacity(share, spec, cpus_per_task) for share in chosen]
+    if not spec.overcommit and sum(whole) < ntasks:
+        return Refusal("More processors requested than permitted")
+    now = [_capacity(free[share.node], spec, cpus_per_task) for share in chosen]
+    if not spec.overcommit:
+        if sum(now) < ntasks or min(now) < 1:
+            return _BUSY
+        if not spec.exact and not spec.overlap and any(taken.get(share.node) for share in chosen):
+            return _BUSY
+    counts = _counts(ntasks, now, spec)
+    ranks = _ranks(counts, spec.distribution, ntasks)
+    nodes = []
+    for share, count, mine in zip(chosen, counts, ranks, strict=True):
+        if not count:
+            continue
+        available = free[share.node]
+        made = _share(share, available, spec, count, cpus_per_task, taken.get(share.node, ()))
+        if isinstance(made, Refusal):
+            return made
+        nodes.append(StepNode(share=made, tasks=_places(made, mine, spec)))
+    return Layout(tuple(nodes), ntasks, cpus_per_task)
+
+
+def _nodes(allocation: Allocation, spec: StepSpec) -> list[NodeShare] | Refusal:
+    shares = list(allocation.nodes)
+    names = {share.node: share for share in shares}
+    if spec.exclude:
+        away = set(hostlist.expand(spec.exclude))
+        shares = [share for share in shares if share.node not in away]
+    wanted = hostlist.expand(spec.nodelist) if spec.nodelist else []
+    if any(name not in names for name in wanted):
+        return Refusal("Requested node configuration is not available")
+    if spec.relative is not None:
+        if spec.relative >= len(shares):
+            return Refusal("Node count specification invalid")
+        shares = shares[spec.relative :]
+    count = spec.nodes_max or spec.nodes_min
+    if spec.nodes_min is not None and spec.nodes_min > len(shares):
+        return Refusal(
+            "Node count specification invalid", detail=f"Only allocated {len(shares)} nodes asked for {spec.nodes_min}"
+        )
+    if wanted:
+        first = [names[name] for name in dict.fromkeys(wanted)]
+        rest = [share for share in shares if share.node not in set(wanted)]
+        shares = first + rest[: max(0, (count or 0) - len(first))]
+        return (
+            shares
+            if spec.distribution == "arbitrary"
+            else sorted(shares, key=lambda s: allocation.node_names.index(s.node))
+        )
+    return shares[:count] if count else shares
+
+
+def _taken(others: list[Step]) -> dict[str, tuple[NodeShare, ...]]:
+    taken: dict[str, tuple[NodeShare, ...]] = {}
+    for step in others:
+        if step.overlap or step.key.step < 0:
+            continue
+        for node in step.nodes:
+            if not node.finished:
+                taken[node.share.node] = (*taken.get(node.share.node, ()), node.share)
+    return taken
+
+
+def _without(share: NodeShare, taken: tuple[NodeShare, ...]) -> NodeShare:
+    if not taken:
+        return share
+    cpus = set(share.cpus).difference(*(other.cpus for other in taken))
+    memory = share.memory_mb - sum(other.memory_mb for other in taken) if share.memory_mb else 0
+    gres = []
+    for held in share.gres:
+        gone = {
+            i for other in taken for g in other.gres if (g.name, g.type) == (held.name, held.type) for i in g.indices
+        }
+        gres.append(GresShare(held.name, held.type, tuple(i for i in held.indices if i not in gone)))
+    return msgspec.structs.replace(share, cpus=tuple(sorted(cpus)), memory_mb=memory, gres=tuple(gres))
+
+
+def _capacity(share: NodeShare, spec: StepSpec, cpus_per_task: int) -> int:
+    capacity = len(share.cpus) // cpus_per_task
+    if spec.memory_per_cpu_mb and share.memory_mb:
+        capacity = min(capacity, share.memory_mb // (spec.memory_per_cpu_mb * cpus_per_task))
+    if spec.memory_per_node_mb and share.memory_mb and spec.memory_per_node_mb > share.memory_mb:
+        capacity = 0
+    for request in spec.gpus_per_task or ():
+        capacity = min(capacity, len(_units(share, request)) // max(1, request.count))
+    if spec.ntasks_per_node:
+        capacity = min(capacity, spec.ntasks_per_node)
+    return capacity
+
+
+def _counts(ntasks: int, capacity: list[int], spec: StepSpec) -> list[int]:
+    """Tasks per node: cyclic one by one where asked for, else each node as many as it takes, one kept for each later node."""
+    nodes = len(capacity)
+    if spec.overcommit:
+        each, more = divmod(ntasks, nodes)
+        return [each + (i < more) for i in range(nodes)]
+    if spec.distribution.startswith(("cyclic", "plane")):
+        size = int(spec.distribution.partition("=")[2] or 1) if spec.distribution.startswith("plane") else 1
+        counts = [0] * nodes
+        left = ntasks
+        while left:
+            for i in range(nodes):
+                more = min(size, left, capacity[i] - counts[i])
+                counts[i] += more
+                left -= more
+        return counts
+    counts = []
+    left = ntasks
+    for i in range(nodes):
+        count = max(1, min(capacity[i], left - (nodes - i - 1)))
+        counts.append(count)
+        left -= count
+    return counts
+
+
+def _ranks(counts: list[int], distribution: str, ntasks: int) -> list[list[int]]:
+    """Which global ranks each node runs."""
+    ranks: list[list[int]] = [[] for _ in counts]
+    if distribution.startswith(("cyclic", "plane")):
+        size = int(distribution.partition("=")[2] or 1) if distribution.startswith("plane") else 1
+        rank = 0
+        while rank < ntasks:
+            for i, count in enumerate(counts):
+                for _ in range(size):
+                    if len(ranks[i]) < count and rank < ntasks:
+                        ranks[i].append(rank)
+                        rank += 1
+        return ranks
+    rank = 0
+    for i, count in enumerate(counts):
+        ranks[i] = list(range(rank, rank + count))
+        rank += count
+    return ranks
+
+
+def _units(share: NodeShare, request: GresRequest) -> list[tuple[str, str, int]]:
+    return [
+        (held.name, held.type, index)
+        for held in share.gres
+        if held.name == request.name and request.type in ("", held.type)
+        for index in held.indices
+    ]
+
+
+def _share(
+    job: NodeShare, free: NodeShare, spec: StepSpec, tasks: int, cpus_per_task: int, taken: tuple[NodeShare, ...]
+) -> NodeShare | Refusal:
+    source = job if spec.overlap else free
+    cpus = source.cpus[: tasks * cpus_per_task] if spec.exact else source.cpus
+    requests: list[GresRequest] = list(spec.gres or ()) + list(spec.gpus_per_node or ())
+    requests += [GresRequest(r.name, r.type, r.count * tasks) for r in spec.gpus_per_task or ()]
+    requests += list(spec.gpus or ())
+    asked = any(value is not None for value in (spec.gres, spec.gpus, spec.gpus_per_node, spec.gpus_per_task))
+    gres: tuple[GresShare, ...]
+    if not asked:
+        gres = source.gres
+        if any(job.gres) and not any(g.indices for g in source.gres):
+            return _BUSY
+    else:
+        picked: dict[tuple[str, str], list[int]] = {}
+        for request in requests:
+            units = [u for u in _units(source, request) if u[2] not in picked.get((u[0], u[1]), ())]
+            if len(units) < request.count:
+                if len(_units(job, request)) >= request.count:
+                    return _BUSY
+                return Refusal(
+                    "Invalid generic resource (gres) specification",
+                    detail="Step requested GRES but job doesn't have GRES",
+                )
+            for name, type, index in units[: request.count]:
+                picked.setdefault((name, type), []).append(index)
+        gres = tuple(GresShare(name, type, tuple(sorted(i))) for (name, type), i in picked.items())
+    memory = job.memory_mb
+    if spec.memory_per_node_mb:
+        memory = spec.memory_per_node_mb
+    elif spec.memory_per_cpu_mb:
+        memory = spec.memory_per_cpu_mb * len(cpus)
+    asked_memory = bool(spec.memory_per_node_mb or spec.memory_per_cpu_mb)
+    if job.memory_mb and memory > job.memory_mb:
+        return Refusal("Memory required by task is not available")
+    if job.memory_mb and asked_memory and not spec.overlap and taken and memory > max(0, free.memory_mb):
+        return _BUSY
+    return NodeShare(
+        node=job.node, cpus=cpus, memory_mb=memory if asked_memory or not taken else 0, gres=gres, tasks=tasks
+    )
+
+
+def _places(share: NodeShare, ranks: list[int], spec: StepSpec) -> tuple[TaskPlace, ...]:
+    gpus = [index for held in share.gres if held.name == "gpu" for index in held.indices]
+    each = sum(r.count for r in spec.gpus_per_task or () if r.name == "gpu")
+    places = []
+    for local, rank in enumerate(ranks):
+        own = tuple(gpus[local * each : (local + 1) * each]) if each else ()
+        places.append(TaskPlace(rank, local, (), own))
+    return tuple(places)

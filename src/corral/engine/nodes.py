@@ -1,0 +1,275 @@
+"""How do nodes come, go, fail, and get drained?"""
+
+import msgspec
+
+from corral.engine import endings, steps
+from corral.engine.context import Context
+from corral.engine.effects import Effects
+from corral.engine.launch import send_launch
+from corral.errors import UsageError
+from corral.model.cluster import NodeConfig
+from corral.model.gres import GresDevice
+from corral.model.job import ENDED, JobId, JobState
+from corral.model.node import Drain, DrainOwner, Node, NodeInventory
+from corral.model.reason import Reason
+from corral.model.step import BATCH, EndCause, StepKey
+from corral.protocol.events import NodeChanged, StepChanged
+from corral.protocol.orders import EndJob, SendInventory
+from corral.protocol.replies import Done, Rejected
+from corral.protocol.reports import AgentRegistered, Heartbeat, KnownStep, NodeFailed
+from corral.protocol.requests import Caller, UpdateNodes
+from corral.syntax import hostlist, tres
+
+#: A launch that its agent does not know after so many seconds is sent again.
+RESEND_SECONDS = 5.0
+
+NOT_RESPONDING = "Not responding"
+
+
+def change(ctx: Context, node: Node, now: float, out: Effects, what: str, **fields: object) -> Node:
+    changed = msgspec.structs.replace(node, **fields)
+    ctx.record(NodeChanged(time=now, node=changed, what=what), out)
+    ctx.wants_cycle = True
+    return changed
+
+
+def configured(ctx: Context, found: NodeInventory) -> tuple[NodeInventory, int] | None:
+    """What the operator said of a node wins over what was found; None = the configuration does not know the node."""
+    if not ctx.config.node:
+        return found, 1
+    for entry in ctx.config.node:
+        if found.name in hostlist.expand(entry.name):
+            return _with(entry, found), entry.weight
+    return None
+
+
+def _with(entry: NodeConfig, found: NodeInventory) -> NodeInventory:
+    fields: dict[str, object] = {}
+    for name in ("cpus", "sockets", "cores_per_socket", "threads_per_core", "memory_mb", "tmp_disk_mb"):
+        value = getattr(entry, name)
+        if value is not None:
+            fields[name] = value
+    if entry.gres:
+        known = {(device.name, device.type): device for device in found.gres}
+        fields["gres"] = tuple(
+            known.get((g.name, g.type)) or GresDevice(name=g.name, type=g.type, count=g.count)
+            for g in tres.parse_gres(entry.gres)
+        )
+    if entry.features:
+        fields["features"] = tuple(dict.fromkeys((*found.features, *entry.features)))
+    return msgspec.structs.replace(found, **fields)
+
+
+def on_registered(ctx: Context, report: AgentRegistered, now: float, out: Effects) -> None:
+    """An agent speaks for the first time, or again: its nodes are back, and what it runs is compared with what should run."""
+    ctx.agents[report.agent] = report.instance
+    for found in report.nodes:
+        entry = configured(ctx, found)
+        if entry is None:
+            continue
+        inventory, weight = entry
+        ctx.last_heard[inventory.name] = now
+        old = ctx.state.nodes.get(inventory.name)
+        fields: dict[str, object] = {"inventory": inventory, "agent": report.agent, "up": True}
+        if old is None:
+            node = Node(inventory=inventory, agent=report.agent, up=True, weight=weight)
+        else:
+            if not old.admin_down:
+                fields |= {"down_reason": "", "down_since": 0.0, "down_by": ""}
+            if old.inventory.features != inventory.features and not ctx.config.node:
+                fields["inventory"] = msgspec.structs.replace(inventory, features=old.inventory.features)
+            node = msgspec.structs.replace(old, **fields)
+        if node != old:
+            change(ctx, node, now, out, "registered")
+    compare(ctx, {node.name for node in report.nodes}, report.steps, now, out, at_once=True)
+
+
+def on_heartbeat(ctx: Context, report: Heartbeat, now: float, out: Effects) -> None:
+    """Alive; and the inventory settles what messages may have lost. Load figures are kept in memory only."""
+    if report.agent not in ctx.agents:
+        ctx.send(report.agent, SendInventory(term=ctx.term, node=report.agent), out)
+        return
+    for name in report.nodes:
+        node = ctx.state.nodes.get(name)
+        if node is None:
+            continue
+        ctx.last_heard[name] = now
+        ctx.state.nodes[name] = msgspec.structs.replace(
+            node, load=report.load, free_memory_mb=report.free_memory_mb, last_heard=now
+        )
+        if not node.up or node.down_reason == NOT_RESPONDING:
+            back: dict[str, object] = {} if node.admin_down else {"down_reason": "", "down_since": 0.0}
+            change(ctx, ctx.state.nodes[name], now, out, "up", up=True, **back)
+    compare(ctx, set(report.nodes), report.steps, now, out)
+
+
+def compare(
+    ctx: Context, names: set[str], known: tuple[KnownStep, ...], now: float, out: Effects, at_once: bool = False
+) -> None:
+    """Send again what an agent does not know of; have it end what should not be."""
+    there = {(entry.node, entry.key) for entry in known}
+    wait = 0.0 if at_once else RESEND_SECONDS
+    for name in sorted(names):
+        for job_id in sorted(ctx.state.jobs_by_node.get(name, ())):
+            job = ctx.state.jobs[job_id]
+            if job.state is JobState.COMPLETING:
+                if name in ctx.cleaning.get(job_id, ()) and now - ctx.end_sent.get(job_id, 0.0) >= wait:
+                    endings.send_end(ctx, job, {name}, now, out, "", ctx.config.timeouts.kill_wait)
+                continue
+            for step in ctx.state.live_steps_of(job_id):
+                unknown = (
+                    any(n.share.node == name and not n.finished for n in step.nodes) and (name, step.key) not in there
+                )
+                if unknown and now - step.sent_at >= wait:
+                    again = msgspec.structs.replace(step, sent_at=now)
+                    ctx.record(StepChanged(time=now, step=again), out)
+                    send_launch(ctx, job, again, out, only=name)
+    for entry in known:
+        if not entry.finished and not _should_run(ctx, entry.key, entry.node):
+            order = EndJob(
+                term=ctx.term, node=entry.node, job=entry.key.job, restart=entry.key.restart, reason="node_fail",
+                epilog=ctx.config.programs.epilog,
+            )  # fmt: skip
+            ctx.send(entry.node, order, out)
+
+
+def _should_run(ctx: Context, key: StepKey, node: str) -> bool:
+    job = ctx.state.jobs.get(key.job)
+    if job is None or not job.is_active or job.restarts != key.restart or job.allocation is None:
+        return False
+    return node in job.allocation.node_names
+
+
+def on_failed(ctx: Context, report: NodeFailed, now: float, out: Effects) -> None:
+    """Not fit for work: drained by the health owner."""
+    node = ctx.state.nodes.get(report.node)
+    if node is not None:
+        drain(ctx, node, DrainOwner.HEALTH, report.reason, "root", now, out)
+
+
+def drain(ctx: Context, node: Node, owner: DrainOwner, reason: str, by: str, now: float, out: Effects) -> None:
+    others = tuple(d for d in node.drains if d.owner is not owner)
+    change(ctx, node, now, out, "drained", drains=(*others, Drain(owner=owner, reason=reason, since=now, by=by)))
+
+
+def check_heard(ctx: Context, now: float, out: Effects) -> None:
+    """Nodes unheard for too long are DOWN."""
+    for name, node in list(ctx.state.nodes.items()):
+        if node.up and now - ctx.last_heard.setdefault(name, now) > ctx.config.timeouts.node:
+            fields: dict[str, object] = {"up": False}
+            if not node.admin_down:
+                fields |= {"down_reason": NOT_RESPONDING, "down_since": now, "down_by": "slurm"}
+            change(ctx, node, now, out, "down", **fields)
+            lose(ctx, name, now, out)
+
+
+def lose(ctx: Context, name: str, now: float, out: Effects) -> None:
+    """A node is gone: what it ran has failed, or is queued again."""
+    for job_id in sorted(ctx.state.jobs_by_node.get(name, set()).copy()):
+        job = ctx.state.jobs[job_id]
+        if job.state is JobState.COMPLETING:
+            waiting = ctx.cleaning.get(job_id)
+            if waiting is not None:
+                waiting.discard(name)
+                if not waiting:
+                    endings.complete(ctx, job, now, out)
+            continue
+        if (
+            ctx.state.spec(job).no_kill
+            and job.batch_host != name
+            and len(job.allocation.nodes if job.allocation else ()) > 1
+        ):
+            _forget_node(ctx, job_id, name, now, out)
+            continue
+        job = ctx.change_job(job, now, out, "node_fail", failed_node=name)
+        endings.terminate(
+            ctx, job, JobState.NODE_FAIL, now, out, why="node_fail", reason=Reason.NODE_DOWN,
+            requeue_after=endings.may_requeue(ctx, job),
+        )  # fmt: skip
+
+
+def _forget_node(ctx: Context, job_id: JobId, name: str, now: float, out: Effects) -> None:
+    """--no-kill: the job goes on without the node; its steps' tasks there are lost."""
+    for step in ctx.state.live_steps_of(job_id):
+        if step.key.step != BATCH and any(n.share.node == name and not n.finished for n in step.nodes):
+            nodes = tuple(msgspec.structs.replace(n, finished=True) if n.share.node == name else n for n in step.nodes)
+            lost = msgspec.structs.replace(step, nodes=nodes, cause=EndCause.LOST)
+            if all(n.finished for n in nodes):
+                steps.end_step(ctx, ctx.state.jobs[job_id], lost, now, now, out)
+            else:
+                ctx.record(StepChanged(time=now, step=lost), out)
+
+
+def on_update(ctx: Context, request: UpdateNodes, caller: Caller, now: float, out: Effects) -> None:
+    """scontrol update NodeName=: operators only."""
+    if not caller.is_operator:
+        out.reply = Rejected(error="Access/permission denied", code="denied")
+        return
+    try:
+        names = hostlist.expand(request.nodes)
+    except UsageError as error:
+        out.reply = Rejected(error="Invalid node name specified", detail=str(error))
+        return
+    if not names or any(name not in ctx.state.nodes for name in names):
+        out.reply = Rejected(error="Invalid node name specified", code="not_found")
+        return
+    state = request.state.lower()
+    drained = all(any(d.owner is DrainOwner.ADMIN for d in ctx.state.nodes[name].drains) for name in names)
+    if state in ("drain", "fail", "draining") and not request.reason and not drained:
+        out.reply = Rejected(error="You must specify a reason when DRAINING a node. Request denied", code="invalid")
+        return
+    if state not in ("", "drain", "draining", "fail", "undrain", "resume", "down", "idle"):
+        out.reply = Rejected(error="Invalid node state specified", detail=request.state)
+        return
+    for name in names:
+        _update_one(ctx, name, state, request, caller, now, out)
+    out.reply = Done()
+
+
+def _update_one(
+    ctx: Context, name: str, state: str, request: UpdateNodes, caller: Caller, now: float, out: Effects
+) -> None:
+    node = ctx.state.nodes[name]
+    fields: dict[str, object] = {}
+    if request.features is not None:
+        features = tuple(part for part in request.features.split(",") if part)
+        fields["inventory"] = msgspec.structs.replace(node.inventory, features=features)
+    if request.weight is not None:
+        fields["weight"] = request.weight
+    if request.comment is not None:
+        fields["comment"] = request.comment
+    if state in ("drain", "draining", "fail") or (not state and request.reason and node.drains):
+        others = tuple(d for d in node.drains if d.owner is not DrainOwner.ADMIN)
+        old = next((d for d in node.drains if d.owner is DrainOwner.ADMIN), None)
+        reason = request.reason or (old.reason if old else "")
+        fields["drains"] = (*others, Drain(owner=DrainOwner.ADMIN, reason=reason, since=now, by=caller.user))
+    elif state == "down":
+        fields |= {
+            "admin_down": True,
+            "down_reason": request.reason or "none",
+            "down_since": now,
+            "down_by": caller.user,
+        }
+    elif state in ("resume", "undrain", "idle"):
+        # An administrator's resume takes back what administrators and health checks did; power saving keeps its own.
+        fields["drains"] = tuple(d for d in node.drains if d.owner is DrainOwner.POWER)
+        if state != "undrain":
+            fields |= {"admin_down": False}
+            fields |= {"down_reason": "", "down_since": 0.0} if node.up else {"down_reason": NOT_RESPONDING}
+    if fields:
+        change(ctx, node, now, out, state or "updated", **fields)
+    if state == "down":
+        lose(ctx, name, now, out)
+
+
+def resume_after_restart(ctx: Context, now: float) -> None:
+    """A new controller: nobody is unheard yet, and jobs that were being cleared away are to be told again."""
+    for name in ctx.state.nodes:
+        ctx.last_heard[name] = now
+    for job_id in ctx.state.active:
+        job = ctx.state.jobs[job_id]
+        if job.state is JobState.COMPLETING and job.allocation is not None:
+            ctx.cleaning[job_id] = {
+                n for n in job.allocation.node_names if n in ctx.state.nodes and ctx.state.nodes[n].up
+            }
+    assert all(ctx.state.jobs[job_id].state not in ENDED for job_id in ctx.state.active)

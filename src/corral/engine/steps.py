@@ -1,0 +1,190 @@
+"""How does a step come to be, and how does it end?"""
+
+import msgspec
+
+from corral.engine import endings
+from corral.engine.context import Context
+from corral.engine.effects import Effects
+from corral.engine.launch import send_launch
+from corral.engine.layout import Refusal, lay_out
+from corral.model.job import ENDED, ExitStatus, Job, JobKind, JobState, StepSpec
+from corral.model.step import BATCH, EndCause, Step, StepKey, StepNode, TaskPlace
+from corral.protocol.events import StepChanged, StepCreated, StepEnded
+from corral.protocol.orders import SignalTasks
+from corral.protocol.replies import Done, Rejected
+from corral.protocol.replies import StepCreated as StepCreatedReply
+from corral.protocol.reports import StepFinished, StepStarted
+from corral.protocol.requests import Caller, CreateStep, SignalStep
+
+
+def start_batch(ctx: Context, job: Job, now: float, out: Effects) -> None:
+    """The script, on the job's first node, with the job's whole share of it."""
+    assert job.allocation is not None
+    spec = ctx.state.spec(job)
+    first = job.allocation.nodes[0]
+    step = Step(
+        key=StepKey(job.id, BATCH, job.restarts),
+        spec=StepSpec(
+            name="batch",
+            argv=spec.argv,
+            work_dir=spec.work_dir,
+            umask=spec.umask,
+            rlimits=spec.rlimits,
+            environment_digest=spec.environment_digest,
+            stdio=spec.stdio,
+        ),
+        nodes=(StepNode(share=first, tasks=(TaskPlace(0, 0),)),),
+        ntasks=1,
+        start_time=now,
+        sent_at=now,
+    )
+    ctx.record(StepCreated(time=now, step=step), out)
+    send_launch(ctx, job, step, out)
+
+
+def start_step(ctx: Context, job: Job, spec: StepSpec, now: float, out: Effects) -> Step | Refusal:
+    """Lay out, record, launch."""
+    assert job.allocation is not None
+    live = ctx.state.live_steps_of(job.id)
+    layout = lay_out(job.allocation, spec, live)
+    if isinstance(layout, Refusal):
+        return layout
+    step = Step(
+        key=StepKey(job.id, job.next_step, job.restarts),
+        spec=spec,
+        nodes=layout.nodes,
+        ntasks=layout.ntasks,
+        cpus_per_task=layout.cpus_per_task,
+        overlap=spec.overlap,
+        start_time=now,
+        sent_at=now,
+    )
+    changed = ctx.change_job(job, now, out, "step", next_step=job.next_step + 1)
+    ctx.record(StepCreated(time=now, step=step), out)
+    send_launch(ctx, changed, step, out)
+    return step
+
+
+def on_create(ctx: Context, request: CreateStep, caller: Caller, now: float, out: Effects) -> None:
+    """srun inside an allocation."""
+    job = ctx.state.jobs.get(endings.job_id_of(ctx.state, request.job))
+    if job is None:
+        out.reply = Rejected(error="Invalid job id specified", code="not_found")
+    elif not caller.is_operator and job.owner.uid != caller.uid:
+        out.reply = Rejected(error="Access/permission denied", code="denied")
+    elif job.state in (JobState.PENDING, JobState.CONFIGURING, JobState.SUSPENDED):
+        out.reply = Rejected(error="Job is pending execution" if job.is_pending else "Job is suspended", code="busy")
+    elif job.state is not JobState.RUNNING:
+        out.reply = Rejected(error="Job/step already completing or completed", code="invalid")
+    else:
+        step = start_step(ctx, job, request.spec, now, out)
+        if isinstance(step, Refusal):
+            out.reply = Rejected(error=step.error, code="busy" if step.busy else "invalid", detail=step.detail)
+        else:
+            out.reply = StepCreatedReply(step=step)
+
+
+def on_signal(ctx: Context, request: SignalStep, caller: Caller, now: float, out: Effects) -> None:
+    job = ctx.state.jobs.get(request.job)
+    step = ctx.state.steps_of(request.job).get(request.step)
+    if job is None or step is None:
+        out.reply = Rejected(error="Invalid job id specified", code="not_found")
+        return
+    if not caller.is_operator and job.owner.uid != caller.uid:
+        out.reply = Rejected(error="Access/permission denied", code="denied")
+        return
+    if step.state not in ENDED:
+        signal_step(ctx, step, request.signal, request.kill, caller.uid, now, out)
+    out.reply = Done()
+
+
+def signal_step(ctx: Context, step: Step, signal: int, kill: bool, by: int, now: float, out: Effects) -> None:
+    """To every node of the step. kill: SIGTERM, then SIGKILL after KillWait."""
+    if kill and step.cancelled_by is None:
+        ctx.record(StepChanged(time=now, step=msgspec.structs.replace(step, cancelled_by=by)), out)
+    for node in step.nodes:
+        if not node.finished:
+            order = SignalTasks(
+                term=ctx.term,
+                node=node.share.node,
+                job=step.key.job,
+                step=step.key.step,
+                restart=step.key.restart,
+                signal=15 if kill else signal,
+                kill_after=ctx.config.timeouts.kill_wait if kill else None,
+                reason="cancelled" if kill else "",
+                by_uid=by,
+                at=now,
+                batch_too=step.key.step == BATCH,
+            )
+            ctx.send(node.share.node, order, out)
+
+
+def on_started(ctx: Context, report: StepStarted, now: float, out: Effects) -> None:
+    """Nothing to record: a launched step counts as running."""
+
+
+def on_finished(ctx: Context, report: StepFinished, now: float, out: Effects) -> None:
+    """One node's part of a step is over. A repeated or outdated report changes nothing."""
+    step = ctx.state.steps_of(report.key.job).get(report.key.step)
+    job = ctx.state.jobs.get(report.key.job)
+    if step is None or job is None or step.key != report.key or step.state in ENDED:
+        return
+    if not any(node.share.node == report.node and not node.finished for node in step.nodes):
+        return
+    nodes = tuple(
+        msgspec.structs.replace(node, finished=True) if node.share.node == report.node else node for node in step.nodes
+    )
+    status = worse(step.exit_status, [exit.status for exit in report.tasks])
+    cause = report.cause if report.cause is not EndCause.EXITED else step.cause
+    if report.cause is EndCause.LAUNCH_FAILED and status == ExitStatus():
+        status = ExitStatus(1, 0)
+    usage = dict(step.usage)
+    for key, value in report.usage.items():
+        usage[key] = max(usage.get(key, 0.0), value) if key == "max_rss_kb" else usage.get(key, 0.0) + value
+    changed = msgspec.structs.replace(step, nodes=nodes, exit_status=status, cause=cause, usage=usage)
+    if all(node.finished for node in nodes):
+        end_step(ctx, job, changed, report.ended or now, now, out, report.message)
+        return
+    ctx.record(StepChanged(time=now, step=changed), out)
+    if report.cause is EndCause.LAUNCH_FAILED:  # the others would wait for it for ever
+        signal_step(ctx, changed, 15, True, 0, now, out)
+
+
+def end_step(ctx: Context, job: Job, step: Step, ended: float, now: float, out: Effects, message: str = "") -> None:
+    """All its nodes are done (or gone): the step is over, and perhaps the job."""
+    state = state_of(step)
+    status = ExitStatus(0, 125) if state is JobState.OUT_OF_MEMORY else step.exit_status
+    step = msgspec.structs.replace(step, state=state, end_time=min(ended, now), exit_status=status)
+    ctx.record(StepEnded(time=now, step=step), out)
+    spec = ctx.state.spec(job)
+    if job.state not in (JobState.RUNNING, JobState.SUSPENDED):
+        return
+    if step.key.step == BATCH:
+        endings.after_batch(ctx, job, step, now, out, message)
+    elif spec.kind is JobKind.SRUN and not ctx.state.live_steps_of(job.id):
+        endings.after_srun(ctx, job, step, now, out, message)
+    else:
+        if (step.exit_status.code, step.exit_status.signal) > (
+            job.derived_exit_status.code,
+            job.derived_exit_status.signal,
+        ):
+            ctx.change_job(job, now, out, "step", derived_exit_status=step.exit_status)
+        if step.spec.kill_on_bad_exit and spec.kind is JobKind.SRUN and step.exit_status != ExitStatus():
+            endings.after_srun(ctx, job, step, now, out, message)
+
+
+def state_of(step: Step) -> JobState:
+    """The state a step ends in."""
+    if step.cause is EndCause.OUT_OF_MEMORY:
+        return JobState.OUT_OF_MEMORY
+    if step.cause is EndCause.LOST:
+        return JobState.NODE_FAIL
+    if step.cause is EndCause.CANCELLED or step.cancelled_by is not None or step.exit_status.signal:
+        return JobState.CANCELLED
+    return JobState.COMPLETED if step.exit_status == ExitStatus() else JobState.FAILED
+
+
+def worse(first: ExitStatus, others: list[ExitStatus]) -> ExitStatus:
+    """The highest of the tasks': Slurm compares wait status words."""
+    return max([first, *others], key=lambda status: (status.code << 8) | status.signal)

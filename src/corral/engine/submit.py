@@ -1,0 +1,104 @@
+"""How does a job enter the queue?"""
+
+import msgspec
+
+from corral.engine import dependencies
+from corral.engine.admission import Admitted, admit
+from corral.engine.context import Context
+from corral.engine.effects import Effects
+from corral.model import ranges
+from corral.model.job import UNLIMITED, Job, JobId, JobSpec, Owner
+from corral.model.reason import Reason
+from corral.protocol.events import JobSubmitted
+from corral.protocol.replies import Rejected, Submitted
+from corral.protocol.requests import Caller, SubmitJobs
+from corral.syntax import arrayspec
+
+#: Slurm's slurm.conf(5): without multifactor weights every job has the same priority, lowered by nice.
+BASE_PRIORITY = 4_294_901_000
+
+
+def on_submit(ctx: Context, request: SubmitJobs, owner: Owner, caller: Caller, now: float, out: Effects) -> None:
+    """All jobs of the request enter, or none. `owner` is who they will run as."""
+    admitted = []
+    total = ctx.state.waiting_count() + len(ctx.state.active) if ctx.config.limits.max_job_count else 0
+    if total + len(request.jobs) > ctx.config.limits.max_job_count:
+        out.reply = Rejected(
+            error="Slurm temporarily unable to accept job, sleeping and retrying",
+            code="busy",
+            detail=f"{total} jobs are known and limits.max_job_count is {ctx.config.limits.max_job_count}",
+        )
+        return
+    last: tuple[JobSpec, Admitted] | None = None
+    for index, new in enumerate(request.jobs):
+        if last is not None and last[0] == new.spec:
+            admitted.append(last[1])
+            continue
+        verdict = admit(ctx.state, ctx.config, new.spec, caller, ctx.empty_table())
+        if isinstance(verdict, Rejected):
+            out.reply = msgspec.structs.replace(verdict, index=index)
+            return
+        if new.spec.dependency:
+            problem = dependencies.problem_of(ctx.state, new.spec.dependency)
+            if problem:
+                out.reply = Rejected(error="Job dependency problem", detail=problem, index=index)
+                return
+        admitted.append(verdict)
+        last = (new.spec, verdict)
+    ids = []
+    next_id = max(ctx.state.next_job_id, ctx.config.first_job_id)
+    for offset, entry in enumerate(admitted):
+        job = new_job(ctx, entry, JobId(next_id + offset), owner, caller, now)
+        ctx.record(JobSubmitted(time=now, job=job, spec=entry.spec), out)
+        ids.append(job.id)
+    ctx.wants_cycle = True
+    ctx.timers_changed = True
+    out.reply = Submitted(ids=tuple(ids))
+
+
+def new_job(ctx: Context, entry: Admitted, job_id: JobId, owner: Owner, caller: Caller, now: float) -> Job:
+    """The record as it enters."""
+    spec = entry.spec
+    waiting: ranges.Ranges = ()
+    throttle = 0
+    if spec.array:
+        indices, throttle = arrayspec.parse(spec.array, ctx.config.limits.max_array_size)
+        waiting = ranges.ranges_of(indices)
+    reason, text, held_by = Reason.NONE, "", ""
+    eligible = max(now, spec.begin_time)
+    if spec.hold:
+        reason, held_by = Reason.HELD_USER, "user"
+    elif spec.dependency:
+        reason, eligible = Reason.DEPENDENCY, 0.0
+    elif spec.begin_time > now:
+        reason = Reason.BEGIN_TIME
+    elif entry.never:
+        reason, text = Reason.PARTITION_CONFIG, ""
+    nice = spec.nice if caller.is_operator else max(0, spec.nice)
+    priority = spec.priority if spec.priority is not None and caller.is_operator else BASE_PRIORITY - nice
+    if held_by:
+        priority = 0
+    return Job(
+        id=job_id,
+        spec_id=job_id,
+        owner=owner,
+        reason=reason,
+        reason_text=text,
+        array_job_id=job_id if spec.array else None,
+        array_waiting=waiting,
+        array_throttle=throttle,
+        partition=entry.partition,
+        priority=priority,
+        held_by=held_by,
+        submit_time=now,
+        eligible_time=0.0 if held_by else eligible,
+        time_limit=granted_limit(ctx, entry.time_limit),
+    )
+
+
+def granted_limit(ctx: Context, seconds: int) -> int:
+    """Rounded up to the cluster's granularity (Slurm counts whole minutes); 0 asks for none."""
+    if seconds <= 0 or seconds >= UNLIMITED:
+        return UNLIMITED
+    step = ctx.config.scheduling.time_limit_step
+    return -(-seconds // step) * step
