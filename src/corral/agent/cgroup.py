@@ -1,0 +1,115 @@
+"""What keeps a job within its CPUs, memory and devices, and finds all its processes?
+
+One small interface over the kernel's two versions. A step's group lies in its job's: `<mount>/corral/job_42.0/step_batch`. Only
+controllers that limit something are used: a job that holds all of a machine costs one directory for freezing and finding.
+
+Shepherds make and remove the groups; whoever removes the last step's group removes the job's.
+"""
+
+import os
+from typing import Protocol
+
+from corral.agent import cgroup_v1, cgroup_v2
+from corral.agent.cgroup_files import Limits
+from corral.agent.control import ShepherdSettings
+from corral.model.allocation import NodeShare
+from corral.model.step import STEP_NAMES, StepKey
+
+
+class Group(Protocol):
+    """The group of one step."""
+
+    def procs_files(self) -> list[str]:
+        """A process that writes 0 into each of them is inside."""
+
+    def pids(self) -> list[int]: ...
+
+    def freeze(self) -> None: ...
+
+    def thaw(self) -> None: ...
+
+    def oom_kills(self) -> int:
+        """How many of its processes the kernel has killed for want of memory."""
+
+    def remove(self) -> None: ...
+
+
+def machine_memory_mb() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
+
+
+def limits_of(share: NodeShare, settings: ShepherdSettings) -> Limits:
+    """What must be enforced for this share of this machine."""
+    real = range(os.cpu_count() or 1)
+    bound = not settings.virtual and len(share.cpus) < len(real) and all(cpu in real for cpu in share.cpus)
+    held = {index for gres in share.gres if gres.name == "gpu" for index in gres.indices}
+    denied = tuple(file for index, file in enumerate(settings.gpu_files) if index not in held)
+    return Limits(
+        cpus=share.cpus if bound else None,
+        memory_mb=share.memory_mb if 0 < share.memory_mb < machine_memory_mb() else None,
+        denied_devices=() if settings.virtual else denied,
+    )
+
+
+def version(settings: ShepherdSettings) -> int:
+    """1 or 2, whichever can be used here; 0 = none."""
+    if settings.cgroups == "off" or os.geteuid() != 0:
+        return 0
+    if cgroup_v1.is_usable():
+        return 1
+    return 2 if cgroup_v2.is_usable() else 0
+
+
+def not_enforced(settings: ShepherdSettings) -> tuple[str, ...]:
+    """What this machine cannot hold jobs to, in words for `corral status`."""
+    which = version(settings)
+    if which == 0:
+        why = "not root" if os.geteuid() != 0 else "no cgroups"
+        missing = [f"memory ({why})", f"devices ({why})"]
+    else:
+        controllers = cgroup_v1.controllers() if which == 1 else cgroup_v2.controllers()
+        missing = [name for name in ("cpuset", "memory", "devices", "freezer") if name not in controllers]
+    if settings.virtual:
+        missing.insert(0, "cpuset (virtual nodes)")
+    return tuple(missing)
+
+
+def step_group(
+    key: StepKey, node: str, job_share: NodeShare, step_share: NodeShare, settings: ShepherdSettings
+) -> Group | None:
+    """Make the group of this step, with its limits. None: there are no cgroups here."""
+    which = version(settings)
+    if which == 0:
+        return None
+    job_limits, step_limits = limits_of(job_share, settings), limits_of(step_share, settings)
+    # What the job is held to already needs no second limit.
+    own = Limits(
+        cpus=step_limits.cpus if step_limits.cpus != job_limits.cpus else None,
+        memory_mb=step_limits.memory_mb if step_limits.memory_mb != job_limits.memory_mb else None,
+        denied_devices=step_limits.denied_devices if step_limits.denied_devices != job_limits.denied_devices else (),
+    )
+    job, step = group_names(key, node)
+    if which == 1:
+        return cgroup_v1.GroupV1(settings.cgroup_name, job, step, job_limits, own)
+    return cgroup_v2.GroupV2(settings.cgroup_name, job, step, job_limits, own)
+
+
+def group_names(key: StepKey, node: str) -> tuple[str, str]:
+    return f"{node}.job_{key.job}.{key.restart}", f"step_{STEP_NAMES.get(key.step, key.step)}"
+
+
+def processes_of(key: StepKey, node: str, settings: ShepherdSettings) -> list[int]:
+    """What is in the group of a step whose shepherd is dead."""
+    which = version(settings)
+    if which == 0:
+        return []
+    module = cgroup_v1 if which == 1 else cgroup_v2
+    return module.processes(settings.cgroup_name, *group_names(key, node))
+
+
+def remove_groups(key: StepKey, node: str, settings: ShepherdSettings) -> None:
+    """Of a step whose shepherd is dead, when its processes are gone."""
+    which = version(settings)
+    if which:
+        module = cgroup_v1 if which == 1 else cgroup_v2
+        module.remove(settings.cgroup_name, *group_names(key, node))

@@ -1,0 +1,82 @@
+"""What both versions of control groups share: limits as asked for, and small files."""
+
+import errno
+import os
+
+import msgspec
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What a group may use; None (or empty) = no limit of its own."""
+
+    cpus: tuple[int, ...] | None = None
+    memory_mb: int | None = None
+    denied_devices: tuple[str, ...] = ()  #: device files
+
+
+def make_pair(base: str, job: str, step: str) -> bool:
+    """Make base/job/step, also while another step's end removes the job's directory. True: the job's is new."""
+    path, is_new = f"{base}/{job}/{step}", False
+    for _ in range(100):
+        try:
+            os.mkdir(path)
+            return is_new
+        except FileExistsError:
+            return is_new
+        except FileNotFoundError:
+            os.makedirs(base, exist_ok=True)
+            try:
+                os.mkdir(f"{base}/{job}")
+                is_new = True
+            except FileExistsError:
+                pass
+    raise OSError(errno.EBUSY, "cannot make the control group", path)
+
+
+def remove_pair(base: str, job: str, step: str) -> None:
+    """The step's directory, and the job's if that was its last."""
+    for path in (f"{base}/{job}/{step}", f"{base}/{job}"):
+        try:
+            os.rmdir(path)
+        except OSError:
+            return
+
+
+def read(path: str) -> str:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        return os.read(fd, 65536).decode()
+    finally:
+        os.close(fd)
+
+
+def write(path: str, text: str) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, text.encode())
+    finally:
+        os.close(fd)
+
+
+def pids_in(path: str) -> list[int]:
+    try:
+        with open(path) as file:
+            return [int(pid) for pid in file]
+    except OSError:
+        return []
+
+
+def value_of(key: str, text: str) -> int:
+    """From lines `key number`."""
+    for line in text.splitlines():
+        name, _, number = line.partition(" ")
+        if name == key:
+            return int(number)
+    return 0
+
+
+def folded_cpus(cpus: tuple[int, ...]) -> str:
+    return ",".join(map(str, cpus))

@@ -1,0 +1,109 @@
+"""Control groups, version 1: one tree per controller."""
+
+import os
+
+from corral.agent.cgroup_files import Limits, folded_cpus, make_pair, pids_in, read, remove_pair, value_of, write
+
+ROOT = "/sys/fs/cgroup"
+_USED = ("freezer", "memory", "cpuset", "devices")
+
+
+def controllers(root: str = "") -> set[str]:
+    return {name for name in _USED if os.access(f"{root or ROOT}/{name}/cgroup.procs", os.W_OK)}
+
+
+def is_usable(root: str = "") -> bool:
+    return os.access(f"{root or ROOT}/freezer/cgroup.procs", os.W_OK)
+
+
+class GroupV1:
+    """A step's directories in the trees that are needed for it. The freezer's always: it holds the processes together."""
+
+    def __init__(self, name: str, job: str, step: str, of_job: Limits, own: Limits) -> None:
+        self._name, self._job, self._step = name, job, step
+        self._used = ["freezer"]
+        for controller, wanted in (
+            ("memory", of_job.memory_mb or own.memory_mb),
+            ("cpuset", of_job.cpus or own.cpus),
+            ("devices", of_job.denied_devices or own.denied_devices),
+        ):
+            if wanted and os.path.isdir(f"{ROOT}/{controller}"):
+                self._used.append(controller)
+        for controller in self._used:
+            is_new = make_pair(self._base(controller), job, step)
+            job_path = f"{self._base(controller)}/{job}"
+            # Settings are inherited when a group is made, or hold for all below: the job's first.
+            if controller == "memory":
+                _limit_memory(job_path, of_job.memory_mb if is_new else None)
+                _limit_memory(f"{job_path}/{step}", own.memory_mb)
+            elif controller == "cpuset":
+                _limit_cpus(self._base(controller), None)
+                _limit_cpus(job_path, of_job.cpus if is_new else None)
+                _limit_cpus(f"{job_path}/{step}", own.cpus)
+            elif controller == "devices":
+                _deny(job_path, of_job.denied_devices if is_new else ())
+                _deny(f"{job_path}/{step}", own.denied_devices or of_job.denied_devices)
+
+    def _base(self, controller: str) -> str:
+        return f"{ROOT}/{controller}/{self._name}"
+
+    def _path(self, controller: str) -> str:
+        return f"{self._base(controller)}/{self._job}/{self._step}"
+
+    def procs_files(self) -> list[str]:
+        return [f"{self._path(controller)}/cgroup.procs" for controller in self._used]
+
+    def pids(self) -> list[int]:
+        return pids_in(f"{self._path('freezer')}/cgroup.procs")
+
+    def freeze(self) -> None:
+        write(f"{self._path('freezer')}/freezer.state", "FROZEN")
+
+    def thaw(self) -> None:
+        write(f"{self._path('freezer')}/freezer.state", "THAWED")
+
+    def oom_kills(self) -> int:
+        if "memory" not in self._used:
+            return 0
+        return value_of("oom_kill", read(f"{self._path('memory')}/memory.oom_control"))
+
+    def remove(self) -> None:
+        for controller in self._used:
+            remove_pair(self._base(controller), self._job, self._step)
+
+
+def processes(name: str, job: str, step: str) -> list[int]:
+    return pids_in(f"{ROOT}/freezer/{name}/{job}/{step}/cgroup.procs")
+
+
+def remove(name: str, job: str, step: str) -> None:
+    for controller in _USED:
+        remove_pair(f"{ROOT}/{controller}/{name}", job, step)
+
+
+def _limit_memory(path: str, megabytes: int | None) -> None:
+    if megabytes is None:
+        return
+    text = str(megabytes << 20)
+    write(f"{path}/memory.limit_in_bytes", text)
+    try:
+        write(f"{path}/memory.memsw.limit_in_bytes", text)
+    except OSError:
+        pass  # no accounting of swap in this kernel
+
+
+def _limit_cpus(path: str, cpus: tuple[int, ...] | None) -> None:
+    """A new cpuset is empty and takes no process: what is not said comes from above."""
+    above = path.rpartition("/")[0]
+    for file, wanted in (("cpuset.mems", ""), ("cpuset.cpus", folded_cpus(cpus) if cpus else "")):
+        if wanted or not read(f"{path}/{file}").strip():
+            write(f"{path}/{file}", wanted or read(f"{above}/{file}").strip())
+
+
+def _deny(path: str, files: tuple[str, ...]) -> None:
+    for file in files:
+        try:
+            number = os.stat(file).st_rdev
+        except OSError:
+            continue
+        write(f"{path}/devices.deny", f"c {os.major(number)}:{os.minor(number)} rwm")

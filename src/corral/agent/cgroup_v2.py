@@ -1,0 +1,73 @@
+"""Control groups, version 2: one tree for all controllers."""
+
+import os
+
+from corral.agent.cgroup_files import Limits, folded_cpus, make_pair, pids_in, read, remove_pair, value_of, write
+
+ROOT = "/sys/fs/cgroup"
+_USED = ("cpuset", "memory")
+
+
+def controllers(root: str = "") -> set[str]:
+    """Freezing and finding need none; devices would need a BPF program, and are not kept apart."""
+    given = read(f"{root or ROOT}/cgroup.controllers").split()
+    return {"freezer", *(name for name in _USED if name in given)}
+
+
+def is_usable(root: str = "") -> bool:
+    return os.access(f"{root or ROOT}/cgroup.procs", os.W_OK) and os.path.exists(f"{root or ROOT}/cgroup.controllers")
+
+
+class GroupV2:
+    """A step's directory. Processes are in leaves only, so controllers are switched on from the root down to the job's."""
+
+    def __init__(self, name: str, job: str, step: str, of_job: Limits, own: Limits) -> None:
+        self._base = f"{ROOT}/{name}"
+        self._job, self._step = job, step
+        self._path = f"{self._base}/{job}/{step}"
+        have = controllers()
+        needed = []
+        if (of_job.cpus or own.cpus) and "cpuset" in have:
+            needed.append("cpuset")
+        if (of_job.memory_mb or own.memory_mb) and "memory" in have:
+            needed.append("memory")
+        is_new = make_pair(self._base, job, step)
+        if needed:
+            text = " ".join(f"+{controller}" for controller in needed)
+            for path in (ROOT, self._base, f"{self._base}/{job}"):
+                write(f"{path}/cgroup.subtree_control", text)
+        for path, limits in ((f"{self._base}/{job}", of_job if is_new else Limits()), (self._path, own)):
+            if limits.cpus and "cpuset" in needed:
+                write(f"{path}/cpuset.cpus", folded_cpus(limits.cpus))
+            if limits.memory_mb and "memory" in needed:
+                write(f"{path}/memory.max", str(limits.memory_mb << 20))
+                try:
+                    write(f"{path}/memory.swap.max", "0")
+                except OSError:
+                    pass  # no accounting of swap in this kernel
+
+    def procs_files(self) -> list[str]:
+        return [f"{self._path}/cgroup.procs"]
+
+    def pids(self) -> list[int]:
+        return pids_in(f"{self._path}/cgroup.procs")
+
+    def freeze(self) -> None:
+        write(f"{self._path}/cgroup.freeze", "1")
+
+    def thaw(self) -> None:
+        write(f"{self._path}/cgroup.freeze", "0")
+
+    def oom_kills(self) -> int:
+        return value_of("oom_kill", read(f"{self._path}/memory.events"))
+
+    def remove(self) -> None:
+        remove_pair(self._base, self._job, self._step)
+
+
+def processes(name: str, job: str, step: str) -> list[int]:
+    return pids_in(f"{ROOT}/{name}/{job}/{step}/cgroup.procs")
+
+
+def remove(name: str, job: str, step: str) -> None:
+    remove_pair(f"{ROOT}/{name}", job, step)

@@ -1,0 +1,91 @@
+"""Which processes belong to a step, and how are they all signalled, where there is no cgroup?
+
+A shepherd is the reaper of all its descendants (PR_SET_CHILD_SUBREAPER): a process that leaves its session, its group and its
+parent becomes the shepherd's child. So all of a step is found by walking down from the shepherd.
+"""
+
+import ctypes
+import os
+
+_PR_SET_CHILD_SUBREAPER = 36
+
+_prctl = ctypes.CDLL(None).prctl
+
+
+def become_subreaper() -> None:
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def set_name(name: str) -> None:
+    """What ps and top show."""
+    try:
+        fd = os.open("/proc/self/comm", os.O_WRONLY)
+    except OSError:
+        return
+    os.write(fd, name.encode()[:15])
+    os.close(fd)
+
+
+def descendants(pid: int) -> list[int]:
+    """All processes below this one, parents first."""
+    found = _children(pid)
+    if found is None:
+        return _descendants_by_scan(pid)
+    for one in found:
+        found += _children(one) or []
+    return found
+
+
+def _children(pid: int) -> list[int] | None:
+    """None: this kernel does not tell."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", "rb") as file:
+            found = list(map(int, file.read().split()))
+        threads = os.listdir(f"/proc/{pid}/task")
+        for thread in threads if len(threads) > 1 else ():
+            if thread != str(pid):
+                with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
+                    found += map(int, file.read().split())
+        return found
+    except FileNotFoundError:
+        return [] if os.path.exists("/proc/self/task/%d/children" % os.getpid()) else None
+    except OSError:
+        return []
+
+
+def _descendants_by_scan(top: int) -> list[int]:
+    below: dict[int, list[int]] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat", "rb") as file:
+                    parent = int(file.read().rpartition(b")")[2].split()[1])
+            except OSError:
+                continue
+            below.setdefault(parent, []).append(int(name))
+    found = list(below.get(top, ()))
+    for one in found:
+        found += below.get(one, ())
+    return found
+
+
+def signal_all(pids: list[int], number: int) -> None:
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except (ProcessLookupError, PermissionError):
+            pass
+
+
+def marked(variable: str, value: str) -> list[int]:
+    """Processes whose first environment had this variable: what a shepherd that was killed has left."""
+    mark, found = f"{variable}={value}".encode(), []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/environ", "rb") as file:
+                    if mark in file.read().split(b"\0"):
+                        found.append(int(name))
+            except OSError:
+                continue
+    return found

@@ -1,0 +1,329 @@
+"""What does a step's own process on its node do, from the order to the exit record?
+
+One shepherd per step and node, forked by the spawner, as Slurm has slurmstepd. It takes the step's lock, makes the control group,
+opens the outputs as the job's owner, starts the tasks, and then waits for whatever comes first: a task's end, a command of the
+agent, the time of an escalation, data to be carried between tasks and client. When the last task has ended it kills what the
+tasks have left, writes the exit record, tells the agent, and ends when the client has all its output.
+
+It depends on nobody: the agent, its spawner, the bus and the controller may all be killed, and the step goes on.
+"""
+
+import fcntl
+import gc
+import os
+import signal
+import socket
+
+import msgspec
+
+from corral.agent import cgroup, messages, processes
+from corral.agent.control import (
+    End,
+    Exited,
+    ShepherdSettings,
+    Signal,
+    Started,
+    Suspend,
+    bind_datagrams,
+    decode_command,
+    encode_notice,
+    send_datagram,
+)
+from corral.agent.environment import batch_environment, task_environment
+from corral.agent.identity import Identity
+from corral.agent.outputs import CannotOpen
+from corral.agent.reactor import Reactor
+from corral.agent.stdio import StepStreams
+from corral.agent.tasks import TaskPlan, program_of, start
+from corral.daemon import clock
+from corral.model.job import ExitStatus
+from corral.model.step import BATCH, EndCause, TaskExit, TaskPlace
+from corral.protocol.codec import encode
+from corral.protocol.orders import LaunchStep
+from corral.protocol.reports import StepFinished
+
+_decode_order = msgspec.msgpack.Decoder(LaunchStep).decode
+
+#: Slurm's code for a task that could not be set up at all.
+_LAUNCH_FAILURE = 53
+_AGENT_TIMEOUT = 5.0
+
+
+def warm_up(settings: ShepherdSettings) -> None:
+    """In the spawner: do once what every shepherd would do for itself."""
+    import corral.agent.pty  # for its imports
+
+    os.getgrouplist("root", 0)
+    cgroup.version(settings)
+    messages.error("")
+
+
+def run(directory: str, settings: ShepherdSettings) -> None:
+    """In the forked process: the whole life of one shepherd."""
+    lock = _take(directory)
+    if lock is None:
+        return
+    processes.set_name("corral-shepherd")
+    processes.become_subreaper()
+    gc.enable()
+    with open(f"{directory}/launch", "rb") as file:
+        order = _decode_order(file.read())
+    Shepherd(directory, order, settings).live()
+
+
+def _take(directory: str) -> int | None:
+    """The step's lock, or None when a shepherd is at it, or ever was: no step is run twice."""
+    fd = os.open(f"{directory}/pid", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        return None
+    if os.fstat(fd).st_size or os.path.exists(f"{directory}/exit"):
+        os.close(fd)
+        return None
+    os.write(fd, str(os.getpid()).encode())
+    return fd
+
+
+class Shepherd:
+    """The state of one step on one node."""
+
+    def __init__(self, directory: str, order: LaunchStep, settings: ShepherdSettings) -> None:
+        self.directory, self.order, self.settings = directory, order, settings
+        self._reactor = Reactor()
+        self._control = bind_datagrams(f"{directory}/ctl")
+        self._reactor.add_reader(self._control.fileno(), self._on_control)
+        self._reactor.on_child = self._reap
+        self._group: cgroup.Group | None = None
+        self._streams = StepStreams(order, self._reactor, self._signal)
+        self._running: dict[int, TaskPlace] = {}
+        self._ended: list[TaskExit] = []
+        self._cause = EndCause.EXITED
+        self._message = ""
+        self._started_at = 0.0
+        self._is_frozen = False
+        self._escalation: object | None = None
+        self._usage = {"user_seconds": 0.0, "system_seconds": 0.0, "max_rss_kb": 0.0}
+
+    def live(self) -> None:
+        try:
+            self._begin()
+        except CannotOpen as error:
+            self._fail(str(error))
+        except OSError as error:
+            self._fail(f"{error.filename or 'task launch failed'}: {error.strerror}")
+        while self._running:
+            self._reactor.run_once()
+        self._kill_what_is_left()
+        self._look_for_oom()
+        self._streams.finish(self._ended, self._cause, self._message)
+        self._record()
+        while not self._streams.is_drained:
+            self._reactor.run_once()
+
+    # ------------------------------------------------------------------ beginning
+
+    def _begin(self) -> None:
+        order, settings = self.order, self.settings
+        self._group = cgroup.step_group(order.key, order.node, order.job_share, order.share, settings)
+        identity = Identity(order.job.owner)
+        self._started_at = clock.now()
+        self._streams.open(identity)
+        argv = self._write_script(identity) if order.key.step == BATCH else None
+        for place in order.tasks:
+            plan = TaskPlan(
+                identity=identity,
+                work_dir=order.spec.work_dir,
+                umask=order.spec.umask,
+                rlimits=order.spec.rlimits or order.job.spec.rlimits,
+                procs_files=self._group.procs_files() if self._group else (),
+                argv=argv or program_of(place.rank, order.spec.multi_prog) or order.spec.argv,
+                environment=self._environment(place),
+                streams=self._streams.of_task(place),
+                cpus=self._cpus_of(place),
+                is_terminal=self._streams.has_terminal(place),
+            )
+            self._running[start(plan)] = place
+        self._streams.close_task_ends()
+        pids = tuple(self._running)
+        self._streams.tell_started(pids)
+        self._notify(encode_notice(Started(order.node, order.key, self._started_at, pids)))
+        self._reap()
+
+    def _environment(self, place: TaskPlace) -> dict[str, str]:
+        make = self.settings.endpoint, self.settings.renumber_gpus
+        if self.order.key.step == BATCH:
+            return batch_environment(self.order, endpoint=make[0], renumber_gpus=make[1])
+        return task_environment(self.order, place, endpoint=make[0], renumber_gpus=make[1])
+
+    def _cpus_of(self, place: TaskPlace) -> tuple[int, ...]:
+        """Bound by affinity where no cpuset does it, and a task to its own CPUs where it has some."""
+        if self.settings.virtual:
+            return ()
+        limits = cgroup.limits_of(self.order.share, self.settings)
+        return () if limits.cpus is None else limits.cpus
+
+    def _write_script(self, identity: Identity) -> list[str]:
+        path = f"{self.directory}/slurm_script"
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o700)
+        data = self.order.script.encode(errors="surrogateescape")
+        while data:
+            data = data[os.write(fd, data) :]
+        if identity.changes:
+            os.fchown(fd, identity.uid, identity.gid)
+        os.close(fd)
+        return [path, *self.order.spec.argv]
+
+    def _fail(self, message: str) -> None:
+        """It could not be started; what had begun is killed."""
+        self._cause, self._message = EndCause.LAUNCH_FAILED, message
+        self._streams.close_task_ends()
+        self._streams.complain(messages.error(message))
+        now = clock.now()
+        started = {place.rank for place in self._running.values()}
+        self._ended += [
+            TaskExit(place.rank, ExitStatus(0, _LAUNCH_FAILURE), now)
+            for place in self.order.tasks
+            if place.rank not in started
+        ]
+        self._signal_all(signal.SIGKILL)
+
+    # ------------------------------------------------------------------ ending
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            self._usage["user_seconds"] += usage.ru_utime
+            self._usage["system_seconds"] += usage.ru_stime
+            self._usage["max_rss_kb"] = max(self._usage["max_rss_kb"], float(usage.ru_maxrss))
+            if (place := self._running.pop(pid, None)) is not None:
+                self._ended.append(TaskExit(place.rank, ExitStatus.from_wait(status), clock.now()))
+                self._streams.tell_ended(place, status)
+
+    def _kill_what_is_left(self) -> None:
+        """Background processes of the tasks, wherever they have gone."""
+        if self._is_frozen:
+            self._thaw()
+        while True:
+            left = self._all_pids()
+            if not left:
+                break
+            processes.signal_all(left, signal.SIGKILL)
+            self._reap()
+            if self._all_pids():
+                self._reactor.run_once(0.01)
+        self._reap()
+
+    def _look_for_oom(self) -> None:
+        if self._group is None:
+            return
+        if times := self._group.oom_kills():
+            self._streams.complain(messages.out_of_memory(self.order.key, times))
+            if self._cause is EndCause.EXITED:
+                self._cause = EndCause.OUT_OF_MEMORY
+        self._group.remove()
+
+    def _record(self) -> None:
+        """Write the exit record, and only then tell the agent."""
+        order = self.order
+        record = StepFinished(
+            agent="",
+            node=order.node,
+            key=order.key,
+            tasks=tuple(sorted(self._ended, key=lambda task: task.rank)),
+            cause=self._cause,
+            message=self._message,
+            started=self._started_at,
+            ended=clock.now(),
+            usage=self._usage,
+        )
+        path = f"{self.directory}/exit"
+        fd = os.open(f"{path}.tmp", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        os.write(fd, encode(record))
+        os.close(fd)
+        os.rename(f"{path}.tmp", path)
+        self._notify(encode_notice(Exited(order.node, order.key)))
+
+    def _notify(self, notice: bytes) -> None:
+        """Waits a little when the agent is behind; when it is dead it will look itself."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+            sock.settimeout(_AGENT_TIMEOUT)
+            send_datagram(sock, f"{self.directory.rsplit('/', 3)[0]}/agent.sock", notice)
+
+    # ------------------------------------------------------------------ commands
+
+    def _on_control(self) -> None:
+        while True:
+            try:
+                data = self._control.recv(65536)
+            except BlockingIOError:
+                return
+            match decode_command(data):
+                case Signal() as command:
+                    self._on_signal(command)
+                case End() as command:
+                    self._end(command.reason or "cancelled", command.kill_after, 0.0)
+                case Suspend(thaw=thaw):
+                    self._thaw() if thaw else self._freeze()
+
+    def _on_signal(self, command: Signal) -> None:
+        if command.reason or command.kill_after is not None:
+            self._end(command.reason, command.kill_after, command.at, command.signal)
+        elif command.only_shell:
+            processes.signal_all(list(self._running), command.signal)
+        else:
+            self._signal_all(command.signal)
+
+    def _end(self, reason: str, kill_after: float | None, at: float, number: int = signal.SIGTERM) -> None:
+        """By an order: told in the step's standard error, SIGTERM, and SIGKILL for what is left after a while."""
+        first = self._cause is not EndCause.CANCELLED
+        if not self._running:
+            return self._streams.give_up()
+        self._cause = EndCause.CANCELLED
+        order = self.order
+        if first and reason and order.node == (order.step_nodes or (order.node,))[0]:
+            text = messages.ended_by_order(order.key, str(order.job.job_id), order.node, reason, at or clock.now())
+            self._streams.complain(text)
+        if self._is_frozen:
+            self._thaw()
+        if not kill_after and kill_after is not None:
+            number = signal.SIGKILL
+        self._streams.hang_up()
+        self._signal_all(number)
+        self._signal_all(signal.SIGCONT)
+        if kill_after and number != signal.SIGKILL:
+            self._reactor.cancel(self._escalation)
+            self._escalation = self._reactor.call_later(kill_after, lambda: self._signal_all(signal.SIGKILL))
+
+    def _signal(self, number: int) -> None:
+        """From the client: to all that the tasks run."""
+        self._signal_all(number)
+
+    def _signal_all(self, number: int) -> None:
+        processes.signal_all(self._all_pids(), number)
+
+    def _all_pids(self) -> list[int]:
+        pids = processes.descendants(os.getpid())
+        if self._group is not None:
+            pids = [*dict.fromkeys([*self._group.pids(), *pids])]
+        return pids
+
+    def _freeze(self) -> None:
+        self._is_frozen = True
+        if self._group is not None:
+            self._group.freeze()
+        else:
+            self._signal_all(signal.SIGSTOP)
+
+    def _thaw(self) -> None:
+        self._is_frozen = False
+        if self._group is not None:
+            self._group.thaw()
+        else:
+            self._signal_all(signal.SIGCONT)

@@ -1,0 +1,205 @@
+"""Where do the tasks' streams go: into files, into the client's hands, or nowhere?
+
+A stream that goes to a file is the file: the shepherd never sees its bytes (unless lines are to be labelled). What goes to the
+client is a pipe, or for --pty the first task's terminal, read only as long as the client's window has room.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+
+from corral.agent.identity import Identity
+from corral.agent.outputs import OutputFiles, Stream, Where, for_reading, streams_of
+from corral.agent.pty import Terminal
+from corral.agent.reactor import Reactor
+from corral.agent.uplink import Uplink
+from corral.model.step import BATCH, EndCause, TaskExit, TaskPlace
+from corral.protocol import streams as frames
+from corral.protocol.orders import LaunchStep
+
+_PIPE_READ = 65536
+
+
+class StepStreams:
+    """All streams of one step on one node."""
+
+    def __init__(self, order: LaunchStep, reactor: Reactor, on_signal: Callable[[int], None]) -> None:
+        self._order, self._reactor = order, reactor
+        self._task_ends: list[int] = []  #: the shepherd's copies of what the tasks hold
+        self._of_task: dict[int, tuple[int, int, int]] = {}
+        self._terminal: Terminal | None = None
+        self._labelled: list[_LabelledFile] = []
+        self._complaints = -1
+        self._stdin_pipes: list[int] = []
+        self._uplink = (
+            Uplink(order, reactor, on_signal, self._on_window) if order.io is not None and order.io.url else None
+        )
+
+    # ------------------------------------------------------------------ before the tasks
+
+    def open(self, identity: Identity) -> None:
+        """Open all files as the job's owner, and make the pipes. Raises CannotOpen."""
+        old_umask = os.umask(self._order.spec.umask)
+        try:
+            with identity.for_a_while():
+                files = OutputFiles(self._order)
+                for place in self._order.tasks:
+                    self._open_task(place, files)
+        finally:
+            os.umask(old_umask)
+        if self._uplink is not None:
+            self._uplink.begin(self._stdin_pipes, self._terminal)
+
+    def _open_task(self, place: TaskPlace, files: OutputFiles) -> None:
+        if self._order.spec.pty:
+            self._of_task[place.rank] = self._terminal_of(place)
+            return
+        stdin, out, error = streams_of(self._order, place)
+        stdout = self._sink("stdout", out, place, files)
+        stderr = stdout if error.where is Where.AS_STDOUT else self._sink("stderr", error, place, files)
+        self._of_task[place.rank] = self._source(stdin), stdout, stderr
+        if self._complaints < 0 and (out if error.where is Where.AS_STDOUT else error).where is Where.FILE:
+            self._complaints = os.dup(stderr)
+
+    def _terminal_of(self, place: TaskPlace) -> tuple[int, int, int]:
+        if place.rank != 0 or self._uplink is None:
+            null = self._keep(os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC))
+            return null, null, null
+        self._terminal = Terminal(self._order.spec.window, self._order.job.owner.uid)
+        end = self._keep(self._terminal.task_end)
+        self._uplink.add_output(0, frames.STDOUT_STREAM, self._terminal.fd)
+        return end, end, end
+
+    def _source(self, stream: Stream) -> int:
+        if stream.where is Where.FILE:
+            return self._keep(for_reading(stream.path))
+        if stream.where is Where.NOWHERE or self._uplink is None:
+            return self._keep(os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC))
+        read_end, write_end = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(write_end, False)
+        self._stdin_pipes.append(write_end)
+        return self._keep(read_end)
+
+    def _sink(self, name: str, stream: Stream, place: TaskPlace, files: OutputFiles) -> int:
+        if stream.where is Where.FILE:
+            fd = files.for_writing(name, stream.path)
+            if self._order.spec.stdio.label and self._order.key.step != BATCH:
+                read_end, write_end = os.pipe2(os.O_CLOEXEC)
+                width = len(str(self._order.ntasks - 1))
+                self._labelled.append(_LabelledFile(self._reactor, read_end, fd, f"{place.rank:>{width}}: ".encode()))
+                return self._keep(write_end)
+            return self._keep(fd)
+        if stream.where is Where.NOWHERE or self._uplink is None:
+            return self._keep(os.open("/dev/null", os.O_WRONLY | os.O_CLOEXEC))
+        read_end, write_end = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(read_end, False)
+        number = frames.STDOUT_STREAM if name == "stdout" else frames.STDERR_STREAM
+        self._uplink.add_output(place.rank, number, read_end)
+        return self._keep(write_end)
+
+    def _keep(self, fd: int) -> int:
+        if fd not in self._task_ends:
+            self._task_ends.append(fd)
+        return fd
+
+    def of_task(self, place: TaskPlace) -> tuple[int, int, int]:
+        return self._of_task[place.rank]
+
+    def has_terminal(self, place: TaskPlace) -> bool:
+        return self._terminal is not None and place.rank == 0
+
+    def close_task_ends(self) -> None:
+        """When the tasks have their copies: a pipe's end is seen when the last of them is closed."""
+        for fd in self._task_ends:
+            if not any(labelled.file == fd for labelled in self._labelled):
+                os.close(fd)
+        self._task_ends.clear()
+        if self._uplink is not None:
+            self._uplink.connect()
+
+    # ------------------------------------------------------------------ while they run
+
+    def tell_started(self, pids: Sequence[int]) -> None:
+        if self._uplink is not None:
+            self._uplink.tell(frames.STARTED, data=b"".join(frames.NUMBER.pack(pid) for pid in pids))
+
+    def tell_ended(self, place: TaskPlace, status: int) -> None:
+        if self._uplink is not None:
+            self._uplink.tell(frames.TASK_ENDED, rank=place.rank, data=frames.NUMBER.pack(status))
+
+    def complain(self, text: str) -> None:
+        """Into the step's standard error: a file, or the client's."""
+        if self._complaints >= 0:
+            try:
+                os.write(self._complaints, text.encode())
+            except OSError:
+                pass
+        elif self._uplink is not None:
+            self._uplink.tell(frames.MESSAGE, data=text.encode())
+
+    def hang_up(self) -> None:
+        """The terminal's end: what runs in its foreground gets SIGHUP, as on a lost line."""
+        if self._terminal is not None:
+            self._terminal.hang_up()
+
+    def _on_window(self, rows: int, columns: int) -> None:
+        if self._terminal is not None:
+            self._terminal.resize(rows, columns)
+
+    # ------------------------------------------------------------------ after them
+
+    def finish(self, ended: Sequence[TaskExit], cause: EndCause, message: str) -> None:
+        """All tasks are dead: what is still in the pipes is the last."""
+        for labelled in self._labelled:
+            labelled.finish()
+        if self._uplink is not None:
+            if cause is EndCause.LAUNCH_FAILED:
+                self._uplink.tell(frames.LAUNCH_ERROR, data=message.encode())
+            self._uplink.finish(cause)
+
+    def give_up(self) -> None:
+        if self._uplink is not None:
+            self._uplink.give_up()
+
+    @property
+    def is_drained(self) -> bool:
+        return self._uplink is None or self._uplink.is_drained
+
+
+class _LabelledFile:
+    """A pipe whose lines go into a file, each with the task's rank before it."""
+
+    def __init__(self, reactor: Reactor, fd: int, file: int, label: bytes) -> None:
+        self.fd, self.file, self._label = fd, file, label
+        self._reactor = reactor
+        self._part = b""
+        self._is_open = True
+        reactor.add_reader(fd, self._on_readable)
+
+    def _on_readable(self) -> None:
+        data = os.read(self.fd, _PIPE_READ)
+        if not data:
+            self._end()
+            return
+        *lines, self._part = (self._part + data).split(b"\n")
+        self._write(lines)
+
+    def _write(self, lines: list[bytes]) -> None:
+        data = b"".join(self._label + line + b"\n" for line in lines)
+        try:
+            while data:
+                data = data[os.write(self.file, data) :]
+        except OSError:
+            pass  # the disk is full: as a task's own write would fail
+
+    def finish(self) -> None:
+        while self._is_open:
+            self._on_readable()
+
+    def _end(self) -> None:
+        self._is_open = False
+        if self._part:
+            self._write([self._part])
+        self._reactor.forget(self.fd)
+        os.close(self.fd)
+
+

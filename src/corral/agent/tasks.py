@@ -1,0 +1,169 @@
+"""How does one task begin: from the shepherd's fork to the user's program?"""
+
+import errno
+import os
+import signal
+from collections.abc import Sequence
+from typing import NoReturn
+
+import msgspec
+
+from corral.agent import messages
+from corral.agent.identity import Identity, set_rlimits
+
+#: Python ignores or catches these; a program begins with the defaults.
+_RESET = (
+    signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD, signal.SIGQUIT,
+    signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU,
+)  # fmt: skip
+
+
+class TaskPlan(msgspec.Struct, kw_only=True):
+    """All that a task needs; the same for all tasks of a step but for the last five."""
+
+    identity: Identity
+    work_dir: str
+    umask: int
+    rlimits: dict[str, tuple[int, int]]
+    procs_files: Sequence[str]  #: of its control group
+    argv: Sequence[str]
+    environment: dict[str, str]
+    streams: tuple[int, int, int]  #: descriptors for 0, 1, 2
+    cpus: tuple[int, ...] = ()  #: to be bound to; () = not bound
+    is_terminal: bool = False  #: descriptor 0 is a terminal that is to control the task's session
+
+
+def start(plan: TaskPlan) -> int:
+    """Fork, and return the process. What goes wrong after that is said on the task's standard error, by its exit code too."""
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        _become(plan)
+    except OSError as error:
+        _complain(messages.error(f"{error.filename or 'task launch'}: {error.strerror}"))
+        os._exit(error.errno or 1)
+    finally:
+        os._exit(1)
+
+
+def _become(plan: TaskPlan) -> NoReturn:
+    for number in _RESET:
+        signal.signal(number, signal.SIG_DFL)
+    if plan.is_terminal:
+        _take_terminal(plan.streams[0])
+    else:
+        os.setpgid(0, 0)
+    for path in plan.procs_files:
+        _enter(path)
+    if plan.cpus:
+        try:
+            os.sched_setaffinity(0, plan.cpus)
+        except OSError:
+            pass  # those CPUs are not ours to use
+    if plan.rlimits:
+        set_rlimits(plan.rlimits)
+    plan.identity.assume()
+    _place_streams(plan.streams)
+    _enter_directory(plan.work_dir)
+    os.umask(plan.umask)
+    plan.environment["SLURM_TASK_PID"] = str(os.getpid())
+    _execute(plan.argv, plan.environment)
+
+
+def _take_terminal(fd: int) -> None:
+    import fcntl
+    import termios
+
+    os.setsid()
+    fcntl.ioctl(fd, termios.TIOCSCTTY, 0)
+
+
+def _enter(path: str) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    os.write(fd, b"0")
+    os.close(fd)
+
+
+def _place_streams(streams: tuple[int, int, int]) -> None:
+    # The sources are above 2 always: the shepherd's own 0, 1 and 2 are taken.
+    for target, source in enumerate(streams):
+        os.dup2(source, target, inheritable=True)
+
+
+def _enter_directory(path: str) -> None:
+    try:
+        os.chdir(path)
+    except OSError as error:
+        _complain(messages.no_such_directory(path, error.errno or 0) * 2)
+        os.chdir("/tmp")
+
+
+def _execute(argv: Sequence[str], environment: dict[str, str]) -> NoReturn:
+    program = argv[0]
+    try:
+        os.execve(find_program(program, environment.get("PATH", os.defpath)), list(argv), environment)
+    except OSError as error:
+        number = error.errno or 1
+        interpreter = _interpreter(program) if number == errno.ENOENT else ""
+        if number == errno.ENOEXEC:
+            # As execvp does: a script without #! is the shell's.
+            os.execve("/bin/sh", ["/bin/sh", program, *argv[1:]], environment)
+        _complain(
+            messages.bad_interpreter(interpreter, number) if interpreter else messages.cannot_execute(program, number)
+        )
+        os._exit(number)
+
+
+def find_program(program: str, path: str) -> str:
+    """As execvp looks for it; a name that is nowhere stays itself, and will not be found."""
+    if "/" in program:
+        return program
+    refused = ""
+    for directory in path.split(os.pathsep):
+        candidate = os.path.join(directory or ".", program)
+        if os.access(candidate, os.X_OK) and not os.path.isdir(candidate):
+            return candidate
+        if not refused and os.path.isfile(candidate):
+            refused = candidate
+    return refused or f"/nonexistent/{program}"
+
+
+def _interpreter(program: str) -> str:
+    try:
+        with open(program, "rb") as file:
+            first = file.readline(256)
+    except OSError:
+        return ""
+    return first[2:].split()[0].decode(errors="replace") if first.startswith(b"#!") and first[2:].split() else ""
+
+
+def _complain(text: str) -> None:
+    try:
+        os.write(2, text.encode())
+    except OSError:
+        pass
+
+
+def program_of(rank: int, lines: Sequence[tuple[str, tuple[str, ...]]]) -> tuple[str, ...]:
+    """--multi-prog: the first line whose ranks contain this one, with %t (the rank) and %o (the place within the line's ranks)."""
+    for ranks, argv in lines:
+        offset = _offset(rank, ranks)
+        if offset is not None:
+            return tuple(
+                word.replace("%t", str(rank)).replace("%o", "%o" if offset < 0 else str(offset)) for word in argv
+            )
+    return ()
+
+
+def _offset(rank: int, ranks: str) -> int | None:
+    if ranks == "*":
+        return rank
+    before = 0
+    for part in ranks.split(","):
+        first, _, last = part.partition("-")
+        low, high = int(first), int(last or first)
+        if low <= rank <= high:
+            return before + rank - low
+        before += high - low + 1
+    return None
