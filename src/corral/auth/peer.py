@@ -9,6 +9,7 @@ import struct
 from typing import Literal
 
 from corral.model.cluster import Roles
+from corral.model.job import Owner
 from corral.protocol.requests import Caller
 
 _CREDENTIALS = struct.Struct("3i")
@@ -50,3 +51,12 @@ def role_of(uid: int, user: str, roles: Roles) -> Role:
 def caller(uid: int, gid: int, roles: Roles) -> Caller:
     user = user_name(uid)
     return Caller(uid=uid, gid=gid, user=user, group=group_name(gid), role=role_of(uid, user, roles))
+
+
+def owner_named(user: str) -> Owner | None:
+    """Whom jobs of this user (a name or a number) run as; None where there is no such user."""
+    try:
+        entry = pwd.getpwuid(int(user)) if user.isdigit() else pwd.getpwnam(user)
+    except (KeyError, OverflowError):
+        return None
+    return Owner(uid=entry.pw_uid, gid=entry.pw_gid, user=entry.pw_name, group=group_name(entry.pw_gid))

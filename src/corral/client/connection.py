@@ -57,7 +57,7 @@ class ConnectionBroken(Exception):
 class Response:
     """Status and head are read; the body is read when asked for."""
 
-    def __init__(self, connection: "Connection", status: int, headers: dict[str, str]) -> None:
+    def __init__(self, connection: Connection, status: int, headers: dict[str, str]) -> None:
         self._connection = connection
         self.status = status
         self.headers = headers
@@ -92,7 +92,13 @@ class Connection:
         retry_seconds: float = RETRY_SECONDS,
     ) -> Json:  # fmt: skip
         """The decoded answer (text, where it is not JSON). Refused when the controller says no, Unreachable without one."""
-        data = raw if raw is not None else b"" if body is None else quickjson.encode(body).encode("utf-8", "surrogateescape")
+        data = (
+            raw
+            if raw is not None
+            else b""
+            if body is None
+            else quickjson.encode(body).encode("utf-8", "surrogateescape")
+        )
 
         def once() -> Json:
             response = self.send(method, path, data, key)
@@ -124,7 +130,7 @@ class Connection:
             self._socket = None
         self._buffer.clear()
 
-    def __enter__(self) -> "Connection":
+    def __enter__(self) -> Connection:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -210,9 +216,15 @@ class Connection:
             except (ValueError, KeyError, TypeError, AttributeError):
                 answer, error, code = {}, text or f"HTTP status {response.status}", "invalid"
             raise Refused(
-                error=error, code=code, detail=answer.get("detail", ""), index=answer.get("index", 0), status=response.status
+                error=error,
+                code=code,
+                detail=answer.get("detail", ""),
+                index=answer.get("index", 0),
+                status=response.status,
             )
-        return quickjson.decode(text) if response.headers.get("content-type", "").startswith("application/json") else text
+        return (
+            quickjson.decode(text) if response.headers.get("content-type", "").startswith("application/json") else text
+        )
 
     def _again_until(self, once: Callable[[], Json], may_repeat: bool, seconds: float) -> Json:
         deadline, pause = time.monotonic() + seconds, 0.02

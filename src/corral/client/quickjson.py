@@ -7,6 +7,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # importing typing costs 5 ms
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 
@@ -22,10 +23,12 @@ class _Reading:
     memo: dict[str, str] = {}
 
 
+_scan: Callable[[str, int], tuple[Any, int]] | None
+_iterate: Any
 try:
-    from _json import encode_basestring, make_encoder, make_scanner  # type: ignore[import-not-found, unused-ignore]
+    from _json import encode_basestring, make_encoder, make_scanner
 
-    _scan = make_scanner(_Reading)
+    _scan = make_scanner(_Reading)  # type: ignore[arg-type]
 
     def _refuse(value: object) -> object:
         raise TypeError(f"{type(value).__name__} cannot be written as JSON")

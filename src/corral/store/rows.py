@@ -8,7 +8,9 @@ from typing import Any
 
 import msgspec
 
+from corral.model import ranges
 from corral.model.job import ExitStatus, JobState
+from corral.model.ranges import Ranges
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -18,7 +20,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     restart: int = 0
     array_job: int | None = None
     array_task: int | None = None
-    array_waiting: tuple[int, ...] = ()  #: of an array that ended before these elements began
+    array_waiting: Ranges = ()  #: of an array that ended before these elements began
     name: str = ""
     user: str = ""
     uid: int = 0
@@ -97,7 +99,8 @@ class HistoryQuery(msgspec.Struct, frozen=True, kw_only=True):
     def takes(self, run: Run) -> bool:
         """The same conditions for a run that is not in the store."""
         if self.ids and not any(
-            (job in (run.job, run.array_job)) and (task is None or task == run.array_task or task in run.array_waiting)
+            (job in (run.job, run.array_job))
+            and (task is None or task == run.array_task or ranges.contains(run.array_waiting, task))
             for job, task in self.ids
         ):
             return False

@@ -62,7 +62,10 @@ class SqliteStore:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._engine = sa.create_engine(
-            f"sqlite:///{self.path}", poolclass=sa.pool.QueuePool, pool_size=3, connect_args={"check_same_thread": False}
+            f"sqlite:///{self.path}",
+            poolclass=sa.pool.QueuePool,
+            pool_size=3,
+            connect_args={"check_same_thread": False},
         )
         sa.event.listen(self._engine, "connect", _on_connect)
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
@@ -195,7 +198,8 @@ class SqliteStore:
             connection.execute(_replace_step, [step_row(step) for step in batch.steps])
         if batch.answered:
             connection.execute(
-                _replace_answer, [{"key": a.key, "uid": a.uid, "time": a.time, "reply": a.reply} for a in batch.answered]
+                _replace_answer,
+                [{"key": a.key, "uid": a.uid, "time": a.time, "reply": a.reply} for a in batch.answered],
             )
         return self._seq
 
@@ -222,9 +226,7 @@ class SqliteStore:
     def _bump_term(connection: sa.Connection) -> int:
         found = connection.execute(sa.select(schema.meta.c.value).where(schema.meta.c.key == "term")).scalar()
         term = (int(found) if found else 0) + 1
-        connection.execute(
-            insert(schema.meta).prefix_with("OR REPLACE").values(key="term", value=str(term).encode())
-        )
+        connection.execute(insert(schema.meta).prefix_with("OR REPLACE").values(key="term", value=str(term).encode()))
         return term
 
     # -- reading
@@ -295,5 +297,7 @@ class SqliteStore:
                     .where(table.job.in_(some))
                     .order_by(table.job, table.restart, table.step)
                 )
-                found += [step_of(data) for job, restart, data in connection.execute(select) if (job, restart) in wanted]
+                found += [
+                    step_of(data) for job, restart, data in connection.execute(select) if (job, restart) in wanted
+                ]
         return found

@@ -1,0 +1,63 @@
+"""Who answers at the door? Starlette, with one route per line of the modules' tables.
+
+Every change comes through one door, POST /v1/requests; the reads are projections of the engine's state, made in the
+loop's own thread, so that they see it whole.
+"""
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from corral.controller.api import accounting, events, jobs, nodes, openapi
+from corral.controller.api.http import Refusal, answer, json
+from corral.controller.api.service import Service
+from corral.controller.api.table import UnknownField
+from corral.protocol.replies import Rejected
+
+Handler = Callable[[Service, Request], Awaitable[Any]]
+
+
+def make_app(service: Service) -> Starlette:
+    async def call(handler: Handler, request: Request) -> Response:
+        try:
+            result = await handler(service, request)
+            return result if isinstance(result, Response) else answer(result)
+        except (Refusal, UnknownField) as refusal:
+            return answer(refusal.reply)
+        except msgspec.ValidationError as error:
+            return answer(Rejected(error=f"not a valid request: {error}"))
+        except (msgspec.DecodeError, UnicodeError) as error:
+            return answer(Rejected(error=f"not valid JSON: {error}"))
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            service.log.error("a request failed", error, method=request.method, path=request.url.path)
+            return answer(Rejected(error=f"internal error: {type(error).__name__}: {error}", code="unavailable"))
+
+    def route(path: str, handler: Handler, method: str) -> Route:
+        endpoint = functools.partial(call, handler)
+        return Route(path, endpoint, methods=[method], name=handler.__name__)
+
+    routes = [
+        route(path, handler, method)
+        for module in (jobs, nodes, accounting, events, openapi)
+        for method, path, handler in module.ROUTES
+    ]
+
+    async def on_http_error(request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        text = {404: "no such address", 405: "no such method here"}.get(status, str(error))
+        reply = Rejected(
+            error=f"{text}: {request.method} {request.url.path}", code="not_found" if status == 404 else "invalid"
+        )
+        return json(reply, status)
+
+    return Starlette(routes=routes, exception_handlers={HTTPException: on_http_error})

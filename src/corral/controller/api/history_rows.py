@@ -1,0 +1,132 @@
+"""What does sacct get to see of a run and its steps?"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from corral.controller.api.table import Table
+from corral.model import ranges
+from corral.model.step import STEP_NAMES
+from corral.store.rows import Run, StepRun
+
+
+class Line:
+    """A row: a run (step None), or a step of it."""
+
+    __slots__ = ("run", "step")
+
+    def __init__(self, run: Run, step: StepRun | None = None) -> None:
+        self.run = run
+        self.step = step
+
+
+class HistoryContext:
+    def __init__(self, cluster: str, now: float, steps: Iterable[StepRun] = ()) -> None:
+        self.cluster = cluster
+        self.now = now
+        self._usage: dict[tuple[int, int], dict[str, float]] = {}
+        for step in steps:
+            total = self._usage.setdefault((step.job, step.restart), {})
+            for name, value in step.usage.items():
+                total[name] = max(total.get(name, 0.0), value) if name == "max_rss_kb" else total.get(name, 0.0) + value
+
+    def usage(self, line: Line) -> dict[str, float]:
+        """A run's is that of its steps together."""
+        if line.step is not None:
+            return line.step.usage
+        return self._usage.get((line.run.job, line.run.restart), {})
+
+
+def job_text(run: Run) -> str:
+    """42, 42_7, or 42_[0-9] of elements that never began."""
+    if run.array_task is not None:
+        return f"{run.array_job}_{run.array_task}"
+    if run.array_waiting:
+        parts = [
+            str(a) if a == b else f"{a}-{b}" if step == 1 else f"{a}-{b}:{step}" for a, b, step in run.array_waiting
+        ]
+        return f"{run.array_job}_[{','.join(parts)}]"
+    return str(run.job)
+
+
+def _jobid(line: Line, _: HistoryContext) -> str:
+    if line.step is None:
+        return job_text(line.run)
+    return f"{job_text(line.run)}.{STEP_NAMES.get(line.step.step, line.step.step)}"
+
+
+def _elapsed(line: Line, context: HistoryContext) -> float:
+    if line.step is not None:
+        return max(0.0, (line.step.end or context.now) - line.step.start) if line.step.start else 0.0
+    return line.run.elapsed(context.now)
+
+
+def _either(of_run: str, of_step: str | None = None) -> Any:
+    name = of_step or of_run
+    return lambda line, _: getattr(line.run, of_run) if line.step is None else getattr(line.step, name)
+
+
+def _run_only(name: str, otherwise: Any = "") -> Any:
+    return lambda line, _: getattr(line.run, name) if line.step is None else otherwise
+
+
+def _run(name: str) -> Any:
+    return lambda line, _: getattr(line.run, name)
+
+
+def _exit(line: Line, _: HistoryContext) -> list[int]:
+    status = line.run.exit_status if line.step is None else line.step.exit_status
+    return [status.code, status.signal]
+
+
+def _usage(name: str) -> Any:
+    return lambda line, context: context.usage(line).get(name, 0.0)
+
+
+HISTORY: Table[Line] = Table(
+    {
+        "jobid": _jobid,
+        "job_id": _run("job"),
+        "step": lambda line, _: None if line.step is None else line.step.step,
+        "array_job_id": _run("array_job"),
+        "array_task_id": _run("array_task"),
+        "array_waiting": lambda line, _: list(ranges.members(line.run.array_waiting)),
+        "name": _either("name"),
+        "user": _run("user"),
+        "uid": _run("uid"),
+        "group": _run("group"),
+        "gid": _run("gid"),
+        "account": _run("account"),
+        "partition": _run("partition"),
+        "qos": _run("qos"),
+        "state": lambda line, _: (line.run.state if line.step is None else line.step.state).value,
+        "cancelled_by": _either("cancelled_by"),
+        "submit": lambda line, _: line.run.submit if line.step is None else line.step.start,
+        "eligible": lambda line, _: line.run.eligible if line.step is None else line.step.start,
+        "start": _either("start"),
+        "end": _either("end"),
+        "elapsed": _elapsed,
+        "suspended": _run_only("suspended", 0.0),
+        "time_limit": _run("time_limit"),
+        "exit_code": _exit,
+        "derived_exit_code": lambda line, _: [line.run.derived_exit_status.code, line.run.derived_exit_status.signal],
+        "nodes": _either("nodes"),
+        "node_count": _either("node_count"),
+        "cpus": _either("cpus"),
+        "ntasks": _either("ntasks"),
+        "gpus": _run("gpus"),
+        "req_cpus": _run("req_cpus"),
+        "req_mem": _run("req_mem"),
+        "tres_req": _run_only("tres_req"),
+        "tres_alloc": _either("tres_alloc"),
+        "cluster": lambda _, context: context.cluster,
+        "work_dir": _run("work_dir"),
+        "submit_line": _run_only("submit_line"),
+        "user_seconds": _usage("user_seconds"),
+        "system_seconds": _usage("system_seconds"),
+        "max_rss_kb": _usage("max_rss_kb"),
+        "comment": _run("comment"),
+        "admin_comment": _run("admin_comment"),
+        "restarts": _run("restart"),
+        "reason": _run_only("reason"),
+    }
+)

@@ -1,0 +1,65 @@
+"""What do all handlers share: who asks, the body, and how an answer is written?"""
+
+from typing import Any
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from corral.auth import peer, tokens
+from corral.controller.api.service import Service
+from corral.daemon import clock
+from corral.protocol.replies import Rejected
+from corral.protocol.requests import Caller
+
+#: Bytes of a body. 10,000 jobs, each with its own script, are far below.
+MAX_BODY = 256 << 20
+
+STATUS = {"invalid": 400, "denied": 403, "not_found": 404, "busy": 409, "unavailable": 503}
+
+encode = msgspec.json.Encoder().encode
+
+
+class Refusal(Exception):
+    """Answer this instead."""
+
+    def __init__(self, error: str, code: str = "invalid", detail: str = "") -> None:
+        super().__init__(error)
+        self.reply = Rejected(error=error, code=code, detail=detail)
+
+
+def caller_of(service: Service, request: Request) -> Caller:
+    """Peer credentials, or a token; never anything the body says."""
+    credentials = request.scope.get("corral.peer")
+    if credentials is not None:
+        _, uid, gid = credentials
+        return peer.caller(uid, gid, service.config.roles)
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or service.token_key is None:
+        raise Refusal("a token is needed: Authorization: Bearer TOKEN", "denied", "`corral token user` makes one.")
+    try:
+        return tokens.caller(tokens.verify(token, service.token_key, clock.now()), service.config.roles)
+    except tokens.InvalidToken as error:
+        raise Refusal(str(error), "denied") from None
+
+
+async def body_of(request: Request, limit: int = MAX_BODY) -> bytes:
+    chunks, size = [], 0
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > limit:
+                raise Refusal(f"the body is larger than {limit} bytes")
+            chunks.append(chunk)
+    except ClientDisconnect:
+        raise Refusal("the body ended early") from None
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def json(value: Any, status: int = 200) -> Response:
+    return Response(encode(value), status, media_type="application/json")
+
+
+def answer(reply: Any) -> Response:
+    """A reply with the status that goes with it."""
+    return json(reply, STATUS.get(reply.code, 400) if isinstance(reply, Rejected) else 200)

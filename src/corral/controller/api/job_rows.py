@@ -1,0 +1,243 @@
+"""What does the API show of a job? One function per field; the names are part of the API."""
+
+from collections.abc import Callable
+from typing import Any
+
+from corral.controller import values
+from corral.controller.api.table import Table
+from corral.model import ranges
+from corral.model.allocation import Allocation
+from corral.model.gres import GresRequest
+from corral.model.job import ENDED, UNLIMITED, Job, JobKind, JobSpec, JobState, StdioSpec
+from corral.syntax import filename
+
+#: What a pending array's %a stands for, as Slurm shows it.
+_PENDING = JobState.PENDING
+
+
+class JobContext:
+    """What rows need beside the job itself. Made anew for each answer: what a spec comes to is worked out once in it."""
+
+    def __init__(
+        self, specs: dict[Any, JobSpec], now: float, requeue: bool = True, open_mode: str = "truncate"
+    ) -> None:
+        self.specs = specs
+        self.now = now
+        self.requeue = requeue
+        self.open_mode = open_mode
+        self._asked: dict[int, values.Asked] = {}
+
+    def asked(self, job: Job) -> values.Asked:
+        found = self._asked.get(job.spec_id)
+        if found is None:
+            found = self._asked[job.spec_id] = values.asked(self.specs[job.spec_id])
+        return found
+
+
+Getter = Callable[[Job, JobContext], Any]
+
+
+def of_spec(name: str) -> Getter:
+    def get(job: Job, context: JobContext) -> Any:
+        return getattr(context.specs[job.spec_id], name)
+
+    return get
+
+
+def of_allocation(value: Callable[[Allocation], Any], otherwise: Any) -> Getter:
+    def get(job: Job, context: JobContext) -> Any:
+        return otherwise if job.allocation is None else value(job.allocation)
+
+    return get
+
+
+def end_time(job: Job, context: JobContext) -> float:
+    """When it ended, or when its limit strikes."""
+    if job.end_time or not job.start_time or job.state is _PENDING or job.time_limit >= UNLIMITED:
+        return job.end_time
+    pause = job.suspended_seconds + (context.now - job.suspend_time if job.suspend_time else 0.0)
+    return job.start_time + job.time_limit + pause
+
+
+def run_seconds(job: Job, context: JobContext) -> float:
+    if not job.start_time or job.state is _PENDING:
+        return 0.0
+    until = job.end_time or job.suspend_time or context.now
+    return max(0.0, until - job.start_time - job.suspended_seconds)
+
+
+def node_count(job: Job, context: JobContext) -> int:
+    return len(job.allocation.nodes) if job.allocation is not None else context.asked(job).nodes
+
+
+def cpus(job: Job, context: JobContext) -> int:
+    return job.allocation.cpu_count if job.allocation is not None else context.asked(job).cpus
+
+
+def ntasks(job: Job, context: JobContext) -> int:
+    return job.allocation.ntasks if job.allocation is not None else context.asked(job).ntasks
+
+
+def gres_text(requests: tuple[GresRequest, ...]) -> str:
+    return ",".join(map(str, requests))
+
+
+def of_gres(name: str) -> Getter:
+    def get(job: Job, context: JobContext) -> str:
+        return gres_text(getattr(context.specs[job.spec_id], name))
+
+    return get
+
+
+def gres_per_node(job: Job, context: JobContext) -> str:
+    spec = context.specs[job.spec_id]
+    return gres_text(spec.gres + spec.gpus_per_node) if spec.gres or spec.gpus_per_node else ""
+
+
+def detail(job: Job, context: JobContext) -> list[list[Any]]:
+    if job.allocation is None:
+        return []
+    return [
+        [share.node, values.id_ranges(share.cpus), share.memory_mb, values.gres_in_use(share)]
+        for share in job.allocation.nodes
+    ]
+
+
+def std_path(stream: str) -> Getter:
+    def get(job: Job, context: JobContext) -> str:
+        spec = context.specs[job.spec_id]
+        given = _given(spec.stdio, stream)
+        if spec.kind is not JobKind.BATCH:
+            return ""
+        if stream == "stderr" and not given:
+            given = spec.stdio.stdout
+        if given == "none" or (stream == "stdin" and not given):
+            return "/dev/null"
+        pattern = given or (filename.BATCH_OUTPUT if job.array_job_id is None else filename.ARRAY_OUTPUT)
+        path = filename.expand(pattern, marks(job, spec))
+        return path if path.startswith("/") else f"{spec.work_dir.rstrip('/')}/{path}"
+
+    return get
+
+
+def _given(stdio: StdioSpec, stream: str) -> str:
+    return stdio.stdin if stream == "stdin" else stdio.stdout if stream == "stdout" else stdio.stderr
+
+
+def marks(job: Job, spec: JobSpec) -> dict[str, str | int]:
+    """The values of %j and the like, for the job as a whole."""
+    task = filename.NO_TASK if job.array_task_id is None else job.array_task_id
+    node = job.batch_host or (job.allocation.nodes[0].node if job.allocation else "")
+    found: dict[str, str | int] = {
+        "j": job.id, "J": job.id, "A": job.array_job_id or job.id, "a": task, "u": job.owner.user, "x": spec.name,
+    }  # fmt: skip
+    if node:
+        found |= {"N": node.partition(".")[0], "n": 0, "t": 0, "s": "batch"}
+    return found
+
+
+def _expected_start(job: Job, context: JobContext) -> float:
+    return job.expected_start or (context.specs[job.spec_id].begin_time if job.state is _PENDING else 0.0)
+
+
+def _stdio(stream: str) -> Getter:
+    return lambda job, context: _given(context.specs[job.spec_id].stdio, stream)
+
+
+FIELDS: dict[str, Getter] = {
+    "id": lambda job, _: job.id,
+    "array_job_id": lambda job, _: job.array_job_id,
+    "array_task_id": lambda job, _: job.array_task_id,
+    "array_waiting": lambda job, _: list(ranges.members(job.array_waiting)) if job.array_waiting else [],
+    "array_throttle": lambda job, _: job.array_throttle,
+    "name": of_spec("name"),
+    "user": lambda job, _: job.owner.user,
+    "uid": lambda job, _: job.owner.uid,
+    "group": lambda job, _: job.owner.group,
+    "gid": lambda job, _: job.owner.gid,
+    "account": of_spec("account"),
+    "qos": lambda job, context: context.specs[job.spec_id].qos or "normal",
+    "partition": lambda job, context: job.partition or context.specs[job.spec_id].partition,
+    "state": lambda job, _: job.state.value,
+    "end_state": lambda job, _: job.end_state.value if job.end_state is not None else None,
+    "reason": lambda job, _: job.reason.value,
+    "reason_text": lambda job, _: job.reason_text,
+    "priority": lambda job, _: job.priority,
+    "nice": of_spec("nice"),
+    "held_by": lambda job, _: job.held_by,
+    "submit_time": lambda job, _: job.submit_time,
+    "eligible_time": lambda job, _: job.eligible_time,
+    "start_time": lambda job, _: job.start_time,
+    "end_time": end_time,
+    "expected_start": _expected_start,
+    "expected_nodes": lambda job, _: job.expected_nodes,
+    "time_limit": lambda job, _: job.time_limit,
+    "time_min": lambda job, context: context.specs[job.spec_id].time_min or 0,
+    "run_seconds": run_seconds,
+    "suspend_time": lambda job, _: job.suspend_time,
+    "suspended_seconds": lambda job, _: job.suspended_seconds,
+    "restarts": lambda job, _: job.restarts,
+    "nodes": of_allocation(lambda allocation: values.fold(allocation.node_names), ""),
+    "node_count": node_count,
+    "node_names": of_allocation(lambda allocation: allocation.node_names, []),
+    "req_nodes": of_spec("nodelist"),
+    "exclude": of_spec("exclude"),
+    "nodes_min": lambda job, context: context.asked(job).nodes,
+    "nodes_max": lambda job, context: context.specs[job.spec_id].nodes_max or 0,
+    "cpus": cpus,
+    "ntasks": ntasks,
+    "cpus_per_task": lambda job, context: context.specs[job.spec_id].cpus_per_task or 1,
+    "ntasks_per_node": lambda job, context: context.specs[job.spec_id].ntasks_per_node or 0,
+    "memory_per_node_mb": of_spec("memory_per_node_mb"),
+    "memory_per_cpu_mb": of_spec("memory_per_cpu_mb"),
+    "memory_per_gpu_mb": of_spec("memory_per_gpu_mb"),
+    "memory_mb": of_allocation(lambda allocation: allocation.memory_mb, 0),
+    "gres": gres_per_node,
+    "tres_req": lambda job, context: context.asked(job).tres,
+    "tres_alloc": of_allocation(values.allocated_tres, ""),
+    "gpus": of_gres("gpus"),
+    "gpus_per_node": of_gres("gpus_per_node"),
+    "gpus_per_task": of_gres("gpus_per_task"),
+    "cpus_per_gpu": lambda job, context: context.specs[job.spec_id].cpus_per_gpu or 0,
+    "constraint": of_spec("constraint"),
+    "dependency": of_spec("dependency"),
+    "exclusive": of_spec("exclusive"),
+    "command": of_spec("command"),
+    "argv": of_spec("argv"),
+    "work_dir": of_spec("work_dir"),
+    "stdout": _stdio("stdout"),
+    "stderr": _stdio("stderr"),
+    "stdin": _stdio("stdin"),
+    "stdout_path": std_path("stdout"),
+    "stderr_path": std_path("stderr"),
+    "stdin_path": std_path("stdin"),
+    "comment": of_spec("comment"),
+    "admin_comment": lambda job, _: job.admin_comment,
+    "exit_code": lambda job, _: [job.exit_status.code, job.exit_status.signal],
+    "derived_exit_code": lambda job, _: [job.derived_exit_status.code, job.derived_exit_status.signal],
+    "batch_host": lambda job, _: job.batch_host,
+    "alloc_detail": detail,
+    "requeue": lambda job, context: context.requeue if (said := context.specs[job.spec_id].requeue) is None else said,
+    "batch_flag": lambda job, context: context.specs[job.spec_id].kind is JobKind.BATCH,
+    "signal": of_spec("signal"),
+    "submit_host": of_spec("submit_host"),
+    "submit_line": of_spec("submit_line"),
+    "kind": lambda job, context: context.specs[job.spec_id].kind.value,
+    "cancelled_by": lambda job, _: job.cancelled_by,
+    "mail_types": of_spec("mail_types"),
+    "mail_user": of_spec("mail_user"),
+    "distribution": of_spec("distribution"),
+    "begin_time": of_spec("begin_time"),
+    "deadline": of_spec("deadline"),
+    "open_mode": lambda job, context: context.specs[job.spec_id].stdio.open_mode or context.open_mode,
+    "overcommit": of_spec("overcommit"),
+    "req_switches": lambda job, _: 0,
+    "contiguous": lambda job, _: False,
+    "licenses": lambda job, _: "",
+}
+
+JOBS: Table[Job] = Table(FIELDS)
+
+
+def has_ended(job: Job) -> bool:
+    return job.state in ENDED

@@ -1,0 +1,328 @@
+"""Jobs and their steps: submit, change, look at, wait for."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from corral.controller.api import query
+from corral.controller.api.http import Refusal, body_of, caller_of
+from corral.controller.api.job_rows import JOBS, JobContext
+from corral.controller.api.service import Service
+from corral.controller.api.step_rows import STEPS, StepContext
+from corral.daemon import clock
+from corral.model import ranges
+from corral.model.job import ENDED, Job, JobId, JobState, StepSpec
+from corral.model.step import STEP_NAMES, Step
+from corral.protocol import codec
+from corral.protocol.replies import JobRows
+from corral.protocol.requests import (
+    AnyRequest,
+    CancelJobs,
+    CreateStep,
+    JobSelection,
+    NewJob,
+    Reconfigure,
+    SubmitJobs,
+)  # fmt: skip
+from corral.syntax.jobid import JobRef
+
+_STATES = {state.value: state for state in JobState}
+_STEP_NUMBERS = {name: number for number, name in STEP_NAMES.items()}
+_WAITING = frozenset({JobState.PENDING, JobState.CONFIGURING})
+
+NO_SUCH_JOB = "Invalid job id specified"
+
+
+class JobsBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /v1/jobs: as SubmitJobs, without its tag."""
+
+    jobs: tuple[NewJob, ...]
+    user: str = ""
+    test_only: bool = False
+
+
+class StepBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /v1/jobs/{id}/steps: as CreateStep, without its tag and job."""
+
+    spec: StepSpec
+    environment: dict[str, str] = {}
+
+
+_jobs_body = msgspec.json.Decoder(JobsBody)
+_step_body = msgspec.json.Decoder(StepBody)
+
+
+# -- changes
+
+
+async def post_request(service: Service, request: Request) -> Any:
+    """The one door for every change."""
+    message: AnyRequest = codec.decode_request(await body_of(request))
+    return await _ask(service, request, message)
+
+
+async def post_jobs(service: Service, request: Request) -> Any:
+    body = _jobs_body.decode(await body_of(request))
+    return await _ask(service, request, SubmitJobs(jobs=body.jobs, user=body.user, test_only=body.test_only))
+
+
+async def delete_job(service: Service, request: Request) -> Any:
+    query.refs(request.path_params["id"])
+    selection = JobSelection(ids=(request.path_params["id"],))
+    return await _ask(service, request, CancelJobs(selection=selection))
+
+
+async def post_step(service: Service, request: Request) -> Any:
+    body = _step_body.decode(await body_of(request))
+    message = CreateStep(job=request.path_params["id"], spec=body.spec, environment=body.environment)
+    return await _ask(service, request, message)
+
+
+async def _ask(service: Service, request: Request, message: AnyRequest) -> Any:
+    caller = caller_of(service, request)
+    if isinstance(message, Reconfigure) and service.reconfigure is not None:
+        return await service.reconfigure(caller)
+    key = request.headers.get("idempotency-key", "")
+    if len(key) > 128:
+        raise Refusal("Idempotency-Key: longer than 128 characters")
+    return await service.ask(message, caller, key)
+
+
+# -- jobs
+
+
+async def get_jobs(service: Service, request: Request) -> JobRows:
+    caller_of(service, request)
+    fields = JOBS.check(query.words(request, "fields"))
+    jobs: Iterable[Job] = service.state.jobs.values()
+    refs = query.job_refs(request)
+    if refs:
+        jobs = unique(job for ref in refs for job in named(service, ref))
+    return JOBS.rows(_Filter(service, request).of(jobs), fields, context(service))
+
+
+class _Filter:
+    """All given conditions must hold."""
+
+    def __init__(self, service: Service, request: Request) -> None:
+        self.specs = service.state.specs
+        self.users = frozenset(query.words(request, "users"))
+        self.names = frozenset(query.words(request, "names"))
+        self.accounts = frozenset(query.words(request, "accounts"))
+        self.partitions = frozenset(query.words(request, "partitions"))
+        self.qos = frozenset(query.words(request, "qos"))
+        self.states = frozenset(query.choice(request, "states", _STATES))
+        self.nodes = query.nodes(request)
+        hidden = {name for name, partition in service.state.partitions.items() if partition.hidden}
+        self.hidden = frozenset() if query.flag(request, "all") else frozenset(hidden - self.partitions)
+
+    def of(self, jobs: Iterable[Job]) -> Iterable[Job]:
+        specs = self.specs
+        if self.states:
+            jobs = [job for job in jobs if job.state in self.states]
+        if self.users:
+            jobs = [job for job in jobs if job.owner.user in self.users or str(job.owner.uid) in self.users]
+        if self.partitions:
+            jobs = [
+                job
+                for job in jobs
+                if not self.partitions.isdisjoint((job.partition or specs[job.spec_id].partition).split(","))
+            ]
+        if self.hidden:
+            jobs = [job for job in jobs if (job.partition or specs[job.spec_id].partition) not in self.hidden]
+        if self.names:
+            jobs = [job for job in jobs if specs[job.spec_id].name in self.names]
+        if self.accounts:
+            jobs = [job for job in jobs if specs[job.spec_id].account in self.accounts]
+        if self.qos:
+            jobs = [job for job in jobs if (specs[job.spec_id].qos or "normal") in self.qos]
+        if self.nodes:
+            jobs = [job for job in jobs if job.allocation and not self.nodes.isdisjoint(job.allocation.node_names)]
+        return jobs
+
+
+def unique(jobs: Iterable[Job]) -> Iterator[Job]:
+    seen = set()
+    for job in jobs:
+        key = (job.id, job.array_task_id)
+        if key not in seen:
+            seen.add(key)
+            yield job
+
+
+def context(service: Service) -> JobContext:
+    return JobContext(service.state.specs, clock.now(), service.config.requeue)
+
+
+def named(service: Service, ref: JobRef) -> list[Job]:
+    """The records an id means: a job, an element, or all of an array."""
+    state = service.state
+    job_id = JobId(ref.job)
+    members = state.array_members.get(job_id)
+    if not ref.tasks:
+        if members:
+            return [state.jobs[member] for member in sorted(members)]
+        job = state.jobs.get(job_id)
+        return [job] if job is not None else []
+    wanted = frozenset(ref.tasks)
+    found = []
+    for member in sorted(members or ()):
+        job = state.jobs[member]
+        if job.array_task_id is not None:
+            if job.array_task_id in wanted:
+                found.append(job)
+        else:
+            # An element that waits still shares the array's record; it is shown as a job of its own.
+            found += [
+                msgspec.structs.replace(job, array_task_id=task, array_waiting=())
+                for task in sorted(wanted)
+                if ranges.contains(job.array_waiting, task)
+            ]
+    return found
+
+
+def jobs_of(service: Service, text: str) -> list[Job]:
+    found = [job for ref in query.refs(text) for job in named(service, ref)]
+    if not found:
+        raise Refusal(NO_SUCH_JOB, "not_found")
+    return found
+
+
+async def get_job(service: Service, request: Request) -> JobRows:
+    caller_of(service, request)
+    jobs = jobs_of(service, request.path_params["id"])
+    return JOBS.rows(jobs, JOBS.check(query.words(request, "fields")), context(service))
+
+
+async def wait_for_job(service: Service, request: Request) -> JobRows:
+    """Answers as soon as all of the job has started or ended, or when the time is over."""
+    caller_of(service, request)
+    until = request.query_params.get("until", "ended")
+    if until not in ("started", "ended"):
+        raise Refusal(f"until: started or ended, not {until!r}")
+    text = request.path_params["id"]
+    fields = JOBS.check(query.words(request, "fields"))
+    ends = clock.monotonic() + query.timeout(request)
+    jobs = jobs_of(service, text)
+    watched = query.refs(text)[0].job
+    specs = {job.spec_id: service.state.specs[job.spec_id] for job in jobs}
+    while not all(_is_there(job, until) for job in jobs):
+        left = ends - clock.monotonic()
+        if left <= 0 or not await service.watchers.change_of(watched, left):
+            break
+        try:
+            jobs = jobs_of(service, text)
+        except Refusal:  # it has been forgotten meanwhile: what was last known
+            break
+        specs.update((job.spec_id, service.state.specs[job.spec_id]) for job in jobs)
+    return JOBS.rows(jobs, fields, JobContext(specs, clock.now(), service.config.requeue))
+
+
+def _is_there(job: Job, until: str) -> bool:
+    return job.state in ENDED if until == "ended" else job.state not in _WAITING
+
+
+async def get_script(service: Service, request: Request) -> Response:
+    jobs = jobs_of(service, request.path_params["id"])
+    _only_own(service, request, jobs[0], "the script of job")
+    spec = service.state.specs[jobs[0].spec_id]
+    script = service.performer.blobs.get(spec.script_digest) if spec.script_digest else None
+    if script is None:
+        raise Refusal("the job has no script", "not_found")
+    return PlainTextResponse(script)
+
+
+async def get_access(service: Service, request: Request) -> Any:
+    """The way to the streams of a step, for srun and sattach."""
+    step = _step_of(service, request)
+    _only_own(service, request, service.state.jobs[step.key.job], "the streams of job")
+    return service.performer.access(step.key)
+
+
+def _only_own(service: Service, request: Request, job: Job, what: str) -> None:
+    caller = caller_of(service, request)
+    if caller.uid != job.owner.uid and not caller.is_operator:
+        raise Refusal(
+            "Access/permission denied", "denied", f"You may not see {what} {job.id}: it is {job.owner.user}'s."
+        )
+
+
+# -- steps
+
+
+async def get_steps(service: Service, request: Request) -> JobRows:
+    """Of jobs that hold resources; with all=1 also those that have ended."""
+    caller_of(service, request)
+    fields = STEPS.check(query.words(request, "fields"))
+    state = service.state
+    refs = query.job_refs(request, "job")
+    ids = unique_ids(job.id for ref in refs for job in named(service, ref)) if refs else list(state.steps)
+    everything = query.flag(request, "all")
+    steps = [
+        step
+        for job_id in ids
+        for step in state.steps.get(job_id, {}).values()
+        if job_id in state.jobs and (everything or step.state not in ENDED)
+    ]
+    wanted = {_step_number(ref.step) for ref in refs if ref.step != ""}
+    if wanted:
+        steps = [step for step in steps if step.key.step in wanted]
+    return STEPS.rows(steps, fields, StepContext(state.jobs, state.specs, clock.now()))
+
+
+def unique_ids(ids: Iterable[JobId]) -> list[JobId]:
+    return list(dict.fromkeys(ids))
+
+
+def _step_number(text: str | int) -> int:
+    text = str(text)
+    if text in _STEP_NUMBERS:
+        return _STEP_NUMBERS[text]
+    if not text.isdigit():
+        raise Refusal("Invalid job id specified", "not_found", f"{text!r} is not a step.")
+    return int(text)
+
+
+def _step_of(service: Service, request: Request) -> Step:
+    number = _step_number(request.path_params["step"])
+    for job in jobs_of(service, request.path_params["id"]):
+        step: Step | None = service.state.steps.get(job.id, {}).get(number)
+        if step is not None:
+            return step
+    raise Refusal(NO_SUCH_JOB, "not_found", "There is no such step.")
+
+
+async def wait_for_step(service: Service, request: Request) -> JobRows:
+    """Answers as soon as the step has ended, or when the time is over."""
+    caller_of(service, request)
+    ends = clock.monotonic() + query.timeout(request)
+    step = _step_of(service, request)
+    job = service.state.jobs[step.key.job]
+    spec = service.state.specs[job.spec_id]
+    while step.state not in ENDED:
+        left = ends - clock.monotonic()
+        if left <= 0 or not await service.watchers.change_of(step.key.job, left):
+            break
+        now_there = service.state.steps.get(step.key.job, {}).get(step.key.step)
+        if now_there is None:  # requeued or forgotten
+            break
+        step = now_there
+    return STEPS.rows([step], (), StepContext({job.id: job}, {job.spec_id: spec}, clock.now()))
+
+
+ROUTES = (
+    ("POST", "/v1/requests", post_request),
+    ("POST", "/v1/jobs", post_jobs),
+    ("GET", "/v1/jobs", get_jobs),
+    ("GET", "/v1/jobs/{id}", get_job),
+    ("DELETE", "/v1/jobs/{id}", delete_job),
+    ("POST", "/v1/jobs/{id}/steps", post_step),
+    ("GET", "/v1/jobs/{id}/wait", wait_for_job),
+    ("GET", "/v1/jobs/{id}/script", get_script),
+    ("GET", "/v1/jobs/{id}/access/{step}", get_access),
+    ("GET", "/v1/steps", get_steps),
+    ("GET", "/v1/steps/{id}/{step}/wait", wait_for_step),
+)

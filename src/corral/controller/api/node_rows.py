@@ -1,0 +1,238 @@
+"""What does the API show of nodes and partitions?"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from corral.controller import values
+from corral.controller.api.table import Table
+from corral.model.allocation import NodeShare
+from corral.model.gres import GresDevice
+from corral.model.job import Job, JobState
+from corral.model.node import Node
+from corral.model.partition import Partition
+from corral.syntax import hostlist
+
+#: sinfo's compact and long words for a base state.
+_SHORT = {"UNKNOWN": "unk", "DOWN": "down", "IDLE": "idle", "MIXED": "mix", "ALLOCATED": "alloc"}
+_LONG = {"UNKNOWN": "unknown", "DOWN": "down", "IDLE": "idle", "MIXED": "mixed", "ALLOCATED": "allocated"}
+
+
+class Held(dict[str, list[tuple[Job, NodeShare]]]):
+    """Which jobs hold what on which node."""
+
+    def __init__(self, jobs: Iterable[Job]) -> None:
+        super().__init__()
+        for job in jobs:
+            if job.allocation is not None:
+                for share in job.allocation.nodes:
+                    self.setdefault(share.node, []).append((job, share))
+
+
+class NodeContext:
+    """What rows need beside the node itself."""
+
+    def __init__(
+        self,
+        active: Iterable[Job],
+        partitions: Mapping[str, Partition],
+        all_nodes: Iterable[str],
+        now: float,
+        heard: Mapping[str, float] | None = None,
+        node_timeout: float = 30.0,
+    ) -> None:
+        self.held = Held(active)
+        self.partitions = {name: members(partition, all_nodes) for name, partition in partitions.items()}
+        self.now = now
+        self.heard = heard or {}
+        self.node_timeout = node_timeout
+
+    def shares(self, node: Node) -> list[tuple[Job, NodeShare]]:
+        return self.held.get(node.name, [])
+
+
+def members(partition: Partition, all_nodes: Iterable[str]) -> dict[str, None]:
+    """The names of a partition's nodes, in order (also of nodes that have not come yet)."""
+    if partition.nodes.upper() == "ALL":
+        return dict.fromkeys(all_nodes)
+    return dict.fromkeys(hostlist.expand(partition.nodes))
+
+
+def allocated_cpus(node: Node, context: NodeContext) -> int:
+    return sum(len(share.cpus) for _, share in context.shares(node))
+
+
+def base_state(node: Node, context: NodeContext) -> str:
+    """Flags taken off: what is left, and how full it is."""
+    if node.down_reason or node.admin_down:
+        return "DOWN"
+    if not node.up:
+        return "UNKNOWN"
+    working = [share for job, share in context.shares(node) if job.state is not JobState.COMPLETING]
+    if not working:
+        return "IDLE"
+    taken = sum(len(share.cpus) for share in working)
+    exclusive = any(job.allocation and job.allocation.exclusive for job, _ in context.shares(node))
+    return "ALLOCATED" if taken >= node.inventory.cpus or exclusive else "MIXED"
+
+
+def flags(node: Node, context: NodeContext) -> list[str]:
+    found = []
+    if node.drains:
+        found.append("DRAIN")
+    if any(job.state is JobState.COMPLETING for job, _ in context.shares(node)):
+        found.append("COMPLETING")
+    if not node.up and (node.agent or node.down_reason):
+        found.append("NOT_RESPONDING")
+    return found
+
+
+def state_text(words: Mapping[str, str]) -> Callable[[Node, NodeContext], str]:
+    def text(node: Node, context: NodeContext) -> str:
+        base, marked = base_state(node, context), flags(node, context)
+        star = "*" if "NOT_RESPONDING" in marked else ""
+        busy = base in ("MIXED", "ALLOCATED") or "COMPLETING" in marked
+        if "DRAIN" in marked:
+            word = ("drng" if busy else "drain") if words is _SHORT else ("draining" if busy else "drained")
+        elif "COMPLETING" in marked and base == "ALLOCATED":
+            word = words[base] + "+"
+        elif "COMPLETING" in marked and base in ("IDLE", "MIXED"):
+            word = "comp" if words is _SHORT else "completing"
+        else:
+            word = words[base]
+        return word + star
+
+    return text
+
+
+def gres_text(devices: tuple[GresDevice, ...]) -> str:
+    """gpu:v100:8"""
+    return ",".join(f"{one.name}:{one.type + ':' if one.type else ''}{one.count}" for one in devices)
+
+
+def gres_used(node: Node, context: NodeContext) -> str:
+    """gpu:v100:2(IDX:0-1); also what is at 0."""
+    taken: dict[tuple[str, str], list[int]] = {(one.name, one.type): [] for one in node.inventory.gres}
+    for _, share in context.shares(node):
+        for gres in share.gres:
+            taken.setdefault((gres.name, gres.type), []).extend(gres.indices)
+    return ",".join(
+        f"{name}:{kind + ':' if kind else ''}{len(ids)}(IDX:{values.id_ranges(tuple(ids)) if ids else 'N/A'})"
+        for (name, kind), ids in taken.items()
+    )
+
+
+def gpus(node: Node) -> int:
+    return sum(one.count for one in node.inventory.gres if one.name == "gpu")
+
+
+def gpus_in_use(node: Node, context: NodeContext) -> int:
+    return sum(len(g.indices) for _, share in context.shares(node) for g in share.gres if g.name == "gpu")
+
+
+def reason(part: str) -> Callable[[Node, NodeContext], Any]:
+    def get(node: Node, _: NodeContext) -> Any:
+        if node.drains:
+            drain = node.drains[0]
+            return {"text": drain.reason, "by": drain.by, "time": drain.since}[part]
+        if not node.down_reason:
+            return 0.0 if part == "time" else ""
+        return {"text": node.down_reason, "by": node.down_by or "root", "time": node.down_since}[part]
+
+    return get
+
+
+def found(name: str) -> Callable[[Node, NodeContext], Any]:
+    return lambda node, _: getattr(node.inventory, name)
+
+
+NODES: Table[Node] = Table(
+    {
+        "name": lambda node, _: node.name,
+        "hostname": lambda node, _: node.inventory.hostname or node.name,
+        "address": lambda node, _: node.inventory.address or node.inventory.hostname or node.name,
+        "agent": lambda node, _: node.agent,
+        "state": base_state,
+        "flags": flags,
+        "state_text": state_text(_SHORT),
+        "state_long": state_text(_LONG),
+        "cpus": found("cpus"),
+        "cpus_alloc": allocated_cpus,
+        "boards": found("boards"),
+        "sockets": found("sockets"),
+        "cores_per_socket": found("cores_per_socket"),
+        "threads_per_core": found("threads_per_core"),
+        "memory_mb": found("memory_mb"),
+        "memory_alloc_mb": lambda node, context: sum(share.memory_mb for _, share in context.shares(node)),
+        "free_memory_mb": lambda node, _: node.free_memory_mb,
+        "load": lambda node, _: node.load,
+        "tmp_disk_mb": found("tmp_disk_mb"),
+        "gres": lambda node, _: gres_text(node.inventory.gres),
+        "gres_used": gres_used,
+        "gpus_total": lambda node, _: gpus(node),
+        "gpus_alloc": gpus_in_use,
+        "features": found("features"),
+        "weight": lambda node, _: node.weight,
+        "partitions": lambda node, context: [p for p, names in context.partitions.items() if node.name in names],
+        "reason": reason("text"),
+        "reason_by": reason("by"),
+        "reason_time": reason("time"),
+        "boot_time": found("boot_time"),
+        "agent_start_time": found("agent_start_time"),
+        "arch": found("arch"),
+        "os": found("os"),
+        "version": found("version"),
+        "comment": lambda node, _: node.comment,
+        "jobs": lambda node, context: sorted(job.id for job, _ in context.shares(node)),
+        "last_heard": lambda node, context: context.heard.get(node.name, node.last_heard),
+        "unenforced": found("unenforced"),
+        "virtual": found("virtual"),
+    }
+)
+
+
+def _total_cpus(partition: Partition, context: Mapping[str, Node]) -> int:
+    return sum(context[name].inventory.cpus for name in members(partition, context) if name in context)
+
+
+#: The context is the table of nodes.
+PARTITIONS: Table[Partition] = Table(
+    {
+        "name": lambda p, _: p.name,
+        "nodes": lambda p, nodes: hostlist.fold(members(p, nodes)),
+        "node_names": lambda p, nodes: list(members(p, nodes)),
+        "default": lambda p, _: p.default,
+        "state": lambda p, _: p.state.value,
+        "max_time": lambda p, _: p.max_time,
+        "default_time": lambda p, _: p.default_time,
+        "max_nodes": lambda p, _: p.max_nodes,
+        "min_nodes": lambda p, _: p.min_nodes,
+        "max_cpus_per_node": lambda p, _: p.max_cpus_per_node,
+        "allow_groups": lambda p, _: p.allow_groups,
+        "allow_accounts": lambda p, _: p.allow_accounts,
+        "deny_accounts": lambda p, _: p.deny_accounts,
+        "allow_qos": lambda p, _: p.allow_qos,
+        "priority_tier": lambda p, _: p.priority_tier,
+        "priority_job_factor": lambda p, _: p.priority_job_factor,
+        "root_only": lambda p, _: p.root_only,
+        "hidden": lambda p, _: p.hidden,
+        "oversubscribe": lambda p, _: p.oversubscribe,
+        "grace_time": lambda p, _: p.grace_time,
+        "preempt_mode": lambda p, _: p.preempt_mode,
+        "lln": lambda p, _: p.lln,
+        "total_cpus": _total_cpus,
+        "total_nodes": lambda p, nodes: len(members(p, nodes)),
+        "exclusive_user": lambda p, _: p.exclusive_user,
+        "default_memory_per_cpu_mb": lambda p, _: p.default_memory_per_cpu_mb,
+        "default_memory_per_node_mb": lambda p, _: p.default_memory_per_node_mb,
+        "max_memory_per_node_mb": lambda p, _: p.max_memory_per_node_mb,
+        "tres": lambda p, nodes: _tres(p, nodes),
+    }
+)
+
+
+def _tres(partition: Partition, nodes: Mapping[str, Node]) -> str:
+    there = [nodes[name] for name in members(partition, nodes) if name in nodes]
+    cpus = sum(node.inventory.cpus for node in there)
+    memory = sum(node.inventory.memory_mb for node in there)
+    total = sum(gpus(node) for node in there)
+    return values.tres_text(cpus, memory, len(there), {"gpu": total} if total else {})

@@ -1,0 +1,129 @@
+"""What does the API say of itself? An OpenAPI document, made from the very types that it decodes and encodes."""
+
+import functools
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+
+from corral.controller.api.history_rows import HISTORY
+from corral.controller.api.job_rows import JOBS
+from corral.controller.api.jobs import JobsBody, StepBody
+from corral.controller.api.node_rows import NODES, PARTITIONS
+from corral.controller.api.service import Service
+from corral.controller.api.step_rows import STEPS
+from corral.controller.facts import VERSION
+from corral.protocol import events, replies, requests
+
+_ANY_REPLY = replies.Done | replies.Rejected | replies.Submitted | replies.WouldStart | replies.StepCreated
+
+_SELECTION = ("ids", "users", "states", "partitions", "names", "accounts", "qos", "nodes")
+
+
+def _parameter(name: str, where: str = "query", text: str = "") -> dict[str, Any]:
+    return {"name": name, "in": where, "required": where == "path", "description": text, "schema": {"type": "string"}}
+
+
+def _fields(known: Any) -> dict[str, Any]:
+    return _parameter("fields", text=f"Comma-separated; all when not given: {', '.join(known.getters)}")
+
+
+@functools.cache
+def document() -> dict[str, Any]:
+    types = (requests.AnyRequest, _ANY_REPLY, JobsBody, StepBody, replies.JobRows, replies.StepAccess, events.AnyEvent)
+    (request, reply, jobs_body, step_body, rows, access, event), components = msgspec.json.schema_components(
+        types, ref_template="#/components/schemas/{name}"
+    )
+    rejected = {"$ref": "#/components/schemas/Rejected"}
+
+    def operation(
+        summary: str,
+        result: Any,
+        parameters: list[dict[str, Any]] | None = None,
+        body: Any = None,
+        kind: str = "application/json",
+    ) -> dict[str, Any]:
+        errors = {
+            code: {"description": text, "content": {"application/json": {"schema": rejected}}}
+            for code, text in (
+                ("400", "invalid"), ("403", "denied"), ("404", "not found"), ("409", "busy"), ("503", "unavailable now"),
+            )
+        }  # fmt: skip
+        found: dict[str, Any] = {
+            "summary": summary,
+            "responses": {"200": {"description": "done", "content": {kind: {"schema": result}}}, **errors},
+        }
+        if parameters:
+            found["parameters"] = parameters
+        if body is not None:
+            found["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
+        return found
+
+    key = _parameter("Idempotency-Key", "header", "A request sent again with the same key has no second effect.")
+    job, step, timeout = _parameter("id", "path", "42 or 42_7"), _parameter("step", "path"), _parameter("timeout")
+    selection = [_parameter(name) for name in _SELECTION]
+    text: dict[str, Any] = {"type": "string"}
+    anything: dict[str, Any] = {"type": "object"}
+    paths = {
+        "/v1/requests": {"post": operation("Any change", reply, [key], request)},
+        "/v1/jobs": {
+            "get": operation("Jobs in memory", rows, [_fields(JOBS), *selection, _parameter("all")]),
+            "post": operation("Submit jobs", reply, [key], jobs_body),
+        },
+        "/v1/jobs/{id}": {
+            "get": operation("One job, or an array's", rows, [job, _fields(JOBS)]),
+            "delete": operation("Cancel", reply, [job]),
+        },
+        "/v1/jobs/{id}/steps": {"post": operation("Start a step", reply, [job, key], step_body)},
+        "/v1/jobs/{id}/wait": {
+            "get": operation(
+                "Wait until it has started or ended", rows, [job, _parameter("until", text="started or ended"), timeout]
+            )
+        },
+        "/v1/jobs/{id}/script": {"get": operation("The batch script", text, [job], kind="text/plain")},
+        "/v1/jobs/{id}/access/{step}": {"get": operation("The way to a step's streams", access, [job, step])},
+        "/v1/steps": {"get": operation("Steps", rows, [_fields(STEPS), _parameter("job"), _parameter("all")])},
+        "/v1/steps/{id}/{step}/wait": {"get": operation("Wait until it has ended", rows, [job, step, timeout])},
+        "/v1/nodes": {"get": operation("Nodes", rows, [_fields(NODES), _parameter("names", text="a hostlist")])},
+        "/v1/nodes/{name}": {"get": operation("One node", rows, [_parameter("name", "path"), _fields(NODES)])},
+        "/v1/partitions": {"get": operation("Partitions", rows, [_fields(PARTITIONS)])},
+        "/v1/config": {"get": operation("The configuration, in Slurm's names", anything)},
+        "/v1/ping": {"get": operation("Is a controller there?", anything)},
+        "/v1/status": {"get": operation("How the cluster is", anything)},
+        "/v1/history": {
+            "get": operation(
+                "Accounting",
+                rows,
+                [
+                    _fields(HISTORY),
+                    *selection,
+                    *(_parameter(name) for name in ("since", "until", "all_users", "duplicates", "steps", "limit")),
+                ],
+            )
+        },
+        "/v1/events": {
+            "get": operation(
+                "What happens, one JSON object a line",
+                event,
+                [_parameter("job"), _parameter("since")],
+                kind="application/x-ndjson",
+            )
+        },
+    }
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Corral", "version": VERSION, "license": {"name": "Apache-2.0"}},
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{"token": []}],
+    }
+
+
+async def get_document(service: Service, request: Request) -> dict[str, Any]:
+    return document()
+
+
+ROUTES = (("GET", "/openapi.json", get_document),)

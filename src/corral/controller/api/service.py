@@ -1,0 +1,64 @@
+"""What do the handlers of the API work with?"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from corral.auth.peer import owner_named
+from corral.controller.loop import Loop
+from corral.controller.perform import Performer
+from corral.controller.submission import prepare
+from corral.controller.watchers import Watchers
+from corral.daemon import clock
+from corral.daemon.logs import Log
+from corral.model.cluster import ClusterConfig
+from corral.protocol.replies import Rejected, Reply, StepCreated
+from corral.protocol.requests import AnyRequest, Caller, SubmitJobs
+from corral.store.interface import Store
+
+
+class Service:
+    """One controller, as its API sees it."""
+
+    def __init__(
+        self, *, config: ClusterConfig, loop: Loop, store: Store, watchers: Watchers, performer: Performer, log: Log,
+        token_key: bytes | None, facts: Callable[[], dict[str, Any]],
+    ) -> None:  # fmt: skip
+        self.config = config
+        self.loop = loop
+        self.store = store
+        self.watchers = watchers
+        self.performer = performer
+        self.log = log
+        self.token_key = token_key
+        self.reconfigure: Callable[[Caller], Awaitable[Reply]] | None = None
+        self.facts = facts  #: what /v1/ping tells of this controller
+
+    def heard(self) -> dict[str, float]:
+        """When each node was last heard of."""
+        return self.loop.heard()
+
+    @property
+    def state(self) -> Any:
+        return self.loop.state
+
+    @property
+    def now(self) -> float:
+        return clock.now()
+
+    async def ask(self, message: AnyRequest, caller: Caller, key: str = "") -> Reply:
+        prepared = prepare(message, self.config.limits)
+        if isinstance(prepared, Rejected):
+            return prepared
+        owner = None
+        if isinstance(message, SubmitJobs) and message.user and message.user != caller.user:
+            owner = owner_named(message.user)
+            if owner is None:
+                return Rejected(
+                    error="Invalid user id", detail=f"There is no user {message.user!r} on the controller's host."
+                )
+        reply = await self.loop.ask(prepared.message, caller, key, prepared.blobs, owner)
+        if isinstance(reply, StepCreated) and reply.access is None:
+            return msgspec.structs.replace(reply, access=self.performer.access(reply.step.key))
+        return reply

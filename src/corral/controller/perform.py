@@ -1,0 +1,175 @@
+"""How does a decision become I/O? Orders are filled with what only the store and the keys know, and published."""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from corral.bus import subjects
+from corral.bus.credentials import ClusterKeys
+from corral.bus.errors import BusError
+from corral.bus.interface import Bus
+from corral.bus.permissions import StepRole
+from corral.controller.batch import PendingBatch
+from corral.controller.mail import Mail
+from corral.controller.watchers import Watchers
+from corral.daemon import clock
+from corral.daemon.logs import Log
+from corral.model.step import BATCH, StepKey
+from corral.protocol import codec
+from corral.protocol.events import AnyEvent
+from corral.protocol.orders import AnyOrder, LaunchStep, ReportsCommitted, SendInventory, StepIo
+from corral.protocol.replies import StepAccess
+
+#: Scripts and environments kept in memory for the next launches.
+CACHE_BYTES = 8 << 20
+#: A step's credentials are good for so long.
+ACCESS_SECONDS = 30 * 86400
+#: Orders of one turn before others get theirs.
+_AT_ONCE = 200
+
+
+class BlobCache:
+    """Decoded scripts and environments, the last used ones, up to so many bytes."""
+
+    def __init__(self, fetch: Callable[[str], bytes | None], limit: int = CACHE_BYTES) -> None:
+        self._fetch = fetch
+        self._limit = limit
+        self._kept: OrderedDict[str, bytes] = OrderedDict()
+        self._size = 0
+
+    def put(self, digest: str, data: bytes) -> None:
+        if digest in self._kept:
+            self._kept.move_to_end(digest)
+            return
+        self._kept[digest] = data
+        self._size += len(data)
+        while self._size > self._limit and len(self._kept) > 1:
+            self._size -= len(self._kept.popitem(last=False)[1])
+
+    def get(self, digest: str) -> bytes | None:
+        data = self._kept.get(digest)
+        if data is not None:
+            self._kept.move_to_end(digest)
+            return data
+        data = self._fetch(digest)
+        if data is not None:
+            self.put(digest, data)
+        return data
+
+
+class Performer:
+    """Everything that leaves the controller by the bus or by mail."""
+
+    def __init__(
+        self, *, cluster: str, bus: Bus, keys: ClusterKeys | None, url: Callable[[], str], blobs: BlobCache,
+        watchers: Watchers, mail: Mail, log: Log, agents: Callable[[], set[str]],
+    ) -> None:  # fmt: skip
+        self._cluster = cluster
+        self._bus = bus
+        self._keys = keys
+        self._url = url
+        self.blobs = blobs
+        self._watchers = watchers
+        self._mail = mail
+        self._log = log
+        self._agents = agents
+        self._queue: deque[tuple[str, AnyOrder]] = deque()
+        self._wake = asyncio.Event()
+        self._tokens: OrderedDict[tuple[StepKey, StepRole], str] = OrderedDict()
+        self.sent = 0
+
+    def use(self, bus: Bus) -> None:
+        self._bus = bus
+
+    # -- called by the loop
+
+    def committed(self, batch: PendingBatch) -> None:
+        for digest, data in batch.stored.blobs.items():
+            self.blobs.put(digest, data)
+        for node, order in batch.sends:
+            self._queue.append((subjects.orders(self._cluster, node), order))
+        for agent, sequences in batch.acknowledged.items():
+            self._tell(agent, ReportsCommitted(node=agent, sequences=tuple(sequences)))
+        if self._queue:
+            self._wake.set()
+        if batch.records:
+            self.published(batch.records, batch.last_seq)
+
+    def published(self, records: list[AnyEvent], last_seq: int) -> None:
+        self._watchers.publish(records, last_seq)
+        self._mail.consider(records)
+
+    def recovered(self) -> None:
+        """All agents shall say what they know."""
+        for agent in sorted(self._agents()):
+            self._tell(agent, SendInventory(node=agent))
+        self._wake.set()
+
+    def tell(self, agent: str, order: AnyOrder) -> None:
+        """An order to the agent itself."""
+        self._tell(agent, order)
+        self._wake.set()
+
+    def _tell(self, agent: str, order: AnyOrder) -> None:
+        self._queue.append((subjects.acks(self._cluster, agent), order))
+
+    # -- to the bus
+
+    async def run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._queue:
+                for _ in range(min(_AT_ONCE, len(self._queue))):
+                    await self._publish(*self._queue.popleft())
+                await asyncio.sleep(0)
+
+    async def _publish(self, subject: str, order: AnyOrder) -> None:
+        try:
+            if isinstance(order, LaunchStep):
+                order = self.filled(order)
+            await self._bus.publish(subject, codec.encode(order))
+            self.sent += 1
+        except BusError as error:
+            # An order is sent again when the agent's inventory shows that it is missing.
+            self._log.warning("an order was not sent", subject=subject, order=type(order).__name__, error=str(error))
+        except Exception as error:
+            self._log.error("an order was not sent", error, subject=subject, order=type(order).__name__)
+
+    def filled(self, order: LaunchStep) -> LaunchStep:
+        """With script, environment and the way to the attached client."""
+        spec = order.job.spec
+        changes: dict[str, Any] = {}
+        if order.key.step == BATCH and spec.script_digest:
+            script = self.blobs.get(spec.script_digest)
+            changes["script"] = (script or b"").decode("utf-8", "surrogatepass")
+        digest = order.spec.environment_digest or spec.environment_digest
+        if digest:
+            environment = self.blobs.get(digest)
+            if environment is not None:
+                changes["environment"] = msgspec.Raw(environment)  # it is msgpack already
+        if order.key.step != BATCH:
+            token = self.token(order.key, StepRole.SHEPHERD)
+            changes["io"] = StepIo(url=self._url(), token=token, cluster=self._cluster)
+        return msgspec.structs.replace(order, **changes)
+
+    # -- credentials of steps
+
+    def token(self, key: StepKey, role: StepRole) -> str:
+        if self._keys is None:
+            return ""
+        token = self._tokens.get((key, role))
+        if token is None:
+            expires = int(clock.now()) + ACCESS_SECONDS
+            token = self._tokens[key, role] = self._keys.step_jwt(str(key), role, expires)
+            if len(self._tokens) > 512:
+                self._tokens.popitem(last=False)
+        return token
+
+    def access(self, key: StepKey) -> StepAccess:
+        """How the user's srun reaches the step."""
+        token = self.token(key, StepRole.CLIENT)
+        return StepAccess(url=self._url(), token=token, cluster=self._cluster, key=str(key))

@@ -1,0 +1,63 @@
+"""How does `scontrol show config` call what is configured?"""
+
+from typing import Any
+
+from corral.model.cluster import ClusterConfig
+
+
+def slurm_keys(config: ClusterConfig, facts: dict[str, Any]) -> dict[str, Any]:
+    """Slurm's key names, and texts as it prints them."""
+    weights, timeouts, scheduling = config.priority, config.timeouts, config.scheduling
+    programs, limits = config.programs, config.limits
+    return {
+        "BatchStartTimeout": "10 sec",
+        "BOOT_TIME": facts.get("started", 0.0),
+        "ClusterName": config.cluster,
+        "CompleteWait": "0 sec",
+        "DefMemPerCPU": _memory(scheduling.default_memory_per_cpu_mb),
+        "DefMemPerNode": _memory(scheduling.default_memory_per_node_mb),
+        "EnforcePartLimits": "NO",
+        "Epilog": _text(programs.epilog),
+        "FirstJobId": config.first_job_id,
+        "GresTypes": ",".join(config.gres_types) or "(null)",
+        "JobRequeue": int(config.requeue),
+        "KillOnBadExit": int(config.kill_on_bad_exit),
+        "KillWait": _seconds(timeouts.kill_wait),
+        "MailProg": _text(programs.sendmail),
+        "MaxArraySize": limits.max_array_size,
+        "MaxJobCount": limits.max_job_count,
+        "MaxNodeCount": limits.max_nodes,
+        "MinJobAge": _seconds(timeouts.min_job_age),
+        "OverTimeLimit": f"{timeouts.over_time_limit / 60:g} min",
+        "PriorityMaxAge": _seconds(weights.max_age),
+        "PriorityWeightAge": weights.age,
+        "PriorityWeightFairShare": weights.fair_share,
+        "PriorityWeightJobSize": weights.job_size,
+        "PriorityWeightPartition": weights.partition,
+        "PriorityWeightQOS": weights.qos,
+        "PriorityWeightTRES": ",".join(f"{name}={value}" for name, value in weights.tres.items()) or "(null)",
+        "Prolog": _text(programs.prolog),
+        "PrologEpilogTimeout": int(timeouts.prolog),
+        "SchedulerType": "sched/backfill" if scheduling.backfill else "sched/builtin",
+        "SelectType": "select/cons_tres",
+        "SelectTypeParameters": "CR_CPU_MEMORY",
+        "SlurmctldHost[0]": facts.get("host", ""),
+        "SlurmctldTimeout": "120 sec",
+        "SlurmdTimeout": _seconds(timeouts.node),
+        "StateSaveLocation": facts.get("state_dir", ""),
+        "TaskEpilog": _text(programs.task_epilog),
+        "TaskProlog": _text(programs.task_prolog),
+        "SLURM_VERSION": f"corral {facts.get('version', '')}",
+    }
+
+
+def _text(value: str) -> str:
+    return value or "(null)"
+
+
+def _seconds(value: float) -> str:
+    return f"{int(value)} sec"
+
+
+def _memory(value: int | None) -> str:
+    return "UNLIMITED" if value is None else str(value)

@@ -1,0 +1,117 @@
+"""What do a job's requirements and its allocation come to, as numbers and in Slurm's texts?"""
+
+from collections import OrderedDict
+
+import msgspec
+
+from corral.model.allocation import Allocation, NodeShare
+from corral.model.gres import GresRequest
+from corral.model.job import Job, JobSpec
+from corral.scheduler.demand import demand_of
+from corral.syntax import hostlist
+from corral.syntax.tres import format_tres
+
+
+class Asked(msgspec.Struct, frozen=True, gc=False):
+    """What a spec asks for in all, as far as that is known before it starts."""
+
+    nodes: int
+    nodes_max: int
+    cpus: int
+    ntasks: int
+    memory_mb: int
+    gpus: int
+    tres: str
+    memory_text: str
+
+
+def count_gpus(requests: tuple[GresRequest, ...]) -> int:
+    return sum(request.count for request in requests if request.name == "gpu")
+
+
+def asked(spec: JobSpec) -> Asked:
+    demand = demand_of(spec, "")
+    nodes = demand.nodes_min
+    ntasks = demand.ntasks if demand.ntasks is not None else nodes
+    cpus = max(nodes, ntasks if demand.overcommit else ntasks * demand.cpus_per_task)
+    gpus = count_gpus(spec.gpus) or count_gpus(spec.gpus_per_task) * ntasks
+    gpus = gpus or count_gpus(spec.gres + spec.gpus_per_node) * nodes
+    if spec.cpus_per_gpu:
+        cpus = max(cpus, gpus * spec.cpus_per_gpu)
+    memory = (
+        max(demand.memory_per_node_mb, 0) * nodes or demand.memory_per_cpu_mb * cpus or demand.memory_per_gpu_mb * gpus
+    )
+    tres = tres_text(cpus, memory, nodes, {"gpu": gpus} if gpus else {})
+    return Asked(nodes, max(demand.nodes_max or nodes, nodes), cpus, ntasks, memory, gpus, tres, _memory_text(memory))
+
+
+def _memory_text(megabytes: int) -> str:
+    return format_tres({"mem": megabytes})[4:] if megabytes else "0"
+
+
+def tres_text(cpus: int, memory_mb: int, nodes: int, gres: dict[str, int], billing: bool = True) -> str:
+    """cpu=2,mem=100M,node=1,billing=2,gres/gpu=1"""
+    amounts = {"cpu": cpus}
+    if memory_mb:
+        amounts["mem"] = memory_mb
+    amounts["node"] = nodes
+    if billing:
+        amounts["billing"] = cpus
+    for name, count in gres.items():
+        amounts[f"gres/{name}"] = count
+    return format_tres(amounts)
+
+
+def gres_totals(allocation: Allocation) -> dict[str, int]:
+    totals: dict[str, int] = {}
+    for share in allocation.nodes:
+        for gres in share.gres:
+            totals[gres.name] = totals.get(gres.name, 0) + len(gres.indices)
+    return totals
+
+
+def allocated_tres(allocation: Allocation, billing: bool = True) -> str:
+    return tres_text(
+        allocation.cpu_count, allocation.memory_mb, len(allocation.nodes), gres_totals(allocation), billing
+    )
+
+
+def tasks_of(job: Job, spec: JobSpec) -> int:
+    """How many tasks the job counts: said, or what the allocation has."""
+    if job.allocation is not None:
+        return job.allocation.ntasks
+    return asked(spec).ntasks
+
+
+def gres_in_use(share: NodeShare) -> str:
+    """gpu:v100:2(IDX:0-1)"""
+    return ",".join(
+        f"{gres.name}:{gres.type + ':' if gres.type else ''}{len(gres.indices)}(IDX:{id_ranges(gres.indices)})"
+        for gres in share.gres
+    )
+
+
+def id_ranges(ids: tuple[int, ...]) -> str:
+    """0-3,7"""
+    runs: list[list[int]] = []
+    for number in sorted(ids):
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
+
+
+_FOLDED: OrderedDict[tuple[str, ...], str] = OrderedDict()
+
+
+def fold(names: tuple[str, ...]) -> str:
+    """The hostlist of these nodes; many jobs hold the same ones."""
+    if len(names) == 1:
+        return names[0]
+    text = _FOLDED.get(names)
+    if text is None:
+        text = _FOLDED[names] = hostlist.fold(names)
+        if len(_FOLDED) > 4096:
+            _FOLDED.popitem(last=False)
+    return text
