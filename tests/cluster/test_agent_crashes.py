@@ -189,7 +189,7 @@ def test_a_signal_ends_a_step_and_the_end_of_a_job_is_told(tmp_path: Path, runs:
     async def scene(agent: AgentProcess, controller: FakeController) -> None:
         for job in (1, 2):
             await controller.send(batch(job, f"echo {job} >> {runs}; sleep 60"))
-        await wait_until(lambda: len(controller.got(StepStarted)) == 2)
+        await wait_until(lambda: len(controller.got(StepStarted)) == 2 and len(ids(runs)) == 2)
         await controller.send(
             SignalTasks(node=NODE, job=1, signal=15, batch_too=True, reason="cancelled", kill_after=1.0)
         )

@@ -5,17 +5,19 @@ lets most of it through (SLURM_MEM_PER_NODE, SLURM_JOB_GPUS, SLURM_ARRAY_*): onl
 A batch script begins from what the submitter had; variables of a job around the submitter are taken out first.
 """
 
-import os
 from collections.abc import Iterable, Sequence
 
 from corral.model.gres import GresRequest, GresShare
 from corral.model.job import JobKind
-from corral.model.step import TaskPlace
+from corral.model.step import StepKey, TaskPlace
 from corral.protocol.orders import JobContext, LaunchStep
 from corral.syntax.hostlist import fold
 
 #: All name the GPUs a program may use, for CUDA, OpenCL, ROCm and oneAPI.
 GPU_VISIBILITY = ("CUDA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK")
+
+#: Names the launch that a process belongs to: what a killed shepherd has left is found by it.
+STEP_MARK = "CORRAL_STEP"
 
 _SHORT_MODES = {"append": "a", "truncate": "t"}
 
@@ -32,7 +34,7 @@ _KEPT = frozenset(
 def batch_environment(order: LaunchStep, *, endpoint: str = "", renumber_gpus: bool = False) -> dict[str, str]:
     """All variables of a batch script, but for SLURM_TASK_PID.
 
-    endpoint: where the job's commands find their cluster; "" = where this process would.
+    endpoint: where the job's commands find their cluster; "" = as the submitter's did.
     renumber_gpus: the job sees its own GPU devices only, so CUDA counts them from 0.
     """
     job, spec = order.job, order.job.spec
@@ -64,7 +66,7 @@ def batch_environment(order: LaunchStep, *, endpoint: str = "", renumber_gpus: b
         result["SLURM_GPUS_ON_NODE"] = str(len(gpus))
         result |= _visible(gpus, gpus, renumber_gpus)
     result.setdefault("TMPDIR", "/tmp")
-    return _with_endpoint(result, endpoint)
+    return _with_own(result, order, endpoint)
 
 
 def requested_variables(job: JobContext) -> dict[str, str]:
@@ -138,7 +140,11 @@ def task_environment(
     _set_step_gpus(result, order, place, renumber_gpus)
     if place.local_id == 0:
         result.setdefault("TMPDIR", "/tmp")
-    return _with_endpoint(result, endpoint)
+    return _with_own(result, order, endpoint)
+
+
+def step_mark(node: str, key: StepKey) -> str:
+    return f"{node}/{key}"
 
 
 def _job_variables(job: JobContext) -> dict[str, str]:
@@ -270,7 +276,8 @@ def counts(numbers: Sequence[int]) -> str:
     return ",".join(f"{number}(x{times})" if times > 1 else str(number) for number, times in runs)
 
 
-def _with_endpoint(variables: dict[str, str], endpoint: str) -> dict[str, str]:
-    if found := endpoint or os.environ.get("CORRAL_ENDPOINT", ""):
-        variables["CORRAL_ENDPOINT"] = found
+def _with_own(variables: dict[str, str], order: LaunchStep, endpoint: str) -> dict[str, str]:
+    variables[STEP_MARK] = step_mark(order.node, order.key)
+    if endpoint:
+        variables["CORRAL_ENDPOINT"] = endpoint
     return variables

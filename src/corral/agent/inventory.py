@@ -3,7 +3,6 @@
 import os
 import platform
 import shutil
-from collections.abc import Iterable
 from glob import glob
 from importlib import metadata
 from pathlib import Path
@@ -28,7 +27,7 @@ class VirtualNodes(msgspec.Struct, frozen=True, kw_only=True):
     features: tuple[str, ...] = ()
 
 
-def inventory_of_this_machine(name: str, agent_start_time: float, unenforced: Iterable[str] = ()) -> NodeInventory:
+def inventory_of_this_machine(name: str, agent_start_time: float) -> NodeInventory:
     sockets, cores_per_socket, threads = topology()
     cpus = len(os.sched_getaffinity(0))
     if sockets * cores_per_socket * threads != cpus:
@@ -43,13 +42,10 @@ def inventory_of_this_machine(name: str, agent_start_time: float, unenforced: It
         memory_mb=memory_mb(),
         tmp_disk_mb=shutil.disk_usage("/tmp").total >> 20,
         gres=gpus_of_this_machine(),
-        unenforced=tuple(unenforced),
     )
 
 
-def virtual_inventories(
-    nodes: VirtualNodes, agent_start_time: float, unenforced: Iterable[str] = ()
-) -> tuple[NodeInventory, ...]:
+def virtual_inventories(nodes: VirtualNodes, agent_start_time: float) -> tuple[NodeInventory, ...]:
     cores = nodes.cores_per_socket or max(1, nodes.cpus // (nodes.sockets * nodes.threads_per_core))
     model = msgspec.structs.replace(
         _of_machine("", agent_start_time),
@@ -60,7 +56,6 @@ def virtual_inventories(
         memory_mb=nodes.memory_mb,
         gres=nodes.gres,
         features=nodes.features,
-        unenforced=tuple(unenforced),
         virtual=True,
     )
     return tuple(msgspec.structs.replace(model, name=name) for name in nodes.names)

@@ -91,13 +91,16 @@ class Launcher:
             # It is dead; its successor gets what it did not take.
             self.log.error("the spawner does not take orders", error, step=str(step.key))
 
-    def spawn_again(self) -> None:
-        """There is a new spawner: what the one before had not taken is given to it."""
+    def spawn_again(self, step: LocalStep) -> None:
+        """For a step that no shepherd has taken. Should one be on its way after all, the second finds the step taken."""
+        data = self.spool.launch_order(step.node, step.key)
+        if data is not None and not self.shepherds.has_begun(step.node, step.key):
+            self._spawn(step, data)
+
+    def on_new_spawner(self) -> None:
         for step in self.table:
-            if step.phase is Phase.LAUNCHED and not self.shepherds.has_begun(step.node, step.key):
-                data = self.spool.launch_order(step.node, step.key)
-                if data is not None:
-                    self._spawn(step, data)
+            if step.phase is Phase.LAUNCHED:
+                self.spawn_again(step)
 
     def on_fork_failed(self, node: str, key: StepKey, number: int) -> None:
         step = self.table.get(node, key)
@@ -109,7 +112,11 @@ class Launcher:
         running = self._prologs.get(job)
         if running is None:
             running = self._prologs[job] = asyncio.get_running_loop().create_task(self._run_prolog(order, data))
-        problem = await asyncio.shield(running)
+        try:
+            problem = await asyncio.shield(running)
+        except Exception as error:
+            self.log.error("the prolog could not be run", error, step=str(step.key))
+            problem = f"{step.node}: the prolog could not be run: {error}"
         if step.cancelled or job in self.ending:
             self.end_unstarted(step, EndCause.CANCELLED, "")
         elif problem:
@@ -168,6 +175,18 @@ class Launcher:
 
     def end_unstarted(self, step: LocalStep, cause: EndCause, message: str) -> None:
         """A step whose tasks never ran."""
+        self._end_without_shepherd(step, cause, message)
+
+    def end_lost(self, step: LocalStep) -> None:
+        """The shepherd died without a word. A record that it had time to leave counts."""
+        if self.spool.exit_record(step.node, step.key) is not None:
+            self.report_finished(step)
+            return
+        self.log.error("a shepherd died", step=str(step.key), node=step.node)
+        self.shepherds.kill_leftovers(step.node, step.key)
+        self._end_without_shepherd(step, EndCause.LOST, f"{step.node}: the process that watched the step was killed")
+
+    def _end_without_shepherd(self, step: LocalStep, cause: EndCause, message: str) -> None:
         now = clock.now()
         record = StepFinished(
             agent=self.agent,
@@ -176,29 +195,14 @@ class Launcher:
             tasks=(),
             cause=cause,
             message=message,
-            started=now,
+            started=step.started or now,
             ended=now,
         )
-        self.spool.write_exit(step.node, step.key, encode(record))
-        self.report_finished(step)
-
-    def end_lost(self, step: LocalStep) -> None:
-        """The shepherd died without a word. A record that it had time to leave counts."""
-        if self.spool.exit_record(step.node, step.key) is None:
-            self.log.error("a shepherd died", step=str(step.key), node=step.node)
-            now = clock.now()
-            record = StepFinished(
-                agent=self.agent,
-                node=step.node,
-                key=step.key,
-                tasks=(),
-                cause=EndCause.LOST,
-                message=f"{step.node}: the process that watched the step was killed",
-                started=step.started or now,
-                ended=now,
-            )
+        try:
             self.spool.write_exit(step.node, step.key, encode(record))
-        self.report_finished(step)
+        except OSError as error:
+            self.log.error("an exit record cannot be written", error, step=str(step.key))
+        self._report(step, record)
 
     def report_finished(self, step: LocalStep) -> None:
         """Read the exit record and report it until it is acknowledged."""
@@ -210,6 +214,9 @@ class Launcher:
         except msgspec.DecodeError as error:
             self.log.error("an exit record is not readable", error, step=str(step.key))
             record = StepFinished(agent="", node=step.node, key=step.key, tasks=(), cause=EndCause.LOST)
+        self._report(step, record)
+
+    def _report(self, step: LocalStep, record: StepFinished) -> None:
         first = not step.is_over
         if not first:
             self.outbox.drop(step.finish_sequence)

@@ -202,7 +202,7 @@ class AgentLoop:
             self._shepherds.spawner.close()
             self._shepherds.respawn()
             loop.add_reader(self._shepherds.spawner.fileno(), self._on_spawner)
-            self._launcher.spawn_again()
+            self._launcher.on_new_spawner()
 
     # ------------------------------------------------------------------ ending
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import uvloop
 
+from corral.agent import cgroup
 from corral.agent.control import ShepherdSettings
 from corral.agent.inventory import VirtualNodes, inventory_of_this_machine, virtual_inventories
 from corral.agent.loop import AgentLoop
@@ -17,7 +18,6 @@ from corral.agent.shepherds import Shepherds
 from corral.agent.spawner import SpawnerHandle
 from corral.agent.spawner import start as start_spawner
 from corral.agent.spool import Spool
-from corral.bus import subjects
 from corral.bus.nats import NatsBus
 from corral.daemon import clock
 from corral.daemon.logs import Log
@@ -62,26 +62,22 @@ def run(
     In the foreground the log goes to standard error, else to agent.log in the agent's directory.
     """
     directory = agent_directory(state_dir, name)
+    os.umask(0o022)
     try:
         lock = lock_state(directory)
     except AgentIsRunning as error:
         print(f"corral agent: {error}", file=sys.stderr)
         return ALREADY_RUNNING
     log = Log(None if foreground else directory / "agent.log", config.log_level, agent=name)
-    os.umask(0o022)
     now = clock.now()
     if virtual is not None:
         nodes = virtual_inventories(virtual, now)
     else:
         nodes = (inventory_of_this_machine(name, now),)
     endpoint = cluster_endpoint(config, state_dir)
-    settings = ShepherdSettings(
-        endpoint=endpoint,
-        virtual=virtual is not None,
-        cgroups="auto" if config.enforce else "off",
-        cgroup_name=f"corral-{config.cluster}-{name}",
-        gpu_files=tuple(file for device in nodes[0].gres if device.name == "gpu" for file in device.files),
-    )
+    settings = _settings(config, name, nodes[0], endpoint)
+    unenforced = cgroup.not_enforced(settings)
+    nodes = tuple(msgspec.structs.replace(node, unenforced=unenforced) for node in nodes)
     spool = Spool(directory)
     try:
         _serve(config, name, nodes, spool, settings, log, endpoint)
@@ -91,6 +87,19 @@ def run(
     finally:
         os.close(lock)
     return 0
+
+
+def _settings(config: ClusterConfig, name: str, node: NodeInventory, endpoint: str) -> ShepherdSettings:
+    settings = ShepherdSettings(
+        endpoint=endpoint,
+        virtual=node.virtual,
+        cgroups="auto" if config.enforce else "off",
+        cgroup_name=f"corral-{config.cluster}-{name}",
+        gpu_files=tuple(file for device in node.gres if device.name == "gpu" for file in device.files),
+    )
+    # A job that is fenced in sees its own GPUs only, and CUDA counts what it sees.
+    has_fence = not any(word.startswith("devices") for word in cgroup.not_enforced(settings))
+    return msgspec.structs.replace(settings, renumber_gpus=has_fence and bool(settings.gpu_files))
 
 
 def _serve(
@@ -105,7 +114,7 @@ def _serve(
     def spawner() -> SpawnerHandle:
         return start_spawner(str(spool.root), settings)
 
-    shepherds = Shepherds(spool, spawner)
+    shepherds = Shepherds(spool, settings, spawner)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_main(config, name, nodes, spool, shepherds, log, endpoint))
@@ -131,7 +140,6 @@ async def _main(
         config.nats.url,
         jwt,
         name=f"agent {name}",
-        inbox=subjects.agent_inbox(config.cluster, name),
         ca_file=config.nats.ca,
     )
     agent = AgentLoop(

@@ -19,6 +19,9 @@ from corral.model.step import StepKey
 
 _decode_head = msgspec.msgpack.Decoder(LaunchHead).decode
 
+#: A forked shepherd takes its step within milliseconds; if not after so long, it died before.
+UNTAKEN_SECONDS = 15.0
+
 
 class AgentIsRunning(Exception):
     """Another agent of this name is running in this state directory."""
@@ -94,3 +97,6 @@ def sweep(launcher: Launcher, grace: float) -> None:
             launcher.deliver(step)
         elif shepherds.has_begun(step.node, step.key):
             launcher.end_lost(step)
+        elif now - step.since > UNTAKEN_SECONDS:
+            launcher.log.warning("no shepherd took a launch", step=str(step.key), node=step.node)
+            launcher.spawn_again(step)

@@ -7,8 +7,10 @@ import socket
 from collections.abc import Callable
 from typing import Protocol
 
+from corral.agent import cgroup, processes
 from corral.agent.control import (
     Exited,
+    ShepherdSettings,
     Started,
     bind_datagrams,
     decode_notice,
@@ -16,6 +18,7 @@ from corral.agent.control import (
     shepherd_pid,
     was_begun,
 )
+from corral.agent.environment import STEP_MARK, step_mark
 from corral.agent.spool import Spool
 from corral.model.step import StepKey
 
@@ -37,8 +40,8 @@ class Spawner(Protocol):
 class Shepherds:
     """All shepherds of one agent, found through the spool."""
 
-    def __init__(self, spool: Spool, start_spawner: Callable[[], Spawner]) -> None:
-        self._spool = spool
+    def __init__(self, spool: Spool, settings: ShepherdSettings, start_spawner: Callable[[], Spawner]) -> None:
+        self._spool, self._settings = spool, settings
         self._start_spawner = start_spawner
         end_spawner_of_before(spool)
         self.spawner = self._started()
@@ -90,6 +93,16 @@ class Shepherds:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
+
+    def kill_leftovers(self, node: str, key: StepKey) -> None:
+        """What a killed shepherd has left must not live on."""
+        for _ in range(50):
+            left = cgroup.processes_of(key, node, self._settings)
+            left += processes.marked(STEP_MARK, step_mark(node, key))
+            if not left:
+                break
+            processes.signal_all(left, signal.SIGKILL)
+        cgroup.remove_groups(key, node, self._settings)
 
     def close(self) -> None:
         self._socket.close()

@@ -55,8 +55,13 @@ class Spool:
             os.mkdir(directory, 0o755)
         except FileExistsError:
             return False
-        # Environments hold secrets: only the owner of the agent may read them.
-        _write_new(f"{directory}/launch", order)
+        try:
+            # Environments hold secrets: only the owner of the agent may read them.
+            _write_new(f"{directory}/launch", order)
+        except OSError:
+            # A full disk. Without its directory the order can come again.
+            self.remove_step(node, key)
+            raise
         return True
 
     def launch_order(self, node: str, key: StepKey) -> bytes | None:
@@ -92,8 +97,12 @@ class Spool:
 
     def bury(self, *names: str) -> None:
         """Remember for good that these are over. Written before their files go."""
-        os.write(self._tombstones, "".join(f"{name}\n" for name in names).encode())
         self._dead.update(names)
+        try:
+            os.write(self._tombstones, "".join(f"{name}\n" for name in names).encode())
+        except OSError:
+            # A full disk: what is forgotten now makes room, and in memory it is known.
+            return
         if len(self._dead) >= TOMBSTONES_KEPT:
             os.close(self._tombstones)
             os.replace(self.root / "tombstones", self.root / "tombstones.1")

@@ -17,7 +17,7 @@ GOLDEN = Path(__file__).parents[2] / "golden" / "env"
 
 #: Differ from run to run or belong to the shell that printed them; the last two name a slurmctld, which is not there.
 NOT_OURS = {"PWD", "SHLVL", "_", "SLURM_TASK_PID", "SLURM_SRUN_COMM_PORT", "SLURM_STEP_LAUNCHER_PORT"}
-NOT_OURS |= {"SLURM_CONF", "SLURM_WORKING_CLUSTER"}
+NOT_OURS |= {"SLURM_CONF", "SLURM_WORKING_CLUSTER", "CORRAL_STEP"}
 
 SUBMITTER = {"HOME": "/root", "LANG": "C.UTF-8", "LOGNAME": "root", "PATH": "/usr/bin:/bin", "SHELL": "/bin/bash"}
 SUBMITTER |= {"USER": "root", "SLURM_SUBMIT_DIR": "<DIR>", "SLURM_SUBMIT_HOST": "vm", "SLURM_PRIO_PROCESS": "0"}
@@ -139,7 +139,6 @@ class Case(msgspec.Struct, kw_only=True):
         return job(file, spec, *self.shares, cpus_per_task=self.cpus_per_task, **{**self.job, **more})
 
 
-SHELL = {"MAIL": "/var/mail/root", "PYENV_ROOT": "/root/.pyenv", "PYENV_SHELL": "bash", "PYENV_VIRTUALENV_INIT": "1"}
 BIND = ("SLURM_CPU_BIND", "SLURM_CPU_BIND_LIST", "SLURM_CPU_BIND_TYPE", "SLURM_CPU_BIND_VERBOSE")
 
 BATCHES = {
@@ -204,9 +203,7 @@ BATCHES = {
         step_environment=dict(zip(BIND, ("quiet,threads", "", "threads", "quiet"), strict=True)),
         job={"name": "my job"},
     ),
-    "exportALLFOO": Case(
-        environment={**SHELL, "FOO": "bar", "SLURM_EXPORT_ENV": "ALL,FOO=bar", "SLURM_GET_USER_ENV": "1"}
-    ),
+    "exportALLFOO": Case(environment={"FOO": "bar", "SLURM_EXPORT_ENV": "ALL,FOO=bar", "SLURM_GET_USER_ENV": "1"}),
     "stepgpu": Case(
         spec=JobSpec(gres=gpu(4), ntasks=2),
         shares=(share("n", 2, (0, 1, 2, 3), 2),),
@@ -274,6 +271,10 @@ def split(file: str) -> tuple[str, int]:
     return name, int(rank)
 
 
+def login_environment(wanted: dict[str, str]) -> dict[str, str]:
+    return {key: value for key, value in wanted.items() if key in ("PATH", "MAIL") or key.startswith("PYENV")}
+
+
 def node_of(case: Case, rank: int) -> int:
     return next(index for index, ranks in enumerate(case.ranks) if rank in ranks)
 
@@ -284,7 +285,7 @@ def test_a_batch_script_gets_the_variables_that_slurm_gives(name: str) -> None:
     wanted = golden(file)
     if name == "exportALLFOO":
         # Slurm loads the user's login environment here.
-        case = msgspec.structs.replace(case, environment={**case.environment, "PATH": wanted["PATH"]})
+        case = msgspec.structs.replace(case, environment={**case.environment, **login_environment(wanted)})
     assert ours(batch_environment(batch(case.context(file), **case.environment))) == wanted
 
 
@@ -295,7 +296,7 @@ def test_a_task_in_a_batch_job_gets_the_variables_that_slurm_gives(file: str) ->
     context = case.context(batch_file)
     inherited = batch_environment(batch(context, **case.environment)) | case.step_environment
     if name == "exportALLFOO":
-        inherited["PATH"] = wanted["PATH"]
+        inherited |= login_environment(wanted)
     # The batch host has a TMPDIR by now only where that is the one of Slurm too.
     inherited.setdefault("TMPDIR", "/tmp")
     order = step(context, case.step, case.ranks, node_of(case, rank), inherited, case.cpus, case.gpus, case.held)
@@ -332,6 +333,7 @@ def test_commands_in_the_job_find_their_cluster() -> None:
     context = Case().context("env-batch-default.txt")
     variables = batch_environment(batch(context), endpoint="unix:///tmp/corral.sock")
     assert variables["CORRAL_ENDPOINT"] == "unix:///tmp/corral.sock"
+    assert variables["CORRAL_STEP"] == "dgx0184/59.-5.0"
 
 
 def test_gpus_are_counted_from_zero_where_a_task_sees_only_its_own() -> None:
