@@ -130,7 +130,7 @@ class Shepherd:
         identity = Identity(order.job.owner)
         self._started_at = clock.now()
         self._streams.open(identity)
-        argv = self._write_script(identity) if order.key.step == BATCH else None
+        argv, script = self._write_script(identity) if order.key.step == BATCH else (None, -1)
         for place in order.tasks:
             plan = TaskPlan(
                 identity=identity,
@@ -142,6 +142,7 @@ class Shepherd:
                 environment=self._environment(place),
                 streams=self._streams.of_task(place),
                 cpus=self._cpus_of(place),
+                script=script,
                 is_terminal=self._streams.has_terminal(place),
             )
             self._running[start(plan)] = place
@@ -149,7 +150,7 @@ class Shepherd:
         pids = tuple(self._running)
         self._streams.tell_started(pids)
         self._notify(encode_notice(Started(order.node, order.key, self._started_at, pids)))
-        self._reap()
+        self._streams.connect()
 
     def _environment(self, place: TaskPlace) -> dict[str, str]:
         make = self.settings.endpoint, self.settings.renumber_gpus
@@ -164,7 +165,8 @@ class Shepherd:
         limits = cgroup.limits_of(self.order.share, self.settings)
         return () if limits.cpus is None else limits.cpus
 
-    def _write_script(self, identity: Identity) -> list[str]:
+    def _write_script(self, identity: Identity) -> tuple[list[str], int]:
+        """Its command line, and a descriptor that can be executed."""
         path = f"{self.directory}/slurm_script"
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o700)
         data = self.order.script.encode(errors="surrogateescape")
@@ -172,14 +174,15 @@ class Shepherd:
             data = data[os.write(fd, data) :]
         if identity.changes:
             os.fchown(fd, identity.uid, identity.gid)
-        os.close(fd)
-        return [path, *self.order.spec.argv]
+        os.close(fd)  # a file that is open for writing cannot be executed
+        return [path, *self.order.spec.argv], os.open(path, os.O_RDONLY | os.O_CLOEXEC) if identity.changes else -1
 
     def _fail(self, message: str) -> None:
         """It could not be started; what had begun is killed."""
         self._cause, self._message = EndCause.LAUNCH_FAILED, message
         self._streams.close_task_ends()
         self._streams.complain(messages.error(message))
+        self._streams.connect()
         now = clock.now()
         started = {place.rank for place in self._running.values()}
         self._ended += [

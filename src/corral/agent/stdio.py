@@ -57,8 +57,10 @@ class StepStreams:
         stdout = self._sink("stdout", out, place, files)
         stderr = stdout if error.where is Where.AS_STDOUT else self._sink("stderr", error, place, files)
         self._of_task[place.rank] = self._source(stdin), stdout, stderr
-        if self._complaints < 0 and (out if error.where is Where.AS_STDOUT else error).where is Where.FILE:
-            self._complaints = os.dup(stderr)
+        complaints = out if error.where is Where.AS_STDOUT else error
+        if self._complaints < 0 and complaints.where is Where.FILE:
+            # The file itself, also where lines are labelled: a copy of the pipe would keep it from ending.
+            self._complaints = os.dup(files.for_writing("stderr", complaints.path))
 
     def _terminal_of(self, place: TaskPlace) -> tuple[int, int, int]:
         if place.rank != 0 or self._uplink is None:
@@ -113,6 +115,9 @@ class StepStreams:
             if not any(labelled.file == fd for labelled in self._labelled):
                 os.close(fd)
         self._task_ends.clear()
+
+    def connect(self) -> None:
+        """Reach for the client. The tasks run already: a bus that is away delays nothing."""
         if self._uplink is not None:
             self._uplink.connect()
 

@@ -19,7 +19,7 @@ _RESET = (
 
 
 class TaskPlan(msgspec.Struct, kw_only=True):
-    """All that a task needs; the same for all tasks of a step but for the last five."""
+    """All that a task needs; the same for all tasks of a step but for what comes after `procs_files`."""
 
     identity: Identity
     work_dir: str
@@ -30,6 +30,7 @@ class TaskPlan(msgspec.Struct, kw_only=True):
     environment: dict[str, str]
     streams: tuple[int, int, int]  #: descriptors for 0, 1, 2
     cpus: tuple[int, ...] = ()  #: to be bound to; () = not bound
+    script: int = -1  #: a descriptor of the batch script, argv[0]
     is_terminal: bool = False  #: descriptor 0 is a terminal that is to control the task's session
 
 
@@ -68,7 +69,12 @@ def _become(plan: TaskPlan) -> NoReturn:
     _enter_directory(plan.work_dir)
     os.umask(plan.umask)
     plan.environment["SLURM_TASK_PID"] = str(os.getpid())
-    _execute(plan.argv, plan.environment)
+    argv = plan.argv
+    if plan.script >= 0 and not os.access(argv[0], os.R_OK | os.X_OK):
+        # The spool lies where this user may not look: the script alone is the user's.
+        os.set_inheritable(plan.script, True)
+        argv = [f"/proc/self/fd/{plan.script}", *argv[1:]]
+    _execute(argv, plan.environment)
 
 
 def _take_terminal(fd: int) -> None:

@@ -293,7 +293,7 @@ class Uplink:
 
     def finish(self, cause: EndCause) -> None:
         self._has_finished = True
-        self.tell(frames.STEP_ENDED, data=cause.value.encode())
+        self.tell(frames.STEP_ENDED, data=frames.NUMBER.pack(len(self._outputs)) + cause.value.encode())
         if self._patience is None:
             self._patience = self._reactor.call_later(_PATIENCE, self._go)
 

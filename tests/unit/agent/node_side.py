@@ -157,3 +157,5 @@ class NodeSide:
                     os.kill(pid, signal.SIGKILL)
         self.spawner.close()
         self.socket.close()
+        for controller in Path("/sys/fs/cgroup").glob(f"*/{self.settings.cgroup_name}"):
+            controller.rmdir()
