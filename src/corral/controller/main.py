@@ -29,7 +29,7 @@ from corral.controller.perform import BlobCache, Performer
 from corral.controller.reconfigure import Reconfigurer
 from corral.controller.recovery import recover
 from corral.controller.watchers import Watchers
-from corral.daemon import clock
+from corral.daemon import clock, memory
 from corral.daemon.logs import Log
 from corral.daemon.signals import on_stop
 from corral.engine.engine import Engine
@@ -72,6 +72,7 @@ class Controller:
             return
         self._build(store)
         gc.collect()
+        memory.give_back()
         gc.freeze()
         gc.set_threshold(*_GC_THRESHOLDS)
         server = HttpServer(make_app(self.service))
@@ -262,6 +263,7 @@ def main(argv: list[str] | None = None) -> int:
     from corral.client.connection import state_dir
     from corral.controller.reconfigure import read_config
 
+    memory.be_frugal()
     try:
         config = read_config(arguments.config)
         directory = arguments.dir or Path(config.state_dir or state_dir())

@@ -6,13 +6,64 @@ from corral.model.cluster import Limits
 from corral.model.job import JobSpec
 from corral.protocol.blobs import environment_digest, script_digest
 from corral.protocol.replies import Rejected
-from corral.protocol.requests import AnyRequest, CreateStep, NewJob, SubmitJobs
+from corral.protocol.requests import (
+    AnyRequest,
+    CancelJobs,
+    CompleteJob,
+    CreateStep,
+    HoldJobs,
+    NewClusterNodes,
+    NewJob,
+    Reconfigure,
+    ReleaseJobs,
+    RequeueJobs,
+    ResumeJobs,
+    SignalStep,
+    SubmitJobs,
+    SuspendJobs,
+    UpdateJob,
+    UpdateNodes,
+    UpdatePartition,
+)  # fmt: skip
+
+OtherRequest = (
+    CancelJobs | HoldJobs | ReleaseJobs | RequeueJobs | SuspendJobs | ResumeJobs | UpdateJob | UpdateNodes | UpdatePartition
+    | CreateStep | SignalStep | CompleteJob | Reconfigure | NewClusterNodes
+)  # fmt: skip
 
 #: More jobs than this in one request would hold up everyone else.
 MAX_JOBS = 100_000
 
+
+class SentJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """NewJob as it is decoded: the environment stays text until it is known to differ from the one before.
+
+    Ten thousand jobs sent at once mostly have one environment; as dicts they would take 100 MB.
+    """
+
+    spec: JobSpec
+    script: str = ""
+    environment: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class SentJobs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="SubmitJobs"):
+    """SubmitJobs as it is decoded."""
+
+    jobs: tuple[SentJob, ...]
+    user: str = ""
+    test_only: bool = False
+
+
+AnySent = SentJobs | OtherRequest
+
+_decoder = msgspec.json.Decoder(AnySent)
+_environment = msgspec.json.Decoder(dict[str, str])
 _encode = msgspec.msgpack.Encoder().encode
-_NOTHING: dict[str, str] = {}
+
+
+def decode(body: bytes) -> AnySent:
+    """From the API's JSON. Raises msgspec.ValidationError naming the field."""
+    return _decoder.decode(body)
 
 
 class Prepared(msgspec.Struct):
@@ -22,9 +73,9 @@ class Prepared(msgspec.Struct):
     blobs: dict[str, bytes] = {}
 
 
-def prepare(message: AnyRequest, limits: Limits) -> Prepared | Rejected:
+def prepare(message: AnySent, limits: Limits) -> Prepared | Rejected:
     match message:
-        case SubmitJobs():
+        case SentJobs():
             return _Texts(limits).submit(message)
         case CreateStep():
             return _Texts(limits).step(message)
@@ -39,9 +90,9 @@ class _Texts:
         self.limits = limits
         self.blobs: dict[str, bytes] = {}
         self.last_script = ("", "")
-        self.last_environment: tuple[dict[str, str], str] = (_NOTHING, "")
+        self.last_environment = (b"{}", "")
 
-    def submit(self, message: SubmitJobs) -> Prepared | Rejected:
+    def submit(self, message: SentJobs) -> Prepared | Rejected:
         if not message.jobs:
             return Rejected(error="jobs: at least one job is needed")
         if len(message.jobs) > MAX_JOBS:
@@ -52,16 +103,17 @@ class _Texts:
             if isinstance(prepared, str):
                 return Rejected(error=prepared, index=index)
             jobs.append(prepared)
-        return Prepared(msgspec.structs.replace(message, jobs=tuple(jobs)), self.blobs)
+        request = SubmitJobs(jobs=tuple(jobs), user=message.user, test_only=message.test_only)
+        return Prepared(request, self.blobs)
 
     def step(self, message: CreateStep) -> Prepared | Rejected:
-        digest = self.environment(message.environment, message.spec.environment_digest)
+        digest = self.keep_environment(message.environment) if message.environment else ""
         if digest is None:
             return Rejected(error=self.too_large("environment", self.limits.max_environment_bytes))
         spec = msgspec.structs.replace(message.spec, environment_digest=digest)
         return Prepared(msgspec.structs.replace(message, spec=spec, environment={}), self.blobs)
 
-    def job(self, job: NewJob) -> NewJob | str:
+    def job(self, job: SentJob) -> NewJob | str:
         """The job with digests in its spec; or what is wrong with it."""
         spec = job.spec
         script = self.script(job.script, spec.script_digest)
@@ -80,7 +132,7 @@ class _Texts:
         if spec.step is not None and spec.step.environment_digest != environment:
             changes["step"] = msgspec.structs.replace(spec.step, environment_digest=environment)
         new: JobSpec = msgspec.structs.replace(spec, **changes) if changes else spec
-        return NewJob(spec=new, script=job.script)
+        return NewJob(spec=new, script=self.last_script[0] if script == self.last_script[1] else job.script)
 
     def script(self, script: str, digest: str) -> str | None:
         if not script:
@@ -93,16 +145,27 @@ class _Texts:
             self.blobs[self.last_script[1]] = data
         return self.last_script[1]
 
-    def environment(self, environment: dict[str, str], digest: str) -> str | None:
-        if not environment:
-            return digest
-        if environment != self.last_environment[0]:
-            data = _encode(environment)
-            if len(data) > self.limits.max_environment_bytes:
+    def environment(self, sent: msgspec.Raw, digest: str) -> str | None:
+        text = bytes(sent)
+        if text != self.last_environment[0]:
+            environment = _environment.decode(text)
+            if not environment:
+                return digest
+            kept = self.keep_environment(environment)
+            if kept is None:
                 return None
-            self.last_environment = (environment, environment_digest(environment))
-            self.blobs[self.last_environment[1]] = data
+            self.last_environment = (text, kept)
+        elif text == b"{}":
+            return digest
         return self.last_environment[1]
+
+    def keep_environment(self, environment: dict[str, str]) -> str | None:
+        data = _encode(environment)
+        if len(data) > self.limits.max_environment_bytes:
+            return None
+        digest = environment_digest(environment)
+        self.blobs[digest] = data
+        return digest
 
     @staticmethod
     def too_large(what: str, limit: int) -> str:

@@ -1,5 +1,6 @@
 """What do all handlers share: who asks, the body, and how an answer is written?"""
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -8,12 +9,15 @@ from starlette.responses import Response
 
 from corral.auth import peer, tokens
 from corral.controller.api.service import Service
-from corral.daemon import clock
+from corral.daemon import clock, memory
 from corral.protocol.replies import Rejected
 from corral.protocol.requests import Caller
 
 #: Bytes of a body. 10,000 jobs, each with its own script, are far below.
 MAX_BODY = 256 << 20
+
+#: From so many bytes on, a request leaves a hole in the heap that is worth closing.
+LARGE = 1 << 20
 
 STATUS = {"invalid": 400, "denied": 403, "not_found": 404, "busy": 409, "unavailable": 503}
 
@@ -53,6 +57,9 @@ async def body_of(request: Request, limit: int = MAX_BODY) -> bytes:
             chunks.append(chunk)
     except ClientDisconnect:
         raise Refusal("the body ended early") from None
+    if size > LARGE:
+        # What a large request needed is given back when it has been answered.
+        asyncio.get_running_loop().call_later(1.0, memory.give_back)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 

@@ -12,21 +12,13 @@ from corral.controller.api.http import Refusal, body_of, caller_of
 from corral.controller.api.job_rows import JOBS, JobContext
 from corral.controller.api.service import Service
 from corral.controller.api.step_rows import STEPS, StepContext
+from corral.controller.submission import AnySent, SentJob, SentJobs, decode
 from corral.daemon import clock
 from corral.model import ranges
 from corral.model.job import ENDED, Job, JobId, JobState, StepSpec
 from corral.model.step import STEP_NAMES, Step
-from corral.protocol import codec
 from corral.protocol.replies import JobRows
-from corral.protocol.requests import (
-    AnyRequest,
-    CancelJobs,
-    CreateStep,
-    JobSelection,
-    NewJob,
-    Reconfigure,
-    SubmitJobs,
-)  # fmt: skip
+from corral.protocol.requests import CancelJobs, CreateStep, JobSelection, Reconfigure
 from corral.syntax.jobid import JobRef
 
 _STATES = {state.value: state for state in JobState}
@@ -39,7 +31,7 @@ NO_SUCH_JOB = "Invalid job id specified"
 class JobsBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """POST /v1/jobs: as SubmitJobs, without its tag."""
 
-    jobs: tuple[NewJob, ...]
+    jobs: tuple[SentJob, ...]
     user: str = ""
     test_only: bool = False
 
@@ -60,13 +52,12 @@ _step_body = msgspec.json.Decoder(StepBody)
 
 async def post_request(service: Service, request: Request) -> Any:
     """The one door for every change."""
-    message: AnyRequest = codec.decode_request(await body_of(request))
-    return await _ask(service, request, message)
+    return await _ask(service, request, decode(await body_of(request)))
 
 
 async def post_jobs(service: Service, request: Request) -> Any:
     body = _jobs_body.decode(await body_of(request))
-    return await _ask(service, request, SubmitJobs(jobs=body.jobs, user=body.user, test_only=body.test_only))
+    return await _ask(service, request, SentJobs(jobs=body.jobs, user=body.user, test_only=body.test_only))
 
 
 async def delete_job(service: Service, request: Request) -> Any:
@@ -81,7 +72,7 @@ async def post_step(service: Service, request: Request) -> Any:
     return await _ask(service, request, message)
 
 
-async def _ask(service: Service, request: Request, message: AnyRequest) -> Any:
+async def _ask(service: Service, request: Request, message: AnySent) -> Any:
     caller = caller_of(service, request)
     if isinstance(message, Reconfigure) and service.reconfigure is not None:
         return await service.reconfigure(caller)

@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from corral.controller.api.history_rows import HISTORY
 from corral.controller.api.job_rows import JOBS
-from corral.controller.api.jobs import JobsBody, StepBody
+from corral.controller.api.jobs import StepBody
 from corral.controller.api.node_rows import NODES, PARTITIONS
 from corral.controller.api.service import Service
 from corral.controller.api.step_rows import STEPS
@@ -16,6 +16,13 @@ from corral.controller.facts import VERSION
 from corral.protocol import events, replies, requests
 
 _ANY_REPLY = replies.Done | replies.Rejected | replies.Submitted | replies.WouldStart | replies.StepCreated
+
+
+class Jobs(msgspec.Struct, forbid_unknown_fields=True):
+    jobs: tuple[requests.NewJob, ...]
+    user: str = ""
+    test_only: bool = False
+
 
 _SELECTION = ("ids", "users", "states", "partitions", "names", "accounts", "qos", "nodes")
 
@@ -30,7 +37,7 @@ def _fields(known: Any) -> dict[str, Any]:
 
 @functools.cache
 def document() -> dict[str, Any]:
-    types = (requests.AnyRequest, _ANY_REPLY, JobsBody, StepBody, replies.JobRows, replies.StepAccess, events.AnyEvent)
+    types = (requests.AnyRequest, _ANY_REPLY, Jobs, StepBody, replies.JobRows, replies.StepAccess, events.AnyEvent)
     (request, reply, jobs_body, step_body, rows, access, event), components = msgspec.json.schema_components(
         types, ref_template="#/components/schemas/{name}"
     )

@@ -8,13 +8,13 @@ import msgspec
 from corral.auth.peer import owner_named
 from corral.controller.loop import Loop
 from corral.controller.perform import Performer
-from corral.controller.submission import prepare
+from corral.controller.submission import AnySent, SentJobs, prepare
 from corral.controller.watchers import Watchers
 from corral.daemon import clock
 from corral.daemon.logs import Log
 from corral.model.cluster import ClusterConfig
 from corral.protocol.replies import Rejected, Reply, StepCreated
-from corral.protocol.requests import AnyRequest, Caller, SubmitJobs
+from corral.protocol.requests import Caller
 from corral.store.interface import Store
 
 
@@ -47,12 +47,12 @@ class Service:
     def now(self) -> float:
         return clock.now()
 
-    async def ask(self, message: AnyRequest, caller: Caller, key: str = "") -> Reply:
+    async def ask(self, message: AnySent, caller: Caller, key: str = "") -> Reply:
         prepared = prepare(message, self.config.limits)
         if isinstance(prepared, Rejected):
             return prepared
         owner = None
-        if isinstance(message, SubmitJobs) and message.user and message.user != caller.user:
+        if isinstance(message, SentJobs) and message.user and message.user != caller.user:
             owner = owner_named(message.user)
             if owner is None:
                 return Rejected(
