@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from base64 import b32encode, urlsafe_b64encode
+from base64 import b32encode, urlsafe_b64decode, urlsafe_b64encode
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -130,6 +130,16 @@ def _unowned_user_key() -> str:
 
     body = bytearray([nkeys.PREFIX_BYTE_USER]) + secrets.token_bytes(32)
     return b32encode(body + nkeys.crc16(body).to_bytes(2, "little")).rstrip(b"=").decode()
+
+
+def inbox_of(jwt: str) -> str:
+    """Where whoever has this JWT may get its replies."""
+    body = jwt.split(".")[1] if jwt.count(".") == 2 else ""
+    try:
+        allowed = json.loads(urlsafe_b64decode(body + "=" * (-len(body) % 4)))["nats"]["sub"]["allow"]
+        return str(next(one for one in allowed if one.endswith(".inbox.>")))[: -len(".>")]
+    except (ValueError, LookupError, TypeError, StopIteration):
+        return "_INBOX"
 
 
 def _json(value: dict[str, Any]) -> bytes:

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     import socket
 
     Message = tuple[int, str, bytes]
+    Request = tuple[int, str, bytes, str]
 
-_CHUNK = 128 * 1024
+_CHUNK = 64 * 1024  # larger buffers are mapped and unmapped by malloc for every read
 _USUAL_PAYLOAD = 1024 * 1024  # until the server says otherwise
+NOBODY = " "  # in place of the subject to reply to: the server's word that nobody heard the request
 _SURVIVABLE = ("permissions violation", "invalid subject", "invalid publish subject")
 
 
@@ -34,10 +36,10 @@ class Link:
         self._holds_bytes_back = hasattr(sock, "pending")  # as SSL sockets do
         self._in = bytearray()
         self._out = bytearray()
-        self._awaited: tuple[int, str, int] | None = None  # subscription, subject and size of the payload to come
-        self._ready: list[Message] = []
+        self._awaited: tuple[int, str, int, int, str] | None = None  # sid, subject, header's and whole size, reply
+        self._ready: list[Request] = []
         self._last_sid = 0
-        self._pings, self._pongs = 0, 0
+        self.pings, self.pongs = 0, 0  #: asked of the server and answered by it
         self._failure: ConnectionLost | None = None
         self.max_payload = _number(info, b'"max_payload":', _USUAL_PAYLOAD)
         self.denials: list[str] = []  #: what the server refused, in its words; the connection goes on
@@ -69,14 +71,21 @@ class Link:
     def unsubscribe(self, sid: int) -> None:
         self._out += b"UNSUB %d\r\n" % sid
 
-    def publish(self, subject: str, payload: bytes | bytearray | memoryview) -> None:
+    def publish(self, subject: str, payload: bytes | bytearray | memoryview, reply: str = "") -> None:
         """Queue a message; `out_size` says when to stop."""
         size = len(payload)
         if size > self.max_payload:
             raise PayloadTooLarge(size=size, limit=self.max_payload)
-        self._out += b"PUB %b %d\r\n" % (_checked(subject), size)
+        target = _checked(subject) if not reply else _checked(subject) + b" " + _checked(reply)
+        self._out += b"PUB %b %d\r\n" % (target, size)
         self._out += payload
         self._out += b"\r\n"
+
+    def ping(self) -> int:
+        """Queue a PING; it is answered once `pongs` has reached the number returned."""
+        self.command(b"PING")
+        self.pings += 1
+        return self.pings
 
     def command(self, line: bytes) -> None:
         """Queue one line of the protocol."""
@@ -92,6 +101,10 @@ class Link:
 
     def receive(self) -> list[Message]:
         """What has arrived: (number of the subscription, subject, payload). Never waits."""
+        return [message[:3] for message in self.receive_requests()]
+
+    def receive_requests(self) -> list[Request]:
+        """As `receive`, each with the subject to reply to; "" for none."""
         if self._failure is None:
             self._read()
         if self._failure is not None and not self._ready:
@@ -101,10 +114,8 @@ class Link:
 
     def flush(self, timeout: float = 5.0) -> None:
         """Wait until the server has read all that was queued; what comes meanwhile is kept for `receive`."""
-        self.command(b"PING")
-        self._pings += 1
-        wanted, deadline = self._pings, monotonic() + timeout
-        while self._pongs < wanted:
+        wanted, deadline = self.ping(), monotonic() + timeout
+        while self.pongs < wanted:
             if self._failure is None:
                 self._send()
             if self._failure is not None:
@@ -148,10 +159,12 @@ class Link:
         with memoryview(data) as view:
             while True:
                 if self._awaited is not None:
-                    sid, subject, size = self._awaited
+                    sid, subject, head, size, reply = self._awaited
                     if len(data) < at + size + 2:
                         break
-                    self._ready.append((sid, subject, bytes(view[at : at + size])))
+                    if head and data.startswith(b"NATS/1.0 503", at):
+                        reply = NOBODY
+                    self._ready.append((sid, subject, bytes(view[at + head : at + size]), reply))
                     self._awaited = None
                     at += size + 2
                 end = data.find(b"\r\n", at)
@@ -164,17 +177,21 @@ class Link:
 
     def _on_line(self, line: bytearray) -> None:
         if line.startswith(b"MSG "):
-            parts = line.split()  # MSG subject sid [reply] size
-            self._awaited = (int(parts[2]), parts[1].decode(), int(parts[-1]))
+            parts = line.decode().split()  # MSG subject sid [reply] size
+            self._awaited = (int(parts[2]), parts[1], 0, int(parts[-1]), parts[3] if len(parts) == 5 else "")
         elif line == b"PING":
             self._out += b"PONG\r\n"
             self._send()
         elif line == b"PONG":
-            self._pongs += 1
+            self.pongs += 1
         elif line.startswith(b"INFO "):
             self.max_payload = _number(bytes(line), b'"max_payload":', self.max_payload)
         elif line.startswith(b"-ERR"):
             self._on_refusal(line[5:].decode(errors="replace").strip("'"))
+        elif line.startswith(b"HMSG "):
+            parts = line.decode().split()  # HMSG subject sid [reply] header's-size size
+            reply = parts[3] if len(parts) == 6 else ""
+            self._awaited = (int(parts[2]), parts[1], int(parts[-2]), int(parts[-1]), reply)
         elif line != b"+OK":
             self._fail(f"unexpected answer {bytes(line[:40])!r}")
 

@@ -1,124 +1,74 @@
 """The bus over a NATS server, for programs with an event loop.
 
-nats-py carries the messages, but one of its clients serves one connection only: when that ends, for whatever reason, a
-new client is made and all subscriptions with it. nats-py's own reconnecting gives up for good on some of the server's
-errors (expired or changed credentials among them), cancels a handler in the middle of its work, and keeps what was
-published meanwhile; here everything that concerns a lost connection is in `_keep_connected`.
+A `Link` does the talking, and the event loop tells when its socket can be read or written. What is published during one
+turn of the loop goes out in one write; what one read brings is handed to the handlers at once, without a task or a queue
+between, unless a handler is asynchronous and still busy. That is why nats-py is not used: it wakes three tasks for each
+message, which costs twice the processor time.
+
+One task owns the connection: it dials, puts the subscriptions in place, asks every few seconds whether the server is
+still there, and begins anew when it is not.
 """
 
 from __future__ import annotations
 
 import asyncio
 import inspect
+import itertools
 import logging
+from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from corral.bus import subjects
-from corral.bus.errors import ConnectionLost, CredentialsRefused, NoReply, PayloadTooLarge
-from corral.bus.interface import Handler, Listener, Reply
-
-if TYPE_CHECKING:
-    from nats.aio.client import Client
-    from nats.aio.msg import Msg
+from corral.bus import subjects, wire
+from corral.bus.credentials import inbox_of
+from corral.bus.errors import ConnectionLost, CredentialsRefused, NoReply
+from corral.bus.interface import Handler, Listener
+from corral.bus.link import NOBODY, Link
+from corral.bus.subscription import OrderedSubscription
 
 logger = logging.getLogger(__name__)
 
-PING_SECONDS = 5
+PING_SECONDS = 5.0
+UNANSWERED_PINGS = 2
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
-_CONNECT_SECONDS = 2
-
-
-class NatsSubscription:
-    """One interest, renewed with every connection."""
-
-    def __init__(self, bus: NatsBus, subject: str, handler: Handler) -> None:
-        self.client: Client | None = None  #: on whose connection it is in place
-        self._bus = bus
-        self._subject = subject
-        self._handler = handler
-        self._placed: Any = None
-        self._is_open = True
-        self._running: asyncio.Future[Reply] | None = None
-
-    async def place(self, client: Client) -> None:
-        if self._is_open:
-            self.client = client
-            self._placed = await client.subscribe(self._subject, cb=self._on_message)
-            await self._remove_if_closed()
-
-    async def close(self) -> None:
-        self._is_open = False
-        self._bus.forget(self)
-        await self._remove_if_closed()
-
-    async def _remove_if_closed(self) -> None:
-        placed = self._placed
-        if not self._is_open and placed is not None and self.client is not None and not self.client.is_closed:
-            self._placed = None
-            await placed.unsubscribe()
-
-    async def _on_message(self, message: Msg) -> None:
-        try:
-            if self._running is not None:
-                await asyncio.wait([self._running])
-            answer = self._handler(message.subject, message.data)
-            if inspect.isawaitable(answer):
-                answer = await self._finish(answer)
-            if answer is not None and message.reply:
-                await self._bus.publish(message.reply, answer)
-        except Exception:
-            logger.exception("handling a message of %s failed", message.subject)
-
-    async def _finish(self, answer: Any) -> Reply:
-        # nats-py cancels this coroutine when the connection is lost; the handler itself runs to its end.
-        self._running = asyncio.ensure_future(answer)
-        self._running.add_done_callback(self._on_finished)
-        return await asyncio.shield(self._running)
-
-    def _on_finished(self, future: asyncio.Future[Reply]) -> None:
-        self._running = None
-        if not future.cancelled():
-            future.exception()  # was logged by whoever awaited it
+MOST_UNSENT = 4 * 1024 * 1024  # bytes; then `publish` waits
+_CONNECT_SECONDS = 5.0
+_INBOX_SID = 1
 
 
 class NatsBus:
     """One program's connection to the NATS server at `url` (several with commas).
 
-    A callable `jwt` is asked before each connection. `inbox` is the subject under which replies come back: that
-    of the program's `Permissions`.
+    A callable `jwt` is asked before each connection.
     """
 
-    def __init__(
-        self,
-        url: str,
-        jwt: str | Callable[[], str] = "",
-        *,
-        name: str = "corral",
-        inbox: str = "_INBOX",
-        ca_file: str = "",
-    ) -> None:
-        self._servers = [one.strip() for one in url.split(",")]
+    def __init__(self, url: str, jwt: str | Callable[[], str] = "", *, name: str = "corral", ca_file: str = "") -> None:
+        self._url, self._name, self._ca_file = url, name, ca_file
         self._jwt = jwt if callable(jwt) else lambda: jwt
-        self._name = name
-        self._inbox = inbox
-        self._ca_file = ca_file
-        self._client: Client | None = None
+        self._link: Link | None = None
         self._keeper: asyncio.Task[None] | None = None
-        self._is_closing = False
+        self._has_ended = asyncio.Event()
         self._problem: ConnectionLost | None = None
-        self._subscriptions: dict[NatsSubscription, None] = {}
+        self._subscriptions: dict[int, OrderedSubscription] = {}
         self._listeners: list[Listener] = []
+        self._names = itertools.count(_INBOX_SID + 1)
+        self._inbox = ""
+        self._requests: dict[str, asyncio.Future[bytes]] = {}
+        self._pongs: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._send_is_planned = False
+        self._is_writing = False
+        self._socket_number = -1  # kept, since a link that has failed is closed already
+        self._has_room = asyncio.Event()
+        self._has_room.set()
 
     @property
     def is_connected(self) -> bool:
-        return self._client is not None and self._client.is_connected
+        return self._link is not None
 
     async def connect(self, timeout: float | None = None) -> None:
         if self._keeper is not None:
             return
-        self._is_closing = False
-        first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        first = asyncio.Future[None]()
         self._keeper = asyncio.create_task(self._keep_connected(first))
         try:
             await asyncio.wait_for(first, timeout)
@@ -129,160 +79,183 @@ class NatsBus:
             raise
 
     async def publish(self, subject: str, payload: bytes) -> None:
-        client = self._client
-        if client is None:
+        if not self._has_room.is_set():
+            await self._has_room.wait()
+        if self._link is None:
             subjects.check(subject)
             return
-        if len(payload) > client.max_payload:
-            raise PayloadTooLarge(size=len(payload), limit=client.max_payload)
-        from nats import errors
+        self._link.publish(subject, payload)
+        self._plan_send()
 
-        try:
-            await client.publish(subject, payload)
-        except errors.BadSubjectError:
-            subjects.check(subject)
-            raise
-        except (errors.Error, OSError):
-            pass  # the connection ended just now: dropped, as when there is none
-
-    async def subscribe(self, subject: str, handler: Handler) -> NatsSubscription:
-        subscription = NatsSubscription(self, subjects.check(subject, wildcards=True), handler)
-        self._subscriptions[subscription] = None
-        if (client := self._client) is not None:
-            try:
-                await subscription.place(client)
-            except Exception as error:  # the connection ended just now: the next one brings it
-                self._problem = _in_our_words(error)
+    async def subscribe(self, subject: str, handler: Handler) -> OrderedSubscription:
+        sid = next(self._names)
+        subscription = OrderedSubscription(self, sid, subjects.check(subject, wildcards=True), handler)
+        self._subscriptions[sid] = subscription
+        if self._link is not None:
+            self._link.subscribe(subject, sid)
+            self._plan_send()
         return subscription
 
     async def request(self, subject: str, payload: bytes, timeout: float) -> bytes:
-        from nats import errors
-
-        client = self._connected_client()
+        link = self._live_link()
+        reply = f"{self._inbox}.{next(self._names)}"
+        future = asyncio.Future[bytes]()
+        self._requests[reply] = future
         try:
-            message = await client.request(subjects.check(subject), payload, timeout=timeout)
-        except (errors.TimeoutError, errors.NoRespondersError):
+            link.publish(subjects.check(subject), payload, reply)
+            self._plan_send()
+            return await asyncio.wait_for(future, timeout)
+        except TimeoutError:
             raise NoReply(whom=subject, seconds=timeout) from None
-        except errors.MaxPayloadError:
-            raise PayloadTooLarge(size=len(payload), limit=client.max_payload) from None
-        except (errors.Error, OSError) as error:
-            raise ConnectionLost(reason=str(error)) from error
-        return bytes(message.data)
+        finally:
+            del self._requests[reply]
 
     async def flush(self, timeout: float = 5.0) -> None:
-        from nats import errors
-
+        link = self._live_link()
+        future = asyncio.Future[None]()
+        self._pongs.append((link.ping(), future))
+        self._plan_send()
         try:
-            await asyncio.wait_for(self._connected_client().flush(timeout), timeout)  # type: ignore[arg-type]
-        except (errors.TimeoutError, TimeoutError):
+            await asyncio.wait_for(future, timeout)
+        except TimeoutError:
             raise NoReply(whom="the message bus", seconds=timeout) from None
-        except (errors.Error, OSError) as error:
-            raise ConnectionLost(reason=str(error)) from error
 
     def on_reconnect(self, listener: Listener) -> None:
         self._listeners.append(listener)
 
     async def close(self) -> None:
+        """What was published before is sent first, if the server takes it now."""
+        self._send()
         await self._stop()
         self._subscriptions.clear()
 
-    async def _stop(self) -> None:
-        self._is_closing = True
-        keeper, self._keeper = self._keeper, None
-        if keeper is not None:
-            keeper.cancel()
-            await asyncio.wait([keeper])
+    def forget(self, subscription: OrderedSubscription) -> None:
+        if self._subscriptions.pop(subscription.sid, None) is not None and self._link is not None:
+            self._link.unsubscribe(subscription.sid)
+            self._plan_send()
 
-    def forget(self, subscription: NatsSubscription) -> None:
-        self._subscriptions.pop(subscription, None)
+    def answer(self, reply: str, payload: bytes) -> None:
+        if reply and self._link is not None:
+            self._link.publish(reply, payload)
+            self._plan_send()
 
-    def _connected_client(self) -> Client:
-        if self._client is None:
-            raise self._problem or ConnectionLost(reason="there is none at the moment")
-        return self._client
+    def _plan_send(self) -> None:
+        if not self._send_is_planned:
+            self._send_is_planned = True
+            asyncio.get_running_loop().call_soon(self._send)
+
+    def _send(self) -> None:
+        self._send_is_planned = False
+        link = self._link
+        if link is None:
+            return
+        try:
+            link.flush_some()
+        except ConnectionLost as error:
+            self._end(error)
+            return
+        if link.wants_write != self._is_writing:
+            self._is_writing = link.wants_write
+            if self._is_writing:
+                asyncio.get_running_loop().add_writer(self._socket_number, self._send)
+            else:
+                asyncio.get_running_loop().remove_writer(self._socket_number)
+        if link.out_size <= MOST_UNSENT:
+            self._has_room.set()
+        else:
+            self._has_room.clear()
+
+    def _on_readable(self) -> None:
+        link = self._link
+        if link is None:
+            return
+        try:
+            messages = link.receive_requests()
+        except ConnectionLost as error:
+            self._end(error)
+            return
+        for sid, subject, payload, reply in messages:
+            if sid == _INBOX_SID:
+                self._on_reply(subject, payload, reply)
+            elif (subscription := self._subscriptions.get(sid)) is not None:
+                subscription.accept(subject, payload, reply)
+        while self._pongs and self._pongs[0][0] <= link.pongs:
+            _, future = self._pongs.popleft()
+            if not future.done():
+                future.set_result(None)
+        while link.denials:
+            logger.warning("%s: %s", self._name, link.denials.pop(0))
+        if link.wants_write and not self._is_writing:
+            self._plan_send()
+
+    def _on_reply(self, subject: str, payload: bytes, reply: str) -> None:
+        future = self._requests.get(subject)
+        if future is not None and not future.done():
+            if reply == NOBODY:
+                future.set_exception(NoReply(whom="anybody", seconds=0.0))
+            else:
+                future.set_result(payload)
 
     async def _keep_connected(self, first: asyncio.Future[None]) -> None:
         pause = FIRST_PAUSE
-        while not self._is_closing:
-            client, has_ended = await self._dial(first)
-            if client is None:
-                await asyncio.sleep(pause)
-                pause = min(pause * 1.5, LONGEST_PAUSE)
-                continue
-            try:
-                # nats-py may have swallowed our cancellation, so that it has to be asked for once more.
-                if await self._go_on_with(client) and not self._is_closing:
-                    pause = FIRST_PAUSE
-                    await self._tell(first)
-                    await has_ended.wait()
-            finally:
-                self._client = None
-                await client.close()
+        while True:
+            if await self._dial():
+                pause = FIRST_PAUSE
+                try:
+                    await self._live(first)
+                except (ConnectionLost, NoReply) as error:
+                    logger.debug("%s: %s", self._name, error)
+                finally:
+                    self._end(ConnectionLost(reason="it is closed"))
+            elif isinstance(self._problem, CredentialsRefused) and not first.done():
+                first.set_exception(self._problem)
             await asyncio.sleep(pause)
+            pause = min(pause * 1.5, LONGEST_PAUSE)
 
-    async def _dial(self, first: asyncio.Future[None]) -> tuple[Client | None, asyncio.Event]:
-        """A connected client, and the event that tells its end. None when no server takes us now."""
-        from nats.aio.client import Client
-
-        client, has_ended = Client(), asyncio.Event()
-
-        async def on_closed() -> None:
-            has_ended.set()
-
-        async def on_error(error: Exception) -> None:
-            if "permissions violation" in str(error):
-                logger.warning("%s: %s", self._name, error)
-            else:
-                self._problem = _in_our_words(error)
-                logger.debug("%s: %s", self._name, self._problem)
-
+    async def _dial(self) -> bool:
+        """Connect, with all subscriptions in front of whatever is published."""
         try:
             jwt = self._jwt()
-            await client.connect(
-                self._servers,
-                name=self._name,
-                error_cb=on_error,
-                closed_cb=on_closed,
-                allow_reconnect=False,
-                max_reconnect_attempts=1,
-                reconnect_time_wait=0,
-                connect_timeout=_CONNECT_SECONDS,
-                ping_interval=PING_SECONDS,
-                inbox_prefix=self._inbox,
-                flush_timeout=2 * PING_SECONDS,
-                tls=self._tls(),
-                user_jwt_cb=jwt.encode,
-                signature_cb=(lambda nonce: b"") if jwt else None,
-            )
-        except asyncio.CancelledError:
-            await client.close()
-            raise
+            dialling = asyncio.ensure_future(asyncio.to_thread(self._connect, jwt))
+            try:
+                link = await asyncio.shield(dialling)
+            except asyncio.CancelledError:
+                dialling.add_done_callback(_close_link)
+                raise
         except Exception as error:
-            await client.close()
-            if self._problem is None or str(error):
-                self._problem = _in_our_words(error)
-            if isinstance(self._problem, CredentialsRefused) and not first.done():
-                first.set_exception(self._problem)
-            return None, has_ended
-        return client, has_ended
-
-    async def _go_on_with(self, client: Client) -> bool:
-        """Put all subscriptions in place, and only then let the others use the connection."""
-        try:
-            while missing := [one for one in self._subscriptions if one.client is not client]:
-                for subscription in missing:
-                    await subscription.place(client)
-                await client.flush(_CONNECT_SECONDS)
-        except Exception as error:
-            self._problem = _in_our_words(error)
+            self._problem = error if isinstance(error, ConnectionLost) else ConnectionLost(reason=str(error))
             return False
-        self._client = client
+        self._inbox = f"{inbox_of(jwt)}.{id(link):x}"
+        link.subscribe(f"{self._inbox}.*", _INBOX_SID)
+        for subscription in self._subscriptions.values():
+            link.subscribe(subscription.subject, subscription.sid)
+        self._has_ended.clear()
+        self._link, self._socket_number = link, link.fileno()
+        asyncio.get_running_loop().add_reader(self._socket_number, self._on_readable)
+        self._plan_send()
         return True
 
-    async def _tell(self, first: asyncio.Future[None]) -> None:
+    def _connect(self, jwt: str) -> Link:
+        return wire.connect(self._url, jwt, _CONNECT_SECONDS, name=self._name, ca_file=self._ca_file, echo=True)
+
+    async def _live(self, first: asyncio.Future[None]) -> None:
+        """From the moment the subscriptions are in place until the connection has ended."""
+        await self.flush()
         if not first.done():
             first.set_result(None)
-            return
+        else:
+            await self._tell()
+        while not self._has_ended.is_set():
+            try:
+                await asyncio.wait_for(self._has_ended.wait(), PING_SECONDS)
+            except TimeoutError:
+                link = self._live_link()
+                if link.pings - link.pongs > UNANSWERED_PINGS:
+                    raise NoReply(whom="the message bus", seconds=PING_SECONDS * UNANSWERED_PINGS) from None
+                link.ping()
+                self._plan_send()
+
+    async def _tell(self) -> None:
         for listener in list(self._listeners):
             try:
                 result = listener()
@@ -291,16 +264,37 @@ class NatsBus:
             except Exception:
                 logger.exception("after a reconnect")
 
-    def _tls(self) -> Any:
-        if not self._ca_file and not any(one.startswith("tls:") for one in self._servers):
-            return None
-        import ssl
+    def _end(self, problem: ConnectionLost) -> None:
+        """Nothing more comes over this connection: whoever waits for an answer hears so."""
+        link, self._link = self._link, None
+        if link is None:
+            return
+        self._problem = problem
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._socket_number)
+        loop.remove_writer(self._socket_number)
+        self._is_writing = False
+        link.close()
+        self._has_ended.set()
+        self._has_room.set()
+        waiting: list[asyncio.Future[Any]] = [*self._requests.values(), *(pong for _, pong in self._pongs)]
+        for future in waiting:
+            if not future.done():
+                future.set_exception(ConnectionLost(reason=problem.reason))
+        self._pongs.clear()
 
-        return ssl.create_default_context(cafile=self._ca_file or None)
+    def _live_link(self) -> Link:
+        if self._link is None:
+            raise self._problem or ConnectionLost(reason="there is none at the moment")
+        return self._link
+
+    async def _stop(self) -> None:
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None:
+            keeper.cancel()
+            await asyncio.wait([keeper])
 
 
-def _in_our_words(error: Exception) -> ConnectionLost:
-    reason = str(error) or type(error).__name__
-    if "uthoriz" in reason or "uthentication" in reason:
-        return CredentialsRefused(reason=reason)
-    return ConnectionLost(reason=reason)
+def _close_link(dialling: asyncio.Future[Link]) -> None:
+    if not dialling.cancelled() and dialling.exception() is None:
+        dialling.result().close()

@@ -35,7 +35,7 @@ EVERYTHING = Permissions()
 def controller(cluster: str) -> Permissions:
     everything = f"{subjects.cluster(cluster)}.>"
     inbox = subjects.controller_inbox(cluster)
-    return Permissions(publish=(everything,), subscribe=(everything,), may_reply=True, inbox=inbox)
+    return Permissions(publish=(everything,), subscribe=(f"{inbox}.>", everything), may_reply=True, inbox=inbox)
 
 
 def agent(cluster: str, name: str, nodes: tuple[str, ...]) -> Permissions:

@@ -13,11 +13,10 @@ import select
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import sysconfig
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
 MAX_PAYLOAD = 8 * 1024 * 1024
 _POLL_SECONDS = 0.005
+_OLD_PORT_SECONDS = 1.0
 _LOG_BYTES = 16 * 1024 * 1024
 _LOCAL_PORTS = range(20000, 32000)
 """Below the kernel's ephemeral ports: a client that redials a dead server's port there could connect to itself, and so
@@ -52,7 +52,7 @@ class RunningServer:
     port: int
     pid: int
     is_tls: bool = False
-    _child: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    is_child: bool = False  #: of this process, until it has ended
 
     @property
     def url(self) -> str:
@@ -60,9 +60,16 @@ class RunningServer:
         return f"{'tls' if self.is_tls else 'nats'}://{host}:{self.port}"
 
     def is_alive(self) -> bool:
-        if self._child is not None:
-            self._child.poll()  # a child that has ended is there until it is asked for
+        self.reap()
         return _is_ours(self.pid, self.directory)
+
+    def reap(self) -> None:
+        """A child that has ended is there until it is asked for."""
+        try:
+            if self.is_child and os.waitpid(self.pid, os.WNOHANG)[0] == self.pid:
+                self.is_child = False
+        except ChildProcessError:
+            self.is_child = False
 
     def stop(self, timeout: float = 5.0) -> None:
         """End it, at the latest after `timeout` by SIGKILL."""
@@ -71,9 +78,10 @@ class RunningServer:
         except OSError:
             return
         try:
-            if not self.is_alive():
+            if self.is_alive():
+                signal.pidfd_send_signal(handle, signal.SIGTERM)
+            elif not self.is_child:
                 return
-            signal.pidfd_send_signal(handle, signal.SIGTERM)
             if not _ended(handle, timeout):
                 signal.pidfd_send_signal(handle, signal.SIGKILL)
                 _ended(handle, timeout)
@@ -81,8 +89,7 @@ class RunningServer:
             pass
         finally:
             os.close(handle)
-            if self._child is not None:
-                self._child.wait(timeout)
+            self.reap()
 
 
 def nats_server_program() -> Path:
@@ -133,19 +140,29 @@ def start_server(
     _write(directory / "address", f"{host} {chosen} {'tls' if tls else 'plain'}\n")
     _write(directory / "nats.conf", configuration(directory, keys, host, chosen, tls, name))
     (directory / "pid").unlink(missing_ok=True)
-    with open(directory / "nats.log", "ab") as log:
-        child = subprocess.Popen(
-            [nats_server_program(), "--config", directory / "nats.conf"],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            cwd="/",
-        )
-    _write(directory / "pid", f"{child.pid}\n")
-    server = RunningServer(directory, host, chosen, child.pid, tls is not None, child)
-    _wait_until_it_answers(server, child, name, timeout)
+    pid = _spawn((nats_server_program(), "--config", directory / "nats.conf"), directory / "nats.log")
+    _write(directory / "pid", f"{pid}\n")
+    server = RunningServer(directory, host, chosen, pid, tls is not None, is_child=True)
+    _wait_until_it_answers(server, name, timeout)
     return server
+
+
+def _spawn(command: tuple[str | Path, ...], log: Path) -> int:
+    """Start a program that has nothing of ours but its log."""
+    writing = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    return os.posix_spawn(
+        command[0],
+        command,
+        os.environ,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, log, writing, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+        setsigmask=(),
+        setsigdef=(signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGUSR1, signal.SIGUSR2),
+    )
 
 
 def configuration(directory: Path, keys: ClusterKeys | None, host: str, port: int, tls: Tls | None, name: str) -> str:
@@ -175,10 +192,11 @@ def configuration(directory: Path, keys: ClusterKeys | None, host: str, port: in
     return "\n".join(lines) + "\n"
 
 
-def _wait_until_it_answers(server: RunningServer, child: subprocess.Popen[bytes], name: str, timeout: float) -> None:
+def _wait_until_it_answers(server: RunningServer, name: str, timeout: float) -> None:
     deadline = time.monotonic() + timeout
     while not _answers(server.host, server.port, name):
-        if child.poll() is not None:
+        server.reap()
+        if not server.is_child:  # its command line, which `is_alive` reads, may not be there yet
             raise ServerFailed(reason=_last_words(server.directory / "nats.log"))
         if time.monotonic() > deadline:
             server.stop()
@@ -214,7 +232,13 @@ def _last_port(directory: Path, host: str) -> int | None:
         port = int((directory / "address").read_text().split()[1])
     except (OSError, ValueError, IndexError):
         return None
-    return port if _is_free(host, port) else None
+    # A server that was killed a moment ago may still have it.
+    deadline = time.monotonic() + _OLD_PORT_SECONDS
+    while not _is_free(host, port):
+        if time.monotonic() > deadline:
+            return None
+        time.sleep(_POLL_SECONDS)
+    return port
 
 
 def _free_port(host: str) -> int:

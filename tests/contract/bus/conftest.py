@@ -46,7 +46,7 @@ class NatsPlane:
         self.server, self.keys = server, keys
 
     def bus(self, permissions: Permissions = EVERYTHING) -> Bus:
-        return NatsBus(self.server.url, self.keys.user_jwt("test", permissions), inbox=permissions.inbox)
+        return NatsBus(self.server.url, self.keys.user_jwt("test", permissions))
 
     async def kill(self) -> None:
         kill(self.server)

@@ -141,6 +141,56 @@ def test_a_bus_with_bad_credentials_fails_at_once(server):
     assert time.monotonic() - began < 10
 
 
+def test_a_server_that_hangs_is_noticed_and_found_again(server, keys, until, monkeypatch):
+    monkeypatch.setattr("corral.bus.nats.PING_SECONDS", 0.05)
+    monkeypatch.setattr("corral.bus.nats._CONNECT_SECONDS", 0.1)
+
+    async def story():
+        bus, returned = NatsBus(server.url, keys.controller_jwt()), []
+        bus.on_reconnect(lambda: returned.append(1))
+        await bus.connect(timeout=5)
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            await until(lambda: not bus.is_connected)
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+        await until(lambda: returned)
+        await bus.flush()
+        await bus.close()
+
+    asyncio.run(story())
+
+
+def test_a_publisher_waits_for_a_server_that_does_not_read(server, keys, until):
+    async def story():
+        talker, listener = (NatsBus(server.url, keys.controller_jwt()) for _ in range(2))
+        await talker.connect(timeout=5)
+        await listener.connect(timeout=5)
+        heard, sent = [], []
+        await listener.subscribe("corral.test.s", lambda subject, payload: heard.append(len(payload)))
+        await listener.flush()
+
+        async def publish():
+            for _ in range(40):
+                await talker.publish("corral.test.s", b"x" * 1_000_000)
+                sent.append(1)
+                await asyncio.sleep(0)
+
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            publishing = asyncio.create_task(publish())
+            await until(lambda: not talker._has_room.is_set())
+            assert len(sent) < 40
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+        await publishing
+        await until(lambda: len(heard) == 40)
+        await talker.close()
+        await listener.close()
+
+    asyncio.run(story())
+
+
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificate with openssl")
 def test_both_clients_speak_tls(tmp_path, keys, until):
     certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corral.bus import subjects
@@ -15,6 +15,7 @@ def test_the_names():
     assert subjects.step_to_tasks("c", "42.0", "n.x") == "corral.c.io.42%2E0.tasks.n%2Ex"
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1))
 def test_every_name_is_one_token_and_comes_back(name):
     text = subjects.token(name)
