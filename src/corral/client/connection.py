@@ -78,6 +78,7 @@ class Connection:
         self.timeout = timeout
         self._socket: Any = None
         self._buffer = bytearray()
+        self._is_json = False
         scheme, _, place = self.endpoint.partition("://")
         self._path = self._host = ""
         if scheme == "unix":
@@ -99,21 +100,31 @@ class Connection:
             if body is None
             else quickjson.encode(body).encode("utf-8", "surrogateescape")
         )
+        content = self.call(method, path, data, key=key, retry_seconds=retry_seconds).decode("utf-8", "replace")
+        return quickjson.decode(content) if self._is_json else content
 
-        def once() -> Json:
+    def call(
+        self, method: str, path: str, data: bytes = b"", *, key: str = "", retry_seconds: float = RETRY_SECONDS
+    ) -> bytes:
+        """The same in bytes."""
+
+        def once() -> bytes:
             response = self.send(method, path, data, key)
             content = response.read()
             if response.headers.get("connection") == "close":
                 self.close()
-            return self._decoded(response, content)
+            self._is_json = response.headers.get("content-type", "").startswith("application/json")
+            if response.status >= 400:
+                raise _refusal(response.status, content)
+            return content
 
         return self._again_until(once, method == "GET" or bool(key), retry_seconds)
 
     def stream(self, path: str) -> Iterator[Json]:
         """The lines of an NDJSON answer, as they come."""
         response = self.send("GET", path, b"", "")
-        if response.status != 200:
-            self._decoded(response, response.read())
+        if response.status >= 400:
+            raise _refusal(response.status, response.read())
         rest = b""
         try:
             for chunk in response.chunks():
@@ -207,26 +218,7 @@ class Connection:
 
     # -- what becomes of it
 
-    def _decoded(self, response: Response, content: bytes) -> Json:
-        text = content.decode("utf-8", "replace")
-        if response.status >= 400:
-            try:
-                answer = quickjson.decode(text)
-                error, code = answer["error"], answer.get("code", "invalid")
-            except (ValueError, KeyError, TypeError, AttributeError):
-                answer, error, code = {}, text or f"HTTP status {response.status}", "invalid"
-            raise Refused(
-                error=error,
-                code=code,
-                detail=answer.get("detail", ""),
-                index=answer.get("index", 0),
-                status=response.status,
-            )
-        return (
-            quickjson.decode(text) if response.headers.get("content-type", "").startswith("application/json") else text
-        )
-
-    def _again_until(self, once: Callable[[], Json], may_repeat: bool, seconds: float) -> Json:
+    def _again_until(self, once: Callable[[], bytes], may_repeat: bool, seconds: float) -> bytes:
         deadline, pause = time.monotonic() + seconds, 0.02
         was_kept_open = self._socket is not None
         while True:
@@ -251,6 +243,16 @@ class Connection:
     def _unreachable(self, error: Exception) -> Unreachable:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return Unreachable(endpoint=self.endpoint, reason=reason)
+
+
+def _refusal(status: int, content: bytes) -> Refused:
+    text = content.decode("utf-8", "replace")
+    try:
+        answer = quickjson.decode(text)
+        error, code = answer["error"], answer.get("code", "invalid")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        answer, error, code = {}, text or f"HTTP status {status}", "invalid"
+    return Refused(error=error, code=code, detail=answer.get("detail", ""), index=answer.get("index", 0), status=status)
 
 
 def request(method: str, path: str, body: Json = None, *, key: str = "") -> Json:

@@ -36,6 +36,8 @@ from corral.engine.engine import Engine
 from corral.errors import CorralError, StoreUnavailable
 from corral.model.cluster import ClusterConfig
 from corral.protocol import codec
+from corral.protocol.orders import SendInventory
+from corral.protocol.reports import AgentRegistered
 from corral.scheduler.cycle import schedule
 from corral.store.sqlite import SqliteStore
 
@@ -216,6 +218,9 @@ class Controller:
         honest = [report for report in reports if report.agent == agent]
         if len(honest) != len(reports):
             self.log.warning("reports in another agent's name were dropped", agent=agent)
+        if agent not in self._agents() and not any(isinstance(report, AgentRegistered) for report in honest):
+            # It speaks of nodes that this record has never heard of: a new state directory, or one that was put back.
+            self.performer.tell(agent, SendInventory(node=agent))
         self.loop.report(agent, honest)
 
     def _write_ready(self) -> None:
