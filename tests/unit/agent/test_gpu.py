@@ -1,6 +1,9 @@
+import ctypes
+import sys
+
 import pytest
 
-from corral.agent.gpu import grouped, short_type
+from corral.agent.gpu import gpus_of_this_machine, grouped, short_type
 from corral.model.gres import GresDevice
 
 
@@ -26,3 +29,33 @@ def test_equal_neighbours_form_one_group() -> None:
         GresDevice(name="gpu", type="a100", count=2, files=("/dev/nvidia0", "/dev/nvidia1"), uuids=("u0", "u1")),
         GresDevice(name="gpu", type="t4", count=1, files=("/dev/nvidia2",), uuids=("u2",)),
     )
+
+
+class FakeLibrary:
+    """As pynvml answers on a machine with two GPUs."""
+
+    NVMLError = RuntimeError
+
+    def nvmlInit(self) -> None: ...
+    def nvmlShutdown(self) -> None: ...
+    def nvmlDeviceGetCount(self) -> int:
+        return 2
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:
+        return index
+
+    def nvmlDeviceGetMinorNumber(self, handle: int) -> int:
+        return 1 - handle
+
+    def nvmlDeviceGetName(self, handle: int) -> bytes:
+        return b"NVIDIA H200"
+
+    def nvmlDeviceGetUUID(self, handle: int) -> str:
+        return f"GPU-{handle}"
+
+
+def test_gpus_are_taken_in_the_order_of_nvml_with_their_own_device_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: None)
+    monkeypatch.setitem(sys.modules, "pynvml", FakeLibrary())
+    files, uuids = ("/dev/nvidia1", "/dev/nvidia0"), ("GPU-0", "GPU-1")
+    assert gpus_of_this_machine() == (GresDevice(name="gpu", type="h200", count=2, files=files, uuids=uuids),)
