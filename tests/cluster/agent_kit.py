@@ -138,10 +138,12 @@ async def agent_and_controller(
         agent.start()
         yield agent, controller
     finally:
-        agent.stop()
-        agent.kill_shepherds()
-        await bus.close()
-        server.stop()
+        try:
+            agent.stop()
+            agent.kill_shepherds()
+            await bus.close()
+        finally:
+            server.stop()
 
 
 def context(job: int, node: str = NODE, restart: int = 0) -> JobContext:
