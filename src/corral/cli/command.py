@@ -1,0 +1,77 @@
+"""What do the commands that show and change things have in common: options, --help, and no controller there."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from corral.cli import getopt
+from corral.cli.run import VERSION, Exit, Program, program_text
+from corral.errors import Unreachable
+
+TYPE_CHECKING = False  # importing typing costs 5 ms
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+#: Known to Slurm, and what they need is not there: refused with these words.
+NO_FEDERATION = "there are no federations or other clusters here; CORRAL_ENDPOINT says which cluster is asked"
+
+
+def options(
+    program: Program, argv: list[str], known: Iterable[tuple[str, str, int]], refused: Mapping[str, str] = {}, try_line: bool = True
+) -> tuple[list[tuple[str, str | None]], list[str]]:
+    """Read the command line; --help, --usage and --version end the command here."""
+    try:
+        found, left = getopt.parse(argv, known, permute="POSIXLY_CORRECT" not in os.environ)
+    except getopt.GetoptError as error:
+        lines = [f"{program.name}: {error}"]
+        raise Exit(1, *lines, *([f'Try "{program.name} --help" for more information'] if try_line else [])) from None
+    for name, _ in found:
+        if name in ("help", "usage"):
+            sys.stdout.write(program_text(program.name, name))
+            raise Exit(0)
+        if name == "version":
+            sys.stdout.write(VERSION + "\n")
+            raise Exit(0)
+        if name in refused:
+            raise Exit(1, f"{program.name}: error: --{name} is not supported: {refused[name]}.")
+    return found, left
+
+
+def reaching(what: str, body: Callable[[], int]) -> int:
+    """Run the body; when no controller answers, say so as Slurm does, and what would help."""
+    try:
+        return body()
+    except Unreachable as error:
+        raise unreachable(what, error) from None
+
+
+def unreachable(what: str, error: Unreachable) -> Exit:
+    return Exit(1, f"{what}: Unable to contact slurm controller (connect failure)", str(error))
+
+
+def user_ids(words: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Names and numbers as user names, and those that there are not."""
+    import pwd
+
+    known, unknown = [], []
+    for word in words:
+        try:
+            known.append((pwd.getpwuid(int(word)) if word.isdigit() else pwd.getpwnam(word)).pw_name)
+        except (KeyError, OverflowError):
+            unknown.append(word)
+    return known, unknown
+
+
+def own_name() -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+
+
+def words(text: str | None) -> list[str]:
+    """a,b,c without empty ones."""
+    return [word for word in (text or "").split(",") if word]

@@ -1,0 +1,377 @@
+"""squeue: which jobs are there, in which state, and why do they wait?"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from corral.cli import columns, command, jobstates, query, sorting
+from corral.cli.getopt import NO, OPTIONAL, REQUIRED
+from corral.cli.job_columns import LETTERS, PLAIN_MEMORY, STATE_LETTERS, STEP_LETTERS, names, step_names
+from corral.cli.run import Exit, Program, main as run, program_text
+from corral.cli.times import date_line
+from corral.client.connection import Connection
+from corral.errors import Refused, Unreachable
+
+TYPE_CHECKING = False  # importing typing costs 5 ms
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any, NoReturn
+
+FORMAT = "%.18i %.9P %.8j %.8u %.2t %.10M %.6D %R"
+LONG = "%.18i %.9P %.8j %.8u %.8T %.10M %.9l %.6D %R"
+STEPS = "%.15i %.8j %.9P %.8u %.9M %N"
+START = "%.18i %.9P %.8j %.8u %.2t %.19S %.6D %20Y %R"
+
+OPTIONS = (
+    ("account", "A", REQUIRED), ("accounts", "A", REQUIRED), ("all", "a", NO), ("array", "r", NO), ("array-unique", "", NO),
+    ("Format", "O", REQUIRED), ("format", "o", REQUIRED), ("federation", "", NO), ("help", "", NO), ("hide", "", NO),
+    ("iterate", "i", REQUIRED), ("job", "j", OPTIONAL), ("jobs", "j", OPTIONAL), ("json", "", NO), ("licenses", "L", REQUIRED),
+    ("local", "", NO), ("long", "l", NO), ("cluster", "M", REQUIRED), ("clusters", "M", REQUIRED), ("me", "", NO),
+    ("name", "n", REQUIRED), ("noconvert", "", NO), ("node", "w", REQUIRED), ("nodes", "w", REQUIRED),
+    ("nodelist", "w", REQUIRED), ("noheader", "h", NO), ("partition", "p", REQUIRED), ("partitions", "p", REQUIRED),
+    ("priority", "P", NO), ("qos", "q", REQUIRED), ("reservation", "R", REQUIRED), ("sibling", "", NO), ("sort", "S", REQUIRED),
+    ("start", "", NO), ("state", "t", REQUIRED), ("states", "t", REQUIRED), ("step", "s", OPTIONAL), ("steps", "s", OPTIONAL),
+    ("usage", "", NO), ("user", "u", REQUIRED), ("users", "u", REQUIRED), ("verbose", "v", NO), ("version", "V", NO),
+    ("yaml", "", NO),
+)  # fmt: skip
+
+#: Spellings of one option.
+_SAME = {
+    "account": "accounts", "job": "jobs", "cluster": "clusters", "node": "nodelist", "nodes": "nodelist",
+    "partition": "partitions", "state": "states", "step": "steps", "user": "users",
+}  # fmt: skip
+
+REFUSED = {
+    "federation": command.NO_FEDERATION, "sibling": command.NO_FEDERATION, "clusters": command.NO_FEDERATION,
+    "cluster": command.NO_FEDERATION, "yaml": "use --json",
+}  # fmt: skip
+
+VARIABLES = {
+    "SQUEUE_ACCOUNT": "accounts", "SQUEUE_FORMAT": "format", "SQUEUE_FORMAT2": "Format", "SQUEUE_LICENSES": "licenses",
+    "SQUEUE_NAMES": "name", "SQUEUE_PARTITION": "partitions", "SQUEUE_QOS": "qos", "SQUEUE_SORT": "sort",
+    "SQUEUE_STATES": "states", "SQUEUE_USERS": "users",
+}  # fmt: skip
+SWITCHES = {
+    "SQUEUE_ALL": "all", "SQUEUE_ARRAY": "array", "SQUEUE_ARRAY_UNIQUE": "array-unique", "SQUEUE_PRIORITY": "priority",
+}  # fmt: skip
+
+#: Every array's line carries these, however little of them is shown.
+_ARRAY = ("id", "array_job_id", "array_task_id", "array_waiting", "array_throttle")
+
+
+def _by_id(job: int, array: int | None, task: int | None) -> tuple[int, int]:
+    return array or job, -1 if task is None else task
+
+
+def _known_start(began: float, expected: float, state: str) -> float:
+    """What has no start yet comes last."""
+    return (expected if state == "PENDING" else began) or float("inf")
+
+
+SORT_KEYS: dict[str, sorting.Key] = {
+    "a": ("account", None), "A": ("id", None), "B": ("batch_host", None), "c": ("cpus_per_task", None), "C": ("cpus", None),
+    "D": ("node_count", None), "e": ("end_time", None), "E": ("dependency", None), "f": ("constraint", None),
+    "F": ("array_job_id id", lambda array, job: array or job), "g": ("group", None), "G": ("gid", None),
+    "i": ("id array_job_id array_task_id", _by_id), "j": ("name", None), "k": ("comment", None),
+    "K": ("array_task_id", lambda task: -1 if task is None else task), "l": ("time_limit", None),
+    "L": ("time_limit run_seconds", lambda limit, used: limit - used),
+    "m": ("memory_per_node_mb memory_per_cpu_mb", lambda node, cpu: node or cpu or 0), "M": ("run_seconds", None),
+    "n": ("req_nodes", None), "N": ("nodes", None), "o": ("command", None), "p": ("priority", None), "P": ("partition", None),
+    "q": ("qos", None), "Q": ("priority", None), "r": ("reason", None), "R": ("reason", None),
+    "S": ("start_time expected_start state", _known_start), "t": ("state", STATE_LETTERS.__getitem__), "T": ("state", None),
+    "u": ("user", None), "U": ("uid", None), "V": ("submit_time", None), "x": ("exclude", None), "y": ("nice", None),
+    "Y": ("expected_nodes", None), "Z": ("work_dir", None),
+}  # fmt: skip
+
+STEP_SORT_KEYS: dict[str, sorting.Key] = {
+    "i": ("job step", lambda job, step: (job, step)), "j": ("name", None), "l": ("time_limit", None), "M": ("run_seconds", None),
+    "N": ("nodes", None), "P": ("partition", None), "S": ("start_time", None), "u": ("user", None), "U": ("uid", None),
+    "A": ("ntasks", None), "t": ("state", None),
+}  # fmt: skip
+
+
+def main() -> NoReturn:
+    program = Program("squeue")
+    run(program, lambda argv: Squeue(program, argv).main())
+
+
+class Squeue:
+    """One call of the command: what it was asked, read once; shown once, or again and again (-i)."""
+
+    def __init__(self, program: Program, argv: list[str]) -> None:
+        self.program = program
+        found, left = command.options(program, argv, OPTIONS, REFUSED)
+        self.given: dict[str, str | None] = {}
+        for variable, name in VARIABLES.items():
+            if variable in os.environ:
+                self.given[name] = os.environ[variable]
+        for variable, name in SWITCHES.items():
+            if variable in os.environ:
+                self.given[name] = None
+        formats = [name for name, _ in found if name in ("format", "Format")]
+        if formats:
+            self.given.pop("format", None)
+            self.given.pop("Format", None)
+        for name, value in found:
+            name = _SAME.get(name, name)
+            if name == "me":
+                name, value = "users", command.own_name()
+            elif name == "verbose":
+                program.verbosity += 1
+            self.given[name] = value
+        for name in ("jobs", "steps"):  # "-j 42": an option whose value may be missing leaves it behind
+            if name in self.given and self.given[name] is None and left:
+                self.given[name] = left.pop(0)
+        if left:
+            sys.stdout.write(program_text("squeue", "usage"))
+            raise program.failed(f"Unrecognized option: {left[0]}", 1)
+        if formats and "long" in self.given:
+            letter = "o(--format)" if formats[-1] == "format" else "O(--Format)"
+            raise program.fatal(
+                f"Options -{letter} and -l(--long) are mutually exclusive. Please remove one and retry."
+            )
+        self.by_steps = "steps" in self.given
+        self.users = self._users()
+        self.states = self._states()
+        self.ids = self._ids("jobs")
+        self.every = self._seconds()
+
+    def _users(self) -> list[str] | None:
+        """None = all."""
+        wanted = command.words(self.given.get("users"))
+        if not wanted and not self.given.get("users"):
+            return [] if self.given.get("users") == "" else None
+        known, unknown = command.user_ids(wanted)
+        for word in unknown:
+            self.program.error(f"Invalid user: {word}\n")
+        return known
+
+    def _states(self) -> list[str] | None:
+        """None = all. () = none that can be here."""
+        text = self.given.get("states")
+        if text is None:
+            return ["PENDING"] if "start" in self.given else list(jobstates.LIVE)
+        if text.lower() == "all":
+            return None
+        try:
+            return jobstates.here(jobstates.parse(command.words(text)))
+        except jobstates.UnknownState as error:
+            raise Exit(
+                1, f"squeue: error: Invalid job state specified: {error}",
+                f"squeue: error: Valid job states include: {jobstates.NAMES}\n",
+            ) from None  # fmt: skip
+
+    def _ids(self, name: str) -> list[str] | None:
+        """None = all."""
+        text = self.given.get(name)
+        if not text:
+            return None if text is None else []
+        from corral.errors import InvalidJobId
+        from corral.syntax import jobid
+
+        found = []
+        for word in _apart(text):
+            digits = word.partition("_")[0].partition(".")[0].partition("+")[0]
+            if not digits.isdigit() or not int(digits):
+                raise self.program.failed(f"Invalid job id: {word}", 1)
+            try:
+                found.append(str(jobid.parse(word.partition(".")[0])))
+            except InvalidJobId:
+                pass  # 42_x: an element that no array has
+        return found
+
+    def _seconds(self) -> int:
+        text = self.given.get("iterate")
+        if text is None:
+            return 0
+        if not text.isdigit() or not int(text):
+            raise self.program.failed(f"--iterate={text}\n", 1)
+        return int(text)
+
+    # -- how it shall look
+
+    def layout(self) -> columns.Layout:
+        long_text, text = self.given.get("Format"), self.given.get("format")
+        what = "job step" if self.by_steps else "job"
+
+        def unknown(name: str) -> None:
+            self.program.error(f"Invalid {what} format specification: {name}")
+
+        if long_text is not None:
+            return columns.parse_names(long_text, step_names() if self.by_steps else names(), unknown)
+        if text is None:
+            text = STEPS if self.by_steps else START if "start" in self.given else LONG if "long" in self.given else FORMAT
+        known = STEP_LETTERS if self.by_steps else LETTERS
+        if "noconvert" in self.given:
+            known = known | {"m": PLAIN_MEMORY}
+        return columns.parse_letters(text, known, unknown)
+
+    # -- the work
+
+    def main(self) -> int:
+        try:
+            with Connection() as connection:
+                while True:
+                    self.show(connection)
+                    if not self.every:
+                        return 0
+                    sys.stdout.write("\n")
+                    sys.stdout.flush()
+                    time.sleep(self.every)
+        except Unreachable as error:
+            raise command.unreachable("slurm_load_jobs error", error) from None
+        except Refused as error:
+            raise Exit(1, f"slurm_load_jobs error: {error}") from None
+
+    def show(self, connection: Connection) -> None:
+        if "json" in self.given:
+            from corral.cli import job_json
+
+            rows = self._jobs(connection, [])
+            job_json.write(rows.dicts(), connection)
+            return
+        layout = self.layout()
+        keys = STEP_SORT_KEYS if self.by_steps else SORT_KEYS
+        problem: Exit | None = None
+        order: list[tuple[sorting.Key, bool]] = []
+        try:
+            order = sorting.parse(self._order(), keys)
+        except sorting.InvalidSort as error:  # Slurm finds out after it has printed the header
+            problem = self.program.failed(f"Invalid sort specification: {error}", 1)
+        needed = dict.fromkeys([*layout.fields, *sorting.fields(order)])
+        rows = self._steps(connection, needed) if self.by_steps else self._jobs(connection, needed)
+        sorting.in_order(rows.rows, {name: at for at, name in enumerate(rows.fields)}, order)
+        header, lines = layout.render(rows.fields, rows.rows)
+        out = []
+        if "long" in self.given or self.every:
+            out.append(date_line())
+        if "noheader" not in self.given:
+            out.append(header)
+        if problem is None:
+            out += lines
+        if out:
+            sys.stdout.write("\n".join(out) + "\n")
+        if problem is not None:
+            raise problem
+
+    def _order(self) -> str:
+        given = self.given.get("sort")
+        if given:
+            return given
+        return "P,i" if self.by_steps else "S" if "start" in self.given else "P,t,-p"
+
+    def _nothing_can_match(self) -> bool:
+        """No job here has a reservation or licences; and an empty list chooses none."""
+        return (
+            bool(self.given.get("reservation")) or bool(self.given.get("licenses"))
+            or self.users == [] or self.states == [] or self.ids == []
+        )  # fmt: skip
+
+    def _jobs(self, connection: Connection, needed: Iterable[str]) -> query.Rows:
+        fields = list(dict.fromkeys([*_ARRAY, *needed])) if needed else []
+        wants_cluster = "cluster" in fields
+        asked = [field for field in fields if field != "cluster"]
+        self._check_nodes(connection)
+        if self._nothing_can_match():
+            return query.Rows({"fields": fields, "rows": []})
+        path = query.url(
+            "/v1/jobs", fields=asked, ids=self.ids or (), users=self.users or (), states=self.states or (),
+            partitions=self.given.get("partitions"), names=self.given.get("name"), accounts=self.given.get("accounts"),
+            qos=self.given.get("qos"), nodes=self.given.get("nodelist"), all="all" in self.given,
+        )  # fmt: skip
+        self.program.verbose(path)
+        rows = query.Rows(connection.request("GET", path))
+        if not rows.rows and self.ids and len(self.ids) == 1 and self.ids[0].isdigit():
+            query.rows(connection, f"/v1/jobs/{self.ids[0]}", ["id"])  # Refused when there is no such job
+        rows.rows.sort(key=_natural(rows.fields))
+        if "array" in self.given:
+            rows.rows = list(_one_by_one(rows.fields, rows.rows))
+        if wants_cluster:
+            name = connection.request("GET", "/v1/ping")["cluster"]
+            rows.fields = [*rows.fields, "cluster"]
+            rows.rows = [[*row, name] for row in rows.rows]
+        return rows
+
+    def _check_nodes(self, connection: Connection) -> None:
+        text = self.given.get("nodelist")
+        if not text:
+            return
+        from corral.errors import InvalidHostlist
+        from corral.syntax import hostlist
+
+        try:
+            wanted = hostlist.expand(text)
+        except InvalidHostlist:
+            raise self.program.failed(f"Invalid node name {text}", 1) from None
+        there = set(query.rows(connection, "/v1/nodes", ["name"], names=text).column("name"))
+        for name in wanted:
+            if name not in there:
+                raise self.program.failed(f"Invalid node name {name}", 1)
+
+    def _steps(self, connection: Connection, needed: Iterable[str]) -> query.Rows:
+        steps = self._step_ids()
+        fields = list(dict.fromkeys(["job", "step", "text", "user", "partition", "node_names", *needed]))
+        if self._nothing_can_match():
+            return query.Rows({"fields": fields, "rows": []})
+        rows = query.rows(connection, "/v1/steps", fields, job=self.ids or ())
+        at = {name: place for place, name in enumerate(rows.fields)}
+
+        def wanted(row: list[Any]) -> bool:
+            return (
+                (self.users is None or row[at["user"]] in self.users)
+                and (not self.given.get("partitions") or row[at["partition"]] in command.words(self.given["partitions"]))
+                and (not steps or row[at["text"]] in steps or f"{row[at['job']]}.{row[at['step']]}" in steps)
+            )
+
+        rows.rows = [row for row in rows.rows if wanted(row)]
+        if self.given.get("nodelist"):
+            self._check_nodes(connection)
+            from corral.syntax import hostlist
+
+            nodes = set(hostlist.expand(self.given["nodelist"] or ""))
+            rows.rows = [row for row in rows.rows if not nodes.isdisjoint(row[at["node_names"]])]
+        return rows
+
+    def _step_ids(self) -> list[str]:
+        found = []
+        for word in command.words(self.given.get("steps")):
+            job, dot, step = word.partition(".")
+            if not job.partition("_")[0].isdigit() or not dot:
+                raise self.program.failed(f"Invalid job_step id: {job}.{step or '??'}", 1)
+            found.append(word)
+        return found
+
+
+def _apart(text: str) -> list[str]:
+    """By commas that stand in no brackets."""
+    found, depth, start = [], 0, 0
+    for at, letter in enumerate(text + ","):
+        depth += (letter == "[") - (letter == "]")
+        if letter == "," and depth <= 0:
+            found.append(text[start:at].strip())
+            start = at + 1
+    return [word for word in (*found, text[start:]) if word]
+
+
+def _natural(fields: list[str]) -> Any:
+    """Jobs in the order they were submitted, an array's elements together."""
+    job, array, task = fields.index("id"), fields.index("array_job_id"), fields.index("array_task_id")
+
+    def key(row: list[Any]) -> tuple[int, int]:
+        return row[array] or row[job], -1 if row[task] is None else row[task]
+
+    return key
+
+
+def _one_by_one(fields: list[str], rows: list[list[Any]]) -> Iterable[list[Any]]:
+    """A line for each waiting element of an array."""
+    waiting, task = fields.index("array_waiting"), fields.index("array_task_id")
+    for row in rows:
+        if not row[waiting]:
+            yield row
+        for element in row[waiting] or ():
+            own = list(row)
+            own[task], own[waiting] = element, []
+            yield own

@@ -1,0 +1,288 @@
+"""Which columns can squeue show of a job? Each with its -o letter, its -O names, its header, and how its text is made."""
+
+from __future__ import annotations
+
+from corral.cli.columns import Column
+from corral.cli.times import UNLIMITED, left, moment, span
+from corral.syntax.arrayspec import fold
+from corral.syntax.size import format_memory
+
+TYPE_CHECKING = False  # importing typing costs 5 ms
+if TYPE_CHECKING:
+    from typing import Any
+
+STATE_LETTERS = {
+    "PENDING": "PD", "CONFIGURING": "CF", "RUNNING": "R", "SUSPENDED": "S", "COMPLETING": "CG", "COMPLETED": "CD",
+    "CANCELLED": "CA", "FAILED": "F", "TIMEOUT": "TO", "NODE_FAIL": "NF", "PREEMPTED": "PR", "BOOT_FAIL": "BF",
+    "DEADLINE": "DL", "OUT_OF_MEMORY": "OOM", "REQUEUED": "RQ",
+}  # fmt: skip
+
+#: In these states squeue tells why, not where.
+_WITH_REASON = frozenset({"PENDING", "TIMEOUT", "OUT_OF_MEMORY", "DEADLINE", "FAILED"})
+
+#: squeue cuts longer lists of waiting elements; scontrol and SLURM_BITSTR_LEN too.
+_SHOWN = 64
+
+
+def elements(waiting: list[int], throttle: int, limit: int = _SHOWN) -> str:
+    """1,4,7%2"""
+    return fold(waiting, throttle, limit)
+
+
+def job_id(id: int, array: int | None, task: int | None, waiting: list[int], throttle: int) -> str:
+    """42, 42_7 or 42_[1,4,7%2]"""
+    if array is None:
+        return str(id)
+    return f"{array}_{task}" if task is not None else f"{array}_[{fold(waiting, throttle, _SHOWN)}]"
+
+
+def task_id(array: int | None, task: int | None, waiting: list[int], throttle: int) -> str:
+    if array is None:
+        return "N/A"
+    return str(task) if task is not None else fold(waiting, throttle, _SHOWN)
+
+
+def nodes_or_reason(nodes: str, state: str, reason: str) -> str:
+    return f"({reason.replace(' ', '_')})" if state in _WITH_REASON else nodes
+
+
+def or_null(text: Any) -> str:
+    return str(text) if text else "(null)"
+
+
+def number(flag: Any) -> int:
+    return int(flag or 0)
+
+
+def start(began: float, expected: float, state: str) -> str:
+    return moment(expected if state == "PENDING" else began)
+
+
+def end(ends: float, expected: float, limit: float, state: str) -> str:
+    """When it ended or will have to; NONE when it may run for ever."""
+    if state == "PENDING":
+        if not expected:
+            return "N/A"
+        return moment(expected + limit) if limit < UNLIMITED else "NONE"
+    return moment(ends, "NONE")
+
+
+def memory(per_node: int | None, per_cpu: int | None) -> str:
+    return format_memory(per_node or per_cpu or 0)
+
+
+def memory_plain(per_node: int | None, per_cpu: int | None) -> str:
+    """--noconvert"""
+    amount = per_node or per_cpu or 0
+    return f"{amount}M" if amount else "0"
+
+
+def gres(text: str) -> str:
+    return ",".join(f"gres:{part}" for part in text.split(",")) if text else "N/A"
+
+
+def gpu_count(count: int | None) -> str:
+    return f"gres:gpu:{count}" if count else "N/A"
+
+
+def tres(allocated: str, asked: str) -> str:
+    return allocated or asked
+
+
+def priority(value: int) -> str:
+    return f"{value / 4294967296:.14f}"
+
+
+def unfinished_dependency(text: str, state: str, reason: str) -> str:
+    """afterok:110(unfulfilled); once fulfilled it is no longer shown."""
+    if not text or state != "PENDING" or reason in ("None", "Priority", "Resources"):
+        return "(null)"
+    mark = "(failed)" if reason == "DependencyNeverSatisfied" else "(unfulfilled)"
+    between = "?" if "?" in text else ","
+    shown = []
+    for condition in text.split(between):
+        kind, _, rest = condition.partition(":")
+        shown += [f"{kind}:{job}{mark}" for job in rest.split(":")] if rest else [kind + mark]
+    return between.join(shown)
+
+
+def shares(exclusive: bool) -> str:
+    return "NO" if exclusive else "OK"
+
+
+def output_path(given: str, expanded: str, work_dir: str) -> str:
+    """As given, made absolute; the default one with its marks filled in."""
+    if not given or given == "none":
+        return expanded
+    return given if given.startswith("/") else f"{work_dir.rstrip('/')}/{given}"
+
+
+def error_path(given: str, output: str, expanded: str, work_dir: str) -> str:
+    return output_path(given or output, expanded, work_dir)
+
+
+def exit_word(code: list[int]) -> int:
+    """As wait(2) has it."""
+    return code[0] << 8 | code[1]
+
+
+def waited(submitted: float, began: float, state: str, eligible: float) -> int:
+    import time
+
+    until = began if began and state != "PENDING" else time.time()
+    return max(0, int(until - submitted)) if submitted else 0
+
+
+_ID = "id array_job_id array_task_id array_waiting array_throttle"
+_MEMORY = "memory_per_node_mb memory_per_cpu_mb"
+
+LETTERS: dict[str, Column] = {
+    "a": Column("ACCOUNT", "account", or_null),
+    "A": Column("JOBID", "id"),
+    "b": Column("TRES_PER_NODE", "gres", gres),
+    "B": Column("EXEC_HOST", "batch_host", lambda host: host or "n/a"),
+    "c": Column("MIN_CPUS", "cpus_per_task ntasks_per_node", lambda cpus, tasks: (cpus or 1) * (tasks or 1)),
+    "C": Column("CPUS", "cpus"),
+    "d": Column("MIN_TMP_DISK", "", "0"),
+    "D": Column("NODES", "node_count"),
+    "e": Column("END_TIME", "end_time expected_start time_limit state", end),
+    "E": Column("DEPENDENCY", "dependency state reason", unfinished_dependency),
+    "f": Column("FEATURES", "constraint", or_null),
+    "F": Column("ARRAY_JOB_ID", "array_job_id id", lambda array, job: array or job),
+    "g": Column("GROUP", "group"),
+    "G": Column("GROUP", "gid"),
+    "h": Column("OVER_SUBSCRIBE", "exclusive", shares),
+    "H": Column("SOCKETS_PER_NODE", "", "*"),
+    "i": Column("JOBID", _ID, job_id),
+    "I": Column("CORES_PER_SOCKET", "", "*"),
+    "j": Column("NAME", "name"),
+    "J": Column("THREADS_PER_CORE", "", "*"),
+    "k": Column("COMMENT", "comment", or_null),
+    "K": Column("ARRAY_TASK_ID", "array_job_id array_task_id array_waiting array_throttle", task_id),
+    "l": Column("TIME_LIMIT", "time_limit", span),
+    "L": Column("TIME_LEFT", "time_limit run_seconds", left),
+    "m": Column("MIN_MEMORY", _MEMORY, memory),
+    "M": Column("TIME", "run_seconds", span),
+    "n": Column("REQ_NODES", "req_nodes"),
+    "N": Column("NODELIST", "nodes"),
+    "o": Column("COMMAND", "command", or_null),
+    "O": Column("CONTIGUOUS", "", "0"),
+    "p": Column("PRIORITY", "priority", priority),
+    "P": Column("PARTITION", "partition"),
+    "q": Column("QOS", "qos"),
+    "Q": Column("PRIORITY", "priority"),
+    "r": Column("REASON", "reason"),
+    "R": Column("NODELIST(REASON)", "nodes state reason", nodes_or_reason),
+    "s": Column("", "", ""),
+    "S": Column("START_TIME", "start_time expected_start state", start),
+    "t": Column("ST", "state", STATE_LETTERS.__getitem__),
+    "T": Column("STATE", "state"),
+    "u": Column("USER", "user"),
+    "U": Column("UID", "uid"),
+    "v": Column("RESERVATION", "", "(null)"),
+    "V": Column("SUBMIT_TIME", "submit_time", moment),
+    "w": Column("WCKEY", "", "(null)"),
+    "W": Column("LICENSES", "", "(null)"),
+    "x": Column("EXC_NODES", "exclude"),
+    "X": Column("CORE_SPEC", "", "N/A"),
+    "y": Column("NICE", "nice"),
+    "Y": Column("SCHEDNODES", "expected_nodes", or_null),
+    "z": Column("S:C:T", "", "*:*:*"),
+    "Z": Column("WORK_DIR", "work_dir"),
+}
+
+#: With --noconvert.
+PLAIN_MEMORY = Column("MIN_MEMORY", _MEMORY, memory_plain)
+
+#: -O names that a letter has too.
+_SAME = {
+    "a": "account", "A": "jobid", "b": "gres tres-per-node", "B": "batchhost", "c": "mincpus", "C": "numcpus",
+    "d": "mintmpdisk", "D": "numnodes", "e": "endtime", "E": "dependency", "f": "feature features", "F": "arrayjobid",
+    "g": "groupname", "G": "groupid", "h": "oversubscribe shared", "H": "sockets", "i": "jobarrayid", "I": "cores",
+    "j": "name jobname", "J": "threads", "k": "comment", "K": "arraytaskid", "l": "timelimit", "L": "timeleft",
+    "m": "minmemory", "M": "timeused", "n": "reqnodes", "N": "nodelist", "o": "command", "O": "contiguous",
+    "p": "priority", "P": "partition", "q": "qos", "Q": "prioritylong", "r": "reason", "R": "reasonlist",
+    "s": "selectjobinfo", "S": "starttime", "t": "statecompact", "T": "state", "u": "username", "U": "userid",
+    "v": "reservation", "V": "submittime", "w": "wckey", "W": "licenses", "x": "excnodes exc_nodes", "X": "corespec", "y": "nice",
+    "Y": "schednodes", "z": "sct", "Z": "workdir",
+}  # fmt: skip
+
+
+def names() -> dict[str, Column]:
+    """Every name -O knows. Made only when -O is used."""
+    found = {name: LETTERS[letter] for letter, words in _SAME.items() for name in words.split()}
+    for name, header, text in _CONSTANT:
+        found[name] = Column(header, "", text)
+    found |= {
+        "accruetime": Column("ACCRUE_TIME", "eligible_time", moment),
+        "admin_comment": Column("ADMIN_COMMENT", "admin_comment", or_null),
+        "allocnodes": Column("ALLOC_NODES", "submit_host", or_null),
+        "batchflag": Column("BATCH_FLAG", "batch_flag", number),
+        "cluster": Column("CLUSTER", "cluster"),
+        "cpus-per-task": Column("CPUS_PER_TASK", "cpus_per_task"),
+        "cpuspertask": Column("CPUS_PER_TASK", "cpus_per_task"),
+        "cpus-per-tres": Column("CPUS_PER_TRES", "cpus_per_gpu", gpu_count),
+        "deadline": Column("DEADLINE", "deadline", moment),
+        "derivedec": Column("DERIVED_EC", "derived_exit_code", exit_word),
+        "eligibletime": Column("ELIGIBLE_TIME", "eligible_time", moment),
+        "exit_code": Column("EXIT_CODE", "exit_code", exit_word),
+        "maxcpus": Column("MAX_CPUS", "cpus"),
+        "maxnodes": Column("MAX_NODES", "nodes_max node_count", lambda most, count: most or count),
+        "mem-per-tres": Column("MEM_PER_TRES", "memory_per_gpu_mb", gpu_count),
+        "mintime": Column("TIME_MIN", "time_min", span),
+        "ntpernode": Column("NTASKS_PER_NODE", "ntasks_per_node", number),
+        "numtasks": Column("TASKS", "ntasks"),
+        "pendingtime": Column("PENDING_TIME", "submit_time start_time state eligible_time", waited),
+        "requeue": Column("REQUEUE", "requeue", number),
+        "restartcnt": Column("RESTART_COUNT", "restarts"),
+        "stderr": Column("STDERR", "stderr stdout stderr_path work_dir", error_path),
+        "stdin": Column("STDIN", "stdin stdin_path work_dir", output_path),
+        "stdout": Column("STDOUT", "stdout stdout_path work_dir", output_path),
+        "tres-alloc": Column("TRES_ALLOC", "tres_alloc tres_req", tres),
+        "tres": Column("TRES_ALLOC", "tres_alloc tres_req", tres),
+        "tres-per-job": Column("TRES_PER_JOB", "gpus", gres),
+        "tres-per-task": Column("TRES_PER_TASK", "gpus_per_task", gres),
+    }
+    return found
+
+
+#: What there is none of here, as Slurm shows it then.
+_CONSTANT = (
+    ("allocsid", "ALLOC_SID", "0"), ("associd", "ASSOC_ID", "0"), ("boardspernode", "BOARDS_PER_NODE", "0"),
+    ("burstbuffer", "BURST_BUFFER", "(null)"), ("burstbufferstate", "BURST_BUFFER_STATE", "(null)"),
+    ("clusterfeature", "CLUSTER_FEATURES", "(null)"), ("container", "CONTAINER", "(null)"),
+    ("delayboot", "DELAY_BOOT", "0:00"), ("hetjobid", "HET_JOB_ID", "N/A"), ("hetjobidset", "HET_JOB_ID_SET", "N/A"),
+    ("hetjoboffset", "HET_JOB_OFFSET", "N/A"), ("lastschedeval", "LAST_SCHED_EVAL", "N/A"), ("mcslabel", "MCSLABEL", "(null)"),
+    ("network", "NETWORK", "(null)"), ("ntperboard", "NTASKS_PER_BOARD", "0"), ("ntpercore", "NTASKS_PER_CORE", "N/A"),
+    ("ntpersocket", "NTASKS_PER_SOCKET", "N/A"), ("origin", "ORIGIN", "NA"), ("originraw", "ORIGIN_RAW", "NA"),
+    ("packjobid", "HET_JOB_ID", "N/A"), ("packjobidset", "HET_JOB_ID_SET", "N/A"), ("packjoboffset", "HET_JOB_OFFSET", "N/A"),
+    ("preempttime", "PREEMPT_TIME", "N/A"), ("prefer", "PREFER", "(null)"), ("profile", "PROFILE", "NotSet"),
+    ("reboot", "REBOOT", "0"), ("reqswitch", "REQ_SWITCH", "0"), ("resizetime", "RESIZE_TIME", "N/A"),
+    ("siblingsactive", "ACTIVE_SIBLINGS", "NA"), ("siblingsactiveraw", "ACTIVE_SIBLINGS_RAW", "NA"),
+    ("siblingsviable", "VIABLE_SIBLINGS", "NA"), ("siblingsviableraw", "VIALBLE_SIBLINGS_RAW", "NA"),
+    ("sperboard", "SOCKETS_PER_BOARD", "0"), ("system_comment", "SYSTEM_COMMENT", "(null)"), ("tres-bind", "TRES_BIND", "N/A"),
+    ("tres-freq", "TRES_FREQ", "N/A"), ("tres-per-socket", "TRES_PER_SOCKET", "N/A"),
+)  # fmt: skip
+
+STEP_LETTERS: dict[str, Column] = {
+    "A": Column("TASKS", "ntasks"),
+    "b": Column("TRES_PER_JOB", "gres", lambda text: f"gres:{text}" if text else "(null)"),
+    "i": Column("STEPID", "text"),
+    "j": Column("NAME", "name"),
+    "l": Column("TIME_LIMIT", "time_limit", span),
+    "M": Column("TIME", "run_seconds", span),
+    "N": Column("NODELIST", "nodes"),
+    "P": Column("PARTITION", "partition"),
+    "S": Column("START_TIME", "start_time", moment),
+    "u": Column("USER", "user"),
+    "U": Column("UID", "uid"),
+}
+
+_STEP_SAME = {
+    "A": "numtasks", "b": "gres tres-per-job", "i": "stepid", "j": "stepname", "l": "timelimit", "M": "timeused", "N": "nodes nodelist",
+    "P": "partition", "S": "starttime", "u": "username", "U": "userid",
+}  # fmt: skip
+
+
+def step_names() -> dict[str, Column]:
+    return {name: STEP_LETTERS[letter] for letter, words in _STEP_SAME.items() for name in words.split()}
