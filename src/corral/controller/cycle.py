@@ -22,3 +22,7 @@ class CycleTimer:
         self.runs += 1
         self.seconds += took
         self.longest = max(self.longest, took)
+
+    def postpone(self, until: float) -> None:
+        """No cycle before then."""
+        self._earliest = max(self._earliest, until)

@@ -63,7 +63,8 @@ _encode = msgspec.msgpack.Encoder().encode
 
 def decode(body: bytes) -> AnySent:
     """From the API's JSON. Raises msgspec.ValidationError naming the field."""
-    return _decoder.decode(body)
+    message: AnySent = _decoder.decode(body)
+    return message
 
 
 class Prepared(msgspec.Struct):

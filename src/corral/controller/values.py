@@ -29,7 +29,25 @@ def count_gpus(requests: tuple[GresRequest, ...]) -> int:
     return sum(request.count for request in requests if request.name == "gpu")
 
 
+_ASKED: dict[tuple[object, ...], Asked] = {}
+
+
 def asked(spec: JobSpec) -> Asked:
+    """Worked out once for all specs that ask for the same."""
+    key = (
+        spec.nodes_min, spec.nodes_max, spec.ntasks, spec.cpus_per_task, spec.ntasks_per_node, spec.memory_per_node_mb,
+        spec.memory_per_cpu_mb, spec.memory_per_gpu_mb, spec.gres, spec.gpus, spec.gpus_per_node, spec.gpus_per_task,
+        spec.cpus_per_gpu, spec.overcommit, spec.nodelist,
+    )  # fmt: skip
+    found = _ASKED.get(key)
+    if found is None:
+        if len(_ASKED) >= 4096:
+            _ASKED.clear()
+        found = _ASKED[key] = _asked(spec)
+    return found
+
+
+def _asked(spec: JobSpec) -> Asked:
     demand = demand_of(spec, "")
     nodes = demand.nodes_min
     ntasks = demand.ntasks if demand.ntasks is not None else nodes

@@ -8,6 +8,9 @@ import msgspec
 
 from corral.store.rows import HistoryQuery, Run, StepRun
 
+#: Answers to requests with an idempotency key are kept so many seconds; a client gives up long before.
+ANSWERS_KEPT = 3600.0
+
 
 class StoredEvent(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One fact as it lies in the log."""

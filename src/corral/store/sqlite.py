@@ -18,11 +18,8 @@ from sqlalchemy.dialects.sqlite import insert
 
 from corral.errors import StoreUnavailable
 from corral.store import schema
-from corral.store.interface import Answered, Batch, Loaded, StoredEvent, failed
+from corral.store.interface import ANSWERS_KEPT, Answered, Batch, Loaded, StoredEvent, failed
 from corral.store.rows import HistoryQuery, Run, StepRun, run_of, run_row, step_of, step_row
-
-#: Answers to idempotent requests are kept so many seconds; a client gives up long before.
-ANSWERS_KEPT = 3600.0
 
 _Job = tuple[Callable[[sa.Connection], int], "Future[int]"]
 

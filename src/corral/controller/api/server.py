@@ -8,7 +8,6 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from corral.auth import peer
-from corral.daemon import clock
 
 
 class PeerProtocol(HttpToolsProtocol):
@@ -59,8 +58,7 @@ class HttpServer:
             server.close()
         for connection in list(self._state.connections):
             connection.shutdown()
-        ends = clock.monotonic() + grace
-        while self._state.tasks and clock.monotonic() < ends:
-            await asyncio.sleep(0.01)
-        for task in list(self._state.tasks):
-            task.cancel()
+        if self._state.tasks:
+            _, late = await asyncio.wait(list(self._state.tasks), timeout=grace)
+            for task in late:
+                task.cancel()
