@@ -34,7 +34,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag
     """Base of what an agent says to a shepherd."""
 
 
-class Signal(Command, kw_only=True):
+class Signal(Command, frozen=True, kw_only=True):
     """Signal the step's processes; only_shell: the batch shell itself and nothing below it."""
 
     signal: int = 15
@@ -44,13 +44,13 @@ class Signal(Command, kw_only=True):
     at: float = 0.0
 
 
-class Suspend(Command, kw_only=True):
+class Suspend(Command, frozen=True, kw_only=True):
     """Freeze or thaw everything."""
 
     thaw: bool = False
 
 
-class End(Command, kw_only=True):
+class End(Command, frozen=True, kw_only=True):
     """The job is over: SIGTERM, and SIGKILL after `kill_after` seconds (at once when 0)."""
 
     kill_after: float = 0.0

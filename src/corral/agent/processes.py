@@ -48,7 +48,7 @@ def _children(pid: int) -> list[int] | None:
                     found += map(int, file.read().split())
         return found
     except FileNotFoundError:
-        return [] if os.path.exists("/proc/self/task/%d/children" % os.getpid()) else None
+        return [] if os.path.exists(f"/proc/self/task/{os.getpid()}/children") else None
     except OSError:
         return []
 

@@ -51,7 +51,6 @@ _AGENT_TIMEOUT = 5.0
 
 def warm_up(settings: ShepherdSettings) -> None:
     """In the spawner: do once what every shepherd would do for itself."""
-    import corral.agent.pty  # for its imports
 
     os.getgrouplist("root", 0)
     cgroup.version(settings)

@@ -206,5 +206,3 @@ class _LabelledFile:
             self._write([self._part])
         self._reactor.forget(self.fd)
         os.close(self.fd)
-
-

@@ -11,7 +11,8 @@ from corral.agent.pty import Terminal
 from corral.agent.reactor import Reactor, Timer
 from corral.bus import subjects
 from corral.bus.errors import BusError, CredentialsRefused
-from corral.bus.wire import Link, Redial, connect
+from corral.bus.link import Link
+from corral.bus.wire import Redial, connect
 from corral.model.step import EndCause
 from corral.protocol import streams as frames
 from corral.protocol.orders import LaunchStep
@@ -96,7 +97,11 @@ class Uplink:
     """The shepherd's end of an attachment."""
 
     def __init__(
-        self, order: LaunchStep, reactor: Reactor, on_signal: Callable[[int], None], on_window: Callable[[int, int], None]
+        self,
+        order: LaunchStep,
+        reactor: Reactor,
+        on_signal: Callable[[int], None],
+        on_window: Callable[[int, int], None],
     ) -> None:
         assert order.io is not None
         self._order, self._io, self._reactor = order, order.io, reactor
@@ -165,7 +170,9 @@ class Uplink:
         self._events.append((kind, rank, data))
         self._pump()
 
-    def _say(self, kind: int, *, rank: int = 0, stream: int = 0, offset: int = 0, data: bytes = b"", flags: int = 0) -> None:
+    def _say(
+        self, kind: int, *, rank: int = 0, stream: int = 0, offset: int = 0, data: bytes = b"", flags: int = 0
+    ) -> None:
         if self._link is not None:
             frame = frames.pack(kind, self._node, rank=rank, stream=stream, offset=offset, data=data, flags=flags)
             self._link.publish(self._to_client, frame)

@@ -22,7 +22,8 @@ import select
 
 from corral.bus import subjects
 from corral.bus.errors import BusError
-from corral.bus.wire import Link, Redial, connect
+from corral.bus.link import Link
+from corral.bus.wire import Redial, connect
 from corral.protocol import streams as frames
 
 TYPE_CHECKING = False
