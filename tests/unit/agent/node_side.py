@@ -145,9 +145,7 @@ class NodeSide:
         for key in self.keys:
             pid = control.shepherd_pid(str(self.directory(key)))
             if pid is not None:
-                control.send_datagram(
-                    self.socket, f"{self.directory(key)}/ctl", control.encode_command(control.End())
-                )
+                control.send_datagram(self.socket, f"{self.directory(key)}/ctl", control.encode_command(control.End()))
         for key in self.keys:
             directory = str(self.directory(key))
             try:

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.unit.agent.node_side import NODE, NodeSide, is_alive, wait_until
 
 from corral.agent.control import End, Signal, Suspend, shepherd_pid
 from corral.agent.spawner import SpawnerDied
 from corral.agent.spawner import start as start_spawner
 from corral.model.job import ExitStatus, Owner, StdioSpec
 from corral.model.step import EndCause
-from tests.unit.agent.node_side import NODE, NodeSide, is_alive, wait_until
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: users and cgroups")
 NOBODY = Owner(uid=65534, gid=65534, user="nobody", group="nogroup")
@@ -89,7 +89,9 @@ def test_output_and_error_go_to_files_of_their_own_and_append_keeps_what_is_ther
 
 
 def test_umask_and_limits_are_the_submitters(node: NodeSide) -> None:
-    key = node.batch("#!/bin/sh\numask; ulimit -n; ulimit -c\n", umask=0o077, rlimits={"NOFILE": (99, 200), "CORE": (0, 0)})
+    key = node.batch(
+        "#!/bin/sh\numask; ulimit -n; ulimit -c\n", umask=0o077, rlimits={"NOFILE": (99, 200), "CORE": (0, 0)}
+    )
     node.finished(key)
     assert node.output(key) == "0077\n99\n0\n"
     assert (node.work_dir / f"slurm-{key.job}.out").stat().st_mode & 0o777 == 0o600
@@ -215,12 +217,16 @@ def _is_frozen(node: NodeSide, pid: int) -> bool:
 
 
 @needs_root
-@pytest.mark.skipif(not os.path.exists("/sys/fs/cgroup/memory/memory.limit_in_bytes"), reason="needs cgroup v1's memory")
+@pytest.mark.skipif(
+    not os.path.exists("/sys/fs/cgroup/memory/memory.limit_in_bytes"), reason="needs cgroup v1's memory"
+)
 def test_a_job_over_its_memory_is_killed_and_out_of_memory(node: NodeSide) -> None:
     key = node.batch("#!/bin/bash\nx=$(head -c 200000000 /dev/zero | tr '\\0' x)\necho not reached\n", memory_mb=50)
     finished = node.finished(key)
     assert finished.cause is EndCause.OUT_OF_MEMORY
-    assert f"oom-kill event(s) in StepId={key.job}.batch. Some of your processes may have been killed" in node.output(key)
+    assert f"oom-kill event(s) in StepId={key.job}.batch. Some of your processes may have been killed" in node.output(
+        key
+    )
     assert not list(Path("/sys/fs/cgroup/memory", node.settings.cgroup_name).glob("*job_*"))
 
 
