@@ -2,6 +2,7 @@
 
 CorralError
 ├── StoreUnavailable          what must be durable cannot be written
+├── StoreUnusable             the store is no store of ours, or a newer one's
 ├── Unreachable               no controller answers
 ├── Refused                   the controller said no, and why
 │   ├── NotFound              there is no such thing
@@ -56,6 +57,10 @@ def _rebuilt(kind: type[CorralError], fields: dict[str, Any]) -> CorralError:
 
 class StoreUnavailable(CorralError):
     """The store cannot be written: {reason}"""
+
+
+class StoreUnusable(CorralError):
+    """The store cannot be used: {reason}"""
 
 
 class Unreachable(CorralError):

@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import sqlalchemy as sa
 
+from corral.errors import StoreUnusable
+
 metadata = sa.MetaData()
 
 meta = sa.Table(
@@ -99,9 +101,8 @@ def bring_up_to_date(connection: sa.Connection) -> None:
     found = connection.execute(sa.select(meta.c.value).where(meta.c.key == "schema")).scalar()
     version = int(found) if found else 1
     if version > VERSION:
-        raise ValueError(
-            f"the database was written by a newer Corral (its version is {version}, this program knows {VERSION})"
-        )
+        reason = f"it was written by a newer Corral (its version is {version}, this program knows {VERSION})"
+        raise StoreUnusable(reason=reason)
     for migration in MIGRATIONS[version - 1 :]:
         migration(connection)
     if version < VERSION:

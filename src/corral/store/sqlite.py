@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
-from corral.errors import StoreUnavailable
+from corral.errors import StoreUnavailable, StoreUnusable
 from corral.store import schema
 from corral.store.interface import ANSWERS_KEPT, Answered, Batch, Loaded, StoredEvent, failed
 from corral.store.rows import HistoryQuery, Run, StepRun, run_of, run_row, step_of, step_row
@@ -155,7 +155,10 @@ class SqliteStore:
                     raise
                 return result
         except (sa.exc.DBAPIError, sqlite3.Error, OSError) as error:
-            raise StoreUnavailable(reason=reason_of(error)) from error
+            reason = reason_of(error)
+            if "not a database" in reason or "malformed" in reason:
+                raise StoreUnusable(reason=f"{self.path}: {reason}") from error
+            raise StoreUnavailable(reason=reason) from error
 
     @staticmethod
     def _roll_back(connection: sa.Connection) -> None:
