@@ -1,0 +1,163 @@
+"""Which options have sbatch, srun and salloc? One table for the command line, #SBATCH lines and the input variables.
+
+To add an option: a row here, a reader in `values.py` if its text is of a new kind, and what becomes of it in
+`corral.cli.jobspec`. Options that are known but not offered are in `refused.py`.
+"""
+
+from __future__ import annotations
+
+from corral.cli.getopt import NO, OPTIONAL, REQUIRED
+from corral.cli.options import values
+
+TYPE_CHECKING = False  # importing typing costs 5 ms
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Reader = Callable[[str, str], Any]
+
+#: The letters by which a row says whose option it is.
+COMMANDS = {"sbatch": "b", "srun": "r", "salloc": "a"}
+
+
+class Option:
+    """One row: a name, a letter, what follows it, whose it is, how its value is read, and which variables give it too."""
+
+    __slots__ = ("argument", "commands", "letter", "name", "reader", "refusal", "same_as", "variables")
+
+    def __init__(
+        self, name: str, letter: str, argument: int, commands: str, reader: Reader, variables: str = "", same_as: str = "",
+        refusal: str = "",
+    ) -> None:  # fmt: skip
+        self.name = name
+        self.letter = letter
+        self.argument = argument
+        self.commands = commands
+        self.reader = reader
+        self.variables = variables
+        self.same_as = same_as or name  #: under which name its value is kept
+        self.refusal = refusal  #: why it is not offered; "" = it is
+
+
+_TEXT, _COUNT, _FLAG = values.text, values.positive, values.flag
+
+_ROWS = (
+    Option("account", "A", REQUIRED, "bra", _TEXT, "SBATCH_ACCOUNT SLURM_ACCOUNT SALLOC_ACCOUNT"),
+    Option("array", "a", REQUIRED, "b", _TEXT, "SBATCH_ARRAY_INX"),
+    Option("begin", "b", REQUIRED, "bra", values.moment),
+    Option("bell", "", NO, "a", _FLAG, "SALLOC_BELL"),
+    Option("chdir", "D", REQUIRED, "bra", _TEXT, "SLURM_REMOTE_CWD SLURM_WORKING_DIR"),
+    Option("comment", "", REQUIRED, "bra", _TEXT),
+    Option("constraint", "C", REQUIRED, "bra", _TEXT, "SBATCH_CONSTRAINT SLURM_CONSTRAINT SALLOC_CONSTRAINT"),
+    Option("cpu-bind", "", REQUIRED, "r", values.cpu_bind, "SLURM_CPU_BIND"),
+    Option("cpu_bind", "", REQUIRED, "r", values.cpu_bind, same_as="cpu-bind"),
+    Option("cpus-per-gpu", "", REQUIRED, "bra", _COUNT, "SBATCH_CPUS_PER_GPU SLURM_CPUS_PER_GPU SALLOC_CPUS_PER_GPU"),
+    Option("cpus-per-task", "c", REQUIRED, "bra", _COUNT, "SRUN_CPUS_PER_TASK"),
+    Option("deadline", "", REQUIRED, "bra", values.moment),
+    Option("dependency", "d", REQUIRED, "bra", _TEXT, "SLURM_DEPENDENCY"),
+    Option("disable-status", "X", NO, "r", _FLAG, "SLURM_DISABLE_STATUS"),
+    Option("distribution", "m", REQUIRED, "bra", values.distribution, "SBATCH_DISTRIBUTION SLURM_DISTRIBUTION"),
+    Option("epilog", "", REQUIRED, "r", _TEXT, "SLURM_EPILOG"),
+    Option("error", "e", REQUIRED, "br", _TEXT, "SBATCH_ERROR SLURM_STDERRMODE"),
+    Option("exact", "", NO, "r", _FLAG, "SLURM_EXACT"),
+    Option("exclude", "x", REQUIRED, "bra", values.nodes_named),
+    Option("exclusive", "", OPTIONAL, "bra", values.exclusive, "SBATCH_EXCLUSIVE SLURM_EXCLUSIVE SALLOC_EXCLUSIVE"),
+    Option("export", "", REQUIRED, "br", _TEXT, "SBATCH_EXPORT SLURM_EXPORT_ENV SRUN_EXPORT_ENV"),
+    Option("export-file", "", REQUIRED, "b", _TEXT),
+    Option("gpus", "G", REQUIRED, "bra", values.gpus, "SBATCH_GPUS SLURM_GPUS SALLOC_GPUS"),
+    Option("gpus-per-node", "", REQUIRED, "bra", values.gpus, "SBATCH_GPUS_PER_NODE SLURM_GPUS_PER_NODE SALLOC_GPUS_PER_NODE"),
+    Option("gpus-per-task", "", REQUIRED, "bra", values.gpus, "SBATCH_GPUS_PER_TASK SLURM_GPUS_PER_TASK SALLOC_GPUS_PER_TASK"),
+    Option("gres", "", REQUIRED, "bra", values.gres, "SBATCH_GRES SLURM_GRES SLURM_STEP_GRES SALLOC_GRES"),
+    Option("help", "h", NO, "bra", _FLAG),
+    Option("hint", "", REQUIRED, "bra", values.hint, "SBATCH_HINT SLURM_HINT SALLOC_HINT"),
+    Option("hold", "H", NO, "bra", _FLAG),
+    Option("ignore-pbs", "", NO, "b", _FLAG, "SBATCH_IGNORE_PBS"),
+    Option("immediate", "I", OPTIONAL, "ra", values.immediate, "SLURM_IMMEDIATE SALLOC_IMMEDIATE"),
+    Option("input", "i", REQUIRED, "br", _TEXT, "SBATCH_INPUT SLURM_STDINMODE"),
+    Option("jobid", "", REQUIRED, "r", _COUNT, "SLURM_JOB_ID"),
+    Option("job-name", "J", REQUIRED, "bra", _TEXT, "SBATCH_JOB_NAME SLURM_JOB_NAME"),
+    Option("kill-command", "K", OPTIONAL, "a", values.kill_command, "SALLOC_KILL_CMD"),
+    Option("kill-on-bad-exit", "K", OPTIONAL, "r", values.switch, "SLURM_KILL_BAD_EXIT"),
+    Option("label", "l", NO, "r", _FLAG, "SLURM_LABELIO"),
+    Option("licenses", "L", REQUIRED, "bra", _TEXT),
+    Option("mail-type", "", REQUIRED, "bra", values.mail_types),
+    Option("mail-user", "", REQUIRED, "bra", _TEXT),
+    Option("mem", "", REQUIRED, "bra", values.memory, "SBATCH_MEM_PER_NODE SLURM_MEM_PER_NODE SALLOC_MEM_PER_NODE"),
+    Option("mem-per-cpu", "", REQUIRED, "bra", values.memory, "SBATCH_MEM_PER_CPU SLURM_MEM_PER_CPU SALLOC_MEM_PER_CPU"),
+    Option("mem-per-gpu", "", REQUIRED, "bra", values.memory, "SBATCH_MEM_PER_GPU SLURM_MEM_PER_GPU SALLOC_MEM_PER_GPU"),
+    Option("mpi", "", REQUIRED, "r", values.mpi, "SLURM_MPI_TYPE"),
+    Option("msg-timeout", "", REQUIRED, "r", _COUNT),
+    Option("multi-prog", "", NO, "r", _FLAG, "SLURM_SRUN_MULTI"),
+    Option("nice", "", OPTIONAL, "bra", values.nice),
+    Option("no-bell", "", NO, "a", _FLAG, "SALLOC_NO_BELL"),
+    Option("no-kill", "k", OPTIONAL, "bra", values.no_kill, "SBATCH_NO_KILL SLURM_NO_KILL SALLOC_NO_KILL"),
+    Option("no-requeue", "", NO, "b", _FLAG, "SBATCH_NO_REQUEUE"),
+    Option("no-shell", "", NO, "a", _FLAG),
+    Option("nodefile", "F", REQUIRED, "bra", values.node_file, same_as="nodelist"),
+    Option("nodelist", "w", REQUIRED, "bra", values.nodes_named),
+    Option("nodes", "N", REQUIRED, "bra", values.node_count, "SLURM_JOB_NUM_NODES"),
+    Option("ntasks", "n", REQUIRED, "bra", _COUNT, "SLURM_NPROCS SLURM_NTASKS"),
+    Option("ntasks-per-node", "", REQUIRED, "bra", _COUNT, "SLURM_NTASKS_PER_NODE"),
+    Option("open-mode", "", REQUIRED, "br", values.open_mode, "SBATCH_OPEN_MODE SLURM_OPEN_MODE"),
+    Option("output", "o", REQUIRED, "br", _TEXT, "SBATCH_OUTPUT SLURM_STDOUTMODE"),
+    Option("overcommit", "O", NO, "bra", _FLAG, "SBATCH_OVERCOMMIT SLURM_OVERCOMMIT SALLOC_OVERCOMMIT"),
+    Option("overlap", "", NO, "r", _FLAG, "SLURM_OVERLAP"),
+    Option("oversubscribe", "s", NO, "bra", _FLAG),
+    Option("parsable", "", NO, "b", _FLAG),
+    Option("partition", "p", REQUIRED, "bra", _TEXT, "SBATCH_PARTITION SLURM_PARTITION SALLOC_PARTITION"),
+    Option("preserve-env", "E", NO, "r", _FLAG),
+    Option("priority", "", REQUIRED, "bra", values.priority),
+    Option("profile", "", REQUIRED, "bra", values.profile, "SBATCH_PROFILE SLURM_PROFILE SALLOC_PROFILE"),
+    Option("prolog", "", REQUIRED, "r", _TEXT, "SLURM_PROLOG"),
+    Option("propagate", "", OPTIONAL, "br", values.propagate, "SLURM_PROPAGATE"),
+    Option("pty", "", NO, "r", _FLAG),
+    Option("qos", "q", REQUIRED, "bra", _TEXT, "SBATCH_QOS SLURM_QOS SALLOC_QOS"),
+    Option("quiet", "Q", NO, "bra", _FLAG),
+    Option("quit-on-interrupt", "", NO, "r", _FLAG),
+    Option("relative", "r", REQUIRED, "r", values.not_negative),
+    Option("requeue", "", NO, "b", _FLAG, "SBATCH_REQUEUE"),
+    Option("reservation", "", REQUIRED, "bra", _TEXT, "SBATCH_RESERVATION SLURM_RESERVATION SALLOC_RESERVATION"),
+    Option("signal", "", REQUIRED, "bra", values.signal_before_end, "SBATCH_SIGNAL SLURM_SIGNAL SALLOC_SIGNAL"),
+    Option("threads", "T", REQUIRED, "r", _COUNT, "SLURM_THREADS"),
+    Option("tasks-per-node", "", REQUIRED, "bra", _COUNT, same_as="ntasks-per-node"),
+    Option("test-only", "", NO, "br", _FLAG),
+    Option("time", "t", REQUIRED, "bra", values.time_limit, "SBATCH_TIMELIMIT SLURM_TIMELIMIT SALLOC_TIMELIMIT"),
+    Option("time-min", "", REQUIRED, "bra", values.time_limit),
+    Option("uid", "", REQUIRED, "bra", values.user),
+    Option("unbuffered", "u", NO, "r", _FLAG, "SLURM_UNBUFFEREDIO"),
+    Option("usage", "u", NO, "ba", _FLAG),
+    Option("usage", "", NO, "r", _FLAG),
+    Option("verbose", "v", NO, "bra", _FLAG, "SBATCH_DEBUG SLURM_DEBUG SALLOC_DEBUG"),
+    Option("version", "V", NO, "bra", _FLAG),
+    Option("wait", "W", NO, "b", _FLAG, "SBATCH_WAIT"),
+    Option("wait", "W", REQUIRED, "r", values.not_negative, "SLURM_WAIT"),
+    Option("wait-all-nodes", "", REQUIRED, "ba", values.wait_all_nodes, "SBATCH_WAIT_ALL_NODES SALLOC_WAIT_ALL_NODES"),
+    Option("whole", "", NO, "r", _FLAG),
+    Option("wrap", "", REQUIRED, "b", _TEXT),
+)  # fmt: skip
+
+#: Where the real table is not in alphabetical order (it shows in "is ambiguous; possibilities: ...").
+_OUT_OF_ORDER = {
+    "bb": "begin1", "bbf": "begin2", "cluster-constraint": "ch0", "constraint": "contiguous1", "threads": "tar",
+    "epilog": "epilog", "error": "error", "usage": "use-min-nodes1", "jobid": "job-m", "cpu_bind": "cpu-bind1",
+}  # fmt: skip
+
+
+def table(command: str) -> list[Option]:
+    """Every option of the command, also those that are refused, in the real one's order."""
+    from corral.cli.options.refused import REFUSED
+
+    mine = COMMANDS[command]
+    rows = [option for option in _ROWS if mine in option.commands]
+    rows += [
+        Option(name, letter, argument, commands, _TEXT, variables, refusal=why)
+        for name, (letter, argument, commands, variables, why) in REFUSED.items()
+        if mine in commands
+    ]
+    return sorted(rows, key=lambda option: _OUT_OF_ORDER.get(option.name, option.name))
+
+
+def variables_of(option: Option, command: str) -> list[str]:
+    """The input variables that this command reads for the option, the strongest last."""
+    prefixes = {"sbatch": ("SBATCH_", "SLURM_HINT"), "salloc": ("SALLOC_", "SLURM_HINT"), "srun": ("SLURM_", "SRUN_")}
+    return [name for name in option.variables.split() if name.startswith(prefixes[command])]
