@@ -51,7 +51,8 @@ class GroupV1:
         return f"{self._base(controller)}/{self._job}/{self._step}"
 
     def procs_files(self) -> list[str]:
-        return [f"{self._path(controller)}/cgroup.procs" for controller in self._used]
+        # Through `tasks` a process moves itself alone, which needs no lock over all processes of the machine.
+        return [f"{self._path(controller)}/tasks" for controller in self._used]
 
     def pids(self) -> list[int]:
         return pids_in(f"{self._path('freezer')}/cgroup.procs")

@@ -41,20 +41,27 @@ class Identity:
             os.setgroups(groups)
 
 
-def set_rlimits(limits: Mapping[str, tuple[int, int]]) -> None:
-    """Slurm hands over the soft limits; what this node does not allow is cut to what it does."""
+def rlimits_to_set(limits: Mapping[str, tuple[int, int]]) -> list[tuple[int, tuple[int, int]]]:
+    """Resources whose limits differ from this process's. Slurm hands over the soft ones; what is too much here is cut."""
+    found = []
     for name, (soft, hard) in limits.items():
         number = getattr(resource, f"RLIMIT_{name.upper().removeprefix('RLIMIT_')}", None)
         if number is None:
             continue
-        wanted = _number(hard), _number(soft)
-        _, most = resource.getrlimit(number)
-        if os.geteuid() == 0:
-            most = max(wanted, key=_size)
+        current = resource.getrlimit(number)
+        most = current[1] if os.geteuid() else max(_number(hard), _number(soft), key=_size)
+        wanted = min(_number(soft), most, key=_size), most
+        if wanted != current:
+            found.append((number, wanted))
+    return found
+
+
+def set_rlimits(limits: list[tuple[int, tuple[int, int]]]) -> None:
+    for number, values in limits:
         try:
-            resource.setrlimit(number, (min(wanted[1], most, key=_size), most))
+            resource.setrlimit(number, values)
         except (OSError, ValueError):
-            continue
+            continue  # more than this node allows
 
 
 def _number(value: int) -> int:

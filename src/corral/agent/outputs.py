@@ -110,6 +110,11 @@ class OutputFiles:
                 raise CannotOpen(stream, path, error.errno or 0) from error
         return self._open[path]
 
+    def close(self) -> None:
+        for fd in self._open.values():
+            os.close(fd)
+        self._open.clear()
+
 
 def for_reading(path: str) -> int:
     try:

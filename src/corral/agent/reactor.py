@@ -34,6 +34,11 @@ class Reactor:
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
         self.add_reader(self._wake_read, self._on_wake)
 
+    def close(self) -> None:
+        signal.set_wakeup_fd(-1)
+        os.close(self._wake_read)
+        os.close(self._wake_write)
+
     def add_reader(self, fd: int, callback: Callback) -> None:
         self._readers[fd] = callback
         self._register(fd)

@@ -30,7 +30,7 @@ from corral.agent.control import (
     send_datagram,
 )
 from corral.agent.environment import batch_environment, task_environment
-from corral.agent.identity import Identity
+from corral.agent.identity import Identity, rlimits_to_set
 from corral.agent.outputs import CannotOpen
 from corral.agent.reactor import Reactor
 from corral.agent.stdio import StepStreams
@@ -47,27 +47,51 @@ _decode_order = msgspec.msgpack.Decoder(LaunchStep).decode
 #: Slurm's code for a task that could not be set up at all.
 _LAUNCH_FAILURE = 53
 _AGENT_TIMEOUT = 5.0
+#: After so many steps a shepherd ends, and with it what memory it may have gathered.
+_MOST_STEPS = 500
 
 
 def warm_up(settings: ShepherdSettings) -> None:
     """In the spawner: do once what every shepherd would do for itself."""
+    import array  # noqa: F401 - for send_fds
 
     os.getgrouplist("root", 0)
     cgroup.version(settings)
-    messages.error("")
+    clock.now()
+
+
+def serve(directory: str, settings: ShepherdSettings, offers: socket.socket) -> None:
+    """In the forked process: this step, and then others, one at a time, as long as the spawner has some."""
+    gc.enable()
+    for _ in range(_MOST_STEPS):
+        run(directory, settings)
+        directory = _next_directory(offers)
+        if not directory:
+            return
+
+
+def _next_directory(offers: socket.socket) -> str:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        try:
+            socket.send_fds(offers, [b"idle"], [theirs.fileno()], socket.MSG_DONTWAIT)
+        except OSError:
+            return ""  # the spawner has enough of us, or is dead
+        theirs.close()
+        return ours.recv(4096).decode()
 
 
 def run(directory: str, settings: ShepherdSettings) -> None:
-    """In the forked process: the whole life of one shepherd."""
+    """The whole life of one step on this node."""
     lock = _take(directory)
     if lock is None:
         return
-    processes.set_name("corral-shepherd")
-    processes.become_subreaper()
-    gc.enable()
-    with open(f"{directory}/launch", "rb") as file:
-        order = _decode_order(file.read())
-    Shepherd(directory, order, settings).live()
+    with open(f"{directory}/launch", "rb", buffering=0) as file:
+        order = _decode_order(file.readall())
+    step = Shepherd(directory, order, settings)
+    step.live()
+    step.close()
+    os.close(lock)
 
 
 def _take(directory: str) -> int | None:
@@ -93,7 +117,7 @@ class Shepherd:
         self._reactor = Reactor()
         self._control = bind_datagrams(f"{directory}/ctl")
         self._reactor.add_reader(self._control.fileno(), self._on_control)
-        self._reactor.on_child = self._reap
+        self._reactor.on_child = self._on_child
         self._group: cgroup.Group | None = None
         self._streams = StepStreams(order, self._reactor, self._signal)
         self._running: dict[int, TaskPlace] = {}
@@ -121,6 +145,11 @@ class Shepherd:
         while not self._streams.is_drained:
             self._reactor.run_once()
 
+    def close(self) -> None:
+        self._streams.close()
+        self._reactor.close()
+        self._control.close()
+
     # ------------------------------------------------------------------ beginning
 
     def _begin(self) -> None:
@@ -130,13 +159,15 @@ class Shepherd:
         self._started_at = clock.now()
         self._streams.open(identity)
         argv, script = self._write_script(identity) if order.key.step == BATCH else (None, -1)
+        rlimits = rlimits_to_set(order.spec.rlimits or order.job.spec.rlimits)
+        procs_files = self._group.procs_files() if self._group else ()
         for place in order.tasks:
             plan = TaskPlan(
                 identity=identity,
                 work_dir=order.spec.work_dir,
                 umask=order.spec.umask,
-                rlimits=order.spec.rlimits or order.job.spec.rlimits,
-                procs_files=self._group.procs_files() if self._group else (),
+                rlimits=rlimits,
+                procs_files=procs_files,
                 argv=argv or program_of(place.rank, order.spec.multi_prog) or order.spec.argv,
                 environment=self._environment(place),
                 streams=self._streams.of_task(place),
@@ -193,14 +224,18 @@ class Shepherd:
 
     # ------------------------------------------------------------------ ending
 
-    def _reap(self) -> None:
+    def _on_child(self) -> None:
+        self._reap()
+
+    def _reap(self) -> bool:
+        """Note who has ended. False: nobody is below this process any more."""
         while True:
             try:
                 pid, status, usage = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
-                return
+                return False
             if not pid:
-                return
+                return True
             self._usage["user_seconds"] += usage.ru_utime
             self._usage["system_seconds"] += usage.ru_stime
             self._usage["max_rss_kb"] = max(self._usage["max_rss_kb"], float(usage.ru_maxrss))
@@ -212,15 +247,11 @@ class Shepherd:
         """Background processes of the tasks, wherever they have gone."""
         if self._is_frozen:
             self._thaw()
-        while True:
-            left = self._all_pids()
-            if not left:
-                break
-            processes.signal_all(left, signal.SIGKILL)
-            self._reap()
-            if self._all_pids():
-                self._reactor.run_once(0.01)
-        self._reap()
+        pause = 0.002
+        while self._reap() or (self._group is not None and self._group.pids()):
+            processes.signal_all(self._all_pids(), signal.SIGKILL)
+            self._reactor.run_once(pause)
+            pause = min(pause * 2, 0.5)
 
     def _look_for_oom(self) -> None:
         if self._group is None:
@@ -254,9 +285,11 @@ class Shepherd:
 
     def _notify(self, notice: bytes) -> None:
         """Waits a little when the agent is behind; when it is dead it will look itself."""
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-            sock.settimeout(_AGENT_TIMEOUT)
-            send_datagram(sock, f"{self.directory.rsplit('/', 3)[0]}/agent.sock", notice)
+        path = f"{self.directory.rsplit('/', 3)[0]}/agent.sock"
+        if not send_datagram(self._control, path, notice):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+                sock.settimeout(_AGENT_TIMEOUT)
+                send_datagram(sock, path, notice)
 
     # ------------------------------------------------------------------ commands
 

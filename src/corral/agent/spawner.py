@@ -10,21 +10,18 @@ imported and warmed up here, and leaves at once into its own session. Nobody wai
     handle.close()                  ends the spawner, no shepherd
 """
 
-import gc
 import os
-import signal
 import socket
 import sys
-import traceback
-from collections import deque
 
 import msgspec
 
 from corral.agent.control import ShepherdSettings
 from corral.model.step import StepKey
 
-_SOCKET_FD = 3
-_START = "from corral.agent.spawner import main; main()"  # sys.path comes by PYTHONPATH
+#: The spawner's end of the socket to its agent.
+SPAWNER_SOCKET = 3
+_START = "from corral.agent.spawner_process import main; main()"  # sys.path comes by PYTHONPATH
 
 
 class SpawnerDied(Exception):
@@ -94,72 +91,7 @@ def start(state_dir: str, settings: ShepherdSettings = ShepherdSettings()) -> Sp
     ours, theirs = socket.socketpair()
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     arguments = [sys.executable, "-S", "-s", "-c", _START, state_dir, msgspec.json.encode(settings).decode()]
-    actions = [(os.POSIX_SPAWN_DUP2, theirs.fileno(), _SOCKET_FD)]
+    actions = [(os.POSIX_SPAWN_DUP2, theirs.fileno(), SPAWNER_SOCKET)]
     pid = os.posix_spawn(sys.executable, arguments, environment, file_actions=actions, setsid=True)
     theirs.close()
     return SpawnerHandle(state_dir, pid, ours)
-
-
-def main() -> None:
-    """The spawner itself, in its own interpreter."""
-    from corral.agent import shepherd
-
-    state_dir, settings = sys.argv[1], msgspec.json.decode(sys.argv[2], type=ShepherdSettings)
-    sock = socket.socket(fileno=_SOCKET_FD)
-    os.set_inheritable(_SOCKET_FD, False)
-    _leave_agents_files(state_dir)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # it ends with its agent: at the end of the socket
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps
-    shepherd.warm_up(settings)
-    gc.collect()
-    gc.freeze()  # a collection would touch, and so copy, every page in every shepherd
-    gc.disable()
-    waiting: deque[bytes] = deque()
-    rest = b""
-    while True:
-        # What has come is read between any two forks, so that the agent hardly ever waits for the socket.
-        try:
-            data = sock.recv(262144, socket.MSG_DONTWAIT if waiting else 0)
-            if not data:
-                os._exit(0)
-            *lines, rest = (rest + data).split(b"\n")
-            waiting += lines
-        except BlockingIOError:
-            pass
-        except OSError:
-            os._exit(0)
-        if waiting:
-            _fork(sock, waiting.popleft().decode(), settings)
-
-
-def _fork(sock: socket.socket, directory: str, settings: ShepherdSettings) -> None:
-    from corral.agent import shepherd
-
-    try:
-        pid = os.fork()
-    except OSError as error:
-        sock.sendall(f"{error.errno} {directory}\n".encode())
-        return
-    if pid == 0:
-        try:
-            os.setsid()
-            sock.close()
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            shepherd.run(directory, settings)
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-
-
-def _leave_agents_files(state_dir: str) -> None:
-    """Whoever reads what the agent writes must not wait for the last shepherd's end."""
-    null = os.open("/dev/null", os.O_RDWR)
-    log = os.open(f"{state_dir}/shepherds.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
-    for target, source in ((0, null), (1, log), (2, log)):
-        os.dup2(source, target)
-    os.close(null)
-    os.close(log)
-    os.chdir("/")
-    os.umask(0o022)

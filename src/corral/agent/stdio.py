@@ -27,6 +27,7 @@ class StepStreams:
         self._task_ends: list[int] = []  #: the shepherd's copies of what the tasks hold
         self._of_task: dict[int, tuple[int, int, int]] = {}
         self._terminal: Terminal | None = None
+        self._files = OutputFiles(order)
         self._labelled: list[_LabelledFile] = []
         self._complaints = -1
         self._stdin_pipes: list[int] = []
@@ -41,26 +42,25 @@ class StepStreams:
         old_umask = os.umask(self._order.spec.umask)
         try:
             with identity.for_a_while():
-                files = OutputFiles(self._order)
                 for place in self._order.tasks:
-                    self._open_task(place, files)
+                    self._open_task(place)
         finally:
             os.umask(old_umask)
         if self._uplink is not None:
             self._uplink.begin(self._stdin_pipes, self._terminal)
 
-    def _open_task(self, place: TaskPlace, files: OutputFiles) -> None:
+    def _open_task(self, place: TaskPlace) -> None:
         if self._order.spec.pty:
             self._of_task[place.rank] = self._terminal_of(place)
             return
         stdin, out, error = streams_of(self._order, place)
-        stdout = self._sink("stdout", out, place, files)
-        stderr = stdout if error.where is Where.AS_STDOUT else self._sink("stderr", error, place, files)
+        stdout = self._sink("stdout", out, place)
+        stderr = stdout if error.where is Where.AS_STDOUT else self._sink("stderr", error, place)
         self._of_task[place.rank] = self._source(stdin), stdout, stderr
         complaints = out if error.where is Where.AS_STDOUT else error
         if self._complaints < 0 and complaints.where is Where.FILE:
             # The file itself, also where lines are labelled: a copy of the pipe would keep it from ending.
-            self._complaints = os.dup(files.for_writing("stderr", complaints.path))
+            self._complaints = os.dup(self._files.for_writing("stderr", complaints.path))
 
     def _terminal_of(self, place: TaskPlace) -> tuple[int, int, int]:
         if place.rank != 0 or self._uplink is None:
@@ -81,15 +81,15 @@ class StepStreams:
         self._stdin_pipes.append(write_end)
         return self._keep(read_end)
 
-    def _sink(self, name: str, stream: Stream, place: TaskPlace, files: OutputFiles) -> int:
+    def _sink(self, name: str, stream: Stream, place: TaskPlace) -> int:
         if stream.where is Where.FILE:
-            fd = files.for_writing(name, stream.path)
+            fd = self._files.for_writing(name, stream.path)  # kept open for what other tasks write there
             if self._order.spec.stdio.label and self._order.key.step != BATCH:
                 read_end, write_end = os.pipe2(os.O_CLOEXEC)
                 width = len(str(self._order.ntasks - 1))
                 self._labelled.append(_LabelledFile(self._reactor, read_end, fd, f"{place.rank:>{width}}: ".encode()))
                 return self._keep(write_end)
-            return self._keep(fd)
+            return fd
         if stream.where is Where.NOWHERE or self._uplink is None:
             return self._keep(os.open("/dev/null", os.O_WRONLY | os.O_CLOEXEC))
         read_end, write_end = os.pipe2(os.O_CLOEXEC)
@@ -112,8 +112,7 @@ class StepStreams:
     def close_task_ends(self) -> None:
         """When the tasks have their copies: a pipe's end is seen when the last of them is closed."""
         for fd in self._task_ends:
-            if not any(labelled.file == fd for labelled in self._labelled):
-                os.close(fd)
+            os.close(fd)
         self._task_ends.clear()
 
     def connect(self) -> None:
@@ -164,6 +163,16 @@ class StepStreams:
     def give_up(self) -> None:
         if self._uplink is not None:
             self._uplink.give_up()
+
+    def close(self) -> None:
+        """Everything that is still open."""
+        self._files.close()
+        if self._complaints >= 0:
+            os.close(self._complaints)
+        if self._terminal is not None:
+            os.close(self._terminal.fd)
+        if self._uplink is not None:
+            self._uplink.close()
 
     @property
     def is_drained(self) -> bool:

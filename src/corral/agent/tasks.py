@@ -11,11 +11,19 @@ import msgspec
 from corral.agent import messages
 from corral.agent.identity import Identity, set_rlimits
 
-#: Python ignores or catches these; a program begins with the defaults.
-_RESET = (
-    signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD, signal.SIGQUIT,
-    signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU,
-)  # fmt: skip
+#: Python ignores these, and a program would inherit that. Caught ones become the default again at its exec by themselves.
+_IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)
+_CAUGHT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
+
+def catch_signals() -> None:
+    """In the spawner: stray signals end no shepherd, and no task need undo anything."""
+    for number in (*_IGNORED, *_CAUGHT):
+        signal.signal(number, _nothing)
+
+
+def _nothing(number: int, frame: object) -> None:
+    pass
 
 
 class TaskPlan(msgspec.Struct, kw_only=True):
@@ -24,7 +32,7 @@ class TaskPlan(msgspec.Struct, kw_only=True):
     identity: Identity
     work_dir: str
     umask: int
-    rlimits: dict[str, tuple[int, int]]
+    rlimits: list[tuple[int, tuple[int, int]]]  #: those that are not the shepherd's own
     procs_files: Sequence[str]  #: of its control group
     argv: Sequence[str]
     environment: dict[str, str]
@@ -49,8 +57,6 @@ def start(plan: TaskPlan) -> int:
 
 
 def _become(plan: TaskPlan) -> NoReturn:
-    for number in _RESET:
-        signal.signal(number, signal.SIG_DFL)
     if plan.is_terminal:
         _take_terminal(plan.streams[0])
     else:
@@ -62,8 +68,7 @@ def _become(plan: TaskPlan) -> NoReturn:
             os.sched_setaffinity(0, plan.cpus)
         except OSError:
             pass  # those CPUs are not ours to use
-    if plan.rlimits:
-        set_rlimits(plan.rlimits)
+    set_rlimits(plan.rlimits)
     plan.identity.assume()
     _place_streams(plan.streams)
     _enter_directory(plan.work_dir)

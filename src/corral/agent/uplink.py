@@ -86,6 +86,10 @@ class _Feed:
         except OSError:
             pass
 
+    def close(self) -> None:
+        for fd in list(self._at):
+            self._drop(fd)
+
     def _drop(self, fd: int) -> None:
         del self._at[fd]
         self._reactor.remove_writer(fd)
@@ -316,6 +320,14 @@ class Uplink:
 
     def _go(self) -> None:
         self._is_over = True
+
+    def close(self) -> None:
+        for output in self._outputs.values():
+            if not output.out.is_closed:
+                self._end_output(output)
+        self._feed.close()
+        if self._link is not None:
+            self._link.close()
 
     @property
     def is_drained(self) -> bool:

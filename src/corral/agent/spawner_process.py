@@ -1,0 +1,136 @@
+"""What does the spawner's own process do? spawner.py says what for.
+
+It is small, has one thread and no network, and knows nothing of a step but its directory.
+"""
+
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+import traceback
+from collections import deque
+from typing import NoReturn
+
+import msgspec
+
+from corral.agent import processes, shepherd, tasks
+from corral.agent.control import ShepherdSettings
+from corral.agent.spawner import SPAWNER_SOCKET
+
+#: Shepherds that wait for another step, and how long while there is none.
+_MOST_IDLE = 8
+_IDLE_MILLISECONDS = 1000
+
+
+def main() -> None:
+    """The spawner itself, in its own interpreter."""
+    state_dir, settings = sys.argv[1], msgspec.json.decode(sys.argv[2], type=ShepherdSettings)
+    sock = socket.socket(fileno=SPAWNER_SOCKET)
+    os.set_inheritable(SPAWNER_SOCKET, False)
+    _leave_agents_files(state_dir)
+    tasks.catch_signals()  # it ends with its agent: at the end of the socket
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps
+    processes.set_name("corral-spawner")
+    shepherd.warm_up(settings)
+    gc.collect()
+    gc.freeze()  # a collection would touch, and so copy, every page in every shepherd
+    gc.disable()
+    Spawner(sock, settings).serve()
+
+
+class Spawner:
+    """Forks shepherds, and gives those that have done their step another one while there is work.
+
+    A fork costs the most in the copies that the child makes of the pages it touches. So a shepherd whose step is over offers
+    itself: it sends a socket over `_offers`, and waits there for the next directory. Few are kept, and not for long.
+    """
+
+    def __init__(self, agent: socket.socket, settings: ShepherdSettings) -> None:
+        self._agent, self._settings = agent, settings
+        self._offers, self._for_offers = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._idle: list[socket.socket] = []
+        self._waiting: deque[bytes] = deque()
+        self._rest = b""
+        self._poll = select.poll()
+        self._poll.register(self._agent.fileno(), select.POLLIN)
+        self._poll.register(self._offers.fileno(), select.POLLIN)
+
+    def serve(self) -> None:
+        while True:
+            # What has come is read between any two launches, so that the agent hardly ever waits for the socket.
+            ready = self._poll.poll(0 if self._waiting else _IDLE_MILLISECONDS if self._idle else None)
+            for fd, _ in ready:
+                if fd == self._agent.fileno():
+                    self._read_orders()
+                else:
+                    self._take_offer()
+            if self._waiting:
+                self._launch(self._waiting.popleft())
+            elif not ready:
+                self._dismiss()
+
+    def _read_orders(self) -> None:
+        data = self._agent.recv(262144)
+        if not data:
+            os._exit(0)
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        self._waiting += lines
+
+    def _take_offer(self) -> None:
+        _, fds, _, _ = socket.recv_fds(self._offers, 1, 1)
+        for fd in fds:
+            self._idle.append(socket.socket(fileno=fd))
+        while len(self._idle) > _MOST_IDLE:
+            self._idle.pop(0).close()
+
+    def _dismiss(self) -> None:
+        for sock in self._idle:
+            sock.close()
+        self._idle.clear()
+
+    def _launch(self, directory: bytes) -> None:
+        while self._idle:
+            sock = self._idle.pop()
+            try:
+                sock.sendall(directory)
+                return
+            except OSError:
+                continue  # it has been killed
+            finally:
+                sock.close()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            self._agent.sendall(f"{error.errno} {directory.decode()}\n".encode())
+            return
+        if pid == 0:
+            self._become_shepherd(directory.decode())
+
+    def _become_shepherd(self, directory: str) -> NoReturn:
+        try:
+            os.setsid()
+            self._agent.close()
+            self._offers.close()
+            self._dismiss()
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            processes.become_subreaper()
+            processes.set_name("corral-shepherd")
+            shepherd.serve(directory, self._settings, self._for_offers)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+
+
+def _leave_agents_files(state_dir: str) -> None:
+    """Whoever reads what the agent writes must not wait for the last shepherd's end."""
+    null = os.open("/dev/null", os.O_RDWR)
+    log = os.open(f"{state_dir}/shepherds.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+    for target, source in ((0, null), (1, log), (2, log)):
+        os.dup2(source, target)
+    os.close(null)
+    os.close(log)
+    os.chdir("/")
+    os.umask(0o022)
