@@ -11,9 +11,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
 
-#: "%#P": as wide as the longest value, but at least this.
+#: As wide as the longest value, but at least this.
 GROWS = -1
 NARROWEST = 9
+
+#: What is not cut to a width of `%.5X`, as some of Slurm's columns have it.
+CUT, WHOLE_VALUE, WHOLE_HEADER, WHOLE, WHOLE_NODES = range(5)
 
 #: The width of a column that -O names without one.
 LONG_WIDTH = 20
@@ -25,16 +28,15 @@ class Column:
     A column without fields has the same `text` in every row.
     """
 
-    __slots__ = ("fields", "header", "left", "text", "width")
+    __slots__ = ("fields", "header", "text", "whole")
 
     def __init__(
-        self, header: str, fields: str = "", text: Callable[..., Any] | str | None = None, width: int = 0, left: bool = False
+        self, header: str, fields: str = "", text: Callable[..., Any] | str | None = None, whole: int = CUT
     ) -> None:
         self.header = header
         self.fields = fields.split()
         self.text = text
-        self.width = width  #: sacct's own width for it
-        self.left = left
+        self.whole = whole
 
     def cells(self, index: Mapping[str, int], columns: Sequence[Sequence[Any]], count: int) -> Sequence[Any]:
         if not self.fields:
@@ -56,11 +58,13 @@ class Piece:
         self.right = right
         self.suffix = suffix
 
-    def template(self, width: int) -> str:
+    def template(self, width: int, whole: bool) -> str:
         text = self.suffix.replace("%", "%%")
         if not width:
             return f"%s{text}"
-        return f"%{width}.{width}s{text}" if self.right else f"%-{width}.{width}s{text}"
+        if not self.right:
+            return f"%-{width}.{width}s{text}"
+        return f"%{width}s{text}" if whole else f"%{width}.{width}s{text}"
 
 
 class Layout:
@@ -80,30 +84,36 @@ class Layout:
         """The header, and a line for each row; `fields` names the values of a row."""
         index = {field: at for at, field in enumerate(fields)}
         columns = list(zip(*rows, strict=True)) if rows else [()] * len(fields)
-        template = self.lead.replace("%", "%%")
+        template = top = self.lead.replace("%", "%%")
         headers, cells = [], []
         for piece in self.pieces:
             if isinstance(piece, str):
                 template += piece.replace("%", "%%")
+                top += piece.replace("%", "%%")
                 continue
             column = piece.column
             values = column.cells(index, columns, len(rows))
             width = piece.width
             if width == GROWS:
                 width = max(NARROWEST, max((len(value) for value in values), default=0))
-            template += piece.template(width)
+            elif width and column.whole == WHOLE_NODES:
+                values = [value[:width] if value[:1] == "(" else value for value in values]
+            template += piece.template(width, column.whole in (WHOLE_VALUE, WHOLE, WHOLE_NODES))
+            top += piece.template(width, column.whole in (WHOLE_HEADER, WHOLE, WHOLE_NODES))
             headers.append(column.header)
             cells.append(values)
-        header = template % tuple(headers)
+        header = top % tuple(headers)
         if not cells:
             return header, iter([header] * len(rows))
         return header, map(template.__mod__, zip(*cells, strict=True))
 
 
-def parse_letters(text: str, known: Mapping[str, Column], unknown: Callable[[str], None]) -> Layout:
+def parse_letters(
+    text: str, known: Mapping[str, Column], unknown: Callable[[str], None], growing: bool = False
+) -> Layout:
     """`%[.][width]letter` with text between. `%%` is no way to write a percent sign: that is Slurm's rule.
 
-    What is not known is told, and stands for itself in the output.
+    What is not known is told, and stands for itself in the output. `growing`: `#` may stand for the width.
     """
     parts = text.split("%")
     layout = Layout(parts[0])
@@ -113,7 +123,7 @@ def parse_letters(text: str, known: Mapping[str, Column], unknown: Callable[[str
         at, right, width = 0, False, 0
         if token[at] == ".":
             right, at = True, at + 1
-        if token[at : at + 1] == "#":
+        if growing and token[at : at + 1] == "#":
             width, at = GROWS, at + 1
         start = at
         while at < len(token) and token[at] in "0123456789":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from corral.cli.columns import Column
+from corral.cli.columns import WHOLE, WHOLE_NODES, WHOLE_VALUE, Column
 from corral.cli.times import UNLIMITED, left, moment, span
 from corral.syntax.arrayspec import fold
 from corral.syntax.size import format_memory
@@ -159,12 +159,12 @@ LETTERS: dict[str, Column] = {
     "J": Column("THREADS_PER_CORE", "", "*"),
     "k": Column("COMMENT", "comment", or_null),
     "K": Column("ARRAY_TASK_ID", "array_job_id array_task_id array_waiting array_throttle", task_id),
-    "l": Column("TIME_LIMIT", "time_limit", span),
-    "L": Column("TIME_LEFT", "time_limit run_seconds", left),
+    "l": Column("TIME_LIMIT", "time_limit", span, WHOLE_VALUE),
+    "L": Column("TIME_LEFT", "time_limit run_seconds", left, WHOLE_VALUE),
     "m": Column("MIN_MEMORY", _MEMORY, memory),
-    "M": Column("TIME", "run_seconds", span),
+    "M": Column("TIME", "run_seconds", span, WHOLE_VALUE),
     "n": Column("REQ_NODES", "req_nodes"),
-    "N": Column("NODELIST", "nodes"),
+    "N": Column("NODELIST", "nodes", None, WHOLE),
     "o": Column("COMMAND", "command", or_null),
     "O": Column("CONTIGUOUS", "", "0"),
     "p": Column("PRIORITY", "priority", priority),
@@ -172,7 +172,7 @@ LETTERS: dict[str, Column] = {
     "q": Column("QOS", "qos"),
     "Q": Column("PRIORITY", "priority"),
     "r": Column("REASON", "reason"),
-    "R": Column("NODELIST(REASON)", "nodes state reason", nodes_or_reason),
+    "R": Column("NODELIST(REASON)", "nodes state reason", nodes_or_reason, WHOLE_NODES),
     "s": Column("", "", ""),
     "S": Column("START_TIME", "start_time expected_start state", start),
     "t": Column("ST", "state", STATE_LETTERS.__getitem__),
@@ -269,9 +269,9 @@ STEP_LETTERS: dict[str, Column] = {
     "b": Column("TRES_PER_JOB", "gres", lambda text: f"gres:{text}" if text else "(null)"),
     "i": Column("STEPID", "text"),
     "j": Column("NAME", "name"),
-    "l": Column("TIME_LIMIT", "time_limit", span),
-    "M": Column("TIME", "run_seconds", span),
-    "N": Column("NODELIST", "nodes"),
+    "l": Column("TIME_LIMIT", "time_limit", span, WHOLE_VALUE),
+    "M": Column("TIME", "run_seconds", span, WHOLE_VALUE),
+    "N": Column("NODELIST", "nodes", None, WHOLE),
     "P": Column("PARTITION", "partition"),
     "S": Column("START_TIME", "start_time", moment),
     "u": Column("USER", "user"),

@@ -16,17 +16,24 @@ class InvalidSort(Exception):
 
 
 def parse(text: str, known: Mapping[str, Key]) -> list[tuple[Key, bool]]:
-    """Keys and whether each is reversed, the most important first. Commas and signs may be left out."""
+    """Keys and whether each is reversed, the most important first. Commas and signs may be left out.
+
+    `#P` is a key of its own where there is one (the order of the configuration), else the same as `P`.
+    """
     found: list[tuple[Key, bool]] = []
     reverse = False
+    mark = ""
     for letter in text:
         if letter == "-":
             reverse = True
-        elif letter not in "+,#":
-            if letter not in known:
+        elif letter == "#":
+            mark = "#"
+        elif letter not in "+,":
+            key = known.get(mark + letter) or known.get(letter)
+            if key is None:
                 raise InvalidSort(letter)
-            found.append((known[letter], reverse))
-            reverse = False
+            found.append((key, reverse))
+            reverse, mark = False, ""
     return found
 
 
@@ -35,7 +42,7 @@ def fields(order: list[tuple[Key, bool]]) -> list[str]:
     return [field for (names, _), _ in order for field in names.split()]
 
 
-def in_order(rows: list[Any], index: Mapping[str, int], order: list[tuple[Key, bool]]) -> None:
+def in_order(rows: list[Any], index: Mapping[str, Any], order: list[tuple[Key, bool]]) -> None:
     """Sort in place; equal rows keep their places."""
     for (names, make), reverse in reversed(order):
         places = [index[name] for name in names.split()]

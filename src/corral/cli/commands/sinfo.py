@@ -1,0 +1,266 @@
+"""sinfo: which partitions and nodes are there, and in which state?"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from corral.cli import columns, command, nodegroups, query, sorting
+from corral.cli.getopt import NO, REQUIRED
+from corral.cli.node_columns import EXACT, LETTERS, RANGES, names
+from corral.cli.run import Exit, Program, main as run
+from corral.cli.times import date_line
+from corral.client.connection import Connection
+from corral.errors import Refused, Unreachable
+
+TYPE_CHECKING = False  # importing typing costs 5 ms
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+FORMAT = "%#P %.5a %.10l %.6D %.6t %N"
+LONG = "%#P %.5a %.10l %.10s %.4r %.8h %.10g %.6D %.11T %N"
+SUMMARY = "%#P %.5a %.10l %.16F %N"
+NODES = "%#N %.6D %.#P %6t"
+LONG_NODES = "%#N %.6D %.#P %.11T %4c %.8z %.6m %.8d %.6w %.8f %20E"
+REASONS = "%20E %9u %19H %N"
+LONG_REASONS = "%20E %12U %19H %6t %N"
+
+OPTIONS = (
+    ("all", "a", NO), ("dead", "d", NO), ("exact", "e", NO), ("federation", "", NO), ("help", "", NO), ("hide", "", NO),
+    ("iterate", "i", REQUIRED), ("local", "", NO), ("long", "l", NO), ("cluster", "M", REQUIRED), ("clusters", "M", REQUIRED),
+    ("nodes", "n", REQUIRED), ("noconvert", "", NO), ("noheader", "h", NO), ("Node", "N", NO), ("format", "o", REQUIRED),
+    ("Format", "O", REQUIRED), ("partition", "p", REQUIRED), ("responding", "r", NO), ("list-reasons", "R", NO),
+    ("summarize", "s", NO), ("sort", "S", REQUIRED), ("states", "t", REQUIRED), ("reservation", "T", NO), ("usage", "", NO),
+    ("verbose", "v", NO), ("version", "V", NO), ("json", "", NO), ("yaml", "", NO),
+)  # fmt: skip
+
+REFUSED = {
+    "federation": command.NO_FEDERATION, "cluster": command.NO_FEDERATION, "clusters": command.NO_FEDERATION,
+    "yaml": "use --json",
+}  # fmt: skip
+
+VARIABLES = {"SINFO_FORMAT": "format", "SINFO_PARTITION": "partition", "SINFO_SORT": "sort"}
+
+#: The words of -t, in the order of Slurm's message. The beginning of a word is enough.
+STATES = (
+    "unknown,down,idle,allocated,?,mixed,future,drain,drained,draining,no_respond,reserved,perfctrs,cloud,completing,"
+    "powering_down,powered_down,power_down,powering_up,fail,maint,reboot,reboot^,unknown"
+)  # fmt: skip
+
+SORT_KEYS: dict[str, sorting.Key] = {
+    "a": ("available", None), "A": ("nodes_alloc_idle", None), "c": ("cpus", None), "C": ("cpus_by_state", None),
+    "d": ("tmp_disk_mb", None), "D": ("count", None), "e": ("free_memory_mb", None), "E": ("reason", None),
+    "f": ("features", None), "F": ("nodes_by_state", None), "g": ("allow_groups", None), "G": ("gres", None),
+    "h": ("oversubscribe", None), "H": ("reason_time", None), "l": ("max_time", None), "m": ("memory_mb", None),
+    "n": ("hostname", None), "N": ("nodes", None), "o": ("address", None), "O": ("load", None), "p": ("priority_tier", None),
+    "P": ("partition", None), "#P": ("partition_place", None), "r": ("root_only", None), "R": ("partition", None),
+    "s": ("min_nodes", None), "t": ("state_number", None), "T": ("state_number", None), "u": ("reason_by", None),
+    "U": ("reason_by", None), "v": ("version", None), "w": ("weight", None), "X": ("sockets", None),
+    "Y": ("cores_per_socket", None), "z": ("sockets", None), "Z": ("threads_per_core", None),
+    "#N": ("place", None),
+}  # fmt: skip
+
+#: What every line is counted and sorted by.
+_NODE_FIELDS = ("name", "state", "flags", "cpus", "cpus_alloc", "state_text", "state_long", "reason", "reason_by", "reason_time")
+
+
+def main() -> NoReturn:
+    program = Program("sinfo")
+    run(program, lambda argv: Sinfo(program, argv).main())
+
+
+class Sinfo:
+    """One call of the command: what it was asked, read once; shown once, or again and again (-i)."""
+
+    def __init__(self, program: Program, argv: list[str]) -> None:
+        self.program = program
+        found, _ = command.options(program, argv, OPTIONS, REFUSED)
+        self.given: dict[str, str | None] = {}
+        for variable, name in VARIABLES.items():
+            if variable in os.environ:
+                self.given[name] = os.environ[variable]
+        if "SINFO_ALL" in os.environ:
+            self.given["all"] = None
+        formats = [name for name, _ in found if name in ("format", "Format")]
+        if formats:
+            self.given.pop("format", None)
+        self.given.update(found)
+        program.verbosity = sum(name == "verbose" for name, _ in found)
+        if formats and "long" in self.given:
+            letter = "o(--format)" if formats[-1] == "format" else "O(--Format)"
+            raise program.fatal(
+                f"Options -{letter} and -l(--long) are mutually exclusive. Please remove one and retry."
+            )
+        self.states = self._states()
+        self.nodes = self._nodes()
+        text = self.given.get("iterate")
+        if text is not None and (not text.isdigit() or not int(text)):
+            raise program.failed(f"Error: invalid entry for --iterate={text}", 1)
+        self.every = int(text or 0)
+
+    def _states(self) -> list[list[str]] | None:
+        """Alternatives of words that must all hold; None = all."""
+        text = self.given.get("states")
+        if text is None or text.lower() == "all":
+            return None
+        known = STATES.split(",")
+        found = []
+        for alternative in command.words(text):
+            meant = []
+            for word in alternative.split("&"):
+                full = word.lower() if word.lower() in known else ""
+                full = full or next((name for name in known if word and name.startswith(word.lower())), "")
+                if not full:
+                    raise Exit(1, f'sinfo: error: Bad state string: "{word}"', f"sinfo: error: valid states: {STATES}")
+                meant.append(full)
+            found.append(meant)
+        return found
+
+    def _nodes(self) -> set[str] | None:
+        text = self.given.get("nodes")
+        if text is None:
+            return None
+        from corral.errors import InvalidHostlist
+        from corral.syntax import hostlist
+
+        try:
+            return set(hostlist.expand(text))
+        except InvalidHostlist:
+            return set()
+
+    def layout(self) -> columns.Layout:
+        given = self.given
+        if given.get("Format") is not None:
+            return columns.parse_names(
+                given["Format"] or "", names(),
+                lambda name: self.program.error(f"Invalid job format specification: {name}"),
+            )  # fmt: skip
+        text = given.get("format")
+        if text is not None:
+            return columns.parse_letters(
+                text, LETTERS, lambda letter: print(f"Invalid node format specification: {letter}", file=sys.stderr)
+            )
+        long = "long" in given
+        if "summarize" in given:
+            text = SUMMARY
+        elif "Node" in given:
+            text = LONG_NODES if long else NODES
+        elif "list-reasons" in given:
+            text = LONG_REASONS if long else REASONS
+        else:
+            text = LONG if long else FORMAT
+        return columns.parse_letters(text, LETTERS, lambda letter: None, growing=True)
+
+    def _order(self) -> list[tuple[sorting.Key, bool]]:
+        order = self.given.get("sort")
+        if order is None:
+            order = "N" if "Node" in self.given else "" if "list-reasons" in self.given else "#P,-t"
+        try:
+            return sorting.parse(order, SORT_KEYS)
+        except sorting.InvalidSort:  # Slurm's sinfo goes on with its own order
+            return sorting.parse("#P,-t", SORT_KEYS)
+
+    # -- the work
+
+    def main(self) -> int:
+        if "reservation" in self.given:
+            sys.stdout.write("No reservations in the system\n")
+            return 0
+        try:
+            with Connection() as connection:
+                while True:
+                    self.show(connection)
+                    if not self.every:
+                        return 0
+                    sys.stdout.write("\n")
+                    sys.stdout.flush()
+                    time.sleep(self.every)
+        except Unreachable as error:
+            raise command.unreachable("slurm_load_partitions", error) from None
+        except Refused as error:
+            raise Exit(1, f"slurm_load_partitions: {error}") from None
+
+    def show(self, connection: Connection) -> None:
+        if "json" in self.given:
+            from corral.cli import node_json
+
+            node_json.write(self._shown(connection, []), connection)
+            return
+        layout = self.layout()
+        order = self._order()
+        needed = layout.fields + sorting.fields(order)
+        nodes = self._shown(connection, _fields(needed))
+        lines = nodegroups.lines(
+            self._partitions(connection), nodes, needed,
+            per_node="Node" in self.given, exact="exact" in self.given,
+            keep_empty="list-reasons" not in self.given or "summarize" in self.given,
+        )  # fmt: skip
+        sorting.in_order(lines, {name: name for name in needed}, order)
+        fields = layout.fields
+        header, texts = layout.render(fields, [[line[field] for field in fields] for line in lines])
+        out = []
+        if "long" in self.given or self.every:
+            out.append(date_line())
+        if "noheader" not in self.given:
+            out.append(header)
+        out += texts
+        if out:
+            sys.stdout.write("\n".join(out) + "\n")
+
+    def _partitions(self, connection: Connection) -> list[dict[str, Any]]:
+        found = query.rows(connection, "/v1/partitions", all="all" in self.given).dicts()
+        for place, partition in enumerate(found):
+            partition["partition_place"] = place
+        wanted = self.given.get("partition")
+        return found if wanted is None else [one for one in found if one["name"] in wanted.split(",")]
+
+    def _shown(self, connection: Connection, fields: list[str]) -> list[dict[str, Any]]:
+        """The nodes that the options choose."""
+        found = query.rows(connection, "/v1/nodes", fields).dicts()
+        for node in found:
+            node["state_number"] = nodegroups.state_number(node)
+            node["state_complete"] = nodegroups.state_complete(node)
+        if self.nodes is not None:
+            found = [node for node in found if node["name"] in self.nodes]
+        if "dead" in self.given:
+            found = [node for node in found if "NOT_RESPONDING" in node["flags"]]
+        if "responding" in self.given:
+            found = [node for node in found if "NOT_RESPONDING" not in node["flags"]]
+        if "list-reasons" in self.given:
+            found = [node for node in found if node["reason"]]
+        if self.states is not None:
+            found = [
+                node for node in found if any(all(is_in(node, word) for word in words) for words in self.states)
+            ]
+        return found
+
+
+def is_in(node: dict[str, Any], word: str) -> bool:
+    """Whether -t WORD chooses the node."""
+    state, flags = node["state"], node["flags"]
+    busy = state in ("ALLOCATED", "MIXED") or "COMPLETING" in flags
+    match word:
+        case "drain":
+            return "DRAIN" in flags
+        case "drained":
+            return "DRAIN" in flags and not busy
+        case "draining":
+            return "DRAIN" in flags and busy
+        case "completing":
+            return "COMPLETING" in flags
+        case "no_respond":
+            return "NOT_RESPONDING" in flags
+        case "allocated":
+            return state in ("ALLOCATED", "MIXED")
+        case "mixed":
+            return state == "MIXED" and "DRAIN" not in flags
+        case "idle" | "down" | "unknown":
+            return bool(state.lower() == word)
+    return False
+
+
+def _fields(needed: list[str]) -> list[str]:
+    """Of the API, for what the lines need of nodes."""
+    of_nodes = (EXACT | set(RANGES)) - {"state_complete"}
+    return list(dict.fromkeys([*_NODE_FIELDS, *[field for field in needed if field in of_nodes]]))
