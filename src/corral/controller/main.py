@@ -36,8 +36,6 @@ from corral.engine.engine import Engine
 from corral.errors import CorralError, StoreUnavailable
 from corral.model.cluster import ClusterConfig
 from corral.protocol import codec
-from corral.protocol.orders import SendInventory
-from corral.protocol.reports import AgentRegistered
 from corral.scheduler.cycle import schedule
 from corral.store.sqlite import SqliteStore
 
@@ -155,7 +153,8 @@ class Controller:
         self.mail = Mail(config.programs.sendmail, lambda: self.loop.state.specs, log)
         self.bus = NatsBus(self.keeper.url or "nats://127.0.0.1:1", keys.controller_jwt)
         self.performer = Performer(
-            cluster=config.cluster, bus=self.bus, keys=keys, url=lambda: self.keeper.advertised,
+            cluster=config.cluster,
+            term=self.term, bus=self.bus, keys=keys, url=lambda: self.keeper.advertised,
             blobs=BlobCache(store.blob), watchers=self.watchers, mail=self.mail, log=log, agents=self._agents,
         )  # fmt: skip
         self.loop = Loop(
@@ -218,9 +217,6 @@ class Controller:
         honest = [report for report in reports if report.agent == agent]
         if len(honest) != len(reports):
             self.log.warning("reports in another agent's name were dropped", agent=agent)
-        if agent not in self._agents() and not any(isinstance(report, AgentRegistered) for report in honest):
-            # It speaks of nodes that this record has never heard of: a new state directory, or one that was put back.
-            self.performer.tell(agent, SendInventory(node=agent))
         self.loop.report(agent, honest)
 
     def _write_ready(self) -> None:

@@ -20,13 +20,15 @@ from corral.daemon.logs import Log
 from corral.model.step import BATCH, StepKey
 from corral.protocol import codec
 from corral.protocol.events import AnyEvent
-from corral.protocol.orders import AnyOrder, LaunchStep, ReportsCommitted, SendInventory, StepIo
+from corral.protocol.orders import AnyOrder, LaunchStep, ReportsCommitted, SendInventory, ShutDown, StepIo
 from corral.protocol.replies import StepAccess
 
 #: Scripts and environments kept in memory for the next launches.
 CACHE_BYTES = 8 << 20
 #: A step's credentials are good for so long.
 ACCESS_SECONDS = 30 * 86400
+#: Not for one node: for the agent that speaks for several.
+FOR_AGENTS = (ReportsCommitted, SendInventory, ShutDown)
 #: Orders of one turn before others get theirs.
 _AT_ONCE = 200
 
@@ -64,10 +66,11 @@ class Performer:
     """Everything that leaves the controller by the bus or by mail."""
 
     def __init__(
-        self, *, cluster: str, bus: Bus, keys: ClusterKeys | None, url: Callable[[], str], blobs: BlobCache,
+        self, *, cluster: str, term: int, bus: Bus, keys: ClusterKeys | None, url: Callable[[], str], blobs: BlobCache,
         watchers: Watchers, mail: Mail, log: Log, agents: Callable[[], set[str]],
     ) -> None:  # fmt: skip
         self._cluster = cluster
+        self._term = term
         self._bus = bus
         self._keys = keys
         self._url = url
@@ -89,10 +92,13 @@ class Performer:
     def committed(self, batch: PendingBatch) -> None:
         for digest, data in batch.stored.blobs.items():
             self.blobs.put(digest, data)
-        for node, order in batch.sends:
-            self._queue.append((subjects.orders(self._cluster, node), order))
+        for name, order in batch.sends:
+            if isinstance(order, FOR_AGENTS):
+                self._tell(name, order)
+            else:
+                self._queue.append((subjects.orders(self._cluster, name), order))
         for agent, sequences in batch.acknowledged.items():
-            self._tell(agent, ReportsCommitted(node=agent, sequences=tuple(sequences)))
+            self._tell(agent, ReportsCommitted(term=self._term, node=agent, sequences=tuple(sequences)))
         if self._queue:
             self._wake.set()
         if batch.records:
@@ -105,12 +111,7 @@ class Performer:
     def recovered(self) -> None:
         """All agents shall say what they know."""
         for agent in sorted(self._agents()):
-            self._tell(agent, SendInventory(node=agent))
-        self._wake.set()
-
-    def tell(self, agent: str, order: AnyOrder) -> None:
-        """An order to the agent itself."""
-        self._tell(agent, order)
+            self._tell(agent, SendInventory(term=self._term, node=agent))
         self._wake.set()
 
     def _tell(self, agent: str, order: AnyOrder) -> None:
