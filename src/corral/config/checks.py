@@ -1,0 +1,121 @@
+"""Which values have the right type and are wrong all the same?"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, get_args
+
+import msgspec
+
+from corral.config.lines import KeyPath
+from corral.errors import UsageError
+from corral.model.cluster import ClusterConfig
+from corral.syntax import hostlist, tres
+
+_ONE_OF = {
+    ("scheduling", "placement"): ("pack", "spread"),
+    ("log_level",): ("debug", "info", "warning", "error"),
+}
+_ENFORCEABLE = ("cpu", "memory", "devices")
+_POSITIVE = (("timeouts", "heartbeat"), ("timeouts", "node"), ("scheduling", "time_limit_step"), ("first_job_id",))
+
+
+class BadValue(Exception):
+    """What is wrong at this key."""
+
+    def __init__(self, path: KeyPath, problem: str) -> None:
+        super().__init__(problem)
+        self.path, self.problem = path, problem
+
+
+def check(config: ClusterConfig, tree: dict[str, Any]) -> None:
+    """BadValue for the first one. `tree` is what was written: only that can be wrong."""
+    for path, number in _numbers(tree, ()):
+        least = 1e-9 if path in _POSITIVE else 0
+        if number < least and path[:1] != ("priority",):
+            raise BadValue(path, f"{path[-1]!r} cannot be {number}: it must be {'more than' if least else 'at least'} 0")
+    for path, choices in _ONE_OF.items():
+        value = _at(tree, path)
+        if value is not None and value not in choices:
+            raise BadValue(path, f"{path[-1]!r} cannot be {value!r}: it is one of {', '.join(choices)}")
+    for limit in config.enforce:
+        if limit not in _ENFORCEABLE:
+            raise BadValue(("enforce",), f"{limit!r} cannot be enforced: it is one of {', '.join(_ENFORCEABLE)}")
+    if not config.cluster or not all(c.isalnum() or c in "-_" for c in config.cluster):
+        raise BadValue(("cluster",), f"{config.cluster!r} is no name: letters, digits, - and _ may be in it")
+    _check_nodes(config)
+    _check_partitions(config)
+    _check_addresses(config)
+
+
+def _check_nodes(config: ClusterConfig) -> None:
+    seen: set[str] = set()
+    for index, node in enumerate(config.node):
+        names = _parsed(hostlist.expand, node.name, ("node", index, "name"))
+        if not names:
+            raise BadValue(("node", index, "name"), "a node needs a name")
+        if twice := sorted(seen.intersection(names)):
+            raise BadValue(("node", index, "name"), f"node {twice[0]} is there twice")
+        seen.update(names)
+        if node.gres:
+            _parsed(tres.parse_gres, node.gres, ("node", index, "gres"))
+
+
+def _check_partitions(config: ClusterConfig) -> None:
+    seen: set[str] = set()
+    default = ""
+    known = {name for node in config.node for name in hostlist.expand(node.name)}
+    if not config.partition:
+        raise BadValue(("partition",), "there must be a partition")
+    for index, partition in enumerate(config.partition):
+        if not partition.name:
+            raise BadValue(("partition", index, "name"), "a partition needs a name")
+        if partition.name in seen:
+            raise BadValue(("partition", index, "name"), f"partition {partition.name} is there twice")
+        if partition.default and default:
+            raise BadValue(("partition", index, "default"), f"there are two defaults: {default} and {partition.name}")
+        default = partition.name if partition.default else default
+        seen.add(partition.name)
+        if partition.nodes != "ALL":
+            names = _parsed(hostlist.expand, partition.nodes, ("partition", index, "nodes"))
+            if known and (unknown := [name for name in names if name not in known]):
+                raise BadValue(("partition", index, "nodes"), f"there is no [[node]] {unknown[0]}")
+
+
+def _check_addresses(config: ClusterConfig) -> None:
+    for path, address in ((("nats", "listen"), config.nats.listen), (("api", "listen"), config.api.listen)):
+        host, _, port = address.rpartition(":")
+        if address and not (host and port.isdigit() and int(port) < 65536):
+            raise BadValue(path, f"{address!r} is not host:port")
+    if config.api.listen and not (config.api.certificate and config.api.key):
+        raise BadValue(("api", "listen"), "HTTPS needs 'certificate' and 'key' in [api] as well")
+
+
+def _parsed(parse: Callable[[str], Any], text: str, path: KeyPath) -> Any:
+    try:
+        return parse(text)
+    except UsageError as error:
+        raise BadValue(path, str(error)) from None
+
+
+def _numbers(tree: Any, path: KeyPath) -> Iterable[tuple[KeyPath, float]]:
+    items = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    for key, value in items:
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            yield (*path, key), value
+        else:
+            yield from _numbers(value, (*path, key))
+
+
+def _at(tree: Any, path: KeyPath) -> Any:
+    for part in path:
+        tree = tree.get(part) if isinstance(tree, dict) else None
+    return tree
+
+
+def record_behind(record: Any, key: str) -> Any:
+    """The record that a key of this record holds, also in a tuple; None when it is a plain value."""
+    for field in msgspec.structs.fields(record) if record is not None else ():
+        if field.name == key:
+            for kind in (field.type, *get_args(field.type)):
+                if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+                    return kind
+    return None
