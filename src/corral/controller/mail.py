@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import Callable
+from email import policy
 from email.message import EmailMessage
 from typing import Any
 
@@ -14,6 +15,8 @@ from corral.protocol import events as ev
 #: More than this waiting to be sent are dropped, oldest first.
 MOST_WAITING = 10_000
 TIMEOUT = 30.0
+
+_POLICY = policy.default.clone(max_line_length=998)
 
 _TITLES = {
     JobState.COMPLETED: "Ended", JobState.FAILED: "Failed", JobState.TIMEOUT: "Failed", JobState.CANCELLED: "Ended",
@@ -100,7 +103,7 @@ class Mail:
                 self._add(spec.mail_user or event.job.owner.user, found[1])
 
     def _add(self, to: str, subject: str) -> None:
-        message = EmailMessage()
+        message = EmailMessage(_POLICY)
         try:
             message["To"] = to
             message["Subject"] = subject

@@ -4,7 +4,9 @@ import argparse
 import asyncio
 import fcntl
 import gc
+import math
 import os
+import signal
 import socket
 import sys
 from collections.abc import Coroutine
@@ -67,6 +69,7 @@ class Controller:
         self.log = Log(directory / "controller.log", self.config.log_level, pid=os.getpid())
         listening = self._listen()  # from now on clients wait instead of failing
         on_stop(self.stopping.set)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, self.start_nothing_more)
         store = await self._open_store()
         if store is None:
             return
@@ -169,6 +172,10 @@ class Controller:
             token_key=tokens.load_key(directory / "api.key"), facts=self.facts,
         )  # fmt: skip
         self.service.reconfigure = Reconfigurer(self.config_path, self.service, self._take_over).reconfigure
+
+    def start_nothing_more(self) -> None:
+        """The cluster is about to be stopped: what waits goes on waiting."""
+        self.loop.cycles.postpone(math.inf)
 
     def _take_over(self, config: ClusterConfig) -> None:
         self.config = self.service.config = config

@@ -11,5 +11,6 @@ def script_digest(script: str) -> str:
 def environment_digest(environment: Mapping[str, str]) -> str:
     digest = hashlib.sha256()
     for name in sorted(environment):
-        digest.update(f"{name}={environment[name]}\0".encode("utf-8", "surrogatepass"))
+        value = environment[name]
+        digest.update(f"{len(name)},{len(value)}:{name}={value}".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()

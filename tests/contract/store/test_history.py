@@ -8,7 +8,14 @@ from corral.store.rows import HistoryQuery, Run, StepRun
 
 
 def run(job: int, **fields) -> Run:
-    defaults = {"user": "ann", "name": "train", "state": JobState.COMPLETED, "submit": 100.0, "start": 110.0, "end": 120.0}
+    defaults = {
+        "user": "ann",
+        "name": "train",
+        "state": JobState.COMPLETED,
+        "submit": 100.0,
+        "start": 110.0,
+        "end": 120.0,
+    }
     return Run(job=job, **{**defaults, **fields})
 
 
@@ -25,7 +32,11 @@ RUNS = [
 
 @pytest.fixture
 def filled(store):
-    steps = [StepRun(job=1, step=-5, name="batch"), StepRun(job=1, step=0, name="x"), StepRun(job=6, restart=1, step=-5)]
+    steps = [
+        StepRun(job=1, step=-5, name="batch"),
+        StepRun(job=1, step=0, name="x"),
+        StepRun(job=6, restart=1, step=-5),
+    ]
     store.append(Batch(runs=RUNS, steps=steps)).result(5)
     return store
 

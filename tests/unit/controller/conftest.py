@@ -2,9 +2,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.unit.controller.running import RunningController, running
 
 from corral.client.connection import Connection
-from tests.unit.controller.running import RunningController, running
 
 
 @pytest.fixture

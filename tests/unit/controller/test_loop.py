@@ -1,17 +1,19 @@
 """Is nothing said before it is durable, and does the loop go on after whatever breaks?"""
 
 import pytest
+from tests.unit.controller.running import running, wait_until
 
 from corral.client.connection import Connection
 from corral.engine.engine import Engine
 from corral.errors import Refused
 from corral.protocol.requests import HoldJobs
 from corral.store.memory import MemoryStore
-from tests.unit.controller.running import running, wait_until
 
 
 def submit(api, *names, hold=False, key="", **spec):
-    jobs = [{"spec": {"name": name, "hold": hold, "work_dir": "/tmp", **spec}, "script": "#!/bin/sh\n"} for name in names]
+    jobs = [
+        {"spec": {"name": name, "hold": hold, "work_dir": "/tmp", **spec}, "script": "#!/bin/sh\n"} for name in names
+    ]
     return api.request("POST", "/v1/requests", {"type": "SubmitJobs", "jobs": jobs}, key=key)["ids"]
 
 
@@ -154,7 +156,9 @@ def test_ten_thousand_jobs_in_one_request(controller, api):
 def test_a_client_that_goes_away_changes_nothing_about_its_request(controller):
     with Connection(controller.endpoint) as one:
         one._connect()
-        body = b'{"type":"SubmitJobs","jobs":[{"spec":{"name":"a","hold":true,"work_dir":"/"},"script":"#!/bin/sh\\n"}]}'
+        body = (
+            b'{"type":"SubmitJobs","jobs":[{"spec":{"name":"a","hold":true,"work_dir":"/"},"script":"#!/bin/sh\\n"}]}'
+        )
         head = f"POST /v1/requests HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
         one._socket.sendall(head.encode() + body)
     wait_until(lambda: len(controller.loop.state.jobs) == 1)
