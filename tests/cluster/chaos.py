@@ -32,7 +32,7 @@ _LIVE = ("PENDING", "CONFIGURING", "RUNNING", "SUSPENDED", "COMPLETING")
 Row = dict[str, Any]
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 15.0, what: str = "") -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 60.0, what: str = "") -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -132,6 +132,14 @@ class KillableCluster:
             os.kill(int(text[0]), signal.SIGKILL)
         except (ProcessLookupError, IndexError):
             pass
+
+    def kill_shepherds(self) -> None:
+        """Not a daemon: who watches a job's step. The job cannot survive this."""
+        for file in (self.spool_dir / "agent" / AGENT).glob("steps/*/*/pid"):
+            try:
+                os.kill(int(file.read_text()), signal.SIGKILL)
+            except (ProcessLookupError, ValueError):
+                pass
 
     def kill(self, whom: str) -> None:
         """One of them, or "all" at once."""

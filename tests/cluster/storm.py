@@ -43,16 +43,16 @@ class Storm:
         with self.cluster.client() as client:
             before = set(client.states())
             self._submit(client, [self.chance.randrange(100) for _ in range(self._long)], wait=True)
-            wait_until(lambda: len(self.lines("start")) == self._long, 20, "the long jobs run")
+            wait_until(lambda: len(self.lines("start")) == self._long, 60, "the long jobs run")
             long_ones = {job: pid for _, job, pid in self.lines("start")}
             threads = self._start_submitting()
             self._kill_while_submitting(client, long_ones)
             for thread in threads:
-                thread.join(30)
+                thread.join(60)
             assert not self._errors, self._errors
             self._open_gate()
             ids = list(self.codes)
-            wait_until(lambda: self._have_ended(client, ids), 30, "all jobs end")
+            wait_until(lambda: self._have_ended(client, ids), 60, "all jobs end")
             self.check_end(client, before)
         if self.findings:
             raise Findings("\n".join(self.findings[:20]))
@@ -88,7 +88,7 @@ class Storm:
         """The moments: when so many have been acknowledged, and a little later."""
         moments = sorted(self.chance.randrange(self._small) for _ in self.victims)
         for moment, victim in zip(moments, self.victims, strict=True):
-            wait_until(lambda at=self._long + moment: len(self.codes) >= at or self._errors, 20, "submissions go on")
+            wait_until(lambda at=self._long + moment: len(self.codes) >= at or self._errors, 60, "submissions go on")
             _spin(self.chance.random() * 0.01)
             self.cluster.kill(victim)
             self.cluster.start()

@@ -28,3 +28,19 @@ def test_killed_daemons_lose_no_job_and_run_none_twice(tmp_path: Path, seed: int
 
 
 __all__ = ["DAEMONS"]
+
+
+def test_a_killed_shepherd_takes_no_job_of_another_cluster_with_it(tmp_path: Path) -> None:
+    """Job 1 of both runs on the same node name, on the same machine."""
+    with killable_cluster(tmp_path / "one") as one, killable_cluster(tmp_path / "other") as other:
+        with one.client() as client, other.client() as other_client:
+            assert client.submit(one.job("sleep 1000")) == other_client.submit(other.job("sleep 1000")) == [1]
+            wait_until(lambda: one.job_processes() and other.job_processes(), what="both run")
+            wait_until(lambda: len(other.job_processes()) >= 2, what="the script's sleep runs")
+            bystanders = other.job_processes()
+            one.kill_shepherds()
+            wait_until(lambda: not one.job_processes(), what="what the shepherd left is killed")
+            assert set(bystanders) <= set(other.job_processes())
+            assert other_client.job(1)["state"] == "RUNNING"
+            other_client.cancel(1)
+            assert other_client.wait(1, 30)[0]["state"] == "CANCELLED"

@@ -77,14 +77,14 @@ def signal_all(pids: list[int], number: int) -> None:
             pass
 
 
-def marked(variable: str, value: str) -> list[int]:
-    """Processes whose first environment had this variable: what a shepherd that was killed has left."""
-    mark, found = f"{variable}={value}".encode(), []
+def marked(variables: dict[str, str]) -> list[int]:
+    """Processes whose first environment had all these variables: what a shepherd that was killed has left."""
+    marks, found = {f"{name}={value}".encode() for name, value in variables.items()}, []
     for name in os.listdir("/proc"):
         if name.isdigit():
             try:
                 with open(f"/proc/{name}/environ", "rb") as file:
-                    if mark in file.read().split(b"\0"):
+                    if marks.issubset(file.read().split(b"\0")):
                         found.append(int(name))
             except OSError:
                 continue

@@ -96,9 +96,12 @@ class Shepherds:
 
     def kill_leftovers(self, node: str, key: StepKey) -> None:
         """What a killed shepherd has left must not live on."""
+        marks = {STEP_MARK: step_mark(node, key)}
+        if self._settings.endpoint:  # another cluster on this machine may have a node and a job of the same name
+            marks["CORRAL_ENDPOINT"] = self._settings.endpoint
         for _ in range(50):
             left = cgroup.processes_of(key, node, self._settings)
-            left += processes.marked(STEP_MARK, step_mark(node, key))
+            left += processes.marked(marks)
             if not left:
                 break
             processes.signal_all(left, signal.SIGKILL)
