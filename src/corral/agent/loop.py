@@ -160,7 +160,7 @@ class AgentLoop:
     def _obey(self, order: object, data: bytes) -> None:
         match order:
             case LaunchHead():
-                if order.node in self._own:
+                if order.node in self._own and self._shutdown is None:
                     self._launcher.on_launch(order, data)
             case ReportsCommitted():
                 self._on_committed(order)
@@ -173,8 +173,7 @@ class AgentLoop:
             case SendInventory():
                 self._on_connected()
             case ShutDown():
-                if self._shutdown is None:
-                    self._shutdown = asyncio.get_running_loop().create_task(self._shut_down(order.kill_jobs))
+                self._begin_shutdown(order.kill_jobs)
 
     def _on_committed(self, order: ReportsCommitted) -> None:
         for sequence in order.sequences:
@@ -205,6 +204,14 @@ class AgentLoop:
             self._launcher.on_new_spawner()
 
     # ------------------------------------------------------------------ ending
+
+    def end_all(self) -> None:
+        """End all steps, then the agent."""
+        self._begin_shutdown(True)
+
+    def _begin_shutdown(self, kill_jobs: bool) -> None:
+        if self._shutdown is None:
+            self._shutdown = asyncio.get_running_loop().create_task(self._shut_down(kill_jobs))
 
     async def _shut_down(self, kill_jobs: bool) -> None:
         if kill_jobs:

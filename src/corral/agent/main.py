@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import msgspec
 import uvloop
 
 from corral.agent import cgroup
+from corral.agent.access import Access
 from corral.agent.control import ShepherdSettings
 from corral.agent.inventory import VirtualNodes, inventory_of_this_machine, virtual_inventories
 from corral.agent.loop import AgentLoop
@@ -80,7 +82,7 @@ def run(
     nodes = tuple(msgspec.structs.replace(node, unenforced=unenforced) for node in nodes)
     spool = Spool(directory)
     try:
-        _serve(config, name, nodes, spool, settings, log, endpoint)
+        _serve(config, name, Path(state_dir), nodes, spool, settings, log, endpoint)
     except Exception as error:
         log.error("the agent fails", error)
         raise
@@ -105,6 +107,7 @@ def _settings(config: ClusterConfig, name: str, node: NodeInventory, endpoint: s
 def _serve(
     config: ClusterConfig,
     name: str,
+    state_dir: Path,
     nodes: tuple[NodeInventory, ...],
     spool: Spool,
     settings: ShepherdSettings,
@@ -117,7 +120,7 @@ def _serve(
     shepherds = Shepherds(spool, settings, spawner)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_main(config, name, nodes, spool, shepherds, log, endpoint))
+            runner.run(_main(config, name, state_dir, nodes, spool, shepherds, log, endpoint))
     finally:
         shepherds.close()
 
@@ -125,23 +128,15 @@ def _serve(
 async def _main(
     config: ClusterConfig,
     name: str,
+    state_dir: Path,
     nodes: tuple[NodeInventory, ...],
     spool: Spool,
     shepherds: Shepherds,
     log: Log,
     endpoint: str,
 ) -> None:
-    credentials = config.nats.credentials
-
-    def jwt() -> str:
-        return Path(credentials).read_text().strip() if credentials else ""
-
-    bus = NatsBus(
-        config.nats.url,
-        jwt,
-        name=f"agent {name}",
-        ca_file=config.nats.ca,
-    )
+    access = Access(config.nats, state_dir, name, tuple(node.name for node in nodes))
+    bus = NatsBus(access.url, access.jwt, name=f"agent {name}", ca_file=config.nats.ca)
     agent = AgentLoop(
         agent=name,
         cluster=config.cluster,
@@ -154,7 +149,15 @@ async def _main(
         epilog_timeout=config.timeouts.prolog,
         endpoint=endpoint,
     )
-    on_stop(agent.stop)
+    stopping = asyncio.Event()
+
+    def stop() -> None:
+        stopping.set()
+        agent.stop()
+
+    on_stop(stop)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, agent.end_all)
+    await access.known(stopping)
     gc.collect()
     gc.freeze()
     await agent.run()

@@ -28,7 +28,7 @@ class AgentIsRunning(Exception):
 
 
 def lock_state(root: Path) -> int:
-    """The lock that only one living agent holds; its descriptor."""
+    """The lock that only one living agent holds, with its process id in it; its descriptor."""
     root.mkdir(parents=True, exist_ok=True)
     fd = os.open(root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -36,6 +36,8 @@ def lock_state(root: Path) -> int:
     except BlockingIOError:
         os.close(fd)
         raise AgentIsRunning(f"an agent is already running in {root}") from None
+    os.ftruncate(fd, 0)
+    os.write(fd, f"{os.getpid()}\n".encode())
     return fd
 
 

@@ -39,11 +39,19 @@ _INBOX_SID = 1
 class NatsBus:
     """One program's connection to the NATS server at `url` (several with commas).
 
-    A callable `jwt` is asked before each connection.
+    A callable `url` or `jwt` is asked before each connection.
     """
 
-    def __init__(self, url: str, jwt: str | Callable[[], str] = "", *, name: str = "corral", ca_file: str = "") -> None:
-        self._url, self._name, self._ca_file = url, name, ca_file
+    def __init__(
+        self,
+        url: str | Callable[[], str],
+        jwt: str | Callable[[], str] = "",
+        *,
+        name: str = "corral",
+        ca_file: str = "",
+    ) -> None:
+        self._url = url if callable(url) else lambda: url
+        self._name, self._ca_file = name, ca_file
         self._jwt = jwt if callable(jwt) else lambda: jwt
         self._link: Link | None = None
         self._keeper: asyncio.Task[None] | None = None
@@ -236,7 +244,7 @@ class NatsBus:
         return True
 
     def _connect(self, jwt: str) -> Link:
-        return wire.connect(self._url, jwt, _CONNECT_SECONDS, name=self._name, ca_file=self._ca_file, echo=True)
+        return wire.connect(self._url(), jwt, _CONNECT_SECONDS, name=self._name, ca_file=self._ca_file, echo=True)
 
     async def _live(self, first: asyncio.Future[None]) -> None:
         """From the moment the subscriptions are in place until the connection has ended."""
