@@ -56,6 +56,19 @@ def of_batch_job(given: Given, directory: str) -> dict[str, str]:
     return kept
 
 
+def of_step(given: Given) -> dict[str, str]:
+    """For srun: SLURM_* variables of the job around it go along, the agent sets anew what is the step's."""
+    text = given.get("export")
+    kept = exported(text, os.environ)
+    if text is not None and "export" not in given.from_environment:
+        kept["SLURM_EXPORT_ENV"] = text
+    if "SLURM_JOB_ID" not in os.environ:
+        kept["SLURM_SUBMIT_DIR"] = os.getcwd()
+        kept["SLURM_SUBMIT_HOST"] = os.uname().nodename
+        kept["SLURM_PRIO_PROCESS"] = str(os.getpriority(os.PRIO_PROCESS, 0))
+    return kept
+
+
 def _words(text: str) -> list[str]:
     """Split at commas, but not within quotes: A="x,y",B."""
     words: list[str] = []

@@ -1,0 +1,202 @@
+"""srun: run a program on the nodes of a job, new or existing, as if it ran here."""
+
+from __future__ import annotations
+
+import os
+
+from corral.cli import environment, jobspec
+from corral.cli.given import Given, read
+from corral.cli.run import BAD_OPTION, Exit, Program
+from corral.cli.run import main as run
+from corral.cli.session import Session, Step, Wishes
+
+TYPE_CHECKING = False  # importing typing costs 5 ms
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+PROGRAM = Program("srun")
+
+
+def main() -> NoReturn:
+    run(PROGRAM, srun)
+
+
+def srun(argv: list[str]) -> int:
+    """From the command line to the exit status."""
+    given, words = read(PROGRAM, argv)
+    if given.get("mpi") == "list":
+        os.write(1, b"MPI plugin types are...\n\tnone\n")
+        return 0
+    if not words:
+        raise PROGRAM.fatal("No command given to execute.")
+    _check(given)
+    jobspec.fit_tasks_to_nodes(given)
+    streams = _streams(given)
+    if "prolog" in given:
+        _run_aside(given.get("prolog"))
+    step = step_of(given, words, streams)
+    inside = given.get("jobid")
+    if inside is not None:
+        if "relative" not in given or _relative_fits(given):
+            from corral.cli.steps import create_step
+
+            made = create_step(PROGRAM, inside, step, _environment(given), given)
+    else:
+        from corral.cli.allocation import allocate_and_launch
+
+        job = new_job(given, step, argv)
+        if "test-only" in given:
+            from corral.cli.submission import say_when
+
+            return say_when(PROGRAM, job, given.get("uid", ""))
+        made = allocate_and_launch(PROGRAM, job, given)
+    status = attached(made, given, streams)
+    if "epilog" in given:
+        _run_aside(given.get("epilog"))
+    return status
+
+
+def attached(made: Step, given: Given, streams: dict[str, Any]) -> int:
+    """Join the step until it ends."""
+    wishes = Wishes(
+        pty=bool(given.get("pty")),
+        label="label" in given,
+        unbuffered="unbuffered" in given,
+        reads_stdin=streams.get("stdin", "") in ("", "all") or streams.get("stdin", "").isdigit(),
+        kill_on_bad_exit=bool(given.get("kill-on-bad-exit")),
+        wait_seconds=given.get("wait", 0),
+        disable_status="disable-status" in given,
+        quit_on_interrupt="quit-on-interrupt" in given,
+    )
+    if not wishes.pty:
+        return Session(PROGRAM, made, wishes).run()
+    from corral.cli.terminal import RawTerminal
+
+    with RawTerminal(0):
+        return Session(PROGRAM, made, wishes).run()
+
+
+# -- what is asked for
+
+
+def step_of(given: Given, words: list[str], streams: dict[str, Any]) -> dict[str, Any]:
+    """The StepSpec."""
+    name = given.get("job-name") if "job-name" not in given.from_environment else None
+    step = jobspec.step_spec(given, words, name or os.path.basename(words[0]))
+    if "multi-prog" in given:
+        from corral.cli import multiprog
+
+        step["multi_prog"] = multiprog.read(PROGRAM, words[0], given.get("ntasks", 1), words[1:])
+    step["stdio"] = streams
+    if given.get("pty"):
+        from corral.cli.terminal import window_of
+
+        step["pty"] = True
+        step["window"] = list(window_of(0))
+    if "time" in given and given.get("jobid") is not None:
+        step["time_limit"] = given.get("time")
+    return step
+
+
+def new_job(given: Given, step: dict[str, Any], argv: list[str]) -> dict[str, Any]:
+    """The job of an srun that is in none."""
+    if "relative" in given:
+        raise PROGRAM.fatal("--relative option invalid for job allocation request")
+    if given.get("uid") and os.geteuid() != 0:
+        raise Exit(BAD_OPTION, "srun: error: --uid only permitted by root user")
+    spec = jobspec.job_spec(given, "srun")
+    spec["name"] = given.get("job-name") or step["name"]
+    spec["command"] = step["argv"][0]
+    spec["submit_line"] = " ".join(["srun", *argv])
+    # What the job asks for is the whole of the step: it takes the allocation as it comes.
+    for field in ("gres", "gpus", "gpus_per_node", "memory_per_node_mb", "memory_per_cpu_mb", "exclude", "nodelist"):
+        if step.get("distribution") != "arbitrary" or field != "nodelist":
+            step.pop(field, None)
+    spec["step"] = step
+    return {"spec": spec, "environment": _environment(given)}
+
+
+def _environment(given: Given) -> dict[str, str]:
+    return environment.of_step(given)
+
+
+def _check(given: Given) -> None:
+    if given.get("pty"):
+        from corral.cli.terminal import window_of
+
+        try:
+            window_of(0)
+        except OSError as error:
+            PROGRAM.error(f"ioctl(TIOCGWINSZ): {error.strerror}")
+            PROGRAM.error("Not using a pseudo-terminal, disregarding --pty option")
+            given.drop("pty")
+    if "preserve-env" in given:
+        for option, variables in (("ntasks", ("SLURM_NPROCS", "SLURM_NTASKS")), ("nodes", ("SLURM_JOB_NUM_NODES",))):
+            for variable in variables:
+                if os.environ.get(variable):
+                    given.take([(option, os.environ[variable])])
+
+
+def _relative_fits(given: Given) -> bool:
+    """-r within the job's nodes."""
+    there = int(os.environ.get("SLURM_JOB_NUM_NODES") or 0)
+    first, count = given.get("relative"), given.get("nodes", (1, 1))[0]
+    if "nodes" in given.from_environment:
+        given.drop("nodes")
+        count = 1
+    if there and first + count > there:
+        raise PROGRAM.failed(
+            f"--relative and SLURM_JOB_NUM_NODES option incompatible with count of allocated nodes ({first}+{count}>{there})"
+        )
+    return True
+
+
+def _streams(given: Given) -> dict[str, Any]:
+    """-i, -o, -e; what this host can tell already to be impossible is said here."""
+    streams: dict[str, Any] = {}
+    for option, stream in (("input", "stdin"), ("output", "stdout"), ("error", "stderr")):
+        text = given.get(option, "")
+        if not text or text == "all":
+            continue
+        is_rank = text.isdigit() and int(text) < max(1, given.get("ntasks", 1))
+        streams[stream] = text if is_rank or text == "none" else _path(given, stream, "./" + text if text.isdigit() else text)
+    if "open-mode" in given:
+        streams["open_mode"] = given.get("open-mode")
+    if "label" in given:
+        streams["label"] = True
+    if "unbuffered" in given:
+        streams["unbuffered"] = True
+    return streams
+
+
+def _path(given: Given, stream: str, text: str) -> str:
+    """A file's name, if it can be opened (as far as no task has one of its own)."""
+    path = os.path.join(jobspec.work_dir(given), text)
+    if "%" in text:
+        return text
+    error = None
+    if stream == "stdin":
+        try:
+            os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+        except OSError as problem:
+            error = problem.strerror
+    elif not os.path.isdir(os.path.dirname(path)):
+        error = os.strerror(2)
+    elif os.path.isdir(path):
+        error = os.strerror(21)
+    if error:
+        raise PROGRAM.failed(f"Could not open {stream} file: {error}")
+    return text
+
+
+def _run_aside(program: str) -> None:
+    """--prolog and --epilog run here, before and after the tasks."""
+    if program.lower() == "none":
+        return
+    if not os.access(program.split()[0] if program.split() else program, os.X_OK):
+        PROGRAM.info(f"Access denied for {program}: {os.strerror(2 if not os.path.exists(program) else 13)}")
+        return
+    os.system(program)
+
+
+__all__ = ["main", "new_job", "srun", "step_of"]

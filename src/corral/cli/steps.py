@@ -1,0 +1,67 @@
+"""How does srun get a step of a job that it runs in (or that --jobid names)?"""
+
+from __future__ import annotations
+
+import time
+
+from corral.cli.run import Exit, Program, failure
+from corral.cli.session import Step
+from corral.client.connection import Connection, new_key
+from corral.errors import Refused
+
+TYPE_CHECKING = False  # importing typing costs 5 ms
+if TYPE_CHECKING:
+    from typing import Any
+
+    from corral.cli.given import Given
+
+BUSY = "Requested nodes are busy"
+#: The controller does not say when other steps have made room: asked again so soon, then less and less often.
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+
+
+def create_step(program: Program, job_id: int, spec: dict[str, Any], variables: dict[str, str], given: Given) -> Step:
+    """Ask until there is room (or not longer than --immediate says); what the real one says meanwhile."""
+    request = {"type": "CreateStep", "job": str(job_id), "spec": spec, "environment": variables}
+    asked_since = time.monotonic()
+    waits = False
+    pause = FIRST_PAUSE
+    with Connection() as connection:
+        while True:
+            try:
+                reply = connection.request("POST", "/v1/requests", request, key=new_key())
+            except Refused as error:
+                patience = given.get("immediate")
+                gone = time.monotonic() - asked_since
+                if error.fields.get("code") != "busy" or (patience is not None and gone >= patience):
+                    raise refused(program, job_id, error) from None
+            else:
+                if waits:
+                    program.info(f"Step created for job {job_id}")
+                return _step_of(reply)
+            if not waits:
+                program.info(f"Job {job_id} step creation temporarily disabled, retrying ({BUSY})")
+                waits = True
+            time.sleep(pause)
+            pause = min(pause * 1.5, LONGEST_PAUSE)
+
+
+def refused(program: Program, job_id: int, error: Refused) -> Exit:
+    """In the words of the real one, which asks after the job before it asks for the step."""
+    name, text, detail = program.name, error.error, error.fields.get("detail", "")
+    expired = f"{name}: Check SLURM_JOB_ID environment variable. Expired or invalid job {job_id}"
+    if text in ("Invalid job id specified", "Job is pending execution", "Job/step already completing or completed"):
+        first = f"Unable to confirm allocation for job {job_id}: {text}"
+        if text.startswith("Job/step already"):
+            first = f"Slurm job {job_id} has expired"
+        return Exit(failure(), f"{name}: error: {first}", expired)
+    lines = [f"{name}: error: {detail}"] if detail and detail != text else []
+    if not detail.startswith("Only allocated"):
+        lines.append(f"{name}: error: Unable to create step for job {job_id}: {text}")
+    return Exit(failure(), *lines)
+
+
+def _step_of(reply: dict[str, Any]) -> Step:
+    made = reply["step"]
+    job_id, number, *_ = made["key"]
+    return Step(job_id, number, [node["share"]["node"] for node in made["nodes"]], made["ntasks"], reply["access"])
