@@ -1,12 +1,13 @@
 """What keeps a job within its CPUs, memory and devices, and finds all its processes?
 
-One small interface over the kernel's two versions. A step's group lies in its job's: `<mount>/corral/job_42.0/step_batch`. Only
+One small interface over the kernel's two versions. A step's group lies in its job's: `<mount>/NAME/NODE.job_42.0/step_batch`, NAME being the agent's. Only
 controllers that limit something are used: a job that holds all of a machine costs one directory for freezing and finding.
 
 Shepherds make and remove the groups; whoever removes the last step's group removes the job's.
 """
 
 import os
+from glob import glob
 from typing import Protocol
 
 from corral.agent import cgroup_v1, cgroup_v2
@@ -113,3 +114,12 @@ def remove_groups(key: StepKey, node: str, settings: ShepherdSettings) -> None:
     if which:
         module = cgroup_v1 if which == 1 else cgroup_v2
         module.remove(settings.cgroup_name, *group_names(key, node))
+
+
+def remove_base(settings: ShepherdSettings) -> None:
+    """When the agent ends and no step of it runs on."""
+    for path in glob(f"{cgroup_v1.ROOT}/*/{settings.cgroup_name}") + [f"{cgroup_v2.ROOT}/{settings.cgroup_name}"]:
+        try:
+            os.rmdir(path)
+        except OSError:
+            pass  # it is not there, or somebody is in it

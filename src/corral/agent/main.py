@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import hashlib
 import os
 import signal
 import sys
@@ -77,7 +78,7 @@ def run(
     else:
         nodes = (inventory_of_this_machine(name, now),)
     endpoint = cluster_endpoint(config, state_dir)
-    settings = _settings(config, name, nodes[0], endpoint)
+    settings = _settings(config, group_name(config.cluster, name, directory), nodes[0], endpoint)
     unenforced = cgroup.not_enforced(settings)
     nodes = tuple(msgspec.structs.replace(node, unenforced=unenforced) for node in nodes)
     spool = Spool(directory)
@@ -87,16 +88,23 @@ def run(
         log.error("the agent fails", error)
         raise
     finally:
+        cgroup.remove_base(settings)
         os.close(lock)
     return 0
 
 
-def _settings(config: ClusterConfig, name: str, node: NodeInventory, endpoint: str) -> ShepherdSettings:
+def group_name(cluster: str, agent: str, directory: Path) -> str:
+    """Of the control groups. A machine may have several clusters of one name: the state directory tells them apart."""
+    mark = hashlib.sha256(os.fsencode(directory.absolute())).hexdigest()[:8]
+    return f"corral-{cluster}-{agent}-{mark}"
+
+
+def _settings(config: ClusterConfig, groups: str, node: NodeInventory, endpoint: str) -> ShepherdSettings:
     settings = ShepherdSettings(
         endpoint=endpoint,
         virtual=node.virtual,
         cgroups="auto" if config.enforce else "off",
-        cgroup_name=f"corral-{config.cluster}-{name}",
+        cgroup_name=groups,
         gpu_files=tuple(file for device in node.gres if device.name == "gpu" for file in device.files),
     )
     # A job that is fenced in sees its own GPUs only, and CUDA counts what it sees.
