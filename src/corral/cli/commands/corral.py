@@ -1,0 +1,50 @@
+"""`corral`: start, stop and look after a cluster."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from corral.cli.run import Exit, Program, main as run_main
+
+TYPE_CHECKING = False  # importing typing costs 5 ms
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+#: Each verb: the module that knows it, and what it does.
+VERBS = {
+    "up": ("up", "start a cluster on this machine, or what is missing of it"),
+    "down": ("down", "end its jobs and stop it; what it knows stays"),
+    "status": ("status", "what runs, what the cluster has, what is not enforced"),
+    "controller": ("controller", "run a controller in the foreground"),
+    "agent": ("agent", "run a node's agent in the foreground"),
+    "token": ("token", "make credentials for a node or a user"),
+    "import-slurm": ("import_slurm", "turn a slurm.conf into a corral.toml"),
+    "version": ("version", "print the version"),
+}
+
+
+def usage() -> str:
+    width = max(map(len, VERBS))
+    lines = [f"  {verb:{width}}  {what}" for verb, (_, what) in VERBS.items()]
+    return "\n".join(
+        ["usage: corral VERB [OPTIONS]", "", *lines, "", "`corral VERB --help` says more. Jobs: sbatch, srun, squeue, ..."]
+    )
+
+
+def body(arguments: list[str]) -> int:
+    verb, *rest = arguments or ["--help"]
+    if verb in ("-h", "--help", "help"):
+        print(usage())
+        return 0
+    if verb in ("-V", "--version"):
+        verb = "version"
+    if verb not in VERBS:
+        raise Exit(2, f"corral: there is no verb {verb!r}", usage())
+    module = importlib.import_module(f"corral.cli.corral.{VERBS[verb][0]}")
+    status: int = module.main(rest)
+    return status
+
+
+def main() -> NoReturn:
+    run_main(Program("corral"), body)

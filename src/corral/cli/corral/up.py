@@ -1,0 +1,191 @@
+"""`corral up`: a cluster on this machine, ready in a moment."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from corral.cli.corral import daemons, virtual
+from corral.cli.corral.daemons import Daemon
+from corral.cli.corral.place import Place, add_options, place_of
+from corral.cli.run import Exit
+from corral.client.connection import Connection
+from corral.errors import Refused, Unreachable
+from corral.syntax import hostlist
+
+#: How the agent was started, so that `corral up` alone starts it again.
+SETUP = "up.json"
+
+
+def main(arguments: list[str]) -> int:
+    given = _options(arguments)
+    began = time.monotonic()
+    _write_first_config(given)
+    place = place_of(given)
+    name, flags = _agent_setup(place, given)
+    started = _start_missing(place, name, flags)
+    try:
+        nodes = _wait_until_ready(place, started, _names(name, flags), given.timeout)
+    except KeyboardInterrupt:
+        raise Exit(130, f"corral: interrupted; what has been started goes on: {_down_command(place)}") from None
+    _say(place, started, nodes, time.monotonic() - began)
+    return 0
+
+
+def _options(arguments: list[str]) -> Namespace:
+    parser = ArgumentParser(
+        prog="corral up",
+        description="Start a cluster on this machine: the controller, its message server, and an agent."
+        " Of a cluster that runs already, what is missing is started.",
+    )
+    add_options(parser)
+    virtual.add_options(parser)
+    parser.add_argument("--name", help="of this machine's node, or of the agent of virtual ones (default: the host name)")
+    parser.add_argument("--first-job-id", type=int, metavar="N", help="of a new cluster (default: 1)")
+    parser.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="until all nodes are there (default: 30)")
+    return parser.parse_args(arguments)
+
+
+def _write_first_config(given: Namespace) -> None:
+    """--first-job-id is a key of the configuration: a new cluster gets a corral.toml with it."""
+    if given.first_job_id is None:
+        return
+    if given.first_job_id < 1:
+        raise Exit(1, "corral: error: --first-job-id must be 1 or more")
+    place = place_of(given)
+    if place.config.first_job_id == given.first_job_id:
+        return
+    if place.config_path is not None:
+        raise Exit(1, f"corral: error: --first-job-id: write first_job_id = {given.first_job_id} into {place.config_path}")
+    place.directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+    (place.directory / "corral.toml").write_text(f"first_job_id = {given.first_job_id}\n")
+
+
+# ---------------------------------------------------------------------------------------------------- what to start
+
+
+def _agent_setup(place: Place, given: Namespace) -> tuple[str, list[str]]:
+    """Name and flags of the agent: as given, else as the last time, else this machine."""
+    path = place.directory / SETUP
+    flags = virtual.flags(given)
+    try:
+        before = json.loads(path.read_text())
+    except (OSError, ValueError):
+        before = None
+    if before is not None and not flags and given.name is None:
+        return before["name"], before["flags"]
+    name = given.name or ("virtual" if flags else socket.gethostname().partition(".")[0])
+    running = before and daemons.agent(place.directory, before["name"]).pid
+    if running and (name, flags) != (before["name"], before["flags"]):
+        raise Exit(
+            1,
+            f"corral: error: the cluster in {place.directory} runs with other nodes: {_described(before)}",
+            f"`{_down_command(place)}` first, or another --dir for another cluster",
+        )
+    place.directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+    path.write_text(json.dumps({"name": name, "flags": flags}))
+    return name, flags
+
+
+def _described(setup: dict[str, object]) -> str:
+    flags = setup["flags"]
+    return " ".join(map(str, flags)) if isinstance(flags, list) and flags else f"this machine, as {setup['name']}"
+
+
+def _names(name: str, flags: list[str]) -> list[str]:
+    return hostlist.expand(flags[flags.index("--nodes") + 1]) if flags else [name]
+
+
+def _start_missing(place: Place, name: str, flags: list[str]) -> dict[Daemon, int]:
+    """What did not run, with its process id."""
+    directory = place.directory
+    controller, agent = daemons.controller(directory), daemons.agent(directory, name)
+    config = ["--config", str(place.config_path)] if place.config_path else []
+    started: dict[Daemon, int] = {}
+    if controller.pid is None:
+        if daemons.nats(directory).pid is None:
+            (directory / "nats" / "url").unlink(missing_ok=True)
+        started[controller] = daemons.start(controller, ["corral.controller", "--dir", str(directory), *config])
+    if agent.pid is None:
+        common = ["--dir", str(directory), "--name", name, "--log-file"]
+        started[agent] = daemons.start(agent, ["corral.agent", *common, *config, *flags])
+    return started
+
+
+# ---------------------------------------------------------------------------------------------------- until it is ready
+
+
+def _wait_until_ready(place: Place, started: dict[Daemon, int], names: list[str], timeout: float) -> int:
+    """Until the API answers and all nodes are registered; how many nodes there are."""
+    deadline = daemons.deadline(timeout)
+    missing, problem = set(names), ""
+    connection = Connection(place.endpoint, timeout=5.0)
+    while missing:
+        _check_alive(started)
+        try:
+            answer = connection.request("GET", "/v1/nodes?fields=name,state_text,flags", retry_seconds=0.0)
+            missing, problem = _not_ready(answer["rows"], names), "its nodes did not register"
+        except (Unreachable, Refused, OSError) as error:
+            problem = str(error)
+        if time.monotonic() > deadline:
+            raise _failure(place, started, problem, sorted(missing))
+        if missing:
+            time.sleep(daemons.LOOK_SECONDS)
+    connection.close()
+    return len(names)
+
+
+def _not_ready(rows: list[list[object]], names: list[str]) -> set[str]:
+    ready = {row[0] for row in rows if not str(row[1]).startswith(("unk", "down")) and not str(row[1]).endswith("*")}
+    return set(names) - ready
+
+
+def _check_alive(started: dict[Daemon, int]) -> None:
+    """They are our children: one that has ended will not come up any more."""
+    for daemon, pid in started.items():
+        try:
+            if os.waitpid(pid, os.WNOHANG)[0] != pid:
+                continue
+        except ChildProcessError:
+            pass
+        words = daemons.last_words(daemon)
+        raise Exit(1, f"corral: error: the {daemon.name} ended at once. Its last words:", *(f"    {word}" for word in words))
+
+
+def _failure(place: Place, started: dict[Daemon, int], problem: str, missing: list[str]) -> Exit:
+    lines = [f"corral: error: the cluster did not come up: {problem} ({hostlist.fold(missing[:1000])} missing)"]
+    for daemon in started:
+        lines.append(f"{daemon.name}: {daemon.log}")
+        lines += [f"    {word}" for word in daemons.last_words(daemon, 4)]
+    return Exit(1, *lines, f"`{_down_command(place)}` stops what runs")
+
+
+# ---------------------------------------------------------------------------------------------------- what is said
+
+
+def _say(place: Place, started: dict[Daemon, int], count: int, seconds: float) -> None:
+    nodes = f"{count} node{'s' if count != 1 else ''}"
+    if not started:
+        print(f"The cluster in {place.directory} is running already: {nodes}.")
+    elif len(started) == 1:
+        print(f"The cluster in {place.directory} is complete again: started the {next(iter(started)).name}.")
+    else:
+        print(f"Cluster {place.config.cluster} is up: {nodes}, state in {place.directory} ({seconds:.1f} s).")
+    if not place.is_default and os.environ.get("CORRAL_ENDPOINT") != place.endpoint:
+        print(f"export CORRAL_ENDPOINT={place.endpoint}")
+
+
+def _down_command(place: Place) -> str:
+    return "corral down" if place.is_default else f"corral down --dir {place.directory}"
+
+
+def agent_named(directory: Path) -> str | None:
+    try:
+        name: str = json.loads((directory / SETUP).read_text())["name"]
+    except (OSError, ValueError, KeyError):
+        return None
+    return name
