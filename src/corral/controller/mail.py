@@ -85,7 +85,7 @@ class Mail:
         self._program = program
         self._specs = specs
         self._log = log
-        self._queue: deque[EmailMessage] = deque(maxlen=MOST_WAITING)
+        self.waiting: deque[EmailMessage] = deque(maxlen=MOST_WAITING)
         self._wake = asyncio.Event()
 
     def consider(self, records: list[ev.AnyEvent]) -> None:
@@ -110,17 +110,17 @@ class Mail:
         except ValueError:  # a line break in a job's name is no header
             return
         message.set_content("")
-        self._queue.append(message)
+        self.waiting.append(message)
         self._wake.set()
 
     async def run(self) -> None:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._queue:
-                await self._send(self._queue.popleft())
+            while self.waiting:
+                await self.send(self.waiting.popleft())
 
-    async def _send(self, message: EmailMessage) -> None:
+    async def send(self, message: EmailMessage) -> None:
         if not os.access(self._program, os.X_OK):
             self._log.warning("no mail sent: there is no such program", program=self._program)
             return

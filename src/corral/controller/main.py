@@ -20,6 +20,9 @@ from corral.auth import tokens
 from corral.bus import subjects
 from corral.bus.credentials import ClusterKeys
 from corral.bus.nats import NatsBus
+from corral.client.connection import state_dir
+from corral.config import files
+from corral.config.cluster import load
 from corral.controller.api.app import make_app
 from corral.controller.api.server import HttpServer
 from corral.controller.api.service import Service
@@ -268,17 +271,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, help="corral.toml")
     parser.add_argument("--dir", type=Path, help="state directory (default: state_dir of the configuration)")
     arguments = parser.parse_args(argv)
-    from corral.client.connection import state_dir
-    from corral.controller.reconfigure import read_config
-
     memory.be_frugal()
     try:
-        config = read_config(arguments.config)
+        path = arguments.config or files.find(None, arguments.dir or state_dir())
+        config = load(path)
         directory = arguments.dir or Path(config.state_dir or state_dir())
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
 
             async def go() -> None:
-                await Controller(config, directory.absolute(), arguments.config).run()
+                await Controller(config, directory.absolute(), path).run()
 
             runner.run(go())
     except CorralError as error:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from corral.config.cluster import load
 from corral.controller.api.service import Service
 from corral.errors import CorralError
 from corral.model.cluster import ClusterConfig
@@ -11,15 +12,6 @@ from corral.protocol.requests import Caller
 
 #: Keys that count only at the start of a controller.
 _FIXED = ("cluster", "state_dir", "nats", "api", "store")
-
-
-def read_config(path: Path | None) -> ClusterConfig:
-    """ConfigError names the file, the line and what is wrong."""
-    if path is None:
-        return ClusterConfig()
-    from corral.config.cluster import load
-
-    return load(path)
 
 
 class Reconfigurer:
@@ -34,7 +26,7 @@ class Reconfigurer:
         if self._path is None:
             return Done(messages=("The controller was started without a configuration file: nothing to read.",))
         try:
-            new = read_config(self._path)
+            new = load(self._path)
         except (CorralError, OSError) as error:
             return Rejected(error=str(error), detail="The old configuration goes on.")
         old = self._service.config

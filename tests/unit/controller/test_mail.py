@@ -52,12 +52,9 @@ def test_the_program_gets_the_message(tmp_path):
 
     async def send():
         mail = Mail(str(program), lambda: {42: SPEC}, Log(tmp_path / "log"))
-        task = asyncio.create_task(mail.run())
         mail.consider([ended(), ev.JobStarted(time=160.0, job=job())])
-        async with asyncio.timeout(5):
-            while not (tmp_path / "args").exists():
-                await asyncio.sleep(0.01)
-        task.cancel()
+        [message] = mail.waiting
+        await mail.send(message)
 
     asyncio.run(send())
     assert (tmp_path / "args").read_text() == "-t -i\n"
