@@ -1,12 +1,10 @@
 """A cluster of virtual nodes whose daemons can be killed one by one, and what its processes have left behind."""
 
 import os
-import random
 import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +17,6 @@ from corral.agent.main import AgentSetup
 from corral.bus.credentials import ClusterKeys
 from corral.bus.server import running_server
 from corral.client.client import ClusterClient, job
-from corral.errors import CorralError
 from corral.model.cluster import ApiConfig, ClusterConfig, NatsConfig, Timeouts
 from corral.protocol.requests import NewJob
 
@@ -104,7 +101,8 @@ class KillableCluster:
     def wait_for_nodes(self) -> None:
         with self.client() as client:
             wait_until(
-                lambda: [n["state_text"] for n in client.nodes(["state_text"])] == ["idle"] * len(NODES), what="ten idle nodes"
+                lambda: [n["state_text"] for n in client.nodes(["state_text"])] == ["idle"] * len(NODES),
+                what="ten idle nodes",
             )
 
     def words(self) -> str:

@@ -26,7 +26,14 @@ class Storm:
     """One scene. `victims`: who is killed, in this order; "all" = at once."""
 
     def __init__(
-        self, cluster: KillableCluster, seed: int, victims: tuple[str, ...], *, long: int = 200, small: int = 200, submitters: int = 2
+        self,
+        cluster: KillableCluster,
+        seed: int,
+        victims: tuple[str, ...],
+        *,
+        long: int = 200,
+        small: int = 200,
+        submitters: int = 2,
     ) -> None:
         self.cluster, self.victims = cluster, victims
         self.chance = random.Random(seed)

@@ -1,7 +1,7 @@
 """What keeps a job within its CPUs, memory and devices, and finds all its processes?
 
-One small interface over the kernel's two versions. A step's group lies in its job's: `<mount>/NAME/NODE.job_42.0/step_batch`, NAME being the agent's. Only
-controllers that limit something are used: a job that holds all of a machine costs one directory for freezing and finding.
+One small interface over the kernel's two versions. A step's group lies in its job's, and that in the agent's:
+`<mount>/corral-CLUSTER-AGENT-MARK/NODE.job_42.0/step_batch`. Only controllers that limit something are used: a job that holds all of a machine costs one directory for freezing and finding.
 
 Shepherds make and remove the groups; whoever removes the last step's group removes the job's.
 """
@@ -118,7 +118,7 @@ def remove_groups(key: StepKey, node: str, settings: ShepherdSettings) -> None:
 
 def remove_base(settings: ShepherdSettings) -> None:
     """When the agent ends and no step of it runs on."""
-    for path in glob(f"{cgroup_v1.ROOT}/*/{settings.cgroup_name}") + [f"{cgroup_v2.ROOT}/{settings.cgroup_name}"]:
+    for path in (*glob(f"{cgroup_v1.ROOT}/*/{settings.cgroup_name}"), f"{cgroup_v2.ROOT}/{settings.cgroup_name}"):
         try:
             os.rmdir(path)
         except OSError:
