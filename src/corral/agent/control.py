@@ -126,6 +126,17 @@ def send_datagram(sock: socket.socket, path: str, data: bytes) -> bool:
         return False
 
 
+def connected_datagrams(path: str) -> socket.socket | None:
+    """A socket that becomes writable when the one at this path has room; None when nobody listens there."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    try:
+        _with_short_path(path, sock.connect)
+    except OSError:
+        sock.close()
+        return None
+    return sock
+
+
 def _with_short_path(path: str, use: Callable[[str], object]) -> None:
     """A unix socket's path has at most 107 bytes; a longer one goes by its directory's descriptor."""
     if len(os.fsencode(path)) < 108:

@@ -11,8 +11,10 @@ It depends on nobody: the agent, its spawner, the bus and the controller may all
 import fcntl
 import gc
 import os
+import select
 import signal
 import socket
+import traceback
 
 import msgspec
 
@@ -25,6 +27,7 @@ from corral.agent.control import (
     Started,
     Suspend,
     bind_datagrams,
+    connected_datagrams,
     decode_command,
     encode_notice,
     send_datagram,
@@ -46,9 +49,12 @@ _decode_order = msgspec.msgpack.Decoder(LaunchStep).decode
 
 #: Slurm's code for a task that could not be set up at all.
 _LAUNCH_FAILURE = 53
-_AGENT_TIMEOUT = 5.0
+#: Seconds after a step's end that an agent which is behind is waited for.
+_AGENT_TIMEOUT = 10.0
 #: After so many steps a shepherd ends, and with it what memory it may have gathered.
 _MOST_STEPS = 500
+_MOST_FAULTS = 20
+_LOCK_TRIES = 500
 
 
 def warm_up(settings: ShepherdSettings) -> None:
@@ -97,11 +103,14 @@ def run(directory: str, settings: ShepherdSettings) -> None:
 def _take(directory: str) -> int | None:
     """The step's lock, or None when a shepherd is at it, or ever was: no step is run twice."""
     fd = os.open(f"{directory}/pid", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(fd)
-        return None
+    for _ in range(_LOCK_TRIES):
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if os.fstat(fd).st_size:
+                break  # another shepherd has it
+            select.poll().poll(2)  # the agent asks whether anybody has it
     if os.fstat(fd).st_size or os.path.exists(f"{directory}/exit"):
         os.close(fd)
         return None
@@ -127,6 +136,9 @@ class Shepherd:
         self._started_at = 0.0
         self._is_frozen = False
         self._escalation: object | None = None
+        self._faults = 0
+        self._agent: socket.socket | None = None  #: only while it is behind
+        self._late_notices: list[bytes] = []
         self._usage = {"user_seconds": 0.0, "system_seconds": 0.0, "max_rss_kb": 0.0}
 
     def live(self) -> None:
@@ -137,18 +149,32 @@ class Shepherd:
         except OSError as error:
             self._fail(f"{error.filename or 'task launch failed'}: {error.strerror}")
         while self._running:
-            self._reactor.run_once()
+            self._turn()
         self._kill_what_is_left()
         self._look_for_oom()
         self._streams.finish(self._ended, self._cause, self._message)
         self._record()
-        while not self._streams.is_drained:
+        self._reactor.call_later(_AGENT_TIMEOUT, self._stop_notifying)
+        while self._late_notices or not self._streams.is_drained:
+            self._turn()
+
+    def _turn(self) -> None:
+        """Whatever goes wrong with the client must not cost the tasks the one who waits for them."""
+        try:
             self._reactor.run_once()
+        except Exception:
+            traceback.print_exc()
+            self._faults += 1
+            if self._faults > _MOST_FAULTS:
+                raise
+            self._streams.give_up()
 
     def close(self) -> None:
         self._streams.close()
         self._reactor.close()
         self._control.close()
+        if self._agent is not None:
+            self._agent.close()
 
     # ------------------------------------------------------------------ beginning
 
@@ -284,12 +310,30 @@ class Shepherd:
         self._notify(encode_notice(Exited(order.node, order.key)))
 
     def _notify(self, notice: bytes) -> None:
-        """Waits a little when the agent is behind; when it is dead it will look itself."""
+        """At once, or when the agent has room again; when it is dead it will look itself."""
         path = f"{self.directory.rsplit('/', 3)[0]}/agent.sock"
-        if not send_datagram(self._control, path, notice):
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-                sock.settimeout(_AGENT_TIMEOUT)
-                send_datagram(sock, path, notice)
+        if self._late_notices or not send_datagram(self._control, path, notice):
+            self._late_notices.append(notice)
+            self._agent = self._agent or connected_datagrams(path)
+            if self._agent is None:
+                self._late_notices.clear()
+            else:
+                self._reactor.add_writer(self._agent.fileno(), self._notify_late)
+
+    def _notify_late(self) -> None:
+        assert self._agent is not None
+        try:
+            while self._late_notices:
+                self._agent.send(self._late_notices[0])
+                self._late_notices.pop(0)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._late_notices.clear()
+        self._reactor.remove_writer(self._agent.fileno())
+
+    def _stop_notifying(self) -> None:
+        self._late_notices.clear()
 
     # ------------------------------------------------------------------ commands
 
@@ -299,10 +343,14 @@ class Shepherd:
                 data = self._control.recv(65536)
             except BlockingIOError:
                 return
-            match decode_command(data):
-                case Signal() as command:
+            try:
+                command = decode_command(data)
+            except msgspec.MsgspecError:
+                continue
+            match command:
+                case Signal():
                     self._on_signal(command)
-                case End() as command:
+                case End():
                     self._end(command.reason or "cancelled", command.kill_after, 0.0)
                 case Suspend(thaw=thaw):
                     self._thaw() if thaw else self._freeze()

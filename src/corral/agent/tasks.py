@@ -11,7 +11,7 @@ import msgspec
 from corral.agent import messages
 from corral.agent.identity import Identity, set_rlimits
 
-#: Python ignores these, and a program would inherit that. Caught ones become the default again at its exec by themselves.
+#: Python ignores these, and a program would inherit that. Caught ones become the default again by its exec.
 _IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)
 _CAUGHT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
@@ -44,10 +44,16 @@ class TaskPlan(msgspec.Struct, kw_only=True):
 
 def start(plan: TaskPlan) -> int:
     """Fork, and return the process. What goes wrong after that is said on the task's standard error, by its exit code too."""
+    # A signal that comes before the exec must end the task, as one that comes after it would.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _CAUGHT)
     pid = os.fork()
     if pid:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _CAUGHT)
         return pid
     try:
+        for number in _CAUGHT:
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _CAUGHT)
         _become(plan)
     except OSError as error:
         _complain(messages.error(f"{error.filename or 'task launch'}: {error.strerror}"))

@@ -165,7 +165,7 @@ def test_a_signal_reaches_all_processes_or_only_the_shell(node: NodeSide) -> Non
     script = (
         "#!/bin/bash\ntrap 'echo shell' USR1\n"
         "bash -c 'trap \"echo child\" USR1; echo x > ready; while [ ! -e stop ]; do sleep 0.02; done' &\n"
-        "wait; wait\n"
+        "while [ ! -e stop ]; do wait; done\n"
     )
     key = node.batch(script)
     wait_until((node.work_dir / "ready").exists)
@@ -264,3 +264,23 @@ def test_nothing_of_a_step_is_left_but_its_record(node: NodeSide) -> None:
     node.finished(key)
     wait_until(lambda: shepherd_pid(str(node.directory(key))) is None)
     assert not list(Path("/sys/fs/cgroup").glob(f"*/{node.settings.cgroup_name}/*job_*"))
+
+
+def is_free(node: NodeSide) -> bool:
+    return shepherd_pid(str(node.directory(node.keys[-1]))) is None
+
+
+def test_a_shepherd_whose_step_is_over_takes_the_next(node: NodeSide) -> None:
+    pids = set()
+    for _ in range(5):
+        key = node.batch("#!/bin/sh\nexit 3\n")
+        assert node.finished(key).tasks[0].status == ExitStatus(3, 0)
+        wait_until(lambda: is_free(node))
+        pids.add((node.directory(key) / "pid").read_text())
+    assert len(pids) < 5
+
+
+def test_notices_wait_for_an_agent_that_is_behind(node: NodeSide) -> None:
+    keys = [node.batch("#!/bin/sh\ntrue\n") for _ in range(30)]
+    wait_until(lambda: all((node.directory(key) / "exit").exists() for key in keys))
+    assert all(node.finished(key).cause is EndCause.EXITED and node.started(key) for key in keys)

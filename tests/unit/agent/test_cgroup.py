@@ -1,0 +1,187 @@
+"""Both versions of control groups: the first for real where this machine has it, the second in a made-up tree."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from corral.agent import cgroup, cgroup_v1, cgroup_v2
+from corral.agent.cgroup_files import Limits
+from corral.agent.control import ShepherdSettings
+from corral.model.allocation import NodeShare
+from corral.model.gres import GresShare
+from corral.model.job import JobId
+from corral.model.step import BATCH, StepKey
+
+has_v1 = pytest.mark.skipif(
+    os.geteuid() != 0 or not cgroup_v1.is_usable(), reason="needs root, and cgroups of version 1"
+)
+NAME = f"corral-test-groups-{os.getpid()}"
+
+
+def share(cpus: int = 1, memory_mb: int = 0, gpus: tuple[int, ...] = ()) -> NodeShare:
+    return NodeShare(node="n", cpus=tuple(range(cpus)), memory_mb=memory_mb, gres=(GresShare("gpu", "", gpus),))
+
+
+# ---------------------------------------------------------------------- what is to be enforced
+
+
+def test_a_share_of_a_virtual_node_is_held_to_its_memory_only() -> None:
+    settings = ShepherdSettings(virtual=True, gpu_files=("/dev/null", "/dev/zero"))
+    assert cgroup.limits_of(share(1, 100), settings) == Limits(memory_mb=100)
+
+
+def test_what_is_all_of_the_machine_needs_no_limit() -> None:
+    everything = share(os.cpu_count() or 1, cgroup.machine_memory_mb() + 1)
+    assert cgroup.limits_of(everything, ShepherdSettings()) == Limits()
+
+
+def test_cpus_beyond_the_machines_are_not_bound() -> None:
+    beyond = NodeShare(node="n", cpus=(10_000,), memory_mb=0)
+    assert cgroup.limits_of(beyond, ShepherdSettings()).cpus is None
+
+
+def test_gpus_that_are_not_the_jobs_are_denied() -> None:
+    settings = ShepherdSettings(gpu_files=("/dev/nvidia0", "/dev/nvidia1", "/dev/nvidia2"))
+    assert cgroup.limits_of(share(gpus=(1,)), settings).denied_devices == ("/dev/nvidia0", "/dev/nvidia2")
+
+
+def test_without_cgroups_it_says_what_is_not_enforced() -> None:
+    words = cgroup.not_enforced(ShepherdSettings(cgroups="off", virtual=True))
+    assert [word.partition(" ")[0] for word in words] == ["cpuset", "memory", "devices"]
+
+
+# ---------------------------------------------------------------------- version 1, for real
+
+
+@pytest.fixture
+def settings() -> Iterator[ShepherdSettings]:
+    yield ShepherdSettings(virtual=True, cgroup_name=NAME)
+    for directory in Path(cgroup_v1.ROOT).glob(f"*/{NAME}"):
+        directory.rmdir()
+
+
+def paths(controller: str) -> list[str]:
+    base = Path(cgroup_v1.ROOT, controller, NAME)
+    return sorted(str(path.relative_to(base)) for path in base.glob("**/") if path != base)
+
+
+@has_v1
+def test_only_what_limits_something_is_made_and_all_of_it_goes(settings: ShepherdSettings) -> None:
+    group = cgroup.step_group(StepKey(JobId(7), BATCH), "n", share(), share(), settings)
+    assert group is not None
+    assert paths("freezer") == ["n.job_7.0", "n.job_7.0/step_batch"]
+    assert paths("memory") == []
+    group.remove()
+    assert paths("freezer") == []
+
+
+@has_v1
+def test_the_jobs_memory_holds_for_all_its_steps_and_a_steps_own_for_it_alone(settings: ShepherdSettings) -> None:
+    one = cgroup.step_group(StepKey(JobId(8), BATCH), "n", share(memory_mb=100), share(memory_mb=100), settings)
+    other = cgroup.step_group(StepKey(JobId(8), 0), "n", share(memory_mb=100), share(memory_mb=40), settings)
+    assert one is not None
+    assert other is not None
+    base = Path(cgroup_v1.ROOT, "memory", NAME, "n.job_8.0")
+    assert (base / "memory.limit_in_bytes").read_text() == f"{100 << 20}\n"
+    assert (base / "step_0" / "memory.limit_in_bytes").read_text() == f"{40 << 20}\n"
+    one.remove()
+    assert paths("memory") == ["n.job_8.0", "n.job_8.0/step_0"]
+    other.remove()
+    assert paths("memory") == []
+
+
+@has_v1
+def test_a_process_that_enters_is_found_there(settings: ShepherdSettings) -> None:
+    key = StepKey(JobId(9), 0)
+    group = cgroup.step_group(key, "n", share(memory_mb=100), share(memory_mb=100), settings)
+    assert group is not None
+    read_end, write_end = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(write_end)
+        for path in group.procs_files():
+            fd = os.open(path, os.O_WRONLY)
+            os.write(fd, b"0")
+        os.read(read_end, 1)
+        os._exit(0)
+    os.close(read_end)
+    while group.pids() != [pid]:
+        assert os.waitpid(pid, os.WNOHANG) == (0, 0)
+    assert cgroup.processes_of(key, "n", settings) == [pid]
+    os.close(write_end)
+    os.waitpid(pid, 0)
+    cgroup.remove_groups(key, "n", settings)
+    assert paths("freezer") == paths("memory") == []
+
+
+@has_v1
+def test_cpus_and_devices_of_a_real_node_are_fenced() -> None:
+    if (os.cpu_count() or 1) < 2:
+        pytest.skip("needs two CPUs")
+    real = ShepherdSettings(cgroup_name=NAME, gpu_files=("/dev/null", "/dev/zero"))
+    group = cgroup.step_group(StepKey(JobId(3), BATCH), "n", share(gpus=(1,)), share(gpus=(1,)), real)
+    assert group is not None
+    job = f"{NAME}/n.job_3.0/step_batch"
+    assert Path(cgroup_v1.ROOT, "cpuset", job, "cpuset.cpus").read_text() == "0\n"
+    pid = os.fork()
+    if pid == 0:
+        for path in group.procs_files():
+            fd = os.open(path, os.O_WRONLY)
+            os.write(fd, b"0")
+        os.open("/dev/zero", os.O_RDONLY)
+        try:
+            os.open("/dev/null", os.O_RDONLY)
+        except PermissionError:
+            os._exit(0)
+        os._exit(1)
+    assert os.waitpid(pid, 0)[1] == 0
+    group.remove()
+    for directory in Path(cgroup_v1.ROOT).glob(f"*/{NAME}"):
+        directory.rmdir()
+
+
+# ---------------------------------------------------------------------- version 2, made up
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "cgroup.controllers").write_text("cpuset cpu io memory pids\n")
+    (tmp_path / "cgroup.procs").touch()
+    monkeypatch.setattr(cgroup_v2, "ROOT", str(tmp_path))
+    # The kernel makes the files of a new group; here writing does.
+    monkeypatch.setattr(cgroup_v2, "write", lambda path, text: Path(path).write_text(text))
+    return tmp_path
+
+
+def test_v2_switches_controllers_on_down_to_the_job_and_limits_it(tree: Path) -> None:
+    cgroup_v2.GroupV2(NAME, "job_1", "step_0", Limits(cpus=(0, 2), memory_mb=100), Limits(memory_mb=50))
+    job = tree / NAME / "job_1"
+    for path in (tree, tree / NAME, job):
+        assert (path / "cgroup.subtree_control").read_text() == "+cpuset +memory"
+    assert (job / "cpuset.cpus").read_text() == "0,2"
+    assert (job / "memory.max").read_text() == str(100 << 20)
+    assert (job / "step_0" / "memory.max").read_text() == str(50 << 20)
+    assert not (job / "step_0" / "cgroup.subtree_control").exists()
+
+
+def test_v2_freezes_counts_kills_and_finds(tree: Path) -> None:
+    group = cgroup_v2.GroupV2(NAME, "job_1", "step_0", Limits(memory_mb=1), Limits())
+    step = tree / NAME / "job_1" / "step_0"
+    (step / "memory.events").write_text("low 0\noom 4\noom_kill 3\n")
+    (step / "cgroup.procs").write_text("12\n13\n")
+    group.freeze()
+    assert (step / "cgroup.freeze").read_text() == "1"
+    group.thaw()
+    assert (step / "cgroup.freeze").read_text() == "0"
+    assert group.oom_kills() == 3
+    assert group.pids() == cgroup_v2.processes(NAME, "job_1", "step_0") == [12, 13]
+
+
+def test_v2_needs_no_controller_to_find_processes(tree: Path) -> None:
+    group = cgroup_v2.GroupV2(NAME, "job_1", "step_0", Limits(), Limits())
+    assert not (tree / "cgroup.subtree_control").exists()
+    group.remove()
+    assert not (tree / NAME / "job_1").exists()
+    assert cgroup_v2.controllers() == {"freezer", "cpuset", "memory"}
