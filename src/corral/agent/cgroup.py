@@ -1,7 +1,8 @@
 """What keeps a job within its CPUs, memory and devices, and finds all its processes?
 
 One small interface over the kernel's two versions. A step's group lies in its job's, and that in the agent's:
-`<mount>/corral-CLUSTER-AGENT-MARK/NODE.job_42.0/step_batch`. Only controllers that limit something are used: a job that holds all of a machine costs one directory for freezing and finding.
+`<mount>/corral-CLUSTER-AGENT-MARK/NODE.job_42.0/step_batch`. Only controllers that limit something are used: a job
+that holds all of a machine costs one directory for freezing and finding.
 
 Shepherds make and remove the groups; whoever removes the last step's group removes the job's.
 """
