@@ -103,6 +103,17 @@ def detail(job: Job, context: JobContext) -> list[list[Any]]:
     ]
 
 
+def tasks_per_node(job: Job, context: JobContext) -> list[int]:
+    """As SLURM_TASKS_PER_NODE has them: without a number of tasks, as many as there are CPUs for."""
+    if job.allocation is None:
+        return []
+    spec, nodes = context.specs[job.spec_id], job.allocation.nodes
+    tasks = [share.tasks for share in nodes]
+    if not (spec.ntasks or spec.ntasks_per_node) or not any(tasks):
+        tasks = [max(1, len(share.cpus) // job.allocation.cpus_per_task) for share in nodes]
+    return tasks
+
+
 def std_path(stream: str) -> Getter:
     def get(job: Job, context: JobContext) -> str:
         spec = context.specs[job.spec_id]
@@ -187,6 +198,7 @@ FIELDS: dict[str, Getter] = {
     "cpus": cpus,
     "ntasks": ntasks,
     "cpus_per_task": lambda job, context: context.specs[job.spec_id].cpus_per_task or 1,
+    "tasks_per_node": tasks_per_node,
     "ntasks_per_node": lambda job, context: context.specs[job.spec_id].ntasks_per_node or 0,
     "memory_per_node_mb": of_spec("memory_per_node_mb"),
     "memory_per_cpu_mb": of_spec("memory_per_cpu_mb"),
