@@ -46,6 +46,11 @@ def nodes_or_reason(nodes: str, state: str, reason: str) -> str:
     return f"({reason.replace(' ', '_')})" if state in _WITH_REASON else nodes
 
 
+def command_line(command: str, argv: list[str] | None) -> str:
+    """The script and its arguments."""
+    return " ".join([command, *(argv or ())]) if command else "(null)"
+
+
 def or_null(text: Any) -> str:
     return str(text) if text else "(null)"
 
@@ -165,7 +170,7 @@ LETTERS: dict[str, Column] = {
     "M": Column("TIME", "run_seconds", span, WHOLE_VALUE),
     "n": Column("REQ_NODES", "req_nodes"),
     "N": Column("NODELIST", "nodes", None, WHOLE),
-    "o": Column("COMMAND", "command", or_null),
+    "o": Column("COMMAND", "command argv", command_line),
     "O": Column("CONTIGUOUS", "", "0"),
     "p": Column("PRIORITY", "priority", priority),
     "P": Column("PARTITION", "partition"),

@@ -1,0 +1,48 @@
+"""scontrol show hostnames, hostlist and hostlistsorted: no cluster is asked, and next to nothing is loaded."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from corral.cli.run import Exit
+from corral.errors import InvalidHostlist
+from corral.syntax import hostlist
+
+TYPE_CHECKING = False  # importing typing costs 5 ms
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def names(text: str | None) -> int:
+    """One a line; without a text, the nodes of the job this runs in."""
+    if text is None:
+        text = os.environ.get("SLURM_JOB_NODELIST") or os.environ.get("SLURM_NODELIST") or ""
+        if not text:
+            sys.stderr.write("scontrol: error: host list is empty\n")
+            return 0
+    found = _expanded(text)
+    if found:
+        sys.stdout.write("\n".join(found) + "\n")
+    return 0
+
+
+def folded(text: str | None, fold: Callable[[list[str]], str]) -> int:
+    if not text:
+        sys.stderr.write("scontrol: error: host list is empty\n")
+        return 0
+    if text.startswith("/"):
+        try:
+            with open(text) as file:
+                text = file.read().replace("\n", ",")
+        except OSError as error:
+            raise Exit(1, f"scontrol: error: {text}: {error.strerror}") from None
+    sys.stdout.write(fold(_expanded(text)) + "\n")
+    return 0
+
+
+def _expanded(text: str) -> list[str]:
+    try:
+        return hostlist.expand(text)
+    except InvalidHostlist:
+        raise Exit(1, f"Invalid hostlist: {text}") from None

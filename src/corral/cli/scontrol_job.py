@@ -1,0 +1,170 @@
+"""How does `scontrol show job` and `show step` write a record?"""
+
+from __future__ import annotations
+
+from corral.cli.job_columns import command_line, elements, gpu_count, gres, or_null, unfinished_dependency
+from corral.cli.times import UNLIMITED, or_unknown, padded
+from corral.syntax.size import format_memory
+
+TYPE_CHECKING = False  # importing typing costs 5 ms
+if TYPE_CHECKING:
+    from typing import Any
+
+    Row = dict[str, Any]
+
+_END_OF_STEP = ("batch", "extern", "interactive")
+
+
+def written(lines: list[str], one_line: bool) -> str:
+    """A record: its lines indented under the first, and a blank one; or all on one line (-o)."""
+    return " ".join(lines) + "\n" if one_line else "\n   ".join(lines) + "\n\n"
+
+
+def job(row: Row, detailed: bool, one_line: bool) -> str:
+    pending = row["state"] == "PENDING"
+    lines = [
+        " ".join(_names(row)),
+        f"UserId={row['user']}({row['uid']}) GroupId={row['group']}({row['gid']}) MCS_label=N/A",
+        f"Priority={row['priority']} Nice={row['nice']} Account={or_null(row['account'])} QOS={or_null(row['qos'])}",
+        f"JobState={row['state']} Reason={row['reason'].replace(' ', '_')} "
+        f"Dependency={unfinished_dependency(row['dependency'], row['state'], row['reason'])}",
+        f"Requeue={int(row['requeue'])} Restarts={row['restarts']} BatchFlag={int(row['batch_flag'])} Reboot=0 "
+        f"ExitCode={_code(row['exit_code'])}",
+    ]
+    if detailed:
+        lines.append(f"DerivedExitCode={_code(row['derived_exit_code'])}")
+    lines += _times(row, pending)
+    lines += [
+        f"Partition={row['partition']} AllocNode:Sid={row['submit_host'] or '(null)'}:0",
+        f"ReqNodeList={or_null(row['req_nodes'])} ExcNodeList={or_null(row['exclude'])}",
+        f"NodeList={row['nodes']}",
+    ]
+    if row["batch_host"]:
+        lines.append(f"BatchHost={row['batch_host']}")
+    lines += [
+        f"NumNodes={_nodes(row, pending)} NumCPUs={row['cpus']} NumTasks={row['ntasks']} CPUs/Task={row['cpus_per_task']} "
+        "ReqB:S:C:T=0:0:*:*",
+        f"TRES={row['tres_alloc'] or row['tres_req'] or '(null)'}",
+        f"Socks/Node=* NtasksPerN:B:S:C={row['ntasks_per_node']}:0:*:* CoreSpec=*",
+    ]
+    if detailed and row["alloc_detail"]:
+        lines += _allocation(row["alloc_detail"])
+    lines += [
+        f"MinCPUsNode={row['cpus_per_task'] * (row['ntasks_per_node'] or 1)} {_memory(row)} MinTmpDiskNode=0",
+        f"Features={or_null(row['constraint'])} DelayBoot=00:00:00",
+        f"OverSubscribe={'NO' if row['exclusive'] else 'OK'} Contiguous=0 Licenses=(null) Network=(null)",
+        f"Command={command_line(row['command'], row['argv'])}",
+        f"WorkDir={row['work_dir']}",
+    ]
+    if row["admin_comment"]:
+        lines.append(f"AdminComment={row['admin_comment']} ")
+    if row["comment"]:
+        lines.append(f"Comment={row['comment']} ")
+    if row["batch_flag"]:
+        lines += [f"StdErr={row['stderr_path']}", f"StdIn={row['stdin_path']}", f"StdOut={row['stdout_path']}"]
+    lines += ["Power=", *_tres(row), ""]
+    return written(lines, one_line)
+
+
+def _names(row: Row) -> list[str]:
+    names = [f"JobId={row['id']}"]
+    if row["array_job_id"] is not None:
+        task = row["array_task_id"]
+        waiting = elements(row["array_waiting"], row["array_throttle"]) if task is None else task
+        names += [f"ArrayJobId={row['array_job_id']}", f"ArrayTaskId={waiting}"]
+        if row["array_throttle"] and row["state"] == "PENDING":
+            names.append(f"ArrayTaskThrottle={row['array_throttle']}")
+    return [*names, f"JobName={row['name']}"]
+
+
+def _times(row: Row, pending: bool) -> list[str]:
+    limit = row["time_limit"]
+    start = row["expected_start"] if pending else row["start_time"]
+    end = row["end_time"]
+    if pending:
+        end = start + limit if start and limit < UNLIMITED else 0.0
+    before = row["suspend_time"] - row["start_time"] if row["suspend_time"] else 0.0
+    return [
+        f"RunTime={padded(row['run_seconds'])} TimeLimit={padded(limit)} "
+        f"TimeMin={padded(row['time_min']) if row['time_min'] else 'N/A'}",
+        f"SubmitTime={or_unknown(row['submit_time'])} EligibleTime={or_unknown(row['eligible_time'])}",
+        f"AccrueTime={or_unknown(row['eligible_time'])}",
+        f"StartTime={or_unknown(start)} EndTime={or_unknown(end)} Deadline={or_unknown(row['deadline']) if row['deadline'] else 'N/A'}",
+        f"SuspendTime={or_unknown(row['suspend_time']) if row['suspend_time'] else 'None'} SecsPreSuspend={int(before)} "
+        f"LastSchedEval={or_unknown(row['start_time'] or row['submit_time'])} Scheduler=Main",
+    ]
+
+
+def _code(pair: list[int]) -> str:
+    return f"{pair[0]}:{pair[1]}"
+
+
+def _nodes(row: Row, pending: bool) -> str:
+    if pending and row["nodes_max"]:
+        return f"{row['nodes_min']}-{row['nodes_max']}"
+    return str(row["node_count"])
+
+
+def _memory(row: Row) -> str:
+    if row["memory_per_cpu_mb"]:
+        return f"MinMemoryCPU={format_memory(row['memory_per_cpu_mb'])}"
+    return f"MinMemoryNode={format_memory(row['memory_per_node_mb'] or 0)}"
+
+
+def _allocation(detail: list[list[Any]]) -> list[str]:
+    """JOB_GRES= of the whole job, and a line for each run of nodes on which it holds the same."""
+    from corral.syntax import hostlist
+
+    totals: dict[str, int] = {}
+    for _, _, _, held in detail:
+        for part in held.split(",gpu") if held else ():
+            name, _, count = part.partition("(")[0].rpartition(":")
+            totals[name] = totals.get(name, 0) + int(count)
+    lines = ["JOB_GRES=" + (",".join(f"{name}:{count}" for name, count in totals.items()) or "(null)")]
+    runs: list[tuple[list[str], list[Any]]] = []
+    for node, *held in detail:
+        if runs and runs[-1][1] == held:
+            runs[-1][0].append(node)
+        else:
+            runs.append(([node], held))
+    for nodes, (cpus, memory, devices) in runs:
+        lines.append(f"  Nodes={hostlist.fold(nodes)} CPU_IDs={cpus} Mem={memory} GRES={devices}")
+    return lines
+
+
+def _tres(row: Row) -> list[str]:
+    """Only what was asked for."""
+    lines = []
+    if row["cpus_per_gpu"]:
+        lines.append(f"CpusPerTres={gpu_count(row['cpus_per_gpu'])}")
+    if row["memory_per_gpu_mb"]:
+        lines.append(f"MemPerTres={gpu_count(row['memory_per_gpu_mb'])}")
+    for name, field in (("TresPerJob", "gpus"), ("TresPerNode", "gres"), ("TresPerTask", "gpus_per_task")):
+        if row[field]:
+            lines.append(f"{name}={gres(row[field])}")
+    if row["mail_types"]:
+        lines.append(f"MailUser={or_null(row['mail_user'])} MailType={','.join(row['mail_types'])}")
+    return lines
+
+
+def step(row: Row, one_line: bool) -> str:
+    name = row["text"].rpartition(".")[2]
+    own = name not in _END_OF_STEP
+    distribution = ""
+    if own:
+        kind = row["distribution"] or ("cyclic" if row["ntasks"] <= row["node_count"] else "block")
+        distribution = f" Dist={kind.capitalize()}"
+    host = f"{row['client_host']}:{row['client_pid']}" if row["client_host"] else "(null):0"
+    return written(
+        [
+            f"StepId={row['text']} UserId={row['uid']} StartTime={or_unknown(row['start_time'])} "
+            f"TimeLimit={padded(row['time_limit']) if own else 'UNLIMITED'}",
+            f"State={row['state']} Partition={row['partition']} NodeList={row['nodes']}",
+            f"Nodes={row['node_count']} CPUs={row['cpus'] if own else 0} Tasks={row['ntasks']} Name={row['name']} Network=(null)",
+            f"TRES={(row['tres'] or '(null)') if own else '(null)'}",
+            "ResvPorts=(null)",
+            f"CPUFreqReq=Default{distribution}",
+            f"SrunHost:Pid={host}",
+        ],
+        one_line,
+    )

@@ -1,0 +1,165 @@
+"""scontrol show: jobs, steps, nodes, partitions, the configuration."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from corral.cli import query
+from corral.cli.command import unreachable
+from corral.cli.run import Exit
+from corral.errors import Refused, Unreachable
+
+TYPE_CHECKING = False  # importing typing costs 5 ms
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from corral.client.connection import Connection
+
+NO_SUCH_JOB = "Invalid job id specified"
+
+
+class Manner:
+    """How records are shown: -o, -d, -a, --json."""
+
+    def __init__(self) -> None:
+        self.one_line = False
+        self.detailed = False
+        self.everything = False
+        self.json = False
+
+
+def show(connect: Callable[[], Connection], manner: Manner, entity: str, name: str | None) -> int:
+    loader, what = _ENTITIES[entity]
+    try:
+        return loader(connect(), manner, name)
+    except Unreachable as error:
+        raise unreachable(what, error) from None
+
+
+def jobs(connection: Connection, manner: Manner, name: str | None) -> int:
+    from corral.cli import scontrol_job
+
+    if name is None:
+        rows = query.rows(connection, "/v1/jobs", all=manner.everything).dicts()
+    else:
+        reference = _reference(name)
+        try:
+            rows = query.rows(connection, f"/v1/jobs/{reference.job}").dicts()
+        except Refused as error:
+            raise Exit(1, f"slurm_load_jobs error: {error}") from None
+        if reference.tasks:
+            try:
+                rows = query.rows(connection, f"/v1/jobs/{reference}").dicts()
+            except Refused:
+                sys.stdout.write(f"Job {name} not found\n")
+                return 1
+    if manner.json:
+        from corral.cli import job_json
+
+        job_json.write(rows, connection)
+    elif not rows:
+        sys.stdout.write("No jobs in the system\n")
+    sys.stdout.write("" if manner.json else "".join(scontrol_job.job(row, manner.detailed, manner.one_line) for row in rows))
+    return 0
+
+
+def _reference(text: str) -> Any:
+    from corral.errors import InvalidJobId
+    from corral.syntax import jobid
+
+    try:
+        return jobid.parse(text)
+    except InvalidJobId:
+        raise Exit(1, f"scontrol_print_job error: {NO_SUCH_JOB}") from None
+
+
+def steps(connection: Connection, manner: Manner, name: str | None) -> int:
+    from corral.cli import scontrol_job
+
+    job, _, number = (name or "").partition(".")
+    if name is not None and job.partition("_")[0].isdigit():
+        try:
+            query.rows(connection, f"/v1/jobs/{job}", ["id"])
+        except Refused as error:
+            raise Exit(1, f"slurm_get_job_steps error: {error}") from None
+        rows = query.rows(connection, "/v1/steps", job=job).dicts()
+    else:
+        rows, number = query.rows(connection, "/v1/steps").dicts(), ""
+    if number:
+        rows = [row for row in rows if row["text"].rpartition(".")[2] == number]
+    if not rows:
+        sys.stdout.write(f"Job step {name} not found\n" if number else "No job steps in the system\n")
+        return int(bool(number))
+    sys.stdout.write("".join(scontrol_job.step(row, manner.one_line) for row in rows))
+    return 0
+
+
+def nodes(connection: Connection, manner: Manner, name: str | None) -> int:
+    from corral.cli import scontrol_node
+
+    rows = query.rows(connection, "/v1/nodes").dicts()
+    status = 0
+    if name is not None:
+        from corral.errors import InvalidHostlist
+        from corral.syntax import hostlist
+
+        try:
+            wanted = hostlist.expand(name)
+        except InvalidHostlist:
+            wanted = [name]
+        there = {row["name"]: row for row in rows}
+        rows = []
+        for one in wanted:
+            if one in there:
+                rows.append(there[one])
+            else:
+                sys.stdout.write(f"Node {one} not found\n")
+                status = 1
+    elif not rows:
+        sys.stdout.write("No nodes in the system\n")
+    if manner.json:
+        from corral.cli import node_json
+
+        node_json.write(rows, connection)
+        return status
+    sys.stdout.write("".join(scontrol_node.node(row, manner.detailed, manner.one_line) for row in rows))
+    return status
+
+
+def partitions(connection: Connection, manner: Manner, name: str | None) -> int:
+    from corral.cli import scontrol_node
+
+    rows = query.rows(connection, "/v1/partitions", all=manner.everything or name is not None).dicts()
+    if name is not None:
+        rows = [row for row in rows if row["name"] == name]
+    if not rows:
+        sys.stdout.write(f"Partition {name} not found\n" if name else "No partitions in the system\n")
+        return int(name is not None)
+    if manner.json:
+        from corral.cli import node_json
+
+        node_json.write_partitions(rows, connection)
+        return 0
+    sys.stdout.write("".join(scontrol_node.partition(row, manner.one_line) for row in rows))
+    return 0
+
+
+def config(connection: Connection, manner: Manner, name: str | None) -> int:
+    from corral.cli import scontrol_node
+
+    keys = connection.request("GET", "/v1/config")
+    host = connection.request("GET", "/v1/ping").get("host") or "localhost"
+    sys.stdout.write(scontrol_node.config(keys, time.time(), host))
+    return 0
+
+
+#: What is shown, by whom, and what Slurm calls it when no controller answers.
+_ENTITIES: dict[str, tuple[Callable[[Connection, Manner, str | None], int], str]] = {
+    "job": (jobs, "slurm_load_jobs error"),
+    "step": (steps, "slurm_get_job_steps error"),
+    "node": (nodes, "slurm_load_node error"),
+    "partition": (partitions, "slurm_load_partitions error"),
+    "config": (config, "slurm_load_ctl_conf error"),
+}

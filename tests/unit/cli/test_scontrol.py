@@ -1,0 +1,127 @@
+"""scontrol against what the real one printed."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.fakecluster import DRAINED, FakeCluster, golden, node, queue
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[FakeCluster]:
+    with FakeCluster().serving(tmp_path) as fake:
+        fake.jobs = queue(ran=109)
+        yield fake
+
+
+_ROOTS = {"group": "root", "gid": 0}
+
+
+def comparable(text: str) -> str:
+    """Without what a run of Slurm has and a row has not."""
+    text = re.sub(r"LastSchedEval=\S+ Scheduler=\S+", "LastSchedEval=", text)
+    text = re.sub(r"(AllocNode:Sid=\S+):\d+", r"\1:0", text)
+    return re.sub(r"AccrueTime=\S+|Port=\d+ |LastBusyTime=\S+", "", text)
+
+
+@pytest.mark.parametrize(
+    ("argv", "file"),
+    [
+        (["show", "job", "110"], "job-running.txt"), (["-d", "show", "job", "110"], "job-running-d.txt"),
+        (["-o", "show", "job", "110"], "job-running-o.txt"), (["show", "job", "111"], "job-running2.txt"),
+        (["show", "job", "112_2"], "job-running-array-element.txt"), (["show", "job", "121"], "job-array-pending.txt"),
+        (["-d", "show", "job", "121"], "job-array-pending-d.txt"), (["show", "job", "120"], "job-begin.txt"),
+        (["show", "job", "119"], "job-held.txt"), (["show", "job", "112"], "job-running-wrap-array.txt"),
+        (["show", "job", "113"], "job-running-user-nobody.txt"),
+        (["show", "partition"], "partition.txt"), (["-o", "show", "part"], "partition-o.txt"),
+        (["ping"], "ping.txt"),
+    ],
+)  # fmt: skip
+def test_it_shows_what_slurm_shows(cluster: FakeCluster, argv: list[str], file: str) -> None:
+    if file == "job-running-user-nobody.txt":
+        cluster.jobs = [row | {"account": "", "tres_alloc": "cpu=1,mem=62.50G,node=1,billing=1", **_ROOTS} for row in cluster.jobs]
+    done = cluster.run("scontrol", *argv)
+    shown, expected = comparable(done.stdout), comparable(golden(f"scontrol/{file}"))
+    if file == "job-running-wrap-array.txt":  # in no certain order
+        assert sorted(shown.split("\n\n")) == sorted(expected.split("\n\n"))
+    else:
+        assert (shown, done.stderr) == (expected, "")
+
+
+@pytest.mark.parametrize(
+    ("special", "argv", "file"),
+    [
+        ({}, ["show", "node", "dgx0188"], "node-idle.txt"),
+        (DRAINED | {"load": 0.22, "free_memory_mb": 23538}, ["show", "node", "dgx0187"], "node-drained.txt"),
+        (
+            {"state": "MIXED", "cpus_alloc": 7, "memory_alloc_mb": 8192, "gpus_alloc": 2, "gres_used": "gpu:v100:2(IDX:0-1)"},
+            ["-d", "show", "node", "dgx0180"], "node-mixed-d.txt",
+        ),
+    ],
+)  # fmt: skip
+def test_it_shows_nodes(cluster: FakeCluster, special: dict[str, object], argv: list[str], file: str) -> None:
+    cluster.nodes = [node(int(argv[-1][3:]), **special)]
+    done = cluster.run("scontrol", *argv)
+    assert (comparable(done.stdout), done.stderr) == (comparable(golden(f"scontrol/{file}")), "")
+
+
+def hostlist_cases() -> list[tuple[str, str, str]]:
+    """Those where nothing is wrong with the list, and no letters stand behind a bracket."""
+    cases = re.findall(r"^\$ scontrol show (host\w+) (.+)\n((?:(?!\$).*\n)*)", golden("scontrol/hostlist.txt"), re.MULTILINE)
+    return [
+        (kind, text.strip("'"), shown) for kind, text, shown in cases
+        if "error" not in shown and "Invalid" not in shown and text not in ("''", "'n]'", "'n[1'") and "exit" not in shown and "][" not in text
+    ]  # fmt: skip
+
+
+def test_hostnames_need_no_cluster(tmp_path: Path) -> None:
+    fake = FakeCluster()
+    cases = hostlist_cases()
+    assert len(cases) > 20
+    for kind, text, shown in cases[:6] + cases[-6:]:
+        done = fake.run("scontrol", "show", kind, text)
+        assert (done.stdout, done.stderr) == (shown, ""), (kind, text)
+
+
+def test_hold_names_each_job_it_could_not_hold(cluster: FakeCluster) -> None:
+    cluster.reply = lambda request: {"type": "Done", "errors": ["999999: Invalid job id specified"]}
+    done = cluster.run("scontrol", "hold", "999999")
+    assert done.returncode == 1
+    assert done.stderr == (
+        "Invalid job id specified for job 999999\nslurm_suspend error: Invalid job id specified\n"
+    )  # fmt: skip
+
+
+def test_an_update_of_a_job_sends_the_keys_in_lower_case(cluster: FakeCluster) -> None:
+    done = cluster.run("scontrol", "update", "JobId=42", "TimeLimit=1:00:00", "Name=x", "QOS=high")
+    assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
+    assert cluster.requests == [
+        {"type": "UpdateJob", "id": "42", "changes": {"timelimit": "1:00:00", "jobname": "x", "qos": "high"}}
+    ]
+
+
+def test_a_drain_needs_a_reason(cluster: FakeCluster) -> None:
+    done = cluster.run("scontrol", "update", "nodename=dgx0180", "state=drain")
+    assert done.stderr == "You must specify a reason when DOWNING or DRAINING a node. Request denied\n"
+    cluster.run("scontrol", "update", "NodeName=dgx[0180-0181]", "State=DRAIN", "Reason=bad disk")
+    assert cluster.requests == [
+        {"type": "UpdateNodes", "nodes": "dgx[0180-0181]", "state": "drain", "reason": "bad disk"}
+    ]
+
+
+def test_the_prompt_goes_on_after_a_mistake(cluster: FakeCluster) -> None:
+    done = cluster.run("scontrol", stdin="show hostnames a[1-2]\nnosuch\nquit\n")
+    assert done.stdout.replace("scontrol: ", "") == "a1\na2\n"
+    assert (done.stderr, done.returncode) == ("invalid keyword: nosuch\n", 1)
+
+
+def test_without_a_controller_it_says_how_to_start_one() -> None:
+    fake = FakeCluster()
+    fake.endpoint = "unix:///nonexistent/socket"
+    first, hint = fake.run("scontrol", "show", "job").stderr.splitlines()
+    assert first == "slurm_load_jobs error: Unable to contact slurm controller (connect failure)"
+    assert "corral up" in hint
+
+
