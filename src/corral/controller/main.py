@@ -6,6 +6,7 @@ import fcntl
 import gc
 import math
 import os
+import resource
 import signal
 import socket
 import sys
@@ -272,6 +273,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--dir", type=Path, help="state directory (default: state_dir of the configuration)")
     arguments = parser.parse_args(argv)
     memory.be_frugal()
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each waiting srun holds a connection
     try:
         path = arguments.config or files.find(None, arguments.dir or state_dir())
         config = load(path)

@@ -283,7 +283,18 @@ def test_ten_thousand_rows_of_ten_fields_are_made_quickly(controller, api):
     from corral.controller.api.job_rows import JOBS, JobContext
 
     submit(api, *["a"] * 10_000, hold=True)
-    fields = ["id", "array_job_id", "array_task_id", "partition", "name", "user", "state", "run_seconds", "node_count", "nodes"]
+    fields = [
+        "id",
+        "array_job_id",
+        "array_task_id",
+        "partition",
+        "name",
+        "user",
+        "state",
+        "run_seconds",
+        "node_count",
+        "nodes",
+    ]
     state = controller.loop.state
 
     def seconds():

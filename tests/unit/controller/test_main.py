@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -11,8 +12,11 @@ from time import perf_counter
 import pytest
 from tests.unit.controller.running import wait_until
 
+from corral.auth import tokens
 from corral.bus.server import running_server
 from corral.client.client import ClusterClient, job
+from corral.errors import PermissionDenied, Refused
+from corral.protocol.requests import Reconfigure
 
 
 @contextmanager
@@ -83,3 +87,81 @@ def test_ten_thousand_jobs_are_back_in_a_second(tmp_path):
         start()
         assert len(client.jobs(["id"])) == 10_000
         assert perf_counter() - began < 3.0  # 0.7 s on an idle machine
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("a disk of a few megabytes needs root")
+    place = tmp_path / "disk"
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", place], capture_output=True).returncode:
+        pytest.skip("no tmpfs here")
+    yield place
+    subprocess.run(["umount", "-l", place], check=True)
+
+
+@pytest.mark.root
+def test_a_full_disk_refuses_submissions_loses_none_and_heals(small_disk):
+    with cluster(small_disk) as start, ClusterClient(f"unix://{small_disk}/corral.sock") as client:
+        first = start()
+        wait_until((small_disk / "controller.ready").exists, 20)
+        acknowledged = []
+        many = [job("true", hold=True, comment="x" * 5000, environment={"A": "x"}) for _ in range(20)]
+        refusal = None
+        while refusal is None:
+            try:
+                acknowledged += client.submit(many)
+            except Refused as error:
+                refusal = error
+        assert refusal.fields["code"] == "unavailable"
+        assert "full" in str(refusal)
+        assert [row["id"] for row in client.jobs(["id"])] == acknowledged
+
+        subprocess.run(["mount", "-o", "remount,size=40m", small_disk], check=True)
+        wait_until(lambda: not client.status()["unavailable"], 10)
+        acknowledged += client.submit(job("true", hold=True))
+        first.kill()
+        first.wait()
+        start()
+        assert [row["id"] for row in client.jobs(["id"])] == acknowledged
+
+
+def test_tls_and_a_token_from_another_host(tmp_path, monkeypatch):
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    made = subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
+        capture_output=True,
+    )  # fmt: skip
+    if made.returncode:
+        pytest.skip("no openssl here")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    (tmp_path / "corral.toml").write_text(
+        f'[api]\nlisten = "127.0.0.1:{port}"\ncertificate = "{certificate}"\nkey = "{key}"\n'
+    )
+    monkeypatch.setenv("CORRAL_CA", str(certificate))
+    with cluster(tmp_path) as start:
+        start()
+        wait_until((tmp_path / "controller.ready").exists, 20)
+        token = tokens.sign(tokens.Claims(user="root"), tokens.load_key(tmp_path / "api.key"))
+        with ClusterClient(f"https://127.0.0.1:{port}", token) as client:
+            assert len(client.submit([job("true", hold=True)] * 100)) == 100
+            assert len(client.jobs(["id"])) == 100
+        with ClusterClient(f"https://127.0.0.1:{port}", "nonsense") as client, pytest.raises(PermissionDenied):
+            client.jobs()
+
+
+def test_a_changed_configuration_is_read_while_it_runs(tmp_path):
+    file = tmp_path / "corral.toml"
+    file.write_text('[[partition]]\nname = "batch"\n')
+    with cluster(tmp_path) as start, ClusterClient(f"unix://{tmp_path}/corral.sock") as client:
+        start()
+        wait_until((tmp_path / "controller.ready").exists, 20)
+        file.write_text('[[partition]]\nname = "batch"\n[[partition]]\nname = "gpu"\nmax_time = "1:00:00"\n')
+        client.ask(Reconfigure())
+        assert [row["name"] for row in client.partitions(["name"])] == ["batch", "gpu"]
+        file.write_text("nonsense = 1\n")
+        with pytest.raises(Refused, match="nonsense"):
+            client.ask(Reconfigure())
