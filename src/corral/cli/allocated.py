@@ -1,0 +1,89 @@
+"""Which SLURM_* variables does the command of salloc get?"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False  # importing typing costs 5 ms
+if TYPE_CHECKING:
+    from typing import Any
+
+    from corral.cli.given import Given
+
+#: What is asked of the job's row.
+FIELDS = (
+    "id", "name", "state", "account", "qos", "partition", "nodes", "node_count", "node_names", "alloc_detail",
+    "tasks_per_node", "memory_mb",
+)  # fmt: skip
+
+
+def variables(row: dict[str, Any], given: Given, cluster: str) -> dict[str, str]:
+    """Always there, and those that are there only when the thing was asked for."""
+    job, nodes = str(row["id"]), row["nodes"]
+    result = {
+        "SLURM_CLUSTER_NAME": cluster,
+        "SLURM_JOBID": job,
+        "SLURM_JOB_ID": job,
+        "SLURM_JOB_ACCOUNT": row.get("account"),
+        "SLURM_JOB_CPUS_PER_NODE": counts([_count(ids) for _, ids, _, _ in row["alloc_detail"]]),
+        "SLURM_JOB_NAME": row["name"],
+        "SLURM_JOB_NODELIST": nodes,
+        "SLURM_JOB_NUM_NODES": str(row["node_count"]),
+        "SLURM_JOB_PARTITION": row["partition"],
+        "SLURM_JOB_QOS": row.get("qos"),
+        "SLURM_NNODES": str(row["node_count"]),
+        "SLURM_NODELIST": nodes,
+        "SLURM_NODE_ALIASES": "(null)",
+        "SLURM_SUBMIT_DIR": os.getcwd(),
+        "SLURM_SUBMIT_HOST": os.uname().nodename,
+        "SLURM_TASKS_PER_NODE": counts(row["tasks_per_node"]),
+    }
+    result |= _asked(row, given)
+    return {name: str(value) for name, value in result.items() if value not in (None, "")}
+
+
+def _asked(row: dict[str, Any], given: Given) -> dict[str, Any]:
+    tasks = given.get("ntasks") or (given.get("ntasks-per-node") or 0) * row["node_count"] or None
+    memory = given.get("mem")
+    if memory == 0:
+        memory = row["alloc_detail"][0][2]
+    return {
+        "SLURM_NTASKS": tasks,
+        "SLURM_NPROCS": tasks,
+        "SLURM_NTASKS_PER_NODE": given.get("ntasks-per-node"),
+        "SLURM_CPUS_PER_TASK": given.get("cpus-per-task"),
+        "SLURM_CPUS_PER_GPU": given.get("cpus-per-gpu"),
+        "SLURM_MEM_PER_NODE": memory,
+        "SLURM_MEM_PER_CPU": given.get("mem-per-cpu"),
+        "SLURM_MEM_PER_GPU": given.get("mem-per-gpu"),
+        "SLURM_GPUS": _gpus(given.get("gpus")),
+        "SLURM_GPUS_PER_NODE": _gpus(given.get("gpus-per-node")),
+        "SLURM_GPUS_PER_TASK": _gpus(given.get("gpus-per-task")),
+        "SLURM_DISTRIBUTION": (given.get("distribution") or "").partition("=")[0],
+        "SLURM_DIST_PLANESIZE": (given.get("distribution") or "").partition("=")[2],
+        "SLURM_OVERCOMMIT": "1" if "overcommit" in given else None,
+    }
+
+
+def _gpus(requests: list[list[Any]] | None) -> str | None:
+    return ",".join(f"{kind}:{count}" if kind else str(count) for _, kind, count in requests) if requests else None
+
+
+def counts(numbers: list[int]) -> str:
+    """3,1(x2): how Slurm writes a number per node."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and runs[-1][0] == number:
+            runs[-1][1] += 1
+        else:
+            runs.append([number, 1])
+    return ",".join(f"{number}(x{times})" if times > 1 else str(number) for number, times in runs)
+
+
+def _count(ids: str) -> int:
+    """How many CPUs are 0-3,7?"""
+    total = 0
+    for part in ids.split(",") if ids else ():
+        low, dash, high = part.partition("-")
+        total += int(high) - int(low) + 1 if dash else 1
+    return total

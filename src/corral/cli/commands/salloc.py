@@ -1,0 +1,140 @@
+"""salloc: get nodes, run a command (or a shell) here that may use them, and give them back."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from corral.cli import allocated, jobspec
+from corral.cli.allocation import Allocation, Interrupted, TooLate, immediate_status, is_granted
+from corral.cli.given import Given, read
+from corral.cli.run import BAD_OPTION, Exit, Program, failure
+from corral.cli.run import main as run
+from corral.cli.submission import row_of
+from corral.client.connection import Connection, new_key
+from corral.errors import CorralError
+
+TYPE_CHECKING = False  # importing typing costs 5 ms
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+PROGRAM = Program("salloc")
+
+#: Waiting longer than this rings the terminal's bell when the nodes are there.
+BELL_AFTER_SECONDS = 10
+
+
+def main() -> NoReturn:
+    run(PROGRAM, salloc)
+
+
+def salloc(argv: list[str]) -> int:
+    """From the command line to the exit status."""
+    given, words = read(PROGRAM, argv)
+    if given.get("uid") and os.geteuid() != 0:
+        raise Exit(BAD_OPTION, "salloc: error: --uid only permitted by root user")
+    job = new_job(given, words, argv)
+    since = time.monotonic()
+    allocation = Allocation(PROGRAM, job, given)
+    job_id = allocation.job_id
+    row = _granted(allocation)
+    if allocation.was_queued:
+        PROGRAM.info(f"job {job_id} has been allocated resources")
+    PROGRAM.info(f"Granted job allocation {job_id}")
+    _ring(given, time.monotonic() - since)
+    if "no-shell" in given:
+        return 0
+    return _run_command(allocation, given, words, row)
+
+
+def new_job(given: Given, words: list[str], argv: list[str]) -> dict[str, Any]:
+    """The job as the controller wants it."""
+    spec = jobspec.job_spec(given, "salloc")
+    spec["name"] = given.get("job-name") or "interactive"
+    spec["command"] = words[0] if words else ""
+    spec["submit_line"] = " ".join(["salloc", *argv])
+    return {"spec": spec}
+
+
+def _granted(allocation: Allocation) -> dict[str, Any]:
+    """The job's row, once it holds its nodes."""
+    job_id = allocation.job_id
+    revoked = f"Job allocation {job_id} has been revoked."
+    try:
+        row = allocation.wait(lambda job: PROGRAM.info(f"Pending job allocation {job}"))
+    except Interrupted:
+        allocation.cancel()
+        PROGRAM.info(revoked)
+        PROGRAM.info("Job aborted due to signal")
+        raise Exit(failure()) from None
+    except TooLate:
+        PROGRAM.error("Unable to allocate resources: Requested nodes are busy")
+        PROGRAM.info(revoked)
+        raise Exit(immediate_status()) from None
+    if not is_granted(row):
+        PROGRAM.info("Job has been cancelled")
+        PROGRAM.info(revoked)
+        raise PROGRAM.failed("Job submit/allocate failed: Job/step already completing or completed")
+    fields = ",".join(allocated.FIELDS)
+    return row_of(allocation.connection.request("GET", f"/v1/jobs/{job_id}?fields={fields}"))
+
+
+def _ring(given: Given, waited: float) -> None:
+    if "bell" in given or ("no-bell" not in given and waited > BELL_AFTER_SECONDS):
+        if os.isatty(1):
+            os.write(1, b"\a")
+
+
+def _run_command(allocation: Allocation, given: Given, words: list[str], row: dict[str, Any]) -> int:
+    from corral.cli.foreground import Foreground
+
+    job_id = allocation.job_id
+    cluster = str(allocation.connection.request("GET", "/v1/ping").get("cluster", ""))
+    environment = dict(os.environ) | allocated.variables(row, given, cluster)
+    if given.get("chdir"):
+        try:
+            os.chdir(given.get("chdir"))
+        except OSError as error:
+            PROGRAM.error(f"chdir({given.get('chdir')}): {error.strerror}")
+    words = words or [_shell()]
+    program = _find(words[0])
+    if program is None:
+        PROGRAM.error(f'_fork_command: Unable to find command "{words[0]}"')
+        _give_back(job_id, 0)
+        return failure()
+    command = Foreground(program, words, environment, job_id, given.get("kill-command"))
+    status = command.run(lambda: PROGRAM.info(f"Job allocation {job_id} has been revoked."))
+    if not command.was_revoked:
+        _give_back(job_id, status)
+    if command.hung_up:
+        return 1
+    return os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else 0
+
+
+def _give_back(job_id: int, status: int) -> None:
+    PROGRAM.info(f"Relinquishing job allocation {job_id}")
+    request = {"type": "CompleteJob", "job": job_id, "status": status}
+    try:
+        with Connection() as connection:
+            connection.request("POST", "/v1/requests", request, key=new_key(), retry_seconds=60)
+    except CorralError:
+        pass
+
+
+def _shell() -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_shell or "/bin/sh"
+    except KeyError:
+        return os.environ.get("SHELL") or "/bin/sh"
+
+
+def _find(name: str) -> str | None:
+    """The program, on PATH where it has no slash."""
+    places = [""] if "/" in name else [f"{place or '.'}/" for place in os.environ.get("PATH", os.defpath).split(":")]
+    for place in places:
+        path = place + name
+        if os.access(path, os.X_OK) and os.path.isfile(path):
+            return path
+    return None
