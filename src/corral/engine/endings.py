@@ -54,7 +54,7 @@ def verdict(step: Step) -> tuple[JobState, Reason]:
         return JobState.OUT_OF_MEMORY, Reason.OUT_OF_MEMORY
     if step.cause is EndCause.LOST:
         return JobState.NODE_FAIL, Reason.NODE_DOWN
-    if step.cancelled_by is not None:
+    if step.cancelled_by is not None or step.cause is EndCause.CANCELLED:  # the latter: its whole cluster was stopped
         return JobState.CANCELLED, Reason.NONE
     if step.exit_status == ExitStatus():
         return JobState.COMPLETED, Reason.NONE

@@ -7,7 +7,7 @@ import os
 import socket
 import time
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
+from typing import Any
 
 from corral.cli.corral import daemons, virtual
 from corral.cli.corral.daemons import Daemon
@@ -27,9 +27,11 @@ def main(arguments: list[str]) -> int:
     _write_first_config(given)
     place = place_of(given)
     name, flags = _agent_setup(place, given)
+    now = time.time()
     started = _start_missing(place, name, flags)
+    since = now if daemons.agent(place.directory, name) in started else 0.0
     try:
-        nodes = _wait_until_ready(place, started, _names(name, flags), given.timeout)
+        nodes = _wait_until_ready(place, started, _names(name, flags), since, given.timeout)
     except KeyboardInterrupt:
         raise Exit(130, f"corral: interrupted; what has been started goes on: {_down_command(place)}") from None
     _say(place, started, nodes, time.monotonic() - began)
@@ -119,16 +121,16 @@ def _start_missing(place: Place, name: str, flags: list[str]) -> dict[Daemon, in
 # ---------------------------------------------------------------------------------------------------- until it is ready
 
 
-def _wait_until_ready(place: Place, started: dict[Daemon, int], names: list[str], timeout: float) -> int:
-    """Until the API answers and all nodes are registered; how many nodes there are."""
+def _wait_until_ready(place: Place, started: dict[Daemon, int], names: list[str], since: float, timeout: float) -> int:
+    """Until the API answers and all nodes are registered, by an agent no older than `since`; how many nodes there are."""
     deadline = daemons.deadline(timeout)
     missing, problem = set(names), ""
     connection = Connection(place.endpoint, timeout=5.0)
     while missing:
         _check_alive(started)
         try:
-            answer = connection.request("GET", "/v1/nodes?fields=name,state_text,flags", retry_seconds=0.0)
-            missing, problem = _not_ready(answer["rows"], names), "its nodes did not register"
+            answer = connection.request("GET", "/v1/nodes?fields=name,state_text,agent_start_time", retry_seconds=0.0)
+            missing, problem = _not_ready(answer["rows"], names, since), "its nodes did not register"
         except (Unreachable, Refused, OSError) as error:
             problem = str(error)
         if time.monotonic() > deadline:
@@ -139,8 +141,12 @@ def _wait_until_ready(place: Place, started: dict[Daemon, int], names: list[str]
     return len(names)
 
 
-def _not_ready(rows: list[list[object]], names: list[str]) -> set[str]:
-    ready = {row[0] for row in rows if not str(row[1]).startswith(("unk", "down")) and not str(row[1]).endswith("*")}
+def _not_ready(rows: list[list[Any]], names: list[str], since: float) -> set[str]:
+    ready = {
+        name
+        for name, state, agent_started in rows
+        if agent_started >= since and not state.startswith(("unk", "down")) and not state.endswith("*")
+    }
     return set(names) - ready
 
 
@@ -182,10 +188,3 @@ def _say(place: Place, started: dict[Daemon, int], count: int, seconds: float) -
 def _down_command(place: Place) -> str:
     return "corral down" if place.is_default else f"corral down --dir {place.directory}"
 
-
-def agent_named(directory: Path) -> str | None:
-    try:
-        name: str = json.loads((directory / SETUP).read_text())["name"]
-    except (OSError, ValueError, KeyError):
-        return None
-    return name

@@ -1,0 +1,33 @@
+"""Clusters for the tests that need a real one."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.live import TEN_NODES, LiveCluster
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveCluster]:
+    """Ten virtual nodes, one cluster for all tests of a module."""
+    one = LiveCluster(tmp_path_factory.mktemp("cluster"), "[scheduling]\ntime_limit_step = 1\n[timeouts]\nkill_wait = 1\n")
+    try:
+        one.up(*TEN_NODES)
+        yield one
+    finally:
+        one.down()
+
+
+@pytest.fixture
+def make_cluster(tmp_path: Path) -> Iterator[Callable[..., LiveCluster]]:
+    """Clusters that are not started yet; all are stopped at the end."""
+    made: list[LiveCluster] = []
+
+    def make(name: str = "one", config: str = "") -> LiveCluster:
+        made.append(LiveCluster(tmp_path / name, config))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.down()

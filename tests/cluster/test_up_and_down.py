@@ -1,0 +1,133 @@
+"""Starting and stopping real clusters."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+
+import pytest
+
+from corral.cli.corral import daemons
+from tests.cluster.live import TEN_NODES, LiveCluster, wait_until
+
+Make = Callable[..., LiveCluster]
+
+
+def test_a_cluster_of_ten_nodes_is_ready_in_under_three_seconds(make_cluster: Make) -> None:
+    cluster = make_cluster()
+    began = time.monotonic()
+    cluster.up(*TEN_NODES)
+    assert cluster.text("squeue", "-h") == ""
+    assert "dgx[0180-0189]" in cluster.text("corral", "status")
+    assert time.monotonic() - began < 3
+
+
+def test_up_on_a_running_cluster_says_so(make_cluster: Make) -> None:
+    cluster = make_cluster()
+    cluster.up(*TEN_NODES)
+    before = cluster.processes()
+    assert "running already" in cluster.up().stdout
+    assert "running already" in cluster.up(*TEN_NODES).stdout
+    assert cluster.processes() == before
+
+
+def test_up_with_other_nodes_on_a_running_cluster_is_refused(make_cluster: Make) -> None:
+    cluster = make_cluster()
+    cluster.up("--nodes=2")
+    done = cluster.run("corral", "up", "--dir", str(cluster.directory), "--nodes=3", check=False)
+    assert done.returncode == 1
+    assert "runs with other nodes" in done.stderr
+
+
+def test_down_leaves_no_process_and_ends_the_jobs(make_cluster: Make) -> None:
+    cluster = make_cluster()
+    cluster.up("--nodes=2", "--cpus=2")
+    running = cluster.submit("--wrap", "setsid setsid sleep 300 & sleep 300")
+    waiting = cluster.submit("-N2", "--exclusive", "--wrap", "sleep 300")
+    wait_until(lambda: cluster.text("squeue", "-h", "-o%T", "-j", running) == "RUNNING")
+    cluster.down()
+    assert cluster.processes() == []
+    cluster.up()
+    assert cluster.text("squeue", "-h", "-o%i %N") in (f"{waiting} ", f"{waiting} node[1-2]")
+    assert running not in cluster.text("squeue", "-h", "-o%i").split()
+
+
+@pytest.mark.parametrize("killed", ["controller", "agent", "nats", "all"])
+def test_after_a_crash_up_starts_what_is_missing_and_jobs_run_on(make_cluster: Make, killed: str) -> None:
+    cluster = make_cluster()
+    cluster.up("--nodes=2", "--cpus=2")
+    job = cluster.submit("--wrap", "sleep 300")
+    wait_until(lambda: cluster.text("squeue", "-h", "-o%T", "-j", job) == "RUNNING")
+    parts = {
+        "controller": daemons.controller(cluster.directory),
+        "agent": daemons.agents(cluster.directory)[0],
+        "nats": daemons.nats(cluster.directory),
+    }
+    for name, daemon in parts.items():
+        if killed in (name, "all"):
+            assert daemon.pid is not None
+            os.kill(daemon.pid, signal.SIGKILL)
+    cluster.up()
+    assert cluster.text("squeue", "-h", "-o%i %T") == f"{job} RUNNING"
+    other = cluster.submit("--wrap", "true")
+    wait_until(lambda: other not in cluster.text("squeue", "-h", "-o%i").split())
+
+
+@pytest.mark.parametrize("killed", ["controller", "agent", "nats", "all"])
+def test_after_a_crash_down_leaves_no_process(make_cluster: Make, killed: str) -> None:
+    cluster = make_cluster()
+    cluster.up("--nodes=2", "--cpus=2")
+    job = cluster.submit("--wrap", "setsid setsid sleep 300 & sleep 300")
+    wait_until(lambda: cluster.text("squeue", "-h", "-o%T", "-j", job) == "RUNNING")
+    parts = {
+        "controller": daemons.controller(cluster.directory),
+        "agent": daemons.agents(cluster.directory)[0],
+        "nats": daemons.nats(cluster.directory),
+    }
+    for name, daemon in parts.items():
+        if killed in (name, "all"):
+            daemon.signal(signal.SIGKILL)
+    cluster.down()
+    assert cluster.processes() == []
+
+
+def test_two_clusters_live_side_by_side(make_cluster: Make) -> None:
+    one, other = make_cluster("one"), make_cluster("other")
+    one.up("--nodes=2", "--first-job-id=100")
+    other.up("--nodes=3", "--first-job-id=200")
+    assert (one.submit("--wrap", "true"), other.submit("--wrap", "true")) == ("100", "200")
+    one.down()
+    assert "3 idle" in other.text("corral", "status")
+
+
+def test_a_node_of_the_machine_itself_has_what_the_machine_has(make_cluster: Make) -> None:
+    cluster = make_cluster()
+    cluster.up("--name=box")
+    status = cluster.text("corral", "status")
+    assert f"of {len(os.sched_getaffinity(0))} in use" in status
+    assert "virtual" not in status
+
+
+def test_a_bad_configuration_is_named_with_its_line(make_cluster: Make) -> None:
+    cluster = make_cluster(config="cluster = 'x'\n[timeouts]\nkillwait = 3\n")
+    done = cluster.run("corral", "up", "--dir", str(cluster.directory), "--nodes=1", check=False)
+    assert done.returncode == 1
+    assert "corral.toml:3: there is no key 'timeouts.killwait'; did you mean 'kill_wait'?" in done.stderr
+
+
+def test_a_controller_that_cannot_start_is_told_with_its_last_words(make_cluster: Make) -> None:
+    cluster = make_cluster(config="[api]\nsocket = '/nonexistent/corral.sock'\n")
+    done = cluster.run("corral", "up", "--dir", str(cluster.directory), "--nodes=1", check=False)
+    assert done.returncode == 1
+    assert "the controller ended at once" in done.stderr
+    assert "No such file or directory" in done.stderr
+    cluster.down()
+    assert cluster.processes() == []
+
+
+def test_without_a_cluster_the_commands_say_how_to_start_one(make_cluster: Make) -> None:
+    cluster = make_cluster()
+    for command in ("status",):
+        done = cluster.run("corral", command, check=False)
+        assert done.returncode == 1
+        assert "Start one with `corral up`" in done.stderr
