@@ -27,14 +27,14 @@ class Terminal:
         """The kernel sends SIGWINCH to the foreground."""
         try:
             fcntl.ioctl(self.fd, termios.TIOCSWINSZ, _SIZE.pack(rows, columns, 0, 0))
-        except OSError:
+        except (OSError, ValueError):
             pass  # it is closed
 
     def hang_up(self) -> None:
         """SIGHUP and SIGCONT to the session's leader and the foreground, as when a line is lost; the end stays readable."""
         try:
             groups = {self._ask(termios.TIOCGPGRP), self._ask(_TIOCGSID)}
-        except OSError:
+        except (OSError, ValueError):
             return
         for group in groups - {0}:
             for number in (signal.SIGHUP, signal.SIGCONT):
@@ -42,6 +42,11 @@ class Terminal:
                     os.killpg(group, number)
                 except OSError:
                     pass
+
+    def close(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
 
     def _ask(self, what: int) -> int:
         return int.from_bytes(fcntl.ioctl(self.fd, what, bytes(4)), sys.byteorder)

@@ -17,6 +17,8 @@ from corral.protocol import streams as frames
 from corral.protocol.orders import LaunchStep
 
 _PIPE_READ = 65536
+#: Seconds between SIGHUP and the closing of the terminal, in which a shell says goodbye.
+_LINE_LOSS = 0.25
 
 
 class StepStreams:
@@ -141,9 +143,15 @@ class StepStreams:
             self._uplink.tell(frames.MESSAGE, data=text.encode())
 
     def hang_up(self) -> None:
-        """The terminal's end: what runs in its foreground gets SIGHUP, as on a lost line."""
+        """The terminal's end: signals as from a lost line, and soon the loss itself for what sits in a read and missed them."""
         if self._terminal is not None:
             self._terminal.hang_up()
+            self._reactor.call_later(_LINE_LOSS, self._lose_line)
+
+    def _lose_line(self) -> None:
+        if self._terminal is not None and self._uplink is not None:
+            self._uplink.end_terminal()
+            self._terminal.close()
 
     def _on_window(self, rows: int, columns: int) -> None:
         if self._terminal is not None:
@@ -170,7 +178,7 @@ class StepStreams:
         if self._complaints >= 0:
             os.close(self._complaints)
         if self._terminal is not None:
-            os.close(self._terminal.fd)
+            self._terminal.close()
         if self._uplink is not None:
             self._uplink.close()
 

@@ -203,6 +203,17 @@ class Uplink:
         if self._terminal is None:
             os.close(output.fd)
 
+    def end_terminal(self) -> None:
+        """The terminal is about to be closed: what it still holds is its last."""
+        assert self._terminal is not None
+        for output in self._outputs.values():
+            if not output.out.is_closed:
+                self._on_output(output)
+            if not output.out.is_closed:
+                self._end_output(output)
+        self._feed.close()
+        self._pump()
+
     def _pump(self) -> None:
         """Put into the link what may go now, and what of it the socket takes."""
         link = self._link

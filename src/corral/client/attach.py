@@ -347,7 +347,7 @@ class Attachment:
         """When all is consumed: the shepherds hear it, and go."""
         if self._link is not None:
             try:
-                self._link.flush(1.0)
+                self._link.flush(5.0)
             except BusError:
                 pass
             self._link.close()

@@ -87,7 +87,8 @@ def nats(tmp_path: Path) -> Iterator[Nats]:
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> Iterator[NodeSide]:
+def node(tmp_path: Path, nats: Nats) -> Iterator[NodeSide]:
+    """Ends before the server, through which the last acknowledgements are on their way."""
     side = NodeSide(tmp_path / "agent", cgroups="off")
     yield side
     side.close()
@@ -298,3 +299,14 @@ def test_a_cancelled_shell_ends_within_a_second(node: NodeSide, nats: Nats) -> N
     client.to_the_end()
     assert time.monotonic() - begin < 1.0
     assert node.finished(key).cause is EndCause.CANCELLED
+
+
+def test_what_ignores_every_signal_loses_its_terminal(node: NodeSide, nats: Nats) -> None:
+    script = "trap '' HUP TERM; echo ready; read line; echo $? > read-ended; exec sleep 1000"
+    key = node.step("bash", "-c", script, io=io(nats), pty=True)
+    client = Client(nats, key)
+    client.until(lambda: "ready" in client.text())
+    node.tell(key, Signal(signal=15, kill_after=0.6, reason="cancelled"))
+    client.to_the_end()
+    assert client.statuses == {0: 9}
+    assert (node.work_dir / "read-ended").read_text() == "1\n"
