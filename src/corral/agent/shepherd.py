@@ -8,6 +8,7 @@ tasks have left, writes the exit record, tells the agent, and ends when the clie
 It depends on nobody: the agent, its spawner, the bus and the controller may all be killed, and the step goes on.
 """
 
+import errno
 import fcntl
 import gc
 import os
@@ -49,6 +50,8 @@ _decode_order = msgspec.msgpack.Decoder(LaunchStep).decode
 
 #: Slurm's code for a task that could not be set up at all.
 _LAUNCH_FAILURE = 53
+#: Seconds until an exit record is tried again for which there is no room.
+_FULL_DISK_PAUSE = 0.5
 #: Seconds after a step's end that an agent which is behind is waited for.
 _AGENT_TIMEOUT = 10.0
 #: After so many steps a shepherd ends, and with it what memory it may have gathered.
@@ -116,6 +119,29 @@ def _take(directory: str) -> int | None:
         return None
     os.write(fd, str(os.getpid()).encode())
     return fd
+
+
+def _write_record(directory: str, record: bytes) -> bool:
+    """The exit record, whole or not at all. False: the disk is full.
+
+    There it may still take the place of the order, which has been carried out: that one's blocks are ours already.
+    """
+    for path, flags in ((f"{directory}/exit.tmp", os.O_CREAT | os.O_TRUNC), (f"{directory}/launch", 0)):
+        try:
+            fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | flags, 0o600)
+            try:
+                written = 0
+                while written < len(record):
+                    written += os.write(fd, record[written:])
+                os.ftruncate(fd, written)
+            finally:
+                os.close(fd)
+            os.rename(path, f"{directory}/exit")
+            return True
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+    return False
 
 
 class Shepherd:
@@ -302,11 +328,8 @@ class Shepherd:
             ended=clock.now(),
             usage=self._usage,
         )
-        path = f"{self.directory}/exit"
-        fd = os.open(f"{path}.tmp", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        os.write(fd, encode(record))
-        os.close(fd)
-        os.rename(f"{path}.tmp", path)
+        while not _write_record(self.directory, encode(record)):
+            self._reactor.run_once(_FULL_DISK_PAUSE)
         self._notify(encode_notice(Exited(order.node, order.key)))
 
     def _notify(self, notice: bytes) -> None:
