@@ -148,10 +148,10 @@ class AgentLoop:
                 "order of an earlier controller", term=order.term, seen=self._term, kind=type(order).__name__
             )
             return
-        if order.term > self._term:
-            self._term = order.term
-            self._spool.write_term(order.term)
         try:
+            if order.term > self._term:
+                self._spool.write_term(order.term)
+                self._term = order.term
             self._obey(order, data)
         except OSError as error:
             # A full disk: the order counts as never heard, and the controller says it again.
