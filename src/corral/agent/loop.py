@@ -148,14 +148,21 @@ class AgentLoop:
                 "order of an earlier controller", term=order.term, seen=self._term, kind=type(order).__name__
             )
             return
+        if order.term > self._term:
+            self._take_term(order.term)
         try:
-            if order.term > self._term:
-                self._spool.write_term(order.term)
-                self._term = order.term
             self._obey(order, data)
         except OSError as error:
             # A full disk: the order counts as never heard, and the controller says it again.
             self._log.error("an order could not be obeyed", error, kind=type(order).__name__)
+
+    def _take_term(self, term: int) -> None:
+        self._term = term
+        try:
+            self._spool.write_term(term)
+        except OSError as error:
+            # A full disk must not keep orders away that may make room. This life knows the term; the next one asks.
+            self._log.error("the term cannot be kept", error, term=term)
 
     def _obey(self, order: object, data: bytes) -> None:
         match order:
