@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from corral.agent import control, spawner
+from corral.agent import cgroup, control, spawner
 from corral.model.allocation import Allocation, NodeShare
 from corral.model.job import JobId, JobSpec, Owner, StdioSpec, StepSpec
 from corral.model.step import BATCH, StepKey, TaskPlace
@@ -155,5 +155,4 @@ class NodeSide:
                     os.kill(pid, signal.SIGKILL)
         self.spawner.close()
         self.socket.close()
-        for controller in Path("/sys/fs/cgroup").glob(f"*/{self.settings.cgroup_name}"):
-            controller.rmdir()
+        cgroup.remove_base(self.settings)
