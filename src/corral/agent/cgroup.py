@@ -124,15 +124,3 @@ def remove_base(settings: ShepherdSettings) -> None:
             os.rmdir(path)
         except OSError:
             pass  # it is not there, or somebody is in it
-
-
-def remove_base(settings: ShepherdSettings) -> None:
-    """The agent's own directories, when it has ended and nothing of its jobs is left there."""
-    roots = (
-        [f"{cgroup_v1.ROOT}/{name}" for name in cgroup_v1.controllers()] if version(settings) == 1 else [cgroup_v2.ROOT]
-    )
-    for root in roots:
-        try:
-            os.rmdir(f"{root}/{settings.cgroup_name}")
-        except OSError:
-            pass  # never made, or still in use
