@@ -110,7 +110,7 @@ def signal_step(ctx: Context, step: Step, signal: int, kill: bool, by: int, now:
                 job=step.key.job,
                 step=step.key.step,
                 restart=step.key.restart,
-                signal=15 if kill else signal,
+                signal=signal,
                 kill_after=ctx.config.timeouts.kill_wait if kill else None,
                 reason="cancelled" if kill else "",
                 by_uid=by,
