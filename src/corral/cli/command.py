@@ -75,3 +75,14 @@ def own_name() -> str:
 def words(text: str | None) -> list[str]:
     """a,b,c without empty ones."""
     return [word for word in (text or "").split(",") if word]
+
+
+def apart(text: str) -> list[str]:
+    """a,b_[1,2],c by the commas that stand in no brackets."""
+    found, depth, start = [], 0, 0
+    for at, letter in enumerate(text + ","):
+        depth += (letter == "[") - (letter == "]")
+        if letter == "," and depth <= 0:
+            found.append(text[start:at].strip())
+            start = at + 1
+    return [word for word in (*found, text[start:].strip(", ")) if word]

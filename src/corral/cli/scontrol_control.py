@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from corral.cli.command import unreachable
+from corral.cli.command import apart, unreachable
 from corral.cli.query import NO_CONTROLLER, rows
 from corral.cli.run import Exit, say
 from corral.cli.scontrol_update import slurms
@@ -37,7 +37,7 @@ def change(connect: Connect, keyword: str, words: list[str]) -> int:
     """Jobs by their ids (several, with commas or blanks), or by name."""
     holds = keyword in ("hold", "holdu", "uhold", "release")
     status = 0
-    for text in [part for word in words for part in _apart(word)]:
+    for text in [part for word in words for part in apart(word)]:
         try:
             for job in _named(connect, text):
                 _one(connect, _REQUESTS[keyword] | {"ids": [job]})
@@ -81,17 +81,6 @@ def _named(connect: Connect, text: str) -> list[str]:
     if not found.rows:
         raise Problem("Job has already finished")
     return [str(job) for job in found.column("id")]
-
-
-def _apart(text: str) -> list[str]:
-    """By commas that stand in no brackets."""
-    found, depth, start = [], 0, 0
-    for at, letter in enumerate(text + ","):
-        depth += (letter == "[") - (letter == "]")
-        if letter == "," and depth <= 0:
-            found.append(text[start:at])
-            start = at + 1
-    return [part for part in (*found, text[start:]) if part]
 
 
 def ping(connect: Connect, keyword: str, words: list[str]) -> int:

@@ -16,7 +16,8 @@ def cluster(tmp_path: Path) -> Iterator[FakeCluster]:
         yield fake
 
 
-_ROOTS = {"group": "root", "gid": 0}
+_NOBODYS = {"account": "", "tres_alloc": "cpu=1,mem=62.50G,node=1,billing=1", "work_dir": "/tmp"}
+_NOBODYS |= dict.fromkeys(("stdin_path", "stdout_path", "stderr_path"), "/dev/null")
 
 
 def comparable(text: str) -> str:
@@ -41,7 +42,7 @@ def comparable(text: str) -> str:
 )  # fmt: skip
 def test_it_shows_what_slurm_shows(cluster: FakeCluster, argv: list[str], file: str) -> None:
     if file == "job-running-user-nobody.txt":
-        cluster.jobs = [row | {"account": "", "tres_alloc": "cpu=1,mem=62.50G,node=1,billing=1", **_ROOTS} for row in cluster.jobs]
+        cluster.jobs = [row | _NOBODYS for row in cluster.jobs]
     done = cluster.run("scontrol", *argv)
     shown, expected = comparable(done.stdout), comparable(golden(f"scontrol/{file}"))
     if file == "job-running-wrap-array.txt":  # in no certain order

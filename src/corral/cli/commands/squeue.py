@@ -172,7 +172,7 @@ class Squeue:
         from corral.syntax import jobid
 
         found = []
-        for word in _apart(text):
+        for word in command.apart(text):
             digits = word.partition("_")[0].partition(".")[0].partition("+")[0]
             if not digits.isdigit() or not int(digits):
                 raise self.program.failed(f"Invalid job id: {word}", 1)
@@ -342,17 +342,6 @@ class Squeue:
                 raise self.program.failed(f"Invalid job_step id: {job}.{step or '??'}", 1)
             found.append(word)
         return found
-
-
-def _apart(text: str) -> list[str]:
-    """By commas that stand in no brackets."""
-    found, depth, start = [], 0, 0
-    for at, letter in enumerate(text + ","):
-        depth += (letter == "[") - (letter == "]")
-        if letter == "," and depth <= 0:
-            found.append(text[start:at].strip())
-            start = at + 1
-    return [word for word in (*found, text[start:]) if word]
 
 
 def _natural(fields: list[str]) -> Any:

@@ -1,0 +1,195 @@
+"""scancel: end jobs, or send them a signal."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from corral.cli import command, jobstates, query, signals
+from corral.cli.getopt import NO, REQUIRED
+from corral.cli.run import Exit, Program, main as run, say
+from corral.client.connection import Connection
+from corral.errors import Refused, Unreachable
+
+TYPE_CHECKING = False  # importing typing costs 5 ms
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+OPTIONS = (
+    ("account", "A", REQUIRED), ("batch", "b", NO), ("cluster", "M", REQUIRED), ("clusters", "M", REQUIRED), ("ctld", "", NO),
+    ("full", "f", NO), ("help", "", NO), ("hurry", "H", NO), ("interactive", "i", NO), ("jobname", "n", REQUIRED), ("me", "", NO),
+    ("name", "n", REQUIRED), ("nodelist", "w", REQUIRED), ("partition", "p", REQUIRED), ("qos", "q", REQUIRED),
+    ("quiet", "Q", NO), ("reservation", "R", REQUIRED), ("sibling", "", REQUIRED), ("signal", "s", REQUIRED),
+    ("state", "t", REQUIRED), ("usage", "", NO), ("user", "u", REQUIRED), ("verbose", "v", NO), ("version", "V", NO),
+    ("wckey", "", REQUIRED),
+)  # fmt: skip
+
+REFUSED = {"cluster": command.NO_FEDERATION, "clusters": command.NO_FEDERATION, "sibling": command.NO_FEDERATION}
+
+VARIABLES = {
+    "SCANCEL_ACCOUNT": "account", "SCANCEL_NAME": "name", "SCANCEL_PARTITION": "partition", "SCANCEL_QOS": "qos",
+    "SCANCEL_STATE": "state", "SCANCEL_USER": "user", "SCANCEL_WCKEY": "wckey",
+}  # fmt: skip
+SWITCHES = {"SCANCEL_BATCH": "batch", "SCANCEL_FULL": "full", "SCANCEL_INTERACTIVE": "interactive"}
+
+FILTERS = ("account", "name", "partition", "qos", "reservation", "state", "user", "nodelist", "wckey")
+
+SIGKILL = 9
+
+#: Slurm's error number of a refusal, as far as an exit status can hold it.
+DENIED = 210
+
+#: Of a job named by its id, these are no news: it is not there any more.
+_OVER = ("Invalid job id specified", "Job/step already completing or completed")
+
+
+def main() -> NoReturn:
+    program = Program("scancel")
+    run(program, lambda argv: Scancel(program, argv).main())
+
+
+class Scancel:
+    """One call of the command."""
+
+    def __init__(self, program: Program, argv: list[str]) -> None:
+        self.program = program
+        found, words = command.options(program, argv, OPTIONS, REFUSED)
+        given: dict[str, str | None] = {name: os.environ[key] for key, name in VARIABLES.items() if key in os.environ}
+        given |= {name: None for key, name in SWITCHES.items() if os.environ.get(key)}
+        for name, value in found:
+            if name == "verbose":
+                program.verbosity += 1
+            elif name == "quiet":
+                program.verbosity = -1
+            elif name == "me":
+                given["user"] = command.own_name()
+            else:
+                given["name" if name == "jobname" else name] = value
+        self.given = given
+        self.signal = self._signal()
+        self.ids = [self._id(text) for word in words for text in command.apart(word)]
+        self.filters = [name for name in FILTERS if given.get(name) is not None]
+        if not self.ids and not self.filters:
+            raise program.failed("No job identification provided", 1)
+        self.selection = self._selection()
+
+    def _signal(self) -> int:
+        """0 = end the job."""
+        text = self.given.get("signal")
+        if text is None:
+            return 0
+        number = signals.number(text)
+        if not number:
+            raise Exit(1, f"Unknown job signal: {text}")
+        return number
+
+    def _id(self, text: str) -> str:
+        from corral.errors import InvalidJobId
+        from corral.syntax import jobid
+
+        try:
+            reference = jobid.parse(text)
+        except InvalidJobId:
+            raise self.program.failed(f"Invalid job id {text}", 1) from None
+        if not reference.job:
+            raise self.program.failed(f"Invalid job id {text}", 1)
+        return str(reference)
+
+    def _selection(self) -> dict[str, Any] | None:
+        """As the controller takes it; None = nothing can be meant."""
+        given = self.given
+        selection: dict[str, Any] = {"ids": self.ids}
+        for name, field in (("account", "accounts"), ("name", "names"), ("partition", "partitions"), ("qos", "qos")):
+            if given.get(name):
+                selection[field] = command.words(given[name])
+        if given.get("user") is not None:
+            known, unknown = command.user_ids([given["user"] or ""])
+            if unknown:
+                raise self.program.failed(f"Invalid user name: {unknown[0]}", 1)
+            selection["users"] = known
+        if given.get("state") is not None:
+            try:
+                states = jobstates.here(jobstates.parse(command.words(given["state"])))
+            except jobstates.UnknownState as error:
+                raise Exit(
+                    1, f"Invalid job state specified: {error}", "Valid job states are PENDING, RUNNING, and SUSPENDED"
+                ) from None
+            if not states:
+                return None
+            selection["states"] = states
+        if given.get("nodelist"):
+            from corral.errors import InvalidHostlist
+            from corral.syntax import hostlist
+
+            try:
+                selection["nodes"] = hostlist.expand(given["nodelist"] or "")
+            except InvalidHostlist as error:
+                raise self.program.failed(str(error), 1) from None
+        if given.get("reservation") or given.get("wckey"):  # no job has one
+            return None
+        return {key: value for key, value in selection.items() if value}
+
+    # -- the work
+
+    def main(self) -> int:
+        if self.selection is None:
+            return 0
+        try:
+            with Connection() as connection:
+                if "interactive" in self.given:
+                    chosen = self._confirmed(connection)
+                    if not chosen:
+                        return 0
+                    self.selection = {"ids": chosen}
+                return self._cancel(connection)
+        except Unreachable as error:
+            what = f"scancel: error: Kill job error on job id {self.ids[0]}" if self.ids else "slurm_load_jobs error"
+            raise command.unreachable(what, error) from None
+        except Refused as error:
+            raise self.program.failed(str(error), 1) from None
+
+    def _confirmed(self, connection: Connection) -> list[str]:
+        """The ids to whose question the answer was yes."""
+        selection = self.selection or {}
+        rows = query.rows(
+            connection, "/v1/jobs", ["id", "array_job_id", "array_task_id", "name", "partition"],
+            **{"states": jobstates.LIVE, **selection},
+        )  # fmt: skip
+        chosen = []
+        for job, array, task, name, partition in rows.rows:
+            text = str(job) if array is None else f"{array}_{task}" if task is not None else str(array)
+            shown = text if array is None else f"{text} ({job})"
+            sys.stdout.write(f"Cancel job_id={shown} name={name} partition={partition} [y/n]? ")
+            sys.stdout.flush()
+            if sys.stdin.readline().strip().lower().startswith("y"):
+                chosen.append(text)
+        return chosen
+
+    def _cancel(self, connection: Connection) -> int:
+        for text in self.ids:
+            self.program.verbose(
+                f"Signal {self.signal} to job {text}" if self.signal not in (0, SIGKILL) else f"Terminating job {text}"
+            )
+        batch, signal = "batch" in self.given, self.signal
+        request = {
+            "type": "CancelJobs", "selection": self.selection, "signal": signal or (SIGKILL if batch else 0), "batch": batch,
+            "full": "full" in self.given,
+        }  # fmt: skip
+        reply = connection.request("POST", "/v1/requests", request)
+        status = 0
+        for problem in reply.get("errors", ()):
+            status = max(status, self._told(problem))
+        return status
+
+    def _told(self, problem: str) -> int:
+        """The exit status for one job that could not be cancelled."""
+        what, _, why = problem.rpartition(": ")
+        step = "." in what.rpartition(" ")[2]
+        if step:
+            problem = f"{what.replace('on job id', 'on job step id')}: {_OVER[0] if why in _OVER else why}"
+        if why in _OVER and not step and not self.filters:
+            if self.program.verbosity > 0:
+                say(f"scancel: error: {problem}\n")
+            return 0
+        say(f"scancel: error: {problem}\n")
+        return DENIED if "denied" in why else 1
