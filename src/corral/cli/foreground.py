@@ -31,6 +31,7 @@ class Foreground:
         self._child = 0
         self.was_revoked = False
         self.hung_up = False
+        self.was_terminated = False
 
     def run(self, on_revoked: Callable[[], None]) -> int:
         """Its wait(2) status."""
@@ -42,7 +43,7 @@ class Foreground:
             before[number] = signal.signal(number, signal.SIG_IGN if ignored else _noted)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         self._child = self._start(before)
-        follower = Follower(f"/v1/jobs/{self._job_id}/wait?until=ended&fields=state", _is_over, wake_write)
+        follower = Follower(f"/v1/jobs/{self._job_id}/wait?until=completing&fields=state", _is_over, wake_write)
         try:
             while True:
                 done, status = os.waitpid(self._child, os.WNOHANG | os.WUNTRACED)
@@ -115,6 +116,7 @@ class Foreground:
             self.hung_up = True
             self._kill(signal.SIGHUP)
         elif number == signal.SIGTERM or number in _PASSED_ON:
+            self.was_terminated = self.was_terminated or number == signal.SIGTERM
             self._kill(number)
 
     def _kill(self, number: int) -> None:

@@ -126,7 +126,7 @@ class Given:
         self.program.verbose("-------------------- --------------------")
         for name in sorted(self.values):
             value = self.values[name]
-            self.program.verbose(f"{name:<20}: {'set' if value is True else _shown(name, value)}")
+            self.program.verbose(f"{name:<20}: {'set' if value is True and name != 'exclusive' else _shown(name, value)}")
         self.program.verbose("-------------------- --------------------")
         self.program.verbose("end of defined options")
 
@@ -135,6 +135,8 @@ def _shown(name: str, value: Any) -> str:
     """A value as a user would write it."""
     if name == "nodes":
         return str(value[0]) if value[0] == value[1] else f"{value[0]}-{value[1]}"
+    if name == "exclusive":
+        return name
     if name in ("gres", "gpus", "gpus-per-node", "gpus-per-task"):
         return ",".join(f"gres:{n}:{t}:{c}" if t else f"gres:{n}:{c}" for n, t, c in value)
     if name in _MEMORY:

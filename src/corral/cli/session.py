@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
     from corral.cli.run import Program
 
-#: Ends of tasks that come so close together are told in one line.
-GATHER_SECONDS = 0.05
+#: Ends of tasks that come so close together are told in one line, but none is kept back longer than the second.
+GATHER_SECONDS, LONGEST_GATHER_SECONDS = 0.1, 0.5
 #: Two Ctrl-C within so many seconds end the step.
 TWICE_SECONDS = 1.0
 #: When the controller says that the step is over, so long is waited for what its nodes still have to say.
@@ -103,6 +103,7 @@ class Session:
         self._stdin_open = wishes.reads_stdin
         self._pending_input = b""
         self._gather_until = 0.0  #: when the ends of tasks are told; 0.0 = nothing to tell
+        self._gather_since = 0.0
         self._first_exit = 0.0  #: when the first task ended
         self._last_interrupt = 0.0
         self._aborted = False  #: "Waiting up to" has been said
@@ -170,7 +171,7 @@ class Session:
             self._say_ends()
             self._program.info(f"First task exited {wait}s ago")
             self._say_states()
-            self._terminate()
+            self._terminate(signal.SIGKILL)
             self._say_aborted()
 
     # ------------------------------------------------------------------ what comes
@@ -198,7 +199,9 @@ class Session:
         now = time.monotonic()
         self._tasks.ended(rank, status, node)
         self._first_exit = self._first_exit or now
-        self._gather_until = self._gather_until or now + GATHER_SECONDS
+        if not self._gather_until:
+            self._gather_since = now
+        self._gather_until = min(now + GATHER_SECONDS, self._gather_since + LONGEST_GATHER_SECONDS)
         if status and self._wishes.kill_on_bad_exit and not self._killing and not self._aborted:
             self._say_ends()
             if not self._tasks.all_ended:
@@ -293,22 +296,22 @@ class Session:
         """By the user's will: no waiting for SIGTERM to be heard."""
         self._program.info("forcing job termination")
         self._say_aborted()
-        self._kill()
-        self._attachment.send_signal(signal.SIGKILL)
+        self._kill(signal.SIGKILL)
 
-    def _terminate(self) -> None:
+    def _terminate(self, number: int = signal.SIGTERM) -> None:
         self._program.info(f"launch/slurm: _step_signal: Terminating {self._step.text}")
-        self._kill()
+        self._kill(number)
 
-    def _kill(self) -> None:
+    def _kill(self, number: int) -> None:
         """Through the controller; when it is not there, by the tasks' own channel."""
         self._killing = True
-        request = {"type": "SignalStep", "job": self._step.job_id, "step": self._step.step_id, "signal": 15, "kill": True}
+        job_id, step_id = self._step.job_id, self._step.step_id
+        request = {"type": "SignalStep", "job": job_id, "step": step_id, "signal": number, "kill": True}
         try:
             with Connection(timeout=2.0) as connection:
                 connection.request("POST", "/v1/requests", request, key=new_key(), retry_seconds=0.2)
         except CorralError:
-            self._attachment.send_signal(signal.SIGTERM)
+            self._attachment.send_signal(number)
 
     def _say_aborted(self) -> None:
         if not self._aborted:

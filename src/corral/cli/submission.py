@@ -57,6 +57,11 @@ def say_when(program: Program, job: dict[str, Any], user: str = "") -> int:
         detail = error.fields.get("detail", "")
         first = [f"{program.name}: error: {detail}"] if detail and detail != error.error else []
         raise Exit(failure(), *first, f"allocation failure: {error.error}") from None
+    if "start" not in reply:  # a controller that knows no --test-only
+        with Connection() as connection:
+            ids = [str(job_id) for job_id in reply.get("ids", ())]
+            connection.request("POST", "/v1/requests", {"type": "CancelJobs", "selection": {"ids": ids}}, key=new_key())
+        raise program.failed("--test-only is not supported by this controller")
     start = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(reply["start"]))
     program.info(
         f"Job {reply['job']} to start at {start} using {reply['cpus']} processors on nodes {reply['nodes']} "

@@ -103,16 +103,17 @@ def _run_command(allocation: Allocation, given: Given, words: list[str], row: di
         _give_back(job_id, 0)
         return failure()
     command = Foreground(program, words, environment, job_id, given.get("kill-command"))
-    status = command.run(lambda: PROGRAM.info(f"Job allocation {job_id} has been revoked."))
+    revoked = f"Job allocation {job_id} has been revoked."
+    status = command.run(lambda: PROGRAM.info(revoked))
     if not command.was_revoked:
-        _give_back(job_id, status)
+        _give_back(job_id, status, revoked if command.was_terminated else "")
     if command.hung_up:
         return 1
     return os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else 0
 
 
-def _give_back(job_id: int, status: int) -> None:
-    PROGRAM.info(f"Relinquishing job allocation {job_id}")
+def _give_back(job_id: int, status: int, instead: str = "") -> None:
+    PROGRAM.info(instead or f"Relinquishing job allocation {job_id}")
     request = {"type": "CompleteJob", "job": job_id, "status": status}
     try:
         with Connection() as connection:

@@ -189,11 +189,11 @@ async def get_job(service: Service, request: Request) -> JobRows:
 
 
 async def wait_for_job(service: Service, request: Request) -> JobRows:
-    """Answers as soon as all of the job has started or ended, or when the time is over."""
+    """Answers as soon as all of the job has started, is being cleared away, or has ended; or when the time is over."""
     caller_of(service, request)
     until = request.query_params.get("until", "ended")
-    if until not in ("started", "ended"):
-        raise Refusal(f"until: started or ended, not {until!r}")
+    if until not in ("started", "completing", "ended"):
+        raise Refusal(f"until: started, completing or ended, not {until!r}")
     text = request.path_params["id"]
     fields = JOBS.check(query.words(request, "fields"))
     ends = clock.monotonic() + query.timeout(request)
@@ -213,7 +213,9 @@ async def wait_for_job(service: Service, request: Request) -> JobRows:
 
 
 def _is_there(job: Job, until: str) -> bool:
-    return job.state in ENDED if until == "ended" else job.state not in _WAITING
+    if until == "started":
+        return job.state not in _WAITING
+    return job.state in ENDED or (until == "completing" and job.state is JobState.COMPLETING)
 
 
 async def get_script(service: Service, request: Request) -> Response:
