@@ -163,8 +163,12 @@ async def _main(
         stopping.set()
         agent.stop()
 
+    def end_all() -> None:
+        stopping.set()
+        agent.end_all()
+
     on_stop(stop)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, agent.end_all)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, end_all)
     await access.known(stopping)
     gc.collect()
     gc.freeze()

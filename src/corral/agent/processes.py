@@ -8,12 +8,21 @@ import ctypes
 import os
 
 _PR_SET_CHILD_SUBREAPER = 36
+_CLONE_NEWUTS = 0x04000000
 
-_prctl = ctypes.CDLL(None).prctl
+_libc = ctypes.CDLL(None)
+_prctl = _libc.prctl
 
 
 def become_subreaper() -> None:
     _prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def take_host_name(name: str) -> None:
+    """What `hostname` and the prompt say here and below: a virtual node's own name, where that is allowed (to root)."""
+    if os.geteuid() == 0 and _libc.unshare(_CLONE_NEWUTS) == 0:
+        data = name.encode()
+        _libc.sethostname(data, len(data))
 
 
 def set_name(name: str) -> None:

@@ -225,6 +225,7 @@ class Shepherd:
                 streams=self._streams.of_task(place),
                 cpus=self._cpus_of(place),
                 script=script,
+                host_name=order.node if self.settings.virtual else "",
                 is_terminal=self._streams.has_terminal(place),
             )
             self._running[start(plan)] = place

@@ -10,6 +10,7 @@ import msgspec
 
 from corral.agent import messages
 from corral.agent.identity import Identity, set_rlimits
+from corral.agent.processes import take_host_name
 
 #: Python ignores these, and a program would inherit that. Caught ones become the default again by its exec.
 _IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)
@@ -39,6 +40,7 @@ class TaskPlan(msgspec.Struct, kw_only=True):
     streams: tuple[int, int, int]  #: descriptors for 0, 1, 2
     cpus: tuple[int, ...] = ()  #: to be bound to; () = not bound
     script: int = -1  #: a descriptor of the batch script, argv[0]
+    host_name: str = ""  #: of a virtual node
     is_terminal: bool = False  #: descriptor 0 is a terminal that is to control the task's session
 
 
@@ -75,6 +77,8 @@ def _become(plan: TaskPlan) -> NoReturn:
         except OSError:
             pass  # those CPUs are not ours to use
     set_rlimits(plan.rlimits)
+    if plan.host_name:
+        take_host_name(plan.host_name)
     plan.identity.assume()
     _place_streams(plan.streams)
     _enter_directory(plan.work_dir)

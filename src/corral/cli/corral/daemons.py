@@ -6,16 +6,32 @@ names this state directory, so a number that the kernel has given to someone els
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 #: Between two looks while something is awaited.
 LOOK_SECONDS = 0.01
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextmanager
+def only_one_starts_or_stops(directory: Path) -> Iterator[None]:
+    """Two `corral up`, or one and a `corral down`, do their work one after the other."""
+    directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+    handle = os.open(directory / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +90,19 @@ def agents(directory: Path) -> list[Daemon]:
 def start(daemon: Daemon, arguments: list[str]) -> int:
     """Start `python -m ...` in the background; the process id.
 
-    What it says before its own log is open goes to NAME.err beside that log.
+    What it says before its own log is open goes to NAME.err beside that log. Its id is written down at once, as it will do
+    itself when it comes so far: it can be stopped from now on.
     """
+    signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTS)
+    try:
+        pid = _spawn(daemon, arguments)
+        daemon.pid_file.write_text(f"{pid}\n")
+        return pid
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPTS)
+
+
+def _spawn(daemon: Daemon, arguments: list[str]) -> int:
     daemon.log.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     command = [sys.executable, "-m", *arguments]
     writing = os.O_WRONLY | os.O_CREAT | os.O_TRUNC

@@ -10,6 +10,8 @@ from corral.cli.corral.place import Place, add_options, place_of
 
 #: Agents end their jobs with SIGTERM, and SIGKILL two seconds later; then their reports must be committed.
 _AGENT_SECONDS = 12.0
+#: The same when nobody can commit the reports: they are kept for the next `corral up`.
+_ALONE_SECONDS = 3.0
 _CONTROLLER_SECONDS = 20.0
 
 
@@ -20,8 +22,11 @@ def main(arguments: list[str]) -> int:
         " after the next `corral up`.",
     )
     add_options(parser)
-    place = place_of(parser.parse_args(arguments))
-    stopped = stop_cluster(place)
+    place = place_of(parser.parse_args(arguments), is_lenient=True)
+    stopped = []
+    if place.directory.exists():
+        with daemons.only_one_starts_or_stops(place.directory):
+            stopped = stop_cluster(place)
     if stopped:
         print(f"The cluster in {place.directory} is stopped ({', '.join(stopped)}).")
     else:
@@ -41,7 +46,8 @@ def stop_cluster(place: Place) -> list[str]:
             agent.signal(signal.SIGUSR1)  # end your jobs and yourself
             waiting.append((agent, pid))
             stopped.append(agent.name)
-    until = daemons.deadline(_AGENT_SECONDS)
+    is_whole = controller.pid is not None and nats.pid is not None
+    until = daemons.deadline(_AGENT_SECONDS if is_whole else _ALONE_SECONDS)
     for agent, pid in waiting:
         if not daemons.has_ended(pid, max(0.0, until - daemons.deadline(0))):
             daemons.stop(agent, 1.0)

@@ -9,6 +9,7 @@ from pathlib import Path
 from corral.client.connection import state_dir
 from corral.config import files
 from corral.config.cluster import load
+from corral.errors import ConfigError
 from corral.model.cluster import ClusterConfig
 
 SOCKET = "corral.sock"
@@ -38,15 +39,24 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--config", metavar="FILE", help="corral.toml (default: the one in the state directory)")
 
 
-def place_of(arguments: Namespace) -> Place:
-    """By --dir, the configuration's state_dir, the socket in CORRAL_ENDPOINT, or the user's own."""
+def place_of(arguments: Namespace, *, is_lenient: bool = False) -> Place:
+    """By --dir, the configuration's state_dir, the socket in CORRAL_ENDPOINT, or the user's own.
+
+    Lenient: a cluster can be stopped also when its configuration has become wrong.
+    """
     if arguments.dir is None and arguments.config is not None:
         config_path = Path(arguments.config).absolute()
         config = load(config_path)
         return Place(Path(config.state_dir).absolute() if config.state_dir else _usual(), config_path, config)
     directory = Path(arguments.dir).absolute() if arguments.dir else _usual()
     found = files.find(arguments.config, directory)
-    return Place(directory, found, load(found))
+    try:
+        config = load(found)
+    except ConfigError:
+        if not is_lenient:
+            raise
+        config = ClusterConfig()
+    return Place(directory, found, config)
 
 
 def _usual() -> Path:

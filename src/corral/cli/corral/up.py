@@ -26,9 +26,10 @@ def main(arguments: list[str]) -> int:
     began = time.monotonic()
     _write_first_config(given)
     place = place_of(given)
-    name, flags = _agent_setup(place, given)
-    now = time.time()
-    started = _start_missing(place, name, flags)
+    with daemons.only_one_starts_or_stops(place.directory):
+        name, flags = _agent_setup(place, given)
+        now = time.time()
+        started = _start_missing(place, name, flags)
     since = now if daemons.agent(place.directory, name) in started else 0.0
     try:
         nodes = _wait_until_ready(place, started, _names(name, flags), since, given.timeout)
