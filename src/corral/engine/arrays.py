@@ -16,8 +16,13 @@ def split(state: ClusterState, record: Job, element: int) -> tuple[Job, Job | No
     return own, msgspec.structs.replace(record, array_waiting=rest)
 
 
+def has_room(state: ClusterState, record: Job) -> bool:
+    """Does the throttle let one more element run now?"""
+    return not record.array_throttle or room(state, record) > 0
+
+
 def room(state: ClusterState, record: Job) -> int:
     """How many more elements the throttle lets run now."""
     if not record.array_throttle or record.array_job_id is None:
-        return ranges.count(record.array_waiting)
+        return max(1, ranges.count(record.array_waiting))
     return max(0, record.array_throttle - state.array_active.get(record.array_job_id, 0))

@@ -3,11 +3,12 @@
 import msgspec
 
 from corral.engine import steps
-from corral.engine.arrays import room, split
+from corral.engine.arrays import has_room, split
 from corral.engine.context import Context
 from corral.engine.effects import Effects
 from corral.engine.endings import settle
 from corral.engine.layout import Refusal
+from corral.engine.state import NOT_YET, ClusterState
 from corral.model import ranges
 from corral.model.job import UNLIMITED, ExitStatus, Job, JobKind, JobState
 from corral.model.reason import Reason
@@ -16,28 +17,13 @@ from corral.scheduler.plan import Plan, Start
 
 
 def commit(ctx: Context, plan: Plan, now: float, out: Effects) -> int:
-    """Start what still fits, note why the others wait. Returns how many began."""
+    """Start what still fits. Returns how many began."""
     began = 0
     for start in plan.starts:
         if begin(ctx, start, now, out):
             began += 1
         else:
             ctx.wants_cycle = True
-    for job_id, why in plan.reasons.items():
-        job = ctx.state.jobs.get(job_id)
-        if job is not None and job.is_pending and not job.held_by:
-            expected = plan.expected.get(job_id)
-            when, where = (expected.time, expected.nodes) if expected else (0.0, "")
-            if (job.reason, job.reason_text, job.expected_start, job.expected_nodes) != (
-                why.reason,
-                why.text,
-                when,
-                where,
-            ):
-                # Not recorded: the next cycle after a restart finds it again.
-                ctx.state.jobs[job_id] = msgspec.structs.replace(
-                    job, reason=why.reason, reason_text=why.text, expected_start=when, expected_nodes=where
-                )
     if began:
         ctx.timers_changed = True
     return began
@@ -45,11 +31,11 @@ def commit(ctx: Context, plan: Plan, now: float, out: Effects) -> int:
 
 def begin(ctx: Context, start: Start, now: float, out: Effects) -> bool:
     job = ctx.state.jobs.get(start.job)
-    if job is None or not job.is_pending or job.held_by or not ctx.state.ledger.can_take(start.allocation):
+    if job is None or not may_start(ctx.state, job) or not ctx.state.ledger.can_take(start.allocation):
         return False
     rest: Job | None = None
     if start.task_index is not None:
-        if not ranges.contains(job.array_waiting, start.task_index) or not room(ctx.state, job):
+        if not ranges.contains(job.array_waiting, start.task_index):
             return False
         job, rest = split(ctx.state, job, start.task_index)
     elif job.array_waiting:
@@ -72,6 +58,11 @@ def begin(ctx: Context, start: Start, now: float, out: Effects) -> bool:
     return True
 
 
+def may_start(state: ClusterState, job: Job) -> bool:
+    """It waits for nothing but resources."""
+    return job.is_pending and not job.held_by and job.reason not in NOT_YET and has_room(state, job)
+
+
 def launch(ctx: Context, job: Job, now: float, out: Effects) -> None:
     """The script of a batch job, the one step of an srun; salloc's client comes by itself."""
     spec = ctx.state.spec(job)
@@ -90,7 +81,7 @@ def launch(ctx: Context, job: Job, now: float, out: Effects) -> None:
 
 
 def limit_ends(job: Job) -> float:
-    """When the job's limit strikes, as things are; infinity without a limit."""
+    """When the job's limit strikes, were it not suspended any more; infinity without a limit."""
     if job.time_limit >= UNLIMITED:
         return float("inf")
     return job.start_time + job.time_limit + job.suspended_seconds

@@ -8,7 +8,6 @@ from corral.model.cluster import ClusterConfig
 from corral.model.job import Job, JobId
 from corral.protocol.events import AnyEvent, JobChanged
 from corral.protocol.orders import AnyOrder
-from corral.scheduler.nodetable import NodeTable
 
 
 class Context:
@@ -23,7 +22,6 @@ class Context:
         self.cleaning: dict[JobId, set[str]] = {}
         #: when EndJob was last sent, for sending it again
         self.end_sent: dict[JobId, float] = {}
-        self._empty: tuple[int, NodeTable] | None = None
         self.last_heard: dict[str, float] = {}
         #: agent -> its instance, as registered with this controller
         self.agents: dict[str, str] = {}
@@ -43,10 +41,3 @@ class Context:
 
     def send(self, node: str, order: AnyOrder, out: Effects) -> None:
         out.sends.append((node, order))
-
-    def empty_table(self) -> NodeTable:
-        """The nodes with nothing running on them: could a job ever run? Kept until a node changes."""
-        version = self.state.ledger.version
-        if self._empty is None or self._empty[0] != version:
-            self._empty = (version, self.state.ledger.emptied())
-        return self._empty[1]

@@ -182,4 +182,5 @@ class Engine:
         """Start what still fits."""
         out = Effects()
         commit.commit(self.ctx, plan, now, out)
+        self.pending.note(plan)
         return out

@@ -1,23 +1,44 @@
-"""Which jobs may the scheduler consider now, and in what shape?"""
+"""Which jobs may the scheduler consider now, in which groups, and why do the others wait?
+
+The groups are kept from one cycle to the next: only jobs that entered, changed in or left the queue are looked at. Why a job
+waits is noted in its record, and not recorded: the next cycle after a restart finds it again.
+"""
+
+import bisect
 
 import msgspec
 
 from corral.engine.admission import resolve
-from corral.engine.arrays import room
+from corral.engine.arrays import has_room, room
 from corral.engine.commit import limit_ends
 from corral.engine.context import Context
 from corral.engine.partitions import partition_rows
+from corral.engine.state import NOT_YET
 from corral.model import ranges
-from corral.model.job import Job, JobId
+from corral.model.job import Job, JobId, JobSpec
 from corral.model.partition import PartitionState
 from corral.model.reason import Reason
+from corral.scheduler.demand import Demand
 from corral.scheduler.nodetable import BoolColumn
-from corral.scheduler.snapshot import PendingJob, RunningJob, Snapshot
+from corral.scheduler.plan import Expected, NotNow, Plan
+from corral.scheduler.snapshot import LONGEST, PendingGroup, QueueKey, RunningJob, Snapshot
 
 #: Elements of one array offered to a cycle: more than can start at once only cost time.
 MAX_ELEMENTS = 4096
 
-_NOT_YET = frozenset({Reason.DEPENDENCY, Reason.DEPENDENCY_NEVER_SATISFIED, Reason.BEGIN_TIME})
+#: What makes a group: demands, time limit, least time, and the array's record that stands alone (0 = none).
+Shape = tuple[tuple[Demand, ...], int, int, int]
+
+
+class _Group:
+    """Waiting jobs of one shape."""
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
+        self.queue: list[QueueKey] = []
+        self.offer: PendingGroup | None = None  #: as given to the last cycle; None = it has changed since
+        self.fresh: set[JobId] = set()  #: no reason has been noted for these
+        self.why: NotNow | None = None  #: what has been noted for those that are not first
 
 
 class PendingView:
@@ -25,25 +46,85 @@ class PendingView:
 
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
-        self.known: dict[
-            JobId, tuple[int, str, int, PendingJob]
-        ] = {}  #: id -> (spec's identity, partition, limit, entry)
+        self.groups: dict[Shape, _Group] = {}
+        self.places: dict[JobId, tuple[_Group, QueueKey]] = {}
+        self.offered: list[_Group] = []
+        self.first: set[JobId] = set()  #: jobs with a reason of their own since the last cycle
+        self.refused: list[tuple[_Group, NotNow]] = []  #: groups that the last snapshot left out
+        self.basis: tuple[object, ...] = ()  #: what the demands were made of
+        self.demands: tuple[JobSpec | None, str, tuple[Demand, ...]] = (None, "", ())  #: of the spec seen last
         self.rows: tuple[int, tuple[object, ...], dict[str, BoolColumn]] = (-1, (), {})
+        ctx.state.touched.update(JobId(key[2]) for key in ctx.state.queue)
+
+    # -- the groups
+
+    def refresh(self) -> None:
+        """Bring the groups up to date."""
+        state = self.ctx.state
+        basis = (*state.partitions.values(), self.ctx.config.scheduling)
+        if basis != self.basis:
+            self.basis = basis
+            self.groups, self.places, self.first = {}, {}, set()
+            self.demands = (None, "", ())
+            state.touched.update(JobId(key[2]) for key in state.queue)
+        for job_id in sorted(state.touched):
+            self._remove(job_id)
+            job = state.jobs.get(job_id)
+            if job is not None and job.is_pending and not job.held_by and job.reason not in NOT_YET:
+                self._insert(job)
+        state.touched.clear()
+
+    def _remove(self, job_id: JobId) -> None:
+        group, key = self.places.pop(job_id, (None, None))
+        if group is None or key is None:
+            return
+        del group.queue[bisect.bisect_left(group.queue, key)]
+        group.offer = None
+        group.fresh.discard(job_id)
+        if not group.queue:
+            del self.groups[group.shape]
+
+    def _insert(self, job: Job) -> None:
+        alone = job.id if job.array_waiting or job.array_throttle else 0
+        shape = (self._demands(job), job.time_limit, self.ctx.state.spec(job).time_min or 0, alone)
+        if not shape[0]:
+            return
+        group = self.groups.get(shape)
+        if group is None:
+            group = self.groups[shape] = _Group(shape)
+        key = (-job.priority, job.submit_time, job.id)
+        bisect.insort(group.queue, key)
+        self.places[job.id] = (group, key)
+        group.offer = None
+        group.fresh.add(job.id)
+
+    def _demands(self, job: Job) -> tuple[Demand, ...]:
+        spec = self.ctx.state.spec(job)
+        seen, partition, demands = self.demands
+        if seen is None or partition != job.partition or seen != spec:
+            names = [name for name in job.partition.split(",") if name in self.ctx.state.partitions]
+            demands = tuple(resolve(spec, self.ctx.state.partitions[name], self.ctx.config) for name in names)
+            self.demands = (spec, job.partition, demands)
+        return demands
+
+    # -- to the scheduler
 
     def snapshot(self, now: float) -> Snapshot:
+        self.refresh()
         state = self.ctx.state
-        running = []
-        for job_id in state.active:
-            job = state.jobs[job_id]
-            ends = limit_ends(job)
-            running.append(RunningJob(id=job_id, ends=max(ends, now)))
+        offers = self._offers()
+        running = tuple(RunningJob(id=job_id, ends=self._ends(state.jobs[job_id], now)) for job_id in state.active)
         return Snapshot(
-            nodes=state.ledger.copy(),
-            pending=tuple(self._pending()),
-            running=tuple(running),
+            nodes=state.ledger.copy() if offers else state.ledger,
+            pending=offers,
+            running=running if offers else (),
             partition_rows=self._rows(),
             policy=self.ctx.config.scheduling,
         )
+
+    def _ends(self, job: Job, now: float) -> float:
+        ends = min(limit_ends(job), job.start_time + LONGEST)
+        return max(ends + (now - job.suspend_time if job.suspend_time else 0.0), now)
 
     def _rows(self) -> dict[str, BoolColumn]:
         state = self.ctx.state
@@ -53,55 +134,77 @@ class PendingView:
             self.rows = (state.ledger.version, partitions, rows)
         return self.rows[2]
 
-    def _pending(self) -> list[PendingJob]:
-        state = self.ctx.state
-        entries = []
-        up = {name for name, partition in state.partitions.items() if partition.state is PartitionState.UP}
-        for job in list(state.queued()):
-            if job.held_by or job.reason in _NOT_YET:
-                continue
-            entry = self._entry(job)
-            demands = entry.demands
-            if not all(demand.partition in up for demand in demands):
-                demands = tuple(demand for demand in demands if demand.partition in up)
-                if not demands:
-                    self._note(job, Reason.PARTITION_DOWN)
-                    continue
-                entry = msgspec.structs.replace(entry, demands=demands)
-            if job.array_waiting:
-                free = room(state, job)
-                if not free:
-                    self._note(job, Reason.ARRAY_TASK_LIMIT)
-                    continue
-                elements = ranges.first_members(job.array_waiting, min(free, MAX_ELEMENTS))
-                more = free < ranges.count(job.array_waiting)
-                entry = msgspec.structs.replace(entry, elements=elements, has_more_elements=more)
-            entries.append(entry)
-        if len(self.known) > 2 * len(state.queue) + 1000:
-            self.known = {job_id: known for job_id, known in self.known.items() if job_id in state.jobs}
-        return entries
+    def _offers(self) -> tuple[PendingGroup, ...]:
+        self.offered, self.refused = [], []
+        up = {name for name, partition in self.ctx.state.partitions.items() if partition.state is PartitionState.UP}
+        offers = []
+        for group in self.groups.values():
+            offer = self._offer(group, up)
+            if isinstance(offer, NotNow):
+                self.refused.append((group, offer))
+            else:
+                self.offered.append(group)
+                offers.append(offer)
+        return tuple(offers)
 
-    def _entry(self, job: Job) -> PendingJob:
-        state = self.ctx.state
-        spec = state.spec(job)
-        known = self.known.get(job.id)
-        if known is not None and known[0] == id(spec) and known[1] == job.partition and known[2] == job.time_limit:
-            return known[3]
-        demands = []
-        for name in job.partition.split(","):
-            partition = state.partitions.get(name)
-            if partition is not None:
-                demands.append(resolve(spec, partition, self.ctx.config))
-        entry = PendingJob(
-            id=job.id,
-            demands=tuple(demands),
-            time_limit=job.time_limit,
-            time_min=spec.time_min or 0,
-            no_kill=spec.no_kill,
-        )
-        self.known[job.id] = (id(spec), job.partition, job.time_limit, entry)
-        return entry
+    def _offer(self, group: _Group, up: set[str]) -> PendingGroup | NotNow:
+        demands, time_limit, time_min, alone = group.shape
+        if not alone and group.offer is not None:
+            return group.offer
+        if not all(demand.partition in up for demand in demands):
+            demands = tuple(demand for demand in demands if demand.partition in up)
+            if not demands:
+                return NotNow(Reason.PARTITION_DOWN)
+        elements: tuple[int, ...] = ()
+        more = False
+        if alone:
+            record = self.ctx.state.jobs[JobId(alone)]
+            if not has_room(self.ctx.state, record):
+                return NotNow(Reason.ARRAY_TASK_LIMIT)
+            if record.array_waiting:
+                free = room(self.ctx.state, record)
+                elements = ranges.first_members(record.array_waiting, min(free, MAX_ELEMENTS))
+                more = free < ranges.count(record.array_waiting)
+        group.offer = PendingGroup(
+            demands=demands, time_limit=time_limit, time_min=time_min, queue=tuple(group.queue), elements=elements,
+            has_more_elements=more,
+        )  # fmt: skip
+        return group.offer
 
-    def _note(self, job: Job, reason: Reason) -> None:
-        if job.reason is not reason:
-            self.ctx.state.jobs[job.id] = msgspec.structs.replace(job, reason=reason, reason_text="")
+    # -- and back
+
+    def note(self, plan: Plan) -> None:
+        """Why each one waits. Looks only at those for which it may have changed."""
+        stale = self.first - plan.reasons.keys()
+        self.first = set(plan.reasons)
+        for job_id, why in plan.reasons.items():
+            self._note(job_id, why, plan.expected.get(job_id))
+        for number, rest in plan.rest.items():
+            group = self.offered[number]
+            if group.offer is not None:  # as it was offered: position counts in that queue
+                self._note_rest(group, rest.why, group.offer.queue[rest.position :], stale)
+        for group, why in self.refused:
+            self._note_rest(group, why, tuple(group.queue), stale)
+
+    def _note_rest(self, group: _Group, why: NotNow, waiting: tuple[QueueKey, ...], stale: set[JobId]) -> None:
+        if group.why == why:
+            for job_id in group.fresh | stale:
+                place = self.places.get(job_id)
+                if place is not None and place[0] is group and job_id not in self.first:
+                    self._note(job_id, why, None)
+        else:
+            for key in waiting:
+                self._note(JobId(key[2]), why, None)
+            group.why = why
+        group.fresh.clear()
+
+    def _note(self, job_id: JobId, why: NotNow, expected: Expected | None) -> None:
+        jobs = self.ctx.state.jobs
+        job = jobs.get(job_id)
+        if job is None or not job.is_pending or job.held_by:
+            return
+        when, where = (expected.time, expected.nodes) if expected is not None else (0.0, "")
+        if (job.reason, job.reason_text, job.expected_start, job.expected_nodes) != (why.reason, why.text, when, where):
+            jobs[job_id] = msgspec.structs.replace(
+                job, reason=why.reason, reason_text=why.text, expected_start=when, expected_nodes=where
+            )

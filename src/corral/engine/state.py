@@ -19,7 +19,8 @@ from corral.model.step import Step
 from corral.protocol import events as ev
 from corral.scheduler.nodetable import NodeTable
 
-_TIMED = frozenset({Reason.BEGIN_TIME, Reason.DEPENDENCY, Reason.DEPENDENCY_NEVER_SATISFIED})
+#: A pending job with one of these reasons waits for a time or for other jobs: no cycle looks at it.
+NOT_YET = frozenset({Reason.BEGIN_TIME, Reason.DEPENDENCY, Reason.DEPENDENCY_NEVER_SATISFIED})
 _NO_STEPS: dict[int, Step] = {}
 
 
@@ -53,6 +54,9 @@ class ClusterState:
         self.jobs_by_node: dict[str, set[JobId]] = {}
         self.timed: set[JobId] = set()  #: pending ones that wait for a time or another job, or have a deadline
         self.spec_users: dict[JobId, int] = {}
+        self.touched: set[JobId] = (
+            set()
+        )  #: entered, changed in or left the queue since whoever keeps a view of it has looked
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
@@ -130,7 +134,8 @@ class ClusterState:
     def _index(self, job: Job) -> None:
         if job.state is JobState.PENDING:
             bisect.insort(self.queue, (-job.priority, job.submit_time, job.id))
-            if job.reason in _TIMED or self.specs[job.spec_id].deadline:
+            self.touched.add(job.id)
+            if job.reason in NOT_YET or self.specs[job.spec_id].deadline:
                 self.timed.add(job.id)
         elif job.state in ACTIVE:
             self.active.add(job.id)
@@ -158,6 +163,7 @@ class ClusterState:
             at = bisect.bisect_left(self.queue, key)
             del self.queue[at]
             self.timed.discard(job.id)
+            self.touched.add(job.id)
         elif job.state in ACTIVE:
             self.active.discard(job.id)
             if job.array_job_id is not None:

@@ -6,6 +6,7 @@ from corral.engine import dependencies
 from corral.engine.admission import Admitted, admit
 from corral.engine.context import Context
 from corral.engine.effects import Effects
+from corral.engine.whatif import would_start
 from corral.model import ranges
 from corral.model.job import UNLIMITED, Job, JobId, JobSpec, Owner
 from corral.model.reason import Reason
@@ -34,7 +35,7 @@ def on_submit(ctx: Context, request: SubmitJobs, owner: Owner, caller: Caller, n
         if last is not None and last[0] == new.spec:
             admitted.append(last[1])
             continue
-        verdict = admit(ctx.state, ctx.config, new.spec, caller, ctx.empty_table())
+        verdict = admit(ctx.state, ctx.config, new.spec, caller, ctx.state.ledger.emptied())
         if isinstance(verdict, Rejected):
             out.reply = msgspec.structs.replace(verdict, index=index)
             return
@@ -45,6 +46,9 @@ def on_submit(ctx: Context, request: SubmitJobs, owner: Owner, caller: Caller, n
                 return
         admitted.append(verdict)
         last = (new.spec, verdict)
+    if request.test_only:
+        out.reply = would_start(ctx, admitted[0], now) if admitted else Submitted(ids=())
+        return
     ids = []
     next_id = max(ctx.state.next_job_id, ctx.config.first_job_id)
     for offset, entry in enumerate(admitted):

@@ -71,7 +71,7 @@ def _apply(
             return refused
     changed_spec = msgspec.structs.replace(spec, **spec_fields) if spec_fields else None
     if changed_spec is not None and job.is_pending:
-        verdict = admit(ctx.state, ctx.config, changed_spec, caller, ctx.empty_table())
+        verdict = admit(ctx.state, ctx.config, changed_spec, caller, ctx.state.ledger.emptied())
         if isinstance(verdict, Rejected):
             return verdict
         job_fields["partition"] = verdict.partition

@@ -5,7 +5,6 @@ by its limit, it fits; and the nodes that it will have then. A later job may sta
 off those nodes. So no planned start is ever delayed by what is backfilled, at the price of some holes unused.
 """
 
-from corral.model.job import UNLIMITED
 from corral.scheduler.demand import Demand
 from corral.scheduler.nodetable import BoolColumn, NodeTable
 from corral.scheduler.placement import place
@@ -16,25 +15,28 @@ from corral.syntax import hostlist
 def planned_start(
     table: NodeTable, demand: Demand, rows: BoolColumn, running: list[RunningJob], now: float, strategy: str
 ) -> tuple[float, tuple[str, ...]] | None:
-    """The earliest (time, nodes) for a job that does not fit now; None when even an empty cluster (of usable nodes) is too small.
+    """The earliest (time, nodes) for a job that does not fit now; None when it does not even when all others are gone.
 
-    Bisection over the sorted ends: what fits at one moment fits at every later one, as nothing new is placed in between.
+    What fits at one moment fits at every later one, as nothing new is placed in between: so the step doubles until it fits, and
+    the last stretch is halved.
     """
-    ends = [job for job in sorted(running, key=lambda job: (job.ends, job.id)) if job.ends < now + UNLIMITED / 2]
-    low, high = 0, len(ends)
-    found: tuple[float, tuple[str, ...]] | None = None
-    while low < high:
-        middle = (low + high) // 2
-        future = table.copy()
-        for job in ends[: middle + 1]:
-            future.give_back(job.id)
-        allocation = place(future, demand, rows, strategy)
+    ends = sorted(running, key=lambda job: (job.ends, job.id))
+    done, stride = 0, 1
+    future = table.copy()
+    while done < len(ends):
+        upto = min(done + stride, len(ends))
+        later = future.copy()
+        for job in ends[done:upto]:
+            later.give_back(job.id)
+        allocation = place(later, demand, rows, strategy)
         if allocation is None:
-            low = middle + 1
+            future, done, stride = later, upto, stride * 2
+        elif upto - done == 1:
+            return max(now, ends[upto - 1].ends), allocation.node_names
         else:
-            found = (max(now, ends[middle].ends), allocation.node_names)
-            high = middle
-    return found
+            stride = (upto - done) // 2
+            ends = ends[:upto]
+    return None
 
 
 def folded(names: tuple[str, ...]) -> str:

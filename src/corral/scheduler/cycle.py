@@ -1,4 +1,14 @@
-"""What starts now? The whole cycle on one page."""
+"""What starts now? The whole cycle on one page.
+
+Theory: jobs are looked at in the order of priority, but not one by one: those of one shape stand in a group, and what its first can't
+have now, none behind it can, because in a cycle nothing gets free and reservations only grow. So a cycle costs as much as there are
+starts and shapes, however many jobs wait.
+
+The first job of a partition that finds no place gets a planned start (backfill.py). From then on others begin only if they
+end before the earliest planned start, or keep off the nodes that are planned for.
+"""
+
+import heapq
 
 import numpy as np
 
@@ -7,11 +17,13 @@ from corral.model.job import JobId
 from corral.model.reason import Reason
 from corral.scheduler import backfill
 from corral.scheduler.demand import Demand
-from corral.scheduler.feasibility import static_rows, task_capacity
-from corral.scheduler.nodetable import BoolColumn, IntColumn, NodeTable
+from corral.scheduler.feasibility import static_rows
+from corral.scheduler.nodetable import BoolColumn
 from corral.scheduler.placement import place
-from corral.scheduler.plan import Expected, NotNow, Plan, Start
-from corral.scheduler.snapshot import PendingJob, RunningJob, Snapshot
+from corral.scheduler.plan import Expected, NotNow, Plan, Rest, Start
+from corral.scheduler.snapshot import LONGEST, PendingGroup, RunningJob, Snapshot
+
+NODES_ARE_AWAY = "Nodes required for job are DOWN, DRAINED or reserved for jobs in higher priority partitions"
 
 
 def schedule(snapshot: Snapshot, now: float) -> Plan:
@@ -22,73 +34,91 @@ def schedule(snapshot: Snapshot, now: float) -> Plan:
 class _Cycle:
     def __init__(self, snapshot: Snapshot, now: float) -> None:
         self.snapshot = snapshot
+        self.policy = snapshot.policy
         self.now = now
         self.table = snapshot.nodes
         self.running: list[RunningJob] = list(snapshot.running)
-        self.plan = Plan(starts=[], reasons={}, expected={})
+        self.plan = Plan(starts=[], reasons={}, rest={}, expected={})
         self.static: dict[Demand, BoolColumn] = {}
-        self.does_not_fit: dict[Demand, NotNow] = {}  #: shapes that found no place in this cycle
+        self.does_not_fit: set[Demand] = set()  #: demands that find no place whatever the time limit
+        self.waits_for: dict[Demand, NotNow] = {}
         self.kept: BoolColumn = np.zeros(len(self.table), np.bool_)  #: nodes of planned starts
         self.shadow = float("inf")  #: the earliest planned start
-        self.empty: NodeTable | None = None  #: the same nodes with nothing on them, made when first needed
         self.blocked: set[str] = set()  #: partitions with a planned job
+        self.most_free = -1  #: CPUs on the freest node; -1 = to be looked up
 
     def run(self) -> Plan:
-        for job in self.snapshot.pending:
-            self.consider(job)
+        groups = self.snapshot.pending
+        position = [0] * len(groups)
+        heads = [(group.queue[0], number) for number, group in enumerate(groups) if group.queue]
+        heapq.heapify(heads)
+        while heads:
+            key, number = heads[0]
+            group = groups[number]
+            why = self.consider(group, JobId(key[2]))
+            at = position[number] = position[number] + 1
+            if why is not None:
+                self.plan.reasons[JobId(key[2])] = why
+                if at < len(group.queue):
+                    waits = why if why.reason is not Reason.RESOURCES or why.text else NotNow(Reason.PRIORITY)
+                    self.plan.rest[number] = Rest(at, waits)
+                heapq.heappop(heads)
+            elif at < len(group.queue):
+                heapq.heapreplace(heads, (group.queue[at], number))
+            else:
+                heapq.heappop(heads)
         return self.plan
 
-    def consider(self, job: PendingJob) -> None:
-        elements: tuple[int | None, ...] = job.elements or (None,)
-        for element in elements:
-            why = self.start_one(job, element)
+    def consider(self, group: PendingGroup, job: JobId) -> NotNow | None:
+        """Start it, or of an array all elements that fit; the reason when something is left."""
+        for element in group.elements or (None,):
+            why = self.start_one(group, job, element)
             if why is not None:
-                self.plan.reasons[job.id] = why
-                return
-        if job.has_more_elements:
-            self.plan.reasons[job.id] = NotNow(Reason.ARRAY_TASK_LIMIT)
+                return why
+        return NotNow(Reason.ARRAY_TASK_LIMIT) if group.has_more_elements else None
 
-    def start_one(self, job: PendingJob, element: int | None) -> NotNow | None:
+    def start_one(self, group: PendingGroup, job: JobId, element: int | None) -> NotNow | None:
         """Start it (None), or say why not."""
-        why = None
-        for demand in job.demands:
-            seen = self.does_not_fit.get(demand)
-            if seen is None:
-                allocation, limit = self.fit(job, demand)
-                if allocation is not None:
-                    self.start(job, element, allocation, limit)
-                    return None
-                if not self.blocked or self.backfills_freely(job):
-                    seen = self.does_not_fit[demand] = self.why_not(demand)
-                else:
-                    seen = NotNow(Reason.PRIORITY)
-            why = why or seen
-        first = job.demands[0]
-        assert why is not None
-        if first.partition in self.blocked or (self.blocked and why.reason is Reason.RESOURCES):
-            if why.reason is Reason.RESOURCES:
-                why = NotNow(Reason.PRIORITY)
-        elif why.reason is Reason.RESOURCES:
-            self.plan_start(job, first)
+        for demand in group.demands:
+            if demand in self.does_not_fit:
+                continue
+            allocation, limit = self.fit(group, demand)
+            if allocation is not None:
+                self.start(group, job, element, allocation, limit)
+                return None
+            if not self.blocked or self.ends_in_time(group):
+                self.does_not_fit.add(demand)
+        first = group.demands[0]
+        why = self.why_not(first)
+        if why.reason is not Reason.RESOURCES or why.text:
+            return why
+        if first.partition in self.blocked or not self.plan_start(job, first):
+            return NotNow(Reason.PRIORITY) if self.blocked else why
         return why
 
-    def backfills_freely(self, job: PendingJob) -> bool:
-        """Nothing planned stands in its way: if it does not fit, no job of its shape does."""
-        return self.now + job.time_limit <= self.shadow
+    def ends_in_time(self, group: PendingGroup) -> bool:
+        """Would it be gone before the earliest planned start?"""
+        return self.shadow == float("inf") or (
+            group.time_limit < LONGEST and self.now + group.time_limit <= self.shadow
+        )
 
-    def fit(self, job: PendingJob, demand: Demand) -> tuple[Allocation | None, int | None]:
+    def fit(self, group: PendingGroup, demand: Demand) -> tuple[Allocation | None, int | None]:
+        if self.most_free < 0:
+            free = self.table.free_cpus[self.table.usable]
+            self.most_free = int(free.max()) if len(free) else 0
+        if not self.most_free or (self.most_free < demand.cpus_per_task and not demand.overcommit):
+            return None, None
         rows = self.rows(demand)
         limit: int | None = None
-        if self.blocked and not self.backfills_freely(job):
-            if not self.snapshot.policy.backfill:
+        if self.blocked:
+            if not self.policy.backfill and demand.partition in self.blocked:
                 return None, None
-            if job.time_min and self.now + job.time_min <= self.shadow:
-                limit = int(self.shadow - self.now)
-            else:
-                rows = rows & ~self.kept
-        elif self.blocked and not self.snapshot.policy.backfill:
-            return None, None
-        return place(self.table, demand, rows, self.snapshot.policy.placement), limit
+            if not self.ends_in_time(group):
+                if group.time_min and self.now + group.time_min <= self.shadow:
+                    limit = int(self.shadow - self.now)
+                else:
+                    rows = rows & ~self.kept
+        return place(self.table, demand, rows, self.policy.placement), limit
 
     def rows(self, demand: Demand) -> BoolColumn:
         rows = self.static.get(demand)
@@ -97,49 +127,47 @@ class _Cycle:
             rows = self.static[demand] = static_rows(self.table, demand, mask) & self.table.usable
         return rows
 
-    def start(self, job: PendingJob, element: int | None, allocation: Allocation, limit: int | None) -> None:
+    def start(
+        self, group: PendingGroup, job: JobId, element: int | None, allocation: Allocation, limit: int | None
+    ) -> None:
         # Elements of one array share the record's id until they are split off: the ledger of this cycle needs keys of its own.
-        key = job.id if element is None else -(len(self.plan.starts) + 1)
+        key = job if element is None else -(len(self.plan.starts) + 1)
         self.table.take(key, allocation)
-        self.running.append(RunningJob(id=JobId(key), ends=self.now + (limit or job.time_limit)))
-        self.plan.starts.append(Start(job.id, allocation, element, limit))
+        self.most_free = -1
+        ends = self.now + min(limit or group.time_limit, LONGEST)
+        self.running.append(RunningJob(id=JobId(key), ends=ends))
+        self.plan.starts.append(Start(job, allocation, element, limit))
 
-    def plan_start(self, job: PendingJob, demand: Demand) -> None:
+    def plan_start(self, job: JobId, demand: Demand) -> bool:
         planned = backfill.planned_start(
-            self.table, demand, self.rows(demand), self.running, self.now, self.snapshot.policy.placement
+            self.table, demand, self.rows(demand), self.running, self.now, self.policy.placement
         )
-        self.blocked.add(demand.partition)
         if planned is None:
-            return
+            return False
         when, nodes = planned
-        self.plan.expected[job.id] = Expected(when, backfill.folded(nodes))
+        self.blocked.add(demand.partition)
+        self.plan.expected[job] = Expected(when, backfill.folded(nodes))
         self.shadow = min(self.shadow, when)
         for name in nodes:
             self.kept[self.table.index[name]] = True
+        return True
 
     def why_not(self, demand: Demand) -> NotNow:
         """Does it wait for others to end, or for nodes that are away?"""
-        absent = [
-            name
-            for name in demand.nodelist
-            if name in self.table.index and not self.table.usable[self.table.index[name]]
-        ]
+        why = self.waits_for.get(demand)
+        if why is None:
+            why = self.waits_for[demand] = self._why_not(demand)
+        return why
+
+    def _why_not(self, demand: Demand) -> NotNow:
+        table = self.table
+        absent = [name for name in demand.nodelist if name in table.index and not table.usable[table.index[name]]]
         if absent:
             return NotNow(Reason.REQ_NODE_NOT_AVAIL, f"UnavailableNodes:{backfill.folded(tuple(absent))}")
-        if self.empty is None:
-            self.empty = self.table.emptied()
-        mask = static_rows(self.table, demand, self.snapshot.partition_rows[demand.partition])
-        capacity = task_capacity(self.empty, demand, mask)
-        if not _enough(capacity, demand):
-            return NotNow(Reason.PARTITION_CONFIG)
-        if not _enough(np.where(self.table.usable, capacity, 0), demand):
-            return NotNow(
-                Reason.RESOURCES,
-                "Nodes required for job are DOWN, DRAINED or reserved for jobs in higher priority partitions",
-            )
-        return NotNow(Reason.RESOURCES)
-
-
-def _enough(capacity: IntColumn, demand: Demand) -> bool:
-    """Could these nodes together take the job, were they all free?"""
-    return np.count_nonzero(capacity > 0) >= demand.nodes_min and int(capacity.sum()) >= (demand.ntasks or 1)
+        empty = table.emptied()
+        if place(empty, demand, self.rows(demand), self.policy.placement) is not None:
+            return NotNow(Reason.RESOURCES)
+        mask = static_rows(table, demand, self.snapshot.partition_rows[demand.partition])
+        if place(empty, demand, mask, self.policy.placement) is not None:
+            return NotNow(Reason.RESOURCES, NODES_ARE_AWAY)
+        return NotNow(Reason.PARTITION_CONFIG)

@@ -54,7 +54,7 @@ def demand_of(spec: JobSpec, partition: str, memory_per_cpu_mb: int = 0, memory_
         elif spec.nodes_min is None:
             nodes_min = max(nodes_min, -(-ntasks // spec.ntasks_per_node))
             nodes_max = max(nodes_max or 0, nodes_min)
-    if ntasks is None and nodes_max is None:
+    if ntasks is None and nodes_max is None and not any(request.count for request in spec.gpus):
         nodes_max = nodes_min
     if ntasks is not None and nodes_max is not None and not spec.overcommit:
         nodes_max = max(nodes_min, min(nodes_max, ntasks))
@@ -76,9 +76,9 @@ def demand_of(spec: JobSpec, partition: str, memory_per_cpu_mb: int = 0, memory_
         memory_per_node_mb=per_node,
         memory_per_cpu_mb=per_cpu,
         memory_per_gpu_mb=per_gpu,
-        gres_per_node=spec.gres + spec.gpus_per_node,
-        gres_per_task=spec.gpus_per_task,
-        gres_total=spec.gpus,
+        gres_per_node=_wanted(spec.gres + spec.gpus_per_node),
+        gres_per_task=_wanted(spec.gpus_per_task),
+        gres_total=_wanted(spec.gpus),
         cpus_per_gpu=spec.cpus_per_gpu or 0,
         exclusive=spec.exclusive,
         overcommit=spec.overcommit,
@@ -86,3 +86,8 @@ def demand_of(spec: JobSpec, partition: str, memory_per_cpu_mb: int = 0, memory_
         exclude=exclude,
         constraint=spec.constraint,
     )
+
+
+def _wanted(requests: tuple[GresRequest, ...]) -> tuple[GresRequest, ...]:
+    """`gpu:0` asks for nothing."""
+    return tuple(request for request in requests if request.count) if requests else requests

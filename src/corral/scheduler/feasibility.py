@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from corral.model.gres import GresRequest
 from corral.scheduler.demand import ALL_MEMORY, Demand
 from corral.scheduler.nodetable import BoolColumn, IntColumn, NodeTable
 from corral.syntax import features
@@ -33,6 +34,16 @@ def gpus_per_node(demand: Demand) -> int:
     return sum(request.count for request in demand.gres_per_node if request.name == "gpu")
 
 
+def free_units(table: NodeTable, demand: Demand, request: GresRequest) -> IntColumn:
+    """How many units of --gpus each node can give, the CPUs that go with each counted."""
+    free = table.gres_column(request.name, request.type)
+    if demand.cpus_per_gpu and request.name == "gpu":
+        free = np.minimum(free, table.free_cpus // demand.cpus_per_gpu)
+    if demand.memory_per_gpu_mb and request.name == "gpu":
+        free = np.minimum(free, table.free_memory // demand.memory_per_gpu_mb)
+    return free
+
+
 def task_capacity(table: NodeTable, demand: Demand, rows: BoolColumn) -> IntColumn:
     """Tasks each node could take with what is free on it; 0 where it can take none (or where `rows` is false)."""
     cpus = table.free_cpus
@@ -56,7 +67,7 @@ def task_capacity(table: NodeTable, demand: Demand, rows: BoolColumn) -> IntColu
         if demand.memory_per_gpu_mb:
             capacity = np.minimum(capacity, table.free_memory // (demand.memory_per_gpu_mb * max(1, request.count)))
     for request in demand.gres_total:
-        capacity = np.where(table.gres_column(request.name, request.type) >= 1, capacity, 0)
+        capacity = np.where(free_units(table, demand, request) >= 1, capacity, 0)
     if demand.memory_per_gpu_mb and not demand.gres_per_task:
         wanted = max(1, gpus_per_node(demand)) * demand.memory_per_gpu_mb
         capacity = np.where(table.free_memory >= wanted, capacity, 0)

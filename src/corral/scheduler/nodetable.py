@@ -70,6 +70,7 @@ class NodeTable:
         self.features: list[frozenset[str]] = []
         self.holders: dict[int, Allocation] = {}
         self.version = 0  #: grows whenever a node comes, goes or changes
+        self._emptied: tuple[int, NodeTable] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -239,13 +240,10 @@ class NodeTable:
         other.holders = self.holders.copy()
         return other
 
-    def emptied(self, everything_usable: bool = True) -> "NodeTable":
-        """The same nodes with nothing held: could a job ever run?"""
-        other = NodeTable()
-        other._rebuild(
-            [
-                (inv, everything_usable or bool(self.usable[i]), int(self.weight[i]))
-                for i, inv in enumerate(self.inventories)
-            ]
-        )
-        return other
+    def emptied(self) -> "NodeTable":
+        """The same nodes, usable and with nothing held: could a job ever run? Kept until a node changes; not to be changed."""
+        if self._emptied is None or self._emptied[0] != self.version:
+            other = NodeTable()
+            other._rebuild([(inv, True, int(self.weight[i])) for i, inv in enumerate(self.inventories)])
+            self._emptied = (self.version, other)
+        return self._emptied[1]

@@ -6,35 +6,44 @@ from corral.model.allocation import Allocation, NodeShare
 from corral.model.gres import GresRequest, GresShare
 from corral.scheduler import binding
 from corral.scheduler.demand import ALL_MEMORY, Demand
-from corral.scheduler.feasibility import MANY, task_capacity
+from corral.scheduler.feasibility import MANY, free_units, task_capacity
 from corral.scheduler.nodetable import BoolColumn, IntColumn, NodeTable, ids_of
 
 
 def place(table: NodeTable, demand: Demand, rows: BoolColumn, strategy: str = "pack") -> Allocation | None:
     """The nodes, tasks, cores and GPUs for one job out of what is free in `rows`; None when it does not fit now."""
     capacity = task_capacity(table, demand, rows)
-    chosen = choose_rows(table, demand, capacity, strategy)
-    if chosen is None:
-        return None
+    while True:
+        chosen = choose_rows(table, demand, capacity, strategy)
+        if chosen is None:
+            return None
+        shares = fill(table, demand, capacity, chosen)
+        if not isinstance(shares, int):
+            return Allocation(
+                nodes=tuple(shares),
+                partition=demand.partition,
+                ntasks=sum(share.tasks for share in shares)
+                if demand.ntasks is None or demand.tasks_per_node
+                else demand.ntasks,
+                cpus_per_task=demand.cpus_per_task,
+                exclusive=demand.exclusive,
+            )
+        capacity[shares] = 0  # the columns promised more than the very units hold: do without that node
+
+
+def fill(table: NodeTable, demand: Demand, capacity: IntColumn, chosen: list[int]) -> list[NodeShare] | int:
+    """What each of these rows gives; or the row that can't give its part."""
     tasks = spread_tasks(demand, capacity, chosen)
     totals = spread_total_gres(table, demand, chosen)
     if totals is None:
-        return None
+        return chosen[-1]
     shares = []
     for row, count, extra in zip(chosen, tasks, totals, strict=True):
         share = node_share(table, demand, row, count, extra)
         if share is None:
-            return None
+            return row
         shares.append(share)
-    return Allocation(
-        nodes=tuple(shares),
-        partition=demand.partition,
-        ntasks=sum(share.tasks for share in shares)
-        if demand.ntasks is None or demand.tasks_per_node
-        else demand.ntasks,
-        cpus_per_task=demand.cpus_per_task,
-        exclusive=demand.exclusive,
-    )
+    return shares
 
 
 def choose_rows(table: NodeTable, demand: Demand, capacity: IntColumn, strategy: str) -> list[int] | None:
@@ -61,6 +70,9 @@ def choose_rows(table: NodeTable, demand: Demand, capacity: IntColumn, strategy:
     else:
         count = demand.nodes_min
     count = max(count, len(required))
+    if demand.gres_total:
+        picked = _pick_units(table, demand, order, capacity, count, most, ntasks, len(required))
+        return sorted(picked) if picked is not None else None
     picked = _pick(order, capacity, count, ntasks, len(required))
     if picked is None and count < most:
         picked = _pick_fewest(order, capacity, demand.nodes_min, most, ntasks, len(required))
@@ -110,6 +122,28 @@ def _pick_fewest(
     return [int(row) for row in ranked[:count]]
 
 
+def _pick_units(
+    table: NodeTable, demand: Demand, order: IntColumn, capacity: IntColumn, least: int, most: int, ntasks: int,
+    required: int,
+) -> list[int] | None:  # fmt: skip
+    """The fewest nodes that together take the tasks and have the units of --gpus, at least one each."""
+    most = min(most, len(order), *(request.count for request in demand.gres_total))
+    if least > most and demand.nodes_max is not None and demand.nodes_max > demand.nodes_min:
+        least = max(demand.nodes_min, required)
+    columns = [free_units(table, demand, request) for request in demand.gres_total]
+    rest = order[required:]
+    fullest = rest[np.argsort(-np.sum(columns, axis=0)[rest], kind="stable")]
+    for ranked in (order, np.concatenate([order[:required], fullest])):
+        enough = np.cumsum(capacity[ranked]) >= ntasks
+        for request, column in zip(demand.gres_total, columns, strict=True):
+            enough &= np.cumsum(column[ranked]) >= request.count
+        counts = np.flatnonzero(enough) + 1
+        counts = counts[(counts >= least) & (counts <= most)]
+        if len(counts) and (ranked is not order or counts[0] == least):
+            return [int(row) for row in ranked[: counts[0]]]
+    return None
+
+
 def spread_tasks(demand: Demand, capacity: IntColumn, rows: list[int]) -> list[int]:
     """Block fill as the real one's: each node takes all it can, but one task is kept for each later node."""
     if demand.ntasks is None:
@@ -133,7 +167,7 @@ def spread_total_gres(table: NodeTable, demand: Demand, rows: list[int]) -> list
     """Where the units of --gpus=N go: each node at least one, then as many as it has."""
     extra: list[list[GresRequest]] = [[] for _ in rows]
     for request in demand.gres_total:
-        free = table.gres_column(request.name, request.type)
+        free = free_units(table, demand, request)
         left = request.count
         if left < len(rows) or int(sum(free[row] for row in rows)) < left:
             return None

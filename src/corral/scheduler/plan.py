@@ -30,7 +30,15 @@ class Expected(msgspec.Struct, frozen=True):
     nodes: str
 
 
+class Rest(msgspec.Struct, frozen=True):
+    """The jobs of a group from this position of its queue on wait for the same thing."""
+
+    position: int
+    why: NotNow
+
+
 class Plan(msgspec.Struct, kw_only=True):
     starts: list[Start] = []
-    reasons: dict[JobId, NotNow] = {}
+    reasons: dict[JobId, NotNow] = {}  #: of the first of each group that does not start
+    rest: dict[int, Rest] = {}  #: by the group's number in the snapshot: why those behind the first wait
     expected: dict[JobId, Expected] = {}

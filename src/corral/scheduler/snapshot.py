@@ -7,17 +7,25 @@ from corral.model.job import JobId
 from corral.scheduler.demand import Demand
 from corral.scheduler.nodetable import BoolColumn, NodeTable
 
+#: Where a job stands in the queue: (-priority, submit time, id).
+QueueKey = tuple[int, float, int]
 
-class PendingJob(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A job that may be considered now. Of an array: the record that holds the waiting elements."""
+#: Work without a limit is planned as if it ended after so long, so that a waiting job still has a planned start to protect.
+LONGEST = 365 * 86400
 
-    id: JobId
-    demands: tuple[Demand, ...]  #: one per partition it may run in, in order
+
+class PendingGroup(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Waiting jobs of one shape: when one of them finds no place, none that comes after it does.
+
+    An array is a group of its own: one record, and the elements that may start now.
+    """
+
+    demands: tuple[Demand, ...]  #: one per partition they may run in, in order
     time_limit: int  #: seconds
-    time_min: int = 0  #: 0 = must have its whole limit
-    elements: tuple[int, ...] = ()  #: waiting elements that may start now, in order; () = no array
+    time_min: int = 0  #: 0 = they must have their whole limit
+    queue: tuple[QueueKey, ...]  #: ascending
+    elements: tuple[int, ...] = ()  #: of an array, in order; () = no array
     has_more_elements: bool = False  #: others are held back by the throttle
-    no_kill: bool = False
 
 
 class RunningJob(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -31,7 +39,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """All that `schedule` may know."""
 
     nodes: NodeTable  #: a copy: the cycle may change it
-    pending: tuple[PendingJob, ...]  #: in the order of priority
+    pending: tuple[PendingGroup, ...]
     running: tuple[RunningJob, ...]
     partition_rows: dict[str, BoolColumn]  #: which rows of `nodes` belong to a partition
     policy: Scheduling

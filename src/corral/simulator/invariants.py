@@ -1,0 +1,149 @@
+"""What must hold in every state of a cluster, whatever happened before?"""
+
+from collections.abc import Iterable
+
+from corral.engine.state import ClusterState
+from corral.model import ranges
+from corral.model.job import ACTIVE, ENDED, Job, JobId, JobState
+from corral.model.lifecycle import may_change
+from corral.protocol import events as ev
+from corral.scheduler.nodetable import NodeTable
+
+
+class InvariantBroken(AssertionError):
+    """A state that must never be."""
+
+
+def check_job(state: ClusterState, job: Job) -> None:
+    """Allocation and state agree; an ended job has an end."""
+    held = state.ledger.holders.get(job.id)
+    if job.state in ACTIVE:
+        _demand(
+            job.allocation is not None and held == job.allocation, job, "is active and does not hold its allocation"
+        )
+        _demand(job.start_time > 0, job, "is active and has no start")
+        _demand(not job.array_waiting, job, "is active and still holds waiting elements")
+    else:
+        _demand(held is None, job, "holds resources and is not active")
+    if job.state in ENDED:
+        _demand(job.end_time > 0, job, "has ended and has no end time")
+        _demand(job.end_time >= job.start_time, job, "ended before it began")
+        _demand(not state.live_steps_of(job.id), job, "has ended and a step of it has not")
+    if job.state is JobState.PENDING:
+        _demand(job.allocation is None and not job.end_time and not job.start_time, job, "waits and has run already")
+        _demand(not state.steps_of(job.id), job, "waits and has steps")
+    _demand(job.end_state is None or job.state is JobState.COMPLETING, job, "has an end state")
+    _demand(job.spec_id in state.specs, job, "has no spec")
+
+
+def check_steps(state: ClusterState, job: Job) -> None:
+    """A step holds no more than its job, and no two steps that do not share hold the same."""
+    if job.allocation is None:
+        return
+    seen: dict[tuple[str, str, str], set[int]] = {}
+    for step in state.live_steps_of(job.id):
+        for node in step.nodes:
+            share, whole = node.share, job.allocation.on(node.share.node)
+            _demand(whole is not None and set(share.cpus) <= set(whole.cpus), job, f"step {step.text} holds more CPUs")
+            assert whole is not None
+            units = {(g.name, g.type): set(g.indices) for g in whole.gres}
+            for gres in share.gres:
+                inside = set(gres.indices) <= units.get((gres.name, gres.type), set())
+                _demand(inside, job, f"step {step.text} holds more {gres.name}")
+            if step.key.step < 0 or step.overlap or step.spec.overcommit or node.finished:
+                continue
+            taken = {("cpu", "", share.node): set(share.cpus)}
+            taken |= {(g.name, g.type, share.node): set(g.indices) for g in share.gres}
+            for kind, ids in taken.items():
+                twice = ids & seen.setdefault(kind, set())
+                _demand(not twice, job, f"step {step.text} shares {kind[0]} {sorted(twice)} on {share.node}")
+                seen[kind] |= ids
+
+
+def check_events(state: ClusterState, before: dict[JobId, JobState], records: Iterable[ev.AnyEvent]) -> None:
+    """After a message: jobs changed along the table, and each touched one is sound. `before` is brought up to date."""
+    touched: set[JobId] = set()
+    for record in records:
+        match record:
+            case ev.JobsPurged():
+                for job_id in record.ids:
+                    before.pop(job_id, None)
+            case ev.JobSubmitted() | ev.JobStarted() | ev.JobChanged() | ev.JobRequeued() | ev.JobEnded():
+                job = record.job
+                rest = getattr(record, "array_rest", None)
+                origin = job.id if rest is None else rest.id
+                old = before.get(job.id, before.get(origin))
+                if isinstance(record, ev.JobSubmitted):
+                    _demand(old is None and job.state is JobState.PENDING, job, "was submitted twice")
+                elif old is None or not may_change(old, job.state):
+                    raise InvariantBroken(f"job {job.id} went from {old} to {job.state}")
+                before[job.id] = job.state
+                touched.add(job.id)
+                if rest is not None:
+                    touched.add(rest.id)
+            case ev.StepCreated() | ev.StepChanged() | ev.StepEnded():
+                touched.add(record.step.key.job)
+    for job_id in touched:
+        touched_job = state.jobs.get(job_id)
+        if touched_job is not None:
+            check_job(state, touched_job)
+            check_steps(state, touched_job)
+
+
+def check_all(state: ClusterState) -> None:
+    """Every job, and the ledger and the indexes built anew."""
+    for job in state.jobs.values():
+        check_job(state, job)
+        check_steps(state, job)
+    check_ledger(state)
+    _same("queue", state.queue, sorted((-j.priority, j.submit_time, j.id) for j in state.jobs.values() if j.is_pending))
+    _same("active", state.active, {j.id for j in state.jobs.values() if j.is_active})
+    _same("ended", set(state.ended), {j.id for j in state.jobs.values() if j.has_ended})
+    by_node: dict[str, set[JobId]] = {}
+    for job_id, allocation in state.ledger.holders.items():
+        for share in allocation.nodes:
+            by_node.setdefault(share.node, set()).add(JobId(job_id))
+    _same("jobs by node", {name: jobs for name, jobs in state.jobs_by_node.items() if jobs}, by_node)
+    _same("specs", set(state.specs), {job.spec_id for job in state.jobs.values()})
+    check_arrays(state)
+
+
+def check_ledger(state: ClusterState) -> None:
+    """Give everything out anew: raises Overcommitted when something is held twice."""
+    fresh = NodeTable()
+    fresh.set_nodes([(node.inventory, node.is_usable, node.weight) for node in state.nodes.values()])
+    for job_id, allocation in state.ledger.holders.items():
+        fresh.take(job_id, allocation)
+    _same("CPU masks", state.ledger.cpu_masks, fresh.cpu_masks)
+    _same("GPU masks", state.ledger.gres_masks, fresh.gres_masks)
+    for column in ("free_cpus", "free_memory", "jobs", "usable"):
+        _same(column, getattr(state.ledger, column).tolist(), getattr(fresh, column).tolist())
+    if (state.ledger.free_memory < 0).any() or (state.ledger.free_cpus < 0).any():
+        raise InvariantBroken("less than nothing is free")
+
+
+def check_arrays(state: ClusterState) -> None:
+    """Each element is in one record only; the throttle holds."""
+    seen: set[tuple[JobId, int]] = set()
+    running: dict[JobId, int] = {}
+    for job in state.jobs.values():
+        if job.array_job_id is None:
+            continue
+        own = [job.array_task_id] if job.array_task_id is not None else list(ranges.members(job.array_waiting))
+        for element in own:
+            assert element is not None
+            _demand((job.array_job_id, element) not in seen, job, f"element {element} is in two records")
+            seen.add((job.array_job_id, element))
+        running[job.array_job_id] = running.get(job.array_job_id, 0) + job.is_active
+    counts = {array: count for array, count in state.array_active.items() if count}
+    _same("active elements", counts, {array: count for array, count in running.items() if count})
+
+
+def _demand(holds: bool, job: Job, words: str) -> None:
+    if not holds:
+        raise InvariantBroken(f"job {job.id} ({job.state}) {words}")
+
+
+def _same(what: str, found: object, wanted: object) -> None:
+    if found != wanted:
+        raise InvariantBroken(f"{what}: {found} instead of {wanted}")
