@@ -1,0 +1,251 @@
+"""sacct: what became of jobs and their steps?"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from corral.cli import command, history_columns, jobstates, query
+from corral.cli.getopt import NO, REQUIRED
+from corral.cli.run import Exit, Program, main as run
+from corral.cli.times import moment
+from corral.client.connection import Connection
+from corral.errors import Refused, Unreachable
+
+TYPE_CHECKING = False  # importing typing costs 5 ms
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+    Row = dict[str, Any]
+
+FORMAT = "jobid,jobname,partition,account,alloccpus,state,exitcode"
+BRIEF = "jobid,state,exitcode"
+LONG = (
+    "jobid,jobidraw,jobname,partition,maxvmsize,maxvmsizenode,maxvmsizetask,avevmsize,maxrss,maxrssnode,maxrsstask,averss,maxpages,"
+    "maxpagesnode,maxpagestask,avepages,mincpu,mincpunode,mincputask,avecpu,ntasks,alloccpus,elapsed,state,exitcode,avecpufreq,"
+    "reqcpufreqmin,reqcpufreqmax,reqcpufreqgov,reqmem,consumedenergy,maxdiskread,maxdiskreadnode,maxdiskreadtask,avediskread,"
+    "maxdiskwrite,maxdiskwritenode,maxdiskwritetask,avediskwrite,reqtres,alloctres,tresusageinave,tresusageinmax,"
+    "tresusageinmaxnode,tresusageinmaxtask,tresusageinmin,tresusageinminnode,tresusageinmintask,tresusageintot,tresusageoutmax,"
+    "tresusageoutmaxnode,tresusageoutmaxtask,tresusageoutave,tresusageouttot"
+)
+
+OPTIONS = (
+    ("allusers", "a", NO), ("accounts", "A", REQUIRED), ("allocations", "X", NO), ("array", "", NO), ("associations", "x", REQUIRED),
+    ("batch-script", "B", NO), ("brief", "b", NO), ("cluster", "M", REQUIRED), ("clusters", "M", REQUIRED),
+    ("completion", "c", NO), ("constraints", "C", REQUIRED), ("delimiter", "", REQUIRED), ("duplicates", "D", NO),
+    ("env-vars", "", NO), ("federation", "", NO), ("file", "f", REQUIRED), ("flags", "F", REQUIRED), ("gid", "g", REQUIRED),
+    ("group", "g", REQUIRED), ("help", "h", NO), ("helpformat", "e", NO), ("jobs", "j", REQUIRED), ("json", "", NO),
+    ("timelimit-max", "K", REQUIRED), ("timelimit-min", "k", REQUIRED), ("local", "", NO), ("long", "l", NO),
+    ("allclusters", "L", NO), ("nodelist", "N", REQUIRED), ("noconvert", "", NO), ("ncpus", "I", REQUIRED),
+    ("nnodes", "i", REQUIRED), ("noheader", "n", NO), ("format", "o", REQUIRED), ("name", "", REQUIRED), ("parsable", "p", NO),
+    ("parsable2", "P", NO), ("qos", "q", REQUIRED), ("partition", "r", REQUIRED), ("reason", "R", REQUIRED),
+    ("state", "s", REQUIRED), ("starttime", "S", REQUIRED), ("endtime", "E", REQUIRED), ("truncate", "T", NO),
+    ("uid", "u", REQUIRED), ("user", "u", REQUIRED), ("units", "", REQUIRED), ("usage", "", NO), ("use-local-uid", "", NO),
+    ("verbose", "v", NO), ("version", "V", NO), ("wckeys", "W", REQUIRED), ("whole-hetjob", "", NO), ("yaml", "", NO),
+)  # fmt: skip
+
+REFUSED = {
+    **dict.fromkeys(("cluster", "clusters", "federation", "allclusters"), command.NO_FEDERATION), "yaml": "use --json",
+    "batch-script": "`scontrol write batch_script` writes the script of a job", "env-vars": "the environment is not kept for reading",
+    "associations": "there are no associations", "completion": "Slurm job completion is disabled", "file": "the history is no file",
+    "flags": "jobs have no such flags", "constraints": "the history has no constraints", "wckeys": "there are no wckeys",
+    "reason": "look for it in the output of -o reason", "timelimit-min": "look for it in the output of -o timelimit",
+    "timelimit-max": "look for it in the output of -o timelimit", "truncate": "the times are shown as they were",
+    "units": "sizes are shown in the unit that fits",
+}  # fmt: skip
+
+
+def main() -> NoReturn:
+    program = Program("sacct")
+    run(program, lambda argv: Sacct(program, argv).main())
+
+
+class Sacct:
+    """One call of the command."""
+
+    def __init__(self, program: Program, argv: list[str]) -> None:
+        self.program = program
+        known = [(name, letter, value) for name, letter, value in OPTIONS if name != "reason"]
+        found, left = command.options(program, argv, known, REFUSED, try_line=False)
+        if left:
+            raise Exit(1, "sacct: error: Unknown arguments:", *[f"sacct: error:  {word}" for word in left])
+        self.given = {"user" if name == "uid" else "group" if name == "gid" else name: value for name, value in found}
+        self.parsable = next((name for name, _ in reversed(found) if name.startswith("parsable")), "")
+        self.chosen = self._fields(any(name == "format" for name, _ in found))
+
+    def _fields(self, has_format: bool) -> list[history_columns.Chosen]:
+        given = self.given
+        if has_format and "long" in given:
+            raise self._fatal("Options -o(--format) and -l(--long) are mutually exclusive. Please remove one and retry.")
+        text = given.get("format") or os.environ.get("SACCT_FORMAT") or FORMAT
+        if not has_format:
+            text = LONG if "long" in given else BRIEF if "brief" in given else text
+        try:
+            return history_columns.parse(text)
+        except history_columns.UnknownField as error:
+            raise Exit(1, f'sacct: error: Invalid field requested: "{error}"') from None
+
+    def _fatal(self, text: str) -> Exit:
+        return Exit(1, f"sacct: fatal: {text}")
+
+    # -- what is asked
+
+    def _ids(self) -> tuple[list[str], set[str]]:
+        """The jobs, and the steps of them that alone are to be shown."""
+        from corral.errors import InvalidJobId
+        from corral.syntax import jobid
+
+        jobs, steps = [], set()
+        for word in command.apart(self.given.get("jobs") or ""):
+            try:
+                reference = jobid.parse(word)
+            except InvalidJobId:
+                raise self._fatal(f"Bad job/step specified: {word}") from None
+            whole = str(reference._replace(step=""))
+            jobs.append(whole)
+            if reference.step:
+                steps.add(str(reference))
+        return jobs, steps
+
+    def _states(self) -> list[str]:
+        try:
+            return jobstates.parse(command.words(self.given.get("state")))
+        except jobstates.UnknownState as error:
+            raise self._fatal(f"unrecognized job state value '{error}'") from None
+
+    def _window(self, by_job: bool, by_state: bool) -> tuple[float, float]:
+        """From when to when; 0 = open. Without -S it begins with today, with states now, with jobs at the beginning."""
+        now = time.time()
+        since, until = self._time("starttime", now), self._time("endtime", now)
+        if since is None:
+            if by_job:
+                since = 0.0
+            elif by_state and until is None:
+                since = now
+            else:
+                since = time.mktime((*time.localtime(now)[:3], 0, 0, 0, 0, 0, -1))
+        if until is None and by_state and "starttime" not in self.given and not by_job:
+            until = now
+        if since > (until or now):
+            raise self.program.failed(
+                f"Start time ({moment(since)}) requested is after end time ({moment(until or now)}).", 1
+            )
+        return since, until or 0.0
+
+    def _time(self, name: str, now: float) -> float | None:
+        text = self.given.get(name)
+        if text is None:
+            return None
+        from corral.errors import InvalidTimestamp
+        from corral.syntax import timestamp
+
+        try:
+            return timestamp.parse(text, now, past=True)
+        except InvalidTimestamp:
+            raise Exit(1, f"Invalid time specification (pos=0): {text}") from None
+
+    def _users(self) -> list[str]:
+        known, unknown = command.user_ids(command.words(self.given.get("user")))
+        if unknown:
+            raise self.program.failed(f"Invalid user id: {unknown[0]}", 1)
+        return known
+
+    def _group(self) -> int | None:
+        text = self.given.get("group")
+        if text is None:
+            return None
+        import grp
+
+        try:
+            return (grp.getgrgid(int(text)) if text.isdigit() else grp.getgrnam(text)).gr_gid
+        except (KeyError, OverflowError):
+            raise self.program.failed(f"Invalid group id: {text}", 1) from None
+
+    def _bounds(self, name: str, what: str) -> tuple[int, int] | None:
+        text = self.given.get(name)
+        if text is None:
+            return None
+        low, dash, high = text.partition("-")
+        if not low.isdigit() or (dash and not high.isdigit()):
+            raise self.program.failed(f'Invalid numeric value "{text}" for requested {what} range.', 1)
+        return int(low), int(high) if dash else int(low)
+
+    # -- the work
+
+    def main(self) -> int:
+        if "helpformat" in self.given:
+            sys.stdout.write(history_columns.help_lines())
+            return 0
+        jobs, steps = self._ids()
+        states = self._states()
+        since, until = self._window(bool(jobs), bool(states))
+        users = self._users()
+        group, nodes, cpus = self._group(), self._bounds("nnodes", "node"), self._bounds("ncpus", "cpu")
+        fields = {"jobid", "step", "job_id", "gid", "node_count", "cpus"}
+        fields.update(need for one in self.chosen for need in one.field.needs)
+        path = query.url(
+            "/v1/history", ids=jobs, users=users, accounts=self.given.get("accounts"), partitions=self.given.get("partition"),
+            names=self.given.get("name"), qos=self.given.get("qos"), nodes=self.given.get("nodelist"),
+            states=jobstates.here(states), since=since, until=until,
+            all_users=not users and ("allusers" in self.given or os.geteuid() == 0 or bool(jobs)),
+            duplicates="duplicates" in self.given, steps="allocations" not in self.given,
+            fields=() if "json" in self.given else sorted(fields),
+        )  # fmt: skip
+        self.program.verbose(path)
+        rows: list[Row] = []
+        if not states or jobstates.here(states):
+            try:
+                with Connection() as connection:
+                    rows = query.Rows(connection.request("GET", path)).dicts()
+            except Unreachable as error:
+                raise command.unreachable("sacct: error", error) from None
+            except Refused as error:
+                raise self.program.failed(str(error), 1) from None
+        rows = [row for row in rows if group is None or row["gid"] == group]
+        rows = _within(_within(rows, "node_count", nodes), "cpus", cpus)
+        if steps:
+            rows = [row for row in rows if row["jobid"] in steps or row["jobid"].partition(".")[0] in set(jobs) - _whole(steps)]
+        self.write(rows)
+        return 0
+
+    def write(self, rows: list[Row]) -> None:
+        if "json" in self.given:
+            from corral.cli import history_json
+
+            history_json.write(rows)
+            return
+        header = "noheader" not in self.given
+        lines = _separated(self, rows, header) if self.parsable else _table(self.chosen, rows, header)
+        if lines:
+            sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _whole(steps: set[str]) -> set[str]:
+    return {step.partition(".")[0] for step in steps}
+
+
+def _within(rows: list[Row], name: str, bounds: tuple[int, int] | None) -> list[Row]:
+    """Runs whose number is between; steps go with their run."""
+    if bounds is None:
+        return rows
+    there = {row["job_id"] for row in rows if row["step"] is None and bounds[0] <= (row[name] or 0) <= bounds[1]}
+    return [row for row in rows if row["job_id"] in there]
+
+
+def _table(chosen: list[history_columns.Chosen], rows: list[Row], header: bool) -> list[str]:
+    """Each column ends with a blank, the last one too."""
+    lines = []
+    if header:
+        lines = [" ".join([*(one.header() for one in chosen), ""]), " ".join([*("-" * one.width for one in chosen), ""])]
+    makers = [(one.cell, one.field.get) for one in chosen]
+    return lines + [" ".join([*(cell(get(row)) for cell, get in makers), ""]) for row in rows]
+
+
+def _separated(sacct: Sacct, rows: list[Row], header: bool) -> list[str]:
+    """-p and -P: values as they are, with a mark between; -p puts one at the end too."""
+    mark = sacct.given.get("delimiter") or "|"
+    end = mark if sacct.parsable == "parsable" else ""
+    getters = [one.field.get for one in sacct.chosen]
+    lines = [mark.join(one.field.name for one in sacct.chosen) + end] if header else []
+    return lines + [mark.join(str(get(row)) for get in getters) + end for row in rows]

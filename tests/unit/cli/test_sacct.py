@@ -1,0 +1,117 @@
+"""sacct against what the real one printed of the same jobs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from corral.cli import history_columns
+from tests.unit.cli.fakecluster import UNLIMITED, FakeCluster, at, golden
+
+SUBMIT = at("2026-11-24T00:47:36")
+
+
+def row(jobid: str, name: str, cpus: int = 1, state: str = "COMPLETED", code: str = "0:0", **given: Any) -> dict[str, Any]:
+    whole, _, step = jobid.partition(".")
+    exit_code = [int(part) for part in code.split(":")]
+    return {
+        "jobid": jobid, "job_id": int(whole.partition("_")[0]), "step": {"": None, "batch": -5}.get(step, step and step),
+        "name": name, "user": "root", "uid": 0, "group": "root", "gid": 0, "account": "root", "partition": "batch",
+        "qos": "normal", "state": state, "cancelled_by": None, "submit": SUBMIT, "eligible": SUBMIT, "start": SUBMIT + 1,
+        "end": SUBMIT + 1, "elapsed": 0.0, "suspended": 0.0, "time_limit": UNLIMITED, "exit_code": exit_code,
+        "derived_exit_code": [0, 0], "nodes": "dgx0181", "node_count": 1, "cpus": cpus, "ntasks": cpus, "req_cpus": cpus,
+        "req_mem": "62.50G", "tres_req": "", "tres_alloc": f"cpu={cpus},mem=62.50G,node=1,billing={cpus}", "cluster": "oracle",
+        "work_dir": "<DIR>", "submit_line": "", "user_seconds": 0.0, "system_seconds": 0.0, "max_rss_kb": 0.0, "comment": "",
+        "admin_comment": "", "restarts": 0, "reason": "None",
+    } | given  # fmt: skip
+
+
+def runs_of(text: str) -> Iterator[dict[str, Any]]:
+    """The rows that a golden file in the default format was printed from."""
+    for line in text.splitlines()[2:]:
+        jobid, name = line[:13].strip(), line[13:24].strip()
+        account_and_on = line[35:].split()
+        cpus, state, code = account_and_on[1:4]
+        by = 0 if state == "CANCELLED+" else None
+        name = {"timeouttr+": "timeouttrap"}.get(name, name)
+        yield row(jobid, name, int(cpus), state.replace("CANCELLED+", "CANCELLED"), code, cancelled_by=by)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[FakeCluster]:
+    with FakeCluster().serving(tmp_path) as fake:
+        yield fake
+
+
+@pytest.mark.parametrize(
+    ("argv", "file"),
+    [
+        ([], "default.txt"), (["-X"], "default-X.txt"), (["-s", "F"], "s-F.txt"), (["-s", "TO,CA"], "s-TO-CA.txt"),
+        (["-j", "126.batch"], "j-batch.txt"), (["-j", "126.0"], "j-step.txt"),
+    ],
+)  # fmt: skip
+def test_it_prints_what_slurm_prints(cluster: FakeCluster, argv: list[str], file: str) -> None:
+    source = "default.txt" if file.startswith("j-") else file
+    cluster.history = [run for run in runs_of(golden(f"sacct/{source}")) if "-j" not in argv or run["jobid"].startswith("126")]
+    done = cluster.run("sacct", "-S", "2026-01-01", *argv)
+    assert (done.stdout, done.stderr) == (golden(f"sacct/{file}"), "")
+
+
+@pytest.mark.parametrize("argv", [["-p"], ["-n"], ["-b"], ["-P"]])
+def test_other_forms(cluster: FakeCluster, argv: list[str]) -> None:
+    expected = golden(f"sacct/{argv[0][1]}.txt")
+    wanted = ("125", "126", "127", "128", "129") if argv == ["-P"] else ("126", "130") if argv == ["-b"] else ("126",)
+    cluster.history = [run for run in runs_of(golden("sacct/default.txt")) if run["jobid"].split(".")[0] in wanted]
+    shown = cluster.run("sacct", *argv, "-j", "126").stdout
+    assert shown
+    assert expected.startswith(shown)
+
+
+def test_the_fields_are_slurms() -> None:
+    assert history_columns.help_lines() == golden("sacct/helpformat.txt")
+    for line in golden("sacct/fields.tsv").splitlines():
+        if not line.startswith("#"):
+            name, header, width = line.split("\t")[:3]
+            (field,) = history_columns.parse(name)
+            assert (f"|{field.header()} |", field.width + 1) == (header, int(width))
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["-j", "x"], "sacct: fatal: Bad job/step specified: x"), (["-S", "x"], "Invalid time specification (pos=0): x"),
+        (["-s", "x"], "sacct: fatal: unrecognized job state value 'x'"), (["-u", "nosuch"], "sacct: error: Invalid user id: nosuch"),
+        (["-o", "nosuch"], 'sacct: error: Invalid field requested: "nosuch"'),
+        (["extra"], "sacct: error: Unknown arguments:\nsacct: error:  extra"),
+        (["-g", "nosuch"], "sacct: error: Invalid group id: nosuch"), (["--nosuch"], "sacct: unrecognized option '--nosuch'"),
+        (["-i", "x"], 'sacct: error: Invalid numeric value "x" for requested node range.'),
+        (["-l", "-o", "jobid"],
+         "sacct: fatal: Options -o(--format) and -l(--long) are mutually exclusive. Please remove one and retry."),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_is_refused(cluster: FakeCluster, argv: list[str], message: str) -> None:
+    done = cluster.run("sacct", *argv)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", message + "\n")
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        (["-o", "jobid%-5,state"], "JobID      State \n----- ---------- \n42    CANCELLED+ \n"),
+        (["-o", "jobid%5,state%-20"], "JobID State                \n----- -------------------- \n   42 CANCELLED by 0       \n"),
+        (["-o", "job"], "JobID        \n------------ \n42           \n"),
+        (["--delimiter=,", "-P", "-o", "jobid,state"], "JobID,State\n42,CANCELLED by 0\n"),
+        (["-p", "-P", "-o", "jobid"], "JobID\n42\n"),
+    ],
+)  # fmt: skip
+def test_formats(cluster: FakeCluster, argv: list[str], expected: str) -> None:
+    cluster.history = [row("42", "x", state="CANCELLED", cancelled_by=0)]
+    assert cluster.run("sacct", "-j", "42", *argv).stdout == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.036, "00:00.036"), (0.0, "00:00:00"), (61.5, "01:01.500"), (3600.25, "01:00:00")]
+)
+def test_cpu_times_are_precise_below_an_hour(seconds: float, text: str) -> None:
+    assert history_columns.precise(seconds) == text
