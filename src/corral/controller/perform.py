@@ -159,6 +159,10 @@ class Performer:
 
     # -- credentials of steps
 
+    def agent_token(self, agent: str, nodes: tuple[str, ...]) -> str:
+        """With which an agent elsewhere may come to the bus; "" where the bus takes everybody."""
+        return self._keys.agent_jwt(agent, nodes) if self._keys is not None else ""
+
     def token(self, key: StepKey, role: StepRole) -> str:
         if self._keys is None:
             return ""

@@ -97,6 +97,7 @@ def document() -> dict[str, Any]:
         "/v1/config": {"get": operation("The configuration, in Slurm's names", anything)},
         "/v1/ping": {"get": operation("Is a controller there?", anything)},
         "/v1/status": {"get": operation("How the cluster is", anything)},
+        "/v1/tokens": {"post": operation("Credentials for a user or a node", anything)},
         "/v1/history": {
             "get": operation(
                 "Accounting",
