@@ -151,13 +151,13 @@ def memory(given: str, name: str) -> int:
 
 
 def time_limit(given: str, name: str) -> int:
-    """Seconds, or UNLIMITED."""
+    """Seconds, or UNLIMITED. The controller rounds them up to what it counts in: minutes, as Slurm does, by default."""
     from corral.errors import InvalidDuration
     from corral.syntax import duration
 
     try:
         # Slurm takes a sign before the number, and gets a limit of 8000 years out of it.
-        return duration.UNLIMITED if given[:1] == "-" and given[1:].isdigit() else duration.parse_limit(given)
+        return duration.UNLIMITED if given[:1] == "-" and given[1:].isdigit() else duration.parse(given) or duration.UNLIMITED
     except InvalidDuration:
         raise _invalid(name) from None
 
