@@ -18,7 +18,11 @@ NO_FEDERATION = "there are no federations or other clusters here; CORRAL_ENDPOIN
 
 
 def options(
-    program: Program, argv: list[str], known: Iterable[tuple[str, str, int]], refused: Mapping[str, str] = {}, try_line: bool = True
+    program: Program,
+    argv: list[str],
+    known: Iterable[tuple[str, str, int]],
+    refused: Mapping[str, str] = {},
+    try_line: bool = True,
 ) -> tuple[list[tuple[str, str | None]], list[str]]:
     """Read the command line; --help, --usage and --version end the command here."""
     try:

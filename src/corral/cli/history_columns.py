@@ -192,11 +192,16 @@ FIELDS = (
     Field("ReservationId", 8, "", _nothing()),
     Field("Reserved", 10, "start eligible", lambda row: padded(_reserved(row)) if row["step"] is None else ""),
     Field(
-        "ResvCPU", 10, "start eligible req_cpus",
+        "ResvCPU",
+        10,
+        "start eligible req_cpus",
         lambda row: padded(_reserved(row) * row["req_cpus"]) if row["step"] is None else "",
     ),
     Field(
-        "ResvCPURAW", 10, "start eligible req_cpus", lambda row: _reserved(row) * row["req_cpus"] if row["step"] is None else ""
+        "ResvCPURAW",
+        10,
+        "start eligible req_cpus",
+        lambda row: _reserved(row) * row["req_cpus"] if row["step"] is None else "",
     ),
     Field("Start", 19, "start", _time("start")),
     Field("State", 10, "state cancelled_by", _state),

@@ -189,4 +189,3 @@ PARTITION = frozenset(
         "allow_groups", "oversubscribe", "priority_job_factor", "priority_tier", "preempt_mode", "root_only",
     }
 )  # fmt: skip
-

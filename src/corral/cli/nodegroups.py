@@ -20,7 +20,7 @@ _EMPTY: Row = {
     "count": 0, "nodes": "", "state_text": "n/a", "state_long": "n/a", "state_complete": "n/a", "state_number": -1,
     "nodes_alloc_idle": (0, 0), "nodes_by_state": (0, 0, 0, 0), "cpus_by_state": (0, 0, 0, 0), "features": [], "gres": "",
     "gres_used": "", "reason": "", "reason_by": "", "reason_time": 0.0, "hostname": "", "address": "", "version": "",
-    "comment": "", "memory_alloc_mb": 0, **{name: (0, 0) for name in RANGES},
+    "comment": "", "memory_alloc_mb": 0, **dict.fromkeys(RANGES, (0, 0)),
 }  # fmt: skip
 
 
@@ -48,7 +48,12 @@ def _kind(node: Mapping[str, Any]) -> int:
 
 
 def lines(
-    partitions: Sequence[Row], nodes: Sequence[Row], needed: Iterable[str], per_node: bool, exact: bool, keep_empty: bool
+    partitions: Sequence[Row],
+    nodes: Sequence[Row],
+    needed: Iterable[str],
+    per_node: bool,
+    exact: bool,
+    keep_empty: bool,
 ) -> list[Row]:
     """A row for each line, partitions in their order and nodes in theirs."""
     needed = set(needed)

@@ -122,7 +122,9 @@ def completing(connect: Connect, keyword: str, words: list[str]) -> int:
     from corral.cli.times import or_unknown
 
     for job, ended, nodes in found.rows:
-        sys.stdout.write(f"JobId={job} EndTime={or_unknown(ended)} CompletingTime={or_unknown(ended)} Nodes(COMPLETING)={nodes}\n")
+        sys.stdout.write(
+            f"JobId={job} EndTime={or_unknown(ended)} CompletingTime={or_unknown(ended)} Nodes(COMPLETING)={nodes}\n"
+        )
     return 0
 
 

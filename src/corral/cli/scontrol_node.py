@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     Row = dict[str, Any]
 
 
-def _tres(cpus: int, memory: int, gpus: int, billing: bool) -> str:
+def tres(cpus: int, memory: int, gpus: int, billing: bool) -> str:
     parts = [f"cpu={cpus}"] if cpus else []
     if memory:
         parts.append(f"mem={format_memory(memory)}")
@@ -45,8 +45,8 @@ def node(row: Row, detailed: bool, one_line: bool) -> str:
         f"Partitions={','.join(row['partitions'])} ",
         f"BootTime={moment(row['boot_time'], 'None')} SlurmdStartTime={moment(row['agent_start_time'], 'None')}",
         f"LastBusyTime={or_unknown(row['last_heard'])}",
-        f"CfgTRES={_tres(row['cpus'], row['memory_mb'], row['gpus_total'], billing=True)}",
-        f"AllocTRES={_tres(row['cpus_alloc'], row['memory_alloc_mb'], row['gpus_alloc'], billing=False)}",
+        f"CfgTRES={tres(row['cpus'], row['memory_mb'], row['gpus_total'], billing=True)}",
+        f"AllocTRES={tres(row['cpus_alloc'], row['memory_alloc_mb'], row['gpus_alloc'], billing=False)}",
         "CapWatts=n/a",
         "CurrentWatts=0 AveWatts=0",
         "ExtSensorsJoules=n/s ExtSensorsWatts=0 ExtSensorsTemp=n/s",

@@ -61,7 +61,9 @@ def jobs(connection: Connection, manner: Manner, name: str | None) -> int:
         job_json.write(rows, connection)
     elif not rows:
         sys.stdout.write("No jobs in the system\n")
-    sys.stdout.write("" if manner.json else "".join(scontrol_job.job(row, manner.detailed, manner.one_line) for row in rows))
+    sys.stdout.write(
+        "" if manner.json else "".join(scontrol_job.job(row, manner.detailed, manner.one_line) for row in rows)
+    )
     return 0
 
 
@@ -122,7 +124,7 @@ def nodes(connection: Connection, manner: Manner, name: str | None) -> int:
     if manner.json:
         from corral.cli import node_json
 
-        node_json.write(rows, connection)
+        node_json.write(rows)
         return status
     sys.stdout.write("".join(scontrol_node.node(row, manner.detailed, manner.one_line) for row in rows))
     return status
@@ -140,7 +142,7 @@ def partitions(connection: Connection, manner: Manner, name: str | None) -> int:
     if manner.json:
         from corral.cli import node_json
 
-        node_json.write_partitions(rows, connection)
+        node_json.write_partitions(rows)
         return 0
     sys.stdout.write("".join(scontrol_node.partition(row, manner.one_line) for row in rows))
     return 0

@@ -31,22 +31,11 @@ JOB_KEYS = {
 }  # fmt: skip
 
 #: Known to Slurm and not to be changed here.
-JOB_REFUSED = (
-    "BurstBuffer Clusters ClusterFeatures Contiguous CoreSpec DelayBoot EndTime Licenses MailType MinCPUsNode MinTmpDiskNode "
-    "OverSubscribe Power Prefer Reboot ReqCores ReqNodes ReqSockets ReqThreads ReservationName ResetAccrueTime Shared "
-    "SiteFactor StdErr StdIn StdOut Switches SystemComment ThreadSpec TimeMin UserID Wait-for-switch WCKey CpusPerTres TresPerJob "
-    "TresPerTask TresPerSocket"
-).split()  # fmt: skip
+JOB_REFUSED = ["BurstBuffer", "Clusters", "ClusterFeatures", "Contiguous", "CoreSpec", "DelayBoot", "EndTime", "Licenses", "MailType", "MinCPUsNode", "MinTmpDiskNode", "OverSubscribe", "Power", "Prefer", "Reboot", "ReqCores", "ReqNodes", "ReqSockets", "ReqThreads", "ReservationName", "ResetAccrueTime", "Shared", "SiteFactor", "StdErr", "StdIn", "StdOut", "Switches", "SystemComment", "ThreadSpec", "TimeMin", "UserID", "Wait-for-switch", "WCKey", "CpusPerTres", "TresPerJob", "TresPerTask", "TresPerSocket"]  # fmt: skip
 
-PARTITION_KEYS = (
-    "AllowAccounts AllowGroups AllowQos Default DefaultTime DefMemPerCPU DefMemPerNode DenyAccounts ExclusiveUser GraceTime Hidden "
-    "LLN MaxCPUsPerNode MaxMemPerNode MaxNodes MaxTime MinNodes Nodes PriorityJobFactor PriorityTier RootOnly State"
-).split()  # fmt: skip
+PARTITION_KEYS = ["AllowAccounts", "AllowGroups", "AllowQos", "Default", "DefaultTime", "DefMemPerCPU", "DefMemPerNode", "DenyAccounts", "ExclusiveUser", "GraceTime", "Hidden", "LLN", "MaxCPUsPerNode", "MaxMemPerNode", "MaxNodes", "MaxTime", "MinNodes", "Nodes", "PriorityJobFactor", "PriorityTier", "RootOnly", "State"]  # fmt: skip
 
-PARTITION_REFUSED = (
-    "AllocNodes Alternate CpuBind DenyQos DisableRootJobs MaxMemPerCPU OverSubscribe OverTimeLimit PowerDownOnIdle PreemptMode "
-    "Priority QoS ReqResv ResumeTimeout SuspendTime Shared TRESBillingWeights JobDefaults"
-).split()  # fmt: skip
+PARTITION_REFUSED = ["AllocNodes", "Alternate", "CpuBind", "DenyQos", "DisableRootJobs", "MaxMemPerCPU", "OverSubscribe", "OverTimeLimit", "PowerDownOnIdle", "PreemptMode", "Priority", "QoS", "ReqResv", "ResumeTimeout", "SuspendTime", "Shared", "TRESBillingWeights", "JobDefaults"]  # fmt: skip
 
 NODE_STATES = ("down", "drain", "fail", "idle", "resume", "undrain")
 _OTHER_NODE_STATES = ("noresp", "future", "power", "powerdown", "power_down", "powerup", "power_up", "maint", "reboot")
@@ -275,7 +264,7 @@ def _partition(connect: Callable[[], Connection], found: list[tuple[str, str, st
         changes[full.lower()] = value
     if not changes and not state:
         raise Exit(1, "scontrol: error: No changes specified")
-    request = {"type": "UpdatePartition", "name": name, "changes": changes}
+    request: dict[str, object] = {"type": "UpdatePartition", "name": name, "changes": changes}
     return _asked(connect, request | ({"state": state} if state else {}))
 
 

@@ -167,7 +167,12 @@ class FakeCluster:
             message = json.loads(body)
             self.requests.append(message)
             return self.reply(message) if callable(self.reply) else self.reply
-        tables = {"/v1/jobs": self.jobs, "/v1/nodes": self.nodes, "/v1/partitions": self.partitions, "/v1/steps": self.steps}
+        tables = {
+            "/v1/jobs": self.jobs,
+            "/v1/nodes": self.nodes,
+            "/v1/partitions": self.partitions,
+            "/v1/steps": self.steps,
+        }
         if path == "/v1/history":
             return table(self.history, query)
         if path in tables:
@@ -190,7 +195,7 @@ class FakeCluster:
         while head := file.readline():
             method, target, _ = head.decode().split(" ", 2)
             length = 0
-            while (line := file.readline().strip()):
+            while line := file.readline().strip():
                 if line.lower().startswith(b"content-length:"):
                     length = int(line.split(b":")[1])
             body = file.read(length)
@@ -201,13 +206,18 @@ class FakeCluster:
             try:
                 answer = self.answer(method, path, query, body)
             except NotHere as error:
-                status, answer = f"{error.args[0]} No", {"type": "Rejected", "error": error.args[1], "code": "not_found"}
+                status, answer = (
+                    f"{error.args[0]} No",
+                    {"type": "Rejected", "error": error.args[1], "code": "not_found"},
+                )
             if isinstance(answer, dict) and answer.get("type") == "Rejected":
                 status = status if status[0] == "4" else "400 No"
             data = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
             if isinstance(answer, str):
                 kind = "text/plain"
-            connection.sendall(f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data)
+            connection.sendall(
+                f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data
+            )
         connection.close()
 
     @contextmanager

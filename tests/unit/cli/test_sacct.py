@@ -5,19 +5,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.cli.fakecluster import UNLIMITED, FakeCluster, at, golden
 
 from corral.cli import history_columns
-from tests.unit.cli.fakecluster import UNLIMITED, FakeCluster, at, golden
 
 SUBMIT = at("2026-11-24T00:47:36")
 
 
-def row(jobid: str, name: str, cpus: int = 1, state: str = "COMPLETED", code: str = "0:0", **given: Any) -> dict[str, Any]:
+def row(
+    jobid: str, name: str, cpus: int = 1, state: str = "COMPLETED", code: str = "0:0", **given: Any
+) -> dict[str, Any]:
     whole, _, step = jobid.partition(".")
     exit_code = [int(part) for part in code.split(":")]
     return {
         "jobid": jobid, "job_id": int(whole.partition("_")[0]), "step": {"": None, "batch": -5}.get(step, step and step),
-        "name": name, "user": "root", "uid": 0, "group": "root", "gid": 0, "account": "root", "partition": "batch",
+        "array_job_id": None, "array_task_id": None, "name": name, "user": "root", "uid": 0, "group": "root", "gid": 0, "account": "root", "partition": "batch",
         "qos": "normal", "state": state, "cancelled_by": None, "submit": SUBMIT, "eligible": SUBMIT, "start": SUBMIT + 1,
         "end": SUBMIT + 1, "elapsed": 0.0, "suspended": 0.0, "time_limit": UNLIMITED, "exit_code": exit_code,
         "derived_exit_code": [0, 0], "nodes": "dgx0181", "node_count": 1, "cpus": cpus, "ntasks": cpus, "req_cpus": cpus,
@@ -53,7 +55,9 @@ def cluster(tmp_path: Path) -> Iterator[FakeCluster]:
 )  # fmt: skip
 def test_it_prints_what_slurm_prints(cluster: FakeCluster, argv: list[str], file: str) -> None:
     source = "default.txt" if file.startswith("j-") else file
-    cluster.history = [run for run in runs_of(golden(f"sacct/{source}")) if "-j" not in argv or run["jobid"].startswith("126")]
+    cluster.history = [
+        run for run in runs_of(golden(f"sacct/{source}")) if "-j" not in argv or run["jobid"].startswith("126")
+    ]
     done = cluster.run("sacct", "-S", "2026-01-01", *argv)
     assert (done.stdout, done.stderr) == (golden(f"sacct/{file}"), "")
 

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.unit.cli.fakecluster import DRAINED, FakeCluster, golden, node, queue
 
 
@@ -70,7 +69,9 @@ def test_it_shows_nodes(cluster: FakeCluster, special: dict[str, object], argv: 
 
 def hostlist_cases() -> list[tuple[str, str, str]]:
     """Those where nothing is wrong with the list, and no letters stand behind a bracket."""
-    cases = re.findall(r"^\$ scontrol show (host\w+) (.+)\n((?:(?!\$).*\n)*)", golden("scontrol/hostlist.txt"), re.MULTILINE)
+    cases = re.findall(
+        r"^\$ scontrol show (host\w+) (.+)\n((?:(?!\$).*\n)*)", golden("scontrol/hostlist.txt"), re.MULTILINE
+    )
     return [
         (kind, text.strip("'"), shown) for kind, text, shown in cases
         if "error" not in shown and "Invalid" not in shown and text not in ("''", "'n]'", "'n[1'") and "exit" not in shown and "][" not in text
@@ -124,5 +125,3 @@ def test_without_a_controller_it_says_how_to_start_one() -> None:
     first, hint = fake.run("scontrol", "show", "job").stderr.splitlines()
     assert first == "slurm_load_jobs error: Unable to contact slurm controller (connect failure)"
     assert "corral up" in hint
-
-

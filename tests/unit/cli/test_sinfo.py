@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from tests.unit.cli.fakecluster import COMPLETING, DRAINED, MIXED, FakeCluster, golden, nodes, partition
+from tests.unit.cli.fakecluster import COMPLETING, DRAINED, MIXED, FakeCluster, golden, nodes
 
 BUSY = nodes(**{f"dgx018{number}": MIXED | {"cpus_alloc": 1} for number in range(6)})
 PART = nodes(dgx0185=MIXED, dgx0186=MIXED, dgx0187=DRAINED, dgx0188=COMPLETING)
@@ -25,7 +24,9 @@ def cluster(tmp_path: Path) -> Iterator[FakeCluster]:
         (["-s"], PART, "drain-down-s.txt"), (["-R"], PART, "R-drain-down.txt"),
     ],
 )  # fmt: skip
-def test_it_prints_what_slurm_prints(cluster: FakeCluster, argv: list[str], rows: list[dict[str, object]], file: str) -> None:
+def test_it_prints_what_slurm_prints(
+    cluster: FakeCluster, argv: list[str], rows: list[dict[str, object]], file: str
+) -> None:
     cluster.nodes = rows
     done = cluster.run("sinfo", *argv)
     assert (done.stdout, done.stderr) == (golden(f"sinfo/{file}"), "")
@@ -39,7 +40,9 @@ def test_it_prints_what_slurm_prints(cluster: FakeCluster, argv: list[str], rows
         (["-Rl"], PART, "Rl-drain-down.txt"),
     ],
 )  # fmt: skip
-def test_long_begins_with_the_date(cluster: FakeCluster, argv: list[str], rows: list[dict[str, object]], file: str) -> None:
+def test_long_begins_with_the_date(
+    cluster: FakeCluster, argv: list[str], rows: list[dict[str, object]], file: str
+) -> None:
     cluster.nodes = rows
     done = cluster.run("sinfo", *argv)
     assert (done.stdout.split("\n", 1)[1], done.stderr) == (golden(f"sinfo/{file}").split("\n", 1)[1], "")

@@ -8,7 +8,8 @@ import time
 
 from corral.cli import command, history_columns, jobstates, query
 from corral.cli.getopt import NO, REQUIRED
-from corral.cli.run import Exit, Program, main as run
+from corral.cli.run import Exit, Program
+from corral.cli.run import main as run
 from corral.cli.times import moment
 from corral.client.connection import Connection
 from corral.errors import Refused, Unreachable
@@ -77,7 +78,9 @@ class Sacct:
     def _fields(self, has_format: bool) -> list[history_columns.Chosen]:
         given = self.given
         if has_format and "long" in given:
-            raise self._fatal("Options -o(--format) and -l(--long) are mutually exclusive. Please remove one and retry.")
+            raise self._fatal(
+                "Options -o(--format) and -l(--long) are mutually exclusive. Please remove one and retry."
+            )
         text = given.get("format") or os.environ.get("SACCT_FORMAT") or FORMAT
         if not has_format:
             text = LONG if "long" in given else BRIEF if "brief" in given else text
@@ -205,7 +208,11 @@ class Sacct:
         rows = [row for row in rows if group is None or row["gid"] == group]
         rows = _within(_within(rows, "node_count", nodes), "cpus", cpus)
         if steps:
-            rows = [row for row in rows if row["jobid"] in steps or row["jobid"].partition(".")[0] in set(jobs) - _whole(steps)]
+            rows = [
+                row
+                for row in rows
+                if row["jobid"] in steps or row["jobid"].partition(".")[0] in set(jobs) - _whole(steps)
+            ]
         self.write(rows)
         return 0
 
@@ -237,7 +244,10 @@ def _table(chosen: list[history_columns.Chosen], rows: list[Row], header: bool) 
     """Each column ends with a blank, the last one too."""
     lines = []
     if header:
-        lines = [" ".join([*(one.header() for one in chosen), ""]), " ".join([*("-" * one.width for one in chosen), ""])]
+        lines = [
+            " ".join([*(one.header() for one in chosen), ""]),
+            " ".join([*("-" * one.width for one in chosen), ""]),
+        ]
     makers = [(one.cell, one.field.get) for one in chosen]
     return lines + [" ".join([*(cell(get(row)) for cell, get in makers), ""]) for row in rows]
 

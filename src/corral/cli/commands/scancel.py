@@ -7,7 +7,8 @@ import sys
 
 from corral.cli import command, jobstates, query, signals
 from corral.cli.getopt import NO, REQUIRED
-from corral.cli.run import Exit, Program, main as run, say
+from corral.cli.run import Exit, Program, say
+from corral.cli.run import main as run
 from corral.client.connection import Connection
 from corral.errors import Refused, Unreachable
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 
 from corral.cli.getopt import NO, REQUIRED
-from corral.cli.run import VERSION, Exit, Program, main as run, program_text, say
+from corral.cli.run import VERSION, Exit, Program, program_text, say
+from corral.cli.run import main as run
 
 TYPE_CHECKING = False  # importing typing costs 5 ms
 if TYPE_CHECKING:
@@ -75,8 +76,12 @@ class Scontrol:
             return self.one(argv)
         from corral.cli import command
 
-        refused = {name: command.NO_FEDERATION for name in ("cluster", "clusters", "federation", "sibling")}
-        refused |= {"uid": "an update is made by who makes it", "yaml": "use --json", "future": "there are no FUTURE nodes"}
+        refused = dict.fromkeys(("cluster", "clusters", "federation", "sibling"), command.NO_FEDERATION)
+        refused |= {
+            "uid": "an update is made by who makes it",
+            "yaml": "use --json",
+            "future": "there are no FUTURE nodes",
+        }
         found, left = command.options(self.program, argv, OPTIONS, refused)
         self.flags.update(name for name, _ in found)
         return self.one(left) if left else self.prompt()
@@ -192,12 +197,26 @@ class Scontrol:
         manner = scontrol_show.Manner()
         manner.one_line, manner.detailed = "oneliner" in self.flags, "details" in self.flags
         manner.everything, manner.json = "all" in self.flags, "json" in self.flags
-        return scontrol_show.show(self.connect, manner, entity if entity == "config" else entity.removesuffix("s"), name)
+        return scontrol_show.show(
+            self.connect, manner, entity if entity == "config" else entity.removesuffix("s"), name
+        )
 
 
 #: These need something to act on.
 _FROM_ONE = frozenset(
-    "hold holdu uhold release requeue requeuehold suspend resume update wait_job write".split()  # fmt: skip
+    [
+        "hold",
+        "holdu",
+        "uhold",
+        "release",
+        "requeue",
+        "requeuehold",
+        "suspend",
+        "resume",
+        "update",
+        "wait_job",
+        "write",
+    ]  # fmt: skip
 )
 
 

@@ -9,7 +9,8 @@ import time
 from corral.cli import columns, command, nodegroups, query, sorting
 from corral.cli.getopt import NO, REQUIRED
 from corral.cli.node_columns import EXACT, LETTERS, RANGES, names
-from corral.cli.run import Exit, Program, main as run
+from corral.cli.run import Exit, Program
+from corral.cli.run import main as run
 from corral.cli.times import date_line
 from corral.client.connection import Connection
 from corral.errors import Refused, Unreachable
@@ -62,7 +63,18 @@ SORT_KEYS: dict[str, sorting.Key] = {
 }  # fmt: skip
 
 #: What every line is counted and sorted by.
-_NODE_FIELDS = ("name", "state", "flags", "cpus", "cpus_alloc", "state_text", "state_long", "reason", "reason_by", "reason_time")
+_NODE_FIELDS = (
+    "name",
+    "state",
+    "flags",
+    "cpus",
+    "cpus_alloc",
+    "state_text",
+    "state_long",
+    "reason",
+    "reason_by",
+    "reason_time",
+)
 
 
 def main() -> NoReturn:
@@ -185,7 +197,7 @@ class Sinfo:
         if "json" in self.given:
             from corral.cli import node_json
 
-            node_json.write(self._shown(connection, []), connection)
+            node_json.write(self._shown(connection, []))
             return
         layout = self.layout()
         order = self._order()
@@ -230,9 +242,7 @@ class Sinfo:
         if "list-reasons" in self.given:
             found = [node for node in found if node["reason"]]
         if self.states is not None:
-            found = [
-                node for node in found if any(all(is_in(node, word) for word in words) for words in self.states)
-            ]
+            found = [node for node in found if any(all(is_in(node, word) for word in words) for words in self.states)]
         return found
 
 

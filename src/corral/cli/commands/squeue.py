@@ -9,7 +9,8 @@ import time
 from corral.cli import columns, command, jobstates, query, sorting
 from corral.cli.getopt import NO, OPTIONAL, REQUIRED
 from corral.cli.job_columns import LETTERS, PLAIN_MEMORY, STATE_LETTERS, STEP_LETTERS, names, step_names
-from corral.cli.run import Exit, Program, main as run, program_text
+from corral.cli.run import Exit, Program, program_text
+from corral.cli.run import main as run
 from corral.cli.times import date_line
 from corral.client.connection import Connection
 from corral.errors import Refused, Unreachable
@@ -202,7 +203,9 @@ class Squeue:
         if long_text is not None:
             return columns.parse_names(long_text, step_names() if self.by_steps else names(), unknown)
         if text is None:
-            text = STEPS if self.by_steps else START if "start" in self.given else LONG if "long" in self.given else FORMAT
+            text = (
+                STEPS if self.by_steps else START if "start" in self.given else LONG if "long" in self.given else FORMAT
+            )
         known = STEP_LETTERS if self.by_steps else LETTERS
         if "noconvert" in self.given:
             known = known | {"m": PLAIN_MEMORY}
@@ -321,7 +324,9 @@ class Squeue:
         def wanted(row: list[Any]) -> bool:
             return (
                 (self.users is None or row[at["user"]] in self.users)
-                and (not self.given.get("partitions") or row[at["partition"]] in command.words(self.given["partitions"]))
+                and (
+                    not self.given.get("partitions") or row[at["partition"]] in command.words(self.given["partitions"])
+                )
                 and (not steps or row[at["text"]] in steps or f"{row[at['job']]}.{row[at['step']]}" in steps)
             )
 
