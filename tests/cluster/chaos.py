@@ -18,6 +18,7 @@ from corral.bus.credentials import ClusterKeys
 from corral.bus.server import running_server
 from corral.client.client import ClusterClient, job
 from corral.model.cluster import ApiConfig, ClusterConfig, NatsConfig, Timeouts
+from corral.model.gres import GresDevice
 from corral.protocol.requests import NewJob
 
 CLUSTER, AGENT = "corral", "box"
@@ -44,12 +45,18 @@ class KillableCluster:
     """
 
     def __init__(
-        self, state_dir: Path, *, spool_dir: Path | None = None, cpus: int = 40, config: Path | None = None
+        self,
+        state_dir: Path,
+        *,
+        spool_dir: Path | None = None,
+        cpus: int = 40,
+        gpus: int = 0,
+        config: Path | None = None,
     ) -> None:
         self.directory = state_dir
         self.spool_dir = spool_dir or state_dir
         self.endpoint = f"unix://{state_dir}/corral.sock"
-        self._cpus, self._config = cpus, config
+        self._cpus, self._gpus, self._config = cpus, gpus, config
         self._words = Path(f"{self.spool_dir}-words")  # what the daemons say on standard error
         self.controller: subprocess.Popen[bytes] | None = None
         self.agent: subprocess.Popen[bytes] | None = None
@@ -87,7 +94,8 @@ class KillableCluster:
             api=ApiConfig(socket=f"{self.directory}/corral.sock"),
             timeouts=Timeouts(heartbeat=0.5),
         )
-        nodes = VirtualNodes(names=NODES, cpus=self._cpus, memory_mb=64000)
+        gres = (GresDevice(name="gpu", type="v100", count=self._gpus),) if self._gpus else ()
+        nodes = VirtualNodes(names=NODES, cpus=self._cpus, memory_mb=64000, gres=gres)
         return AgentSetup(config=config, name=AGENT, state_dir=str(self.spool_dir), virtual=nodes)
 
     def _run(self, command: list[str]) -> "subprocess.Popen[bytes]":
@@ -96,7 +104,8 @@ class KillableCluster:
 
     def wait_for_bus(self) -> None:
         ready = self.directory / "controller.ready"
-        wait_until(ready.exists, what=f"controller ready; {self.words()}")
+        wait_until(lambda: ready.exists() or not _lives(self.controller), what="controller ready")
+        assert ready.exists(), f"the controller ended: {self.controller and self.controller.returncode} {self.words()}"
 
     def wait_for_nodes(self) -> None:
         with self.client() as client:
