@@ -10,7 +10,7 @@ from corral.errors import Refused
 
 TYPE_CHECKING = False  # importing typing costs 5 ms
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from corral.client.connection import Connection
 
@@ -31,11 +31,25 @@ JOB_KEYS = {
 }  # fmt: skip
 
 #: Known to Slurm and not to be changed here.
-JOB_REFUSED = ["BurstBuffer", "Clusters", "ClusterFeatures", "Contiguous", "CoreSpec", "DelayBoot", "EndTime", "Licenses", "MailType", "MinCPUsNode", "MinTmpDiskNode", "OverSubscribe", "Power", "Prefer", "Reboot", "ReqCores", "ReqNodes", "ReqSockets", "ReqThreads", "ReservationName", "ResetAccrueTime", "Shared", "SiteFactor", "StdErr", "StdIn", "StdOut", "Switches", "SystemComment", "ThreadSpec", "TimeMin", "UserID", "Wait-for-switch", "WCKey", "CpusPerTres", "TresPerJob", "TresPerTask", "TresPerSocket"]  # fmt: skip
+JOB_REFUSED = (
+    "BurstBuffer", "Clusters", "ClusterFeatures", "Contiguous", "CoreSpec", "DelayBoot", "EndTime", "Licenses",
+    "MailType", "MinCPUsNode", "MinTmpDiskNode", "OverSubscribe", "Power", "Prefer", "Reboot", "ReqCores", "ReqNodes",
+    "ReqSockets", "ReqThreads", "ReservationName", "ResetAccrueTime", "Shared", "SiteFactor", "StdErr", "StdIn", "StdOut",
+    "Switches", "SystemComment", "ThreadSpec", "TimeMin", "UserID", "Wait-for-switch", "WCKey", "CpusPerTres",
+    "TresPerJob", "TresPerTask", "TresPerSocket",
+)  # fmt: skip
 
-PARTITION_KEYS = ["AllowAccounts", "AllowGroups", "AllowQos", "Default", "DefaultTime", "DefMemPerCPU", "DefMemPerNode", "DenyAccounts", "ExclusiveUser", "GraceTime", "Hidden", "LLN", "MaxCPUsPerNode", "MaxMemPerNode", "MaxNodes", "MaxTime", "MinNodes", "Nodes", "PriorityJobFactor", "PriorityTier", "RootOnly", "State"]  # fmt: skip
+PARTITION_KEYS = (
+    "AllowAccounts", "AllowGroups", "AllowQos", "Default", "DefaultTime", "DefMemPerCPU", "DefMemPerNode", "DenyAccounts",
+    "ExclusiveUser", "GraceTime", "Hidden", "LLN", "MaxCPUsPerNode", "MaxMemPerNode", "MaxNodes", "MaxTime", "MinNodes",
+    "Nodes", "PriorityJobFactor", "PriorityTier", "RootOnly", "State",
+)  # fmt: skip
 
-PARTITION_REFUSED = ["AllocNodes", "Alternate", "CpuBind", "DenyQos", "DisableRootJobs", "MaxMemPerCPU", "OverSubscribe", "OverTimeLimit", "PowerDownOnIdle", "PreemptMode", "Priority", "QoS", "ReqResv", "ResumeTimeout", "SuspendTime", "Shared", "TRESBillingWeights", "JobDefaults"]  # fmt: skip
+PARTITION_REFUSED = (
+    "AllocNodes", "Alternate", "CpuBind", "DenyQos", "DisableRootJobs", "MaxMemPerCPU", "OverSubscribe", "OverTimeLimit",
+    "PowerDownOnIdle", "PreemptMode", "Priority", "QoS", "ReqResv", "ResumeTimeout", "SuspendTime", "Shared",
+    "TRESBillingWeights", "JobDefaults",
+)  # fmt: skip
 
 NODE_STATES = ("down", "drain", "fail", "idle", "resume", "undrain")
 _OTHER_NODE_STATES = ("noresp", "future", "power", "powerdown", "power_down", "powerup", "power_up", "maint", "reboot")
@@ -119,7 +133,7 @@ def _job_change(key: str, value: str, word: str) -> Changes:
     sign = ""
     if key[-1:] in ("+", "-"):
         key, sign = key[:-1], key[-1]
-    full = _full(key, list(JOB_KEYS))
+    full = _full(key, JOB_KEYS)
     if full is None:
         if _full(key, JOB_REFUSED) is not None:
             raise Exit(1, f"scontrol: error: Update of {key} is not supported by Corral.")
@@ -170,7 +184,7 @@ def _job_error(error: Refused, text: str, changes: Changes) -> str:
     return f"{slurms(said)} for job {text}"
 
 
-def _full(key: str, known: list[str]) -> str | None:
+def _full(key: str, known: Iterable[str]) -> str | None:
     """The key that is meant; the beginning of it is enough when it has three letters."""
     low = key.lower()
     for name in known:

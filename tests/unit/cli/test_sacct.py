@@ -18,7 +18,8 @@ def row(
     whole, _, step = jobid.partition(".")
     exit_code = [int(part) for part in code.split(":")]
     return {
-        "jobid": jobid, "job_id": int(whole.partition("_")[0]), "step": {"": None, "batch": -5}.get(step, step and step),
+        "jobid": jobid, "job_id": int(whole.partition("_")[0]), "step": step or None,
+
         "array_job_id": None, "array_task_id": None, "name": name, "user": "root", "uid": 0, "group": "root", "gid": 0, "account": "root", "partition": "batch",
         "qos": "normal", "state": state, "cancelled_by": None, "submit": SUBMIT, "eligible": SUBMIT, "start": SUBMIT + 1,
         "end": SUBMIT + 1, "elapsed": 0.0, "suspended": 0.0, "time_limit": UNLIMITED, "exit_code": exit_code,

@@ -74,7 +74,8 @@ def hostlist_cases() -> list[tuple[str, str, str]]:
     )
     return [
         (kind, text.strip("'"), shown) for kind, text, shown in cases
-        if "error" not in shown and "Invalid" not in shown and text not in ("''", "'n]'", "'n[1'") and "exit" not in shown and "][" not in text
+        if "error" not in shown and "Invalid" not in shown and text not in ("''", "'n]'", "'n[1'")
+        and "exit" not in shown and "][" not in text
     ]  # fmt: skip
 
 

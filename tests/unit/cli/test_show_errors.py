@@ -68,7 +68,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeCluster]:
         yield fake
 
 
-@pytest.mark.parametrize("case", recorded())
+@pytest.mark.parametrize("case", list(recorded()))
 def test_it_is_refused_as_slurm_refuses_it(cluster: FakeCluster, case: dict[str, Any]) -> None:
     cluster.requests.clear()
     done = cluster.run(*[numbered(word) for word in case["argv"]], **case.get("env") or {})

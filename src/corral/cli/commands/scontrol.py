@@ -204,20 +204,10 @@ class Scontrol:
 
 #: These need something to act on.
 _FROM_ONE = frozenset(
-    [
-        "hold",
-        "holdu",
-        "uhold",
-        "release",
-        "requeue",
-        "requeuehold",
-        "suspend",
-        "resume",
-        "update",
-        "wait_job",
-        "write",
-    ]  # fmt: skip
-)
+    (
+        "hold", "holdu", "uhold", "release", "requeue", "requeuehold", "suspend", "resume", "update", "wait_job", "write",
+    )
+)  # fmt: skip
 
 
 def _keyword(word: str) -> str | None:

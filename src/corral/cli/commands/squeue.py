@@ -8,7 +8,8 @@ import time
 
 from corral.cli import columns, command, jobstates, query, sorting
 from corral.cli.getopt import NO, OPTIONAL, REQUIRED
-from corral.cli.job_columns import LETTERS, PLAIN_MEMORY, STATE_LETTERS, STEP_LETTERS, names, step_names
+from corral.cli.job_columns import LETTERS, PLAIN_MEMORY, STEP_LETTERS, names, step_names
+from corral.cli.job_order import SORT_KEYS, STEP_SORT_KEYS, natural, one_by_one
 from corral.cli.run import Exit, Program, program_text
 from corral.cli.run import main as run
 from corral.cli.times import date_line
@@ -60,37 +61,6 @@ SWITCHES = {
 
 #: Every array's line carries these, however little of them is shown.
 _ARRAY = ("id", "array_job_id", "array_task_id", "array_waiting", "array_throttle")
-
-
-def _by_id(job: int, array: int | None, task: int | None) -> tuple[int, int]:
-    return array or job, -1 if task is None else task
-
-
-def _known_start(began: float, expected: float, state: str) -> float:
-    """What has no start yet comes last."""
-    return (expected if state == "PENDING" else began) or float("inf")
-
-
-SORT_KEYS: dict[str, sorting.Key] = {
-    "a": ("account", None), "A": ("id", None), "B": ("batch_host", None), "c": ("cpus_per_task", None), "C": ("cpus", None),
-    "D": ("node_count", None), "e": ("end_time", None), "E": ("dependency", None), "f": ("constraint", None),
-    "F": ("array_job_id id", lambda array, job: array or job), "g": ("group", None), "G": ("gid", None),
-    "i": ("id array_job_id array_task_id", _by_id), "j": ("name", None), "k": ("comment", None),
-    "K": ("array_task_id", lambda task: -1 if task is None else task), "l": ("time_limit", None),
-    "L": ("time_limit run_seconds", lambda limit, used: limit - used),
-    "m": ("memory_per_node_mb memory_per_cpu_mb", lambda node, cpu: node or cpu or 0), "M": ("run_seconds", None),
-    "n": ("req_nodes", None), "N": ("nodes", None), "o": ("command", None), "p": ("priority", None), "P": ("partition", None),
-    "q": ("qos", None), "Q": ("priority", None), "r": ("reason", None), "R": ("reason", None),
-    "S": ("start_time expected_start state", _known_start), "t": ("state", STATE_LETTERS.__getitem__), "T": ("state", None),
-    "u": ("user", None), "U": ("uid", None), "V": ("submit_time", None), "x": ("exclude", None), "y": ("nice", None),
-    "Y": ("expected_nodes", None), "Z": ("work_dir", None),
-}  # fmt: skip
-
-STEP_SORT_KEYS: dict[str, sorting.Key] = {
-    "i": ("job step", lambda job, step: (job, step)), "j": ("name", None), "l": ("time_limit", None), "M": ("run_seconds", None),
-    "N": ("nodes", None), "P": ("partition", None), "S": ("start_time", None), "u": ("user", None), "U": ("uid", None),
-    "A": ("ntasks", None), "t": ("state", None),
-}  # fmt: skip
 
 
 def main() -> NoReturn:
@@ -288,9 +258,9 @@ class Squeue:
         rows = query.Rows(connection.request("GET", path))
         if not rows.rows and self.ids and len(self.ids) == 1 and self.ids[0].isdigit():
             query.rows(connection, f"/v1/jobs/{self.ids[0]}", ["id"])  # Refused when there is no such job
-        rows.rows.sort(key=_natural(rows.fields))
+        rows.rows.sort(key=natural(rows.fields))
         if "array" in self.given:
-            rows.rows = list(_one_by_one(rows.fields, rows.rows))
+            rows.rows = list(one_by_one(rows.fields, rows.rows))
         if wants_cluster:
             name = connection.request("GET", "/v1/ping")["cluster"]
             rows.fields = [*rows.fields, "cluster"]
@@ -347,25 +317,3 @@ class Squeue:
                 raise self.program.failed(f"Invalid job_step id: {job}.{step or '??'}", 1)
             found.append(word)
         return found
-
-
-def _natural(fields: list[str]) -> Any:
-    """Jobs in the order they were submitted, an array's elements together."""
-    job, array, task = fields.index("id"), fields.index("array_job_id"), fields.index("array_task_id")
-
-    def key(row: list[Any]) -> tuple[int, int]:
-        return row[array] or row[job], -1 if row[task] is None else row[task]
-
-    return key
-
-
-def _one_by_one(fields: list[str], rows: list[list[Any]]) -> Iterable[list[Any]]:
-    """A line for each waiting element of an array."""
-    waiting, task = fields.index("array_waiting"), fields.index("array_task_id")
-    for row in rows:
-        if not row[waiting]:
-            yield row
-        for element in row[waiting] or ():
-            own = list(row)
-            own[task], own[waiting] = element, []
-            yield own
