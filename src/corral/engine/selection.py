@@ -44,7 +44,7 @@ def targets_of(state: ClusterState, text: str) -> list[Target] | Unknown:
                 whole.append(msgspec.structs.replace(target, step=step))
             else:
                 merged.setdefault(target.job, []).extend(target.elements)
-        return whole + [Target(record, tuple(elements)) for record, elements in merged.items()]
+        return whole + [Target(record, tuple(elements), step) for record, elements in merged.items()]
     members = state.array_members.get(job_id)
     if members:
         return [Target(member, None, step) for member in sorted(members)]
@@ -68,7 +68,7 @@ def matching(state: ClusterState, selection: JobSelection) -> list[Job]:
     states = set(selection.states)
     nodes = set(selection.nodes)
     found = []
-    for job_id in sorted([*state.active, *(JobId(entry[2]) for entry in state.queue)]):
+    for job_id in sorted([*state.active, *state.held, *(JobId(entry[2]) for entry in state.queue)]):
         job = state.jobs[job_id]
         spec = state.spec(job)
         if (

@@ -45,7 +45,8 @@ class ClusterState:
         self.ledger = NodeTable()
         self.next_job_id = 1
         # indexes
-        self.queue: list[tuple[int, float, int]] = []  #: (-priority, submit time, id) of every pending job, sorted
+        self.queue: list[tuple[int, float, int]] = []  #: (-priority, submit time, id) of every pending job that is not held, sorted
+        self.held: set[JobId] = set()  #: the pending ones that are
         self.active: set[JobId] = set()
         self.ended: dict[JobId, float] = {}  #: id -> end time, in the order of ending
         self.array_members: dict[JobId, set[JobId]] = {}  #: array id -> records, the waiting one included
@@ -54,6 +55,7 @@ class ClusterState:
         self.jobs_by_node: dict[str, set[JobId]] = {}
         self.timed: set[JobId] = set()  #: pending ones that wait for a time or another job, or have a deadline
         self.spec_users: dict[JobId, int] = {}
+        self.waiting = 0  #: pending jobs, each waiting element of an array counted
         self.touched: set[JobId] = (
             set()
         )  #: entered, changed in or left the queue since whoever keeps a view of it has looked
@@ -70,7 +72,7 @@ class ClusterState:
         return [step for step in self.steps_of(job).values() if step.state not in ENDED]
 
     def queued(self) -> Iterator[Job]:
-        """Pending jobs in the order of priority."""
+        """Pending jobs that are not held, in the order of priority."""
         for _, _, job_id in self.queue:
             yield self.jobs[JobId(job_id)]
 
@@ -90,7 +92,7 @@ class ClusterState:
                 self._put_job(event.job)
             case ev.JobChanged():
                 if event.spec is not None:
-                    self.specs[event.job.spec_id] = event.spec
+                    self._put_spec(event.job.spec_id, event.spec)
                 if event.array_rest is not None:
                     self._put_job(event.array_rest)
                 self._put_job(event.job)
@@ -118,6 +120,15 @@ class ClusterState:
             case _:
                 assert_never(event)
 
+    def _put_spec(self, spec_id: JobId, spec: JobSpec) -> None:
+        """Those who share it change with it: their place in the indexes that look into the spec."""
+        sharers = [job for job in self.jobs.values() if job.spec_id == spec_id] if spec_id in self.specs else []
+        for job in sharers:
+            self._unindex(job)
+        self.specs[spec_id] = spec
+        for job in sharers:
+            self._index(job)
+
     def _put_job(self, job: Job) -> None:
         old = self.jobs.get(job.id)
         if old is not None:
@@ -133,8 +144,12 @@ class ClusterState:
 
     def _index(self, job: Job) -> None:
         if job.state is JobState.PENDING:
-            bisect.insort(self.queue, (-job.priority, job.submit_time, job.id))
+            if job.held_by:
+                self.held.add(job.id)
+            else:
+                bisect.insort(self.queue, (-job.priority, job.submit_time, job.id))
             self.touched.add(job.id)
+            self.waiting += ranges.count(job.array_waiting) or 1
             if job.reason in NOT_YET or self.specs[job.spec_id].deadline:
                 self.timed.add(job.id)
         elif job.state in ACTIVE:
@@ -159,10 +174,12 @@ class ClusterState:
 
     def _unindex(self, job: Job) -> None:
         if job.state is JobState.PENDING:
-            key = (-job.priority, job.submit_time, job.id)
-            at = bisect.bisect_left(self.queue, key)
-            del self.queue[at]
+            if job.held_by:
+                self.held.discard(job.id)
+            else:
+                del self.queue[bisect.bisect_left(self.queue, (-job.priority, job.submit_time, job.id))]
             self.timed.discard(job.id)
+            self.waiting -= ranges.count(job.array_waiting) or 1
             self.touched.add(job.id)
         elif job.state in ACTIVE:
             self.active.discard(job.id)
@@ -232,7 +249,3 @@ class ClusterState:
             state.steps.setdefault(step.key.job, {})[step.key.step] = step
         state.next_job_id = max(state.next_job_id, dump.next_job_id)
         return state
-
-    def waiting_count(self) -> int:
-        """Pending jobs, each waiting element of an array counted."""
-        return sum(ranges.count(job.array_waiting) or 1 for job in self.queued())
