@@ -229,8 +229,11 @@ def jobs_that_end_badly(session: Session) -> None:
     text = session.run("sacct", "-X", "-j", f"{fails},{too_long}", "--format=jobid,jobname,state,exitcode,elapsed")
     expect(re.search(r"FAILED\s+3:0", text), "FAILED with 3:0", text)
     expect("TIMEOUT" in text, "TIMEOUT", text)
-    text = session.run("sbatch", "--nodes=11", "examples/hello.sh", status=1)
-    expect("Node count specification invalid" in text or "configuration is not available" in text, "a refusal", text)
+    too_large = session.submit("sbatch", "--nodes=11", "examples/hello.sh")
+    wait_until(lambda: "None" not in session.quiet("squeue", "-h", "-o%r", "-j", too_large).stdout, "a reason")
+    text = session.run("squeue")
+    expect(re.search(rf"{too_large}\s.*\sPD\s.*11 \(Partition", text), "the job waiting, and the reason", text)
+    session.run("scancel", too_large)
 
 
 # ---------------------------------------------------------------------------------------------------- the whole

@@ -1,0 +1,191 @@
+"""What does a slurm.conf, with the gres.conf beside it, mean as a corral.toml?
+
+Lines are read as Slurm reads them: `Key=Value` words, names without regard to case, `#` to the end, a backslash joins lines,
+`Include` reads another file. Every key is carried over, or known to need no counterpart, or listed with what is lost.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from corral.config import slurm_keys
+from corral.errors import ConfigError, UsageError
+from corral.syntax import hostlist
+
+_WORD = re.compile(r"""([A-Za-z_][\w-]*)\s*=\s*("[^"]*"|\S*)""")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One logical line of a Slurm file."""
+
+    file: str
+    number: int
+    text: str
+
+    @property
+    def words(self) -> dict[str, str]:
+        """Keys in lower case."""
+        return {name.lower(): value.strip('"') for name, value in _WORD.findall(self.text)}
+
+
+@dataclass(slots=True)
+class Imported:
+    """The configuration so far, and what could not be said in it."""
+
+    top: dict[str, Any] = field(default_factory=dict)
+    tables: dict[str, dict[str, Any]] = field(default_factory=dict)
+    nodes: list[dict[str, Any]] = field(default_factory=list)
+    partitions: list[dict[str, Any]] = field(default_factory=list)
+    left: list[tuple[Line, str]] = field(default_factory=list)  #: lines that could not be carried over, and why
+
+    def toml(self) -> str:
+        parts = [_table(self.top)] if self.top else []
+        parts += [f"[{name}]\n{_table(values)}" for name, values in self.tables.items() if values]
+        parts += [f"[[node]]\n{_table(values)}" for values in self.nodes]
+        parts += [f"[[partition]]\n{_table(values)}" for values in self.partitions]
+        return "\n".join(parts)
+
+
+def read(path: Path) -> Imported:
+    """ConfigError when a file cannot be read or a line of it cannot be understood."""
+    found = Imported()
+    defaults: dict[str, dict[str, str]] = {"node": {}, "partition": {}}
+    gres_path = path.with_name("gres.conf")
+    for line in lines_of(path):
+        words = line.words
+        kind = next((kind for kind in slurm_keys.ENTITIES if f"{kind}name" in words), "")
+        try:
+            if kind in defaults and words[f"{kind}name"].upper() == "DEFAULT":
+                defaults[kind] |= {name: value for name, value in words.items() if name != f"{kind}name"}
+            elif kind == "node":
+                _node(found, line, defaults["node"] | words)
+            elif kind == "partition":
+                _partition(found, line, defaults["partition"] | words)
+            elif kind:
+                found.left.append((line, slurm_keys.ENTITIES[kind]))
+            else:
+                _settings(found, line, words)
+        except (UsageError, ValueError) as error:
+            raise ConfigError(file=line.file, line=line.number, problem=f"{line.text}: {error}") from None
+    if gres_path.exists():
+        for line in lines_of(gres_path):
+            _gres_line(found, line)
+    return found
+
+
+def lines_of(path: Path) -> Iterator[Line]:
+    try:
+        text = path.read_text(errors="replace")
+    except OSError as error:
+        raise ConfigError(file=path, line=1, problem=f"the file cannot be read: {error.strerror}") from None
+    joined, begun = "", 0
+    for number, raw in enumerate(text.splitlines(), 1):
+        joined, begun = joined + re.sub(r"(?<!\\)#.*", "", raw), begun or number
+        if joined.rstrip().endswith("\\"):
+            joined = joined.rstrip()[:-1] + " "
+            continue
+        line, joined, number = joined.strip(), "", begun
+        begun = 0
+        if include := re.fullmatch(r"(?i)include\s+(\S+)", line):
+            yield from lines_of(path.parent / include[1])
+        elif line:
+            yield Line(str(path), number, line)
+
+
+# ---------------------------------------------------------------------------------------------------- one line
+
+
+def _settings(found: Imported, line: Line, words: dict[str, str]) -> None:
+    if not words:
+        found.left.append((line, "not understood"))
+    for name, value in words.items():
+        if rule := slurm_keys.SETTINGS.get(name):
+            table, key, convert = rule
+            _put(found, line, table, key, name, value, convert)
+        elif name not in slurm_keys.WITHOUT_EFFECT:
+            found.left.append((line, slurm_keys.LOST.get(name, f"there is nothing like {name} yet")))
+
+
+def _put(
+    found: Imported, line: Line, table: str, key: str, name: str, value: str, convert: Callable[[str], Any]
+) -> None:
+    try:
+        converted = convert(value)
+    except slurm_keys.NotCarried as reason:
+        found.left.append((line, str(reason)))
+        return
+    if converted is not None:
+        target = found.tables.setdefault(table, {}) if table else found.top
+        target[key] = converted
+
+
+def _node(found: Imported, line: Line, words: dict[str, str]) -> None:
+    hostlist.expand(words["nodename"])
+    node: dict[str, Any] = {"name": words["nodename"]}
+    for name, value in words.items():
+        if rule := slurm_keys.NODE.get(name):
+            key, convert = rule
+            node[key] = convert(value)
+        elif name not in slurm_keys.NODE_WITHOUT_EFFECT:
+            found.left.append((line, f"{name} of a node: there is nothing like it yet"))
+    if "cpus" not in node and "cores_per_socket" in node:
+        node["cpus"] = node.get("sockets", 1) * node["cores_per_socket"] * node.get("threads_per_core", 1)
+    found.nodes.append(node)
+
+
+def _partition(found: Imported, line: Line, words: dict[str, str]) -> None:
+    partition: dict[str, Any] = {"name": words["partitionname"]}
+    for name, value in words.items():
+        if rule := slurm_keys.PARTITION.get(name):
+            key, convert = rule
+            try:
+                converted = convert(value)
+            except slurm_keys.NotCarried as reason:
+                found.left.append((line, str(reason)))
+                continue
+            if converted is not None:
+                partition[key] = converted
+        elif name not in slurm_keys.PARTITION_WITHOUT_EFFECT:
+            found.left.append((line, f"{name} of a partition: there is nothing like it yet"))
+    if partition.get("nodes", "").upper() == "ALL":
+        partition["nodes"] = "ALL"
+    found.partitions.append(partition)
+
+
+def _gres_line(found: Imported, line: Line) -> None:
+    """Agents find the devices themselves: only a kind that no node names is news."""
+    words = line.words
+    if "name" not in words:
+        if "autodetect" not in words:
+            found.left.append((line, "not understood"))
+        return
+    name, kind = words["name"], words.get("type", "")
+    names = hostlist.expand(words["nodename"]) if "nodename" in words else None
+    for node in found.nodes:
+        is_meant = names is None or set(names) & set(hostlist.expand(node["name"]))
+        if is_meant and any(part.split(":")[0] == name for part in node.get("gres", "").split(",")):
+            if kind and f"{name}:{kind}" not in node["gres"]:
+                node["gres"] = re.sub(rf"\b{re.escape(name)}:(?=\d)", f"{name}:{kind}:", node["gres"])
+            return
+    found.left.append((line, f"no NodeName line has Gres={name}"))
+
+
+# ---------------------------------------------------------------------------------------------------- as TOML
+
+
+def _table(values: dict[str, Any]) -> str:
+    return "".join(f"{key} = {_value(value)}\n" for key, value in values.items())
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{json.dumps(key)} = {_value(one)}" for key, one in value.items()) + " }"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)

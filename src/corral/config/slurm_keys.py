@@ -1,0 +1,217 @@
+"""Which key of slurm.conf is which key of corral.toml? Names are in lower case, as Slurm does not mind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from corral.model.job import UNLIMITED
+from corral.syntax import duration, size
+
+
+class NotCarried(Exception):
+    """This value has no counterpart; the text says so."""
+
+
+Rule = tuple[str, Callable[[str], Any]]
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in text.split(",") if word]
+
+
+def _names(text: str) -> list[str] | None:
+    return None if text.upper() in ("ALL", "") else _words(text)
+
+
+def _yes(text: str) -> bool:
+    return text.upper() in ("YES", "1", "TRUE")
+
+
+def _limit(text: str) -> int | None:
+    """A partition's time: minutes and so on; None = no limit, the default."""
+    seconds = duration.parse(text)
+    return None if seconds >= UNLIMITED else seconds
+
+
+def _count(text: str) -> int | None:
+    return None if text.upper() in ("UNLIMITED", "INFINITE") else int(text)
+
+
+def _memory(text: str) -> int | None:
+    return None if text.upper() in ("UNLIMITED", "0") else size.parse(text)
+
+
+def _minutes(text: str) -> int:
+    return duration.parse(text)
+
+
+def _scheduler(text: str) -> bool:
+    if text not in ("sched/backfill", "sched/builtin"):
+        raise NotCarried(f"there is no {text}")
+    return text == "sched/backfill"
+
+
+def _scheduler_parameters(text: str) -> None:
+    kept = [word for word in _words(text) if word.split("=")[0] not in _TUNING]
+    if kept:
+        raise NotCarried(f"{', '.join(kept)}: there is nothing like it yet")
+
+
+def _tres_weights(text: str) -> dict[str, int]:
+    return {name.lower(): int(float(value)) for name, _, value in (word.partition("=") for word in _words(text))}
+
+
+def _enforce(text: str) -> list[str] | None:
+    if "none" in text.lower() or "cgroup" in text.lower():
+        return None
+    raise NotCarried("without cgroups nothing is enforced; here they are used where root allows it")
+
+
+def _selection(text: str) -> None:
+    if text != "select/cons_tres":
+        raise NotCarried(f"{text}: cores, memory and GPUs are always given out singly (use --exclusive)")
+
+
+def _selection_parameters(text: str) -> str | None:
+    kept = [w for w in _words(text.upper()) if w not in ("CR_CORE", "CR_CPU", "CR_CORE_MEMORY", "CR_CPU_MEMORY", "CR_LLN")]
+    if kept:
+        raise NotCarried(f"{', '.join(kept)}: there is nothing like it yet")
+    return None
+
+
+def _enforce_limits(text: str) -> None:
+    if text.upper() not in ("NO", "0"):
+        raise NotCarried("jobs beyond a partition's limits wait, and say why; they are not refused")
+
+
+#: Numbers that only tune the real scheduler's speed.
+_TUNING = frozenset(
+    "defer batch_sched_delay bf_interval bf_resolution bf_max_time bf_yield_interval bf_yield_sleep bf_continue sched_interval"
+    " sched_min_interval max_rpc_cnt sched_max_job_start default_queue_depth partition_job_depth bf_max_job_test"
+    " bf_max_job_user bf_max_job_part bf_window bf_busy_nodes build_queue_timeout max_sched_time".split()
+)
+
+#: Key -> table, key and how its value is read.
+SETTINGS: dict[str, tuple[str, str, Callable[[str], Any]]] = {
+    "clustername": ("", "cluster", str),
+    "grestypes": ("", "gres_types", _words),
+    "firstjobid": ("", "first_job_id", int),
+    "jobrequeue": ("", "requeue", _yes),
+    "killonbadexit": ("", "kill_on_bad_exit", _yes),
+    "killwait": ("timeouts", "kill_wait", int),
+    "slurmdtimeout": ("timeouts", "node", int),
+    "minjobage": ("timeouts", "min_job_age", int),
+    "prologepilogtimeout": ("timeouts", "prolog", int),
+    "overtimelimit": ("timeouts", "over_time_limit", _limit),
+    "priorityweightage": ("priority", "age", int),
+    "priorityweightfairshare": ("priority", "fair_share", int),
+    "priorityweightjobsize": ("priority", "job_size", int),
+    "priorityweightpartition": ("priority", "partition", int),
+    "priorityweightqos": ("priority", "qos", int),
+    "priorityweighttres": ("priority", "tres", _tres_weights),
+    "prioritymaxage": ("priority", "max_age", _minutes),
+    "schedulertype": ("scheduling", "backfill", _scheduler),
+    "schedulerparameters": ("scheduling", "", _scheduler_parameters),
+    "selecttype": ("scheduling", "", _selection),
+    "selecttypeparameters": ("scheduling", "placement", _selection_parameters),
+    "defmempercpu": ("scheduling", "default_memory_per_cpu_mb", _memory),
+    "defmempernode": ("scheduling", "default_memory_per_node_mb", _memory),
+    "prolog": ("programs", "prolog", str),
+    "epilog": ("programs", "epilog", str),
+    "taskprolog": ("programs", "task_prolog", str),
+    "taskepilog": ("programs", "task_epilog", str),
+    "maxjobcount": ("limits", "max_job_count", int),
+    "maxarraysize": ("limits", "max_array_size", int),
+    "proctracktype": ("", "enforce", _enforce),
+    "enforcepartlimits": ("", "", _enforce_limits),
+}  # fmt: skip
+
+NODE: dict[str, Rule] = {
+    "cpus": ("cpus", int),
+    "procs": ("cpus", int),
+    "sockets": ("sockets", int),
+    "corespersocket": ("cores_per_socket", int),
+    "threadspercore": ("threads_per_core", int),
+    "realmemory": ("memory_mb", int),
+    "tmpdisk": ("tmp_disk_mb", int),
+    "gres": ("gres", str),
+    "feature": ("features", _words),
+    "features": ("features", _words),
+    "weight": ("weight", int),
+}
+#: Agents connect outwards, so nobody needs their addresses.
+NODE_WITHOUT_EFFECT = frozenset("nodename nodeaddr nodehostname port state boards".split())
+
+PARTITION: dict[str, Rule] = {
+    "nodes": ("nodes", str),
+    "default": ("default", lambda text: _yes(text) or None),
+    "state": ("state", lambda text: None if text.upper() == "UP" else text.upper()),
+    "maxtime": ("max_time", _limit),
+    "defaulttime": ("default_time", _limit),
+    "maxnodes": ("max_nodes", _count),
+    "minnodes": ("min_nodes", int),
+    "maxcpuspernode": ("max_cpus_per_node", _count),
+    "defmempercpu": ("default_memory_per_cpu_mb", _memory),
+    "defmempernode": ("default_memory_per_node_mb", _memory),
+    "maxmempernode": ("max_memory_per_node_mb", _memory),
+    "allowgroups": ("allow_groups", _names),
+    "allowaccounts": ("allow_accounts", _names),
+    "allowqos": ("allow_qos", _names),
+    "denyaccounts": ("deny_accounts", _words),
+    "prioritytier": ("priority_tier", int),
+    "priorityjobfactor": ("priority_job_factor", int),
+    "rootonly": ("root_only", lambda text: _yes(text) or None),
+    "hidden": ("hidden", lambda text: _yes(text) or None),
+    "exclusiveuser": ("exclusive_user", lambda text: _yes(text) or None),
+    "oversubscribe": ("oversubscribe", lambda text: None if text.upper() == "NO" else text.upper()),
+    "gracetime": ("grace_time", _minutes),
+    "preemptmode": ("preempt_mode", lambda text: None if text.upper() == "OFF" else text.upper()),
+    "lln": ("lln", lambda text: _yes(text) or None),
+}
+PARTITION_WITHOUT_EFFECT = frozenset(["partitionname"])
+
+#: Lines that describe something that is not there yet, by what they begin with.
+ENTITIES = {
+    "node": "",
+    "partition": "",
+    "downnodes": "use `scontrol update nodename=... state=down reason=...`",
+    "frontend": "there are no front-end nodes",
+    "nodeset": "there are no node sets: name the nodes in the partition",
+}
+
+#: How the real one's daemons find, trust and log each other: nothing of it is needed here.
+WITHOUT_EFFECT = frozenset(
+    "authtype authinfo authalttypes authaltparameters credtype cryptotype controlmachine controladdr backupcontroller"
+    " backupaddr slurmctldhost slurmctldport slurmdport slurmctldpidfile slurmdpidfile slurmctldlogfile slurmdlogfile"
+    " slurmctlddebug slurmddebug slurmdspooldir statesavelocation slurmuser slurmduser slurmctldtimeout mpidefault"
+    " mpiparams returntoservice switchtype taskplugin taskpluginparam inactivelimit waittime messagetimeout tcptimeout"
+    " debugflags logtimeformat slurmschedlogfile slurmschedloglevel communicationparameters slurmctldparameters"
+    " slurmdparameters prioritytype accountingstoragehost accountingstorageport accountingstoragetype"
+    " accountingstorageuser accountingstoragepass accountingstorageloc accountingstoragebackuphost accountingstoretflags"
+    " accountingstoragetres jobacctgathertype jobacctgatherfrequency jobcomptype jobcomploc jobcomphost disablerootjobs"
+    " batchstarttimeout getenvtimeout srunportrange treewidth plugindir pluginpath propagateresourcelimits"
+    " schedulertimeslice".split()
+)
+
+#: What is lost with a key, where there is more to say than that there is nothing like it.
+LOST = {
+    "prioritydecayhalflife": "fair share does not decay yet",
+    "priorityusageresetperiod": "fair share does not decay yet",
+    "prioritycalcperiod": "priorities are worked out when they are needed",
+    "preempttype": "there is no preemption yet",
+    "preemptmode": "there is no preemption yet",
+    "accountingstorageenforce": "limits of associations and QOS are not there yet",
+    "topologyplugin": "topology is not there yet",
+    "jobsubmitplugins": "there are no submit plugins",
+    "healthcheckprogram": "there is no health check program yet",
+    "healthcheckinterval": "there is no health check program yet",
+    "rebootprogram": "nodes are not rebooted",
+    "resumeprogram": "nodes are not powered up yet",
+    "suspendprogram": "nodes are not powered down yet",
+    "prologslurmctld": "programs run on nodes only",
+    "epilogslurmctld": "programs run on nodes only",
+    "mailprog": "mail goes through [programs] sendmail, which takes other options",
+    "licenses": "there are no licences yet",
+    "maxtime": "set max_time in a [[partition]]",
+}
