@@ -16,7 +16,7 @@ Nothing heavy is imported: no json, no re, no asyncio, and ssl for tls:// only.
 
 from __future__ import annotations
 
-import socket
+import _socket  # `socket` itself loads selectors and enum: 5 ms
 from time import monotonic
 
 from corral.bus.errors import BadAddress, ConnectionLost, CredentialsRefused, NoReply
@@ -24,7 +24,9 @@ from corral.bus.link import Link
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
+    from typing import Any
 
 DEFAULT_PORT = 4222
 
@@ -58,7 +60,7 @@ def _connect_to(url: str, jwt: str, deadline: float, name: str, ca_file: str, ec
         if sock.getsockname() == sock.getpeername():
             # A connect to a free local port may get that very port as its own, and so meet itself.
             raise ConnectionLost(reason=f"nothing listens at {url}")
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
         info = _first_line(sock)
         if is_tls or b'"tls_required":true' in info:
             sock = _encrypted(sock, host, ca_file)
@@ -76,12 +78,12 @@ def _connect_to(url: str, jwt: str, deadline: float, name: str, ca_file: str, ec
     return link
 
 
-def _connected(host: str, port: int, deadline: float) -> socket.socket:
+def _connected(host: str, port: int, deadline: float) -> Any:
     # As bytes, a host name does not make Python import its tables for international ones, which takes 3 ms.
     coded = host.encode() if host.isascii() else host.encode("idna")
     problem: OSError = ConnectionRefusedError("no address")
-    for family, kind, protocol, _, address in socket.getaddrinfo(coded, port, type=socket.SOCK_STREAM):
-        sock = socket.socket(family, kind, protocol)
+    for family, kind, protocol, _, address in _socket.getaddrinfo(coded, port, type=_socket.SOCK_STREAM):
+        sock: Any = _socket.socket(family, kind, protocol)
         try:
             sock.settimeout(max(0.001, deadline - monotonic()))
             sock.connect(address)
@@ -108,7 +110,7 @@ def _first_line(sock: socket.socket) -> bytes:
     line = bytearray()
     while not line.endswith(b"\n"):
         # A TLS handshake may follow at once: take no byte of what comes after the line.
-        ahead = sock.recv(65536, socket.MSG_PEEK)
+        ahead = sock.recv(65536, _socket.MSG_PEEK)
         if not ahead:
             raise ConnectionLost(reason="the server closed it at once")
         line += sock.recv(ahead.find(b"\n") + 1 or len(ahead))
@@ -117,10 +119,14 @@ def _first_line(sock: socket.socket) -> bytes:
     return bytes(line)
 
 
-def _encrypted(sock: socket.socket, host: str, ca_file: str) -> socket.socket:
+def _encrypted(sock: Any, host: str, ca_file: str) -> socket.socket:
+    import socket
     import ssl
 
-    return ssl.create_default_context(cafile=ca_file or None).wrap_socket(sock, server_hostname=host)
+    patience = sock.gettimeout()
+    whole = socket.socket(fileno=sock.detach())
+    whole.settimeout(patience)
+    return ssl.create_default_context(cafile=ca_file or None).wrap_socket(whole, server_hostname=host)
 
 
 def _harmless(text: str) -> bytes:
