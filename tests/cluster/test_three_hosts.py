@@ -1,0 +1,192 @@
+"""A controller and two nodes as three hosts: network namespaces that share nothing but what a cable carries.
+
+    n1 --(10.77.1.0/30)-- head --(10.77.2.0/30)-- n2        the head, which is 10.77.0.1, forwards nothing
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.live import COMMANDS, wait_until
+
+HEAD, PORT = "10.77.0.1", 4222
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root"),
+    pytest.mark.skipif(shutil.which("ip") is None, reason="there is no ip command (iproute2)"),
+]
+
+
+class Host:
+    """A network namespace in which programs run."""
+
+    def __init__(self, name: str, directory: Path) -> None:
+        self.name, self.directory = name, directory / name
+        self.directory.mkdir()
+        self._namespace = f"corral-{os.getpid()}-{name}"
+        self.daemons: list[subprocess.Popen[bytes]] = []
+
+    def create(self) -> None:
+        done = subprocess.run(["ip", "netns", "add", self._namespace], capture_output=True, text=True)
+        if done.returncode:
+            pytest.skip(f"no network namespaces here: {done.stderr.strip()}")
+        self.ip("link", "set", "lo", "up")
+
+    def delete(self) -> None:
+        subprocess.run(["ip", "netns", "delete", self._namespace], capture_output=True)
+
+    def ip(self, *arguments: str) -> None:
+        subprocess.run(["ip", "-n", self._namespace, *arguments], check=True, capture_output=True)
+
+    def join(self, other: "Host", network: str) -> None:
+        """A cable between the two: `other` gets .1, this one .2."""
+        ends = ["link", "add", "up0", "type", "veth", "peer", "name", f"to-{self.name}", "netns", other._namespace]
+        self.ip(*ends)
+        other.ip("addr", "add", f"{network}.1/30", "dev", f"to-{self.name}")
+        other.ip("link", "set", f"to-{self.name}", "up")
+        self.ip("addr", "add", f"{network}.2/30", "dev", "up0")
+        self.ip("link", "set", "up0", "up")
+        self.ip("route", "add", "default", "via", f"{network}.1")
+
+    def command(self, *words: str) -> list[str]:
+        return ["nsenter", f"--net=/run/netns/{self._namespace}", *words]
+
+    def start(self, *words: str) -> None:
+        with open(self.directory / "words", "ab") as output:
+            command = self.command(str(COMMANDS / words[0]), *words[1:])
+            self.daemons.append(subprocess.Popen(command, stdout=output, stderr=output, env=environment()))
+
+    def run(self, *words: str) -> str:
+        done = subprocess.run(
+            self.command(*words), cwd=self.directory, env=environment(), capture_output=True, text=True, timeout=30,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}{self.words()}"
+        return done.stdout.strip()
+
+    def words(self) -> str:
+        path = self.directory / "words"
+        return path.read_text(errors="replace")[-2000:] if path.exists() else ""
+
+    def connections(self) -> set[str]:
+        """Where its TCP sockets lead to; "listen" for one that waits to be called."""
+        lines = self.run("cat", "/proc/net/tcp", "/proc/net/tcp6").splitlines()
+        fields = [line.split() for line in lines if "local_address" not in line]
+        waiting, gone = "0A", ("06", "07", "08")
+        return {"listen" if field[3] == waiting else _address(field[2]) for field in fields if field[3] not in gone}
+
+
+def _address(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    return ".".join(str(byte) for byte in reversed(bytes.fromhex(host[-8:]))) + f":{int(port, 16)}"
+
+
+def environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "CORRAL_"))}
+    return {**kept, "PATH": f"{COMMANDS}:{os.environ['PATH']}"}
+
+
+class ThreeHosts:
+    def __init__(self, directory: Path) -> None:
+        self.head, self.n1, self.n2 = (Host(name, directory) for name in ("head", "n1", "n2"))
+        self.hosts = (self.head, self.n1, self.n2)
+        self.endpoint = f"unix://{self.head.directory}/state/corral.sock"
+
+    def wire(self) -> None:
+        for host in self.hosts:
+            host.create()
+        self.head.ip("addr", "add", f"{HEAD}/32", "dev", "lo")
+        self.n1.join(self.head, "10.77.1")
+        self.n2.join(self.head, "10.77.2")
+
+    def start(self) -> None:
+        config = self.head.directory / "corral.toml"
+        config.write_text(
+            f'cluster = "three"\nstate_dir = "{self.head.directory}/state"\n'
+            f'[nats]\nlisten = "0.0.0.0:{PORT}"\nadvertise = "nats://{HEAD}:{PORT}"\n'
+        )
+        self.head.start("corral", "controller", "--config", str(config))
+        wait_until((self.head.directory / "state" / "controller.ready").exists, what=self.head.words())
+        for host in (self.n1, self.n2):
+            token = host.directory / "node.token"
+            token.write_text(self.on_head("corral", "token", "node", host.name))
+            config = host.directory / "corral.toml"
+            config.write_text(
+                f'cluster = "three"\nstate_dir = "{host.directory}/state"\n'
+                f'[nats]\nurl = "nats://{HEAD}:{PORT}"\ncredentials = "{token}"\n'
+            )
+            host.start("corral", "agent", "--config", str(config), "--name", host.name)
+        wait_until(lambda: self.on_head("sinfo", "-h", "-t", "idle", "-o%D") == "2", what="two idle nodes")
+
+    def on_head(self, *words: str) -> str:
+        return self.head.run("env", f"CORRAL_ENDPOINT={self.endpoint}", *words)
+
+    def stop(self) -> None:
+        for host in reversed(self.hosts):
+            subprocess.run(["corral", "down", "--dir", f"{host.directory}/state"], env=environment(), capture_output=True)
+            for daemon in host.daemons:
+                daemon.send_signal(signal.SIGKILL)
+                daemon.wait()
+            host.delete()
+
+
+@pytest.fixture(scope="module")
+def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ThreeHosts]:
+    three = ThreeHosts(tmp_path_factory.mktemp("three"))
+    with ExitStack() as stack:
+        stack.callback(three.stop)
+        three.wire()
+        three.start()
+        yield three
+
+
+def test_the_nodes_cannot_reach_each_other(hosts: ThreeHosts) -> None:
+    done = subprocess.run(hosts.n1.command("ping", "-c1", "-W1", "10.77.2.2"), capture_output=True) if shutil.which("ping") else None
+    assert done is None or done.returncode != 0
+
+
+def test_srun_on_the_head_shows_what_tasks_on_both_nodes_print(hosts: ThreeHosts) -> None:
+    text = hosts.on_head("srun", "-N2", "-l", "sh", "-c", "echo $SLURM_PROCID on $SLURMD_NODENAME")
+    assert sorted(text.splitlines()) == ["0: 0 on n1", "1: 1 on n2"]
+
+
+def test_srun_on_the_head_feeds_tasks_from_its_input(hosts: ThreeHosts) -> None:
+    command = f"echo hello | CORRAL_ENDPOINT={hosts.endpoint} srun -w n2 cat"
+    assert hosts.head.run("sh", "-c", command) == "hello"
+
+
+def test_a_batch_job_runs_on_the_first_of_its_nodes(hosts: ThreeHosts) -> None:
+    output = hosts.head.directory / "batch.out"
+    script = "echo $SLURM_JOB_NODELIST $SLURMD_NODENAME; cat /proc/net/route | wc -l"
+    job = hosts.on_head("sbatch", "--parsable", "-W", "-N2", "-o", str(output), "--wrap", script)
+    assert output.read_text().splitlines()[0] == "n[1-2] n1"
+    assert hosts.on_head("sacct", "-n", "-X", "-P", "-o", "State,ExitCode", "-j", job) == "COMPLETED|0:0"
+
+
+def test_an_agent_connects_to_nats_and_to_nothing_else(hosts: ThreeHosts) -> None:
+    job = hosts.on_head("sbatch", "--parsable", "-N2", "--wrap", "sleep 300")
+    wait_until(lambda: hosts.on_head("squeue", "-h", "-o%T", "-j", job) == "RUNNING")
+    for host in (hosts.n1, hosts.n2):
+        assert host.connections() == {f"{HEAD}:{PORT}"}
+    hosts.on_head("scancel", job)
+
+
+def test_a_token_of_one_node_does_not_open_the_place_of_another(hosts: ThreeHosts) -> None:
+    config = hosts.n1.directory / "liar.toml"
+    text = (hosts.n1.directory / "corral.toml").read_text()
+    config.write_text(text.replace("/state", "/liar"))
+    hosts.n1.start("corral", "agent", "--config", str(config), "--name", "n3")
+    liar = hosts.n1.daemons.pop()
+    try:
+        wait_until(lambda: "agent" in hosts.n1.words())
+        assert "n3" not in hosts.on_head("sinfo", "-h", "-N", "-o%N").split()
+    finally:
+        liar.kill()
+        liar.wait()
