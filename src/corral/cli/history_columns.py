@@ -45,8 +45,19 @@ def _time(name: str) -> Getter:
     return lambda row: or_unknown(row[name])
 
 
+#: Ended from outside: sacct shows no exit code of the job then (scontrol does, and sacct of the steps).
+_FROM_OUTSIDE = frozenset(("CANCELLED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "DEADLINE"))
+
+
 def _code(row: Row) -> str:
+    if row["step"] is None and row["state"] in _FROM_OUTSIDE and not row["exit_code"][0]:
+        return "0:0"
     return f"{row['exit_code'][0]}:{row['exit_code'][1]}"
+
+
+def _cpus(row: Row) -> int:
+    """Before it has any, those it asks for."""
+    return int(row["cpus"] or row["req_cpus"] or 0)
 
 
 def _derived(row: Row) -> str:
@@ -118,7 +129,7 @@ _CPU = "user_seconds system_seconds"
 FIELDS = (
     Field("Account", 10, "account", _value("account")),
     Field("AdminComment", 15, "admin_comment", _of_job("admin_comment")),
-    Field("AllocCPUS", 10, "cpus", _value("cpus")),
+    Field("AllocCPUS", 10, "cpus req_cpus", _cpus),
     Field("AllocNodes", 10, "node_count", _value("node_count")),
     Field("AllocTRES", 10, "tres_alloc", lambda row: tres(row["tres_alloc"])),
     Field("AssocID", 7, "", _nothing("0")),
@@ -144,7 +155,7 @@ FIELDS = (
     Field("ElapsedRaw", 10, "elapsed", lambda row: int(row["elapsed"])),
     Field("Eligible", 19, "eligible", _time("eligible")),
     Field("End", 19, "end", _time("end")),
-    Field("ExitCode", 8, "exit_code", _code),
+    Field("ExitCode", 8, "exit_code state", _code),
     Field("Flags", 19, "", _nothing()),
     Field("GID", 6, "gid", _of_job("gid")),
     Field("Group", 9, "group", _of_job("group")),
@@ -171,7 +182,7 @@ FIELDS = (
     Field("MinCPU", 10, "", _nothing()),
     Field("MinCPUNode", 10, "", _nothing()),
     Field("MinCPUTask", 10, "", _nothing()),
-    Field("NCPUS", 10, "cpus", _value("cpus")),
+    Field("NCPUS", 10, "cpus req_cpus", _cpus),
     Field("NNodes", 8, "node_count", _value("node_count")),
     Field("NodeList", 15, "nodes", lambda row: row["nodes"] or "None assigned"),
     Field("NTasks", 8, "ntasks", _of_step("ntasks")),

@@ -43,7 +43,7 @@ def task_id(array: int | None, task: int | None, waiting: list[int], throttle: i
 
 
 def nodes_or_reason(nodes: str, state: str, reason: str) -> str:
-    return f"({reason.replace(' ', '_')})" if state in _WITH_REASON else nodes
+    return f"({reason})".replace(" ", "_") if state in _WITH_REASON else nodes
 
 
 def command_line(command: str, argv: list[str] | None) -> str:

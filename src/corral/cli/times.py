@@ -40,9 +40,16 @@ def date_line() -> str:
     return time.strftime("%a %b %d %H:%M:%S %Y")
 
 
-def span(seconds: float) -> str:
-    """4:00:00"""
-    return format_seconds(seconds)
+class _Spans(dict[float, str]):
+    """Texts of spans; many jobs have the same, so each is made once."""
+
+    def __missing__(self, seconds: float) -> str:
+        text = self[seconds] = format_seconds(seconds)
+        return text
+
+
+#: 4:00:00
+span = _Spans().__getitem__
 
 
 def padded(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import time
@@ -64,6 +65,7 @@ _ARRAY = ("id", "array_job_id", "array_task_id", "array_waiting", "array_throttl
 
 
 def main() -> NoReturn:
+    gc.disable()  # rows by the ten thousand are no garbage, and looking through them takes as long as printing them
     program = Program("squeue")
     run(program, lambda argv: Squeue(program, argv).main())
 
