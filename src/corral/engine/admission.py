@@ -2,6 +2,7 @@
 
 import msgspec
 
+from corral.engine import bounds
 from corral.engine.partitions import partition_rows
 from corral.engine.state import ClusterState
 from corral.errors import UsageError
@@ -50,6 +51,9 @@ def admit(
     state: ClusterState, config: ClusterConfig, spec: JobSpec, caller: Caller, empty: NodeTable
 ) -> Admitted | Rejected:
     """`empty` is the cluster with nothing running (NodeTable.emptied), made once for many jobs."""
+    refused = bounds.of_job(spec)
+    if refused is not None:
+        return refused
     partitions = partitions_of(state, spec)
     if isinstance(partitions, Rejected):
         return partitions

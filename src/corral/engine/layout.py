@@ -2,6 +2,7 @@
 
 import msgspec
 
+from corral.engine.bounds import MAX_TASKS_PER_NODE
 from corral.model.allocation import Allocation, NodeShare
 from corral.model.gres import GresRequest, GresShare
 from corral.model.job import StepSpec
@@ -46,6 +47,8 @@ def lay_out(allocation: Allocation, spec: StepSpec, others: list[Step]) -> Layou
             ntasks = len(chosen)
     if ntasks < len(chosen):
         chosen = chosen[: max(1, ntasks)]
+    if ntasks > MAX_TASKS_PER_NODE * len(chosen):
+        return Refusal("Task count specification invalid", detail=f"{ntasks} tasks on {len(chosen)} nodes")
     whole = [_capacity(share, spec, cpus_per_task) for share in chosen]
     if not spec.overcommit and sum(whole) < ntasks:
         return Refusal("More processors requested than permitted")

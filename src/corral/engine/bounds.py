@@ -1,0 +1,139 @@
+"""Which numbers and texts can be meant at all?
+
+Options come through the commands, which read them like the real ones; but anybody may speak to the API. What passes here can
+neither upset the sums of the ledger nor be refused by the kernel on the node.
+"""
+
+from typing import Any
+
+import msgspec
+
+from corral.model.job import UNLIMITED, JobSpec, StdioSpec, StepSpec
+from corral.protocol.replies import Rejected
+
+_MOST = (1 << 31) - 1
+#: Slurm's MaxTasksPerNode.
+MAX_TASKS_PER_NODE = 512
+_TOO_LONG = "Pathname of a file, directory or other parameter too long"
+
+#: Field -> option, least, most.
+_NUMBERS: dict[str, tuple[str, int, int]] = {
+    "nodes_min": ("nodes", 1, _MOST),
+    "nodes_max": ("nodes", 1, _MOST),
+    "ntasks": ("ntasks", 1, _MOST),
+    "cpus_per_task": ("cpus-per-task", 1, _MOST),
+    "ntasks_per_node": ("ntasks-per-node", 0, _MOST),
+    "memory_per_node_mb": ("mem", 0, 1 << 50),
+    "memory_per_cpu_mb": ("mem-per-cpu", 0, 1 << 50),
+    "memory_per_gpu_mb": ("mem-per-gpu", 0, 1 << 50),
+    "cpus_per_gpu": ("cpus-per-gpu", 0, _MOST),
+    "time_limit": ("time", 0, UNLIMITED),
+    "time_min": ("time-min", 0, UNLIMITED),
+    "begin_time": ("begin", 0, 1 << 40),
+    "deadline": ("deadline", 0, 1 << 40),
+    "nice": ("nice", -_MOST, _MOST),
+    "priority": ("priority", 0, (1 << 32) - 1),
+    "umask": ("umask", 0, 0o777),
+    "relative": ("relative", 0, _MOST),
+    "wait_seconds": ("wait", 0, _MOST),
+    "client_pid": ("client_pid", 0, 1 << 32),
+}
+#: Field -> option, longest.
+_TEXTS: dict[str, tuple[str, int]] = {
+    "name": ("job-name", 1024),
+    "account": ("account", 1024),
+    "qos": ("qos", 1024),
+    "partition": ("partition", 1024),
+    "comment": ("comment", 1 << 16),
+    "work_dir": ("chdir", 4096),
+    "command": ("command", 1 << 20),
+    "export_mode": ("export", 1 << 20),
+    "submit_host": ("submit_host", 1024),
+    "submit_line": ("submit_line", 1 << 20),
+    "distribution": ("distribution", 1024),
+    "nodelist": ("nodelist", 1 << 20),
+    "exclude": ("exclude", 1 << 20),
+    "constraint": ("constraint", 1024),
+    "array": ("array", 1 << 20),
+    "dependency": ("dependency", 1 << 17),
+    "mail_user": ("mail-user", 1024),
+    "stdin": ("input", 4096),
+    "stdout": ("output", 4096),
+    "stderr": ("error", 4096),
+    "client_host": ("client_host", 1024),
+}
+_GRES = (("gres", "gres"), ("gpus", "gpus"), ("gpus_per_node", "gpus-per-node"), ("gpus_per_task", "gpus-per-task"))
+_LIMITS = frozenset(
+    {
+        "CPU", "FSIZE", "DATA", "STACK", "CORE", "RSS", "NPROC", "NOFILE", "MEMLOCK", "AS", "LOCKS", "SIGPENDING",
+        "MSGQUEUE", "NICE", "RTPRIO", "RTTIME",
+    }
+)  # fmt: skip
+
+
+class _Bounds:
+    """The fields of one class that have a bound."""
+
+    def __init__(self, kind: type[Any]) -> None:
+        names = msgspec.structs.fields(kind)
+        self.numbers = [(f.name, *_NUMBERS[f.name]) for f in names if f.name in _NUMBERS]
+        self.texts = [(f.name, *_TEXTS[f.name]) for f in names if f.name in _TEXTS]
+
+    def refusal(self, spec: Any) -> Rejected | None:
+        for name, option, least, most in self.numbers:
+            value = getattr(spec, name)
+            if value is not None and not least <= value <= most:
+                return Rejected(error=f'Invalid numeric value "{value}" for --{option}.')
+        for name, option, longest in self.texts:
+            text = getattr(spec, name)
+            if text:
+                if len(text) > longest:
+                    return Rejected(error=_TOO_LONG, detail=f"--{option}: {len(text)} characters, at most {longest}")
+                if "\0" in text:
+                    return Rejected(error=f"Invalid --{option} specification", detail="It has a null character.")
+        return None
+
+
+_JOB, _STEP, _STDIO = _Bounds(JobSpec), _Bounds(StepSpec), _Bounds(StdioSpec)
+
+
+def of_job(spec: JobSpec) -> Rejected | None:
+    """What is out of all bounds in a job; None = nothing."""
+    refused = _JOB.refusal(spec) or _STDIO.refusal(spec.stdio) or _more(spec)
+    if refused is None and spec.signal is not None:
+        number, seconds, _ = spec.signal
+        if not (1 <= number <= 64 and 0 <= seconds <= 65535):
+            return Rejected(error="Invalid --signal specification", detail=f"{number}@{seconds}")
+    if refused is None and spec.step is not None:
+        refused = of_step(spec.step)
+    return refused
+
+
+def of_step(spec: StepSpec) -> Rejected | None:
+    return _STEP.refusal(spec) or _STDIO.refusal(spec.stdio) or _more(spec)
+
+
+def _more(spec: JobSpec | StepSpec) -> Rejected | None:
+    if spec.nodes_min is not None and spec.nodes_max is not None and spec.nodes_max < spec.nodes_min:
+        return Rejected(
+            error="Node count specification invalid",
+            detail=f"Maximum node count {spec.nodes_max} is less than minimum node count {spec.nodes_min}",
+        )
+    for name, option in _GRES:
+        for request in getattr(spec, name) or ():
+            if not 0 <= request.count <= _MOST:
+                return Rejected(
+                    error="Invalid generic resource (gres) specification",
+                    detail=f"--{option}: {request.name} cannot be counted {request.count} times",
+                )
+    kind, _, size = spec.distribution.partition("=")
+    if kind.startswith("plane") and not (size.isascii() and size.isdigit() and 1 <= int(size[:10]) <= _MOST):
+        return Rejected(error="Invalid --distribution specification", detail=spec.distribution)
+    for argument in spec.argv:
+        if "\0" in argument:
+            return Rejected(error="Invalid argument", detail="An argument has a null character.")
+    for name, (soft, hard) in spec.rlimits.items():
+        is_less = soft <= hard if soft >= 0 and hard >= 0 else hard < 0
+        if name not in _LIMITS or not is_less or not (-1 <= soft < 1 << 63 and -1 <= hard < 1 << 63):
+            return Rejected(error=f"Invalid resource limit {name!r}: {soft}, {hard}")
+    return None
