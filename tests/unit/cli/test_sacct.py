@@ -19,8 +19,7 @@ def row(
     exit_code = [int(part) for part in code.split(":")]
     return {
         "jobid": jobid, "job_id": int(whole.partition("_")[0]), "step": step or None,
-
-        "array_job_id": None, "array_task_id": None, "name": name, "user": "root", "uid": 0, "group": "root", "gid": 0, 
+        "array_job_id": None, "array_task_id": None, "name": name, "user": "root", "uid": 0, "group": "root", "gid": 0,
         "account": "root", "partition": "batch",
         "qos": "normal", "state": state, "cancelled_by": None, "submit": SUBMIT, "eligible": SUBMIT, "start": SUBMIT + 1,
         "end": SUBMIT + 1, "elapsed": 0.0, "suspended": 0.0, "time_limit": UNLIMITED, "exit_code": exit_code,
@@ -125,7 +124,11 @@ def test_cpu_times_are_precise_below_an_hour(seconds: float, text: str) -> None:
 
 def test_a_job_ended_from_outside_has_no_exit_code_but_its_steps_have(cluster: FakeCluster) -> None:
     ended = {"state": "CANCELLED", "code": "0:15"}
-    cluster.history = [row("42", "x", **ended), row("42.batch", "batch", **ended), row("43", "y", state="FAILED", code="0:9")]
+    cluster.history = [
+        row("42", "x", **ended),
+        row("42.batch", "batch", **ended),
+        row("43", "y", state="FAILED", code="0:9"),
+    ]
     assert cluster.run("sacct", "-n", "-P", "-o", "jobid,exitcode").stdout == "42|0:0\n42.batch|0:15\n43|0:9\n"
 
 
