@@ -174,6 +174,9 @@ class Shepherd:
             self._fail(str(error))
         except OSError as error:
             self._fail(f"{error.filename or 'task launch failed'}: {error.strerror}")
+        except Exception as error:  # by a dead shepherd the job would be queued again, for ever
+            traceback.print_exc()
+            self._fail(f"task launch failed: {error}")
         while self._running:
             self._turn()
         self._kill_what_is_left()

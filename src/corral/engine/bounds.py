@@ -32,7 +32,7 @@ _NUMBERS: dict[str, tuple[str, int, int]] = {
     "begin_time": ("begin", 0, 1 << 40),
     "deadline": ("deadline", 0, 1 << 40),
     "nice": ("nice", -_MOST, _MOST),
-    "priority": ("priority", 0, (1 << 32) - 1),
+    "priority": ("priority", 0, 1 << 40),
     "umask": ("umask", 0, 0o777),
     "relative": ("relative", 0, _MOST),
     "wait_seconds": ("wait", 0, _MOST),
@@ -110,7 +110,17 @@ def of_job(spec: JobSpec) -> Rejected | None:
 
 
 def of_step(spec: StepSpec) -> Rejected | None:
-    return _STEP.refusal(spec) or _STDIO.refusal(spec.stdio) or _more(spec)
+    return _STEP.refusal(spec) or _STDIO.refusal(spec.stdio) or _more(spec) or _ranks(spec)
+
+
+def _ranks(spec: StepSpec) -> Rejected | None:
+    for text, _ in spec.multi_prog:
+        for part in text.split(","):
+            first, dash, last = part.partition("-")
+            is_number = first.isascii() and first.isdigit() and len(first) < 10
+            if text != "*" and not (is_number and (not dash or (last.isascii() and last.isdigit() and len(last) < 10))):
+                return Rejected(error=f"Invalid task range specification ({text[:100]})")
+    return None
 
 
 def _more(spec: JobSpec | StepSpec) -> Rejected | None:

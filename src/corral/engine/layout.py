@@ -35,6 +35,8 @@ def lay_out(allocation: Allocation, spec: StepSpec, others: list[Step]) -> Layou
     chosen = _nodes(allocation, spec)
     if isinstance(chosen, Refusal):
         return chosen
+    if not chosen:
+        return Refusal("Requested node configuration is not available")
     taken = _taken(others) if not spec.overlap else {}
     cpus_per_task = spec.cpus_per_task or 1
     free = {share.node: _without(share, taken.get(share.node, ())) for share in chosen}

@@ -29,6 +29,7 @@ from corral.model.job import JobSpec, StdioSpec, StepSpec
         ({"argv": ("\0",)}, "Invalid argument"),
         ({"rlimits": {"NOFILE": (10, 5)}}, "Invalid resource limit 'NOFILE': 10, 5"),
         ({"rlimits": {"X": (1, 1)}}, "Invalid resource limit 'X': 1, 1"),
+        ({"step": StepSpec(multi_prog=(("x", ("a",)),))}, "Invalid task range specification (x)"),
         ({"step": StepSpec(cpus_per_task=-1)}, 'Invalid numeric value "-1" for --cpus-per-task.'),
     ],
     ids=lambda value: str(value)[:40],
