@@ -10,7 +10,11 @@ PAGE = ROOT / "docs" / "reference" / "configuration.md"
 HEAD = """# Configuration
 
 Every key of `corral.toml`. An empty file is a valid configuration. An unknown key or a bad value is refused with its line
-number. Times are in seconds, memory in MB (2^20 bytes) where a name ends in `_mb`.
+number. Times are in seconds, or written as `"30s"`, `"5m"`, `"2h"`, `"7d"`, or as Slurm's time limits (`"4:00:00"`, `"1-00:00:00"`,
+`"UNLIMITED"`). Memory is in MB (2^20 bytes) where a name ends in `_mb`, or written as `"64G"`.
+
+`corral up` reads the file `corral.toml` in its state directory unless `--config` names another one. `scontrol reconfigure` reads it
+again.
 
 This page is written by `scripts/config_reference.py` from the records that are the configuration.
 """

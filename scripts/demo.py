@@ -37,7 +37,9 @@ time_limit_step = 1     # seconds; a job of two seconds is enough to see a time 
 [timeouts]
 kill_wait = 2
 """
-BOLD, GREEN, DIM, RED, PLAIN = ("\x1b[1m", "\x1b[32m", "\x1b[2m", "\x1b[31m", "\x1b[0m") if sys.stdout.isatty() else ("",) * 5
+BOLD, GREEN, DIM, RED, PLAIN = (
+    ("\x1b[1m", "\x1b[32m", "\x1b[2m", "\x1b[31m", "\x1b[0m") if sys.stdout.isatty() else ("",) * 5
+)
 
 
 class Unexpected(Exception):
@@ -67,7 +69,9 @@ class Session:
         self.state.mkdir()
         (self.state / "corral.toml").write_text(CONFIG)
         shutil.copytree(ROOT / "examples", self.work / "examples")
-        kept = {name: value for name, value in os.environ.items() if not re.match("SLURM|SBATCH|SRUN|SALLOC|CORRAL", name)}
+        kept = {
+            name: value for name, value in os.environ.items() if not re.match("SLURM|SBATCH|SRUN|SALLOC|CORRAL", name)
+        }
         self.environment = {
             **kept,
             "PATH": f"{COMMANDS}:{kept.get('PATH', os.defpath)}",
@@ -119,7 +123,7 @@ class Session:
         expect(words[:3] == ["Submitted", "batch", "job"], "Submitted batch job N", " ".join(words))
         return words[3]
 
-    def wait_for(self, job: str, state: str, seconds: float = 20.0) -> None:
+    def wait_for(self, job: str, state: str, seconds: float = 60.0) -> None:
         def has_ended() -> bool:
             found = self.quiet("sacct", "-n", "-X", "-P", "-o", "State", "-j", job).stdout.strip()
             expect(found.split(" ")[0] in (state, "PENDING", "RUNNING", "COMPLETING"), f"job {job} {state}", found)
@@ -185,7 +189,11 @@ def a_shell_on_a_gpu(session: Session) -> None:
         session.show(terminal.rest())
         expect(seconds < 1.0, f"the end of srun within a second, not {seconds:.1f} s")
         expect(status != 0, "srun to say by its exit status that it was ended")
-    wait_until(lambda: not session.quiet("sinfo", "-h", "-t", "alloc,mix,comp", "-o%N").stdout.strip(), "all nodes idle again", 2)
+    wait_until(
+        lambda: not session.quiet("sinfo", "-h", "-t", "alloc,mix,comp", "-o%N").stdout.strip(),
+        "all nodes idle again",
+        2,
+    )
     an_idle_cluster(session)
 
 
@@ -193,9 +201,9 @@ def _sleepers(session: Session) -> bool:
     mark = os.fsencode(f"CORRAL_ENDPOINT={session.environment['CORRAL_ENDPOINT']}")
     for name in filter(str.isdigit, os.listdir("/proc")):
         try:
-            if Path(f"/proc/{name}/cmdline").read_bytes() == b"sleep\x001000\0":
-                if mark in Path(f"/proc/{name}/environ").read_bytes().split(b"\0"):
-                    return True
+            is_sleep = Path(f"/proc/{name}/cmdline").read_bytes() == b"sleep\x001000\0"
+            if is_sleep and mark in Path(f"/proc/{name}/environ").read_bytes().split(b"\0"):
+                return True
         except OSError:
             continue
     return False
@@ -213,7 +221,11 @@ def a_training_job(session: Session) -> None:
     columns = "jobid,jobname,alloccpus,nnodes,state,exitcode"
     text = session.run("sacct", "-j", job, f"--format={columns}")
     rows = text.splitlines()[2:]
-    expect(len(rows) >= 3 and all("COMPLETED" in row and " 0:0" in row for row in rows), "job and steps COMPLETED, 0:0", text)
+    expect(
+        len(rows) >= 3 and all("COMPLETED" in row and " 0:0" in row for row in rows),
+        "job and steps COMPLETED, 0:0",
+        text,
+    )
 
 
 def jobs_that_end_badly(session: Session) -> None:

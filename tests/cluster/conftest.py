@@ -4,14 +4,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.cluster.live import TEN_NODES, LiveCluster
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveCluster]:
     """Ten virtual nodes, one cluster for all tests of a module."""
-    one = LiveCluster(tmp_path_factory.mktemp("cluster"), "[scheduling]\ntime_limit_step = 1\n[timeouts]\nkill_wait = 1\n")
+    one = LiveCluster(
+        tmp_path_factory.mktemp("cluster"), "[scheduling]\ntime_limit_step = 1\n[timeouts]\nkill_wait = 1\n"
+    )
     try:
         one.up(*TEN_NODES)
         yield one

@@ -35,7 +35,11 @@ class LiveCluster:
         self.work.mkdir(parents=True, exist_ok=True)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "SBATCH_", "CORRAL_"))},
+            **{
+                name: value
+                for name, value in os.environ.items()
+                if not name.startswith(("SLURM_", "SBATCH_", "CORRAL_"))
+            },
             "CORRAL_ENDPOINT": self.endpoint,
             "PATH": f"{COMMANDS}:{os.environ['PATH']}",
         }

@@ -1,6 +1,6 @@
 """A controller and two nodes as three hosts: network namespaces that share nothing but what a cable carries.
 
-    n1 --(10.77.1.0/30)-- head --(10.77.2.0/30)-- n2        the head, which is 10.77.0.1, forwards nothing
+n1 --(10.77.1.0/30)-- head --(10.77.2.0/30)-- n2        the head, which is 10.77.0.1, forwards nothing
 """
 
 import os
@@ -12,7 +12,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-
 from tests.cluster.live import COMMANDS, wait_until
 
 HEAD, PORT = "10.77.0.1", 4222
@@ -130,7 +129,9 @@ class ThreeHosts:
 
     def stop(self) -> None:
         for host in reversed(self.hosts):
-            subprocess.run(["corral", "down", "--dir", f"{host.directory}/state"], env=environment(), capture_output=True)
+            subprocess.run(
+                ["corral", "down", "--dir", f"{host.directory}/state"], env=environment(), capture_output=True
+            )
             for daemon in host.daemons:
                 daemon.send_signal(signal.SIGKILL)
                 daemon.wait()
@@ -148,7 +149,11 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ThreeHosts]:
 
 
 def test_the_nodes_cannot_reach_each_other(hosts: ThreeHosts) -> None:
-    done = subprocess.run(hosts.n1.command("ping", "-c1", "-W1", "10.77.2.2"), capture_output=True) if shutil.which("ping") else None
+    done = (
+        subprocess.run(hosts.n1.command("ping", "-c1", "-W1", "10.77.2.2"), capture_output=True)
+        if shutil.which("ping")
+        else None
+    )
     assert done is None or done.returncode != 0
 
 

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 
 import pytest
+from tests.cluster.live import TEN_NODES, LiveCluster, wait_until
 
 from corral.cli.corral import daemons
-from tests.cluster.live import TEN_NODES, LiveCluster, wait_until
 
 Make = Callable[..., LiveCluster]
 

@@ -43,7 +43,7 @@ class Access:
     async def known(self, stopping: asyncio.Event) -> None:
         """A new cluster's controller and agent start at once: the agent waits for the other. Later the file is there."""
         file = self._state_dir / "nats" / "url"
-        while not (self._nats.url or stopping.is_set() or file.exists()):
+        while not (self._nats.url or stopping.is_set() or file.exists()):  # noqa: ASYNC110 - once in a cluster's life
             await asyncio.sleep(_LOOK_SECONDS)
 
 
@@ -53,4 +53,3 @@ def _token_in(path: Path) -> str:
     except OSError as error:
         problem = f"the credentials of [nats] cannot be read: {error.strerror}"
         raise ConfigError(file=path, line=1, problem=problem) from None
-

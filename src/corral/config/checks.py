@@ -31,7 +31,9 @@ def check(config: ClusterConfig, tree: dict[str, Any]) -> None:
     for path, number in _numbers(tree, ()):
         least = 1e-9 if path in _POSITIVE else 0
         if number < least and path[:1] != ("priority",):
-            raise BadValue(path, f"{path[-1]!r} cannot be {number}: it must be {'more than' if least else 'at least'} 0")
+            raise BadValue(
+                path, f"{path[-1]!r} cannot be {number}: it must be {'more than' if least else 'at least'} 0"
+            )
     for path, choices in _ONE_OF.items():
         value = _at(tree, path)
         if value is not None and value not in choices:

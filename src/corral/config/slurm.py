@@ -55,18 +55,18 @@ class Imported:
 def read(path: Path) -> Imported:
     """ConfigError when a file cannot be read or a line of it cannot be understood."""
     found = Imported()
-    defaults: dict[str, dict[str, str]] = {"node": {}, "partition": {}}
+    defaults: dict[str, dict[str, str]] = {"nodename": {}, "partitionname": {}}
     gres_path = path.with_name("gres.conf")
     for line in lines_of(path):
         words = line.words
-        kind = next((kind for kind in slurm_keys.ENTITIES if f"{kind}name" in words), "")
+        kind = next((kind for kind in slurm_keys.ENTITIES if kind in words), "")
         try:
-            if kind in defaults and words[f"{kind}name"].upper() == "DEFAULT":
-                defaults[kind] |= {name: value for name, value in words.items() if name != f"{kind}name"}
-            elif kind == "node":
-                _node(found, line, defaults["node"] | words)
-            elif kind == "partition":
-                _partition(found, line, defaults["partition"] | words)
+            if kind in defaults and words[kind].upper() == "DEFAULT":
+                defaults[kind] |= {name: value for name, value in words.items() if name != kind}
+            elif kind == "nodename":
+                _node(found, line, defaults[kind] | words)
+            elif kind == "partitionname":
+                _partition(found, line, defaults[kind] | words)
             elif kind:
                 found.left.append((line, slurm_keys.ENTITIES[kind]))
             else:

@@ -16,6 +16,10 @@ class NotCarried(Exception):
 Rule = tuple[str, Callable[[str], Any]]
 
 
+def _words_of(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 def _words(text: str) -> list[str]:
     return [word for word in text.split(",") if word]
 
@@ -74,7 +78,9 @@ def _selection(text: str) -> None:
 
 
 def _selection_parameters(text: str) -> str | None:
-    kept = [w for w in _words(text.upper()) if w not in ("CR_CORE", "CR_CPU", "CR_CORE_MEMORY", "CR_CPU_MEMORY", "CR_LLN")]
+    kept = [
+        w for w in _words(text.upper()) if w not in ("CR_CORE", "CR_CPU", "CR_CORE_MEMORY", "CR_CPU_MEMORY", "CR_LLN")
+    ]
     if kept:
         raise NotCarried(f"{', '.join(kept)}: there is nothing like it yet")
     return None
@@ -86,11 +92,11 @@ def _enforce_limits(text: str) -> None:
 
 
 #: Numbers that only tune the real scheduler's speed.
-_TUNING = frozenset(
-    "defer batch_sched_delay bf_interval bf_resolution bf_max_time bf_yield_interval bf_yield_sleep bf_continue sched_interval"
-    " sched_min_interval max_rpc_cnt sched_max_job_start default_queue_depth partition_job_depth bf_max_job_test"
-    " bf_max_job_user bf_max_job_part bf_window bf_busy_nodes build_queue_timeout max_sched_time".split()
-)
+_TUNING = _words_of("""
+    defer batch_sched_delay bf_interval bf_resolution bf_max_time bf_yield_interval bf_yield_sleep bf_continue
+    sched_interval sched_min_interval max_rpc_cnt sched_max_job_start default_queue_depth partition_job_depth
+    bf_max_job_test bf_max_job_user bf_max_job_part bf_window bf_busy_nodes build_queue_timeout max_sched_time
+""")
 
 #: Key -> table, key and how its value is read.
 SETTINGS: dict[str, tuple[str, str, Callable[[str], Any]]] = {
@@ -141,7 +147,7 @@ NODE: dict[str, Rule] = {
     "weight": ("weight", int),
 }
 #: Agents connect outwards, so nobody needs their addresses.
-NODE_WITHOUT_EFFECT = frozenset("nodename nodeaddr nodehostname port state boards".split())
+NODE_WITHOUT_EFFECT = _words_of("nodename nodeaddr nodehostname port state boards")
 
 PARTITION: dict[str, Rule] = {
     "nodes": ("nodes", str),
@@ -173,26 +179,27 @@ PARTITION_WITHOUT_EFFECT = frozenset(["partitionname"])
 
 #: Lines that describe something that is not there yet, by what they begin with.
 ENTITIES = {
-    "node": "",
-    "partition": "",
+    "nodename": "",
+    "partitionname": "",
     "downnodes": "use `scontrol update nodename=... state=down reason=...`",
-    "frontend": "there are no front-end nodes",
+    "frontendname": "there are no front-end nodes",
     "nodeset": "there are no node sets: name the nodes in the partition",
 }
 
 #: How the real one's daemons find, trust and log each other: nothing of it is needed here.
-WITHOUT_EFFECT = frozenset(
-    "authtype authinfo authalttypes authaltparameters credtype cryptotype controlmachine controladdr backupcontroller"
-    " backupaddr slurmctldhost slurmctldport slurmdport slurmctldpidfile slurmdpidfile slurmctldlogfile slurmdlogfile"
-    " slurmctlddebug slurmddebug slurmdspooldir statesavelocation slurmuser slurmduser slurmctldtimeout mpidefault"
-    " mpiparams returntoservice switchtype taskplugin taskpluginparam inactivelimit waittime messagetimeout tcptimeout"
-    " debugflags logtimeformat slurmschedlogfile slurmschedloglevel communicationparameters slurmctldparameters"
-    " slurmdparameters prioritytype accountingstoragehost accountingstorageport accountingstoragetype"
-    " accountingstorageuser accountingstoragepass accountingstorageloc accountingstoragebackuphost accountingstoretflags"
-    " accountingstoragetres jobacctgathertype jobacctgatherfrequency jobcomptype jobcomploc jobcomphost disablerootjobs"
-    " batchstarttimeout getenvtimeout srunportrange treewidth plugindir pluginpath propagateresourcelimits"
-    " schedulertimeslice".split()
-)
+WITHOUT_EFFECT = _words_of("""
+    authtype authinfo authalttypes authaltparameters credtype cryptotype controlmachine controladdr
+    backupcontroller backupaddr slurmctldhost slurmctldport slurmdport slurmctldpidfile slurmdpidfile
+    slurmctldlogfile slurmdlogfile slurmctlddebug slurmddebug slurmdspooldir statesavelocation slurmuser
+    slurmduser slurmctldtimeout mpidefault mpiparams returntoservice switchtype taskplugin taskpluginparam
+    inactivelimit waittime messagetimeout tcptimeout debugflags logtimeformat slurmschedlogfile
+    slurmschedloglevel communicationparameters slurmctldparameters slurmdparameters prioritytype
+    accountingstoragehost accountingstorageport accountingstoragetype accountingstorageuser
+    accountingstoragepass accountingstorageloc accountingstoragebackuphost accountingstoretflags
+    accountingstoragetres jobacctgathertype jobacctgatherfrequency jobcomptype jobcomploc jobcomphost
+    disablerootjobs batchstarttimeout getenvtimeout srunportrange treewidth plugindir pluginpath
+    propagateresourcelimits schedulertimeslice
+""")
 
 #: What is lost with a key, where there is more to say than that there is nothing like it.
 LOST = {

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib
-import sys
 
-from corral.cli.run import Exit, Program, main as run_main
+from corral.cli.run import Exit, Program
+from corral.cli.run import main as run_main
 
 TYPE_CHECKING = False  # importing typing costs 5 ms
 if TYPE_CHECKING:
@@ -28,7 +28,13 @@ def usage() -> str:
     width = max(map(len, VERBS))
     lines = [f"  {verb:{width}}  {what}" for verb, (_, what) in VERBS.items()]
     return "\n".join(
-        ["usage: corral VERB [OPTIONS]", "", *lines, "", "`corral VERB --help` says more. Jobs: sbatch, srun, squeue, ..."]
+        [
+            "usage: corral VERB [OPTIONS]",
+            "",
+            *lines,
+            "",
+            "`corral VERB --help` says more. Jobs: sbatch, srun, squeue, ...",
+        ]
     )
 
 

@@ -12,9 +12,13 @@ from corral.cli.corral.place import add_options, place_of
 
 
 def main(arguments: list[str]) -> int:
-    parser = ArgumentParser(prog="corral agent", description="Run a node's agent in the foreground. SIGTERM ends it; its jobs run on.")
+    parser = ArgumentParser(
+        prog="corral agent", description="Run a node's agent in the foreground. SIGTERM ends it; its jobs run on."
+    )
     add_options(parser)
-    parser.add_argument("--name", default=socket.gethostname().partition(".")[0], help="the node's name (default: %(default)s)")
+    parser.add_argument(
+        "--name", default=socket.gethostname().partition(".")[0], help="the node's name (default: %(default)s)"
+    )
     virtual.add_options(parser)
     given = parser.parse_args(arguments)
     place = place_of(given)

@@ -10,7 +10,9 @@ from corral.cli.corral.place import add_options, place_of
 
 
 def main(arguments: list[str]) -> int:
-    parser = ArgumentParser(prog="corral controller", description="Run a controller in the foreground. SIGTERM ends it.")
+    parser = ArgumentParser(
+        prog="corral controller", description="Run a controller in the foreground. SIGTERM ends it."
+    )
     add_options(parser)
     place = place_of(parser.parse_args(arguments))
     command = [sys.executable, "-m", "corral.controller", "--dir", str(place.directory)]

@@ -35,7 +35,7 @@ class Place:
 
 
 def add_options(parser: ArgumentParser) -> None:
-    parser.add_argument("--dir", metavar="DIR", help="state directory (default: %s)" % state_dir().replace("%", "%%"))
+    parser.add_argument("--dir", metavar="DIR", help=f"state directory (default: {state_dir()})".replace("%", "%%"))
     parser.add_argument("--config", metavar="FILE", help="corral.toml (default: the one in the state directory)")
 
 

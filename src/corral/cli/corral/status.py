@@ -41,6 +41,7 @@ def _still_running(place: Place) -> list[str]:
 
 def lines(status: dict[str, Any], endpoint: str) -> list[str]:
     cpus, gpus = status["cpus"], status["gpus"]
+    uptime = duration.format_seconds(status["uptime"])
     jobs = ", ".join(f"{count} {state.lower()}" for state, count in status["jobs"].items()) or "none"
     nodes = ", ".join(f"{count} {state}" for state, count in sorted(status["nodes"].items())) or "none"
     virtual = f" ({status['virtual_nodes']} virtual)" if status["virtual_nodes"] else ""
@@ -48,7 +49,7 @@ def lines(status: dict[str, Any], endpoint: str) -> list[str]:
         ("cluster", status["cluster"]),
         ("endpoint", endpoint),
         ("state", status["state_dir"]),
-        ("controller", f"process {status['pid']} on {status['host']}, up {duration.format_seconds(status['uptime'])}, term {status['term']}"),
+        ("controller", f"process {status['pid']} on {status['host']}, up {uptime}, term {status['term']}"),
         ("messages", f"{status['nats_url'] or 'no server'}{'' if status['bus_connected'] else ', not connected'}"),
         ("agents", hostlist.fold(status["agents"]) or "none"),
         ("nodes", f"{nodes}{virtual}"),

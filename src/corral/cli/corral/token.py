@@ -33,14 +33,18 @@ def main(arguments: list[str]) -> int:
 
 
 def _parser() -> ArgumentParser:
-    parser = ArgumentParser(prog="corral token", description="Print a token. Who has it is let in: keep it to yourself.")
+    parser = ArgumentParser(
+        prog="corral token", description="Print a token. Who has it is let in: keep it to yourself."
+    )
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="node|user")
     node = kinds.add_parser("node", help="for the agent of a node: the file [nats] credentials names")
     node.add_argument("name", help="what `corral agent --name` says")
     node.add_argument("--nodes", default="", metavar="LIST", help="its virtual nodes")
     user = kinds.add_parser("user", help="for CORRAL_TOKEN, or ~/.config/corral/token")
     user.add_argument("name", nargs="?", default="", help="default: yourself")
-    user.add_argument("--role", default="administrator", choices=("user", "operator", "administrator"), help="at most this")
+    user.add_argument(
+        "--role", default="administrator", choices=("user", "operator", "administrator"), help="at most this"
+    )
     user.add_argument("--lifetime", metavar="TIME", help="7d, 12h; 0 for ever (default: [api] token_lifetime)")
     for one in (node, user):
         add_options(one)

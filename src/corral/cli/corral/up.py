@@ -47,9 +47,13 @@ def _options(arguments: list[str]) -> Namespace:
     )
     add_options(parser)
     virtual.add_options(parser)
-    parser.add_argument("--name", help="of this machine's node, or of the agent of virtual ones (default: the host name)")
+    parser.add_argument(
+        "--name", help="of this machine's node, or of the agent of virtual ones (default: the host name)"
+    )
     parser.add_argument("--first-job-id", type=int, metavar="N", help="of a new cluster (default: 1)")
-    parser.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="until all nodes are there (default: 30)")
+    parser.add_argument(
+        "--timeout", type=float, default=30.0, metavar="SECONDS", help="until all nodes are there (default: 30)"
+    )
     return parser.parse_args(arguments)
 
 
@@ -63,7 +67,9 @@ def _write_first_config(given: Namespace) -> None:
     if place.config.first_job_id == given.first_job_id:
         return
     if place.config_path is not None:
-        raise Exit(1, f"corral: error: --first-job-id: write first_job_id = {given.first_job_id} into {place.config_path}")
+        raise Exit(
+            1, f"corral: error: --first-job-id: write first_job_id = {given.first_job_id} into {place.config_path}"
+        )
     place.directory.mkdir(mode=0o755, parents=True, exist_ok=True)
     (place.directory / "corral.toml").write_text(f"first_job_id = {given.first_job_id}\n")
 
@@ -160,7 +166,9 @@ def _check_alive(started: dict[Daemon, int]) -> None:
         except ChildProcessError:
             pass
         words = daemons.last_words(daemon)
-        raise Exit(1, f"corral: error: the {daemon.name} ended at once. Its last words:", *(f"    {word}" for word in words))
+        raise Exit(
+            1, f"corral: error: the {daemon.name} ended at once. Its last words:", *(f"    {word}" for word in words)
+        )
 
 
 def _failure(place: Place, started: dict[Daemon, int], problem: str, missing: list[str]) -> Exit:
@@ -188,4 +196,3 @@ def _say(place: Place, started: dict[Daemon, int], count: int, seconds: float) -
 
 def _down_command(place: Place) -> str:
     return "corral down" if place.is_default else f"corral down --dir {place.directory}"
-

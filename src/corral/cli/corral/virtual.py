@@ -14,14 +14,21 @@ MOST = 10_000
 
 
 def add_options(parser: ArgumentParser) -> None:
-    group = parser.add_argument_group("virtual nodes", "They share this machine: their sizes are claimed, their GPUs are numbers.")
+    group = parser.add_argument_group(
+        "virtual nodes", "They share this machine: their sizes are claimed, their GPUs are numbers."
+    )
     group.add_argument("--nodes", metavar="N", help="how many; or their names: dgx[0180-0189]")
     group.add_argument("--cpus", type=int, metavar="N", help="of each (default: this machine's)")
     group.add_argument("--mem", metavar="SIZE", help="of each, in MB or as 64G (default: this machine's)")
     group.add_argument("--gpus", type=int, default=0, metavar="N", help="of each")
     group.add_argument("--gpu-type", default="", metavar="TYPE", help="v100, h100, ...")
     group.add_argument("--features", default="", metavar="A,B", help="of each")
-    group.add_argument("--prefix", default="node", metavar="NAME", help="with digits, the first node's name: dgx0180 counts on from there")
+    group.add_argument(
+        "--prefix",
+        default="node",
+        metavar="NAME",
+        help="with digits, the first node's name: dgx0180 counts on from there",
+    )
 
 
 def names(count: str, prefix: str) -> list[str]:
@@ -43,7 +50,10 @@ def flags(given: Namespace) -> list[str]:
     if given.nodes is None:
         for option in ("cpus", "mem", "gpus", "gpu_type", "features"):
             if getattr(given, option):
-                raise Exit(1, f"corral: error: --{option.replace('_', '-')} goes with --nodes: without, the machine is what it is")
+                raise Exit(
+                    1,
+                    f"corral: error: --{option.replace('_', '-')} goes with --nodes: without, the machine is what it is",
+                )
         return []
     try:
         folded = hostlist.fold(names(given.nodes, given.prefix))

@@ -1,0 +1,77 @@
+"""Everyday commands on a real cluster, from end to end."""
+
+import re
+import time
+
+from tests.cluster.live import LiveCluster, wait_until
+
+
+def test_a_batch_job_runs_and_is_recorded(cluster: LiveCluster) -> None:
+    job = cluster.submit("-J", "hello", "--wrap", "echo hello from $SLURMD_NODENAME")
+    cluster.wait_for(job, "COMPLETED")
+    assert (cluster.work / f"slurm-{job}.out").read_text() == "hello from dgx0180\n"
+    rows = cluster.text("sacct", "-n", "-P", "-o", "JobID,JobName,State,ExitCode", "-j", job).splitlines()
+    assert rows == [f"{job}|hello|COMPLETED|0:0", f"{job}.batch|batch|COMPLETED|0:0"]
+
+
+def test_a_job_that_fails_shows_its_exit_code(cluster: LiveCluster) -> None:
+    job = cluster.submit("--wrap", "exit 3")
+    cluster.wait_for(job, "FAILED")
+    assert cluster.text("sacct", "-n", "-X", "-P", "-o", "ExitCode", "-j", job) == "3:0"
+
+
+def test_a_running_job_is_shown_and_can_be_cancelled(cluster: LiveCluster) -> None:
+    job = cluster.submit("-N2", "--wrap", "sleep 300")
+    wait_until(lambda: cluster.text("squeue", "-h", "-j", job, "-o%t %D") == "R 2")
+    assert re.search(r"2\s+mix\s+dgx\[0180-0181\]", cluster.text("sinfo"))
+    cluster.run("scancel", job)
+    cluster.wait_for(job, "CANCELLED")
+    assert cluster.text("squeue", "-h", "-j", job) == ""
+
+
+def test_a_time_limit_ends_a_job(cluster: LiveCluster) -> None:
+    job = cluster.submit("-t", "0:01", "--wrap", "sleep 300")
+    cluster.wait_for(job, "TIMEOUT")
+    assert "DUE TO TIME LIMIT" in (cluster.work / f"slurm-{job}.out").read_text()
+
+
+def test_an_array_runs_every_element_once(cluster: LiveCluster) -> None:
+    job = cluster.submit("-a", "0-9%3", "-o", "array-%a", "--wrap", "echo $SLURM_ARRAY_TASK_ID")
+    wait_until(lambda: not cluster.text("squeue", "-h", "-j", job))
+    assert [(cluster.work / f"array-{number}").read_text() for number in range(10)] == [f"{n}\n" for n in range(10)]
+
+
+def test_srun_brings_the_output_of_all_tasks_and_the_highest_exit_code(cluster: LiveCluster) -> None:
+    done = cluster.run("srun", "-N2", "-n4", "-l", "sh", "-c", "echo $SLURM_PROCID; exit $SLURM_PROCID", check=False)
+    assert sorted(done.stdout.splitlines()) == ["0: 0", "1: 1", "2: 2", "3: 3"]
+    assert done.returncode == 3
+
+
+def test_srun_on_an_idle_cluster_is_quick(cluster: LiveCluster) -> None:
+    began = time.monotonic()
+    cluster.run("srun", "true")
+    assert time.monotonic() - began < 1.0
+
+
+def test_a_job_sees_its_own_gpus_only(cluster: LiveCluster) -> None:
+    assert len(cluster.text("srun", "--gres=gpu:3", "printenv", "CUDA_VISIBLE_DEVICES").split(",")) == 3
+    assert cluster.run("srun", "printenv", "CUDA_VISIBLE_DEVICES", check=False).stdout == ""
+
+
+def test_a_job_that_does_not_fit_now_waits_and_says_why(cluster: LiveCluster) -> None:
+    first = cluster.submit("-N10", "--exclusive", "--wrap", "sleep 300")
+    wait_until(lambda: cluster.text("squeue", "-h", "-j", first, "-o%T") == "RUNNING")
+    second = cluster.submit("--wrap", "true")
+    wait_until(lambda: cluster.text("squeue", "-h", "-j", second, "-o%r") == "Resources")
+    cluster.run("scancel", first)
+    cluster.wait_for(second, "COMPLETED")
+
+
+def test_a_drained_node_takes_no_jobs(cluster: LiveCluster) -> None:
+    cluster.run("scontrol", "update", "nodename=dgx0180", "state=drain", "reason=a fan is loud")
+    try:
+        assert cluster.text("srun", "printenv", "SLURMD_NODENAME") == "dgx0181"
+        assert "a fan is loud" in cluster.text("sinfo", "-R")
+    finally:
+        cluster.run("scontrol", "update", "nodename=dgx0180", "state=resume")
+    assert cluster.text("srun", "printenv", "SLURMD_NODENAME") == "dgx0180"

@@ -1,0 +1,75 @@
+"""Reading corral.toml."""
+
+import pytest
+
+from corral.config.cluster import load, parse
+from corral.errors import ConfigError
+from corral.model.cluster import ClusterConfig
+from corral.model.job import UNLIMITED
+
+
+def test_an_empty_file_is_the_default_configuration() -> None:
+    assert parse("") == ClusterConfig() == load(None)
+
+
+def test_times_and_sizes_can_be_written_as_people_do() -> None:
+    config = parse(
+        """
+        [timeouts]
+        node = "2m"
+        heartbeat = "500ms"
+        [scheduling]
+        default_memory_per_cpu_mb = "4G"
+        [[partition]]
+        name = "batch"
+        max_time = "1-00:00:00"
+        default_time = "UNLIMITED"
+        """
+    )
+    assert (config.timeouts.node, config.timeouts.heartbeat) == (120, 0.5)
+    assert config.scheduling.default_memory_per_cpu_mb == 4096
+    assert (config.partition[0].max_time, config.partition[0].default_time) == (86400, UNLIMITED)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("clustr = 'x'", 1, "there is no key 'clustr'; did you mean 'cluster'?"),
+        ("# a remark\n\n[timeouts]\n# another\nkillwait = 3", 5, "there is no key 'timeouts.killwait'; did you mean 'kill_wait'?"),
+        ("[timeoutz]\nnode = 3", 1, "there is no key 'timeoutz'; did you mean 'timeouts'?"),
+        ("[timeouts]\nnode = 'soon'", 2, "Not a time limit: 'soon'"),
+        ("[limits]\nmax_job_count = 'many'", 2, "'limits.max_job_count' cannot be 'many': expected `int`"),
+        ("timeouts.node = []", 1, "'timeouts.node' cannot be []"),
+        ("[[partition]]\nname='a'\n[[partition]]\nname='b'\ncolour=1", 5, "there is no key 'partition.colour'"),
+        ("[[partition]]\nname='a'\n[[partition]]\nname='a'", 4, "partition a is there twice"),
+        ("[[partition]]\nname='a'\ndefault=true\n[[partition]]\nname='b'\ndefault=true", 6, "there are two defaults: a and b"),
+        ("[[partition]]\nname='a'\nnodes='n[1-'", 3, "Not a node list: 'n[1-'"),
+        ("[[node]]\nname='n[1-2]'\n[[partition]]\nname='a'\nnodes='n[1-3]'", 5, "there is no [[node]] n3"),
+        ("[[node]]\nname='n1'\n[[node]]\nname='n[1-2]'", 4, "node n1 is there twice"),
+        ("[[node]]\ncpus=3", 1, "'node' needs a key 'name'"),
+        ("[[node]]\nname='n1'\nmemory_mb='lots'", 3, "Not a size: 'lots'"),
+        ("[[node]]\nname='n1'\ngres='gpu:x:y:z'", 3, "Not a list of generic resources"),
+        ("[scheduling]\nplacement = 'anywhere'", 2, "'placement' cannot be 'anywhere': it is one of pack, spread"),
+        ("[scheduling]\ntime_limit_step = 0", 2, "'time_limit_step' cannot be 0"),
+        ("[timeouts]\nkill_wait = -1", 2, "'kill_wait' cannot be -1"),
+        ("log_level = 'loud'", 1, "it is one of debug, info, warning, error"),
+        ("enforce = ['magic']", 1, "'magic' cannot be enforced"),
+        ("cluster = 'a b'", 1, "'a b' is no name"),
+        ("[nats]\nlisten = 'here'", 2, "'here' is not host:port"),
+        ("[api]\nlisten = '0.0.0.0:6820'", 2, "HTTPS needs 'certificate' and 'key'"),
+        ("partition = []", 1, "there must be a partition"),
+        ("a = 1\nb =", 2, "this is not TOML"),
+        ("a = 1\na = 2", 2, "this is not TOML"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_refused_with_its_line(text: str, line: int, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(text, "lab.toml")
+    message = str(caught.value)
+    assert message.startswith(f"lab.toml:{line}: ")
+    assert words in message
+
+
+def test_a_file_that_is_not_there_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"/nonexistent/corral\.toml:1: the file cannot be read: No such file"):
+        load("/nonexistent/corral.toml")

@@ -1,0 +1,87 @@
+"""Slurm's configuration as ours."""
+
+from pathlib import Path
+
+import pytest
+
+from corral.config import slurm
+from corral.config.cluster import parse
+from corral.errors import ConfigError
+from corral.model.cluster import ClusterConfig
+
+SLURM_CONF = r"""
+# The lab's cluster
+ClusterName=lab
+SlurmctldHost=head(10.0.0.1)
+GresTypes=gpu
+KillWait=15
+SlurmdTimeout=120
+PriorityType=priority/multifactor
+PriorityWeightAge=1000
+PriorityWeightTRES=CPU=1000,GRES/gpu=2000
+PriorityMaxAge=7-0
+SelectType=select/cons_tres
+SchedulerParameters=bf_window=2880,preempt_youngest_first
+JobSubmitPlugins=lua
+NodeName=DEFAULT RealMemory=64000 State=UNKNOWN
+NodeName=dgx[0180-0189] Sockets=2 CoresPerSocket=4 ThreadsPerCore=2 \
+   Gres=gpu:8 Feature=v100,ib Weight=10
+nodename=cpu[1-4] cpus=8
+PartitionName=DEFAULT MaxTime=1-0
+PartitionName=batch Nodes=ALL Default=YES MaxTime=UNLIMITED
+PartitionName=gpu Nodes=dgx[0180-0189] DefaultTime=4:00:00 AllowGroups=ml QOS=high
+DownNodes=cpu4 Reason=broken
+"""
+
+
+def imported(folder: Path, slurm_conf: str, gres_conf: str = "") -> tuple[ClusterConfig, list[str]]:
+    """The configuration, and the lines that were left."""
+    (folder / "slurm.conf").write_text(slurm_conf)
+    if gres_conf:
+        (folder / "gres.conf").write_text(gres_conf)
+    found = slurm.read(folder / "slurm.conf")
+    return parse(found.toml()), [f"{Path(line.file).name}:{line.number}: {why}" for line, why in found.left]
+
+
+def test_nodes_partitions_timeouts_and_weights_are_carried_over(tmp_path: Path) -> None:
+    config, _ = imported(tmp_path, SLURM_CONF)
+    assert config.cluster == "lab"
+    assert (config.timeouts.kill_wait, config.timeouts.node) == (15, 120)
+    assert (config.priority.age, config.priority.max_age) == (1000, 604800)
+    assert config.priority.tres == {"cpu": 1000, "gres/gpu": 2000}
+    dgx, cpu = config.node
+    assert (dgx.name, dgx.cpus, dgx.sockets, dgx.memory_mb, dgx.gres) == ("dgx[0180-0189]", 16, 2, 64000, "gpu:8")
+    assert (dgx.features, dgx.weight) == (("v100", "ib"), 10)
+    assert (cpu.name, cpu.cpus, cpu.memory_mb) == ("cpu[1-4]", 8, 64000)
+    batch, gpu = config.partition
+    assert (batch.name, batch.nodes, batch.default) == ("batch", "ALL", True)
+    assert (gpu.max_time, gpu.default_time, gpu.allow_groups) == (86400, 14400, ("ml",))
+
+
+def test_every_line_that_is_lost_is_listed(tmp_path: Path) -> None:
+    _, left = imported(tmp_path, SLURM_CONF, "Name=shard Count=8\n")
+    assert [entry.split(":")[0] + ":" + entry.split(":")[1] for entry in left] == [
+        "slurm.conf:13", "slurm.conf:14", "slurm.conf:21", "slurm.conf:22", "gres.conf:1",
+    ]  # fmt: skip
+    assert "preempt_youngest_first" in left[0]
+
+
+def test_types_of_gpus_come_from_gres_conf(tmp_path: Path) -> None:
+    config, left = imported(
+        tmp_path,
+        "NodeName=a,b Gres=gpu:8\nPartitionName=x Nodes=a,b\n",
+        "AutoDetect=nvml\nNodeName=a,b Name=gpu Type=v100 File=/dev/nvidia[0-7]\n",
+    )
+    assert config.node[0].gres == "gpu:v100:8"
+    assert left == []
+
+
+def test_included_files_are_read(tmp_path: Path) -> None:
+    (tmp_path / "nodes.conf").write_text("NodeName=n1 CPUs=4\n")
+    config, _ = imported(tmp_path, "Include nodes.conf\nPartitionName=x Nodes=n1\n")
+    assert config.node[0].name == "n1"
+
+
+def test_a_line_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"slurm.conf:2: .*CPUs=many"):
+        imported(tmp_path, "# nodes\nNodeName=n1 CPUs=many\n")
