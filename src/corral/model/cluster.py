@@ -1,5 +1,7 @@
 """What does an operator configure? Every key of corral.toml, with its default."""
 
+from typing import Literal
+
 import msgspec
 
 from corral.model.partition import Partition
@@ -116,6 +118,7 @@ class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     programs: Programs = Programs()
     limits: Limits = Limits()
     store: StoreConfig = StoreConfig()
+    private_data: tuple[Literal["jobs"], ...] = ("jobs",)  #: "jobs": users see only their own; () = everybody sees all
     requeue: bool = True  #: JobRequeue: may jobs be requeued unless they say --no-requeue?
     kill_on_bad_exit: bool = False
     first_job_id: int = 1

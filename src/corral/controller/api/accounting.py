@@ -8,6 +8,7 @@ from corral.controller import runs
 from corral.controller.api import query
 from corral.controller.api.history_rows import HISTORY, HistoryContext, Line
 from corral.controller.api.http import caller_of
+from corral.controller.api.privacy import sees_all
 from corral.controller.api.service import Service
 from corral.daemon import clock
 from corral.model.job import JobId, JobState
@@ -42,6 +43,8 @@ async def get_history(service: Service, request: Request) -> JobRows:
     live, live_steps = live_runs(service, wanted)
     ended.update({(run.job, run.restart): run for run in live})
     chosen = [run for _, run in sorted(ended.items())]
+    if not sees_all(service, caller):
+        chosen = [run for run in chosen if run.uid == caller.uid]
     nodes = query.nodes(request)
     if nodes:
         chosen = [run for run in chosen if not nodes.isdisjoint(run.node_names)]

@@ -10,6 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 from corral.controller.api import query
 from corral.controller.api.http import Refusal, body_of, caller_of
 from corral.controller.api.job_rows import JOBS, JobContext
+from corral.controller.api.privacy import sees_all, visible
 from corral.controller.api.service import Service
 from corral.controller.api.step_rows import STEPS, StepContext
 from corral.controller.submission import AnySent, SentJob, SentJobs, decode
@@ -18,7 +19,7 @@ from corral.model import ranges
 from corral.model.job import ENDED, Job, JobId, JobState, StepSpec
 from corral.model.step import STEP_NAMES, Step
 from corral.protocol.replies import JobRows
-from corral.protocol.requests import CancelJobs, CreateStep, JobSelection, Reconfigure
+from corral.protocol.requests import Caller, CancelJobs, CreateStep, JobSelection, Reconfigure
 from corral.syntax.jobid import JobRef
 
 _STATES = {state.value: state for state in JobState}
@@ -86,13 +87,14 @@ async def _ask(service: Service, request: Request, message: AnySent) -> Any:
 
 
 async def get_jobs(service: Service, request: Request) -> JobRows:
-    caller_of(service, request)
+    caller = caller_of(service, request)
     fields = JOBS.check(query.words(request, "fields"))
     jobs: Iterable[Job] = service.state.jobs.values()
     refs = query.job_refs(request)
     if refs:
         jobs = unique(job for ref in refs for job in named(service, ref))
-    return JOBS.rows(_Filter(service, request).of(jobs), fields, context(service))
+    jobs = visible(service, caller, _Filter(service, request).of(jobs))
+    return JOBS.rows(jobs, fields, context(service))
 
 
 class _Filter:
@@ -175,29 +177,29 @@ def named(service: Service, ref: JobRef) -> list[Job]:
     return found
 
 
-def jobs_of(service: Service, text: str) -> list[Job]:
-    found = [job for ref in query.refs(text) for job in named(service, ref)]
+def jobs_of(service: Service, caller: Caller, text: str) -> list[Job]:
+    """What another may not see is not there."""
+    found = list(visible(service, caller, [job for ref in query.refs(text) for job in named(service, ref)]))
     if not found:
         raise Refusal(NO_SUCH_JOB, "not_found")
     return found
 
 
 async def get_job(service: Service, request: Request) -> JobRows:
-    caller_of(service, request)
-    jobs = jobs_of(service, request.path_params["id"])
+    jobs = jobs_of(service, caller_of(service, request), request.path_params["id"])
     return JOBS.rows(jobs, JOBS.check(query.words(request, "fields")), context(service))
 
 
 async def wait_for_job(service: Service, request: Request) -> JobRows:
     """Answers as soon as all of the job has started, is being cleared away, or has ended; or when the time is over."""
-    caller_of(service, request)
+    caller = caller_of(service, request)
     until = request.query_params.get("until", "ended")
     if until not in ("started", "completing", "ended"):
         raise Refusal(f"until: started, completing or ended, not {until!r}")
     text = request.path_params["id"]
     fields = JOBS.check(query.words(request, "fields"))
     ends = clock.monotonic() + query.timeout(request)
-    jobs = jobs_of(service, text)
+    jobs = jobs_of(service, caller, text)
     watched = query.refs(text)[0].job
     specs = {job.spec_id: service.state.specs[job.spec_id] for job in jobs}
     while not all(_is_there(job, until) for job in jobs):
@@ -205,7 +207,7 @@ async def wait_for_job(service: Service, request: Request) -> JobRows:
         if left <= 0 or not await service.watchers.change_of(watched, left):
             break
         try:
-            jobs = jobs_of(service, text)
+            jobs = jobs_of(service, caller, text)
         except Refusal:  # it has been forgotten meanwhile: what was last known
             break
         specs.update((job.spec_id, service.state.specs[job.spec_id]) for job in jobs)
@@ -219,7 +221,7 @@ def _is_there(job: Job, until: str) -> bool:
 
 
 async def get_script(service: Service, request: Request) -> Response:
-    jobs = jobs_of(service, request.path_params["id"])
+    jobs = jobs_of(service, caller_of(service, request), request.path_params["id"])
     _only_own(service, request, jobs[0], "the script of job")
     spec = service.state.specs[jobs[0].spec_id]
     script = service.performer.blobs.get(spec.script_digest) if spec.script_digest else None
@@ -248,7 +250,7 @@ def _only_own(service: Service, request: Request, job: Job, what: str) -> None:
 
 async def get_steps(service: Service, request: Request) -> JobRows:
     """Of jobs that hold resources; with all=1 also those that have ended."""
-    caller_of(service, request)
+    caller = caller_of(service, request)
     fields = STEPS.check(query.words(request, "fields"))
     state = service.state
     refs = query.job_refs(request, "job")
@@ -260,6 +262,8 @@ async def get_steps(service: Service, request: Request) -> JobRows:
         for step in state.steps.get(job_id, {}).values()
         if job_id in state.jobs and (everything or step.state not in ENDED)
     ]
+    if not sees_all(service, caller):
+        steps = [step for step in steps if state.jobs[step.key.job].owner.uid == caller.uid]
     wanted = {_step_number(ref.step) for ref in refs if ref.step != ""}
     if wanted:
         steps = [step for step in steps if step.key.step in wanted]
@@ -281,7 +285,7 @@ def _step_number(text: str | int) -> int:
 
 def _step_of(service: Service, request: Request) -> Step:
     number = _step_number(request.path_params["step"])
-    for job in jobs_of(service, request.path_params["id"]):
+    for job in jobs_of(service, caller_of(service, request), request.path_params["id"]):
         step: Step | None = service.state.steps.get(job.id, {}).get(number)
         if step is not None:
             return step
@@ -290,7 +294,6 @@ def _step_of(service: Service, request: Request) -> Step:
 
 async def wait_for_step(service: Service, request: Request) -> JobRows:
     """Answers as soon as the step has ended, or when the time is over."""
-    caller_of(service, request)
     ends = clock.monotonic() + query.timeout(request)
     step = _step_of(service, request)
     job = service.state.jobs[step.key.job]

@@ -84,7 +84,9 @@ def document() -> dict[str, Any]:
         "/v1/jobs/{id}/steps": {"post": operation("Start a step", reply, [job, key], step_body)},
         "/v1/jobs/{id}/wait": {
             "get": operation(
-                "Wait until it has started or ended", rows, [job, _parameter("until", text="started, completing or ended"), timeout]
+                "Wait until it has started or ended",
+                rows,
+                [job, _parameter("until", text="started, completing or ended"), timeout],
             )
         },
         "/v1/jobs/{id}/script": {"get": operation("The batch script", text, [job], kind="text/plain")},
