@@ -271,6 +271,7 @@ def picture(state: ClusterState) -> dict[str, Any]:
         "partitions",
         "next_job_id",
         "queue",
+        "held",
         "active",
         "array_members",
         "live_by_name",

@@ -10,7 +10,7 @@ from corral.engine.endings import settle
 from corral.engine.layout import Refusal
 from corral.engine.state import NOT_YET, ClusterState
 from corral.model import ranges
-from corral.model.job import UNLIMITED, ExitStatus, Job, JobKind, JobState
+from corral.model.job import ExitStatus, Job, JobKind, JobState
 from corral.model.reason import Reason
 from corral.protocol.events import JobEnded, JobStarted
 from corral.scheduler.plan import Plan, Start
@@ -24,8 +24,6 @@ def commit(ctx: Context, plan: Plan, now: float, out: Effects) -> int:
             began += 1
         else:
             ctx.wants_cycle = True
-    if began:
-        ctx.timers_changed = True
     return began
 
 
@@ -78,10 +76,3 @@ def launch(ctx: Context, job: Job, now: float, out: Effects) -> None:
             )  # fmt: skip
             ctx.record(JobEnded(time=now, job=failed), out)
             settle(ctx)
-
-
-def limit_ends(job: Job) -> float:
-    """When the job's limit strikes, were it not suspended any more; infinity without a limit."""
-    if job.time_limit >= UNLIMITED:
-        return float("inf")
-    return job.start_time + job.time_limit + job.suspended_seconds

@@ -2,10 +2,13 @@
 
 import msgspec
 
+from corral.engine.duetimes import DueTimes
 from corral.engine.effects import Effects
 from corral.engine.state import ClusterState
+from corral.engine.waits import Waits
 from corral.model.cluster import ClusterConfig
 from corral.model.job import Job, JobId
+from corral.model.step import StepKey
 from corral.protocol.events import AnyEvent, JobChanged
 from corral.protocol.orders import AnyOrder
 
@@ -18,19 +21,24 @@ class Context:
         self.state = state
         self.term = term
         self.wants_cycle = True
-        #: COMPLETING jobs -> nodes that have not reported JobCleaned
-        self.cleaning: dict[JobId, set[str]] = {}
-        #: when EndJob was last sent, for sending it again
-        self.end_sent: dict[JobId, float] = {}
+        #: COMPLETING jobs -> nodes that have not reported JobCleaned, and when EndJob was last sent there
+        self.cleaning: dict[JobId, dict[str, float]] = {}
+        #: when what is left of these gets SIGKILL
+        self.kill_at: dict[JobId, float] = {}
+        #: when the order to end this step alone was last sent
+        self.killed: dict[StepKey, float] = {}
         self.last_heard: dict[str, float] = {}
         #: agent -> its instance, as registered with this controller
         self.agents: dict[str, str] = {}
-        self.timers_changed = True
-        self.check_dependencies = True
+        self.last_tick = 0.0
+        self.waits = Waits(state)
+        self.due = DueTimes(state, config.timeouts.over_time_limit)
 
     def record(self, event: AnyEvent, out: Effects) -> None:
         """It is so from now on: the state changes, the event will be written."""
         self.state.apply(event)
+        self.waits.seen(event)
+        self.due.seen(event)
         out.records.append(event)
 
     def change_job(self, job: Job, now: float, out: Effects, what: str = "", **fields: object) -> Job:

@@ -12,6 +12,7 @@ from corral.engine.selection import Target, Unknown, matching, targets_of
 from corral.engine.steps import signal_step
 from corral.engine.submit import BASE_PRIORITY
 from corral.errors import UsageError
+from corral.model import ranges
 from corral.model.job import ENDED, Job, JobKind, JobState
 from corral.model.reason import Reason
 from corral.protocol.events import JobChanged, JobEnded
@@ -61,8 +62,11 @@ def on_cancel(ctx: Context, request: CancelJobs, caller: Caller, now: float, out
     for text, target in wanted:
         job = ctx.state.jobs[target.job]
         if not may_touch(caller, job):
-            if selection.ids:
+            if selection.ids or selection.users:  # somebody else's are meant; else all that may be touched are
                 errors.append(f"Kill job error on job id {text}: Access/permission denied")
+            continue
+        if target.step is not None and target.step not in ctx.state.steps_of(job.id):
+            errors.append(f"Kill job error on job step id {text}: Invalid job id specified")
             continue
         if job.state in ENDED:
             if selection.ids and target.elements is None and job.array_job_id is None:
@@ -74,6 +78,8 @@ def on_cancel(ctx: Context, request: CancelJobs, caller: Caller, now: float, out
 
 def cancel_one(ctx: Context, job: Job, target: Target, request: CancelJobs, uid: int, now: float, out: Effects) -> None:
     if target.step is not None:
+        if target.elements is not None:
+            return
         step = ctx.state.steps_of(job.id).get(target.step)
         if step is not None and step.state not in ENDED:
             signal_step(ctx, step, request.signal or 15, request.signal in (0, SIGKILL), uid, now, out)
@@ -82,7 +88,10 @@ def cancel_one(ctx: Context, job: Job, target: Target, request: CancelJobs, uid:
     if job.is_pending:
         if ends:
             cancel_pending(ctx, job, target.elements, uid, now, out)
-    elif ends and job.state is not JobState.COMPLETING:
+    elif ends and job.state is JobState.COMPLETING:
+        if job.requeue_after:
+            endings.cancel_instead(ctx, job, now, out, uid)
+    elif ends:
         kill_after = 0.0 if request.signal == SIGKILL else None
         endings.terminate(ctx, job, JobState.CANCELLED, now, out, why="cancelled", by=uid, kill_after=kill_after)
     elif request.signal and job.state is JobState.RUNNING:
@@ -121,7 +130,7 @@ def cancel_pending(
         "reason": Reason.NONE,
         "held_by": job.held_by,
     }
-    if elements is None:
+    if elements is None or len(elements) == ranges.count(job.array_waiting) > 1:
         ctx.record(JobEnded(time=now, job=msgspec.structs.replace(job, **ended)), out)
     else:
         for element in elements:
@@ -179,7 +188,7 @@ def _each(
 
 def _split_off(ctx: Context, job: Job, elements: tuple[int, ...] | None, now: float, out: Effects) -> list[Job]:
     """Records for just these elements."""
-    if elements is None:
+    if elements is None or len(elements) == ranges.count(job.array_waiting) > 1:
         return [job]
     records = []
     for element in elements:
@@ -193,22 +202,19 @@ def on_hold(ctx: Context, request: HoldJobs, caller: Caller, now: float, out: Ef
     def hold(job: Job, elements: tuple[int, ...] | None) -> str | None:
         if not job.is_pending:
             return "Job is no longer pending execution"
+        if job.held_by == "admin" and not caller.is_operator:
+            return None  # it stays as it is: the user could release what the user had held
         admin = caller.is_operator and not request.by_user and job.owner.uid != caller.uid
-        reason = Reason.HELD_ADMIN if admin else Reason.HELD_USER
         for record in _split_off(ctx, job, elements, now, out):
-            ctx.change_job(
-                record,
-                now,
-                out,
-                "held",
-                held_by="admin" if admin else "user",
-                reason=reason,
-                priority=0,
-                eligible_time=0.0,
-            )
+            _hold(ctx, record, "admin" if admin else "user", now, out)
         return None
 
     _each(ctx, request.ids, caller, out, hold)
+
+
+def _hold(ctx: Context, job: Job, by: str, now: float, out: Effects) -> None:
+    reason = Reason.HELD_ADMIN if by == "admin" else Reason.HELD_USER
+    ctx.change_job(job, now, out, "held", held_by=by, reason=reason, priority=0, eligible_time=0.0)
 
 
 def on_release(ctx: Context, request: ReleaseJobs, caller: Caller, now: float, out: Effects) -> None:
@@ -217,6 +223,8 @@ def on_release(ctx: Context, request: ReleaseJobs, caller: Caller, now: float, o
             return "Job is no longer pending execution"
         if job.held_by == "admin" and not caller.is_operator:
             return "Access/permission denied"
+        if not job.held_by:
+            return None
         spec = ctx.state.spec(job)
         reason = Reason.DEPENDENCY if spec.dependency else Reason.BEGIN_TIME if spec.begin_time > now else Reason.NONE
         for record in _split_off(ctx, job, elements, now, out):
@@ -233,7 +241,11 @@ def on_release(ctx: Context, request: ReleaseJobs, caller: Caller, now: float, o
 def on_requeue(ctx: Context, request: RequeueJobs, caller: Caller, now: float, out: Effects) -> None:
     def requeue(job: Job, elements: tuple[int, ...] | None) -> str | None:
         if job.is_pending:
-            return None if request.hold else "Job is pending execution"
+            if not request.hold:
+                return "Job is pending execution"
+            for record in _split_off(ctx, job, elements, now, out):
+                _hold(ctx, record, "admin" if job.held_by == "admin" else "user", now, out)
+            return None
         if ctx.state.spec(job).kind is not JobKind.BATCH:
             return "Requested operation not supported on this system"
         if job.state is JobState.COMPLETING:
@@ -269,7 +281,6 @@ def on_suspend(ctx: Context, request: SuspendJobs | ResumeJobs, caller: Caller, 
             ctx.change_job(job, now, out, "suspended", state=JobState.SUSPENDED, suspend_time=now)
         for name in job.allocation.node_names:
             ctx.send(name, SuspendJob(term=ctx.term, node=name, job=job.id, restart=job.restarts, thaw=thaw), out)
-        ctx.timers_changed = True
         return None
 
     _each(ctx, request.ids, caller, out, freeze)

@@ -10,7 +10,8 @@ from corral.engine.context import Context
 from corral.engine.effects import Effects
 from corral.engine.launch import job_context
 from corral.engine.state import ClusterState
-from corral.model.job import ENDED, ExitStatus, Job, JobId, JobKind, JobState
+from corral.model.cluster import ClusterConfig
+from corral.model.job import ENDED, UNLIMITED, ExitStatus, Job, JobId, JobKind, JobState
 from corral.model.reason import Reason
 from corral.model.step import EndCause, Step
 from corral.protocol.events import JobChanged, JobEnded, JobRequeued, StepEnded
@@ -54,11 +55,13 @@ def verdict(step: Step) -> tuple[JobState, Reason]:
         return JobState.OUT_OF_MEMORY, Reason.OUT_OF_MEMORY
     if step.cause is EndCause.LOST:
         return JobState.NODE_FAIL, Reason.NODE_DOWN
+    if step.cause is EndCause.LAUNCH_FAILED:
+        return JobState.FAILED, Reason.JOB_LAUNCH_FAILURE
     if step.cancelled_by is not None or step.cause is EndCause.CANCELLED:  # the latter: its whole cluster was stopped
         return JobState.CANCELLED, Reason.NONE
     if step.exit_status == ExitStatus():
         return JobState.COMPLETED, Reason.NONE
-    if step.cause is EndCause.LAUNCH_FAILED or step.exit_status.signal:
+    if step.exit_status.signal:
         return JobState.FAILED, Reason.JOB_LAUNCH_FAILURE
     return JobState.FAILED, Reason.NON_ZERO_EXIT_CODE
 
@@ -76,11 +79,18 @@ def finish(
     """Its work is done: end it now, or clear away first what is left on its nodes."""
     job = msgspec.structs.replace(job, exit_status=status, reason=reason, reason_text=text)
     if not ctx.config.programs.epilog and not ctx.state.live_steps_of(job.id):
-        ended = msgspec.structs.replace(job, state=state, end_state=None, end_time=now)
+        ended = msgspec.structs.replace(job, state=state, end_state=None, end_time=now, **_awake(job, now))
         ctx.record(JobEnded(time=now, job=ended), out)
         settle(ctx)
         return
     clear_away(ctx, job, state, now, out, "", 0.0)
+
+
+def _awake(job: Job, now: float) -> dict[str, float]:
+    """The time for which it was suspended until it ended."""
+    if not job.suspend_time:
+        return {}
+    return {"suspended_seconds": job.suspended_seconds + now - job.suspend_time, "suspend_time": 0.0}
 
 
 def terminate(
@@ -114,24 +124,38 @@ def terminate(
     clear_away(ctx, changed, state, now, out, why, wait)
 
 
+def cancel_instead(ctx: Context, job: Job, now: float, out: Effects, by: int) -> None:
+    """A job that is being cleared away to be queued again is not to come back."""
+    ctx.change_job(
+        job, now, out, "cancelled", end_state=JobState.CANCELLED, requeue_after=False, held_by="", cancelled_by=by
+    )
+
+
 def clear_away(ctx: Context, job: Job, state: JobState, now: float, out: Effects, why: str, kill_after: float) -> None:
     held = job.allocation
     assert held is not None
-    job = msgspec.structs.replace(job, state=JobState.COMPLETING, end_state=state, end_time=now)
+    job = msgspec.structs.replace(job, state=JobState.COMPLETING, end_state=state, end_time=now, **_awake(job, now))
     ctx.record(JobChanged(time=now, job=job, what="completing"), out)
     nodes = {name for name in held.node_names if name in ctx.state.nodes and ctx.state.nodes[name].up}
-    ctx.cleaning[job.id] = nodes
+    ctx.cleaning[job.id] = dict.fromkeys(nodes, now)
     if nodes:
-        send_end(ctx, job, nodes, now, out, why, kill_after)
+        ctx.kill_at[job.id] = now + kill_after
+        send_end(ctx, job, nodes, now, out, why)
     else:
         complete(ctx, job, now, out)
 
 
-def send_end(ctx: Context, job: Job, nodes: set[str], now: float, out: Effects, why: str, kill_after: float) -> None:
-    ctx.end_sent[job.id] = now
-    ctx.timers_changed = True
+def kill_time(ctx: Context, job: Job) -> float:
+    """When what is left of a job that is being cleared away gets SIGKILL."""
+    return ctx.kill_at.get(job.id, job.end_time + ctx.config.timeouts.kill_wait)
+
+
+def send_end(ctx: Context, job: Job, nodes: set[str], now: float, out: Effects, why: str) -> None:
+    """Also again: then with what is left of KillWait, as each order sets the time of SIGKILL anew."""
+    kill_after = max(0.0, kill_time(ctx, job) - now)
     context = job_context(ctx, job)
     for node in sorted(nodes):
+        ctx.cleaning[job.id][node] = now
         order = EndJob(
             term=ctx.term,
             node=node,
@@ -152,7 +176,7 @@ def on_cleaned(ctx: Context, report: JobCleaned, now: float, out: Effects) -> No
     waiting = ctx.cleaning.get(JobId(report.job))
     if job is None or waiting is None or job.restarts != report.restart or job.state is not JobState.COMPLETING:
         return
-    waiting.discard(report.node)
+    waiting.pop(report.node, None)
     if not waiting:
         complete(ctx, job, now, out)
 
@@ -160,7 +184,7 @@ def on_cleaned(ctx: Context, report: JobCleaned, now: float, out: Effects) -> No
 def complete(ctx: Context, job: Job, now: float, out: Effects) -> None:
     """Nothing is left anywhere: the end state, or back to the queue."""
     ctx.cleaning.pop(job.id, None)
-    ctx.end_sent.pop(job.id, None)
+    ctx.kill_at.pop(job.id, None)
     for step in ctx.state.live_steps_of(job.id):
         state = job.end_state if job.end_state is JobState.NODE_FAIL else JobState.CANCELLED
         assert state is not None
@@ -184,16 +208,22 @@ def _killed(step: Step) -> ExitStatus:
 
 
 def settle(ctx: Context) -> None:
-    """Something is free, or somebody's condition may be met."""
+    """Something is free."""
     ctx.wants_cycle = True
-    ctx.timers_changed = True
-    ctx.check_dependencies = True
 
 
 def may_requeue(ctx: Context, job: Job) -> bool:
     spec = ctx.state.spec(job)
     wanted = spec.requeue if spec.requeue is not None else ctx.config.requeue
     return wanted and spec.kind is JobKind.BATCH
+
+
+def granted_limit(config: ClusterConfig, seconds: int) -> int:
+    """Rounded up to the cluster's granularity (Slurm counts whole minutes); 0 asks for none."""
+    if seconds <= 0 or seconds >= UNLIMITED:
+        return UNLIMITED
+    step = config.scheduling.time_limit_step
+    return -(-seconds // step) * step
 
 
 def requeue(
@@ -218,6 +248,10 @@ def requeue(
 
 def back_to_queue(ctx: Context, ended: Job, now: float, out: Effects) -> None:
     held = ended.held_by
+    spec = ctx.state.spec(ended)
+    limit = ended.time_limit
+    if spec.time_min and spec.time_limit is not None:  # it may have been cut to fit a gap
+        limit = granted_limit(ctx.config, spec.time_limit)
     waits = msgspec.structs.replace(
         ended,
         state=JobState.PENDING,
@@ -236,6 +270,8 @@ def back_to_queue(ctx: Context, ended: Job, now: float, out: Effects) -> None:
         next_step=0,
         warned=False,
         requeue_after=False,
+        partition=spec.partition or ended.partition,
+        time_limit=limit,
         priority=0 if held else ended.priority,
     )
     ctx.record(JobRequeued(time=now, job=waits, ended=ended), out)

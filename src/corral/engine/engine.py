@@ -11,6 +11,7 @@ import msgspec
 
 from corral.engine import commit, control, dependencies, endings, nodes, partitions, steps, submit, timers, updates
 from corral.engine.context import Context
+from corral.engine.duetimes import DueTimes
 from corral.engine.effects import Effects
 from corral.engine.pending import PendingView
 from corral.engine.state import ClusterState
@@ -42,7 +43,7 @@ class Engine:
     @property
     def wants_cycle(self) -> bool:
         """Has anything changed that could let a job start?"""
-        return self.ctx.wants_cycle
+        return self.ctx.wants_cycle or bool(self.ctx.waits.to_check)
 
     def start(self, now: float) -> Effects:
         """First of all, after the state has been loaded: the partitions of the configuration, a new term."""
@@ -55,6 +56,7 @@ class Engine:
     def configure(self, config: ClusterConfig, now: float, out: Effects) -> None:
         """Take over a configuration. Partitions that hold jobs stay until these have ended."""
         self.ctx.config = config
+        self.ctx.due = DueTimes(self.state, config.timeouts.over_time_limit)
         wanted = {partition.name: partition for partition in config.partition}
         for name, partition in wanted.items():
             if self.state.partitions.get(name) != partition:
@@ -84,7 +86,9 @@ class Engine:
             try:
                 self._request(message, now, caller, owner, out)
             except UsageError as error:
-                out.records, out.sends = [], []
+                if out.records:  # half a change: the driver has to begin again from the record
+                    raise
+                out.sends = []
                 out.reply = Rejected(error=str(error))
         else:
             self._report(message, now, out)
@@ -168,9 +172,7 @@ class Engine:
     def before_cycle(self, now: float) -> Effects:
         """Jobs whose conditions are met become eligible. To be called before `snapshot`."""
         out = Effects()
-        if self.ctx.check_dependencies:
-            self.ctx.check_dependencies = False
-            dependencies.check_all(self.ctx, now, out)
+        dependencies.check(self.ctx, now, out)
         return out
 
     def snapshot(self, now: float) -> Snapshot:

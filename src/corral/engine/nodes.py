@@ -14,7 +14,7 @@ from corral.model.node import Drain, DrainOwner, Node, NodeInventory
 from corral.model.reason import Reason
 from corral.model.step import BATCH, EndCause, StepKey
 from corral.protocol.events import NodeChanged, StepChanged
-from corral.protocol.orders import EndJob, SendInventory
+from corral.protocol.orders import EndJob, SendInventory, SignalTasks, SuspendJob
 from corral.protocol.replies import Done, Rejected
 from corral.protocol.reports import AgentRegistered, Heartbeat, KnownStep, NodeFailed
 from corral.protocol.requests import Caller, UpdateNodes
@@ -108,14 +108,21 @@ def compare(
 ) -> None:
     """Send again what an agent does not know of; have it end what should not be."""
     there = {(entry.node, entry.key) for entry in known}
+    running = {entry.key.job for entry in known if not entry.finished}
     wait = 0.0 if at_once else RESEND_SECONDS
     for name in sorted(names):
         for job_id in sorted(ctx.state.jobs_by_node.get(name, ())):
             job = ctx.state.jobs[job_id]
             if job.state is JobState.COMPLETING:
-                if name in ctx.cleaning.get(job_id, ()) and now - ctx.end_sent.get(job_id, 0.0) >= wait:
-                    endings.send_end(ctx, job, {name}, now, out, "", ctx.config.timeouts.kill_wait)
+                sent = ctx.cleaning.get(job_id, {}).get(name)
+                # Where something of it still runs, the order may well have been heard: a second SIGTERM helps nobody.
+                quiet = at_once or job_id not in running
+                if sent is not None and quiet and now - sent >= wait:
+                    endings.send_end(ctx, job, {name}, now, out, "")
                 continue
+            if job.state is JobState.SUSPENDED or job.suspended_seconds:
+                thaw = job.state is not JobState.SUSPENDED
+                ctx.send(name, SuspendJob(term=ctx.term, node=name, job=job_id, restart=job.restarts, thaw=thaw), out)
             for step in ctx.state.live_steps_of(job_id):
                 unknown = (
                     any(n.share.node == name and not n.finished for n in step.nodes) and (name, step.key) not in there
@@ -125,12 +132,38 @@ def compare(
                     ctx.record(StepChanged(time=now, step=again), out)
                     send_launch(ctx, job, again, out, only=name)
     for entry in known:
-        if not entry.finished and not _should_run(ctx, entry.key, entry.node):
+        if entry.finished:
+            continue
+        if _should_run(ctx, entry.key, entry.node):
+            _kill_again(ctx, entry, now, out)
+        else:
             order = EndJob(
                 term=ctx.term, node=entry.node, job=entry.key.job, restart=entry.key.restart, reason="node_fail",
                 epilog=ctx.config.programs.epilog,
             )  # fmt: skip
             ctx.send(entry.node, order, out)
+
+
+def _kill_again(ctx: Context, entry: KnownStep, now: float, out: Effects) -> None:
+    """A step that runs there and was told to end, or that the job has gone on without."""
+    step = ctx.state.steps_of(entry.key.job).get(entry.key.step)
+    if step is None:
+        return
+    is_over = step.state in ENDED or any(n.share.node == entry.node and n.finished for n in step.nodes)
+    if (
+        not is_over
+        and step.cancelled_by is not None
+        and now - ctx.killed.get(step.key, 0.0) < 2 * ctx.config.timeouts.kill_wait
+    ):
+        return
+    if is_over or step.cancelled_by is not None:
+        ctx.killed[step.key] = now
+        order = SignalTasks(
+            term=ctx.term, node=entry.node, job=entry.key.job, step=entry.key.step, restart=entry.key.restart, signal=15,
+            kill_after=ctx.config.timeouts.kill_wait, reason="cancelled", batch_too=True,
+            by_uid=step.cancelled_by or 0, at=now,
+        )  # fmt: skip
+        ctx.send(entry.node, order, out)
 
 
 def _should_run(ctx: Context, key: StepKey, node: str) -> bool:
@@ -170,7 +203,7 @@ def lose(ctx: Context, name: str, now: float, out: Effects) -> None:
         if job.state is JobState.COMPLETING:
             waiting = ctx.cleaning.get(job_id)
             if waiting is not None:
-                waiting.discard(name)
+                waiting.pop(name, None)
                 if not waiting:
                     endings.complete(ctx, job, now, out)
             continue
@@ -269,7 +302,6 @@ def resume_after_restart(ctx: Context, now: float) -> None:
     for job_id in ctx.state.active:
         job = ctx.state.jobs[job_id]
         if job.state is JobState.COMPLETING and job.allocation is not None:
-            ctx.cleaning[job_id] = {
-                n for n in job.allocation.node_names if n in ctx.state.nodes and ctx.state.nodes[n].up
-            }
+            names = [n for n in job.allocation.node_names if n in ctx.state.nodes and ctx.state.nodes[n].up]
+            ctx.cleaning[job_id] = dict.fromkeys(names, 0.0)
     assert all(ctx.state.jobs[job_id].state not in ENDED for job_id in ctx.state.active)

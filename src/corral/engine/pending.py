@@ -10,8 +10,8 @@ import msgspec
 
 from corral.engine.admission import resolve
 from corral.engine.arrays import has_room, room
-from corral.engine.commit import limit_ends
 from corral.engine.context import Context
+from corral.engine.duetimes import limit_ends
 from corral.engine.partitions import partition_rows
 from corral.engine.state import NOT_YET
 from corral.model import ranges

@@ -50,6 +50,7 @@ class ClusterState:
         self.active: set[JobId] = set()
         self.ended: dict[JobId, float] = {}  #: id -> end time, in the order of ending
         self.array_members: dict[JobId, set[JobId]] = {}  #: array id -> records, the waiting one included
+        self.array_live: dict[JobId, int] = {}  #: array id -> how many records have not ended
         self.array_active: dict[JobId, int] = {}  #: array id -> how many hold resources
         self.live_by_name: dict[tuple[int, str], set[JobId]] = {}  #: (uid, name) -> not ended, for `singleton`
         self.jobs_by_node: dict[str, set[JobId]] = {}
@@ -170,6 +171,8 @@ class ClusterState:
         if job.array_job_id is not None:
             self.array_members.setdefault(job.array_job_id, set()).add(job.id)
         if job.state not in ENDED:
+            if job.array_job_id is not None:
+                self.array_live[job.array_job_id] = self.array_live.get(job.array_job_id, 0) + 1
             self.live_by_name.setdefault((job.owner.uid, self.specs[job.spec_id].name), set()).add(job.id)
 
     def _unindex(self, job: Job) -> None:
@@ -188,6 +191,8 @@ class ClusterState:
         else:
             self.ended.pop(job.id, None)
         if job.state not in ENDED:
+            if job.array_job_id is not None:
+                self.array_live[job.array_job_id] -= 1
             key_of_name = (job.owner.uid, self.specs[job.spec_id].name)
             names = self.live_by_name.get(key_of_name)
             if names is not None:
@@ -209,6 +214,7 @@ class ClusterState:
                 if not members:
                     del self.array_members[job.array_job_id]
                     self.array_active.pop(job.array_job_id, None)
+                    self.array_live.pop(job.array_job_id, None)
         self._release_spec(job.spec_id)
 
     def _release_spec(self, spec_id: JobId) -> None:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from corral.engine import endings
+from corral.engine import bounds, endings
 from corral.engine.context import Context
 from corral.engine.effects import Effects
 from corral.engine.launch import send_launch
@@ -76,6 +76,8 @@ def on_create(ctx: Context, request: CreateStep, caller: Caller, now: float, out
         out.reply = Rejected(error="Job is pending execution" if job.is_pending else "Job is suspended", code="busy")
     elif job.state is not JobState.RUNNING:
         out.reply = Rejected(error="Job/step already completing or completed", code="invalid")
+    elif (refused := bounds.of_step(request.spec)) is not None:
+        out.reply = refused
     else:
         step = start_step(ctx, job, request.spec, now, out)
         if isinstance(step, Refusal):
@@ -100,6 +102,8 @@ def on_signal(ctx: Context, request: SignalStep, caller: Caller, now: float, out
 
 def signal_step(ctx: Context, step: Step, signal: int, kill: bool, by: int, now: float, out: Effects) -> None:
     """To every node of the step. kill: SIGTERM, then SIGKILL after KillWait."""
+    if kill:
+        ctx.killed[step.key] = now
     if kill and step.cancelled_by is None:
         ctx.record(StepChanged(time=now, step=msgspec.structs.replace(step, cancelled_by=by)), out)
     for node in step.nodes:
@@ -120,6 +124,10 @@ def signal_step(ctx: Context, step: Step, signal: int, kill: bool, by: int, now:
             ctx.send(node.share.node, order, out)
 
 
+#: Of several nodes' causes the first of these counts: the others may only have been ended because of it.
+_WEIGHT = (EndCause.LAUNCH_FAILED, EndCause.OUT_OF_MEMORY, EndCause.LOST, EndCause.CANCELLED, EndCause.EXITED)
+
+
 def on_started(ctx: Context, report: StepStarted, now: float, out: Effects) -> None:
     """Nothing to record: a launched step counts as running."""
 
@@ -136,7 +144,7 @@ def on_finished(ctx: Context, report: StepFinished, now: float, out: Effects) ->
         msgspec.structs.replace(node, finished=True) if node.share.node == report.node else node for node in step.nodes
     )
     status = worse(step.exit_status, [exit.status for exit in report.tasks])
-    cause = report.cause if report.cause is not EndCause.EXITED else step.cause
+    cause = min(report.cause, step.cause, key=_WEIGHT.index)
     if report.cause is EndCause.LAUNCH_FAILED and status == ExitStatus():
         status = ExitStatus(1, 0)
     usage = dict(step.usage)
@@ -155,7 +163,10 @@ def end_step(ctx: Context, job: Job, step: Step, ended: float, now: float, out: 
     """All its nodes are done (or gone): the step is over, and perhaps the job."""
     state = state_of(step)
     status = ExitStatus(0, 125) if state is JobState.OUT_OF_MEMORY else step.exit_status
-    step = msgspec.structs.replace(step, state=state, end_time=min(ended, now), exit_status=status)
+    step = msgspec.structs.replace(
+        step, state=state, end_time=max(step.start_time, min(ended, now)), exit_status=status
+    )
+    ctx.killed.pop(step.key, None)
     ctx.record(StepEnded(time=now, step=step), out)
     spec = ctx.state.spec(job)
     if job.state not in (JobState.RUNNING, JobState.SUSPENDED):
@@ -180,6 +191,8 @@ def state_of(step: Step) -> JobState:
         return JobState.OUT_OF_MEMORY
     if step.cause is EndCause.LOST:
         return JobState.NODE_FAIL
+    if step.cause is EndCause.LAUNCH_FAILED:
+        return JobState.FAILED
     if step.cause is EndCause.CANCELLED or step.cancelled_by is not None or step.exit_status.signal:
         return JobState.CANCELLED
     return JobState.COMPLETED if step.exit_status == ExitStatus() else JobState.FAILED

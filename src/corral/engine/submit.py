@@ -6,9 +6,10 @@ from corral.engine import dependencies
 from corral.engine.admission import Admitted, admit
 from corral.engine.context import Context
 from corral.engine.effects import Effects
+from corral.engine.endings import granted_limit
 from corral.engine.whatif import would_start
 from corral.model import ranges
-from corral.model.job import UNLIMITED, Job, JobId, JobSpec, Owner
+from corral.model.job import Job, JobId, JobSpec, Owner
 from corral.model.reason import Reason
 from corral.protocol.events import JobSubmitted
 from corral.protocol.replies import Rejected, Submitted
@@ -22,7 +23,7 @@ BASE_PRIORITY = 4_294_901_000
 def on_submit(ctx: Context, request: SubmitJobs, owner: Owner, caller: Caller, now: float, out: Effects) -> None:
     """All jobs of the request enter, or none. `owner` is who they will run as."""
     admitted = []
-    total = ctx.state.waiting_count() + len(ctx.state.active) if ctx.config.limits.max_job_count else 0
+    total = ctx.state.waiting + len(ctx.state.active)
     if total + len(request.jobs) > ctx.config.limits.max_job_count:
         out.reply = Rejected(
             error="Slurm temporarily unable to accept job, sleeping and retrying",
@@ -38,6 +39,10 @@ def on_submit(ctx: Context, request: SubmitJobs, owner: Owner, caller: Caller, n
         verdict = admit(ctx.state, ctx.config, new.spec, caller, ctx.state.ledger.emptied())
         if isinstance(verdict, Rejected):
             out.reply = msgspec.structs.replace(verdict, index=index)
+            return
+        if new.spec.deadline and new.spec.deadline <= now:
+            error = "Requested time limit is invalid (missing or exceeds some limit)"
+            out.reply = Rejected(error=error, detail="The deadline is over.", index=index)
             return
         if new.spec.dependency:
             problem = dependencies.problem_of(ctx.state, new.spec.dependency)
@@ -56,7 +61,6 @@ def on_submit(ctx: Context, request: SubmitJobs, owner: Owner, caller: Caller, n
         ctx.record(JobSubmitted(time=now, job=job, spec=entry.spec), out)
         ids.append(job.id)
     ctx.wants_cycle = True
-    ctx.timers_changed = True
     out.reply = Submitted(ids=tuple(ids))
 
 
@@ -96,13 +100,5 @@ def new_job(ctx: Context, entry: Admitted, job_id: JobId, owner: Owner, caller: 
         held_by=held_by,
         submit_time=now,
         eligible_time=0.0 if held_by else eligible,
-        time_limit=granted_limit(ctx, entry.time_limit),
+        time_limit=granted_limit(ctx.config, entry.time_limit),
     )
-
-
-def granted_limit(ctx: Context, seconds: int) -> int:
-    """Rounded up to the cluster's granularity (Slurm counts whole minutes); 0 asks for none."""
-    if seconds <= 0 or seconds >= UNLIMITED:
-        return UNLIMITED
-    step = ctx.config.scheduling.time_limit_step
-    return -(-seconds // step) * step

@@ -1,6 +1,7 @@
 """What does `scontrol update JobId=` change?"""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import msgspec
 
@@ -9,8 +10,9 @@ from corral.engine.admission import admit
 from corral.engine.context import Context
 from corral.engine.control import may_touch
 from corral.engine.effects import Effects
+from corral.engine.endings import granted_limit
 from corral.engine.selection import Unknown, targets_of
-from corral.engine.submit import BASE_PRIORITY, granted_limit
+from corral.engine.submit import BASE_PRIORITY
 from corral.errors import UsageError
 from corral.model.gres import GresRequest
 from corral.model.job import ENDED, Job, JobSpec
@@ -18,7 +20,7 @@ from corral.model.reason import Reason
 from corral.protocol.events import JobChanged
 from corral.protocol.replies import Done, Rejected
 from corral.protocol.requests import Caller, UpdateJob
-from corral.syntax import duration, size, timestamp, tres
+from corral.syntax import dependency, duration, size, timestamp, tres
 
 
 def on_update(ctx: Context, request: UpdateJob, caller: Caller, now: float, out: Effects) -> None:
@@ -62,9 +64,13 @@ def _apply(
             if not job.is_pending and key not in _WHILE_RUNNING:
                 return Rejected(error="Job is no longer pending execution")
             try:
-                spec_fields[field] = parse(value, now)
+                parsed = parse(value, now)
             except (ValueError, UsageError) as error:
                 return Rejected(error=f"Invalid {key} value: {value}", detail=str(error))
+            if isinstance(parsed, _Between):
+                spec_fields |= {"nodes_min": parsed.low, "nodes_max": parsed.high}
+            else:
+                spec_fields[field] = parsed
             continue
         refused = _job_key(ctx, job, spec, key, value, caller, now, job_fields)
         if refused is not None:
@@ -77,6 +83,9 @@ def _apply(
         job_fields["partition"] = verdict.partition
         if "dependency" in spec_fields:
             problem = dependencies.problem_of(ctx.state, changed_spec.dependency) if changed_spec.dependency else ""
+            own = {job.id, job.array_job_id}
+            if any(c.job in own for c in dependency.parse(changed_spec.dependency).conditions if c.job):
+                problem = "a job cannot wait for itself"
             if problem:
                 return Rejected(error="Job dependency problem", detail=problem)
             job_fields["reason"] = Reason.DEPENDENCY if changed_spec.dependency else Reason.NONE
@@ -120,13 +129,12 @@ def _time_limit(ctx: Context, job: Job, value: str, caller: Caller, fields: dict
     seconds = duration.parse(value.lstrip("+-") if sign else value)
     if sign:
         seconds = job.time_limit + seconds if sign == "+" else max(60, job.time_limit - seconds)
-    seconds = granted_limit(ctx, seconds)
+    seconds = granted_limit(ctx.config, seconds)
     if seconds > job.time_limit and not caller.is_operator:
         return Rejected(
             error="Access/permission denied", code="denied", detail="only an operator may raise a time limit"
         )
     fields["time_limit"] = seconds
-    ctx.timers_changed = True
     return None
 
 
@@ -135,24 +143,36 @@ def _priority(job: Job, key: str, value: str, caller: Caller, fields: dict[str, 
     if key == "nice":
         if number < 0 and not caller.is_operator:
             return Rejected(error="Access/permission denied", code="denied")
-        fields["priority"] = BASE_PRIORITY - number
+        if not job.held_by:
+            fields["priority"] = (
+                BASE_PRIORITY - number if caller.is_operator else min(job.priority, BASE_PRIORITY - number)
+            )
     else:
         if number > job.priority and not caller.is_operator:
             return Rejected(error="Access/permission denied", code="denied")
         fields["priority"] = number
         if number == 0:
-            fields |= {"held_by": "admin" if caller.is_operator and caller.uid != job.owner.uid else "user"}
-            fields["reason"] = Reason.HELD_USER if fields["held_by"] == "user" else Reason.HELD_ADMIN
+            admin = job.held_by == "admin" or (caller.is_operator and caller.uid != job.owner.uid)
+            fields |= {"held_by": "admin" if admin else "user"}
+            fields["reason"] = Reason.HELD_ADMIN if admin else Reason.HELD_USER
         elif job.held_by:
             fields |= {"held_by": "", "reason": Reason.NONE}
     return None
 
 
-def _nodes(value: str, now: float) -> int:
-    low = value.split("-")[0]
-    if int(low) < 1:
+class _Between(NamedTuple):
+    """-N."""
+
+    low: int
+    high: int
+
+
+def _nodes(value: str, now: float) -> _Between:
+    low, dash, high = value.partition("-")
+    found = _Between(int(low), int(high if dash else low))
+    if not 1 <= found.low <= found.high:
         raise ValueError("at least one node")
-    return int(low)
+    return found
 
 
 def _gres(value: str, now: float) -> tuple[GresRequest, ...]:

@@ -1,8 +1,8 @@
 """When and where would a job start (--test-only)?"""
 
 from corral.engine.admission import Admitted, resolve
-from corral.engine.commit import limit_ends
 from corral.engine.context import Context
+from corral.engine.duetimes import limit_ends
 from corral.engine.partitions import partition_rows
 from corral.model.job import JobId
 from corral.protocol.replies import Rejected, WouldStart

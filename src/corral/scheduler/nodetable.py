@@ -67,6 +67,7 @@ class NodeTable:
         self.total_gres: dict[GresKind, IntColumn] = {}
         self.cpu_masks: list[int] = []  #: free CPU ids
         self.gres_masks: list[dict[GresKind, int]] = []  #: free indices
+        self.all_gres: list[dict[GresKind, int]] = []  #: all indices
         self.features: list[frozenset[str]] = []
         self.holders: dict[int, Allocation] = {}
         self.version = 0  #: grows whenever a node comes, goes or changes
@@ -142,6 +143,7 @@ class NodeTable:
                 if column is None:
                     column = self.total_gres[kind] = np.zeros(n, np.int64)
                 column[i] = mask.bit_count()
+        self.all_gres = [masks.copy() for masks in self.gres_masks]
         self.free_gres = {kind: column.copy() for kind, column in self.total_gres.items()}
         self.holders = {}
         self.version += 1
@@ -213,7 +215,7 @@ class NodeTable:
             kind = (gres.name, gres.type)
             if kind not in masks:
                 continue
-            units = mask_of(gres.indices)
+            units = mask_of(gres.indices) & self.all_gres[i][kind]
             masks[kind] = masks[kind] & ~units if sign > 0 else masks[kind] | units
             self.free_gres[kind][i] = masks[kind].bit_count()
 

@@ -96,7 +96,10 @@ def check_all(state: ClusterState) -> None:
         check_job(state, job)
         check_steps(state, job)
     check_ledger(state)
-    _same("queue", state.queue, sorted((-j.priority, j.submit_time, j.id) for j in state.jobs.values() if j.is_pending))
+    waiting = [job for job in state.jobs.values() if job.is_pending]
+    _same("queue", state.queue, sorted((-j.priority, j.submit_time, j.id) for j in waiting if not j.held_by))
+    _same("held", state.held, {job.id for job in waiting if job.held_by})
+    _same("waiting", state.waiting, sum(ranges.count(job.array_waiting) or 1 for job in waiting))
     _same("active", state.active, {j.id for j in state.jobs.values() if j.is_active})
     _same("ended", set(state.ended), {j.id for j in state.jobs.values() if j.has_ended})
     by_node: dict[str, set[JobId]] = {}

@@ -1,0 +1,83 @@
+"""When is something due for which job: its begin, its deadline, its warning, its limit?"""
+
+import heapq
+
+from corral.engine.state import ClusterState
+from corral.model.job import UNLIMITED, Job, JobId, JobState
+from corral.model.reason import Reason
+from corral.protocol import events as ev
+
+#: A job with a deadline that could run for less than so many seconds is given up.
+LEAST_RUN = 60
+
+_NEVER = float("inf")
+
+
+def limit_ends(job: Job) -> float:
+    """When the job's limit strikes, were it not suspended any more; infinity without a limit."""
+    if job.time_limit >= UNLIMITED:
+        return _NEVER
+    return job.start_time + job.time_limit + job.suspended_seconds
+
+
+class DueTimes:
+    """Kept up to date event by event. Entries of the heap that `known` does not confirm are over."""
+
+    def __init__(self, state: ClusterState, grace: float) -> None:
+        self.state = state
+        self.grace = grace  #: seconds that a job may exceed its limit
+        self.heap: list[tuple[float, JobId]] = []
+        self.known: dict[JobId, float] = {}
+        for job_id in (*state.timed, *state.active):
+            self.look_at(state.jobs[job_id])
+
+    def seen(self, event: ev.AnyEvent) -> None:
+        match event:
+            case (
+                ev.JobStarted(job=job) | ev.JobChanged(job=job) | ev.JobSubmitted(job=job) | ev.JobEnded(job=job)
+                | ev.JobRequeued(job=job)
+            ):  # fmt: skip
+                self.look_at(job)
+
+    def look_at(self, job: Job) -> None:
+        when = self._of(job)
+        if when == _NEVER:
+            self.known.pop(job.id, None)
+        elif self.known.get(job.id) != when:
+            self.known[job.id] = when
+            heapq.heappush(self.heap, (when, job.id))
+
+    def _of(self, job: Job) -> float:
+        if job.state is JobState.RUNNING:
+            ends = limit_ends(job)
+            warning = self.state.spec(job).signal
+            if warning is not None and not job.warned:
+                return min(ends - warning[1], ends + self.grace)
+            return ends + self.grace
+        if job.state is JobState.PENDING:
+            begins = job.eligible_time if job.reason is Reason.BEGIN_TIME else _NEVER
+            deadline = self.state.spec(job).deadline
+            return min(begins, self.last_start(job)) if deadline else begins
+        return _NEVER
+
+    def last_start(self, job: Job) -> float:
+        """Later than this it makes no sense to start it: its deadline is too near."""
+        spec = self.state.spec(job)
+        if not spec.deadline:
+            return _NEVER
+        return spec.deadline - (spec.time_min or min(job.time_limit, LEAST_RUN))
+
+    def next(self) -> float:
+        heap, known = self.heap, self.known
+        while heap and known.get(heap[0][1]) != heap[0][0]:
+            heapq.heappop(heap)
+        return heap[0][0] if heap else _NEVER
+
+    def take(self, now: float) -> list[JobId]:
+        """The jobs for which something is due, in the order of their ids. Each is to be looked at again afterwards."""
+        due = []
+        while self.next() <= now:
+            _, job_id = heapq.heappop(self.heap)
+            del self.known[job_id]
+            due.append(job_id)
+        return sorted(due)

@@ -1,0 +1,152 @@
+from tests.builders import cluster, job, nodes
+
+from corral.model import ranges
+from corral.model.job import JobState
+from corral.model.reason import Reason
+from corral.protocol import requests as rq
+from corral.protocol.orders import LaunchStep
+from corral.protocol.replies import Done
+
+
+def test_each_element_becomes_a_job_when_it_starts() -> None:
+    c = cluster(nodes("n1"))
+    array = c.add(job(2, array="1-5"))
+    c.cycle()
+    assert [c.element(array, i).state for i in (1, 2)] == [JobState.RUNNING] * 2
+    assert list(ranges.members(c.job(array).array_waiting)) == [3, 4, 5]
+    assert c.job(array).state is JobState.PENDING
+    c.check()
+
+
+def test_the_last_element_keeps_the_arrays_own_id() -> None:
+    c = cluster(nodes("n1"))
+    array = c.add(job(1, array="1-3"))
+    c.cycle()
+    assert [c.element(array, i).id for i in (1, 2, 3)] == [2, 3, 1]
+    for member in c.running():
+        c.finish(member)
+    assert {c.element(array, i).state for i in (1, 2, 3)} == {JobState.COMPLETED}
+    c.check()
+
+
+def test_an_element_knows_its_number() -> None:
+    c = cluster(nodes("n1"))
+    c.submit(job(4, array="0-31:4%8")).cycle()
+    (launch,) = c.orders(LaunchStep)
+    context = launch.job
+    assert (context.array_task_id, context.array_task_count, context.array_task_min, context.array_task_max) == (
+        0,
+        8,
+        0,
+        28,
+    )
+    assert context.array_task_step == 4
+
+
+def test_the_throttle() -> None:
+    c = cluster(nodes("n1"))
+    array = c.add(job(1, array="1-9%2"))
+    c.cycle()
+    assert len(c.running()) == 2
+    assert c.reason(array) is Reason.ARRAY_TASK_LIMIT
+    c.cycle()
+    assert len(c.running()) == 2
+    c.finish(c.running()[0]).cycle()
+    assert len(c.running()) == 2
+    c.ask(rq.UpdateJob(id=str(array), changes={"arraytaskthrottle": "3"}))
+    assert len(c.cycle().running()) == 3
+    c.check()
+
+
+def test_the_throttle_holds_for_requeued_elements_too() -> None:
+    c = cluster(nodes("n1"))
+    array = c.add(job(1, array="1-4%1"))
+    first = c.cycle().running()[0]
+    c.ask(rq.RequeueJobs(ids=(str(first),)))
+    for _ in range(3):
+        assert len(c.cycle().running()) == 1
+    c.check()
+    while c.running():
+        c.finish(c.running()[0]).cycle()
+    assert {c.element(array, i).state for i in range(1, 5)} == {JobState.COMPLETED}
+
+
+def test_waiting_elements_are_cancelled_one_by_one_or_all() -> None:
+    c = cluster(nodes("n1"))
+    array = c.add(job(4, array="1-6"))
+    c.cycle()
+    assert c.cancel(f"{array}_3") == Done()
+    assert c.cancel(f"{array}_[4-5]") == Done()
+    assert [c.element(array, i).state for i in (1, 3, 4, 5)] == [JobState.RUNNING, *[JobState.CANCELLED] * 3]
+    assert list(ranges.members(c.job(array).array_waiting)) == [2, 6]
+    c.check()
+    assert c.cancel(array) == Done()
+    assert c.running() == []
+    assert not c.state.queue
+    c.check()
+
+
+def test_to_cancel_all_waiting_elements_by_number_costs_one_record() -> None:
+    c = cluster(nodes("n1"))
+    array = c.add(job(4, array="0-999"))
+    before = len(c.events)
+    c.cancel(f"{array}_[0-999]")
+    assert len(c.events) == before + 1
+    assert c.job(array).state is JobState.CANCELLED
+
+
+def test_the_step_of_a_waiting_element_is_nothing_to_cancel() -> None:
+    c = cluster(nodes("n1"))
+    array = c.add(job(4, array="0-1"))
+    c.cancel(f"{array}_1.0")
+    assert c.job(array).state is JobState.PENDING
+
+
+def test_one_element_is_held_and_released() -> None:
+    c = cluster(nodes("n1"))
+    array = c.add(job(1, array="1-3"))
+    c.ask(rq.HoldJobs(ids=(f"{array}_2",)))
+    c.cycle()
+    assert [str(c.element(array, i).state) for i in (1, 2, 3)] == ["RUNNING", "PENDING", "RUNNING"]
+    c.ask(rq.ReleaseJobs(ids=(f"{array}_2",)))
+    c.cycle()
+    assert c.element(array, 2).state is JobState.RUNNING
+    c.check()
+
+
+def test_an_element_is_requeued_by_itself() -> None:
+    c = cluster(nodes("n1"))
+    array = c.add(job(1, array="1-3"))
+    c.cycle().ask(rq.RequeueJobs(ids=(f"{array}_2",)))
+    assert c.element(array, 2).state is JobState.PENDING
+    c.cycle()
+    assert (c.element(array, 2).state, c.element(array, 2).restarts) == (JobState.RUNNING, 1)
+    c.check()
+
+
+def test_a_hundred_thousand_elements_cost_as_much_as_one() -> None:
+    c = cluster(nodes("n1"), timeouts={"min_job_age": 0.0})
+    array = c.add(job(1, array="0-99999"))
+    assert len(c.state.dump()) < 3000
+    for _ in range(3):
+        c.cycle()
+        for member in c.running():
+            c.finish(member)
+    assert ranges.count(c.job(array).array_waiting) == 99988
+    c.check()
+
+
+def test_an_array_is_kept_together_until_all_of_it_is_old() -> None:
+    c = cluster(nodes("n1"))
+    array = c.add(job(4, array="1-3", time=1000))
+    c.cycle()
+    failed = c.running()[0]
+    c.finish(failed, 1).cycle()
+    c.finish(c.running()[0]).cycle().at(400)
+    assert c.element(array, 1).state is JobState.FAILED  # a dependency on the array would need to know
+    last = c.running()[0]
+    c.finish(last).at(600)
+    assert {j.array_task_id for j in c.state.jobs.values()} == {3}
+    c.at(801)
+    assert not c.state.jobs
+    c.check()
