@@ -1,6 +1,7 @@
 """May this job enter: defaults, limits, and could it ever run?"""
 
 import msgspec
+import numpy as np
 
 from corral.engine import bounds
 from corral.engine.partitions import partition_rows
@@ -12,7 +13,7 @@ from corral.model.partition import Partition, PartitionState
 from corral.protocol.replies import Rejected
 from corral.protocol.requests import Caller
 from corral.scheduler.demand import Demand, demand_of
-from corral.scheduler.feasibility import feature_rows, static_rows, task_capacity
+from corral.scheduler.feasibility import feature_rows, free_units, static_rows, task_capacity
 from corral.scheduler.nodetable import BoolColumn, NodeTable
 from corral.scheduler.placement import place
 from corral.syntax import arrayspec, dependency, features, hostlist
@@ -106,6 +107,13 @@ def could_ever_run(empty: NodeTable, demand: Demand, rows: BoolColumn) -> str | 
         if demand.memory_per_node_mb > int(empty.memory[allowed].max()):
             return "Memory specification can not be satisfied"
         return UNAVAILABLE
+    most = demand.nodes_max or len(empty)
+    for request in demand.gres_total:
+        units = np.where(capacity > 0, free_units(empty, demand, request), 0)
+        if int(np.sort(units)[-most:].sum()) < request.count:
+            return UNAVAILABLE
+    if demand.gres_per_task and demand.ntasks is not None and int(capacity.sum()) < demand.ntasks:
+        return UNAVAILABLE
     if demand.nodes_max is not None and demand.ntasks is not None:
         best = sorted(capacity.tolist(), reverse=True)[: demand.nodes_max]
         if len(best) == demand.nodes_max and sum(best) < demand.ntasks:
@@ -142,21 +150,23 @@ def _check_words(
     state: ClusterState, config: ClusterConfig, spec: JobSpec, partitions: list[Partition], caller: Caller
 ) -> Rejected | None:
     """Node names, features, GRES, arrays and dependencies must mean something."""
+    wanted: set[str] = set()
     for text in (spec.nodelist, spec.exclude):
         if text:
             try:
                 names = hostlist.expand(text)
             except UsageError:
                 return Rejected(error="Invalid node name specified")
-            unknown = [name for name in names if name not in state.nodes]
-            if unknown:
+            if any(name not in state.nodes for name in names) or not wanted.isdisjoint(names):
                 return Rejected(error="Invalid node name specified", detail="")
+            wanted = set(names)
     if spec.constraint:
         try:
-            features.parse(spec.constraint)
+            wanted_features = set(features.names(features.parse(spec.constraint)))
         except UsageError:
             return Rejected(error="Invalid feature specification")
-        if not feature_rows(state.ledger, spec.constraint).any():
+        there: set[str] = set().union(*state.ledger.features)
+        if not wanted_features <= there or not feature_rows(state.ledger, spec.constraint).any():
             return Rejected(error="Invalid feature specification")
     for request in (*spec.gres, *spec.gpus, *spec.gpus_per_node, *spec.gpus_per_task):
         if request.name not in config.gres_types:

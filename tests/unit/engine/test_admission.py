@@ -1,7 +1,7 @@
 """What can never run, and what means nothing, is refused at the door; what may run some day waits."""
 
 import pytest
-from tests.builders import ANN, BOB, cluster, gpus, job, nodes, srun
+from tests.builders import ANN, BOB, cluster, gpus, job, nodes
 
 from corral.engine.admission import UNAVAILABLE
 from corral.model.job import JobSpec, JobState, StepSpec
@@ -38,23 +38,23 @@ def test_what_the_cluster_may_do_is_taken(spec: JobSpec) -> None:
 
 
 def test_a_step_on_no_node_is_refused() -> None:
-    c = cluster(*nodes("n[1-2]")).run(job(2))
+    c = cluster(*nodes("n[1-2]"))
+    c.run(job(2))
     c.ask(rq.CreateStep(job="1", spec=StepSpec(argv=("true",), exclude="n[1-2]")), ANN)
     assert isinstance(c.reply, Rejected)
     assert c.reply.error == UNAVAILABLE
 
 
 def test_others_jobs_meant_by_their_user_are_not_cancelled_in_silence() -> None:
-    c = cluster(*nodes("n[1-2]")).run(job(1))
+    c = cluster(*nodes("n[1-2]"))
+    c.run(job(1))
     c.ask(rq.CancelJobs(selection=rq.JobSelection(users=("ann",))), BOB)
     assert c.reply == Done(errors=("Kill job error on job id 1: Access/permission denied",))
     assert c.engine.state.jobs[1].state is JobState.RUNNING
 
 
 def test_a_step_that_there_is_not_cannot_be_cancelled() -> None:
-    c = cluster(*nodes("n[1-2]")).run(job(1))
+    c = cluster(*nodes("n[1-2]"))
+    c.run(job(1))
     c.ask(rq.CancelJobs(selection=rq.JobSelection(ids=("1.7",))), ANN)
     assert c.reply == Done(errors=("Kill job error on job step id 1.7: Invalid job id specified",))
-
-
-__all__ = ["srun"]
