@@ -19,9 +19,7 @@ class BadDirective(Exception):
 def words_of(script: str) -> list[str]:
     """All words behind #SBATCH, in order, as one command line. BadDirective where a line cannot be split."""
     words: list[str] = []
-    number = 0
-    for line in script.split("\n"):
-        number += 1
+    for number, line in enumerate(script.split("\n"), 1):
         if line.startswith(MARK):
             rest = line[len(MARK) :]
             while True:

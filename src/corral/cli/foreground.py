@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import _signal as signal
 import os
 import select
 
@@ -10,8 +9,11 @@ from corral.cli.follow import Follower
 
 TYPE_CHECKING = False  # importing typing costs 5 ms
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Callable
     from typing import Any
+else:
+    import _signal as signal  # `signal` itself loads enum: 3 ms
 
 _IGNORED = (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
@@ -38,9 +40,8 @@ class Foreground:
         wake_read, wake_write = os.pipe()
         os.set_blocking(wake_write, False)
         before: dict[int, Any] = {}
-        for number in (*_IGNORED, *_ENDING, *_PASSED_ON, signal.SIGCHLD):
-            ignored = number in _IGNORED
-            before[number] = signal.signal(number, signal.SIG_IGN if ignored else _noted)
+        for caught in (*_IGNORED, *_ENDING, *_PASSED_ON, signal.SIGCHLD):
+            before[caught] = signal.signal(caught, signal.SIG_IGN if caught in _IGNORED else _noted)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         self._child = self._start(before)
         follower = Follower(f"/v1/jobs/{self._job_id}/wait?until=completing&fields=state", _is_over, wake_write)

@@ -19,7 +19,9 @@ class GetoptError(Exception):
     """What getopt_long prints, without the program's name."""
 
 
-def parse(argv: list[str], known: Iterable[Known], permute: bool = False) -> tuple[list[tuple[str, str | None]], list[str]]:
+def parse(
+    argv: list[str], known: Iterable[Known], permute: bool = False
+) -> tuple[list[tuple[str, str | None]], list[str]]:
     """The options by their long names (or letter, where they have none) with their values, and what is left.
 
     The first word that is no option ends the options, unless `permute`: then options may follow it.

@@ -86,7 +86,9 @@ class Given:
                 continue
             for variable in options.variables_of(option, self.program.name):
                 given = environment.get(variable)
-                if given is None or (not given and option.argument == getopt.REQUIRED and option.reader is not options.values.text):
+                if given is None or (
+                    not given and option.argument == getopt.REQUIRED and option.reader is not options.values.text
+                ):
                     continue
                 if option.name == "verbose":
                     self.values["verbose"] = int(given) if given.isascii() and given.isdigit() else 1
@@ -126,7 +128,9 @@ class Given:
         self.program.verbose("-------------------- --------------------")
         for name in sorted(self.values):
             value = self.values[name]
-            self.program.verbose(f"{name:<20}: {'set' if value is True and name != 'exclusive' else _shown(name, value)}")
+            self.program.verbose(
+                f"{name:<20}: {'set' if value is True and name != 'exclusive' else _shown(name, value)}"
+            )
         self.program.verbose("-------------------- --------------------")
         self.program.verbose("end of defined options")
 

@@ -51,7 +51,7 @@ def job_spec(given: Given, kind: str) -> dict[str, Any]:
         "submit_host": os.uname().nodename,
     }
     for option, field in _JOB_FIELDS.items():
-        if option in given.values and given.values[option] not in ("", False, [], None):
+        if _is_said(given.get(option)) and given.values[option] != []:
             spec[field] = given.values[option]
     _put_nodes(given, spec)
     if given.get("priority") == 0:  # as the real one: a job of no priority waits
@@ -77,7 +77,7 @@ def step_spec(given: Given, argv: list[str], name: str) -> dict[str, Any]:
         "client_pid": os.getpid(),
     }
     for option, field in _STEP_FIELDS.items():
-        if option in given.values and given.values[option] not in ("", False, None):
+        if _is_said(given.get(option)):
             step[field] = given.values[option]
     _put_nodes(given, step)
     if given.get("exclusive"):
@@ -85,6 +85,11 @@ def step_spec(given: Given, argv: list[str], name: str) -> dict[str, Any]:
     if "immediate" in given:
         step["immediate"] = True
     return step
+
+
+def _is_said(value: object) -> bool:
+    """Zero is a value: --mem=0 asks for all."""
+    return value is not None and value is not False and value != ""
 
 
 def _put_nodes(given: Given, spec: dict[str, Any]) -> None:
@@ -139,7 +144,6 @@ def current_umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
 
 
 def _check_words(given: Given) -> None:

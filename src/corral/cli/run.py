@@ -32,21 +32,22 @@ class Program:
     def __init__(self, name: str) -> None:
         self.name = name
         self.verbosity = 0  #: -v adds one, -Q makes it negative
+        self.line_end = "\n"  #: "\r\n" while the terminal is a task's
 
     def info(self, text: str) -> None:
         if self.verbosity >= 0:
-            say(f"{self.name}: {text}\n")
+            say(f"{self.name}: {text}{self.line_end}")
 
     def verbose(self, text: str) -> None:
         if self.verbosity > 0:
-            say(f"{self.name}: {text}\n")
+            say(f"{self.name}: {text}{self.line_end}")
 
     def error(self, text: str) -> None:
-        say(f"{self.name}: error: {text}\n")
+        say(f"{self.name}: error: {text}{self.line_end}")
 
     def warning(self, text: str) -> None:
         if self.verbosity >= 0:
-            say(f"{self.name}: Warning: {text}\n")
+            say(f"{self.name}: Warning: {text}{self.line_end}")
 
     def failed(self, text: str, status: int | None = None) -> Exit:
         """To be raised: one error line and the end."""

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import os
 import select
-import _signal as signal  # `signal` itself loads enum: 3 ms
 import time
 
 from corral.cli import exitcode
 from corral.cli.follow import Follower
+from corral.cli.launched import Step, Wishes, attach, kill_wait
 from corral.cli.taskoutput import TaskOutput
 from corral.cli.tasks import TaskTable
 from corral.cli.terminal import window_of
 from corral.client.attach import (
-    Attachment,
+    CredentialsRefused,
     LaunchError,
     Message,
     NodeEnded,
@@ -32,12 +32,17 @@ from corral.errors import CorralError
 
 TYPE_CHECKING = False  # importing typing costs 5 ms
 if TYPE_CHECKING:
+    import signal
     from typing import Any
 
     from corral.cli.run import Program
+else:
+    import _signal as signal  # `signal` itself loads enum: 3 ms
 
 #: Ends of tasks that come so close together are told in one line, but none is kept back longer than the second.
 GATHER_SECONDS, LONGEST_GATHER_SECONDS = 0.1, 0.5
+#: A step that is over so soon is over before the controller is asked.
+FOLLOW_AFTER_SECONDS = 0.3
 #: Two Ctrl-C within so many seconds end the step.
 TWICE_SECONDS = 1.0
 #: When the controller says that the step is over, so long is waited for what its nodes still have to say.
@@ -51,38 +56,6 @@ _CAUGHT = (
 )  # fmt: skip
 
 
-class Step:
-    """What srun knows of the step it has started."""
-
-    def __init__(self, job_id: int, step_id: int, nodes: list[str], ntasks: int, access: dict[str, Any]) -> None:
-        self.job_id = job_id
-        self.step_id = step_id
-        self.nodes = nodes
-        self.ntasks = ntasks
-        self.access = access
-
-    @property
-    def text(self) -> str:
-        return f"StepId={self.job_id}.{self.step_id}"
-
-
-class Wishes:
-    """What srun's options say of the session."""
-
-    def __init__(
-        self, *, pty: bool = False, label: bool = False, unbuffered: bool = False, reads_stdin: bool = True,
-        kill_on_bad_exit: bool = False, wait_seconds: int = 0, disable_status: bool = False, quit_on_interrupt: bool = False,
-    ) -> None:  # fmt: skip
-        self.pty = pty
-        self.label = label
-        self.unbuffered = unbuffered
-        self.reads_stdin = reads_stdin
-        self.kill_on_bad_exit = kill_on_bad_exit
-        self.wait_seconds = wait_seconds
-        self.disable_status = disable_status
-        self.quit_on_interrupt = quit_on_interrupt
-
-
 class Session:
     """One step, from attaching to its end."""
 
@@ -93,13 +66,11 @@ class Session:
         self._tasks = TaskTable(step.ntasks)
         self._names = list(step.nodes)
         self._left = set(range(len(step.nodes)))  #: nodes whose part is not over
-        access = step.access
-        self._attachment = Attachment(
-            access["url"], access["token"], access["cluster"], access["key"], nodes=len(step.nodes),
-            window=window_of(0) if wishes.pty else (0, 0),
-        )  # fmt: skip
+        self._attachment = attach(step, window_of(0) if wishes.pty else (0, 0))
         whole_lines = step.ntasks > 1 and not wishes.unbuffered and not wishes.pty
-        self._output = TaskOutput(self._attachment.consumed, self._on_closed_output, step.ntasks, wishes.label, whole_lines)
+        self._output = TaskOutput(
+            self._attachment.consumed, self._on_closed_output, step.ntasks, wishes.label, whole_lines
+        )
         self._stdin_open = wishes.reads_stdin
         self._pending_input = b""
         self._gather_until = 0.0  #: when the ends of tasks are told; 0.0 = nothing to tell
@@ -113,14 +84,12 @@ class Session:
         self._ends_at = 0.0  #: the controller has said that it is over: not to be waited for longer
         self._wake_read, self._wake_write = os.pipe()
         self._follower: Follower | None = None
+        self._follow_at = time.monotonic() + FOLLOW_AFTER_SECONDS
 
     def run(self) -> int:
         """Until the end; the exit status."""
         before = self._catch_signals()
         try:
-            self._follower = Follower(
-                f"/v1/steps/{self._step.job_id}/{self._step.step_id}/wait", _is_over, self._wake_write
-            )
             self._loop()
             self._say_ends()
             return self._finish()
@@ -139,12 +108,20 @@ class Session:
             ready, _, _ = select.select(readable, self._output.waits_for, [], self._timeout())
             if self._wake_read in ready:
                 self._on_wake()
-            for event in self._attachment.on_readable():
-                self._on_event(event)
+            self._on_attachment()
             self._output.write()
             if 0 in ready or self._pending_input:
                 self._on_stdin(0 in ready)
             self._on_time()
+
+    def _on_attachment(self) -> None:
+        try:
+            events = self._attachment.on_readable()
+        except CredentialsRefused:  # the step is over and forgotten
+            self._ends_at = self._ends_at or time.monotonic()
+            return
+        for event in events:
+            self._on_event(event)
 
     def _is_done(self) -> bool:
         if self._output.waits_for:
@@ -153,7 +130,7 @@ class Session:
 
     def _timeout(self) -> float | None:
         now = time.monotonic()
-        times = [self._gather_until, self._ends_at]
+        times = [self._gather_until, self._ends_at, self._follow_at]
         if self._wishes.wait_seconds and self._first_exit and not self._killing:
             times.append(self._first_exit + self._wishes.wait_seconds)
         waits = [max(0.0, at - now) for at in times if at]
@@ -164,6 +141,10 @@ class Session:
 
     def _on_time(self) -> None:
         now = time.monotonic()
+        if self._follow_at and now >= self._follow_at:
+            self._follow_at = 0.0
+            path = f"/v1/steps/{self._step.job_id}/{self._step.step_id}/wait"
+            self._follower = Follower(path, _is_over, self._wake_write)
         if self._gather_until and now >= self._gather_until:
             self._say_ends()
         wait = self._wishes.wait_seconds
@@ -182,8 +163,8 @@ class Session:
                 self._output.take(event)
             case TaskEnded(node, rank, status):
                 self._on_task_ended(rank, status, self._names[node])
-            case Message(_, text):
-                self._on_message(text)
+            case Message(node, text):
+                self._on_message(text, self._names[node])
             case LaunchError(_, text):
                 self._failed = 1
                 self._complain(f"{self._program.name}: error: {text}")
@@ -207,12 +188,14 @@ class Session:
             if not self._tasks.all_ended:
                 self._terminate()
 
-    def _on_message(self, text: str) -> None:
+    def _on_message(self, text: str, node: str) -> None:
         is_cancelled = "*** STEP" in text and " CANCELLED AT " in text
         if is_cancelled and not self._killing:
             if "DUE TO TIME LIMIT" in text:
                 self._failed = exitcode.TIMED_OUT
                 self._program.info("forcing job termination")
+            elif "DUE TO NODE FAILURE" in text:
+                self._complain(f"{self._program.name}: error: Node failure on {node}")
             self._say_aborted()
         self._complain(text.rstrip("\n"))
 
@@ -334,7 +317,7 @@ class Session:
     def _complain(self, line: str) -> None:
         from corral.cli.run import say
 
-        say(f"{line}\r\n" if self._wishes.pty else f"{line}\n")
+        say(line + self._program.line_end)
 
     def _finish(self) -> int:
         row = self._follower.row if self._follower is not None else None
@@ -375,14 +358,3 @@ def _noted(number: int, frame: object) -> None:
 
 def _is_over(row: dict[str, Any]) -> bool:
     return row.get("state") not in ("RUNNING", "PENDING", "CONFIGURING", "SUSPENDED", "COMPLETING")
-
-
-def kill_wait() -> int:
-    """The cluster's KillWait, for what is said."""
-    try:
-        with Connection(timeout=1.0) as connection:
-            text = str(connection.request("GET", "/v1/config", retry_seconds=0.0).get("KillWait", ""))
-    except (CorralError, AttributeError):
-        text = ""
-    digits = text.split(" ")[0]
-    return int(digits) if digits.isdigit() else 30

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
+from corral.cli.launched import Step
 from corral.cli.run import Exit, Program, failure
-from corral.cli.session import Step
 from corral.client.connection import Connection, new_key
 from corral.errors import Refused
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 BUSY = "Requested nodes are busy"
 #: The controller does not say when other steps have made room: asked again so soon, then less and less often.
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+#: Inside a job a controller that is being restarted is waited for.
+PATIENCE = 600.0
 
 
 def create_step(program: Program, job_id: int, spec: dict[str, Any], variables: dict[str, str], given: Given) -> Step:
@@ -29,7 +31,7 @@ def create_step(program: Program, job_id: int, spec: dict[str, Any], variables: 
     with Connection() as connection:
         while True:
             try:
-                reply = connection.request("POST", "/v1/requests", request, key=new_key())
+                reply = connection.request("POST", "/v1/requests", request, key=new_key(), retry_seconds=PATIENCE)
             except Refused as error:
                 patience = given.get("immediate")
                 gone = time.monotonic() - asked_since

@@ -25,7 +25,12 @@ class TaskOutput:
     """Where the tasks' output goes."""
 
     def __init__(
-        self, consumed: Callable[[Any], None], on_closed: Callable[[], None], ntasks: int, label: bool, whole_lines: bool
+        self,
+        consumed: Callable[[Any], None],
+        on_closed: Callable[[], None],
+        ntasks: int,
+        label: bool,
+        whole_lines: bool,
     ) -> None:
         self._consumed = consumed
         self._on_closed = on_closed

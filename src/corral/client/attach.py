@@ -21,7 +21,8 @@ from __future__ import annotations
 import select
 
 from corral.bus import subjects
-from corral.bus.errors import BusError
+from corral.bus.errors import BusError as BusError  # for the callers too
+from corral.bus.errors import CredentialsRefused as CredentialsRefused
 from corral.bus.link import Link
 from corral.bus.wire import Redial, connect
 from corral.protocol import streams as frames

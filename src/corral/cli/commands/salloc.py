@@ -80,9 +80,9 @@ def _granted(allocation: Allocation) -> dict[str, Any]:
 
 
 def _ring(given: Given, waited: float) -> None:
-    if "bell" in given or ("no-bell" not in given and waited > BELL_AFTER_SECONDS):
-        if os.isatty(1):
-            os.write(1, b"\a")
+    is_wanted = "bell" in given or ("no-bell" not in given and waited > BELL_AFTER_SECONDS)
+    if is_wanted and os.isatty(1):
+        os.write(1, b"\a")
 
 
 def _run_command(allocation: Allocation, given: Given, words: list[str], row: dict[str, Any]) -> int:

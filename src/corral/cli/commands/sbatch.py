@@ -79,7 +79,9 @@ def _take_all(given: Given, found: list[tuple[str, str | None]], text: str, name
     given.settle()
 
 
-def new_job(given: Given, text: str, path: str, arguments: list[str], directory: str, argv: list[str]) -> dict[str, Any]:
+def new_job(
+    given: Given, text: str, path: str, arguments: list[str], directory: str, argv: list[str]
+) -> dict[str, Any]:
     """The job as the controller wants it."""
     if given.get("uid") and os.geteuid() != 0:
         raise Exit(BAD_OPTION, "sbatch: error: --uid only permitted by root user")

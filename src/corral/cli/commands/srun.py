@@ -6,9 +6,10 @@ import os
 
 from corral.cli import environment, jobspec
 from corral.cli.given import Given, read
+from corral.cli.launched import Step, Wishes
 from corral.cli.run import BAD_OPTION, Exit, Program
 from corral.cli.run import main as run
-from corral.cli.session import Session, Step, Wishes
+from corral.cli.session import Session
 
 TYPE_CHECKING = False  # importing typing costs 5 ms
 if TYPE_CHECKING:
@@ -72,8 +73,12 @@ def attached(made: Step, given: Given, streams: dict[str, Any]) -> int:
         return Session(PROGRAM, made, wishes).run()
     from corral.cli.terminal import RawTerminal
 
-    with RawTerminal(0):
-        return Session(PROGRAM, made, wishes).run()
+    PROGRAM.line_end = "\r\n"
+    try:
+        with RawTerminal(0):
+            return Session(PROGRAM, made, wishes).run()
+    finally:
+        PROGRAM.line_end = "\n"
 
 
 # -- what is asked for
@@ -159,7 +164,9 @@ def _streams(given: Given) -> dict[str, Any]:
         if not text or text == "all":
             continue
         is_rank = text.isdigit() and int(text) < max(1, given.get("ntasks", 1))
-        streams[stream] = text if is_rank or text == "none" else _path(given, stream, "./" + text if text.isdigit() else text)
+        streams[stream] = (
+            text if is_rank or text == "none" else _path(given, stream, "./" + text if text.isdigit() else text)
+        )
     if "open-mode" in given:
         streams["open_mode"] = given.get("open-mode")
     if "label" in given:

@@ -157,7 +157,11 @@ def time_limit(given: str, name: str) -> int:
 
     try:
         # Slurm takes a sign before the number, and gets a limit of 8000 years out of it.
-        return duration.UNLIMITED if given[:1] == "-" and given[1:].isdigit() else duration.parse(given) or duration.UNLIMITED
+        return (
+            duration.UNLIMITED
+            if given[:1] == "-" and given[1:].isdigit()
+            else duration.parse(given) or duration.UNLIMITED
+        )
     except InvalidDuration:
         raise _invalid(name) from None
 
@@ -282,7 +286,9 @@ def distribution(given: str, name: str) -> str:
         if not (size.isascii() and size.isdigit() and int(size)):
             raise BadValue("Invalid plane size or size not specified", "Invalid --distribution specification")
         return f"plane={int(size)}"
-    if first not in ("block", "cyclic", "arbitrary", "*") or any(w not in ("block", "cyclic", "fcyclic", "*") for w in rest):
+    if first not in ("block", "cyclic", "arbitrary", "*") or any(
+        w not in ("block", "cyclic", "fcyclic", "*") for w in rest
+    ):
         raise _invalid(name)
     return "" if first == "*" else first
 
@@ -377,7 +383,9 @@ def signal_before_end(given: str, name: str) -> list[Any]:
         raise _invalid(name)
     word, _, seconds = rest.partition("@")
     number = signal_number(word)
-    if not 0 < number < 0xFFFF or (seconds and not (seconds.isascii() and seconds.isdigit() and int(seconds) <= 0xFFFF)):
+    if not 0 < number < 0xFFFF or (
+        seconds and not (seconds.isascii() and seconds.isdigit() and int(seconds) <= 0xFFFF)
+    ):
         raise _invalid(name)
     return [number, int(seconds or 60), "B" in flags.upper()]
 
@@ -386,5 +394,5 @@ def kill_command(given: str, name: str) -> int:
     """The signal for salloc's command when the allocation ends early."""
     number = signal_number(given) if given else 15
     if not number:
-        raise BadValue(f"unrecognized kill-command argument \"{given}\"", status=1)
+        raise BadValue(f'unrecognized kill-command argument "{given}"', status=1)
     return number
