@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import resource  # noqa: F401 - commands load it later, when another user may not read this Python's files
 import select
 import signal
 import sys
