@@ -290,8 +290,11 @@ def main() -> int:
     player = 0
 
     def pass_on(number: int, frame: object) -> None:
-        if player:
-            os.kill(player, number)
+        try:
+            if player:
+                os.kill(player, number)
+        except ProcessLookupError:
+            pass  # it has ended meanwhile
 
     signals = {signal.SIGINT, signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
