@@ -1,0 +1,49 @@
+"""What goes wrong, decided by the seed?"""
+
+import random
+
+import msgspec
+
+
+class Faults(msgspec.Struct, kw_only=True):
+    """Probabilities per message and per turn; moments at which something breaks, with how long it stays so."""
+
+    lost: float = 0.0
+    doubled: float = 0.0
+    late: float = 0.0
+    crash_before_commit: float = 0.0  #: per turn of the controller
+    crash_after_commit: float = 0.0  #: the record is written, and nobody is told
+    until: float = 0.0  #: from then on all is well
+    partitions: tuple[tuple[float, int, float], ...] = ()  #: (when, agent, seconds): it hears and says nothing
+    restarts: tuple[tuple[float, int, float], ...] = ()  #: the agent dies; its steps run on
+    power_cuts: tuple[tuple[float, int, float], ...] = ()  #: the machine dies with all that runs on it
+
+
+#: A seed has one of these characters, so that each fault also occurs without the others.
+CHARACTERS = ("calm", "network", "controller", "agents", "nodes", "everything")
+
+
+def faults_of(chance: random.Random, agents: int, span: float) -> tuple[str, Faults]:
+    """What a seed brings upon a cluster in its first `span` seconds."""
+    character = chance.choice(CHARACTERS)
+    all_of_it = character == "everything"
+    found = Faults(until=span)
+    if character == "network" or all_of_it:
+        found.lost, found.doubled, found.late = chance.choice((0.01, 0.1)), 0.05, 0.05
+    if character == "controller" or all_of_it:
+        found.crash_before_commit = found.crash_after_commit = 0.01
+    if character == "agents" or all_of_it:
+        found.restarts = _moments(chance, agents, span, 6, 15.0)
+    if character == "nodes" or all_of_it:
+        found.partitions = _moments(chance, agents, span, 2, 90.0)
+        found.power_cuts = _moments(chance, agents, span, 2, 90.0)
+    return character, found
+
+
+def _moments(
+    chance: random.Random, agents: int, span: float, most: int, longest: float
+) -> tuple[tuple[float, int, float], ...]:
+    count = chance.randint(1, most)
+    return tuple(
+        (chance.uniform(0, span), chance.randrange(agents), chance.uniform(0.1, longest)) for _ in range(count)
+    )

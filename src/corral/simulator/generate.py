@@ -1,0 +1,101 @@
+"""Which cluster and which work does a seed make?"""
+
+import random
+
+import msgspec
+
+from corral.model.cluster import ClusterConfig, Scheduling, Timeouts
+from corral.model.gres import GresDevice, GresRequest
+from corral.model.job import JobKind, JobSpec, StepSpec
+from corral.model.node import NodeInventory
+from corral.model.partition import Partition
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """What a user or operator does at some time: submit this, or do this to the n-th job acknowledged so far."""
+
+    at: float
+    what: str
+    spec: JobSpec | None = None
+    pick: float = 0.0  #: 0 to 1: which of the jobs (or nodes) there are
+
+
+class World(msgspec.Struct, frozen=True, kw_only=True):
+    config: ClusterConfig
+    agents: tuple[tuple[NodeInventory, ...], ...]
+    wishes: tuple[Wish, ...]
+    span: float  #: seconds in which the wishes come
+
+
+def world_of(chance: random.Random, jobs: tuple[int, int] = (20, 40)) -> World:
+    """A small cluster, and work that is too much for it at times."""
+    count, cpus, gpus = chance.randint(2, 5), chance.choice((2, 4, 8)), chance.choice((0, 0, 2, 4))
+    gres = (GresDevice(name="gpu", type="v100", count=gpus),) if gpus else ()
+    nodes = [NodeInventory(name=f"n{i}", cpus=cpus, memory_mb=1000 * cpus, gres=gres) for i in range(1, count + 1)]
+    agents = [nodes[i::2] for i in range(2)] if chance.random() < 0.5 else [[node] for node in nodes]
+    partitions = [Partition(name="batch", default=True)]
+    if chance.random() < 0.3:
+        partitions.append(Partition(name="some", nodes="n[1-2]"))
+    config = ClusterConfig(
+        partition=tuple(partitions),
+        scheduling=Scheduling(
+            time_limit_step=1, placement=chance.choice(("pack", "spread")), backfill=chance.random() < 0.9
+        ),
+        timeouts=Timeouts(kill_wait=5.0, node=30.0, heartbeat=10.0, min_job_age=chance.choice((30.0, 300.0))),
+    )
+    span = chance.choice((60.0, 200.0))
+    wishes = []
+    for _ in range(chance.randint(*jobs)):
+        spec = _spec(chance, cpus, gpus, count, len(partitions) > 1)
+        wishes.append(Wish(chance.uniform(0, span), "submit", spec))
+    for _ in range(chance.randint(0, 12)):
+        what = chance.choice(_DEEDS)
+        wishes.append(Wish(chance.uniform(0, span * 1.2), what, None, chance.random()))
+    wishes.sort(key=lambda wish: wish.at)
+    return World(config=config, agents=tuple(tuple(a) for a in agents), wishes=tuple(wishes), span=span)
+
+
+_DEEDS = (
+    "cancel", "cancel", "hold", "release", "requeue", "requeue", "suspend", "resume", "step", "step", "kill_step", "drain",
+    "resume_node", "down", "update",
+)  # fmt: skip
+
+
+def _spec(chance: random.Random, cpus: int, gpus: int, nodes: int, two_partitions: bool) -> JobSpec:
+    seconds = round(chance.choice((chance.uniform(0.1, 5), chance.uniform(5, 40))), 2)
+    limit = int(chance.choice((seconds * 2 + 5, seconds + 5, seconds * 0.5 + 1)))
+    argv = (str(seconds), str(chance.choice((0, 0, 0, 1, 3))))
+    fields: dict[str, object] = {"time_limit": limit, "argv": argv, "name": chance.choice(("a", "b", "c"))}
+    kind = chance.random()
+    if kind < 0.1:
+        wanted = chance.randint(1, cpus)
+        fields |= {"kind": JobKind.SRUN, "ntasks": wanted, "step": StepSpec(argv=argv, ntasks=wanted)}
+    elif kind < 0.3:
+        fields["array"] = f"0-{chance.randint(1, 6)}" + chance.choice(("", "%2"))
+        fields["cpus_per_task"] = 1
+    elif kind < 0.5:
+        fields["nodes_min"] = fields["nodes_max"] = chance.randint(1, nodes)
+        fields["cpus_per_task"] = chance.randint(1, cpus)
+    else:
+        fields["cpus_per_task"] = chance.randint(1, cpus)
+    if gpus and chance.random() < 0.4:
+        fields["gres"] = (GresRequest("gpu", "", chance.randint(1, gpus)),)
+    if chance.random() < 0.2:
+        fields["memory_per_cpu_mb"] = chance.choice((100, 1000))
+    if chance.random() < 0.05:
+        fields["exclusive"] = True
+    if chance.random() < 0.1:
+        fields["requeue"] = False
+    if chance.random() < 0.1:
+        fields["no_kill"] = True
+    if chance.random() < 0.1:
+        fields["hold"] = True
+    if chance.random() < 0.1:
+        fields["signal"] = (10, 2, False)
+    if chance.random() < 0.15:
+        fields["dependency"] = chance.choice(("singleton", "afterok:*", "afterany:*", "afternotok:*", "after:*"))
+    if two_partitions and chance.random() < 0.3:
+        fields["partition"] = chance.choice(("some", "some,batch"))
+        if fields["partition"] == "some" and "nodes_min" in fields:
+            fields["nodes_min"] = fields["nodes_max"] = min(2, nodes)
+    return JobSpec(**fields)  # type: ignore[arg-type]
