@@ -18,7 +18,7 @@ _TOO_LONG = "Pathname of a file, directory or other parameter too long"
 
 #: Field -> option, least, most.
 _NUMBERS: dict[str, tuple[str, int, int]] = {
-    "nodes_min": ("nodes", 1, _MOST),
+    "nodes_min": ("nodes", 0, _MOST),
     "nodes_max": ("nodes", 1, _MOST),
     "ntasks": ("ntasks", 1, _MOST),
     "cpus_per_task": ("cpus-per-task", 1, _MOST),
@@ -31,7 +31,6 @@ _NUMBERS: dict[str, tuple[str, int, int]] = {
     "time_min": ("time-min", 0, UNLIMITED),
     "begin_time": ("begin", 0, 1 << 40),
     "deadline": ("deadline", 0, 1 << 40),
-    "nice": ("nice", -_MOST, _MOST),
     "priority": ("priority", 0, 1 << 40),
     "umask": ("umask", 0, 0o777),
     "relative": ("relative", 0, _MOST),

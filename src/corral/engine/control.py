@@ -175,7 +175,7 @@ def _each(
             found = targets_of(ctx.state, text)
         except UsageError:
             found = Unknown(text)
-        if isinstance(found, Unknown):
+        if isinstance(found, Unknown) or any(target.step is not None for target in found):
             errors.append(f"{text}: Invalid job id specified")
             continue
         for target in found:
@@ -201,7 +201,7 @@ def _split_off(ctx: Context, job: Job, elements: tuple[int, ...] | None, now: fl
 def on_hold(ctx: Context, request: HoldJobs, caller: Caller, now: float, out: Effects) -> None:
     def hold(job: Job, elements: tuple[int, ...] | None) -> str | None:
         if not job.is_pending:
-            return "Job is no longer pending execution"
+            return _not_pending(job)
         if job.held_by == "admin" and not caller.is_operator:
             return None  # it stays as it is: the user could release what the user had held
         admin = caller.is_operator and not request.by_user and job.owner.uid != caller.uid
@@ -212,6 +212,10 @@ def on_hold(ctx: Context, request: HoldJobs, caller: Caller, now: float, out: Ef
     _each(ctx, request.ids, caller, out, hold)
 
 
+def _not_pending(job: Job) -> str:
+    return "Job has already finished" if job.state in ENDED else "Job is no longer pending execution"
+
+
 def _hold(ctx: Context, job: Job, by: str, now: float, out: Effects) -> None:
     reason = Reason.HELD_ADMIN if by == "admin" else Reason.HELD_USER
     ctx.change_job(job, now, out, "held", held_by=by, reason=reason, priority=0, eligible_time=0.0)
@@ -220,7 +224,7 @@ def _hold(ctx: Context, job: Job, by: str, now: float, out: Effects) -> None:
 def on_release(ctx: Context, request: ReleaseJobs, caller: Caller, now: float, out: Effects) -> None:
     def release(job: Job, elements: tuple[int, ...] | None) -> str | None:
         if not job.is_pending:
-            return "Job is no longer pending execution"
+            return _not_pending(job)
         if job.held_by == "admin" and not caller.is_operator:
             return "Access/permission denied"
         if not job.held_by:
@@ -270,7 +274,7 @@ def on_suspend(ctx: Context, request: SuspendJobs | ResumeJobs, caller: Caller, 
         if job.is_pending:
             return "Job is pending execution"
         if thaw and job.state is not JobState.SUSPENDED:
-            return "Requested operation is presently disabled"
+            return "Job is not suspended"
         if not thaw and job.state is JobState.SUSPENDED:
             return "Requested operation is presently disabled"
         assert job.allocation is not None

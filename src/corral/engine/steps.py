@@ -72,8 +72,12 @@ def on_create(ctx: Context, request: CreateStep, caller: Caller, now: float, out
         out.reply = Rejected(error="Invalid job id specified", code="not_found")
     elif not caller.is_operator and job.owner.uid != caller.uid:
         out.reply = Rejected(error="Access/permission denied", code="denied")
-    elif job.state in (JobState.PENDING, JobState.CONFIGURING, JobState.SUSPENDED):
-        out.reply = Rejected(error="Job is pending execution" if job.is_pending else "Job is suspended", code="busy")
+    elif job.is_pending:
+        out.reply = Rejected(error="Job is pending execution")
+    elif job.state in (JobState.CONFIGURING, JobState.SUSPENDED):
+        out.reply = Rejected(
+            error="Job is suspended" if job.state is JobState.SUSPENDED else "Job is pending execution", code="busy"
+        )
     elif job.state is not JobState.RUNNING:
         out.reply = Rejected(error="Job/step already completing or completed", code="invalid")
     elif (refused := bounds.of_step(request.spec)) is not None:

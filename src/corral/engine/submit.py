@@ -42,7 +42,7 @@ def on_submit(ctx: Context, request: SubmitJobs, owner: Owner, caller: Caller, n
             return
         if new.spec.deadline and new.spec.deadline <= now:
             error = "Requested time limit is invalid (missing or exceeds some limit)"
-            out.reply = Rejected(error=error, detail="The deadline is over.", index=index)
+            out.reply = Rejected(error=error, index=index)
             return
         if new.spec.dependency:
             problem = dependencies.problem_of(ctx.state, new.spec.dependency)

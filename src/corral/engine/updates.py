@@ -25,7 +25,10 @@ from corral.syntax import dependency, duration, size, timestamp, tres
 
 def on_update(ctx: Context, request: UpdateJob, caller: Caller, now: float, out: Effects) -> None:
     """All changes hold, or none."""
-    found = targets_of(ctx.state, request.id)
+    try:
+        found = targets_of(ctx.state, request.id)
+    except UsageError:
+        found = Unknown(request.id)
     if isinstance(found, Unknown):
         out.reply = Rejected(error="Invalid job id specified", code="not_found")
         return

@@ -19,6 +19,7 @@ from corral.protocol.replies import Done, Rejected, Submitted
         (job(constraint="fast|nosuch"), "Invalid feature specification"),
         (job(nodelist="n1", exclude="n1"), "Invalid node name specified"),
         (job(deadline=999.0), "Requested time limit is invalid (missing or exceeds some limit)"),
+        (job(nice=-5), "Invalid --nice value"),
         (job(ntasks=0), 'Invalid numeric value "0" for --ntasks.'),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -39,6 +39,8 @@ SIGKILL = 9
 
 #: Slurm's error number of a refusal, as far as an exit status can hold it.
 DENIED = 210
+#: And where there is no such step.
+NO_STEP = 225
 
 #: Of a job named by its id, these are no news: it is not there any more.
 _OVER = ("Invalid job id specified", "Job/step already completing or completed")
@@ -193,4 +195,4 @@ class Scancel:
                 say(f"scancel: error: {problem}\n")
             return 0
         say(f"scancel: error: {problem}\n")
-        return DENIED if "denied" in why else 1
+        return DENIED if "denied" in why else NO_STEP if step and why == "Invalid job id specified" else 1
