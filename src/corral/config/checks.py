@@ -14,6 +14,12 @@ _ONE_OF = {
     ("scheduling", "placement"): ("pack", "spread"),
     ("log_level",): ("debug", "info", "warning", "error"),
 }
+#: Keys whose other values mean something that is not there yet.
+_PARTITION_REFUSED: tuple[tuple[str, tuple[object, ...], str], ...] = (
+    ("oversubscribe", ("NO", "EXCLUSIVE"), "cores are never shared between jobs; it is NO or EXCLUSIVE"),
+    ("preempt_mode", ("OFF",), "there is no preemption yet"),
+    ("grace_time", (0,), "there is no preemption yet"),
+)
 _ENFORCEABLE = ("cpu", "memory", "devices")
 _POSITIVE = (("timeouts", "heartbeat"), ("timeouts", "node"), ("scheduling", "time_limit_step"), ("first_job_id",))
 
@@ -43,6 +49,9 @@ def check(config: ClusterConfig, tree: dict[str, Any]) -> None:
             raise BadValue(("enforce",), f"{limit!r} cannot be enforced: it is one of {', '.join(_ENFORCEABLE)}")
     if not config.cluster or not all(c.isalnum() or c in "-_" for c in config.cluster):
         raise BadValue(("cluster",), f"{config.cluster!r} is no name: letters, digits, - and _ may be in it")
+    for key in ("fair_share", "qos"):
+        if getattr(config.priority, key):
+            raise BadValue(("priority", key), f"{key!r} cannot weigh anything yet: it needs accounts, which are not there")
     _check_nodes(config)
     _check_partitions(config)
     _check_addresses(config)
@@ -76,6 +85,10 @@ def _check_partitions(config: ClusterConfig) -> None:
             raise BadValue(("partition", index, "default"), f"there are two defaults: {default} and {partition.name}")
         default = partition.name if partition.default else default
         seen.add(partition.name)
+        for key, allowed, why in _PARTITION_REFUSED:
+            value = getattr(partition, key)
+            if value not in allowed:
+                raise BadValue(("partition", index, key), f"{key!r} cannot be {value!r}: {why}")
         if partition.nodes != "ALL":
             names = _parsed(hostlist.expand, partition.nodes, ("partition", index, "nodes"))
             if known and (unknown := [name for name in names if name not in known]):

@@ -91,6 +91,22 @@ def _enforce_limits(text: str) -> None:
         raise NotCarried("jobs beyond a partition's limits wait, and say why; they are not refused")
 
 
+def _no_accounts(text: str) -> None:
+    if int(text):
+        raise NotCarried("fair share and QOS weigh nothing until there are accounts")
+
+
+def _oversubscribe(text: str) -> str | None:
+    if text.upper() not in ("NO", "EXCLUSIVE"):
+        raise NotCarried(f"OverSubscribe={text}: cores are never shared between jobs")
+    return "EXCLUSIVE" if text.upper() == "EXCLUSIVE" else None
+
+
+def _no_preemption(text: str) -> None:
+    if text.upper() not in ("OFF", "0", "00:00:00"):
+        raise NotCarried(f"{text}: there is no preemption yet")
+
+
 #: Numbers that only tune the real scheduler's speed.
 _TUNING = _words_of("""
     defer batch_sched_delay bf_interval bf_resolution bf_max_time bf_yield_interval bf_yield_sleep bf_continue
@@ -111,10 +127,10 @@ SETTINGS: dict[str, tuple[str, str, Callable[[str], Any]]] = {
     "prologepilogtimeout": ("timeouts", "prolog", int),
     "overtimelimit": ("timeouts", "over_time_limit", _limit),
     "priorityweightage": ("priority", "age", int),
-    "priorityweightfairshare": ("priority", "fair_share", int),
+    "priorityweightfairshare": ("priority", "", _no_accounts),
     "priorityweightjobsize": ("priority", "job_size", int),
     "priorityweightpartition": ("priority", "partition", int),
-    "priorityweightqos": ("priority", "qos", int),
+    "priorityweightqos": ("priority", "", _no_accounts),
     "priorityweighttres": ("priority", "tres", _tres_weights),
     "prioritymaxage": ("priority", "max_age", _minutes),
     "schedulertype": ("scheduling", "backfill", _scheduler),
@@ -170,9 +186,9 @@ PARTITION: dict[str, Rule] = {
     "rootonly": ("root_only", lambda text: _yes(text) or None),
     "hidden": ("hidden", lambda text: _yes(text) or None),
     "exclusiveuser": ("exclusive_user", lambda text: _yes(text) or None),
-    "oversubscribe": ("oversubscribe", lambda text: None if text.upper() == "NO" else text.upper()),
-    "gracetime": ("grace_time", _minutes),
-    "preemptmode": ("preempt_mode", lambda text: None if text.upper() == "OFF" else text.upper()),
+    "oversubscribe": ("oversubscribe", _oversubscribe),
+    "gracetime": ("grace_time", _no_preemption),
+    "preemptmode": ("preempt_mode", _no_preemption),
     "lln": ("lln", lambda text: _yes(text) or None),
 }
 PARTITION_WITHOUT_EFFECT = frozenset(["partitionname"])

@@ -12,12 +12,14 @@ from corral.model.job import UNLIMITED, JobSpec
 from corral.model.partition import Partition, PartitionState
 from corral.protocol.replies import Rejected
 from corral.protocol.requests import Caller
+from corral.scheduler import limits
 from corral.scheduler.demand import Demand, demand_of
 from corral.scheduler.feasibility import feature_rows, free_units, static_rows, task_capacity
 from corral.scheduler.nodetable import BoolColumn, NodeTable
 from corral.scheduler.placement import place
 from corral.syntax import arrayspec, dependency, features, hostlist
 
+INVALID_ACCOUNT = "Invalid account or account/partition combination specified"
 UNAVAILABLE = "Requested node configuration is not available"
 
 
@@ -79,18 +81,18 @@ def admit(
     first = partitions[0]
     limit = spec.time_limit
     if limit is None:
-        limit = first.default_time if first.default_time is not None else first.max_time
+        limit = first.max_time if first.default_time is None else min(first.default_time, first.max_time)
     return Admitted(spec, ",".join(p.name for p in partitions), min(limit, UNLIMITED), never and not possible)
 
 
-def resolve(spec: JobSpec, partition: Partition, config: ClusterConfig) -> Demand:
-    """The spec's demand in this partition, memory defaults put in."""
+def resolve(spec: JobSpec, partition: Partition, config: ClusterConfig, uid: int = -1) -> Demand:
+    """The spec's demand in this partition, memory defaults and the partition's own rules put in; `uid` as in limits.within."""
     per_cpu = partition.default_memory_per_cpu_mb or 0
     per_node = partition.default_memory_per_node_mb or 0
     if not per_cpu and not per_node:
         per_cpu = config.scheduling.default_memory_per_cpu_mb or 0
         per_node = config.scheduling.default_memory_per_node_mb or 0
-    return demand_of(spec, partition.name, per_cpu, per_node)
+    return limits.within(demand_of(spec, partition.name, per_cpu, per_node), spec, partition, uid)
 
 
 def could_ever_run(empty: NodeTable, demand: Demand, rows: BoolColumn) -> str | None:
@@ -130,7 +132,11 @@ def _check_partition_access(
         if partition.allow_groups and not caller.is_operator and caller.group not in partition.allow_groups:
             return Rejected(error="User's group not permitted to use this partition", code="denied")
         if partition.allow_accounts and spec.account not in partition.allow_accounts:
-            return Rejected(error="Invalid account or account/partition combination specified", code="denied")
+            return Rejected(error=INVALID_ACCOUNT, code="denied")
+        if not partition.allow_accounts and spec.account and spec.account in partition.deny_accounts:
+            return Rejected(error=INVALID_ACCOUNT, code="denied")
+        if partition.allow_qos and spec.qos not in partition.allow_qos:
+            return Rejected(error="Invalid qos specification", code="denied")
         if partition.state in (PartitionState.INACTIVE, PartitionState.DRAIN):
             return Rejected(error="Required partition not available (inactive or drain)", code="invalid")
     return None
@@ -183,6 +189,6 @@ def _check_words(
             dependency.parse(spec.dependency)
         except UsageError:
             return Rejected(error="Job dependency problem")
-    if abs(spec.nice) > (1 << 31) - 3:
+    if abs(spec.nice) > (1 << 31) - 3 or (spec.nice < 0 and not caller.is_operator):
         return Rejected(error="Invalid --nice value")
     return None

@@ -10,7 +10,7 @@ from corral.engine.endings import settle
 from corral.engine.layout import Refusal
 from corral.engine.state import NOT_YET, ClusterState
 from corral.model import ranges
-from corral.model.job import ExitStatus, Job, JobKind, JobState
+from corral.model.job import UNLIMITED, ExitStatus, Job, JobKind, JobState
 from corral.model.reason import Reason
 from corral.protocol.events import JobEnded, JobStarted
 from corral.scheduler.plan import Plan, Start
@@ -46,7 +46,7 @@ def begin(ctx: Context, start: Start, now: float, out: Effects) -> bool:
         partition=start.allocation.partition,
         start_time=now,
         allocation=start.allocation,
-        time_limit=min(start.time_limit, job.time_limit) if start.time_limit else job.time_limit,
+        time_limit=min(start.time_limit or job.time_limit, job.time_limit, _most(ctx.state, start.allocation.partition)),
         batch_host=start.allocation.nodes[0].node,
         expected_start=0.0,
         expected_nodes="",
@@ -54,6 +54,12 @@ def begin(ctx: Context, start: Start, now: float, out: Effects) -> bool:
     ctx.record(JobStarted(time=now, job=running, array_rest=rest), out)
     launch(ctx, running, now, out)
     return True
+
+
+def _most(state: ClusterState, name: str) -> int:
+    """Seconds; a job that may be shorter (--time-min) can come with a longer limit than its partition's."""
+    partition = state.partitions.get(name)
+    return UNLIMITED if partition is None else partition.max_time
 
 
 def may_start(state: ClusterState, job: Job) -> bool:

@@ -39,7 +39,6 @@ _INTEGERS = {
     "maxcpuspernode": "max_cpus_per_node",
     "prioritytier": "priority_tier",
     "priorityjobfactor": "priority_job_factor",
-    "gracetime": "grace_time",
     "defmempercpu": "default_memory_per_cpu_mb",
     "defmempernode": "default_memory_per_node_mb",
     "maxmempernode": "max_memory_per_node_mb",
@@ -102,9 +101,15 @@ def _parsed(key: str, value: str) -> tuple[str, object]:
     if key in ("maxtime", "defaulttime"):
         seconds = duration.parse(value)
         return ("max_time" if key == "maxtime" else "default_time"), UNLIMITED if seconds is None else seconds
+    if key == "gracetime":
+        if duration.parse(value):
+            raise ValueError("there is no preemption yet")
+        return "grace_time", 0
     if key == "nodes":
         return "nodes", "ALL" if value.upper() == "ALL" else hostlist.fold(hostlist.expand(value))
     if key in _INTEGERS:
+        if value.upper() in ("UNLIMITED", "INFINITE") and key.startswith("max"):
+            return _INTEGERS[key], None
         number = int(value)
         if number < 0:
             raise ValueError("a number from 0 on is needed")

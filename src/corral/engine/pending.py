@@ -18,6 +18,7 @@ from corral.model import ranges
 from corral.model.job import Job, JobId, JobSpec
 from corral.model.partition import PartitionState
 from corral.model.reason import Reason
+from corral.scheduler import limits
 from corral.scheduler.demand import Demand
 from corral.scheduler.nodetable import BoolColumn
 from corral.scheduler.plan import Expected, NotNow, Plan
@@ -52,7 +53,8 @@ class PendingView:
         self.first: set[JobId] = set()  #: jobs with a reason of their own since the last cycle
         self.refused: list[tuple[_Group, NotNow]] = []  #: groups that the last snapshot left out
         self.basis: tuple[object, ...] = ()  #: what the demands were made of
-        self.demands: tuple[JobSpec | None, str, tuple[Demand, ...]] = (None, "", ())  #: of the spec seen last
+        self.demands: tuple[JobSpec | None, str, int, tuple[Demand, ...]] = (None, "", -1, ())  #: of the spec seen last
+        self.asks_users = False  #: does some partition keep nodes to one user?
         self.rows: tuple[int, tuple[object, ...], dict[str, BoolColumn]] = (-1, (), {})
         ctx.state.touched.update(JobId(key[2]) for key in ctx.state.queue)
 
@@ -65,7 +67,8 @@ class PendingView:
         if basis != self.basis:
             self.basis = basis
             self.groups, self.places, self.first = {}, {}, set()
-            self.demands = (None, "", ())
+            self.demands = (None, "", -1, ())
+            self.asks_users = any(partition.exclusive_user for partition in state.partitions.values())
             state.touched.update(JobId(key[2]) for key in state.queue)
         for job_id in sorted(state.touched):
             self._remove(job_id)
@@ -100,11 +103,12 @@ class PendingView:
 
     def _demands(self, job: Job) -> tuple[Demand, ...]:
         spec = self.ctx.state.spec(job)
-        seen, partition, demands = self.demands
-        if seen is None or partition != job.partition or seen != spec:
+        seen, partition, user, demands = self.demands
+        uid = job.owner.uid if self.asks_users else -1
+        if seen is None or partition != job.partition or user != uid or seen != spec:
             names = [name for name in job.partition.split(",") if name in self.ctx.state.partitions]
-            demands = tuple(resolve(spec, self.ctx.state.partitions[name], self.ctx.config) for name in names)
-            self.demands = (spec, job.partition, demands)
+            demands = tuple(resolve(spec, self.ctx.state.partitions[name], self.ctx.config, uid) for name in names)
+            self.demands = (spec, job.partition, uid, demands)
         return demands
 
     # -- to the scheduler
@@ -136,10 +140,9 @@ class PendingView:
 
     def _offers(self) -> tuple[PendingGroup, ...]:
         self.offered, self.refused = [], []
-        up = {name for name, partition in self.ctx.state.partitions.items() if partition.state is PartitionState.UP}
         offers = []
         for group in self.groups.values():
-            offer = self._offer(group, up)
+            offer = self._offer(group)
             if isinstance(offer, NotNow):
                 self.refused.append((group, offer))
             else:
@@ -147,14 +150,20 @@ class PendingView:
                 offers.append(offer)
         return tuple(offers)
 
-    def _offer(self, group: _Group, up: set[str]) -> PendingGroup | NotNow:
+    def _offer(self, group: _Group) -> PendingGroup | NotNow:
         demands, time_limit, time_min, alone = group.shape
         if not alone and group.offer is not None:
             return group.offer
-        if not all(demand.partition in up for demand in demands):
-            demands = tuple(demand for demand in demands if demand.partition in up)
-            if not demands:
-                return NotNow(Reason.PARTITION_DOWN)
+        partitions = [self.ctx.state.partitions[demand.partition] for demand in demands]
+        refused = [
+            Reason.PARTITION_DOWN if partition.state is not PartitionState.UP
+            else limits.beyond(demand, partition, time_limit, time_min)
+            for demand, partition in zip(demands, partitions, strict=True)
+        ]  # fmt: skip
+        if all(refused):
+            return NotNow(refused[0] or Reason.NONE)
+        demands = tuple(demand for demand, reason in zip(demands, refused, strict=True) if reason is None)
+        time_limit = min(time_limit, max(partition.max_time for partition in partitions))
         elements: tuple[int, ...] = ()
         more = False
         if alone:
@@ -167,7 +176,7 @@ class PendingView:
                 more = free < ranges.count(record.array_waiting)
         group.offer = PendingGroup(
             demands=demands, time_limit=time_limit, time_min=time_min, queue=tuple(group.queue), elements=elements,
-            has_more_elements=more,
+            has_more_elements=more, tier=max(partition.priority_tier for partition in partitions),
         )  # fmt: skip
         return group.offer
 

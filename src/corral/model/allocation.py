@@ -23,6 +23,8 @@ class Allocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ntasks: int = 1
     cpus_per_task: int = 1
     exclusive: bool = False  #: no other job on these nodes
+    user: int = -1  #: whose, where some partition keeps nodes to one user; -1 = nobody asks
+    only_user: bool = False  #: no other user's job on these nodes
 
     @property
     def node_names(self) -> tuple[str, ...]:

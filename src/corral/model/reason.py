@@ -19,6 +19,7 @@ class Reason(enum.StrEnum):
     PARTITION_CONFIG = "PartitionConfig"
     PARTITION_NODE_LIMIT = "PartitionNodeLimit"
     PARTITION_TIME_LIMIT = "PartitionTimeLimit"
+    MAX_MEM_PER_LIMIT = "MaxMemPerLimit"
     REQ_NODE_NOT_AVAIL = "ReqNodeNotAvail"
     BAD_CONSTRAINTS = "BadConstraints"
     NODE_DOWN = "NodeDown"

@@ -50,10 +50,10 @@ class _Cycle:
     def run(self) -> Plan:
         groups = self.snapshot.pending
         position = [0] * len(groups)
-        heads = [(group.queue[0], number) for number, group in enumerate(groups) if group.queue]
+        heads = [(-group.tier, group.queue[0], number) for number, group in enumerate(groups) if group.queue]
         heapq.heapify(heads)
         while heads:
-            key, number = heads[0]
+            tier, key, number = heads[0]
             group = groups[number]
             why = self.consider(group, JobId(key[2]))
             at = position[number] = position[number] + 1
@@ -64,7 +64,7 @@ class _Cycle:
                     self.plan.rest[number] = Rest(at, waits)
                 heapq.heappop(heads)
             elif at < len(group.queue):
-                heapq.heapreplace(heads, (group.queue[at], number))
+                heapq.heapreplace(heads, (tier, group.queue[at], number))
             else:
                 heapq.heappop(heads)
         return self.plan

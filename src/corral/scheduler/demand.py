@@ -31,6 +31,12 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
     nodelist: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     constraint: str = ""
+    # what the partition adds (limits.py)
+    nodes_limit: int | None = None  #: never on more nodes
+    cpus_limit: int | None = None  #: the partition's jobs together hold no more CPUs of a node
+    spread: bool = False  #: on the emptiest nodes, whatever the cluster's placement
+    user: int = -1  #: whose; -1 = no partition keeps nodes to one user
+    only_user: bool = False  #: on nodes without other users' jobs
 
     @property
     def wants_gres(self) -> bool:

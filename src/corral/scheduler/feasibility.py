@@ -44,9 +44,35 @@ def free_units(table: NodeTable, demand: Demand, request: GresRequest) -> IntCol
     return free
 
 
+def free_cpus(table: NodeTable, demand: Demand) -> IntColumn:
+    """Per node, as far as the partition lets its jobs have them."""
+    if demand.cpus_limit is None:
+        return table.free_cpus
+    left = np.full(len(table), demand.cpus_limit, np.int64)
+    for allocation in table.holders.values():
+        if allocation.partition == demand.partition:
+            for share in allocation.nodes:
+                row = table.index.get(share.node)
+                if row is not None:
+                    left[row] -= len(share.cpus)
+    return np.clip(left, 0, table.free_cpus)
+
+
+def without_others(table: NodeTable, demand: Demand, capacity: IntColumn) -> IntColumn:
+    """Nodes that one user has are not another's."""
+    capacity = capacity.copy()
+    for allocation in table.holders.values():
+        if allocation.user not in (-1, demand.user) and (allocation.only_user or demand.only_user):
+            for share in allocation.nodes:
+                row = table.index.get(share.node)
+                if row is not None:
+                    capacity[row] = 0
+    return capacity
+
+
 def task_capacity(table: NodeTable, demand: Demand, rows: BoolColumn) -> IntColumn:
     """Tasks each node could take with what is free on it; 0 where it can take none (or where `rows` is false)."""
-    cpus = table.free_cpus
+    cpus = free_cpus(table, demand)
     if demand.overcommit:
         capacity = np.where(cpus > 0, MANY, 0)
     else:
@@ -74,6 +100,8 @@ def task_capacity(table: NodeTable, demand: Demand, rows: BoolColumn) -> IntColu
     if demand.cpus_per_gpu and not demand.gres_per_task:
         wanted = max(1, gpus_per_node(demand)) * demand.cpus_per_gpu
         capacity = np.where(cpus >= wanted, capacity, 0)
+    if demand.user >= 0:
+        capacity = without_others(table, demand, capacity)
     if demand.tasks_per_node:
         exact = demand.tasks_per_node
         capacity = np.where(capacity >= exact, exact, 0)

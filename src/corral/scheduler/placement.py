@@ -6,13 +6,14 @@ from corral.model.allocation import Allocation, NodeShare
 from corral.model.gres import GresRequest, GresShare
 from corral.scheduler import binding
 from corral.scheduler.demand import ALL_MEMORY, Demand
-from corral.scheduler.feasibility import MANY, free_units, task_capacity
+from corral.scheduler.feasibility import MANY, free_cpus, free_units, task_capacity
 from corral.scheduler.nodetable import BoolColumn, IntColumn, NodeTable, ids_of
 
 
 def place(table: NodeTable, demand: Demand, rows: BoolColumn, strategy: str = "pack") -> Allocation | None:
     """The nodes, tasks, cores and GPUs for one job out of what is free in `rows`; None when it does not fit now."""
     capacity = task_capacity(table, demand, rows)
+    strategy = "spread" if demand.spread else strategy
     while True:
         chosen = choose_rows(table, demand, capacity, strategy)
         if chosen is None:
@@ -27,6 +28,8 @@ def place(table: NodeTable, demand: Demand, rows: BoolColumn, strategy: str = "p
                 else demand.ntasks,
                 cpus_per_task=demand.cpus_per_task,
                 exclusive=demand.exclusive,
+                user=demand.user,
+                only_user=demand.only_user,
             )
         capacity[shares] = 0  # the columns promised more than the very units hold: do without that node
 
@@ -65,6 +68,10 @@ def choose_rows(table: NodeTable, demand: Demand, capacity: IntColumn, strategy:
     if demand.overcommit:
         capacity = np.where(capacity > 0, MANY, 0)
     most = demand.nodes_max if demand.nodes_max is not None else len(order)
+    if demand.nodes_limit is not None:
+        most = min(most, demand.nodes_limit)
+        if most < demand.nodes_min:
+            return None
     if demand.nodes_max is not None and demand.nodes_max > demand.nodes_min:
         count = min(most, len(order))  # a range asks for as many nodes as there are, up to its end
     else:
@@ -204,6 +211,8 @@ def node_share(table: NodeTable, demand: Demand, row: int, tasks: int, extra: li
         if count > table.free_cpus[row]:
             return None
         cpus = binding.choose_cpus(table, row, count)
+        if demand.cpus_limit is not None and len(cpus) > free_cpus(table, demand)[row]:
+            return None
     if demand.memory_per_node_mb == ALL_MEMORY:
         memory = int(table.memory[row])
     elif demand.memory_per_cpu_mb:

@@ -24,6 +24,7 @@ class PendingGroup(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     time_limit: int  #: seconds
     time_min: int = 0  #: 0 = they must have their whole limit
     queue: tuple[QueueKey, ...]  #: ascending
+    tier: int = 1  #: those in a higher one are considered first
     elements: tuple[int, ...] = ()  #: of an array, in order; () = no array
     has_more_elements: bool = False  #: others are held back by the throttle
 
