@@ -10,10 +10,9 @@ SAME = (
     (re.compile(r"slurmstepd-dgx\d+:"), "slurmstepd:"),  # built with --enable-multiple-slurmd
     (re.compile(r"dgx018\d: task"), "dgxN: task"),  # which node is taken first
     (re.compile(r"StepId=\d+"), "StepId=N"),
-    (re.compile(r"\b51[346](?=[_x])"), "N"),  # ids of jobs that were there when the answers were recorded
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"), "<TIME>"),
     (re.compile(r"slurm-wlm 22"), "slurm 22"),  # Debian's name of the package
-    (re.compile(r"\b\d{1,6}\b(?!\.05)"), "N"),
+    (re.compile(r"(?<![\w.])\d{1,6}(?![\d.]*\.05)(?![a-wyz])"), "N"),  # job ids
 )
 
 #: Index in errors.json -> why; only the exit status is compared there.
@@ -27,19 +26,22 @@ for reason, indices in {
     "a backwards range is refused as a name, not by running out of memory": (168,),
     "expand is no dependency here": (193,),
     "salloc was given nothing that could be revoked": (506, 613, 631, 632),
-    "two streams come in another order": (521, 518, 548, 557, 614),
+    "two streams come in another order": (518, 519, 520, 521, 548, 557, 614),
     "a bracket is not completed": (716, 795),
     "without an accounting database": (862, 906),
     "verbose texts show Corral's own requests": (740,),
     "the id is checked before its state": (915, 980),
     "ended is not pending": (917,),
     "numbers are complained about once": (827,),
-    "Job <id> step and not the job alone is named": (644,),
+    "the step is named, and not only its job": (644,),
+    "what is wrong with changing a job that runs is that it runs": (851,),
+    "a waiting array is named by its id": (690,),
+    "resume of a job that there is not": (919,),
+    "-t is no option": (1037,),
 }.items():
     OTHER_WORDS |= dict.fromkeys(indices, reason)
 
 for reason, indices in {
-    "the option has a meaning here, or the value is none": (85,),
     "srun finds the program on the submitter's PATH": (499, 587),
     "an idle node may be resumed once more: nothing changes": (868,),
     "active and available features are one list": (875, 876),
@@ -48,5 +50,7 @@ for reason, indices in {
     "multi-prog files of the recording are not there": (604, 605, 606, 607, 608),
     "a job without a memory request has no memory limit for its steps": (544,),
     "needs a job of another user": (535, 675, 972, 973),
+    "a step of a job shows its job": (704,),
+    "the order is not looked at where there is one job only": (511, 720),
 }.items():
     OTHERWISE |= dict.fromkeys(indices, reason)

@@ -19,7 +19,7 @@ _TOO_LONG = "Pathname of a file, directory or other parameter too long"
 #: Field -> option, least, most.
 _NUMBERS: dict[str, tuple[str, int, int]] = {
     "nodes_min": ("nodes", 0, _MOST),
-    "nodes_max": ("nodes", 1, _MOST),
+    "nodes_max": ("nodes", 0, _MOST),
     "ntasks": ("ntasks", 1, _MOST),
     "cpus_per_task": ("cpus-per-task", 1, _MOST),
     "ntasks_per_node": ("ntasks-per-node", 0, _MOST),
@@ -123,11 +123,9 @@ def _ranks(spec: StepSpec) -> Rejected | None:
 
 
 def _more(spec: JobSpec | StepSpec) -> Rejected | None:
-    if spec.nodes_min is not None and spec.nodes_max is not None and spec.nodes_max < spec.nodes_min:
-        return Rejected(
-            error="Node count specification invalid",
-            detail=f"Maximum node count {spec.nodes_max} is less than minimum node count {spec.nodes_min}",
-        )
+    if spec.nodes_max is not None and spec.nodes_max < (spec.nodes_min or 1):
+        detail = f"Maximum node count {spec.nodes_max} is less than minimum node count {spec.nodes_min}"
+        return Rejected(error="Node count specification invalid", detail=detail if spec.nodes_min else "")
     for name, option in _GRES:
         for request in getattr(spec, name) or ():
             if not 0 <= request.count <= _MOST:

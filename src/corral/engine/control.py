@@ -65,12 +65,12 @@ def on_cancel(ctx: Context, request: CancelJobs, caller: Caller, now: float, out
             if selection.ids or selection.users:  # somebody else's are meant; else all that may be touched are
                 errors.append(f"Kill job error on job id {text}: Access/permission denied")
             continue
-        if target.step is not None and target.step not in ctx.state.steps_of(job.id):
-            errors.append(f"Kill job error on job step id {text}: Invalid job id specified")
-            continue
         if job.state in ENDED:
             if selection.ids and target.elements is None and job.array_job_id is None:
                 errors.append(f"Kill job error on job id {text}: Job/step already completing or completed")
+            continue
+        if target.step is not None and target.step not in ctx.state.steps_of(job.id):
+            errors.append(f"Kill job error on job step id {text}: Invalid job id specified")
             continue
         cancel_one(ctx, job, target, request, caller.uid, now, out)
     out.reply = Done(errors=tuple(errors))
