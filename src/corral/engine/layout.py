@@ -42,17 +42,22 @@ def lay_out(allocation: Allocation, spec: StepSpec, others: list[Step]) -> Layou
     free = {share.node: _without(share, taken.get(share.node, ())) for share in chosen}
     ntasks = spec.ntasks
     if ntasks is None:
-        ntasks = (
-            (spec.ntasks_per_node or 1) * len(chosen) if spec.ntasks_per_node else sum(max(1, s.tasks) for s in chosen)
-        )
-        if spec.nodes_min is not None and not spec.ntasks_per_node:
-            ntasks = len(chosen)
-    if ntasks < len(chosen):
-        chosen = chosen[: max(1, ntasks)]
+        width = min(_count(spec) or len(chosen), len(chosen))
+        if spec.ntasks_per_node:
+            ntasks = spec.ntasks_per_node * width
+        elif _count(spec):
+            ntasks = width
+        else:
+            ntasks = sum(max(1, share.tasks) for share in chosen)
+    fewest = min(ntasks, _count(spec) or ntasks)
+    if fewest < len(chosen):
+        chosen = _freest(chosen, free, spec, cpus_per_task, fewest)
     if ntasks > MAX_TASKS_PER_NODE * len(chosen):
         return Refusal("Task count specification invalid", detail=f"{ntasks} tasks on {len(chosen)} nodes")
     whole = [_capacity(share, spec, cpus_per_task) for share in chosen]
     if not spec.overcommit and sum(whole) < ntasks:
+        if any(spec.memory_per_node_mb and 0 < s.memory_mb < spec.memory_per_node_mb for s in chosen):
+            return Refusal("Memory required by task is not available")
         return Refusal("More processors requested than permitted")
     now = [_capacity(free[share.node], spec, cpus_per_task) for share in chosen]
     if not spec.overcommit:
@@ -74,6 +79,22 @@ def lay_out(allocation: Allocation, spec: StepSpec, others: list[Step]) -> Layou
     return Layout(tuple(nodes), ntasks, cpus_per_task)
 
 
+def _count(spec: StepSpec) -> int:
+    """How many nodes at most; 0 = not said."""
+    return spec.nodes_max or spec.nodes_min or 0
+
+
+def _freest(
+    chosen: list[NodeShare], free: dict[str, NodeShare], spec: StepSpec, cpus_per_task: int, count: int
+) -> list[NodeShare]:
+    """So many of them, in their order: named ones first, then those with room for a task now."""
+    if spec.nodelist or spec.relative is not None:
+        return chosen[: max(1, count)]
+    has_room = {s.node for s in chosen if _capacity(free[s.node], spec, cpus_per_task) > 0}
+    picked = {s.node for s in sorted(chosen, key=lambda s: s.node not in has_room)[: max(1, count)]}
+    return [share for share in chosen if share.node in picked]
+
+
 def _nodes(allocation: Allocation, spec: StepSpec) -> list[NodeShare] | Refusal:
     shares = list(allocation.nodes)
     names = {share.node: share for share in shares}
@@ -87,7 +108,7 @@ def _nodes(allocation: Allocation, spec: StepSpec) -> list[NodeShare] | Refusal:
         if spec.relative >= len(shares):
             return Refusal("Node count specification invalid")
         shares = shares[spec.relative :]
-    count = spec.nodes_max or spec.nodes_min
+    count = _count(spec)
     if spec.nodes_min is not None and spec.nodes_min > len(shares):
         return Refusal(
             "Node count specification invalid", detail=f"Only allocated {len(shares)} nodes asked for {spec.nodes_min}"
@@ -101,7 +122,7 @@ def _nodes(allocation: Allocation, spec: StepSpec) -> list[NodeShare] | Refusal:
             if spec.distribution == "arbitrary"
             else sorted(shares, key=lambda s: allocation.node_names.index(s.node))
         )
-    return shares[:count] if count else shares
+    return shares
 
 
 def _taken(others: list[Step]) -> dict[str, tuple[NodeShare, ...]]:

@@ -159,7 +159,7 @@ def on_finished(ctx: Context, report: StepFinished, now: float, out: Effects) ->
         end_step(ctx, job, changed, report.ended or now, now, out, report.message)
         return
     ctx.record(StepChanged(time=now, step=changed), out)
-    if report.cause is EndCause.LAUNCH_FAILED:  # the others would wait for it for ever
+    if report.cause in (EndCause.LAUNCH_FAILED, EndCause.LOST):  # the others would wait for it for ever
         signal_step(ctx, changed, 15, True, 0, now, out)
 
 
