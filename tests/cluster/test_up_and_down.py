@@ -1,6 +1,7 @@
 """Starting and stopping real clusters."""
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -131,3 +132,11 @@ def test_without_a_cluster_the_commands_say_how_to_start_one(make_cluster: Make)
         done = cluster.run("corral", command, check=False)
         assert done.returncode == 1
         assert "Start one with `corral up`" in done.stderr
+
+
+def test_down_ends_a_cluster_whose_state_was_removed(make_cluster: Make) -> None:
+    cluster = make_cluster()
+    cluster.up("--nodes=2")
+    shutil.rmtree(cluster.directory)
+    assert "daemons without a state directory" in cluster.down().stdout
+    assert cluster.processes() == []

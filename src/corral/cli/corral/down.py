@@ -27,6 +27,9 @@ def main(arguments: list[str]) -> int:
     if place.directory.exists():
         with daemons.only_one_starts_or_stops(place.directory):
             stopped = stop_cluster(place)
+    if leftovers.end_daemons(place.directory):
+        stopped.append("daemons without a state directory")
+        leftovers.end(place.directory, place.endpoint)
     if stopped:
         print(f"The cluster in {place.directory} is stopped ({', '.join(stopped)}).")
     else:

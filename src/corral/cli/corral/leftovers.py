@@ -13,6 +13,7 @@ from pathlib import Path
 from corral.cli.corral.daemons import deadline, has_ended
 
 _MARK = b"CORRAL_STEP="
+_PROGRAMS = frozenset((b"corral.controller", b"corral.agent"))
 #: Between SIGTERM and SIGKILL.
 _GRACE_SECONDS = 2.0
 
@@ -36,6 +37,18 @@ def tasks_of(endpoint: str) -> list[int]:
 def shepherds_of(directory: Path) -> list[int]:
     below = os.fsencode(directory / "agent") + b"/"
     return [pid for pid in _pids() if any(word.startswith(below) for word in _read(pid, "cmdline").split(b"\0"))]
+
+
+def daemons_of(directory: Path) -> list[int]:
+    """Those that no file tells of any more: someone has removed the state of a running cluster."""
+    own, nats = os.fsencode(directory), os.fsencode(directory / "nats" / "nats.conf")
+    commands = [(pid, _read(pid, "cmdline").split(b"\0")) for pid in _pids()]
+    return [pid for pid, words in commands if nats in words or (own in words and _PROGRAMS.intersection(words))]
+
+
+def end_daemons(directory: Path) -> int:
+    ended = _end(lambda: daemons_of(directory), (signal.SIGTERM,), _GRACE_SECONDS)
+    return ended + _end(lambda: daemons_of(directory), (signal.SIGKILL,), 5.0)
 
 
 def _is_task(environment: bytes, address: bytes) -> bool:
