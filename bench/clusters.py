@@ -105,6 +105,7 @@ def corral(directory: Path) -> Iterator[Cluster]:
     environment = dict(
         os.environ, PATH=f"{programs}:{os.environ['PATH']}", CORRAL_ENDPOINT=f"unix://{directory}/corral.sock"
     )
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has its bytecode
     for name in [name for name in environment if name.startswith("SLURM_")]:
         del environment[name]
     up = ["corral", "up", "--dir", str(directory), "--nodes", str(NODES), "--cpus", str(CPUS), "--mem", str(MEMORY_MB)]
