@@ -181,6 +181,11 @@ class KillableCluster:
 
     # -- look
 
+    @property
+    def controller_pid(self) -> int:
+        assert self.controller is not None
+        return self.controller.pid
+
     def client(self) -> "Client":
         return Client(self.endpoint)
 

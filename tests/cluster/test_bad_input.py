@@ -2,22 +2,40 @@
 
 import json
 import os
+import shlex
+import socket
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, get_args
 
+import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tests.cluster import bad_input_differences as differences
 from tests.cluster import forked
 from tests.cluster.chaos import Client, KillableCluster, killable_cluster, wait_until
 
 from corral.client.connection import Connection
 from corral.errors import Refused
+from corral.model.job import JobSpec, StepSpec
+from corral.protocol import requests
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "errors.json"
 NOBODY = 65534
+#: Options with values that mean something, and how a refusal names them.
+OPTIONS = {
+    name: name
+    for name in (
+        "array", "begin", "cpus-per-task", "deadline", "distribution", "mem", "mem-per-cpu", "mem-per-gpu", "nice", "ntasks",
+        "ntasks-per-node", "open-mode", "priority", "signal", "time", "time-min", "cpus-per-gpu", "mail-type",
+    )
+} | {
+    "nodes": "node count", "nodelist": "node name", "exclude": "node name", "constraint": "feature", "gres": "gres", "gpus": "gres",
+    "partition": "partition", "dependency": "dependency", "array": "array",
+}  # fmt: skip
 
 
 class Scene:
@@ -121,11 +139,135 @@ def _same(text: str) -> list[str]:
     return text.splitlines()
 
 
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(st.sampled_from(sorted(OPTIONS)), st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12))
+def test_a_made_up_directive_is_read_or_refused_by_its_name(scene: Scene, option: str, value: str) -> None:
+    script = f"#!/bin/sh\n#SBATCH --hold\n#SBATCH --{option}={shlex.quote(value)}\n#SBATCH --output=/dev/null\ntrue\n"
+    before = scene.settled()
+    outcome = scene.run({"argv": ["sbatch", "job.sh"], "script": script})
+    assert "unexpected" not in outcome.stderr
+    if outcome.status:
+        assert outcome.status in (1, 255)
+        assert OPTIONS[option] in outcome.stderr or (value and value in outcome.stderr), outcome
+        assert scene.last_event() == before
+
+
 # -- the API
+
+
+def wrong_values(kind: type[Any]) -> Iterator[tuple[str, object]]:
+    """Each field, with a value of a type that it cannot have."""
+    for field in msgspec.structs.fields(kind):
+        text = str(field.type)
+        yield field.encode_name, {"no": ["such", {"type": 1}]} if "dict[" not in text else [1]
+        if "str" not in text:
+            yield field.encode_name, "text"
+
+
+def wrong_requests() -> Iterator[tuple[str, object]]:
+    """The name of what is wrong, and the body."""
+    for kind in get_args(requests.AnyRequest):
+        for name, value in wrong_values(kind):
+            yield name, {"type": kind.__name__, name: value}
+        yield "nosuch", {"type": kind.__name__, "nosuch": 1}
+    for name, value in wrong_values(JobSpec):
+        yield name, {"type": "SubmitJobs", "jobs": [{"spec": {name: value}}]}
+    for name, value in wrong_values(StepSpec):
+        yield name, {"type": "CreateStep", "job": "1", "spec": {name: value}}
+
+
+@pytest.mark.parametrize(("name", "body"), wrong_requests(), ids=lambda value: json.dumps(value)[:60])
+def test_a_request_of_wrong_types_is_refused_by_the_name_of_the_field(scene: Scene, name: str, body: object) -> None:
+    before = scene.last_event()
+    refused = scene.post(body)
+    assert refused is not None, "it was taken"
+    assert refused.fields["status"] == 400
+    assert name in str(refused) or "missing required field" in str(refused)
+    assert scene.last_event() == before
+
+
+@pytest.mark.parametrize(
+    ("said", "body"),
+    [
+        ("not valid JSON", b""),
+        ("not valid JSON", b"{"),
+        ("not valid JSON", b"\xff\xfe"),
+        ("not valid JSON", os.urandom(100).replace(b"{", b"x")),
+        ("not a valid request", b"[" * 100_000),
+        ("type", {"type": "NoSuchRequest"}),
+        ("script: larger than", {"type": "SubmitJobs", "jobs": [{"spec": {}, "script": "x" * (5 << 20)}]}),
+        ("at least one job", {"type": "SubmitJobs", "jobs": []}),
+        ("--mem", {"type": "SubmitJobs", "jobs": [{"spec": {"memory_per_node_mb": -(1 << 63)}}]}),
+        ("--umask", {"type": "SubmitJobs", "jobs": [{"spec": {"umask": 1 << 62}}]}),
+        ("--job-name", {"type": "SubmitJobs", "jobs": [{"spec": {"name": "\0"}}]}),
+        ("--distribution", {"type": "SubmitJobs", "jobs": [{"spec": {"distribution": "plane=0"}}]}),
+    ],
+    ids=str,
+)
+def test_a_body_that_says_nothing_sensible_is_refused(scene: Scene, said: str, body: object) -> None:
+    before = scene.last_event()
+    refused = scene.post(body)
+    assert refused is not None
+    assert (refused.fields["status"], said in str(refused)) == (400, True), refused
+    assert scene.last_event() == before
+
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20)
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4), max_leaves=8
+)
+specs = st.dictionaries(st.sampled_from([f.encode_name for f in msgspec.structs.fields(JobSpec)]), values, max_size=3)
+bodies = values | st.fixed_dictionaries(
+    {"type": st.just("SubmitJobs"), "jobs": st.lists(st.fixed_dictionaries({"spec": specs}), max_size=2)}
+)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(bodies)
+def test_no_made_up_body_is_a_fault(scene: Scene, body: object) -> None:
+    refused = scene.post(body)
+    assert refused is None or refused.fields["status"] == 400, refused
+
+
+# -- connections
+
+
+def test_a_thousand_half_requests_and_a_huge_one_keep_nobody_waiting(scene: Scene) -> None:
+    held = []
+    for _ in range(1000):
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(f"{scene.cluster.directory}/corral.sock")
+        connection.sendall(b"POST /v1/requests HTTP/1.1\r\nContent-Len")
+        held.append(connection)
+    assert scene.client.ping()["pid"] == scene.cluster.controller_pid
+    refused = scene.post(b'{"type":"SubmitJobs","jobs":[{"spec":{},"script":"' + b"x" * 100_000_000 + b'"}]}')
+    assert "script: larger than" in str(refused)
+    for connection in held:
+        connection.close()
+    assert scene.client.submit(scene.cluster.job("true", hold=True))
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\0" * 1000,
+        b"POST /v1/requests HTTP/1.1\r\nContent-Length: -5\r\n\r\n{}",
+        b"POST /v1/requests HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n",
+        b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n",
+    ],
+    ids=lambda value: repr(value[:30]),
+)
+def test_what_is_no_http_is_told_so(scene: Scene, sent: bytes) -> None:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(10)
+        connection.connect(f"{scene.cluster.directory}/corral.sock")
+        connection.sendall(sent)
+        assert connection.recv(1000).startswith(b"HTTP/1.1 4")
 
 
 def test_the_controller_is_as_it_was(scene: Scene) -> None:
     """The last of the file."""
     assert {row["state_text"] for row in scene.client.nodes(["state_text"])} <= {"idle", "mix"}
-    errors = [line for line in (scene.cluster.directory / "controller.log").read_text().splitlines() if '"error"' in line]
-    assert not errors
+    log = (scene.cluster.directory / "controller.log").read_text().splitlines()
+    assert not [line for line in log if '"level":"error"' in line]
+    assert scene.client.wait(scene.client.submit(scene.cluster.job("exit 7")), 60)[0]["exit_code"] == [7, 0]
