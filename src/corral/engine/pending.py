@@ -56,7 +56,9 @@ class PendingView:
         self.demands: tuple[JobSpec | None, str, int, tuple[Demand, ...]] = (None, "", -1, ())  #: of the spec seen last
         self.asks_users = False  #: does some partition keep nodes to one user?
         self.rows: tuple[int, tuple[object, ...], dict[str, BoolColumn]] = (-1, (), {})
-        ctx.state.touched.update(JobId(key[2]) for key in ctx.state.queue)
+        self.running: list[RunningJob] = []  #: ascending
+        self.ends: dict[JobId, float] = {}  #: by which they stand there
+        ctx.state.touched.update(ctx.state.active, (JobId(key[2]) for key in ctx.state.queue))
 
     # -- the groups
 
@@ -73,6 +75,7 @@ class PendingView:
         for job_id in sorted(state.touched):
             self._remove(job_id)
             job = state.jobs.get(job_id)
+            self._put_running(job_id, job)
             if job is not None and job.is_pending and not job.held_by and job.reason not in NOT_YET:
                 self._insert(job)
         state.touched.clear()
@@ -117,18 +120,22 @@ class PendingView:
         self.refresh()
         state = self.ctx.state
         offers = self._offers()
-        running = tuple(RunningJob(id=job_id, ends=self._ends(state.jobs[job_id], now)) for job_id in state.active)
         return Snapshot(
             nodes=state.ledger.copy() if offers else state.ledger,
             pending=offers,
-            running=running if offers else (),
+            running=tuple(self.running) if offers else (),
             partition_rows=self._rows(),
             policy=self.ctx.config.scheduling,
         )
 
-    def _ends(self, job: Job, now: float) -> float:
-        ends = min(limit_ends(job), job.start_time + LONGEST)
-        return max(ends + (now - job.suspend_time if job.suspend_time else 0.0), now)
+    def _put_running(self, job_id: JobId, job: Job | None) -> None:
+        known = self.ends.pop(job_id, None)
+        if known is not None:
+            del self.running[bisect.bisect_left(self.running, RunningJob(known, job_id))]
+        if job is not None and job.is_active:
+            # Of a suspended job nobody knows: it is planned for as if it went on now.
+            ends = self.ends[job_id] = min(limit_ends(job), job.start_time + LONGEST)
+            bisect.insort(self.running, RunningJob(ends, job_id))
 
     def _rows(self) -> dict[str, BoolColumn]:
         state = self.ctx.state

@@ -155,6 +155,7 @@ class ClusterState:
                 self.timed.add(job.id)
         elif job.state in ACTIVE:
             self.active.add(job.id)
+            self.touched.add(job.id)
             allocation = job.allocation
             if allocation is not None and job.id not in self.ledger.holders:
                 self.ledger.take(job.id, allocation)
@@ -186,6 +187,7 @@ class ClusterState:
             self.touched.add(job.id)
         elif job.state in ACTIVE:
             self.active.discard(job.id)
+            self.touched.add(job.id)
             if job.array_job_id is not None:
                 self.array_active[job.array_job_id] -= 1
         else:

@@ -19,8 +19,8 @@ def would_start(ctx: Context, entry: Admitted, now: float) -> WouldStart | Rejec
     table = state.ledger
     strategy = ctx.config.scheduling.placement
     running = [
-        RunningJob(id=job_id, ends=max(now, min(limit_ends(job), job.start_time + LONGEST)))
-        for job_id, job in ((job_id, state.jobs[job_id]) for job_id in state.active)
+        RunningJob(max(now, min(limit_ends(job), job.start_time + LONGEST)), job.id)
+        for job in (state.jobs[job_id] for job_id in state.active)
     ]
     best: WouldStart | None = None
     for name in entry.partition.split(","):

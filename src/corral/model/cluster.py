@@ -31,12 +31,11 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     min_job_age: float = 300.0  #: an ended job stays in squeue for so long
     prolog: float = 300.0  #: a prolog or epilog may take so long
     over_time_limit: float = 0.0  #: grace past a job's limit
-    srun_port: int = 0
 
 
 class PriorityWeights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     age: int = 0
-    fair_share: int = 0
+    fair_share: int = 0  #: not yet: only 0 is taken, as for qos
     job_size: int = 0
     partition: int = 0
     qos: int = 0
@@ -46,8 +45,8 @@ class PriorityWeights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 class Scheduling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     backfill: bool = True
-    backfill_window: float = 86400.0  #: seconds ahead
-    backfill_max_jobs: int = 1000  #: how many waiting jobs get a planned start in one cycle
+    backfill_window: float = 0.0  #: seconds ahead that starts are planned for; 0 = without end, so that no job starves
+    backfill_max_jobs: int = 50  #: how many waiting jobs get a planned start in one cycle
     cycle_interval: float = 0.01  #: least seconds between two cycles
     default_memory_per_cpu_mb: int | None = None  #: None = 0 is asked for: memory is not counted unless said
     default_memory_per_node_mb: int | None = None

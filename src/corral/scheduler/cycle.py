@@ -4,13 +4,10 @@ Theory: jobs are looked at in the order of priority, but not one by one: those o
 have now, none behind it can, because in a cycle nothing gets free and reservations only grow. So a cycle costs as much as there are
 starts and shapes, however many jobs wait.
 
-The first job of a partition that finds no place gets a planned start (backfill.py). From then on others begin only if they
-end before the earliest planned start, or keep off the nodes that are planned for.
+The first jobs that find no place get a planned start (backfill.py). From then on others begin only where they delay none of these.
 """
 
 import heapq
-
-import numpy as np
 
 from corral.model.allocation import Allocation
 from corral.model.job import JobId
@@ -19,7 +16,7 @@ from corral.scheduler import backfill
 from corral.scheduler.demand import Demand
 from corral.scheduler.feasibility import static_rows
 from corral.scheduler.nodetable import BoolColumn
-from corral.scheduler.placement import place
+from corral.scheduler.placement import fits_when_empty, place
 from corral.scheduler.plan import Expected, NotNow, Plan, Rest, Start
 from corral.scheduler.snapshot import LONGEST, PendingGroup, RunningJob, Snapshot
 
@@ -42,9 +39,11 @@ class _Cycle:
         self.static: dict[Demand, BoolColumn] = {}
         self.does_not_fit: set[Demand] = set()  #: demands that find no place whatever the time limit
         self.waits_for: dict[Demand, NotNow] = {}
-        self.kept: BoolColumn = np.zeros(len(self.table), np.bool_)  #: nodes of planned starts
+        self.planned: list[backfill.Planned] = []
+        self.timeline: backfill.Timeline | None = None  #: None = something has started since it was made
         self.shadow = float("inf")  #: the earliest planned start
         self.blocked: set[str] = set()  #: partitions with a planned job
+        self.stuck: set[int] = set()  #: groups whose first has found no place; the next of them are only planned
         self.most_free = -1  #: CPUs on the freest node; -1 = to be looked up
 
     def run(self) -> Plan:
@@ -55,10 +54,15 @@ class _Cycle:
         while heads:
             tier, key, number = heads[0]
             group = groups[number]
-            why = self.consider(group, JobId(key[2]))
+            job = JobId(key[2])
+            why = self.plan_next(group, job) if number in self.stuck else self.consider(group, job)
             at = position[number] = position[number] + 1
             if why is not None:
-                self.plan.reasons[JobId(key[2])] = why
+                self.plan.reasons[job] = why
+                if at < len(group.queue) and job in self.plan.expected and self.may_plan():
+                    self.stuck.add(number)
+                    heapq.heapreplace(heads, (tier, group.queue[at], number))
+                    continue
                 if at < len(group.queue):
                     waits = why if why.reason is not Reason.RESOURCES or why.text else NotNow(Reason.PRIORITY)
                     self.plan.rest[number] = Rest(at, waits)
@@ -92,9 +96,21 @@ class _Cycle:
         why = self.why_not(first)
         if why.reason is not Reason.RESOURCES or why.text:
             return why
-        if first.partition in self.blocked or not self.plan_start(job, first):
+        if first.partition in self.blocked:
+            return self.plan_next(group, job)
+        if not self.plan_start(group, job):
             return NotNow(Reason.PRIORITY) if self.blocked else why
+        self.blocked.add(first.partition)
         return why
+
+    def plan_next(self, group: PendingGroup, job: JobId) -> NotNow:
+        """It waits behind another; a start may be planned for it too."""
+        if self.policy.backfill:
+            self.plan_start(group, job)
+        return NotNow(Reason.PRIORITY)
+
+    def may_plan(self) -> bool:
+        return self.policy.backfill and len(self.planned) < self.policy.backfill_max_jobs
 
     def ends_in_time(self, group: PendingGroup) -> bool:
         """Would it be gone before the earliest planned start?"""
@@ -117,8 +133,17 @@ class _Cycle:
                 if group.time_min and self.now + group.time_min <= self.shadow:
                     limit = int(self.shadow - self.now)
                 else:
-                    rows = rows & ~self.kept
+                    return self.fit_beside(group, demand, rows), None
         return place(self.table, demand, rows, self.policy.placement), limit
+
+    def fit_beside(self, group: PendingGroup, demand: Demand, rows: BoolColumn) -> Allocation | None:
+        ends = self.now + _span(group)
+        touched = [plan for plan in self.planned if plan.start < ends]
+        allocation = backfill.place_beside(self.table, demand, rows, touched, self.policy.placement)
+        for share in allocation.nodes if allocation is not None else ():
+            for plan in touched:
+                plan.yield_to(share, self.table.index[share.node])
+        return allocation
 
     def rows(self, demand: Demand) -> BoolColumn:
         rows = self.static.get(demand)
@@ -134,22 +159,26 @@ class _Cycle:
         key = job if element is None else -(len(self.plan.starts) + 1)
         self.table.take(key, allocation)
         self.most_free = -1
+        self.timeline = None
         ends = self.now + min(limit or group.time_limit, LONGEST)
-        self.running.append(RunningJob(id=JobId(key), ends=ends))
+        self.running.append(RunningJob(ends, key))
         self.plan.starts.append(Start(job, allocation, element, limit))
 
-    def plan_start(self, job: JobId, demand: Demand) -> bool:
-        planned = backfill.planned_start(
-            self.table, demand, self.rows(demand), self.running, self.now, self.policy.placement
-        )
+    def plan_start(self, group: PendingGroup, job: JobId) -> bool:
+        if len(self.planned) >= self.policy.backfill_max_jobs:
+            return False
+        if self.timeline is None:
+            self.timeline = backfill.Timeline(self.table, self.running, self.now)
+        demand = group.demands[0]
+        planned = self.timeline.plan(
+            demand, self.rows(demand), _span(group), self.planned, self.policy.placement,
+            self.policy.backfill_window,
+        )  # fmt: skip
         if planned is None:
             return False
-        when, nodes = planned
-        self.blocked.add(demand.partition)
-        self.plan.expected[job] = Expected(when, backfill.folded(nodes))
-        self.shadow = min(self.shadow, when)
-        for name in nodes:
-            self.kept[self.table.index[name]] = True
+        self.planned.append(planned)
+        self.plan.expected[job] = Expected(planned.start, backfill.folded(planned.allocation.node_names))
+        self.shadow = min(self.shadow, planned.start)
         return True
 
     def why_not(self, demand: Demand) -> NotNow:
@@ -164,10 +193,14 @@ class _Cycle:
         absent = [name for name in demand.nodelist if name in table.index and not table.usable[table.index[name]]]
         if absent:
             return NotNow(Reason.REQ_NODE_NOT_AVAIL, f"UnavailableNodes:{backfill.folded(tuple(absent))}")
-        empty = table.emptied()
-        if place(empty, demand, self.rows(demand), self.policy.placement) is not None:
+        if fits_when_empty(table, demand, self.rows(demand)):
             return NotNow(Reason.RESOURCES)
         mask = static_rows(table, demand, self.snapshot.partition_rows[demand.partition])
-        if place(empty, demand, mask, self.policy.placement) is not None:
+        if fits_when_empty(table, demand, mask):
             return NotNow(Reason.RESOURCES, NODES_ARE_AWAY)
         return NotNow(Reason.PARTITION_CONFIG)
+
+
+def _span(group: PendingGroup) -> float:
+    """How long it may run, seconds."""
+    return group.time_limit if group.time_limit < LONGEST else float("inf")

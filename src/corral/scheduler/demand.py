@@ -10,7 +10,7 @@ from corral.syntax import hostlist
 ALL_MEMORY = -1
 
 
-class Demand(msgspec.Struct, frozen=True, kw_only=True):
+class Demand(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     """Jobs with equal demands have one answer within a cycle: this is the key of that cache."""
 
     partition: str

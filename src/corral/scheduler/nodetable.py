@@ -72,6 +72,7 @@ class NodeTable:
         self.holders: dict[int, Allocation] = {}
         self.version = 0  #: grows whenever a node comes, goes or changes
         self._emptied: tuple[int, NodeTable] | None = None
+        self.remembered: dict[object, object] = {}  #: answers that hold as long as this (emptied) table does
 
     def __len__(self) -> int:
         return len(self.names)

@@ -34,6 +34,22 @@ def place(table: NodeTable, demand: Demand, rows: BoolColumn, strategy: str = "p
         capacity[shares] = 0  # the columns promised more than the very units hold: do without that node
 
 
+#: So many answers are remembered until a node changes.
+MAX_REMEMBERED = 20_000
+
+
+def fits_when_empty(table: NodeTable, demand: Demand, rows: BoolColumn) -> bool:
+    """Would it fit in these rows, were nothing running? Asked again and again, so the answer is remembered."""
+    empty = table.emptied()
+    question = (demand, rows.tobytes())
+    answer = empty.remembered.get(question)
+    if answer is None:
+        if len(empty.remembered) >= MAX_REMEMBERED:
+            empty.remembered.clear()
+        answer = empty.remembered[question] = place(empty, demand, rows) is not None
+    return bool(answer)
+
+
 def fill(table: NodeTable, demand: Demand, capacity: IntColumn, chosen: list[int]) -> list[NodeShare] | int:
     """What each of these rows gives; or the row that can't give its part."""
     tasks = spread_tasks(demand, capacity, chosen)

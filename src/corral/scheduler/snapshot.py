@@ -1,9 +1,10 @@
 """What does a cycle read: the frozen view of the cluster?"""
 
+from typing import NamedTuple
+
 import msgspec
 
 from corral.model.cluster import Scheduling
-from corral.model.job import JobId
 from corral.scheduler.demand import Demand
 from corral.scheduler.nodetable import BoolColumn, NodeTable
 
@@ -29,11 +30,11 @@ class PendingGroup(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     has_more_elements: bool = False  #: others are held back by the throttle
 
 
-class RunningJob(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A job that holds resources until about `ends`."""
+class RunningJob(NamedTuple):
+    """A job that holds resources, and when it is gone at the latest: in this order they are sorted."""
 
-    id: JobId
     ends: float
+    id: int
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +42,6 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     nodes: NodeTable  #: a copy: the cycle may change it
     pending: tuple[PendingGroup, ...]
-    running: tuple[RunningJob, ...]
+    running: tuple[RunningJob, ...]  #: ascending
     partition_rows: dict[str, BoolColumn]  #: which rows of `nodes` belong to a partition
     policy: Scheduling
