@@ -3,7 +3,7 @@
 import msgspec
 
 from corral.model.cluster import Limits
-from corral.model.job import JobSpec
+from corral.model.job import JobSpec, StdioSpec, StepSpec
 from corral.protocol.blobs import environment_digest, script_digest
 from corral.protocol.replies import Rejected
 from corral.protocol.requests import (
@@ -26,13 +26,39 @@ from corral.protocol.requests import (
     UpdatePartition,
 )  # fmt: skip
 
-OtherRequest = (
-    CancelJobs | HoldJobs | ReleaseJobs | RequeueJobs | SuspendJobs | ResumeJobs | UpdateJob | UpdateNodes | UpdatePartition
-    | CreateStep | SignalStep | CompleteJob | Reconfigure | NewClusterNodes
-)  # fmt: skip
-
 #: More jobs than this in one request would hold up everyone else.
 MAX_JOBS = 100_000
+
+
+class SentStdio(StdioSpec, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """StdioSpec as it is decoded: a field that there is not is a mistake. In the record it may be of another version."""
+
+
+class SentStepSpec(StepSpec, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """StepSpec, likewise."""
+
+    stdio: SentStdio = SentStdio()
+
+
+class SentSpec(JobSpec, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """JobSpec, likewise."""
+
+    stdio: SentStdio = SentStdio()
+    step: SentStepSpec | None = None
+
+
+class SentStep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="CreateStep"):
+    """CreateStep as it is decoded."""
+
+    job: str
+    spec: SentStepSpec
+    environment: dict[str, str] = {}
+
+
+OtherRequest = (
+    CancelJobs | HoldJobs | ReleaseJobs | RequeueJobs | SuspendJobs | ResumeJobs | UpdateJob | UpdateNodes | UpdatePartition
+    | SentStep | SignalStep | CompleteJob | Reconfigure | NewClusterNodes
+)  # fmt: skip
 
 
 class SentJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,7 +67,7 @@ class SentJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     Ten thousand jobs sent at once mostly have one environment; as dicts they would take 100 MB.
     """
 
-    spec: JobSpec
+    spec: SentSpec
     script: str = ""
     environment: msgspec.Raw = msgspec.Raw(b"{}")
 
@@ -78,7 +104,7 @@ def prepare(message: AnySent, limits: Limits) -> Prepared | Rejected:
     match message:
         case SentJobs():
             return _Texts(limits).submit(message)
-        case CreateStep():
+        case SentStep():
             return _Texts(limits).step(message)
         case _:
             return Prepared(message)
@@ -107,12 +133,12 @@ class _Texts:
         request = SubmitJobs(jobs=tuple(jobs), user=message.user, test_only=message.test_only)
         return Prepared(request, self.blobs)
 
-    def step(self, message: CreateStep) -> Prepared | Rejected:
+    def step(self, message: SentStep) -> Prepared | Rejected:
         digest = self.keep_environment(message.environment) if message.environment else ""
         if digest is None:
             return Rejected(error=self.too_large("environment", self.limits.max_environment_bytes))
         spec = msgspec.structs.replace(message.spec, environment_digest=digest)
-        return Prepared(msgspec.structs.replace(message, spec=spec, environment={}), self.blobs)
+        return Prepared(CreateStep(job=message.job, spec=spec), self.blobs)
 
     def job(self, job: SentJob) -> NewJob | str:
         """The job with digests in its spec; or what is wrong with it."""

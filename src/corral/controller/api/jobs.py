@@ -13,13 +13,13 @@ from corral.controller.api.job_rows import JOBS, JobContext
 from corral.controller.api.privacy import sees_all, visible
 from corral.controller.api.service import Service
 from corral.controller.api.step_rows import STEPS, StepContext
-from corral.controller.submission import AnySent, SentJob, SentJobs, decode
+from corral.controller.submission import AnySent, SentJob, SentJobs, SentStep, SentStepSpec, decode
 from corral.daemon import clock
 from corral.model import ranges
-from corral.model.job import ENDED, Job, JobId, JobState, StepSpec
+from corral.model.job import ENDED, Job, JobId, JobState
 from corral.model.step import STEP_NAMES, Step
 from corral.protocol.replies import JobRows
-from corral.protocol.requests import Caller, CancelJobs, CreateStep, JobSelection, Reconfigure
+from corral.protocol.requests import Caller, CancelJobs, JobSelection, Reconfigure
 from corral.syntax.jobid import JobRef
 
 _STATES = {state.value: state for state in JobState}
@@ -40,7 +40,7 @@ class JobsBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class StepBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """POST /v1/jobs/{id}/steps: as CreateStep, without its tag and job."""
 
-    spec: StepSpec
+    spec: SentStepSpec
     environment: dict[str, str] = {}
 
 
@@ -69,7 +69,7 @@ async def delete_job(service: Service, request: Request) -> Any:
 
 async def post_step(service: Service, request: Request) -> Any:
     body = _step_body.decode(await body_of(request))
-    message = CreateStep(job=request.path_params["id"], spec=body.spec, environment=body.environment)
+    message = SentStep(job=request.path_params["id"], spec=body.spec, environment=body.environment)
     return await _ask(service, request, message)
 
 
