@@ -126,8 +126,9 @@ class Storm:
         """Jobs that run were not disturbed, and hold what nobody else holds."""
         dead = [job for job, pid in long_ones.items() if not Path(f"/proc/{pid}").exists()]
         self._expect(not dead, f"running jobs were disturbed: {dead}")
+        acknowledged = list(self.codes)
         states = client.states()
-        lost = [job for job in list(self.codes) if job not in states]
+        lost = [job for job in acknowledged if job not in states]
         self._expect(not lost, f"acknowledged jobs are not there: {lost}")
         not_running = [job for job in long_ones if job in states and states[job]["state"] != "RUNNING"]
         self._expect(not not_running, f"jobs that run are shown otherwise: {[(j, states[j]) for j in not_running[:3]]}")
