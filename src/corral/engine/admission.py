@@ -16,7 +16,7 @@ from corral.scheduler import limits
 from corral.scheduler.demand import Demand, demand_of
 from corral.scheduler.feasibility import feature_rows, free_units, static_rows, task_capacity
 from corral.scheduler.nodetable import BoolColumn, NodeTable
-from corral.scheduler.placement import place
+from corral.scheduler.placement import fits_when_empty
 from corral.syntax import arrayspec, dependency, features, hostlist
 
 INVALID_ACCOUNT = "Invalid account or account/partition combination specified"
@@ -98,7 +98,7 @@ def resolve(spec: JobSpec, partition: Partition, config: ClusterConfig, uid: int
 def could_ever_run(empty: NodeTable, demand: Demand, rows: BoolColumn) -> str | None:
     """None = yes; "" = only if the partition grew; else the first line of the refusal."""
     allowed = static_rows(empty, demand, rows)
-    if place(empty, demand, allowed) is not None:
+    if fits_when_empty(empty, demand, allowed):
         return None
     if not allowed.any():
         return "" if not len(empty) else UNAVAILABLE
