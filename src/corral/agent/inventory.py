@@ -108,6 +108,7 @@ def _of_machine(name: str, agent_start_time: float) -> NodeInventory:
         os=f"{system.system} {system.release} {system.version}",
         version=_version(),
         boot_time=boot_time(),
+        boot_id=_read("/proc/sys/kernel/random/boot_id"),
         agent_start_time=agent_start_time,
     )
 

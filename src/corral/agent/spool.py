@@ -7,7 +7,7 @@
     tombstones      keys of steps and jobs that are over and acknowledged; tombstones.1 holds the generation before
     jobs/NODE/      JOB.RESTART.prolog, JOB.RESTART.epilog: that program has ended with the status inside
     steps/NODE/KEY/ one launch: made with mkdir, which only one can win. `launch` is the order; the shepherd keeps its lock,
-                    its `pid` and `ctl` there, and leaves `exit`
+                    its `pid` and `ctl` there, and leaves `exit`. In memory where that can be (memory_dir.py)
 
 Only processes may die here, not the machine, so nothing is ever synced. A file that must be whole is renamed into place; a
 `launch` that is torn was never given to the spawner, so it is removed.
@@ -18,6 +18,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from corral.agent import memory_dir
 from corral.model.step import StepKey
 
 #: A tombstone is needed as long as a repeated order may still be on its way: far less than so many ends.
@@ -31,8 +32,8 @@ class Spool:
         self.root = root
         self.steps = root / "steps"
         self.jobs = root / "jobs"
-        for directory in (self.steps, self.jobs):
-            directory.mkdir(parents=True, exist_ok=True)
+        self.jobs.mkdir(parents=True, exist_ok=True)
+        memory_dir.make(self.steps)
         self._steps_text = str(self.steps)
         self._nodes: set[str] = set()
         self._dead: set[str] = set()
@@ -92,6 +93,10 @@ class Spool:
             for name in sorted(os.listdir(self.steps / node)):
                 if (key := parsed_key(name)) is not None:
                     yield node, key
+
+    def close(self) -> None:
+        """At an orderly end."""
+        memory_dir.remove(self.steps)
 
     # ------------------------------------------------------------------ tombstones
 

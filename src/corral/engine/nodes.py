@@ -81,6 +81,8 @@ def on_registered(ctx: Context, report: AgentRegistered, now: float, out: Effect
             node = msgspec.structs.replace(old, **fields)
         if node != old:
             change(ctx, node, now, out, "registered")
+        if old is not None and old.inventory.boot_id and inventory.boot_id not in ("", old.inventory.boot_id):
+            lose(ctx, inventory.name, now, out)  # it has booted: nothing of what it ran is left
     compare(ctx, {node.name for node in report.nodes}, report.steps, now, out, at_once=True)
 
 
@@ -197,7 +199,7 @@ def check_heard(ctx: Context, now: float, out: Effects) -> None:
 
 
 def lose(ctx: Context, name: str, now: float, out: Effects) -> None:
-    """A node is gone: what it ran has failed, or is queued again."""
+    """A node is gone, or has booted since: what it ran has failed, or is queued again."""
     for job_id in sorted(ctx.state.jobs_by_node.get(name, set()).copy()):
         job = ctx.state.jobs[job_id]
         if job.state is JobState.COMPLETING:

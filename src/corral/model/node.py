@@ -51,6 +51,7 @@ class NodeInventory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     os: str = ""
     version: str = ""
     boot_time: float = 0.0
+    boot_id: str = ""  #: another one after every boot of the machine
     agent_start_time: float = 0.0
     virtual: bool = False
     unenforced: tuple[
