@@ -8,9 +8,9 @@ from corral.engine import endings
 from corral.engine.arrays import split
 from corral.engine.context import Context
 from corral.engine.effects import Effects
+from corral.engine.ranking import priority_of
 from corral.engine.selection import Target, Unknown, matching, targets_of
 from corral.engine.steps import signal_step
-from corral.engine.submit import BASE_PRIORITY
 from corral.errors import UsageError
 from corral.model import ranges
 from corral.model.job import ENDED, Job, JobKind, JobState
@@ -231,9 +231,11 @@ def on_release(ctx: Context, request: ReleaseJobs, caller: Caller, now: float, o
             return None
         spec = ctx.state.spec(job)
         reason = Reason.DEPENDENCY if spec.dependency else Reason.BEGIN_TIME if spec.begin_time > now else Reason.NONE
+        nice = spec.nice if job.nice is None else job.nice
+        priority = priority_of(ctx, spec, job.partition, nice, max(now, spec.begin_time), now)
         for record in _split_off(ctx, job, elements, now, out):
             ctx.change_job(
-                record, now, out, "released", held_by="", reason=reason, priority=BASE_PRIORITY - spec.nice,
+                record, now, out, "released", held_by="", reason=reason, priority=priority, priority_set=False,
                 eligible_time=max(now, spec.begin_time),
             )  # fmt: skip
         endings.settle(ctx)

@@ -14,6 +14,7 @@ from corral.engine.context import Context
 from corral.engine.duetimes import DueTimes
 from corral.engine.effects import Effects
 from corral.engine.pending import PendingView
+from corral.engine.ranking import INTERVAL
 from corral.engine.state import ClusterState
 from corral.errors import UsageError
 from corral.model.cluster import ClusterConfig
@@ -31,6 +32,7 @@ class Engine:
     def __init__(self, config: ClusterConfig, state: ClusterState | None = None, term: int = 0) -> None:
         self.ctx = Context(config, state or ClusterState(), term)
         self.pending = PendingView(self.ctx)
+        self.ranked = 0.0  #: when priorities last grew
 
     @property
     def state(self) -> ClusterState:
@@ -164,6 +166,9 @@ class Engine:
         """Do what is due by the clock."""
         out = Effects()
         timers.tick(self.ctx, now, out)
+        if self.config.priority.age and now >= self.ranked + INTERVAL:
+            self.ranked = now
+            self.pending.reprioritise(now)
         return out
 
     def next_wake(self, now: float) -> float:

@@ -13,12 +13,13 @@ from corral.engine.arrays import has_room, room
 from corral.engine.context import Context
 from corral.engine.duetimes import limit_ends
 from corral.engine.partitions import partition_rows
+from corral.engine.ranking import totals
 from corral.engine.state import NOT_YET
 from corral.model import ranges
 from corral.model.job import Job, JobId, JobSpec
 from corral.model.partition import PartitionState
 from corral.model.reason import Reason
-from corral.scheduler import limits
+from corral.scheduler import limits, priority
 from corral.scheduler.demand import Demand
 from corral.scheduler.nodetable import BoolColumn
 from corral.scheduler.plan import Expected, NotNow, Plan
@@ -79,6 +80,36 @@ class PendingView:
             if job is not None and job.is_pending and not job.held_by and job.reason not in NOT_YET:
                 self._insert(job)
         state.touched.clear()
+
+    def reprioritise(self, now: float) -> None:
+        """How long jobs have waited counts: their priorities grow. Noted as reasons are, not recorded."""
+        self.refresh()
+        state, weights = self.ctx.state, self.ctx.config.priority
+        cluster = totals(self.ctx)
+        changed = False
+        for group in self.groups.values():
+            points = priority.fixed_part(weights, group.shape[0], cluster)
+            keys = [self._ranked(key, points, now) for key in group.queue]
+            if keys != group.queue:
+                changed = True
+                group.queue = sorted(keys)
+                group.offer = None
+                self.places.update((JobId(key[2]), (group, key)) for key in group.queue)
+        if changed:
+            state.requeue_all()
+            self.ctx.wants_cycle = True
+
+    def _ranked(self, key: QueueKey, points: float, now: float) -> QueueKey:
+        jobs = self.ctx.state.jobs
+        job = jobs[JobId(key[2])]
+        if job.priority_set:
+            return key
+        nice = self.ctx.state.spec(job).nice if job.nice is None else job.nice
+        rank = priority.total(points + priority.age_part(self.ctx.config.priority, job.eligible_time, now), nice)
+        if rank == job.priority:
+            return key
+        jobs[job.id] = msgspec.structs.replace(job, priority=rank)
+        return (-rank, job.submit_time, job.id)
 
     def _remove(self, job_id: JobId) -> None:
         group, key = self.places.pop(job_id, (None, None))

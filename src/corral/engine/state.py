@@ -80,6 +80,11 @@ class ClusterState:
     def name_of(self, job: Job) -> str:
         return self.spec(job).name
 
+    def requeue_all(self) -> None:
+        """Priorities have been noted anew: the queue follows."""
+        found = (self.jobs[JobId(key[2])] for key in self.queue)
+        self.queue = sorted((-job.priority, job.submit_time, int(job.id)) for job in found)
+
     # -- changing -----------------------------------------------------------------------------------------------------
 
     def apply(self, event: ev.AnyEvent) -> None:

@@ -7,6 +7,7 @@ from corral.engine.admission import Admitted, admit
 from corral.engine.context import Context
 from corral.engine.effects import Effects
 from corral.engine.endings import granted_limit
+from corral.engine.ranking import priority_of
 from corral.engine.whatif import would_start
 from corral.model import ranges
 from corral.model.job import Job, JobId, JobSpec, Owner
@@ -15,9 +16,6 @@ from corral.protocol.events import JobSubmitted
 from corral.protocol.replies import Rejected, Submitted
 from corral.protocol.requests import Caller, SubmitJobs
 from corral.syntax import arrayspec
-
-#: Slurm's slurm.conf(5): without multifactor weights every job has the same priority, lowered by nice.
-BASE_PRIORITY = 4_294_901_000
 
 
 def on_submit(ctx: Context, request: SubmitJobs, owner: Owner, caller: Caller, now: float, out: Effects) -> None:
@@ -83,9 +81,13 @@ def new_job(ctx: Context, entry: Admitted, job_id: JobId, owner: Owner, caller: 
     elif entry.never:
         reason, text = Reason.PARTITION_CONFIG, ""
     nice = spec.nice if caller.is_operator else max(0, spec.nice)
-    priority = spec.priority if spec.priority is not None and caller.is_operator else BASE_PRIORITY - nice
+    is_set = spec.priority is not None and caller.is_operator
     if held_by:
         priority = 0
+    elif spec.priority is not None and is_set:
+        priority = spec.priority
+    else:
+        priority = priority_of(ctx, spec, entry.partition, nice, eligible, now)
     return Job(
         id=job_id,
         spec_id=job_id,
@@ -97,6 +99,7 @@ def new_job(ctx: Context, entry: Admitted, job_id: JobId, owner: Owner, caller: 
         array_throttle=throttle,
         partition=entry.partition,
         priority=priority,
+        priority_set=is_set and not held_by,
         held_by=held_by,
         submit_time=now,
         eligible_time=0.0 if held_by else eligible,

@@ -11,8 +11,8 @@ from corral.engine.context import Context
 from corral.engine.control import may_touch
 from corral.engine.effects import Effects
 from corral.engine.endings import granted_limit
+from corral.engine.ranking import priority_of
 from corral.engine.selection import Unknown, targets_of
-from corral.engine.submit import BASE_PRIORITY
 from corral.errors import UsageError
 from corral.model.gres import GresRequest
 from corral.model.job import ENDED, Job, JobSpec
@@ -84,6 +84,10 @@ def _apply(
         if isinstance(verdict, Rejected):
             return verdict
         job_fields["partition"] = verdict.partition
+        if verdict.partition != job.partition and not job.held_by and not job.priority_set and "priority" not in job_fields:
+            nice = changed_spec.nice if job.nice is None else job.nice
+            rank = priority_of(ctx, changed_spec, verdict.partition, nice, job.eligible_time, now)
+            job_fields["priority"] = rank if caller.is_operator else min(job.priority, rank)
         if "dependency" in spec_fields:
             problem = dependencies.problem_of(ctx.state, changed_spec.dependency) if changed_spec.dependency else ""
             own = {job.id, job.array_job_id}
@@ -113,7 +117,7 @@ def _job_key(
         if key == "timelimit":
             return _time_limit(ctx, job, value, caller, fields)
         if key in ("priority", "nice"):
-            return _priority(job, key, value, caller, fields)
+            return _priority(ctx, job, key, value, caller, now, fields)
         if key in ("arraytaskthrottle",):
             fields["array_throttle"] = int(value)
             return None
@@ -141,19 +145,24 @@ def _time_limit(ctx: Context, job: Job, value: str, caller: Caller, fields: dict
     return None
 
 
-def _priority(job: Job, key: str, value: str, caller: Caller, fields: dict[str, object]) -> Rejected | None:
+def _priority(
+    ctx: Context, job: Job, key: str, value: str, caller: Caller, now: float, fields: dict[str, object]
+) -> Rejected | None:
     number = int(value)
     if key == "nice":
         if number < 0 and not caller.is_operator:
             return Rejected(error="Access/permission denied", code="denied")
+        spec = ctx.state.spec(job)
+        if not caller.is_operator:  # what has been lowered, its owner does not raise
+            number = max(number, spec.nice if job.nice is None else job.nice)
+        fields["nice"] = number
         if not job.held_by:
-            fields["priority"] = (
-                BASE_PRIORITY - number if caller.is_operator else min(job.priority, BASE_PRIORITY - number)
-            )
+            priority = priority_of(ctx, spec, job.partition, number, job.eligible_time, now)
+            fields["priority"] = priority if caller.is_operator else min(job.priority, priority)
     else:
         if number > job.priority and not caller.is_operator:
             return Rejected(error="Access/permission denied", code="denied")
-        fields["priority"] = number
+        fields |= {"priority": number, "priority_set": bool(number)}
         if number == 0:
             admin = job.held_by == "admin" or (caller.is_operator and caller.uid != job.owner.uid)
             fields |= {"held_by": "admin" if admin else "user"}

@@ -46,7 +46,7 @@ class PriorityWeights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 class Scheduling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     backfill: bool = True
     backfill_window: float = 0.0  #: seconds ahead that starts are planned for; 0 = without end, so that no job starves
-    backfill_max_jobs: int = 50  #: how many waiting jobs get a planned start in one cycle
+    backfill_max_jobs: int = 10  #: how many waiting jobs get a planned start in one cycle
     cycle_interval: float = 0.01  #: least seconds between two cycles
     default_memory_per_cpu_mb: int | None = None  #: None = 0 is asked for: memory is not counted unless said
     default_memory_per_node_mb: int | None = None

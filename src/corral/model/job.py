@@ -240,6 +240,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     array_throttle: int = 0  #: at most so many at once; 0 = no limit
     partition: str = ""
     priority: int = 0
+    priority_set: bool = False  #: by an operator or its owner: it does not change with time
+    nice: int | None = None  #: changed since it was submitted; None = the spec's
     held_by: str = ""  #: "", "user" or "admin"
     submit_time: float = 0.0
     eligible_time: float = 0.0

@@ -174,7 +174,7 @@ FIELDS: dict[str, Getter] = {
     "reason": lambda job, _: job.reason.value,
     "reason_text": lambda job, _: job.reason_text,
     "priority": lambda job, _: job.priority,
-    "nice": of_spec("nice"),
+    "nice": lambda job, c: c.specs[job.spec_id].nice if job.nice is None else job.nice,
     "held_by": lambda job, _: job.held_by,
     "submit_time": lambda job, _: job.submit_time,
     "eligible_time": lambda job, _: job.eligible_time,

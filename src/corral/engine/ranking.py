@@ -1,0 +1,37 @@
+"""Which priority does a job get when it enters, is released or made nicer?"""
+
+from corral.engine.admission import resolve
+from corral.engine.context import Context
+from corral.model.job import JobSpec
+from corral.scheduler import priority
+from corral.scheduler.priority import BASE_PRIORITY, Totals
+
+#: Seconds between two looks at how long jobs have waited.
+INTERVAL = 30.0
+
+
+def priority_of(ctx: Context, spec: JobSpec, partition: str, nice: int, eligible: float, now: float) -> int:
+    """`eligible` = since when it could have started."""
+    weights = ctx.config.priority
+    if not priority.weighs(weights):
+        return BASE_PRIORITY - nice
+    known = ctx.state.partitions
+    demands = tuple(resolve(spec, known[name], ctx.config) for name in partition.split(",") if name in known)
+    points = priority.fixed_part(weights, demands, totals(ctx)) + priority.age_part(weights, eligible, now)
+    return priority.total(points, nice)
+
+
+def totals(ctx: Context) -> Totals:
+    """The cluster as it is now."""
+    ledger = ctx.state.ledger
+    tres: dict[str, int] = {}
+    if ctx.config.priority.tres:
+        tres = {"cpu": int(ledger.cpus.sum()), "mem": int(ledger.memory.sum()), "node": len(ledger)}
+        for (name, _), column in ledger.total_gres.items():
+            tres[f"gres/{name}"] = tres.get(f"gres/{name}", 0) + int(column.sum())
+    return Totals(
+        nodes=len(ledger),
+        cpus=int(ledger.cpus.sum()),
+        tres=tres,
+        factors={name: partition.priority_job_factor for name, partition in ctx.state.partitions.items()},
+    )
