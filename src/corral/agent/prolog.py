@@ -91,23 +91,6 @@ async def run_program(
     return (status if status >= 0 else 128 - status), text or f"{path} ended with status {status}"
 
 
-def task_prolog_changes(output: str) -> tuple[dict[str, str], list[str], list[str]]:
-    """What a task prolog's lines ask for: variables to set, variables to unset, lines to print to the task's standard output."""
-    exports: dict[str, str] = {}
-    unsets: list[str] = []
-    prints: list[str] = []
-    for line in output.splitlines():
-        word, _, rest = line.strip().partition(" ")
-        if word == "export" and "=" in rest:
-            name, _, value = rest.partition("=")
-            exports[name.strip()] = value
-        elif word == "unset" and rest:
-            unsets.append(rest.strip())
-        elif word == "print" and rest:
-            prints.append(rest)
-    return exports, unsets, prints
-
-
 def _kill_group(pid: int) -> None:
     try:
         os.killpg(pid, signal.SIGKILL)

@@ -141,8 +141,6 @@ SETTINGS: dict[str, tuple[str, str, Callable[[str], Any]]] = {
     "defmempernode": ("scheduling", "default_memory_per_node_mb", _memory),
     "prolog": ("programs", "prolog", str),
     "epilog": ("programs", "epilog", str),
-    "taskprolog": ("programs", "task_prolog", str),
-    "taskepilog": ("programs", "task_epilog", str),
     "maxjobcount": ("limits", "max_job_count", int),
     "maxarraysize": ("limits", "max_array_size", int),
     "proctracktype": ("", "enforce", _enforce),
@@ -219,6 +217,8 @@ WITHOUT_EFFECT = _words_of("""
 
 #: What is lost with a key, where there is more to say than that there is nothing like it.
 LOST = {
+    "taskprolog": "there is no task prolog yet: `srun` a script that does it first",
+    "taskepilog": "there is no task epilog yet: `srun` a script that does it last",
     "prioritydecayhalflife": "fair share does not decay yet",
     "priorityusageresetperiod": "fair share does not decay yet",
     "prioritycalcperiod": "priorities are worked out when they are needed",

@@ -45,8 +45,8 @@ def slurm_keys(config: ClusterConfig, facts: dict[str, Any]) -> dict[str, Any]:
         "SlurmctldTimeout": "120 sec",
         "SlurmdTimeout": _seconds(timeouts.node),
         "StateSaveLocation": facts.get("state_dir", ""),
-        "TaskEpilog": _text(programs.task_epilog),
-        "TaskProlog": _text(programs.task_prolog),
+        "TaskEpilog": "(null)",
+        "TaskProlog": "(null)",
         "SLURM_VERSION": f"corral {facts.get('version', '')}",
     }
 

@@ -84,8 +84,6 @@ def send_launch(ctx: Context, job: Job, step: Step, out: Effects, only: str = ""
             kill_wait=times.kill_wait,
             prolog=programs.prolog,
             epilog=programs.epilog,
-            task_prolog=programs.task_prolog,
-            task_epilog=programs.task_epilog,
             prolog_timeout=times.prolog,
         )
         ctx.send(name, order, out)

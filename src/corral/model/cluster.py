@@ -34,12 +34,14 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class PriorityWeights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    age: int = 0
+    """As Slurm's PriorityWeight...: each factor is a share from 0 to 1. Without any, all jobs have one priority, less their nice."""
+
+    age: int = 0  #: how long it could have started, as a share of max_age
     fair_share: int = 0  #: not yet: only 0 is taken, as for qos
-    job_size: int = 0
-    partition: int = 0
+    job_size: int = 0  #: its share of the cluster's nodes and CPUs
+    partition: int = 0  #: priority_job_factor
     qos: int = 0
-    tres: dict[str, int] = {}
+    tres: dict[str, int] = {}  #: "cpu", "mem", "node", "gres/gpu": its share of the cluster's
     max_age: float = 604800.0  #: seconds
 
 
@@ -82,8 +84,6 @@ class Roles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class Programs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     prolog: str = ""  #: run on each node before a job's first step
     epilog: str = ""  #: after its last
-    task_prolog: str = ""
-    task_epilog: str = ""
     sendmail: str = "/usr/sbin/sendmail"
 
 

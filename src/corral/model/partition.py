@@ -21,9 +21,9 @@ class Partition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, f
     state: PartitionState = PartitionState.UP
     max_time: int = UNLIMITED  #: seconds
     default_time: int | None = None  #: seconds; None = max_time
-    max_nodes: int | None = None
-    min_nodes: int = 0
-    max_cpus_per_node: int | None = None
+    max_nodes: int | None = None  #: of one job
+    min_nodes: int = 0  #: a job gets at least so many
+    max_cpus_per_node: int | None = None  #: for all jobs of the partition together
     default_memory_per_cpu_mb: int | None = None
     default_memory_per_node_mb: int | None = None
     max_memory_per_node_mb: int | None = None
@@ -31,12 +31,12 @@ class Partition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, f
     allow_accounts: tuple[str, ...] = ()
     allow_qos: tuple[str, ...] = ()
     deny_accounts: tuple[str, ...] = ()
-    priority_tier: int = 1
-    priority_job_factor: int = 1
+    priority_tier: int = 1  #: jobs in a higher one are considered first
+    priority_job_factor: int = 1  #: beside the largest; weighed by priority.partition
     root_only: bool = False
-    hidden: bool = False
-    exclusive_user: bool = False
-    oversubscribe: str = "NO"
-    grace_time: int = 0
-    preempt_mode: str = "OFF"
-    lln: bool = False
+    hidden: bool = False  #: shown by squeue and sinfo with -a only
+    exclusive_user: bool = False  #: a node has jobs of one user at a time
+    oversubscribe: str = "NO"  #: or EXCLUSIVE: jobs get whole nodes
+    grace_time: int = 0  #: not yet: only 0 is taken
+    preempt_mode: str = "OFF"  #: not yet: only OFF is taken
+    lln: bool = False  #: jobs go to the least loaded nodes

@@ -68,8 +68,6 @@ class LaunchStep(Order, kw_only=True):
     kill_wait: float = 30.0
     prolog: str = ""
     epilog: str = ""
-    task_prolog: str = ""
-    task_epilog: str = ""
     prolog_timeout: float = 300.0
     default_open_mode: str = "truncate"
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 from tests.cluster.agent_kit import context
 
-from corral.agent.prolog import NOT_FOUND, TIMED_OUT, node_program_environment, run_program, task_prolog_changes
+from corral.agent.prolog import NOT_FOUND, TIMED_OUT, node_program_environment, run_program
 
 
 def program(path: Path, text: str) -> str:
@@ -46,8 +46,3 @@ def test_a_prolog_knows_the_job() -> None:
     variables = node_program_environment(context(42), "dgx0180", "prolog_slurmd")
     wanted = {"SLURM_JOB_ID": "42", "SLURM_SCRIPT_CONTEXT": "prolog_slurmd", "SLURM_JOB_PARTITION": "batch"}
     assert wanted.items() <= variables.items()
-
-
-def test_the_lines_of_a_task_prolog_change_the_task() -> None:
-    output = "export SCRATCH=/tmp/42=x\nunset OLD\nprint hello there\nanything else\n"
-    assert task_prolog_changes(output) == ({"SCRATCH": "/tmp/42=x"}, ["OLD"], ["hello there"])
