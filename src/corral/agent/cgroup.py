@@ -47,9 +47,11 @@ def limits_of(share: NodeShare, settings: ShepherdSettings) -> Limits:
     held = {index for gres in share.gres if gres.name == "gpu" for index in gres.indices}
     denied = tuple(file for index, file in enumerate(settings.gpu_files) if index not in held)
     return Limits(
-        cpus=share.cpus if bound else None,
-        memory_mb=share.memory_mb if 0 < share.memory_mb < machine_memory_mb() else None,
-        denied_devices=() if settings.virtual else denied,
+        cpus=share.cpus if bound and "cpu" in settings.enforce else None,
+        memory_mb=share.memory_mb
+        if 0 < share.memory_mb < machine_memory_mb() and "memory" in settings.enforce
+        else None,
+        denied_devices=() if settings.virtual or "devices" not in settings.enforce else denied,
     )
 
 
@@ -71,6 +73,8 @@ def not_enforced(settings: ShepherdSettings) -> tuple[str, ...]:
     else:
         controllers = cgroup_v1.controllers() if which == 1 else cgroup_v2.controllers()
         missing = [name for name in ("cpuset", "memory", "devices", "freezer") if name not in controllers]
+        kept = {"cpuset" if name == "cpu" else name for name in settings.enforce} | {"freezer", *missing}
+        missing += [f"{name} (not configured)" for name in ("cpuset", "memory", "devices") if name not in kept]
     if settings.virtual:
         missing.insert(0, "cpuset (virtual nodes)")
     return tuple(missing)

@@ -25,6 +25,7 @@ class ShepherdSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     endpoint: str = ""  #: where the jobs' commands find their cluster
     virtual: bool = False  #: nodes with claimed sizes: nothing can be bound to real CPUs, memory or devices
     cgroups: str = "auto"  #: "auto", or "off"
+    enforce: tuple[str, ...] = ("cpu", "memory", "devices")  #: limits to hold jobs to
     cgroup_name: str = "corral"  #: the directory under the cgroup mounts; differs per agent
     gpu_files: tuple[str, ...] = ()  #: device files of all GPUs of this machine, in index order
     renumber_gpus: bool = False

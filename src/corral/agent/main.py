@@ -104,6 +104,7 @@ def _settings(config: ClusterConfig, groups: str, node: NodeInventory, endpoint:
         endpoint=endpoint,
         virtual=node.virtual,
         cgroups="auto" if config.enforce else "off",
+        enforce=config.enforce,
         cgroup_name=groups,
         gpu_files=tuple(file for device in node.gres if device.name == "gpu" for file in device.files),
     )

@@ -51,7 +51,9 @@ def check(config: ClusterConfig, tree: dict[str, Any]) -> None:
         raise BadValue(("cluster",), f"{config.cluster!r} is no name: letters, digits, - and _ may be in it")
     for key in ("fair_share", "qos"):
         if getattr(config.priority, key):
-            raise BadValue(("priority", key), f"{key!r} cannot weigh anything yet: it needs accounts, which are not there")
+            raise BadValue(
+                ("priority", key), f"{key!r} cannot weigh anything yet: it needs accounts, which are not there"
+            )
     _check_nodes(config)
     _check_partitions(config)
     _check_addresses(config)

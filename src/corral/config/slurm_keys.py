@@ -91,6 +91,11 @@ def _enforce_limits(text: str) -> None:
         raise NotCarried("jobs beyond a partition's limits wait, and say why; they are not refused")
 
 
+def _kill_on_bad_exit(text: str) -> None:
+    if _yes(text):
+        raise NotCarried("it is each srun's own choice: SLURM_KILL_BAD_EXIT=1 in the users' environment")
+
+
 def _no_accounts(text: str) -> None:
     if int(text):
         raise NotCarried("fair share and QOS weigh nothing until there are accounts")
@@ -120,7 +125,7 @@ SETTINGS: dict[str, tuple[str, str, Callable[[str], Any]]] = {
     "grestypes": ("", "gres_types", _words),
     "firstjobid": ("", "first_job_id", int),
     "jobrequeue": ("", "requeue", _yes),
-    "killonbadexit": ("", "kill_on_bad_exit", _yes),
+    "killonbadexit": ("", "", _kill_on_bad_exit),
     "killwait": ("timeouts", "kill_wait", int),
     "slurmdtimeout": ("timeouts", "node", int),
     "minjobage": ("timeouts", "min_job_age", int),

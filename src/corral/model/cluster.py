@@ -92,7 +92,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_array_size: int = 100_001
     max_script_bytes: int = 4 << 20
     max_environment_bytes: int = 4 << 20
-    max_nodes: int = 100_000
 
 
 class StoreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -119,7 +118,6 @@ class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     store: StoreConfig = StoreConfig()
     private_data: tuple[Literal["jobs"], ...] = ("jobs",)  #: "jobs": users see only their own; () = everybody sees all
     requeue: bool = True  #: JobRequeue: may jobs be requeued unless they say --no-requeue?
-    kill_on_bad_exit: bool = False
     first_job_id: int = 1
     enforce: tuple[str, ...] = ("cpu", "memory", "devices")  #: as root: limits held through cgroups
     log_level: str = "info"

@@ -1,0 +1,50 @@
+"""What Slurm knows and Corral has not yet is said, not taken in silence."""
+
+from pathlib import Path
+
+import pytest
+
+from corral.config import slurm
+from corral.config.cluster import parse
+from corral.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("[priority]\nage = 1\nfair_share = 10\n", 3, "needs accounts"),
+        ("[priority]\nqos = 10\n", 2, "needs accounts"),
+        ('[[partition]]\nname = "a"\noversubscribe = "FORCE"\n', 3, "never shared"),
+        ('[[partition]]\nname = "a"\n\npreempt_mode = "REQUEUE"\n', 4, "no preemption"),
+        ('[[partition]]\nname = "a"\ngrace_time = 60\n', 3, "no preemption"),
+        ("[timeouts]\nsrun_port = 1\n", 2, "no key"),
+        ('[programs]\ntask_prolog = "/bin/true"\n', 2, "no key"),
+        ("kill_on_bad_exit = true\n", 1, "no key"),
+    ],
+)
+def test_it_is_refused_with_its_line(text: str, line: int, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(text, "corral.toml")
+    assert str(caught.value).startswith(f"corral.toml:{line}: ")
+    assert words in str(caught.value)
+
+
+def test_values_that_mean_something_are_taken() -> None:
+    parse("[priority]\nfair_share = 0\nqos = 0\n")
+    parse('[[partition]]\nname = "a"\noversubscribe = "EXCLUSIVE"\npreempt_mode = "OFF"\ngrace_time = 0\n')
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "PriorityWeightFairshare=10", "PriorityWeightQOS=10", "TaskProlog=/bin/true", "TaskEpilog=/bin/true", "KillOnBadExit=1",
+        "PartitionName=x Nodes=n1 OverSubscribe=FORCE:4", "PartitionName=x Nodes=n1 PreemptMode=REQUEUE",
+        "PartitionName=x Nodes=n1 GraceTime=60",
+    ],
+)  # fmt: skip
+def test_an_import_lists_the_line(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "slurm.conf"
+    path.write_text(f"NodeName=n1 CPUs=4\n{line}\n")
+    found = slurm.read(path)
+    assert [(left.number, left.text) for left, _ in found.left] == [(2, line)]
+    parse(found.toml())
