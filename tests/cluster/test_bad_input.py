@@ -217,7 +217,9 @@ def test_a_body_that_says_nothing_sensible_is_refused(scene: Scene, said: str, b
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20)
 values = st.recursive(
-    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4), max_leaves=8
+    scalars,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=8,
 )
 specs = st.dictionaries(st.sampled_from([f.encode_name for f in msgspec.structs.fields(JobSpec)]), values, max_size=3)
 bodies = values | st.fixed_dictionaries(

@@ -44,3 +44,20 @@ def test_a_killed_shepherd_takes_no_job_of_another_cluster_with_it(tmp_path: Pat
             assert other_client.job(1)["state"] == "RUNNING"
             other_client.cancel(1)
             assert other_client.wait(1, 30)[0]["state"] == "CANCELLED"
+
+
+def test_what_a_job_has_sent_away_or_multiplied_ends_with_it(tmp_path: Path) -> None:
+    """Grandchildren in sessions of their own, a small fork bomb, and an output that cannot be opened."""
+    away = "setsid sh -c 'setsid sleep 1000 & trap \"\" TERM HUP; sleep 1001' &\nsleep 0.01"
+    bomb = "i=0; while [ $i -lt 300 ]; do (sleep 1000; sleep 1000) & i=$((i+1)); done"
+    with killable_cluster(tmp_path / "cluster") as cluster, cluster.client() as client:
+        fine = client.submit([cluster.job(f"{away}\nexit 4"), cluster.job(f"{bomb}\nexit 5")])
+        nowhere = client.submit(cluster.job("true", stdout="/nonexistent/directory/out"))
+        assert [row["exit_code"] for row in client.wait(fine, 60)] == [[4, 0], [5, 0]]
+        assert [(row["state"], row["exit_code"]) for row in client.wait(nowhere, 60)] == [("FAILED", [0, 53])]
+        assert not cluster.job_processes()
+        [running] = client.submit(cluster.job(f"trap '' TERM\n{away}\n{bomb}\nwait"))
+        wait_until(lambda: len(cluster.job_processes()) > 300, what="all children run")
+        client.cancel(running, signal=9)
+        assert client.wait(running, 60)[0]["state"] == "CANCELLED"
+        assert not cluster.job_processes()

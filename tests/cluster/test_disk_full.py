@@ -57,7 +57,11 @@ def refused(cluster: KillableCluster) -> str:
     code = "import sys; sys.argv[0] = 'sbatch'; from corral.cli.commands.sbatch import main; main()"
     environment = {**os.environ, "CORRAL_ENDPOINT": cluster.endpoint, "PWD": "/tmp"}
     done = subprocess.run(
-        [sys.executable, "-c", code, "-o", "/dev/null", "--wrap", "true"], env=environment, cwd="/tmp", capture_output=True, text=True
+        [sys.executable, "-c", code, "-o", "/dev/null", "--wrap", "true"],
+        env=environment,
+        cwd="/tmp",
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == (1 if done.stderr else 0), done
     return done.stderr
