@@ -42,11 +42,11 @@ JOB_REFUSED = (
 PARTITION_KEYS = (
     "AllowAccounts", "AllowGroups", "AllowQos", "Default", "DefaultTime", "DefMemPerCPU", "DefMemPerNode", "DenyAccounts",
     "ExclusiveUser", "GraceTime", "Hidden", "LLN", "MaxCPUsPerNode", "MaxMemPerNode", "MaxNodes", "MaxTime", "MinNodes",
-    "Nodes", "PriorityJobFactor", "PriorityTier", "RootOnly", "State",
+    "Nodes", "OverSubscribe", "PriorityJobFactor", "PriorityTier", "RootOnly", "State",
 )  # fmt: skip
 
 PARTITION_REFUSED = (
-    "AllocNodes", "Alternate", "CpuBind", "DenyQos", "DisableRootJobs", "MaxMemPerCPU", "OverSubscribe", "OverTimeLimit",
+    "AllocNodes", "Alternate", "CpuBind", "DenyQos", "DisableRootJobs", "MaxMemPerCPU", "OverTimeLimit",
     "PowerDownOnIdle", "PreemptMode", "Priority", "QoS", "ReqResv", "ResumeTimeout", "SuspendTime", "Shared",
     "TRESBillingWeights", "JobDefaults",
 )  # fmt: skip

@@ -101,6 +101,10 @@ def _parsed(key: str, value: str) -> tuple[str, object]:
     if key in ("maxtime", "defaulttime"):
         seconds = duration.parse(value)
         return ("max_time" if key == "maxtime" else "default_time"), UNLIMITED if seconds is None else seconds
+    if key == "oversubscribe":
+        if value.upper() not in ("NO", "EXCLUSIVE"):
+            raise ValueError("cores are never shared between jobs: it is NO or EXCLUSIVE")
+        return "oversubscribe", value.upper()
     if key == "gracetime":
         if duration.parse(value):
             raise ValueError("there is no preemption yet")

@@ -32,6 +32,12 @@ def test_a_share_of_a_virtual_node_is_held_to_its_memory_only() -> None:
     assert cgroup.limits_of(share(1, 100), settings) == Limits(memory_mb=100)
 
 
+def test_only_what_is_to_be_enforced_is() -> None:
+    settings = ShepherdSettings(gpu_files=("/dev/a", "/dev/b"), enforce=("memory",))
+    limits = cgroup.limits_of(NodeShare(node="n1", cpus=(), memory_mb=100), settings)
+    assert (limits.cpus, limits.memory_mb, limits.denied_devices) == (None, 100, ())
+
+
 def test_what_is_all_of_the_machine_needs_no_limit() -> None:
     everything = share(os.cpu_count() or 1, cgroup.machine_memory_mb() + 1)
     assert cgroup.limits_of(everything, ShepherdSettings()) == Limits()
