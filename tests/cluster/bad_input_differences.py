@@ -1,4 +1,4 @@
-"""Where Corral answers a refused command otherwise than the real Slurm, and why. Each entry must still be needed."""
+"""Where Corral answers a refused command otherwise than the real Slurm, and why."""
 
 import re
 
@@ -18,7 +18,7 @@ SAME = (
 #: Index in errors.json -> why; only the exit status is compared there.
 OTHER_WORDS: dict[int, str] = {}
 
-#: Index in errors.json -> why; nothing is compared, but the state must stay as it is.
+#: Index in errors.json -> why; it is run, and nothing is compared.
 OTHERWISE: dict[int, str] = {}
 
 for reason, indices in {

@@ -179,7 +179,7 @@ def wrong_requests() -> Iterator[tuple[str, object]]:
         yield name, {"type": "CreateStep", "job": "1", "spec": {name: value}}
 
 
-@pytest.mark.parametrize(("name", "body"), wrong_requests(), ids=lambda value: json.dumps(value)[:60])
+@pytest.mark.parametrize(("name", "body"), list(wrong_requests()), ids=lambda value: json.dumps(value)[:60])
 def test_a_request_of_wrong_types_is_refused_by_the_name_of_the_field(scene: Scene, name: str, body: object) -> None:
     before = scene.last_event()
     refused = scene.post(body)
