@@ -16,6 +16,7 @@ class Faults(msgspec.Struct, kw_only=True):
     until: float = 0.0  #: from then on all is well
     partitions: tuple[tuple[float, int, float], ...] = ()  #: (when, agent, seconds): it hears and says nothing
     restarts: tuple[tuple[float, int, float], ...] = ()  #: the agent dies; its steps run on
+    losses: tuple[tuple[float, int], ...] = ()  #: (when, agent): the machine dies and never comes back
     power_cuts: tuple[tuple[float, int, float], ...] = ()  #: the machine dies with all that runs on it
 
 
@@ -37,6 +38,8 @@ def faults_of(chance: random.Random, agents: int, span: float) -> tuple[str, Fau
     if character == "nodes" or all_of_it:
         found.partitions = _moments(chance, agents, span, 2, 90.0)
         found.power_cuts = _moments(chance, agents, span, 2, 90.0)
+        if agents > 1 and chance.random() < 0.5:
+            found.losses = ((chance.uniform(0, span), chance.randrange(1, agents)),)
     return character, found
 
 

@@ -55,15 +55,18 @@ def world_of(chance: random.Random, jobs: tuple[int, int] = (20, 40)) -> World:
     return World(config=config, agents=tuple(tuple(a) for a in agents), wishes=tuple(wishes), span=span)
 
 
+#: A limit that never strikes: such a job ends by itself, or the simulation is stuck.
+LONG = 10**6
+
 _DEEDS = (
-    "cancel", "cancel", "hold", "release", "requeue", "requeue", "suspend", "resume", "step", "step", "kill_step", "drain",
-    "resume_node", "down", "update",
+    "cancel", "cancel", "requeue_cancel", "hold", "release", "requeue", "requeue", "suspend", "resume", "step", "step",
+    "kill_step", "drain", "resume_node", "down", "update",
 )  # fmt: skip
 
 
 def _spec(chance: random.Random, cpus: int, gpus: int, nodes: int, two_partitions: bool) -> JobSpec:
     seconds = round(chance.choice((chance.uniform(0.1, 5), chance.uniform(5, 40))), 2)
-    limit = int(chance.choice((seconds * 2 + 5, seconds + 5, seconds * 0.5 + 1)))
+    limit = int(chance.choice((seconds * 2 + 5, seconds + 5, seconds * 0.5 + 1, LONG, LONG)))
     argv = (str(seconds), str(chance.choice((0, 0, 0, 1, 3))))
     fields: dict[str, object] = {"time_limit": limit, "argv": argv, "name": chance.choice(("a", "b", "c"))}
     kind = chance.random()

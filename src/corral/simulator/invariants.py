@@ -1,11 +1,15 @@
 """What must hold in every state of a cluster, whatever happened before?"""
 
 from collections.abc import Iterable
+from typing import Any
+
+import msgspec
 
 from corral.engine.state import ClusterState
 from corral.model import ranges
 from corral.model.job import ACTIVE, ENDED, Job, JobId, JobState
 from corral.model.lifecycle import may_change
+from corral.model.reason import Reason
 from corral.protocol import events as ev
 from corral.scheduler.nodetable import NodeTable
 
@@ -88,6 +92,57 @@ def check_events(state: ClusterState, before: dict[JobId, JobState], records: It
         if touched_job is not None:
             check_job(state, touched_job)
             check_steps(state, touched_job)
+
+
+def check_record(state: ClusterState, record: Iterable[ev.AnyEvent], start: bytes | None = None) -> None:
+    """The events, applied in order (to a snapshot, if there is one), give this state."""
+    replayed = ClusterState.load(start) if start is not None else ClusterState()
+    for event in record:
+        replayed.apply(event)
+    found, wanted = recorded(replayed), recorded(state)
+    for name, value in wanted.items():
+        if found[name] != value:
+            _same(f"{name} by the record", _difference(found[name], value), _difference(value, found[name]))
+
+
+def _difference(found: Any, other: Any) -> object:
+    """What only the first has."""
+    if isinstance(found, dict):
+        return {key: value for key, value in found.items() if other.get(key) != value}
+    return found
+
+
+#: Reasons that are facts of their own: no cycle finds them.
+_FACTS = frozenset(
+    {
+        Reason.DEPENDENCY, Reason.DEPENDENCY_NEVER_SATISFIED, Reason.BEGIN_TIME, Reason.HELD_USER, Reason.HELD_ADMIN,
+    }
+)  # fmt: skip
+
+
+def recorded(state: ClusterState) -> dict[str, Any]:
+    """The recorded part of a state, without what is only noted: why a job waits, when a node was heard."""
+    unnoted = {"reason": Reason.NONE, "reason_text": "", "expected_start": 0.0, "expected_nodes": ""}
+    unheard = {"last_heard": 0.0, "load": 0.0, "free_memory_mb": 0}
+    found: dict[str, Any] = {
+        "jobs": {
+            job_id: msgspec.structs.replace(job, **unnoted) if job.is_pending and job.reason not in _FACTS else job
+            for job_id, job in state.jobs.items()
+        },
+        "nodes": {name: msgspec.structs.replace(node, **unheard) for name, node in state.nodes.items()},
+        "steps": {job_id: steps for job_id, steps in state.steps.items() if steps},
+        "jobs_by_node": {name: jobs for name, jobs in state.jobs_by_node.items() if jobs},
+        "array_active": {array: count for array, count in state.array_active.items() if count},
+        "array_live": {array: count for array, count in state.array_live.items() if count},
+        "ended": set(state.ended),
+        "free": (state.ledger.cpu_masks, state.ledger.free_memory.tolist(), state.ledger.usable.tolist()),
+    }
+    for name in (
+        "specs", "partitions", "next_job_id", "queue", "held", "waiting", "active", "array_members", "live_by_name", "timed",
+        "spec_users",
+    ):  # fmt: skip
+        found[name] = getattr(state, name)
+    return found
 
 
 def check_all(state: ClusterState) -> None:

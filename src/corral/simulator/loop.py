@@ -12,12 +12,12 @@ import msgspec
 from corral.engine.effects import Effects
 from corral.engine.engine import Engine
 from corral.engine.state import ClusterState
-from corral.model.job import JobId, JobKind, JobState
+from corral.model.job import JobId, JobKind, JobState, StepSpec
 from corral.model.reason import Reason
 from corral.model.step import BATCH, StepKey
+from corral.protocol import codec, replies
 from corral.protocol import events as ev
 from corral.protocol import orders as od
-from corral.protocol import codec, replies
 from corral.protocol import reports as rp
 from corral.protocol import requests as rq
 from corral.scheduler.cycle import schedule
@@ -60,8 +60,11 @@ class Simulation:
         self.wake = 0.0
         self.acknowledged: list[JobId] = []
         self.endings: dict[JobId, ev.JobEnded] = {}  #: the last of each job
+        self.kinds: dict[JobId, JobKind] = {}  #: by the id under which the spec came in
+        self.cancelled: set[JobId] = set()  #: acknowledged, and not requeued since
         self.busy = 0  #: requests without an answer
         self.cut_off: dict[str, float] = {}  #: agent -> until when it hears and says nothing
+        self.gone: set[SimulatedAgent] = set()
         self.agents = [self._agent(number, nodes) for number, nodes in enumerate(self.world.agents)]
         self.of_node = {node: agent for agent in self.agents for node in agent.own}
         self.of_name = {agent.name: agent for agent in self.agents}
@@ -89,6 +92,8 @@ class Simulation:
             after(when, self.stop_agent, self.agents[who], seconds, False)
         for when, who, seconds in self.faults.power_cuts:
             after(when, self.stop_agent, self.agents[who], seconds, True)
+        for when, who in self.faults.losses:
+            after(when, self.lose_agent, self.agents[who])
         after(self.world.span * 1.2 + 10.0, self.tidy)
         ends = START + self.world.span + PATIENCE
         while not self.is_over():
@@ -106,7 +111,9 @@ class Simulation:
             and not engine.state.queue
             and not engine.state.held
             and not engine.state.active
-            and all(agent.is_up and not agent.outbox and not agent.steps for agent in self.agents)
+            and all(
+                agent.is_up and not agent.outbox and not agent.steps for agent in self.agents if agent not in self.gone
+            )
         )
 
     # -- the bus
@@ -176,8 +183,18 @@ class Simulation:
         if self.turn(effects):
             number.clear()
             self.busy -= 1
-            if isinstance(effects.reply, replies.Submitted):
-                self.acknowledged += effects.reply.ids
+            self.acknowledge(request, effects.reply)
+
+    def acknowledge(self, request: rq.AnyRequest, reply: replies.AnyReply) -> None:
+        match request, reply:
+            case _, replies.Submitted():
+                self.acknowledged += reply.ids
+            case rq.CancelJobs(), replies.Done(errors=()):
+                self.cancelled.update(JobId(int(text)) for text in request.selection.ids)
+            case rq.RequeueJobs(), _:
+                assert self.engine is not None
+                for number in (JobId(int(text)) for text in request.ids):
+                    self.cancelled -= {number, *self.engine.state.array_members.get(number, ())}
 
     def turn(self, first: Effects) -> bool:
         """Tick, cycle, commit; False when it crashed before anybody was told."""
@@ -215,13 +232,21 @@ class Simulation:
         for effect in effects:
             for event in effect.records:
                 self.hash.update(codec.encode(event))
-                if isinstance(event, ev.JobEnded):
-                    self.endings[event.job.id] = event
+                match event:
+                    case ev.JobEnded():
+                        self.endings[event.job.id] = event
+                    case ev.JobStarted() if event.job.id in self.cancelled:
+                        raise AssertionError(f"job {event.job.id} was cancelled, and starts")
+                    case ev.JobChanged(spec=spec) if spec is not None:
+                        self.kinds[event.job.spec_id] = spec.kind
+                    case ev.JobSubmitted():
+                        self.kinds[event.job.id] = event.spec.kind
             self.record += effect.records
         invariants.check_events(state, self.states, [event for effect in effects for event in effect.records])
         self.turns += 1
         if self.turns % CHECK_EVERY == 0:
             invariants.check_all(state)
+            self.check_record()
             if self.chance.random() < 0.2:
                 self.snapshot = (state.dump(), len(self.record))
 
@@ -249,13 +274,21 @@ class Simulation:
         self.cut_off[agent.name] = self.clock.now + seconds
 
     def stop_agent(self, agent: SimulatedAgent, seconds: float, power: bool) -> None:
-        if not agent.is_up:
+        if not agent.is_up or agent in self.gone:
             return
         if power:
             agent.lose_power()
         else:
             agent.die()
-        self.clock.after(seconds, agent.start)
+        self.clock.after(seconds, self.start_agent, agent)
+
+    def start_agent(self, agent: SimulatedAgent) -> None:
+        if agent not in self.gone:
+            agent.start()
+
+    def lose_agent(self, agent: SimulatedAgent) -> None:
+        agent.lose_power()
+        self.gone.add(agent)
 
     # -- users
 
@@ -291,6 +324,9 @@ class Simulation:
             self.to_job(wish.what, jobs[int(wish.pick * len(jobs))])
 
     def to_job(self, what: str, job: JobId) -> None:
+        if what == "requeue_cancel":
+            self.to_job("requeue", job)
+            what = "cancel"
         text = str(job)
         requests: dict[str, rq.AnyRequest] = {
             "cancel": rq.CancelJobs(selection=rq.JobSelection(ids=(text,))),
@@ -320,7 +356,12 @@ class Simulation:
         away = [name for name, node in sorted(state.nodes.items()) if node.drains or node.admin_down]
         if away:
             self.ask(rq.UpdateNodes(nodes=",".join(away), state="resume"))
-        never = [str(job.id) for job in state.queued() if job.reason is Reason.DEPENDENCY_NEVER_SATISFIED]
+        late = self.clock.now > START + self.world.span * 1.2 + 1500.0
+        never = [
+            str(job.id)
+            for job in state.queued()
+            if job.reason is Reason.DEPENDENCY_NEVER_SATISFIED or (late and self.gone)
+        ]
         if never:
             self.ask(rq.CancelJobs(selection=rq.JobSelection(ids=tuple(never))))
 
@@ -330,10 +371,7 @@ class Simulation:
         assert self.engine is not None
         state = self.engine.state
         invariants.check_all(state)
-        replayed = ClusterState()
-        for event in self.record:
-            replayed.apply(event)
-        assert set(replayed.jobs) == set(state.jobs), "the record gives other jobs"
+        self.check_record()
         for job_id in self.acknowledged:
             assert job_id in self.endings, f"job {job_id} was acknowledged and never ended"
         for agent in self.agents:
@@ -341,22 +379,23 @@ class Simulation:
                 assert times == 1, f"{key} ran {times} times on {node}"
         self.check_exit_codes()
 
+    def check_record(self) -> None:
+        assert self.engine is not None
+        start, done = self.snapshot or (None, 0)
+        invariants.check_record(self.engine.state, self.record[done:], start)
+
     def check_exit_codes(self) -> None:
         """A batch job is COMPLETED exactly if its script ran, once, and ended with 0."""
         for job_id, ended in self.endings.items():
             job = ended.job
-            if job.state not in (JobState.COMPLETED, JobState.FAILED) or self._kind(job_id) is not JobKind.BATCH:
+            if job.state not in (JobState.COMPLETED, JobState.FAILED) or self.kinds[job.spec_id] is not JobKind.BATCH:
                 continue
             name = (job.batch_host, StepKey(job_id, BATCH, job.restarts))
             agent = self.of_node[job.batch_host]
             assert agent.runs[name] == 1, f"job {job_id} is {job.state} and ran {agent.runs[name]} times"
-            assert agent.ended[name] == job.exit_status, f"job {job_id}: {agent.ended[name]}, recorded {job.exit_status}"
-
-    def _kind(self, job_id: JobId) -> JobKind | None:
-        for event in self.record:
-            if isinstance(event, ev.JobSubmitted) and event.job.id == self.endings[job_id].job.spec_id:
-                return event.spec.kind
-        return None
+            assert agent.ended[name] == job.exit_status, (
+                f"job {job_id}: {agent.ended[name]}, recorded {job.exit_status}"
+            )
 
     def why_stuck(self) -> str:
         lines = [f"{self.character}, {self.busy} requests without an answer"]
@@ -364,14 +403,18 @@ class Simulation:
             for job in self.engine.state.jobs.values():
                 if not job.has_ended:
                     waits = self.engine.ctx.cleaning.get(job.id)
-                    lines.append(f"job {job.id} {job.state} {job.reason} {job.reason_text} restarts={job.restarts} {waits}")
+                    lines.append(
+                        f"job {job.id} {job.state} {job.reason} {job.reason_text} restarts={job.restarts} {waits}"
+                    )
             lines += [f"node {n.name} up={n.up} {n.down_reason} {n.drains}" for n in self.engine.state.nodes.values()]
         for agent in self.agents:
-            lines.append(f"{agent.name} up={agent.is_up} outbox={len(agent.outbox)} steps={[str(k) for k in agent.steps]}")
+            lines.append(
+                f"{agent.name} up={agent.is_up} outbox={len(agent.outbox)} steps={[str(k) for k in agent.steps]}"
+            )
         return "\n".join(lines)
 
 
-_STEP = rq.StepSpec(argv=("3", "0"), ntasks=1)
+_STEP = StepSpec(argv=("3", "0"), ntasks=1)
 
 
 def run(seed: int) -> str:
