@@ -1,4 +1,4 @@
-"""Do the pages hold together: does every relative link lead to a file, and every #anchor to a heading?"""
+"""Do the pages hold together? Every relative link leads to a file, every #anchor to a heading, and every file named exists."""
 
 import re
 import subprocess
@@ -8,6 +8,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
+#: `engine/nodes.py`: below the root, the package, or the state directory of a cluster.
+NAMED = re.compile(r"`((?:[\w.-]+/)+[\w.-]*\.(?:py|sh|toml|md|json))`")
 HEADING = re.compile(r"^#+\s+(.+?)\s*$", re.MULTILINE)
 
 
@@ -28,8 +30,18 @@ def anchors(page: Path) -> set[str]:
     return {anchor(heading) for heading in HEADING.findall(FENCE.sub("", page.read_text()))}
 
 
+def dead_names(page: Path) -> list[str]:
+    named = sorted(set(NAMED.findall(page.read_text())))
+    places = (ROOT, ROOT / "src" / "corral", page.parent)
+    return [
+        f"{page.relative_to(ROOT)}: no such file: {name}"
+        for name in named
+        if not any((place / name).exists() for place in places)
+    ]
+
+
 def faults(page: Path) -> list[str]:
-    found = []
+    found = dead_names(page)
     for target in LINK.findall(FENCE.sub("", page.read_text())):
         if re.match(r"[a-z]+:", target):
             continue
