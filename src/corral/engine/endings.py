@@ -249,13 +249,14 @@ def requeue(
 def back_to_queue(ctx: Context, ended: Job, now: float, out: Effects) -> None:
     held = ended.held_by
     spec = ctx.state.spec(ended)
+    depends = bool(spec.dependency) and not ended.start_time  #: it has not run: its condition was not met yet
     limit = ended.time_limit
     if spec.time_min and spec.time_limit is not None:  # it may have been cut to fit a gap
         limit = granted_limit(ctx.config, spec.time_limit)
     waits = msgspec.structs.replace(
         ended,
         state=JobState.PENDING,
-        reason=Reason.HELD_USER if held else Reason.NONE,
+        reason=Reason.HELD_USER if held else Reason.DEPENDENCY if depends else Reason.NONE,
         reason_text="",
         restarts=ended.restarts + 1,
         allocation=None,
@@ -263,7 +264,7 @@ def back_to_queue(ctx: Context, ended: Job, now: float, out: Effects) -> None:
         end_time=0.0,
         suspended_seconds=0.0,
         suspend_time=0.0,
-        eligible_time=0.0 if held else now,
+        eligible_time=0.0 if held or depends else now,
         exit_status=ExitStatus(),
         derived_exit_status=ExitStatus(),
         cancelled_by=None,

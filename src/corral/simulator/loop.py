@@ -178,6 +178,9 @@ class Simulation:
             return
         effects = self.engine.handle(request, self.clock.now, caller)
         assert effects.reply is not None
+        if isinstance(request, rq.RequeueJobs):
+            for job_id in (JobId(int(text)) for text in request.ids):
+                self.cancelled -= {job_id, *self.engine.state.array_members.get(job_id, ())}
         if isinstance(effects.reply, replies.Rejected) and effects.records:
             raise AssertionError(f"refused, and yet recorded: {request}")
         if self.turn(effects):
@@ -191,10 +194,6 @@ class Simulation:
                 self.acknowledged += reply.ids
             case rq.CancelJobs(), replies.Done(errors=()):
                 self.cancelled.update(JobId(int(text)) for text in request.selection.ids)
-            case rq.RequeueJobs(), _:
-                assert self.engine is not None
-                for number in (JobId(int(text)) for text in request.ids):
-                    self.cancelled -= {number, *self.engine.state.array_members.get(number, ())}
 
     def turn(self, first: Effects) -> bool:
         """Tick, cycle, commit; False when it crashed before anybody was told."""

@@ -182,3 +182,14 @@ def test_a_job_cannot_wait_for_itself(c: Cluster) -> None:
     number = c.add(job(hold=True))
     reply = c.ask(rq.UpdateJob(id=str(number), changes={"dependency": f"afterok:{number}"}))
     assert isinstance(reply, Rejected)
+
+
+def test_a_job_that_was_cancelled_before_its_turn_still_depends_when_queued_again(c: Cluster) -> None:
+    first = c.run(job())
+    second = c.add(job(dependency=f"afterok:{first}"))
+    c.cancel(second)
+    c.ask(rq.RequeueJobs(ids=(str(second),)))
+    assert c.cycle().reason(second) is Reason.DEPENDENCY
+    c.finish(first).cycle()
+    assert c.job(second).state is JobState.RUNNING
+    c.check()
