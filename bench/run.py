@@ -24,9 +24,9 @@ from measures import MEASURES, Measure
 def bulk_rate(cluster: clusters.Cluster, jobs: int = 10_000) -> float:
     """Submissions per second through the SDK in one call; Slurm has nothing like it."""
     code = (
-        "import sys, time, corral\n"
+        "import time, corral\nfrom corral.client.client import job\n"
         "client = corral.Client()\n"
-        f"begin = time.perf_counter(); ids = client.submit([client.job('true', hold=True, memory_per_node_mb=100)] * {jobs})\n"
+        f"begin = time.perf_counter(); ids = client.submit([job('true', hold=True, memory_per_node_mb=100)] * {jobs})\n"
         f"took = time.perf_counter() - begin; assert len(ids) == {jobs}; print({jobs} / took)\n"
     )
     figure = float(cluster.run(sys.executable, "-c", code))

@@ -73,10 +73,18 @@ def serve(directory: str, settings: ShepherdSettings, offers: socket.socket) -> 
     """In the forked process: this step, and then others, one at a time, as long as the spawner has some."""
     gc.enable()
     for _ in range(_MOST_STEPS):
-        run(directory, settings)
+        run(directory, settings, offers)
         directory = _next_directory(offers)
         if not directory:
             return
+
+
+def _has_begun(spawner: socket.socket) -> None:
+    """The costly part is over: the spawner may begin another."""
+    try:
+        spawner.send(b"begun", socket.MSG_DONTWAIT)
+    except OSError:
+        pass  # it is dead, or behind: it does not wait for long
 
 
 def _next_directory(offers: socket.socket) -> str:
@@ -90,14 +98,17 @@ def _next_directory(offers: socket.socket) -> str:
         return ours.recv(4096).decode()
 
 
-def run(directory: str, settings: ShepherdSettings) -> None:
+def run(directory: str, settings: ShepherdSettings, spawner: socket.socket) -> None:
     """The whole life of one step on this node."""
     lock = _take(directory)
     if lock is None:
+        _has_begun(spawner)
         return
     with open(f"{directory}/launch", "rb", buffering=0) as file:
         order = _decode_order(file.readall())
     step = Shepherd(directory, order, settings)
+    step.begin()
+    _has_begun(spawner)
     step.live()
     step.close()
     os.close(lock)
@@ -167,7 +178,8 @@ class Shepherd:
         self._late_notices: list[bytes] = []
         self._usage = {"user_seconds": 0.0, "system_seconds": 0.0, "max_rss_kb": 0.0}
 
-    def live(self) -> None:
+    def begin(self) -> None:
+        """Start the tasks, or end the step with the reason why that cannot be."""
         try:
             self._begin()
         except CannotOpen as error:
@@ -177,6 +189,9 @@ class Shepherd:
         except Exception as error:  # by a dead shepherd the job would be queued again, for ever
             traceback.print_exc()
             self._fail(f"task launch failed: {error}")
+
+    def live(self) -> None:
+        """Until the last task is over, and all is said of it."""
         while self._running:
             self._turn()
         self._kill_what_is_left()

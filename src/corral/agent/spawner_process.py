@@ -18,10 +18,15 @@ import msgspec
 from corral.agent import processes, shepherd, tasks
 from corral.agent.control import ShepherdSettings
 from corral.agent.spawner import SPAWNER_SOCKET
+from corral.daemon import clock
 
 #: Shepherds that wait for another step, and how long while there is none.
 _MOST_IDLE = 8
 _IDLE_MILLISECONDS = 1000
+#: Launches begun at once: more would only take the processors from each other, and find no shepherd to use again.
+_MOST_BEGINNING = max(4, 2 * (os.cpu_count() or 1))
+#: A shepherd that has not said within so many seconds that its tasks run is not waited for.
+_BEGIN_SECONDS = 0.5
 
 
 def main() -> None:
@@ -52,6 +57,7 @@ class Spawner:
         self._offers, self._for_offers = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._idle: list[socket.socket] = []
         self._waiting: deque[bytes] = deque()
+        self._beginning: deque[float] = deque()  #: since when, for each launch whose tasks do not run yet
         self._rest = b""
         self._poll = select.poll()
         self._poll.register(self._agent.fileno(), select.POLLIN)
@@ -60,16 +66,28 @@ class Spawner:
     def serve(self) -> None:
         while True:
             # What has come is read between any two launches, so that the agent hardly ever waits for the socket.
-            ready = self._poll.poll(0 if self._waiting else _IDLE_MILLISECONDS if self._idle else None)
+            ready = self._poll.poll(self._patience())
             for fd, _ in ready:
                 if fd == self._agent.fileno():
                     self._read_orders()
                 else:
                     self._take_offer()
-            if self._waiting:
+            if self._waiting and self._has_room():
                 self._launch(self._waiting.popleft())
-            elif not ready:
+            elif not ready and not self._waiting:
                 self._dismiss()
+
+    def _patience(self) -> int | None:
+        """Milliseconds to wait for something to read."""
+        if self._waiting:
+            return 0 if self._has_room() else 20
+        return _IDLE_MILLISECONDS if self._idle else None
+
+    def _has_room(self) -> bool:
+        late = clock.monotonic() - _BEGIN_SECONDS
+        while self._beginning and self._beginning[0] < late:
+            self._beginning.popleft()
+        return len(self._beginning) < _MOST_BEGINNING
 
     def _read_orders(self) -> None:
         data = self._agent.recv(262144)
@@ -79,7 +97,9 @@ class Spawner:
         self._waiting += lines
 
     def _take_offer(self) -> None:
-        _, fds, _, _ = socket.recv_fds(self._offers, 1, 1)
+        _, fds, _, _ = socket.recv_fds(self._offers, 8, 1)
+        if not fds and self._beginning:
+            self._beginning.popleft()
         for fd in fds:
             self._idle.append(socket.socket(fileno=fd))
         while len(self._idle) > _MOST_IDLE:
@@ -91,6 +111,7 @@ class Spawner:
         self._idle.clear()
 
     def _launch(self, directory: bytes) -> None:
+        self._beginning.append(clock.monotonic())
         while self._idle:
             sock = self._idle.pop()
             try:
