@@ -3,8 +3,9 @@
 TYPE_CHECKING = False  # typing's own costs an import in every command
 if TYPE_CHECKING:
     from corral.client.client import ClusterClient as Client
+    from corral.client.client import job
 
-__all__ = ["Client"]
+__all__ = ["Client", "job"]
 
 
 def __getattr__(name: str) -> object:
@@ -13,4 +14,8 @@ def __getattr__(name: str) -> object:
         from corral.client.client import ClusterClient
 
         return ClusterClient
+    if name == "job":
+        from corral.client.client import job
+
+        return job
     raise AttributeError(f"module 'corral' has no attribute {name!r}")

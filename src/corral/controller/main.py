@@ -42,6 +42,7 @@ from corral.engine.engine import Engine
 from corral.errors import CorralError, StoreUnavailable
 from corral.model.cluster import ClusterConfig
 from corral.protocol import codec
+from corral.protocol.reports import AnyReport
 from corral.scheduler.cycle import schedule
 from corral.store.sqlite import SqliteStore
 
@@ -225,10 +226,16 @@ class Controller:
         except (msgspec.DecodeError, UnicodeError) as error:
             self.log.warning("reports that cannot be read", agent=agent, error=str(error))
             return
-        honest = [report for report in reports if report.agent == agent]
+        honest = [report for report in reports if report.agent == agent and self._speaks_for(agent, report)]
         if len(honest) != len(reports):
-            self.log.warning("reports in another agent's name were dropped", agent=agent)
+            self.log.warning("reports in another agent's name, or of its nodes, were dropped", agent=agent)
         self.loop.report(agent, honest)
+
+    def _speaks_for(self, agent: str, report: AnyReport) -> bool:
+        """What an agent says of a node counts only when it has registered that node."""
+        name = getattr(report, "node", "")
+        node = self.loop.state.nodes.get(name)
+        return not name or node is None or node.agent == agent
 
     def _write_ready(self) -> None:
         path = self.directory / "controller.ready"

@@ -5,6 +5,7 @@ transaction (group commit: while one sync runs, the next group gathers) and comp
 fails, everything after it fails too until `recover`: later batches follow from a state that was never recorded.
 """
 
+import os
 import queue
 import sqlite3
 import threading
@@ -53,11 +54,21 @@ def reason_of(error: BaseException) -> str:
     return str(inner) or type(inner).__name__
 
 
+def _make_private(path: Path) -> None:
+    """Scripts and environments are their owners' secrets. SQLite gives its other files the same mode."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        os.chmod(path, 0o600)
+    except OSError as error:
+        raise StoreUnavailable(reason=f"{path}: {error.strerror}") from error
+
+
 class SqliteStore:
     """One database file (the record of one controller)."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        _make_private(self.path)
         self._engine = sa.create_engine(
             f"sqlite:///{self.path}",
             poolclass=sa.pool.QueuePool,

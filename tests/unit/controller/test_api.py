@@ -139,14 +139,14 @@ def test_partitions_config_status_and_the_document(api):
 
 
 def test_every_route_is_in_the_document(api):
-    from corral.controller.api import accounting, events, jobs, nodes
+    from corral.controller.api import accounting, credentials, events, jobs, nodes
 
     documented = {
         (method.upper(), path)
         for path, methods in api.request("GET", "/openapi.json")["paths"].items()
         for method in methods
     }
-    routes = {(method, path) for module in (accounting, events, jobs, nodes) for method, path, _ in module.ROUTES}
+    routes = {(method, path) for module in (accounting, credentials, events, jobs, nodes) for method, path, _ in module.ROUTES}
     assert documented == routes
 
 
