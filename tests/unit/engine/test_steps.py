@@ -1,0 +1,206 @@
+"""Steps inside an allocation: their share of it, the places of their tasks, their end."""
+
+from typing import Any
+
+import pytest
+from tests.builders import Cluster, cluster, gpus, job, nodes, srun
+
+from corral.model.job import JobKind, JobState, StepSpec
+from corral.model.step import EndCause
+from corral.protocol import requests as rq
+from corral.protocol.orders import LaunchStep, SignalTasks
+from corral.protocol.replies import Rejected, StepCreated
+
+
+@pytest.fixture
+def c() -> Cluster:
+    """A running job of two nodes, 4 CPUs and 4 GPUs each."""
+    c = cluster(nodes("n[1-2]", cpus=4, gpus=4))
+    c.run(job(ntasks=8, nodes=2, gres=gpus(4)))
+    return c
+
+
+def make(c: Cluster, spec: StepSpec, job: int = 1) -> Any:
+    reply = c.ask(rq.CreateStep(job=str(job), spec=spec))
+    return reply.step if isinstance(reply, StepCreated) else reply
+
+
+def ranks(step: Any) -> dict[str, list[int]]:
+    return {node.share.node: [place.rank for place in node.tasks] for node in step.nodes}
+
+
+def test_a_step_takes_the_whole_allocation_by_default(c: Cluster) -> None:
+    step = make(c, StepSpec(argv=("true",)))
+    assert ranks(step) == {"n1": [0, 1, 2, 3], "n2": [4, 5, 6, 7]}
+    assert [len(node.share.cpus) for node in step.nodes] == [4, 4]
+    assert sorted((o.node, o.tasks_per_node) for o in c.orders(LaunchStep)[-2:]) == [("n1", (4, 4)), ("n2", (4, 4))]
+
+
+def test_steps_are_numbered(c: Cluster) -> None:
+    assert [make(c, srun(1, exact=True, gres=())).key.step for _ in range(3)] == [0, 1, 2]
+    c.check()
+
+
+@pytest.mark.parametrize(
+    ("distribution", "places"),
+    [
+        ("", {"n1": [0, 1, 2, 3], "n2": [4, 5]}),
+        ("block", {"n1": [0, 1, 2, 3], "n2": [4, 5]}),
+        ("cyclic", {"n1": [0, 2, 4], "n2": [1, 3, 5]}),
+        ("plane=2", {"n1": [0, 1, 4, 5], "n2": [2, 3]}),
+    ],
+)
+def test_where_the_ranks_go(c: Cluster, distribution: str, places: dict[str, list[int]]) -> None:
+    assert ranks(make(c, srun(6, distribution=distribution))) == places
+    c.check()
+
+
+def test_each_node_has_a_task(c: Cluster) -> None:
+    assert ranks(make(c, srun(3))) == {"n1": [0, 1], "n2": [2]}
+
+
+def test_exact_steps_run_side_by_side_on_their_own_cpus(c: Cluster) -> None:
+    one, two = (
+        make(c, srun(4, exact=True, nodes_min=1, nodes_max=1)),
+        make(c, srun(4, exact=True, nodes_min=1, nodes_max=1)),
+    )
+    assert [list(ranks(step)) for step in (one, two)] == [["n1"], ["n2"]]
+    assert isinstance(make(c, srun(1, exact=True)), Rejected)
+    c.check()
+
+
+def test_a_step_without_exact_waits_until_its_nodes_are_free(c: Cluster) -> None:
+    make(c, srun(2))
+    refused = make(c, srun(2))
+    assert (refused.code, refused.error) == ("busy", "Requested nodes are busy")
+    c.finish(1, step=0)
+    assert ranks(make(c, srun(2))) == {"n1": [0], "n2": [1]}
+
+
+def test_overlap_shares_with_all(c: Cluster) -> None:
+    make(c, srun(8))
+    assert ranks(make(c, srun(8, overlap=True))) == {"n1": [0, 1, 2, 3], "n2": [4, 5, 6, 7]}
+    c.check()
+
+
+def test_too_many_tasks_never_fit(c: Cluster) -> None:
+    refused = make(c, srun(9))
+    assert (refused.code, refused.error) == ("invalid", "More processors requested than permitted")
+
+
+def test_unless_they_share_cpus(c: Cluster) -> None:
+    assert ranks(make(c, srun(10, overcommit=True))) == {"n1": [0, 1, 2, 3, 4], "n2": [5, 6, 7, 8, 9]}
+
+
+def test_named_nodes(c: Cluster) -> None:
+    assert list(ranks(make(c, srun(1, nodelist="n2")))) == ["n2"]
+    assert make(c, srun(1, nodelist="n3")).error == "Requested node configuration is not available"
+
+
+def test_counted_from_the_first_node(c: Cluster) -> None:
+    assert list(ranks(make(c, srun(1, relative=1)))) == ["n2"]
+
+
+def test_more_nodes_than_there_are(c: Cluster) -> None:
+    refused = make(c, srun(3, nodes_min=3))
+    assert refused.detail == "Only allocated 2 nodes asked for 3"
+
+
+def test_gpus_of_each_task(c: Cluster) -> None:
+    step = make(c, srun(4, gpus_per_task=gpus(2), exact=True))
+    assert [[place.gpus for place in node.tasks] for node in step.nodes] == [[(0, 1), (2, 3)], [(0, 1), (2, 3)]]
+    c.check()
+
+
+def test_two_steps_have_different_gpus(c: Cluster) -> None:
+    one = make(c, srun(1, gres=gpus(2), exact=True, nodelist="n1"))
+    two = make(c, srun(1, gres=gpus(2), exact=True, nodelist="n1"))
+    assert [step.nodes[0].share.gres[0].indices for step in (one, two)] == [(0, 1), (2, 3)]
+    assert make(c, srun(1, gres=gpus(1), exact=True, nodelist="n1")).code == "busy"
+    c.check()
+
+
+def test_no_gpus(c: Cluster) -> None:
+    assert make(c, srun(1, gres=(), nodelist="n1")).nodes[0].share.gres == ()
+
+
+def test_more_gpus_than_the_job_has(c: Cluster) -> None:
+    refused = make(c, srun(1, gres=gpus(5)))
+    assert refused.error == "Invalid generic resource (gres) specification"
+
+
+def test_memory_is_shared_out() -> None:
+    c = cluster(nodes("n1", cpus=4, memory=1000))
+    number = c.run(job(ntasks=4, memory_per_node_mb=800))
+    one = make(c, srun(1, exact=True, memory_per_node_mb=500), number)
+    assert one.nodes[0].share.memory_mb == 500
+    assert make(c, srun(1, exact=True, memory_per_node_mb=500), number).code == "busy"
+    assert make(c, srun(1, exact=True, memory_per_node_mb=900), number).code == "invalid"
+
+
+def test_a_step_that_fails_does_not_end_a_batch_job(c: Cluster) -> None:
+    make(c, srun(2))
+    c.finish(1, 7, step=0)
+    assert c.step(1, 0).state is JobState.FAILED
+    assert c.job(1).state is JobState.RUNNING
+    c.finish(1)
+    assert (c.job(1).state, str(c.job(1).exit_status), str(c.job(1).derived_exit_status)) == (
+        JobState.COMPLETED, "0:0", "7:0",
+    )  # fmt: skip
+    c.check()
+
+
+def test_the_highest_exit_code_counts(c: Cluster) -> None:
+    make(c, srun(2))
+    c.finish(1, 3, step=0, node="n1").finish(1, 2, step=0, node="n2")
+    assert str(c.step(1, 0).exit_status) == "3:0"
+
+
+def test_usage_is_summed_up(c: Cluster) -> None:
+    make(c, srun(2))
+    for name, seconds, rss in (("n1", 1.0, 30.0), ("n2", 2.0, 20.0)):
+        c.finish(1, step=0, node=name, usage={"user_seconds": seconds, "max_rss_kb": rss})
+    assert c.step(1, 0).usage == {"user_seconds": 3.0, "max_rss_kb": 30.0}
+
+
+def test_a_step_is_cancelled_by_itself(c: Cluster) -> None:
+    make(c, srun(2))
+    c.cancel("1.0")
+    assert sorted(o.node for o in c.orders(SignalTasks)) == ["n1", "n2"]
+    c.finish(1, signal=15, step=0, cause=EndCause.CANCELLED)
+    assert c.step(1, 0).state is JobState.CANCELLED
+    assert c.job(1).state is JobState.RUNNING
+    c.check()
+
+
+def test_the_batch_step_too(c: Cluster) -> None:
+    c.cancel("1.batch")
+    (order,) = c.orders(SignalTasks)
+    assert (order.step, order.batch_too) == (-5, True)
+
+
+def test_steps_of_jobs_that_do_not_run(c: Cluster) -> None:
+    waiting = c.add(job(hold=True))
+    assert isinstance(make(c, srun(), waiting), Rejected)
+    assert make(c, srun(), 77).code == "not_found"
+    c.finish(1)
+    assert make(c, srun()).error == "Job/step already completing or completed"
+
+
+def test_steps_of_an_array_element() -> None:
+    c = cluster(nodes("n1"))
+    c.submit(job(2, array="3-4")).cycle()
+    reply = c.ask(rq.CreateStep(job="1_4", spec=srun()))
+    assert isinstance(reply, StepCreated)
+    assert reply.step.key.job == c.element(1, 4).id
+
+
+def test_many_steps_one_after_another() -> None:
+    c = cluster(nodes("n1"))
+    number = c.run(job(kind=JobKind.SALLOC))
+    for step in range(20):
+        assert make(c, srun(), number).key.step == step
+        c.finish(number, step=step)
+    c.ask(rq.CompleteJob(job=c.job(number).id))
+    assert c.job(number).state is JobState.COMPLETED
+    c.check()
