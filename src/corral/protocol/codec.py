@@ -11,10 +11,10 @@ from corral.protocol.requests import AnyRequest
 EVENT_VERSION = 1
 
 _encoder = msgspec.msgpack.Encoder()
-_events = msgspec.msgpack.Decoder(AnyEvent)
-_orders = msgspec.msgpack.Decoder(AnyOrder)
+_events: msgspec.msgpack.Decoder[AnyEvent] = msgspec.msgpack.Decoder(AnyEvent)
+_orders: msgspec.msgpack.Decoder[AnyOrder] = msgspec.msgpack.Decoder(AnyOrder)
 _reports = msgspec.msgpack.Decoder(list[AnyReport])
-_requests = msgspec.json.Decoder(AnyRequest)
+_requests: msgspec.json.Decoder[AnyRequest] = msgspec.json.Decoder(AnyRequest)
 
 encode = _encoder.encode
 

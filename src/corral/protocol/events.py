@@ -18,19 +18,19 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=T
     time: float
 
 
-class JobSubmitted(Event, kw_only=True):
+class JobSubmitted(Event, frozen=True, kw_only=True):
     job: Job
     spec: JobSpec
 
 
-class JobStarted(Event, kw_only=True):
+class JobStarted(Event, frozen=True, kw_only=True):
     """Resources are given. Of an array's element: its record begins here; `array_rest` is the record it was split from."""
 
     job: Job
     array_rest: Job | None = None
 
 
-class JobChanged(Event, kw_only=True):
+class JobChanged(Event, frozen=True, kw_only=True):
     """Held, released, suspended, resumed, completing, updated. `spec` when that changed too."""
 
     job: Job
@@ -39,56 +39,56 @@ class JobChanged(Event, kw_only=True):
     array_rest: Job | None = None  #: an element got a record of its own by this change
 
 
-class JobRequeued(Event, kw_only=True):
+class JobRequeued(Event, frozen=True, kw_only=True):
     """One run was cut off (`ended` is its record for the accounting) and the job waits again."""
 
     job: Job
     ended: Job
 
 
-class JobEnded(Event, kw_only=True):
+class JobEnded(Event, frozen=True, kw_only=True):
     """A terminal state is reached; its resources are free."""
 
     job: Job
     array_rest: Job | None = None
 
 
-class JobsPurged(Event, kw_only=True):
+class JobsPurged(Event, frozen=True, kw_only=True):
     """Older than MinJobAge: out of memory, still in the accounting."""
 
     ids: tuple[JobId, ...]
 
 
-class StepCreated(Event, kw_only=True):
+class StepCreated(Event, frozen=True, kw_only=True):
     step: Step
 
 
-class StepChanged(Event, kw_only=True):
+class StepChanged(Event, frozen=True, kw_only=True):
     step: Step
 
 
-class StepEnded(Event, kw_only=True):
+class StepEnded(Event, frozen=True, kw_only=True):
     step: Step
 
 
-class NodeChanged(Event, kw_only=True):
+class NodeChanged(Event, frozen=True, kw_only=True):
     node: Node
     what: str = ""  #: registered, down, up, drained, resumed, updated, vanished
 
 
-class NodeRemoved(Event, kw_only=True):
+class NodeRemoved(Event, frozen=True, kw_only=True):
     name: str
 
 
-class PartitionChanged(Event, kw_only=True):
+class PartitionChanged(Event, frozen=True, kw_only=True):
     partition: Partition
 
 
-class PartitionRemoved(Event, kw_only=True):
+class PartitionRemoved(Event, frozen=True, kw_only=True):
     name: str
 
 
-class ControllerStarted(Event, kw_only=True):
+class ControllerStarted(Event, frozen=True, kw_only=True):
     term: int
 
 

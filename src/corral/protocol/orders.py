@@ -49,7 +49,7 @@ class StepIo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cluster: str = ""
 
 
-class LaunchStep(Order, kw_only=True):
+class LaunchStep(Order, frozen=True, kw_only=True):
     """Start this node's tasks of one step. Idempotent by `key`."""
 
     key: StepKey
@@ -72,7 +72,7 @@ class LaunchStep(Order, kw_only=True):
     default_open_mode: str = "truncate"
 
 
-class SignalTasks(Order, kw_only=True):
+class SignalTasks(Order, frozen=True, kw_only=True):
     """Signal a step's tasks on this node, or all steps of the job (step None). Unknown keys are reported as gone by the inventory."""
 
     job: int
@@ -87,7 +87,7 @@ class SignalTasks(Order, kw_only=True):
     at: float = 0.0
 
 
-class EndJob(Order, kw_only=True):
+class EndJob(Order, frozen=True, kw_only=True):
     """The job is over: kill what is left of it here, run the epilog, remove its cgroup, and report JobCleaned."""
 
     job: int
@@ -99,7 +99,7 @@ class EndJob(Order, kw_only=True):
     context: JobContext | None = None
 
 
-class SuspendJob(Order, kw_only=True):
+class SuspendJob(Order, frozen=True, kw_only=True):
     """Freeze (or thaw) all that the job runs here."""
 
     job: int
@@ -107,17 +107,17 @@ class SuspendJob(Order, kw_only=True):
     thaw: bool = False
 
 
-class ReportsCommitted(Order, kw_only=True):
+class ReportsCommitted(Order, frozen=True, kw_only=True):
     """These reports are durable: the agent may forget them. `node` is the agent's name."""
 
     sequences: tuple[int, ...]
 
 
-class SendInventory(Order, kw_only=True):
+class SendInventory(Order, frozen=True, kw_only=True):
     """Register anew: a controller has started, or it doubts what it knows."""
 
 
-class ShutDown(Order, kw_only=True):
+class ShutDown(Order, frozen=True, kw_only=True):
     """`corral down`: the agent ends; jobs are killed first when `kill_jobs`."""
 
     kill_jobs: bool = False

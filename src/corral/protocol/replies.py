@@ -12,14 +12,14 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=T
     """Base of all replies."""
 
 
-class Done(Reply, kw_only=True):
+class Done(Reply, frozen=True, kw_only=True):
     """It is done; `messages` are for the user (one line each), e.g. what could not be done for single ids."""
 
     messages: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()  #: what failed of several ids; the exit code is then 1
 
 
-class Rejected(Reply, kw_only=True):
+class Rejected(Reply, frozen=True, kw_only=True):
     """Refused. `error` is Slurm's text where Slurm has one ("Invalid partition name specified")."""
 
     error: str
@@ -28,14 +28,14 @@ class Rejected(Reply, kw_only=True):
     index: int = 0  #: of several jobs, which one
 
 
-class Submitted(Reply, kw_only=True):
+class Submitted(Reply, frozen=True, kw_only=True):
     """In the order of the request."""
 
     ids: tuple[JobId, ...]
     messages: tuple[str, ...] = ()
 
 
-class WouldStart(Reply, kw_only=True):
+class WouldStart(Reply, frozen=True, kw_only=True):
     """--test-only."""
 
     job: JobId
@@ -54,12 +54,12 @@ class StepAccess(msgspec.Struct, frozen=True, kw_only=True):
     key: str  #: "42.0.0": job.step.restart, as in the subjects
 
 
-class StepCreated(Reply, kw_only=True):
+class StepCreated(Reply, frozen=True, kw_only=True):
     step: Step
     access: StepAccess | None = None
 
 
-class JobRows(Reply, kw_only=True):
+class JobRows(Reply, frozen=True, kw_only=True):
     """A projection: one row per job, values in the order of `fields`."""
 
     fields: tuple[str, ...]

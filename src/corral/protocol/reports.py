@@ -21,7 +21,7 @@ class KnownStep(msgspec.Struct, frozen=True, array_like=True):
     finished: bool
 
 
-class AgentRegistered(Report, kw_only=True):
+class AgentRegistered(Report, frozen=True, kw_only=True):
     """Sent on start, on reconnection, on SendInventory: everything this agent knows."""
 
     instance: str  #: differs for every start of the agent
@@ -29,7 +29,7 @@ class AgentRegistered(Report, kw_only=True):
     steps: tuple[KnownStep, ...] = ()
 
 
-class Heartbeat(Report, kw_only=True):
+class Heartbeat(Report, frozen=True, kw_only=True):
     """The periodic inventory: alive, and these steps are known."""
 
     nodes: tuple[str, ...]
@@ -38,7 +38,7 @@ class Heartbeat(Report, kw_only=True):
     free_memory_mb: int = 0
 
 
-class StepStarted(Report, kw_only=True):
+class StepStarted(Report, frozen=True, kw_only=True):
     """All tasks of the step on this node have been started."""
 
     node: str
@@ -47,7 +47,7 @@ class StepStarted(Report, kw_only=True):
     pids: tuple[int, ...] = ()
 
 
-class StepFinished(Report, kw_only=True):
+class StepFinished(Report, frozen=True, kw_only=True):
     """All tasks of the step on this node have ended and nothing of it is left there."""
 
     node: str
@@ -60,7 +60,7 @@ class StepFinished(Report, kw_only=True):
     usage: dict[str, float] = {}  #: user_seconds, system_seconds, max_rss_kb
 
 
-class JobCleaned(Report, kw_only=True):
+class JobCleaned(Report, frozen=True, kw_only=True):
     """Nothing of the job is left on this node and its epilog has ended."""
 
     node: str
@@ -69,7 +69,7 @@ class JobCleaned(Report, kw_only=True):
     epilog_status: int = 0
 
 
-class NodeFailed(Report, kw_only=True):
+class NodeFailed(Report, frozen=True, kw_only=True):
     """The node is not fit for work (prolog failed, GPU lost): drain it."""
 
     node: str

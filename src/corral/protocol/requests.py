@@ -35,7 +35,7 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     environment: dict[str, str] = {}
 
 
-class SubmitJobs(Request, kw_only=True):
+class SubmitJobs(Request, frozen=True, kw_only=True):
     """Submit one job or many: all are taken or none. `user`: an administrator may submit for another (--uid)."""
 
     jobs: tuple[NewJob, ...]
@@ -56,7 +56,7 @@ class JobSelection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     nodes: tuple[str, ...] = ()
 
 
-class CancelJobs(Request, kw_only=True):
+class CancelJobs(Request, frozen=True, kw_only=True):
     """scancel. signal 0 = end the job; else send it. batch: to the batch shell only; full: to it as well as the steps."""
 
     selection: JobSelection
@@ -65,36 +65,36 @@ class CancelJobs(Request, kw_only=True):
     full: bool = False
 
 
-class HoldJobs(Request, kw_only=True):
+class HoldJobs(Request, frozen=True, kw_only=True):
     ids: tuple[str, ...]
     by_user: bool = False  #: scontrol uhold
 
 
-class ReleaseJobs(Request, kw_only=True):
+class ReleaseJobs(Request, frozen=True, kw_only=True):
     ids: tuple[str, ...]
 
 
-class RequeueJobs(Request, kw_only=True):
+class RequeueJobs(Request, frozen=True, kw_only=True):
     ids: tuple[str, ...]
     hold: bool = False
 
 
-class SuspendJobs(Request, kw_only=True):
+class SuspendJobs(Request, frozen=True, kw_only=True):
     ids: tuple[str, ...]
 
 
-class ResumeJobs(Request, kw_only=True):
+class ResumeJobs(Request, frozen=True, kw_only=True):
     ids: tuple[str, ...]
 
 
-class UpdateJob(Request, kw_only=True):
+class UpdateJob(Request, frozen=True, kw_only=True):
     """scontrol update JobId=...: `changes` maps scontrol's key in lower case (timelimit, partition, name ...) to its text."""
 
     id: str
     changes: dict[str, str]
 
 
-class UpdateNodes(Request, kw_only=True):
+class UpdateNodes(Request, frozen=True, kw_only=True):
     """scontrol update NodeName=...; state: drain, undrain, resume, down, fail, idle ... in lower case."""
 
     nodes: str  #: a hostlist
@@ -105,13 +105,13 @@ class UpdateNodes(Request, kw_only=True):
     comment: str | None = None
 
 
-class UpdatePartition(Request, kw_only=True):
+class UpdatePartition(Request, frozen=True, kw_only=True):
     name: str
     changes: dict[str, str]
     state: PartitionState | None = None
 
 
-class CreateStep(Request, kw_only=True):
+class CreateStep(Request, frozen=True, kw_only=True):
     """srun inside an allocation."""
 
     job: str
@@ -119,7 +119,7 @@ class CreateStep(Request, kw_only=True):
     environment: dict[str, str] = {}
 
 
-class SignalStep(Request, kw_only=True):
+class SignalStep(Request, frozen=True, kw_only=True):
     """Signal one step; kill: end it (SIGTERM, wait, SIGKILL)."""
 
     job: JobId
@@ -128,18 +128,18 @@ class SignalStep(Request, kw_only=True):
     kill: bool = False
 
 
-class CompleteJob(Request, kw_only=True):
+class CompleteJob(Request, frozen=True, kw_only=True):
     """salloc's command has ended: give the allocation back."""
 
     job: JobId
     status: int = 0  #: wait(2) status of the command
 
 
-class Reconfigure(Request, kw_only=True):
+class Reconfigure(Request, frozen=True, kw_only=True):
     """Read corral.toml again. The controller fills in what it read."""
 
 
-class NewClusterNodes(Request, kw_only=True):
+class NewClusterNodes(Request, frozen=True, kw_only=True):
     """An administrator adds nodes that no agent has registered yet (state UNKNOWN)."""
 
     nodes: tuple[NodeInventory, ...]
