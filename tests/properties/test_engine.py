@@ -32,7 +32,9 @@ ACTIONS = st.one_of(
     st.tuples(st.just("silent"), st.sampled_from(["n1", "n2", "n3"])),
     st.tuples(st.just("back"), st.sampled_from(["n1", "n2", "n3"])),
 )
-EASY = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+EASY = settings(
+    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 
 
 def play(c: Cluster, actions: list[tuple[str, object]]) -> None:
