@@ -1,122 +1,212 @@
-"""Whatever is asked for and reported, in whatever order: nothing is given twice, and the record says it all."""
+"""Whatever is asked of the engine, in whatever order: what must hold, holds after every step, and a restart finds the same state."""
+
+from typing import Any
 
 import msgspec
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from tests.builders import ANN, BOB, OPERATOR, Cluster, cluster, job, nodes
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from tests.builders import ANN, BOB, OPERATOR, ROOT, Cluster, cluster, gpus, job, nodes, srun
 
+from corral.engine.engine import Engine
 from corral.engine.state import ClusterState
-from corral.model.job import ENDED, Job, JobId
+from corral.model.job import JobId, JobKind, JobSpec, JobState
+from corral.model.partition import Partition
+from corral.model.step import EndCause
 from corral.protocol import requests as rq
 from corral.protocol.codec import decode_event, encode
-from corral.protocol.replies import Rejected
+from corral.protocol.replies import Rejected, Submitted
+from corral.simulator import invariants
 
-SHAPES = st.builds(
-    job,
-    cpus=st.integers(1, 5),
-    time=st.integers(1, 200),
-    nodes=st.sampled_from([None, 1, 2, (1, 3)]),
-    memory_per_node_mb=st.sampled_from([None, 100, 900, 1200]),
-    array=st.sampled_from(["", "", "0-3%2", "1,3,7"]),
-    exclusive=st.booleans(),
-    requeue=st.booleans(),
-    hold=st.booleans(),
-    dependency=st.sampled_from(["", "", "afterok:1", "singleton"]),
-)
-ACTIONS = st.one_of(
-    st.tuples(st.just("submit"), SHAPES),
-    st.tuples(st.just("cycle"), st.none()),
-    st.tuples(st.just("finish"), st.tuples(st.integers(0, 9), st.integers(0, 1))),
-    st.tuples(st.just("ask"), st.tuples(st.integers(0, 9), st.integers(0, 6), st.sampled_from([ANN, BOB, OPERATOR]))),
-    st.tuples(st.just("later"), st.integers(1, 120)),
-    st.tuples(st.just("silent"), st.sampled_from(["n1", "n2", "n3"])),
-    st.tuples(st.just("back"), st.sampled_from(["n1", "n2", "n3"])),
-)
-EASY = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+CALLERS = st.sampled_from([ANN, ANN, BOB, OPERATOR, ROOT])
+PICK = st.integers(0, 10**6)
 
-
-def play(c: Cluster, actions: list[tuple[str, object]]) -> None:
-    elapsed = 0.0
-    for name, value in actions:
-        match name, value:
-            case "submit", spec:
-                c.ask(rq.SubmitJobs(jobs=(rq.NewJob(spec=spec),)))  # type: ignore[arg-type]
-            case "cycle", _:
-                c.cycle()
-            case "finish", (int(which), int(code)):
-                live = [i for i in c.running() if any(s.key.step < 0 for s in c.state.live_steps_of(JobId(i)))]
-                if live:
-                    c.finish(live[which % len(live)], code)
-            case "ask", (int(which), int(kind), caller):
-                ids = (str(1 + which % max(1, c.state.next_job_id - 1)),)
-                requests = (
-                    rq.CancelJobs(selection=rq.JobSelection(ids=ids)), rq.HoldJobs(ids=ids), rq.ReleaseJobs(ids=ids),
-                    rq.RequeueJobs(ids=ids), rq.SuspendJobs(ids=ids), rq.ResumeJobs(ids=ids),
-                    rq.UpdateJob(id=ids[0], changes={"timelimit": "5"}),
-                )  # fmt: skip
-                c.ask(requests[kind], caller)
-            case "later", int(seconds):
-                elapsed += seconds
-                c.at(elapsed)
-            case "silent", str(node):
-                c.silent.add(node)
-            case "back", str(node):
-                c.silent.discard(node)
-                c.register(node)
-        c.check()
+FIELDS: dict[str, st.SearchStrategy[Any]] = {
+    "nodes": st.sampled_from([1, 2, 3, 5, (1, 3)]),
+    "ntasks": st.integers(1, 14),
+    "ntasks_per_node": st.integers(1, 5),
+    "gres": st.integers(0, 3).map(gpus),
+    "gpus": st.integers(0, 7),
+    "memory_per_node_mb": st.sampled_from([0, 300, 1000, 5000]),
+    "memory_per_cpu_mb": st.sampled_from([100, 600]),
+    "exclusive": st.booleans(),
+    "overcommit": st.booleans(),
+    "array": st.sampled_from(["0-3", "1-9:2%2", "5", "0-1%1"]),
+    "dependency": st.sampled_from(["afterok:1", "afterany:2?afternotok:1", "singleton", "after:1+1", "aftercorr:1"]),
+    "begin_time": st.sampled_from([0.0, 1050.0]),
+    "deadline": st.sampled_from([0.0, 1200.0]),
+    "hold": st.booleans(),
+    "nice": st.integers(-5, 5),
+    "priority": st.integers(0, 100),
+    "requeue": st.booleans(),
+    "no_kill": st.booleans(),
+    "signal": st.just((10, 5, False)),
+    "time_min": st.sampled_from([1, 20]),
+    "nodelist": st.sampled_from(["n1", "n[1-2]", "n9"]),
+    "exclude": st.sampled_from(["n1", "n[1-3]"]),
+    "partition": st.sampled_from(["batch", "few", "few,batch", "nosuch"]),
+    "kind": st.sampled_from([JobKind.SALLOC, JobKind.BATCH]),
+}
 
 
-def told(state: ClusterState) -> dict[JobId, Job]:
-    """The jobs without what every cycle finds anew."""
-    plain = {"expected_start": 0.0, "expected_nodes": "", "reason_text": "", "priority": 0}
-    return {
-        number: msgspec.structs.replace(found, **plain, reason=found.reason if found.state in ENDED else "None")
-        for number, found in state.jobs.items()
+@st.composite
+def specs(draw: st.DrawFn) -> JobSpec:
+    fields: dict[str, Any] = {
+        "cpus": draw(st.sampled_from([None, 1, 1, 2, 4, 9])),
+        "time": draw(st.sampled_from([1, 30, 100, 10**6, None])),
+        "name": draw(st.sampled_from(["a", "b"])),
     }
+    for name in draw(st.lists(st.sampled_from(sorted(FIELDS)), max_size=4, unique=True)):
+        fields[name] = draw(FIELDS[name])
+    if "kind" not in fields and draw(st.integers(0, 9)) == 0:
+        fields |= {"kind": JobKind.SRUN, "step": srun(draw(st.integers(1, 4)))}
+    return job(**fields)
 
 
-@EASY
-@given(st.lists(ACTIONS, max_size=40))
-def test_nothing_is_given_twice_and_states_agree(actions: list[tuple[str, object]]) -> None:
-    c = cluster(nodes("n[1-3]", cpus=4))
-    play(c, actions)
-    for found in c.state.jobs.values():
-        if found.state in ENDED:
-            assert found.end_time >= found.start_time
-            assert found.id not in c.state.ledger.holders
-        else:
-            assert (found.id in c.state.ledger.holders) == found.is_active
+def requests(number: JobId) -> list[rq.AnyRequest]:
+    """All that may be asked about a job, and about the cluster."""
+    text = str(number)
+    changes = (
+        {"timelimit": "1:00"}, {"name": "renamed", "timelimit": "nonsense"}, {"name": "renamed"}, {"priority": "7"},
+        {"priority": "0"}, {"dependency": "afterany:1"}, {"partition": "few"}, {"arraytaskthrottle": "1"}, {"numnodes": "2"},
+    )  # fmt: skip
+    return [
+        rq.CancelJobs(selection=rq.JobSelection(ids=(text,))),
+        rq.CancelJobs(selection=rq.JobSelection(ids=(f"{text}_1",)), signal=9),
+        rq.CancelJobs(selection=rq.JobSelection(ids=(f"{text}_[0-3]",))),
+        rq.CancelJobs(selection=rq.JobSelection(ids=(text,)), signal=10),
+        rq.CancelJobs(selection=rq.JobSelection(names=("a",), states=(JobState.PENDING,))),
+        rq.HoldJobs(ids=(text,)),
+        rq.HoldJobs(ids=(f"{text}_1",), by_user=True),
+        rq.ReleaseJobs(ids=(text,)),
+        rq.RequeueJobs(ids=(text,)),
+        rq.RequeueJobs(ids=(text,), hold=True),
+        rq.SuspendJobs(ids=(text,)),
+        rq.ResumeJobs(ids=(text,)),
+        rq.CompleteJob(job=number, status=0),
+        rq.CreateStep(job=text, spec=srun(1, exact=True)),
+        rq.CreateStep(job=text, spec=srun(3, overlap=True, distribution="cyclic")),
+        rq.SignalStep(job=number, step=0, kill=True),
+        *(rq.UpdateJob(id=text, changes=change) for change in changes),
+        rq.UpdateNodes(nodes="n1", state="drain", reason="x"),
+        rq.UpdateNodes(nodes="n[1-3]", state="resume"),
+        rq.UpdateNodes(nodes="n2", state="down", reason="x"),
+        rq.UpdatePartition(name="few", changes={"maxtime": "1"}),
+        rq.UpdatePartition(name="few", changes={"state": "DOWN"}),
+        rq.UpdatePartition(name="few", changes={"state": "UP", "nodes": "n[2-3]"}),
+    ]
 
 
-@EASY
-@given(st.lists(ACTIONS, max_size=40), st.integers(0, 200))
-def test_the_record_gives_the_same_state_from_any_snapshot_on(actions: list[tuple[str, object]], at: int) -> None:
-    c = cluster(nodes("n[1-3]", cpus=4))
-    play(c, actions)
-    state = ClusterState()
-    for number, event in enumerate(c.events):
-        if number == at:
-            state = ClusterState.load(state.dump())
-        state.apply(decode_event(encode(event)))
-    assert told(state) == told(c.state)
-    assert state.ledger.holders == c.state.ledger.holders
-    assert (state.ledger.free_cpus == c.state.ledger.free_cpus).all()
-    assert (state.ledger.free_memory == c.state.ledger.free_memory).all()
-    assert state.next_job_id == c.state.next_job_id
+class AnyHistory(RuleBasedStateMachine):
+    """A cluster of three nodes to which anything may happen."""
+
+    c: Cluster
+
+    @initialize(cleans=st.booleans())
+    def begin(self, cleans: bool) -> None:
+        self.c = cluster(
+            nodes("n[1-3]", cpus=4, gpus=2, memory=1000),
+            partition=(Partition(name="batch", default=True), Partition(name="few", nodes="n[1-2]")),
+            timeouts={"min_job_age": 50.0},
+        )
+        self.c.cleans = cleans
+
+    def pick(self, pick: int, active: bool = False) -> JobId:
+        jobs = sorted(self.c.state.active if active else self.c.state.jobs)
+        return jobs[pick % len(jobs)] if jobs else JobId(1)
+
+    def ask(self, request: rq.AnyRequest, by: rq.Caller) -> object:
+        """A refused request changes nothing."""
+        before, records = self.c.state.dump(), len(self.c.events)
+        reply = self.c.ask(request, by)
+        if isinstance(reply, Rejected):
+            assert len(self.c.events) == records
+            assert self.c.state.dump() == before
+        return reply
+
+    @rule(spec=specs(), by=CALLERS)
+    def submit(self, spec: JobSpec, by: rq.Caller) -> None:
+        self.ask(rq.SubmitJobs(jobs=(rq.NewJob(spec=spec),)), by)
+
+    @rule(some=st.lists(specs(), min_size=2, max_size=3), by=CALLERS)
+    def submit_several(self, some: list[JobSpec], by: rq.Caller) -> None:
+        """All are taken, or none."""
+        before = self.c.state.next_job_id
+        reply = self.ask(rq.SubmitJobs(jobs=tuple(rq.NewJob(spec=spec) for spec in some)), by)
+        assert self.c.state.next_job_id == before + (len(some) if isinstance(reply, Submitted) else 0)
+
+    @rule(spec=specs())
+    def would_start(self, spec: JobSpec) -> None:
+        before = len(self.c.events)
+        self.c.ask(rq.SubmitJobs(jobs=(rq.NewJob(spec=spec),), test_only=True))
+        assert len(self.c.events) == before
+
+    @rule(pick=PICK, which=PICK, by=CALLERS)
+    def request(self, pick: int, which: int, by: rq.Caller) -> None:
+        found = requests(self.pick(pick))
+        self.ask(found[which % len(found)], by)
+
+    @rule()
+    def cycle(self) -> None:
+        self.c.cycle()
+
+    @rule(seconds=st.sampled_from([0.5, 5.0, 40.0, 200.0]))
+    def wait(self, seconds: float) -> None:
+        self.c.at(self.c.now - 1000 + seconds)
+
+    @precondition(lambda self: self.c.state.active)
+    @rule(pick=PICK, code=st.sampled_from([0, 0, 1]), cause=st.sampled_from([EndCause.EXITED, *EndCause]))
+    def step_ends(self, pick: int, code: int, cause: EndCause) -> None:
+        number = self.pick(pick, active=True)
+        live = self.c.state.live_steps_of(number)
+        if live:
+            step = live[pick % len(live)]
+            name = step.node_names[pick % len(step.nodes)]
+            self.c.finish(number, code, step=step.key.step, node=name, cause=cause)
+
+    @precondition(lambda self: self.c.state.active)
+    @rule(pick=PICK)
+    def cleaned(self, pick: int) -> None:
+        number = self.pick(pick, active=True)
+        if self.c.job(number).state is JobState.COMPLETING:
+            self.c.clean(number)
+
+    @rule(name=st.sampled_from(["n1", "n2", "n3"]))
+    def node_vanishes(self, name: str) -> None:
+        self.c.silent.add(name)
+
+    @rule()
+    def nodes_return(self) -> None:
+        self.c.silent.clear()
+        self.c.register()
+
+    @rule()
+    def heartbeat(self) -> None:
+        names = tuple(name for name in self.c.inventories if name not in self.c.silent)
+        if names:
+            self.c.beat(*names)
+
+    @rule()
+    def controller_restarts(self) -> None:
+        state = ClusterState()
+        for event in self.c.events:
+            state.apply(decode_event(encode(event)))
+        partitions = tuple(self.c.state.partitions.values())
+        config = msgspec.structs.replace(self.c.engine.config, partition=partitions)
+        self.c.engine = Engine(config, state, self.c.engine.ctx.term + 1)
+        self.c._take(self.c.engine.start(self.c.now))
+
+    @invariant()
+    def all_is_well(self) -> None:
+        if hasattr(self, "c"):
+            invariants.check_all(self.c.state)
+
+    def teardown(self) -> None:
+        if hasattr(self, "c"):
+            self.c.check()
 
 
-@EASY
-@given(st.lists(ACTIONS, max_size=20), SHAPES, st.sampled_from(["nodelist", "partition", "gres", "constraint"]))
-def test_a_refused_request_changes_nothing(actions: list[tuple[str, object]], spec: object, wrong: str) -> None:
-    c = cluster(nodes("n[1-3]", cpus=4))
-    play(c, actions)
-    before, events = c.state.dump(), len(c.events)
-    bad = {"nodelist": "n9", "partition": "none", "constraint": "no&such", "gres": (("licence", "", 1),)}[wrong]
-    if wrong == "gres":
-        from corral.model.gres import GresRequest
-
-        bad = (GresRequest("licence", "", 1),)
-    reply = c.ask(rq.SubmitJobs(jobs=(rq.NewJob(spec=msgspec.structs.replace(spec, **{wrong: bad})),)))  # type: ignore[type-var]
-    assert isinstance(reply, Rejected)
-    assert len(c.events) == events
-    assert c.state.dump() == before
+TestAnyHistory = AnyHistory.TestCase
+TestAnyHistory.settings = settings(
+    max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+)
