@@ -20,6 +20,10 @@ from corral.protocol.reports import JobCleaned
 from corral.syntax import jobid
 
 
+#: A job that was cut off so often, and whose launch fails again, is held: somebody should look at it.
+MOST_FAILED_LAUNCHES = 5
+
+
 def job_id_of(state: ClusterState, text: str) -> JobId:
     """The record that `42` or `42_7` names; 0 = none. Raises InvalidJobId."""
     parts = jobid.parse(text)
@@ -34,10 +38,10 @@ def job_id_of(state: ClusterState, text: str) -> JobId:
 def after_batch(ctx: Context, job: Job, step: Step, now: float, out: Effects, message: str) -> None:
     """The script is over, and the job with it."""
     if step.cause is EndCause.LAUNCH_FAILED and message.startswith("prolog"):
-        requeue(ctx, job, now, out, hold=False)
+        requeue(ctx, job, now, out, hold=job.restarts >= MOST_FAILED_LAUNCHES)
         return
     if step.cause is EndCause.LOST and may_requeue(ctx, job):
-        requeue(ctx, job, now, out, hold=False, ended_as=JobState.NODE_FAIL)
+        requeue(ctx, job, now, out, hold=job.restarts >= MOST_FAILED_LAUNCHES, ended_as=JobState.NODE_FAIL)
         return
     state, reason = verdict(step)
     finish(ctx, job, state, step.exit_status, reason, now, out, text=message)
