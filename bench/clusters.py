@@ -111,7 +111,7 @@ def corral(directory: Path) -> Iterator[Cluster]:
     up = ["corral", "up", "--dir", str(directory), "--nodes", str(NODES), "--cpus", str(CPUS), "--mem", str(MEMORY_MB)]
     up += ["--gpus", str(GPUS), "--gpu-type", "v100", "--prefix", "dgx0180"]
     subprocess.run(up, env=environment, check=True, stdout=subprocess.DEVNULL)
-    cluster = Cluster("corral", environment, lambda: _pid_of(directory, "controller"), up)
+    cluster = Cluster("corral", environment, lambda: _pid_in(directory / "controller.lock"), up)
     try:
         yield cluster
     finally:
@@ -120,8 +120,8 @@ def corral(directory: Path) -> Iterator[Cluster]:
         )
 
 
-def _pid_of(directory: Path, daemon: str) -> int:
-    return int((directory / f"{daemon}.pid").read_text().split()[0])
+def _pid_in(file: Path) -> int:
+    return int(file.read_text().split()[0])
 
 
 def slurm_is_here() -> bool:
@@ -159,7 +159,7 @@ def slurm(directory: Path) -> Iterator[Cluster]:
     for number in range(180, 180 + NODES):
         command = [f"{directory}/bin/slurmd", "-d", f"{directory}/bin/slurmstepd", "-N", f"dgx{number:04}"]
         subprocess.run(command, env=environment, check=True, stderr=subprocess.DEVNULL)
-    cluster = Cluster("slurm", environment, lambda: _pid_of(directory, "slurmctld"), start)
+    cluster = Cluster("slurm", environment, lambda: _pid_in(directory / "slurmctld.pid"), start)
     try:
         until(lambda: cluster.run("sinfo", "-h", "-N", "-t", "idle", "-o", "%N", check=False).count("dgx") >= NODES)
         yield cluster

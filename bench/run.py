@@ -9,6 +9,7 @@ The machine is noisy: only the ratio of figures from one run counts. Slurm is De
 from __future__ import annotations
 
 import argparse
+import signal
 import statistics
 import subprocess
 import sys
@@ -24,9 +25,9 @@ from measures import MEASURES, Measure
 def bulk_rate(cluster: clusters.Cluster, jobs: int = 10_000) -> float:
     """Submissions per second through the SDK in one call; Slurm has nothing like it."""
     code = (
-        "import time, corral\nfrom corral.client.client import job\n"
+        "import time, corral\n"
         "client = corral.Client()\n"
-        f"begin = time.perf_counter(); ids = client.submit([job('true', hold=True, memory_per_node_mb=100)] * {jobs})\n"
+        f"begin = time.perf_counter(); ids = client.submit([corral.job('true', hold=True, memory_per_node_mb=100)] * {jobs})\n"
         f"took = time.perf_counter() - begin; assert len(ids) == {jobs}; print({jobs} / took)\n"
     )
     figure = float(cluster.run(sys.executable, "-c", code))
@@ -42,6 +43,7 @@ def main() -> None:
     parser.add_argument("--corral-only", action="store_true")
     parser.add_argument("--install", action="store_true", help="apt-get install slurm-wlm first")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the clusters are stopped
     if arguments.install:
         packages = ["slurm-wlm", "slurm-wlm-basic-plugins", "munge"]
         subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages], check=True)
