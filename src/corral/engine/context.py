@@ -31,6 +31,7 @@ class Context:
         #: agent -> its instance, as registered with this controller
         self.agents: dict[str, str] = {}
         self.last_tick = 0.0
+        self.plans_due = float("inf")  #: a cycle has planned no starts: then they are due
         self.waits = Waits(state)
         self.due = DueTimes(state, config.timeouts.over_time_limit)
 

@@ -28,6 +28,9 @@ from corral.scheduler.snapshot import LONGEST, PendingGroup, QueueKey, RunningJo
 #: Elements of one array offered to a cycle: more than can start at once only cost time.
 MAX_ELEMENTS = 4096
 
+#: When nothing is free, starts are planned at most so often: nobody can start beside them.
+PLAN_SECONDS = 1.0
+
 #: What makes a group: demands, time limit, least time, and the array's record that stands alone (0 = none).
 Shape = tuple[tuple[Demand, ...], int, int, int]
 
@@ -57,6 +60,8 @@ class PendingView:
         self.demands: tuple[JobSpec | None, str, int, tuple[Demand, ...]] = (None, "", -1, ())  #: of the spec seen last
         self.asks_users = False  #: does some partition keep nodes to one user?
         self.rows: tuple[int, tuple[object, ...], dict[str, BoolColumn]] = (-1, (), {})
+        self.last_plans = float("-inf")
+        self.without_plans = False
         self.running: list[RunningJob] = []  #: ascending
         self.ends: dict[JobId, float] = {}  #: by which they stand there
         ctx.state.touched.update(ctx.state.active, (JobId(key[2]) for key in ctx.state.queue))
@@ -151,12 +156,16 @@ class PendingView:
         self.refresh()
         state = self.ctx.state
         offers = self._offers()
+        wants_plans = now - self.last_plans >= PLAN_SECONDS
+        if wants_plans and offers:
+            self.last_plans = now
         return Snapshot(
             nodes=state.ledger.copy() if offers else state.ledger,
             pending=offers,
             running=tuple(self.running) if offers else (),
             partition_rows=self._rows(),
             policy=self.ctx.config.scheduling,
+            wants_plans=wants_plans,
         )
 
     def _put_running(self, job_id: JobId, job: Job | None) -> None:
@@ -222,6 +231,8 @@ class PendingView:
 
     def note(self, plan: Plan) -> None:
         """Why each one waits. Looks only at those for which it may have changed."""
+        self.without_plans = plan.without_plans
+        self.ctx.plans_due = self.last_plans + PLAN_SECONDS if plan.without_plans else float("inf")
         stale = self.first - plan.reasons.keys()
         self.first = set(plan.reasons)
         for job_id, why in plan.reasons.items():
@@ -251,6 +262,8 @@ class PendingView:
         if job is None or not job.is_pending or job.held_by:
             return
         when, where = (expected.time, expected.nodes) if expected is not None else (0.0, "")
+        if self.without_plans:
+            when, where = job.expected_start, job.expected_nodes
         if (job.reason, job.reason_text, job.expected_start, job.expected_nodes) != (why.reason, why.text, when, where):
             jobs[job_id] = msgspec.structs.replace(
                 job, reason=why.reason, reason_text=why.text, expected_start=when, expected_nodes=where

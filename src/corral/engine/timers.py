@@ -29,6 +29,9 @@ def tick(ctx: Context, now: float, out: Effects) -> None:
     for job_id in sorted(ctx.cleaning):
         _check_cleaning(ctx, ctx.state.jobs[job_id], now, out)
     ctx.waits.tick()
+    if now >= ctx.plans_due:
+        ctx.plans_due = float("inf")
+        ctx.wants_cycle = True
     nodes.check_heard(ctx, now, out)
     _purge(ctx, now, out)
 
@@ -87,4 +90,4 @@ def _is_needed(ctx: Context, job_id: JobId) -> bool:
 
 def next_wake(ctx: Context, now: float) -> float:
     """When `tick` has something to do next, at the latest."""
-    return max(now, min(ctx.last_tick + ctx.config.timeouts.heartbeat, ctx.due.next()))
+    return max(now, min(ctx.last_tick + ctx.config.timeouts.heartbeat, ctx.due.next(), ctx.plans_due))

@@ -98,19 +98,21 @@ class _Cycle:
             return why
         if first.partition in self.blocked:
             return self.plan_next(group, job)
-        if not self.plan_start(group, job):
+        if not self.is_any_free() and not self.snapshot.wants_plans:
+            self.plan.without_plans = True
+        elif not self.plan_start(group, job):
             return NotNow(Reason.PRIORITY) if self.blocked else why
         self.blocked.add(first.partition)
         return why
 
     def plan_next(self, group: PendingGroup, job: JobId) -> NotNow:
         """It waits behind another; a start may be planned for it too."""
-        if self.policy.backfill:
+        if self.policy.backfill and not self.plan.without_plans:
             self.plan_start(group, job)
         return NotNow(Reason.PRIORITY)
 
     def may_plan(self) -> bool:
-        return self.policy.backfill and len(self.planned) < self.policy.backfill_max_jobs
+        return self.policy.backfill and not self.plan.without_plans and len(self.planned) < self.policy.backfill_max_jobs
 
     def ends_in_time(self, group: PendingGroup) -> bool:
         """Would it be gone before the earliest planned start?"""
@@ -118,11 +120,14 @@ class _Cycle:
             group.time_limit < LONGEST and self.now + group.time_limit <= self.shadow
         )
 
-    def fit(self, group: PendingGroup, demand: Demand) -> tuple[Allocation | None, int | None]:
+    def is_any_free(self) -> bool:
         if self.most_free < 0:
             free = self.table.free_cpus[self.table.usable]
             self.most_free = int(free.max()) if len(free) else 0
-        if not self.most_free or (self.most_free < demand.cpus_per_task and not demand.overcommit):
+        return self.most_free > 0
+
+    def fit(self, group: PendingGroup, demand: Demand) -> tuple[Allocation | None, int | None]:
+        if not self.is_any_free() or (self.most_free < demand.cpus_per_task and not demand.overcommit):
             return None, None
         rows = self.rows(demand)
         limit: int | None = None

@@ -42,3 +42,4 @@ class Plan(msgspec.Struct, kw_only=True):
     reasons: dict[JobId, NotNow] = {}  #: of the first of each group that does not start
     rest: dict[int, Rest] = {}  #: by the group's number in the snapshot: why those behind the first wait
     expected: dict[JobId, Expected] = {}
+    without_plans: bool = False  #: nothing was free, and no start was planned: what was expected before still is

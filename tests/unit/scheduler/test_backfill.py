@@ -67,7 +67,7 @@ def test_a_plan_that_is_gone_is_not_shown_any_more() -> None:
     c.submit(job(4, time=5), job(4, time=6), by=ROOT).cycle()
     assert [bool(c.job(i).expected_start) for i in (2, 3, 4)] == [True, True, False]
     c.cancel(2)
-    c.cycle()
+    c.at(2).cycle()
     assert [bool(c.job(i).expected_start) for i in (3, 4)] == [True, True]
 
 

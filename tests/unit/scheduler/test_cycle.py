@@ -177,3 +177,16 @@ def test_of_many_waiting_jobs_each_has_a_reason() -> None:
         for running in c.running():
             c.finish(running)
     c.check()
+
+
+def test_on_a_full_cluster_starts_are_planned_once_a_second() -> None:
+    c = cluster(nodes("n1"))
+    c.tick().submit(job(4, time=100)).cycle()
+    late = c.add(job(4))
+    assert (c.cycle().reason(late), c.job(late).expected_start) == (Reason.RESOURCES, 0.0)
+    assert c.engine.next_wake(c.now) == 1001.0
+    assert c.at(1).engine.wants_cycle
+    assert c.cycle().job(late).expected_start == 1100.0
+    another = c.add(job(4))
+    assert c.cycle().job(late).expected_start == 1100.0
+    assert c.at(2).cycle().job(another).expected_start == 1200.0
