@@ -73,7 +73,7 @@ def choose_rows(table: NodeTable, demand: Demand, capacity: IntColumn, strategy:
         if row is None or capacity[row] < 1:
             return None
         required.append(row)
-    candidates = np.flatnonzero(capacity > 0)
+    candidates = (capacity > 0).nonzero()[0]
     if len(candidates) < demand.nodes_min:
         return None
     order = _preference(table, demand, candidates, strategy)

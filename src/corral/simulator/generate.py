@@ -39,7 +39,10 @@ def world_of(chance: random.Random, jobs: tuple[int, int] = (20, 40)) -> World:
     config = ClusterConfig(
         partition=tuple(partitions),
         scheduling=Scheduling(
-            time_limit_step=1, placement=chance.choice(("pack", "spread")), backfill=chance.random() < 0.9
+            time_limit_step=1,
+            placement=chance.choice(("pack", "spread")),
+            backfill=chance.random() < 0.9,
+            backfill_max_jobs=chance.choice((1, 1, 4)),
         ),
         timeouts=Timeouts(kill_wait=5.0, node=30.0, heartbeat=10.0, min_job_age=chance.choice((30.0, 300.0))),
     )

@@ -29,8 +29,8 @@ def ranks(step: Any) -> dict[str, list[int]]:
     return {node.share.node: [place.rank for place in node.tasks] for node in step.nodes}
 
 
-def test_a_step_takes_the_whole_allocation_by_default(c: Cluster) -> None:
-    step = make(c, StepSpec(argv=("true",)))
+def test_a_step_takes_the_whole_allocation(c: Cluster) -> None:
+    step = make(c, srun(8))
     assert ranks(step) == {"n1": [0, 1, 2, 3], "n2": [4, 5, 6, 7]}
     assert [len(node.share.cpus) for node in step.nodes] == [4, 4]
     assert sorted((o.node, o.tasks_per_node) for o in c.orders(LaunchStep)[-2:]) == [("n1", (4, 4)), ("n2", (4, 4))]
