@@ -75,3 +75,16 @@ def test_a_drained_node_takes_no_jobs(cluster: LiveCluster) -> None:
     finally:
         cluster.run("scontrol", "update", "nodename=dgx0180", "state=resume")
     assert cluster.text("srun", "printenv", "SLURMD_NODENAME") == "dgx0180"
+
+
+def test_a_job_without_the_submitters_environment_has_the_users_own(cluster: LiveCluster) -> None:
+    job = cluster.submit("--export=NONE", "-o", "none.out", "--wrap", "env")
+    cluster.wait_for(job, "COMPLETED")
+    text = (cluster.work / "none.out").read_text()
+    assert {line.partition("=")[0] for line in text.splitlines()} >= {
+        "HOME",
+        "PATH",
+        "USER",
+        "SHELL",
+        "CORRAL_ENDPOINT",
+    }

@@ -7,6 +7,7 @@ A batch script begins from what the submitter had; variables of a job around the
 
 from collections.abc import Iterable, Sequence
 
+from corral.agent.login import is_wanted, login_environment
 from corral.model.gres import GresRequest, GresShare
 from corral.model.job import JobKind
 from corral.model.step import StepKey, TaskPlace
@@ -38,7 +39,8 @@ def batch_environment(order: LaunchStep, *, endpoint: str = "", renumber_gpus: b
     renumber_gpus: the job sees its own GPU devices only, so CUDA counts them from 0.
     """
     job, spec = order.job, order.job.spec
-    result = {
+    login = login_environment(job.owner.user, job.owner.uid) if is_wanted(order.environment) else {}
+    result = login | {
         name: value
         for name, value in order.environment.items()
         if name in _KEPT or (not name.startswith(("SLURM_", "SLURMD_")) and name not in GPU_VISIBILITY)

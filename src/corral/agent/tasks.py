@@ -127,9 +127,8 @@ def _execute(argv: Sequence[str], environment: dict[str, str]) -> NoReturn:
     except OSError as error:
         number = error.errno or 1
         interpreter = _interpreter(program) if number == errno.ENOENT else ""
-        if number == errno.ENOEXEC:
-            # As execvp does: a script without #! is the shell's.
-            os.execve("/bin/sh", ["/bin/sh", program, *argv[1:]], environment)
+        if "/" in program:
+            program = os.path.join(os.getcwd(), program)
         _complain(
             messages.bad_interpreter(interpreter, number) if interpreter else messages.cannot_execute(program, number)
         )
@@ -171,10 +170,15 @@ def program_of(rank: int, lines: Sequence[tuple[str, tuple[str, ...]]]) -> tuple
     for ranks, argv in lines:
         offset = _offset(rank, ranks)
         if offset is not None:
-            return tuple(
-                word.replace("%t", str(rank)).replace("%o", "%o" if offset < 0 else str(offset)) for word in argv
-            )
+            return tuple(_filled(word, rank, offset) for word in argv)
     return ()
+
+
+def _filled(word: str, rank: int, offset: int) -> str:
+    """Between two %% there is no mark."""
+    parts = word.split("%%")
+    place = "%o" if offset < 0 else str(offset)
+    return "%".join(part.replace("%t", str(rank)).replace("%o", place) for part in parts)
 
 
 def _offset(rank: int, ranks: str) -> int | None:

@@ -69,7 +69,8 @@ class Allocation:
             if limit is not None:
                 if gone >= limit:
                     self.cancel()
-                    raise TooLate
+                    reason = str(row.get("reason") or "").partition(",")[0]
+                    raise TooLate(_NOT_BUSY.get(reason, "Requested nodes are busy"))
                 row = self._poll(max(0.05, limit - gone))
                 continue
             if not self.was_queued:
@@ -110,7 +111,15 @@ class Allocation:
 
 
 class TooLate(Exception):
-    """--immediate: the resources were not there in time."""
+    """--immediate: the resources were not there in time; the text says why."""
+
+
+#: What the real one says when it is not that the nodes are busy.
+_NOT_BUSY = {
+    "PartitionConfig": "Requested partition configuration not available now",
+    "PartitionNodeLimit": "Requested partition configuration not available now",
+    "ReqNodeNotAvail": "Required node not available (down, drained or reserved)",
+}
 
 
 def is_granted(row: dict[str, Any]) -> bool:
@@ -133,8 +142,8 @@ def allocate_and_launch(program: Program, job: dict[str, Any], given: Given) -> 
         program.info(f"Job allocation {job_id} has been revoked")
         program.info(f"Force Terminated JobId={job_id}")
         raise Exit(failure()) from None
-    except TooLate:
-        raise Exit(immediate_status(), "srun: error: Unable to allocate resources: Requested nodes are busy") from None
+    except TooLate as why:
+        raise Exit(immediate_status(), f"srun: error: Unable to allocate resources: {why}") from None
     step = _step_of(allocation, row)
     if step is None:
         program.info("Job has been cancelled")

@@ -278,7 +278,7 @@ class Chosen:
 def parse(text: str) -> list[Chosen]:
     """jobid,state%20,jobname%-30: the beginning of a name is enough."""
     chosen = []
-    for word in text.split(","):
+    for word in map(str.strip, text.split(",")):
         name, percent, digits = word.partition("%")
         if not word:
             continue

@@ -49,6 +49,7 @@ def job_spec(given: Given, kind: str) -> dict[str, Any]:
         "umask": current_umask(),
         "rlimits": limits.current(given.get("propagate", "ALL")),
         "submit_host": os.uname().nodename,
+        "submit_sid": os.getsid(0),
     }
     for option, field in _JOB_FIELDS.items():
         if _is_said(given.get(option)) and given.values[option] != []:

@@ -1,7 +1,8 @@
 """Which program does each task run, as a srun --multi-prog file says?
 
 Lines are `ranks program arguments`: ranks are 0, 1-3, 0,4-5 or * for all that no line before names. A # begins a comment, a
-backslash at the end joins lines, and quotes hold no words together: the real one does not know them either.
+backslash at the end joins lines. Within single quotes blanks belong to the word and %t and %o stay as they are; a backslash
+takes the next letter as it is; double quotes mean nothing.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def read(program: Program, path: str, ntasks: int, arguments: list[str]) -> list
         while line.endswith("\\"):
             line = line[:-1] + next(lines, "")
             number += 1
-        words = line.partition("#")[0].split()
+        words = split(line.partition("#")[0])
         if not words:
             continue
         problem = _problem(words, ntasks, named)
@@ -43,6 +44,26 @@ def read(program: Program, path: str, ntasks: int, arguments: list[str]) -> list
         if rank not in named:
             raise program.failed(f"Configuration file {path} invalid, no record for task id {rank}")
     return found
+
+
+def split(line: str) -> list[str]:
+    """The words; a % that is not to be replaced is doubled, for the agent to halve."""
+    words: list[str] = []
+    word, begun, quoted = "", False, False
+    letters = iter(line)
+    for letter in letters:
+        if letter == "'":
+            quoted, begun = not quoted, True
+        elif quoted:
+            word += "%%" if letter == "%" else letter
+        elif letter.isspace():
+            if begun:
+                words.append(word)
+            word, begun = "", False
+        else:
+            word += next(letters, "") if letter == "\\" else letter
+            begun = True
+    return [*words, word] if begun else words
 
 
 def _problem(words: list[str], ntasks: int, named: set[int]) -> str | None:

@@ -35,7 +35,7 @@ def job(row: Row, detailed: bool, one_line: bool) -> str:
         lines.append(f"DerivedExitCode={_code(row['derived_exit_code'])}")
     lines += _times(row, pending)
     lines += [
-        f"Partition={row['partition']} AllocNode:Sid={row['submit_host'] or '(null)'}:0",
+        f"Partition={row['partition']} AllocNode:Sid={row['submit_host'] or '(null)'}:{row['submit_sid']}",
         f"ReqNodeList={or_null(row['req_nodes'])} ExcNodeList={or_null(row['exclude'])}",
         f"NodeList={row['nodes']}",
     ]
@@ -72,7 +72,7 @@ def _names(row: Row) -> list[str]:
         task = row["array_task_id"]
         waiting = elements(row["array_waiting"], row["array_throttle"]) if task is None else task
         names += [f"ArrayJobId={row['array_job_id']}", f"ArrayTaskId={waiting}"]
-        if row["array_throttle"] and row["state"] == "PENDING":
+        if row["array_throttle"] and row["state"] in ("PENDING", "RUNNING"):
             names.append(f"ArrayTaskThrottle={row['array_throttle']}")
     return [*names, f"JobName={row['name']}"]
 

@@ -29,6 +29,8 @@ def create_step(program: Program, job_id: int, spec: dict[str, Any], variables: 
     waits = False
     pause = FIRST_PAUSE
     with Connection() as connection:
+        if not {"ntasks", "ntasks-per-node", "nodes"} & set(given.values) and "jobid" not in given.from_environment:
+            spec["ntasks"] = _one_task_per_node(connection, job_id)
         while True:
             try:
                 reply = connection.request("POST", "/v1/requests", request, key=new_key(), retry_seconds=PATIENCE)
@@ -46,6 +48,15 @@ def create_step(program: Program, job_id: int, spec: dict[str, Any], variables: 
                 waits = True
             time.sleep(pause)
             pause = min(pause * 1.5, LONGEST_PAUSE)
+
+
+def _one_task_per_node(connection: Connection, job_id: int) -> int | None:
+    """From outside of the job nothing is known of its tasks, so the real one starts one on each node."""
+    try:
+        found = connection.request("GET", f"/v1/jobs/{job_id}?fields=node_count")
+    except Refused:
+        return None
+    return found["rows"][0][0] or None if found["rows"] else None
 
 
 def refused(program: Program, job_id: int, error: Refused) -> Exit:

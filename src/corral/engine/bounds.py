@@ -36,6 +36,7 @@ _NUMBERS: dict[str, tuple[str, int, int]] = {
     "relative": ("relative", 0, _MOST),
     "wait_seconds": ("wait", 0, _MOST),
     "client_pid": ("client_pid", 0, 1 << 32),
+    "submit_sid": ("submit_sid", 0, 1 << 32),
 }
 #: Field -> option, longest.
 _TEXTS: dict[str, tuple[str, int]] = {

@@ -82,7 +82,7 @@ def cancel_one(ctx: Context, job: Job, target: Target, request: CancelJobs, uid:
             return
         step = ctx.state.steps_of(job.id).get(target.step)
         if step is not None and step.state not in ENDED:
-            signal_step(ctx, step, request.signal or 15, request.signal in (0, SIGKILL), uid, now, out)
+            signal_step(ctx, step, request.signal or SIGKILL, request.signal in (0, SIGKILL), uid, now, out)
         return
     ends = request.signal == 0 or (request.signal == SIGKILL and not request.batch)
     if job.is_pending:
@@ -257,7 +257,7 @@ def on_requeue(ctx: Context, request: RequeueJobs, caller: Caller, now: float, o
         if job.state is JobState.COMPLETING:
             return "Job/step already completing or completed"
         if not endings.may_requeue(ctx, job):
-            return "Job can not be requeued (--no-requeue)"
+            return "Requested operation is presently disabled"
         endings.requeue(ctx, job, now, out, hold=request.hold)
         return None
 
@@ -278,7 +278,7 @@ def on_suspend(ctx: Context, request: SuspendJobs | ResumeJobs, caller: Caller, 
         if thaw and job.state is not JobState.SUSPENDED:
             return "Job is not suspended"
         if not thaw and job.state is JobState.SUSPENDED:
-            return "Requested operation is presently disabled"
+            return None
         assert job.allocation is not None
         if thaw:
             gone = job.suspended_seconds + now - job.suspend_time

@@ -20,7 +20,7 @@ def job_context(ctx: Context, job: Job) -> JobContext:
         name=spec.name,
         owner=job.owner,
         account=spec.account,
-        qos=spec.qos,
+        qos=spec.qos or "normal",
         partition=job.partition,
         allocation=job.allocation,
         spec=spec,

@@ -84,7 +84,12 @@ def _apply(
         if isinstance(verdict, Rejected):
             return verdict
         job_fields["partition"] = verdict.partition
-        if verdict.partition != job.partition and not job.held_by and not job.priority_set and "priority" not in job_fields:
+        if (
+            verdict.partition != job.partition
+            and not job.held_by
+            and not job.priority_set
+            and "priority" not in job_fields
+        ):
             nice = changed_spec.nice if job.nice is None else job.nice
             rank = priority_of(ctx, changed_spec, verdict.partition, nice, job.eligible_time, now)
             job_fields["priority"] = rank if caller.is_operator else min(job.priority, rank)
@@ -95,7 +100,8 @@ def _apply(
                 problem = "a job cannot wait for itself"
             if problem:
                 return Rejected(error="Job dependency problem", detail=problem)
-            job_fields["reason"] = Reason.DEPENDENCY if changed_spec.dependency else Reason.NONE
+            if not job.held_by:
+                job_fields["reason"] = Reason.DEPENDENCY if changed_spec.dependency else Reason.NONE
         if "begin_time" in spec_fields:
             job_fields["eligible_time"] = max(now, changed_spec.begin_time)
             job_fields["reason"] = Reason.BEGIN_TIME if changed_spec.begin_time > now else Reason.NONE
@@ -160,6 +166,8 @@ def _priority(
             priority = priority_of(ctx, spec, job.partition, number, job.eligible_time, now)
             fields["priority"] = priority if caller.is_operator else min(job.priority, priority)
     else:
+        if job.held_by and number:
+            return Rejected(error="Job is in held state, pending scheduler release", code="invalid")
         if number > job.priority and not caller.is_operator:
             return Rejected(error="Access/permission denied", code="denied")
         fields |= {"priority": number, "priority_set": bool(number)}
@@ -167,8 +175,6 @@ def _priority(
             admin = job.held_by == "admin" or (caller.is_operator and caller.uid != job.owner.uid)
             fields |= {"held_by": "admin" if admin else "user"}
             fields["reason"] = Reason.HELD_ADMIN if admin else Reason.HELD_USER
-        elif job.held_by:
-            fields |= {"held_by": "", "reason": Reason.NONE}
     return None
 
 

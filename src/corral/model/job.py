@@ -152,6 +152,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rlimits: dict[str, tuple[int, int]] = {}
     stdio: StdioSpec = StdioSpec()
     submit_host: str = ""
+    submit_sid: int = 0  #: the session of the submitting process
     submit_line: str = ""
     step: StepSpec | None = None  #: kind SRUN: the one step to launch as soon as the job starts
 

@@ -36,6 +36,11 @@ def expand(text: str) -> list[str]:
     return names
 
 
+def words(text: str) -> list[str]:
+    """The pieces as they are written, brackets and all."""
+    return [part for _, part in _parts(text)]
+
+
 def fold(names: Iterable[str]) -> str:
     """The short text of these names, in their order: n1,n2,n4 -> n[1-2,4]."""
     written: list[str] = []

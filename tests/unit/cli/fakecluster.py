@@ -46,6 +46,7 @@ def job(id: int, name: str, **given: Any) -> Row:
         "stderr": "", "stdin": "", "stdout_path": f"<DIR>/slurm-{id}.out", "stderr_path": f"<DIR>/slurm-{id}.out",
         "stdin_path": "/dev/null", "comment": "", "admin_comment": "", "exit_code": [0, 0], "derived_exit_code": [0, 0],
         "batch_host": "", "alloc_detail": [], "requeue": True, "batch_flag": True, "signal": None, "submit_host": "localhost",
+        "submit_sid": 0,
         "submit_line": "", "kind": "batch", "cancelled_by": None, "mail_types": [], "mail_user": "", "distribution": "",
         "begin_time": 0.0, "deadline": 0.0, "open_mode": "truncate", "overcommit": False, "req_switches": 0,
         "contiguous": False, "licenses": "",

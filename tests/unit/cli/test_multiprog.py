@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from corral.agent.tasks import program_of
 from corral.cli import multiprog
 from corral.cli.run import Exit, Program
 
@@ -39,3 +40,11 @@ def test_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str], text:
     assert said.strip().replace(str(tmp_path / "mp.conf"), "PATH").split("\n") == [
         f"srun: error: {line}" for line in lines
     ]
+
+
+def test_single_quotes_hold_words_together_and_keep_their_percents(tmp_path: Path) -> None:
+    text = "0 sh -c 'echo \"%t %o\"' \"%t x\" a'b c'%t '' e\\ f\n"
+    [[ranks, argv]] = read(tmp_path, text, 1)  # type: ignore[misc]
+    assert program_of(0, [(ranks, tuple(argv))]) == (
+        "sh", "-c", 'echo "%t %o"', '"0', 'x"', "ab c0", "", "e f",
+    )  # fmt: skip

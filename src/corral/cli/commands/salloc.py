@@ -50,7 +50,7 @@ def salloc(argv: list[str]) -> int:
 def new_job(given: Given, words: list[str], argv: list[str]) -> dict[str, Any]:
     """The job as the controller wants it."""
     spec = jobspec.job_spec(given, "salloc")
-    spec["name"] = given.get("job-name") or "interactive"
+    spec["name"] = given.get("job-name") or ("no-shell" if "no-shell" in given else "interactive")
     spec["command"] = words[0] if words else ""
     spec["submit_line"] = " ".join(["salloc", *argv])
     return {"spec": spec}
@@ -67,8 +67,9 @@ def _granted(allocation: Allocation) -> dict[str, Any]:
         PROGRAM.info(revoked)
         PROGRAM.info("Job aborted due to signal")
         raise Exit(failure()) from None
-    except TooLate:
-        PROGRAM.error("Unable to allocate resources: Requested nodes are busy")
+    except TooLate as why:
+        failed = "Unable to allocate resources" if "busy" in str(why) else "Job submit/allocate failed"
+        PROGRAM.error(f"{failed}: {why}")
         PROGRAM.info(revoked)
         raise Exit(immediate_status()) from None
     if not is_granted(row):

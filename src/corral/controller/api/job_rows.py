@@ -233,6 +233,7 @@ FIELDS: dict[str, Getter] = {
     "batch_flag": lambda job, context: context.specs[job.spec_id].kind is JobKind.BATCH,
     "signal": of_spec("signal"),
     "submit_host": of_spec("submit_host"),
+    "submit_sid": of_spec("submit_sid"),
     "submit_line": of_spec("submit_line"),
     "kind": lambda job, context: context.specs[job.spec_id].kind.value,
     "cancelled_by": lambda job, _: job.cancelled_by,
