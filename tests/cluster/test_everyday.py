@@ -88,3 +88,29 @@ def test_a_job_without_the_submitters_environment_has_the_users_own(cluster: Liv
         "SHELL",
         "CORRAL_ENDPOINT",
     }
+
+
+def test_fewer_tasks_per_node_than_the_jobs_are_ignored_with_a_warning(cluster: LiveCluster) -> None:
+    script = "srun --ntasks-per-node=1 echo a; srun -n3 --ntasks-per-node=1 echo d"
+    job = cluster.submit("-N2", "-n4", "-o", "per-node.out", "--wrap", script)
+    cluster.wait_for(job, "COMPLETED")
+    assert (cluster.work / "per-node.out").read_text().splitlines() == [
+        "srun: Warning: can't honor --ntasks-per-node set to 1 which doesn't match the requested tasks 4 "
+        "with the number of requested nodes 2. Ignoring --ntasks-per-node.",
+        *("a" * 4), *("d" * 3),
+    ]  # fmt: skip
+
+
+def test_a_step_from_outside_has_one_task_on_each_node(cluster: LiveCluster) -> None:
+    job = cluster.submit("-N2", "-n4", "--wrap", "sleep 60")
+    wait_until(lambda: cluster.text("squeue", "-h", "-j", job, "-o%t") == "R")
+    assert sorted(cluster.text("srun", f"--jobid={job}", "-l", "echo", "x").splitlines()) == ["0: x", "1: x"]
+    cluster.run("scancel", job)
+
+
+def test_a_held_job_stays_held_when_it_is_changed(cluster: LiveCluster) -> None:
+    job = cluster.submit("-H", "--wrap", "true")
+    done = cluster.run("scontrol", "update", f"jobid={job}", "priority=77", check=False)
+    assert (done.returncode, done.stderr) == (1, f"Job is in held state, pending scheduler release for job {job}\n")
+    assert cluster.text("squeue", "-h", "-j", job, "-o%t %r") == "PD JobHeldUser"
+    cluster.run("scancel", job)

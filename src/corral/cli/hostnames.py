@@ -37,21 +37,25 @@ def folded(text: str | None, fold: Callable[[list[str]], str]) -> int:
                 text = file.read().replace("\n", ",")
         except OSError as error:
             raise Exit(1, f"scontrol: error: {text}: {error.strerror}") from None
-    found = _expanded(text)
-    if fold is hostlist.fold and any(word.count("[") > 1 for word in hostlist.words(text)):
-        found_text = ",".join(map(_by_last_bracket, hostlist.words(text)))
-    else:
-        found_text = fold(found)
-    sys.stdout.write(found_text + "\n")
+    names = _expanded(text)
+    sys.stdout.write((_folded_as_written(text) if fold is hostlist.fold and "[" in text else fold(names)) + "\n")
     return 0
 
 
-def _by_last_bracket(word: str) -> str:
-    """A name with several brackets keeps the last: n[1-2][3-4] is n1[3-4],n2[3-4]."""
-    if word.count("[") < 2:
-        return hostlist.fold(_expanded(word))
-    before, _, last = word.rpartition("[")
-    return ",".join(f"{name}[{last}" for name in _expanded(before))
+def _folded_as_written(text: str) -> str:
+    """A name with several brackets keeps its last one: n[1-2][3-4] is n1[3-4],n2[3-4]."""
+    pieces: list[str] = []
+    simple: list[str] = []
+    for word in hostlist.words(text):
+        if word.count("[") < 2 or not word.endswith("]"):
+            simple += _expanded(word)
+            continue
+        if simple:
+            pieces.append(hostlist.fold(simple))
+            simple = []
+        before, _, last = word.rpartition("[")
+        pieces += [f"{name}[{last}" for name in _expanded(before)]
+    return ",".join([*pieces, hostlist.fold(simple)] if simple else pieces)
 
 
 def _expanded(text: str) -> list[str]:

@@ -110,11 +110,16 @@ def fit_tasks_to_nodes(given: Given) -> None:
             given.values["ntasks"] = least * (per_node or 1)
     elif least and tasks < least:
         _fewer_nodes(given, tasks, least, most)
-    if per_node and tasks is not None and least == most == 1 and tasks > per_node:
+    least, most = given.get("nodes", (0, 0))
+    if not per_node or tasks is None or not least or most not in (0, least):
+        return
+    if tasks // least != per_node:
         given.program.warning(
             f"can't honor --ntasks-per-node set to {per_node} which doesn't match the requested tasks {tasks} "
             f"with the number of requested nodes {least}. Ignoring --ntasks-per-node."
         )
+        given.drop("ntasks-per-node")
+    elif tasks > per_node * least and given.get("jobid") is not None:  # the real one goes on without a word
         given.drop("ntasks-per-node")
 
 

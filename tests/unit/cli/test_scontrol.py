@@ -88,6 +88,11 @@ def test_hostnames_need_no_cluster(tmp_path: Path) -> None:
         assert (done.stdout, done.stderr) == (shown, ""), (kind, text)
 
 
+def test_a_list_with_several_brackets_keeps_the_last(tmp_path: Path) -> None:
+    done = FakeCluster().run("scontrol", "show", "hostlist", "n[1-2][3-4],a1,a2")
+    assert done.stdout == "n1[3-4],n2[3-4],a[1-2]\n"
+
+
 def test_hold_names_each_job_it_could_not_hold(cluster: FakeCluster) -> None:
     cluster.reply = lambda request: {"type": "Done", "errors": ["999999: Invalid job id specified"]}
     done = cluster.run("scontrol", "hold", "999999")
