@@ -114,3 +114,10 @@ def test_a_held_job_stays_held_when_it_is_changed(cluster: LiveCluster) -> None:
     assert (done.returncode, done.stderr) == (1, f"Job is in held state, pending scheduler release for job {job}\n")
     assert cluster.text("squeue", "-h", "-j", job, "-o%t %r") == "PD JobHeldUser"
     cluster.run("scancel", job)
+
+
+def test_sacct_shows_the_throttle_of_the_elements_that_wait(cluster: LiveCluster) -> None:
+    job = cluster.submit("-H", "-a", "0-4%2", "--wrap", "true")
+    line = cluster.text("sacct", "-n", "-X", "-P", "-o", "JobID,State", "-j", job)
+    assert line == f"{job}_[0-4%2]|PENDING"
+    cluster.run("scancel", job)

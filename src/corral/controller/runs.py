@@ -16,6 +16,7 @@ def run_of(job: Job, spec: JobSpec) -> Run:
         array_job=job.array_job_id,
         array_task=job.array_task_id,
         array_waiting=job.array_waiting,
+        array_throttle=job.array_throttle if job.array_waiting else 0,
         name=spec.name,
         user=job.owner.user,
         uid=job.owner.uid,

@@ -21,6 +21,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     array_job: int | None = None
     array_task: int | None = None
     array_waiting: Ranges = ()  #: of an array that ended before these elements began
+    array_throttle: int = 0
     name: str = ""
     user: str = ""
     uid: int = 0

@@ -37,14 +37,15 @@ class HistoryContext:
 
 
 def job_text(run: Run) -> str:
-    """42, 42_7, or 42_[0-9] of elements that never began."""
+    """42, 42_7, or 42_[0-9%2] of elements that never began."""
     if run.array_task is not None:
         return f"{run.array_job}_{run.array_task}"
     if run.array_waiting:
         parts = [
             str(a) if a == b else f"{a}-{b}" if step == 1 else f"{a}-{b}:{step}" for a, b, step in run.array_waiting
         ]
-        return f"{run.array_job}_[{','.join(parts)}]"
+        throttle = f"%{run.array_throttle}" if run.array_throttle else ""
+        return f"{run.array_job}_[{','.join(parts)}{throttle}]"
     return str(run.job)
 
 
