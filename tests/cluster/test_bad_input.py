@@ -195,7 +195,7 @@ def test_a_request_of_wrong_types_is_refused_by_the_name_of_the_field(scene: Sce
         ("not valid JSON", b""),
         ("not valid JSON", b"{"),
         ("not valid JSON", b"\xff\xfe"),
-        ("not valid JSON", os.urandom(100).replace(b"{", b"x")),
+        ("not valid JSON", bytes(range(128, 228))),
         ("not a valid request", b"[" * 100_000),
         ("type", {"type": "NoSuchRequest"}),
         ("script: larger than", {"type": "SubmitJobs", "jobs": [{"spec": {}, "script": "x" * (5 << 20)}]}),

@@ -282,7 +282,7 @@ def test_ctrl_c_reaches_the_program_and_ctrl_d_ends_the_shell(node: NodeSide, na
     client.attachment.send_stdin(b"\x03")
     client.until(lambda: client.text().endswith("^C\r\n$ "))
     client.attachment.send_stdin(b"echo rc $?\n")
-    client.until(lambda: "rc 130" in client.text())
+    client.until(lambda: client.text().endswith("rc 130\r\n$ "))
     client.attachment.send_stdin_eof()
     assert client.to_the_end().statuses == {0: 0}
 

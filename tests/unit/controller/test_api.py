@@ -146,7 +146,9 @@ def test_every_route_is_in_the_document(api):
         for path, methods in api.request("GET", "/openapi.json")["paths"].items()
         for method in methods
     }
-    routes = {(method, path) for module in (accounting, credentials, events, jobs, nodes) for method, path, _ in module.ROUTES}
+    routes = {
+        (method, path) for module in (accounting, credentials, events, jobs, nodes) for method, path, _ in module.ROUTES
+    }
     assert documented == routes
 
 
