@@ -121,3 +121,7 @@ def test_sacct_shows_the_throttle_of_the_elements_that_wait(cluster: LiveCluster
     line = cluster.text("sacct", "-n", "-X", "-P", "-o", "JobID,State", "-j", job)
     assert line == f"{job}_[0-4%2]|PENDING"
     cluster.run("scancel", job)
+
+
+def test_cpus_per_gpu_makes_no_more_tasks(cluster: LiveCluster) -> None:
+    assert cluster.text("srun", "--gres=gpu:1", "--cpus-per-gpu=3", "printenv", "SLURM_CPUS_ON_NODE") == "3"

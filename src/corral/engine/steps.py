@@ -46,7 +46,12 @@ def start_step(ctx: Context, job: Job, spec: StepSpec, now: float, out: Effects)
     """Lay out, record, launch."""
     assert job.allocation is not None
     live = ctx.state.live_steps_of(job.id)
-    layout = lay_out(job.allocation, spec, live)
+    asked = ctx.state.spec(job)
+    of_tasks = (spec.ntasks, spec.ntasks_per_node, spec.nodes_min, asked.ntasks, asked.ntasks_per_node)
+    placed = spec
+    if asked.kind is JobKind.SRUN and not any(of_tasks):  # as many CPUs as there may be: one task on each node
+        placed = msgspec.structs.replace(spec, ntasks=len(job.allocation.nodes))
+    layout = lay_out(job.allocation, placed, live)
     if isinstance(layout, Refusal):
         return layout
     step = Step(
