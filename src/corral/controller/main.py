@@ -207,8 +207,10 @@ class Controller:
 
     async def _message_plane(self) -> None:
         await self.keeper.start()
+        # Kept from now on: a server that dies before the first connection would be waited for in vain.
+        self._start(self.keeper.run(), "nats")
         self.bus = NatsBus(
-            self.keeper.url, ClusterKeys.load(self.directory / "keys").controller_jwt, name="controller", ca_file=self.config.nats.ca,
+            lambda: self.keeper.url, ClusterKeys.load(self.directory / "keys").controller_jwt, name="controller", ca_file=self.config.nats.ca,
         )  # fmt: skip
         self.performer.use(self.bus)
         self.bus.on_reconnect(self.performer.recovered)
@@ -217,7 +219,6 @@ class Controller:
         self.log.info("bus connected", url=self.keeper.url)
         self.performer.recovered()
         self._write_ready()
-        await self.keeper.run()
 
     def _on_reports(self, subject: str, payload: bytes) -> None:
         agent = subjects.reporter(subject)
