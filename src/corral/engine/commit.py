@@ -46,7 +46,9 @@ def begin(ctx: Context, start: Start, now: float, out: Effects) -> bool:
         partition=start.allocation.partition,
         start_time=now,
         allocation=start.allocation,
-        time_limit=min(start.time_limit or job.time_limit, job.time_limit, _most(ctx.state, start.allocation.partition)),
+        time_limit=min(
+            start.time_limit or job.time_limit, job.time_limit, _most(ctx.state, start.allocation.partition)
+        ),
         batch_host=start.allocation.nodes[0].node,
         expected_start=0.0,
         expected_nodes="",

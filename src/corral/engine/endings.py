@@ -19,7 +19,6 @@ from corral.protocol.orders import EndJob
 from corral.protocol.reports import JobCleaned
 from corral.syntax import jobid
 
-
 #: A job that was cut off so often, and whose launch fails again, is held: somebody should look at it.
 MOST_FAILED_LAUNCHES = 5
 

@@ -45,7 +45,8 @@ class ClusterState:
         self.ledger = NodeTable()
         self.next_job_id = 1
         # indexes
-        self.queue: list[tuple[int, float, int]] = []  #: (-priority, submit time, id) of every pending job that is not held, sorted
+        #: (-priority, submit time, id) of every pending job that is not held, sorted
+        self.queue: list[tuple[int, float, int]] = []
         self.held: set[JobId] = set()  #: the pending ones that are
         self.active: set[JobId] = set()
         self.ended: dict[JobId, float] = {}  #: id -> end time, in the order of ending

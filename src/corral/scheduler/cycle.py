@@ -112,7 +112,9 @@ class _Cycle:
         return NotNow(Reason.PRIORITY)
 
     def may_plan(self) -> bool:
-        return self.policy.backfill and not self.plan.without_plans and len(self.planned) < self.policy.backfill_max_jobs
+        return (
+            self.policy.backfill and not self.plan.without_plans and len(self.planned) < self.policy.backfill_max_jobs
+        )
 
     def ends_in_time(self, group: PendingGroup) -> bool:
         """Would it be gone before the earliest planned start?"""

@@ -45,4 +45,5 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     running: tuple[RunningJob, ...]  #: ascending
     partition_rows: dict[str, BoolColumn]  #: which rows of `nodes` belong to a partition
     policy: Scheduling
-    wants_plans: bool = True  #: also of starts that decide nothing in this cycle, because nothing is free: users like to see them
+    #: also of starts that decide nothing in this cycle, because nothing is free: users like to see them
+    wants_plans: bool = True
