@@ -210,8 +210,11 @@ class Controller:
         # Kept from now on: a server that dies before the first connection would be waited for in vain.
         self._start(self.keeper.run(), "nats")
         self.bus = NatsBus(
-            lambda: self.keeper.url, ClusterKeys.load(self.directory / "keys").controller_jwt, name="controller", ca_file=self.config.nats.ca,
-        )  # fmt: skip
+            lambda: self.keeper.url,
+            ClusterKeys.load(self.directory / "keys").controller_jwt,
+            name="controller",
+            ca_file=self.config.nats.ca,
+        )
         self.performer.use(self.bus)
         self.bus.on_reconnect(self.performer.recovered)
         await self.bus.subscribe(subjects.all_reports(self.config.cluster), self._on_reports)
