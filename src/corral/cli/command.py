@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 from corral.cli import getopt
 from corral.cli.run import VERSION, Exit, Program, program_text
-from corral.errors import Unreachable
+from corral.client.connection import Connection
+from corral.errors import Refused, Unreachable
 
 TYPE_CHECKING = False  # importing typing costs 5 ms
 if TYPE_CHECKING:
@@ -90,3 +92,20 @@ def apart(text: str) -> list[str]:
             found.append(text[start:at].strip())
             start = at + 1
     return [word for word in (*found, text[start:].strip(", ")) if word]
+
+
+def show_every(seconds: int, show: Callable[[Connection], None], asker: str) -> int:
+    """-i: again and again with a blank line between; once when `seconds` is 0. `asker` stands before what goes wrong."""
+    try:
+        with Connection() as connection:
+            while True:
+                show(connection)
+                if not seconds:
+                    return 0
+                sys.stdout.write("\n")
+                sys.stdout.flush()
+                time.sleep(seconds)
+    except Unreachable as error:
+        raise unreachable(asker, error) from None
+    except Refused as error:
+        raise Exit(1, f"{asker}: {error}") from None

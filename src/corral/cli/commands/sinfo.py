@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 
 from corral.cli import columns, command, nodegroups, query, sorting
 from corral.cli.getopt import NO, REQUIRED
@@ -13,7 +12,6 @@ from corral.cli.run import Exit, Program
 from corral.cli.run import main as run
 from corral.cli.times import date_line
 from corral.client.connection import Connection
-from corral.errors import Refused, Unreachable
 
 TYPE_CHECKING = False  # importing typing costs 5 ms
 if TYPE_CHECKING:
@@ -179,19 +177,7 @@ class Sinfo:
         if "reservation" in self.given:
             sys.stdout.write("No reservations in the system\n")
             return 0
-        try:
-            with Connection() as connection:
-                while True:
-                    self.show(connection)
-                    if not self.every:
-                        return 0
-                    sys.stdout.write("\n")
-                    sys.stdout.flush()
-                    time.sleep(self.every)
-        except Unreachable as error:
-            raise command.unreachable("slurm_load_partitions", error) from None
-        except Refused as error:
-            raise Exit(1, f"slurm_load_partitions: {error}") from None
+        return command.show_every(self.every, self.show, "slurm_load_partitions")
 
     def show(self, connection: Connection) -> None:
         if "json" in self.given:

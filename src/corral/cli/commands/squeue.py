@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import sys
-import time
 
 from corral.cli import columns, command, jobstates, query, sorting
 from corral.cli.getopt import NO, OPTIONAL, REQUIRED
@@ -15,7 +14,6 @@ from corral.cli.run import Exit, Program, program_text
 from corral.cli.run import main as run
 from corral.cli.times import date_line
 from corral.client.connection import Connection
-from corral.errors import Refused, Unreachable
 
 TYPE_CHECKING = False  # importing typing costs 5 ms
 if TYPE_CHECKING:
@@ -186,19 +184,7 @@ class Squeue:
     # -- the work
 
     def main(self) -> int:
-        try:
-            with Connection() as connection:
-                while True:
-                    self.show(connection)
-                    if not self.every:
-                        return 0
-                    sys.stdout.write("\n")
-                    sys.stdout.flush()
-                    time.sleep(self.every)
-        except Unreachable as error:
-            raise command.unreachable("slurm_load_jobs error", error) from None
-        except Refused as error:
-            raise Exit(1, f"slurm_load_jobs error: {error}") from None
+        return command.show_every(self.every, self.show, "slurm_load_jobs error")
 
     def show(self, connection: Connection) -> None:
         if "json" in self.given:
