@@ -19,6 +19,7 @@ CorralError
     ├── InvalidJobId          42_7.batch
     ├── InvalidDependency     afterok:42
     ├── InvalidFeatures       (a|b)&c
+    ├── InvalidLicenses       matlab:2,ansys
     └── InvalidFilename       slurm-%j.out
 """
 
@@ -91,6 +92,10 @@ class UsageError(CorralError):
 
 class InvalidHostlist(UsageError):
     """Not a node list: {text!r} (at column {column})."""
+
+
+class InvalidLicenses(UsageError):
+    """Not a list of licences: {text!r}."""
 
 
 class InvalidDuration(UsageError):

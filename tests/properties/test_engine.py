@@ -22,12 +22,13 @@ SHAPES = st.builds(
     requeue=st.booleans(),
     hold=st.booleans(),
     dependency=st.sampled_from(["", "", "afterok:1", "singleton"]),
+    licenses=st.sampled_from(["", "", "a", "a:2,b", "b:3"]),
 )
 ACTIONS = st.one_of(
     st.tuples(st.just("submit"), SHAPES),
     st.tuples(st.just("cycle"), st.none()),
     st.tuples(st.just("finish"), st.tuples(st.integers(0, 9), st.integers(0, 1))),
-    st.tuples(st.just("ask"), st.tuples(st.integers(0, 9), st.integers(0, 6), st.sampled_from([ANN, BOB, OPERATOR]))),
+    st.tuples(st.just("ask"), st.tuples(st.integers(0, 9), st.integers(0, 7), st.sampled_from([ANN, BOB, OPERATOR]))),
     st.tuples(st.just("later"), st.integers(1, 120)),
     st.tuples(st.just("silent"), st.sampled_from(["n1", "n2", "n3"])),
     st.tuples(st.just("back"), st.sampled_from(["n1", "n2", "n3"])),
@@ -55,6 +56,7 @@ def play(c: Cluster, actions: list[tuple[str, object]]) -> None:
                     rq.CancelJobs(selection=rq.JobSelection(ids=ids)), rq.HoldJobs(ids=ids), rq.ReleaseJobs(ids=ids),
                     rq.RequeueJobs(ids=ids), rq.SuspendJobs(ids=ids), rq.ResumeJobs(ids=ids),
                     rq.UpdateJob(id=ids[0], changes={"timelimit": "5"}),
+                    rq.UpdateJob(id=ids[0], changes={"licenses": "a:2"}),
                 )  # fmt: skip
                 c.ask(requests[kind], caller)
             case "later", int(seconds):
@@ -80,7 +82,7 @@ def told(state: ClusterState) -> dict[JobId, Job]:
 @EASY
 @given(st.lists(ACTIONS, max_size=40))
 def test_nothing_is_given_twice_and_states_agree(actions: list[tuple[str, object]]) -> None:
-    c = cluster(nodes("n[1-3]", cpus=4))
+    c = cluster(nodes("n[1-3]", cpus=4), licenses={"a": 3, "b": 3})
     play(c, actions)
     for found in c.state.jobs.values():
         if found.state in ENDED:
@@ -93,7 +95,7 @@ def test_nothing_is_given_twice_and_states_agree(actions: list[tuple[str, object
 @EASY
 @given(st.lists(ACTIONS, max_size=40), st.integers(0, 200))
 def test_the_record_gives_the_same_state_from_any_snapshot_on(actions: list[tuple[str, object]], at: int) -> None:
-    c = cluster(nodes("n[1-3]", cpus=4))
+    c = cluster(nodes("n[1-3]", cpus=4), licenses={"a": 3, "b": 3})
     play(c, actions)
     state = ClusterState()
     for number, event in enumerate(c.events):
@@ -110,7 +112,7 @@ def test_the_record_gives_the_same_state_from_any_snapshot_on(actions: list[tupl
 @EASY
 @given(st.lists(ACTIONS, max_size=20), SHAPES, st.sampled_from(["nodelist", "partition", "gres", "constraint"]))
 def test_a_refused_request_changes_nothing(actions: list[tuple[str, object]], spec: object, wrong: str) -> None:
-    c = cluster(nodes("n[1-3]", cpus=4))
+    c = cluster(nodes("n[1-3]", cpus=4), licenses={"a": 3, "b": 3})
     play(c, actions)
     before, events = c.state.dump(), len(c.events)
     bad = {"nodelist": "n9", "partition": "none", "constraint": "no&such", "gres": (("licence", "", 1),)}[wrong]

@@ -187,7 +187,7 @@ LETTERS: dict[str, Column] = {
     "v": Column("RESERVATION", "", "(null)"),
     "V": Column("SUBMIT_TIME", "submit_time", moment),
     "w": Column("WCKEY", "", "(null)"),
-    "W": Column("LICENSES", "", "(null)"),
+    "W": Column("LICENSES", "licenses", or_null),
     "x": Column("EXC_NODES", "exclude"),
     "X": Column("CORE_SPEC", "", "N/A"),
     "y": Column("NICE", "nice"),

@@ -148,6 +148,19 @@ def partitions(connection: Connection, manner: Manner, name: str | None) -> int:
     return 0
 
 
+def licenses(connection: Connection, manner: Manner, name: str | None) -> int:
+    """Of a name that there is not, nothing is said."""
+    rows = query.rows(connection, "/v1/licenses").dicts()
+    if not rows:
+        sys.stdout.write("No licenses configured in Slurm.\n")
+    for row in rows:
+        if name is None or row["name"] == name:
+            counts = f"Total={row['total']} Used={row['used']} Free={row['free']} Reserved={row['reserved']} Remote=no"
+            first = f"LicenseName={row['name']}"
+            sys.stdout.write(f"{first} {counts}\n" if manner.one_line else f"{first}\n    {counts}\n")
+    return 0
+
+
 def config(connection: Connection, manner: Manner, name: str | None) -> int:
     from corral.cli import scontrol_node
 
@@ -163,5 +176,6 @@ _ENTITIES: dict[str, tuple[Callable[[Connection, Manner, str | None], int], str]
     "step": (steps, "slurm_get_job_steps error"),
     "node": (nodes, "slurm_load_node error"),
     "partition": (partitions, "slurm_load_partitions error"),
+    "license": (licenses, "slurm_load_licenses error"),
     "config": (config, "slurm_load_ctl_conf error"),
 }

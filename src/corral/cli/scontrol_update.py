@@ -25,14 +25,14 @@ NO_ENTITY = (
 JOB_KEYS = {
     "Account": "", "AdminComment": "", "ArrayTaskThrottle": "", "Comment": "", "CPUsPerTask": "cpuspertask", "Deadline": "",
     "Dependency": "", "EligibleTime": "starttime", "ExcNodeList": "", "Features": "", "Gres": "", "JobName": "", "MailUser": "",
-    "MinMemoryCPU": "", "MinMemoryNode": "", "Name": "jobname", "Nice": "", "NodeList": "reqnodelist", "NumCPUs": "",
+    "Licenses": "", "MinMemoryCPU": "", "MinMemoryNode": "", "Name": "jobname", "Nice": "", "NodeList": "reqnodelist", "NumCPUs": "",
     "NumNodes": "", "NumTasks": "", "Partition": "", "Priority": "", "QOS": "", "ReqNodeList": "", "Requeue": "",
     "StartTime": "", "TimeLimit": "", "TresPerNode": "gres", "WorkDir": "",
 }  # fmt: skip
 
 #: Known to Slurm and not to be changed here.
 JOB_REFUSED = (
-    "BurstBuffer", "Clusters", "ClusterFeatures", "Contiguous", "CoreSpec", "DelayBoot", "EndTime", "Licenses",
+    "BurstBuffer", "Clusters", "ClusterFeatures", "Contiguous", "CoreSpec", "DelayBoot", "EndTime",
     "MailType", "MinCPUsNode", "MinTmpDiskNode", "OverSubscribe", "Power", "Prefer", "Reboot", "ReqCores", "ReqNodes",
     "ReqSockets", "ReqThreads", "ReservationName", "ResetAccrueTime", "Shared", "SiteFactor", "StdErr", "StdIn", "StdOut",
     "Switches", "SystemComment", "ThreadSpec", "TimeMin", "UserID", "Wait-for-switch", "WCKey", "CpusPerTres",

@@ -54,6 +54,11 @@ def check(config: ClusterConfig, tree: dict[str, Any]) -> None:
             raise BadValue(
                 ("priority", key), f"{key!r} cannot weigh anything yet: it needs accounts, which are not there"
             )
+    for name, count in config.licenses.items():
+        if not name or any(c in ",;:|*=" or c.isspace() for c in name):
+            raise BadValue(("licenses", name), f"{name!r} is no name of a licence: no space and none of , ; : | * =")
+        if count >= 1 << 31:
+            raise BadValue(("licenses", name), f"{count} licences are more than can be counted")
     _check_nodes(config)
     _check_partitions(config)
     _check_addresses(config)

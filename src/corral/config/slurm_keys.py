@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from corral.model.job import UNLIMITED
-from corral.syntax import duration, size
+from corral.syntax import duration, licenses, size
 
 
 class NotCarried(Exception):
@@ -96,6 +96,11 @@ def _kill_on_bad_exit(text: str) -> None:
         raise NotCarried("it is each srun's own choice: SLURM_KILL_BAD_EXIT=1 in the users' environment")
 
 
+def _licenses(text: str) -> dict[str, int]:
+    """matlab:10,ansys*4: also the old way to write it."""
+    return dict(licenses.parse(text.replace("*", ":")))
+
+
 def _no_accounts(text: str) -> None:
     if int(text):
         raise NotCarried("fair share and QOS weigh nothing until there are accounts")
@@ -125,6 +130,7 @@ SETTINGS: dict[str, tuple[str, str, Callable[[str], Any]]] = {
     "grestypes": ("", "gres_types", _words),
     "firstjobid": ("", "first_job_id", int),
     "jobrequeue": ("", "requeue", _yes),
+    "licenses": ("", "licenses", _licenses),
     "killonbadexit": ("", "", _kill_on_bad_exit),
     "killwait": ("timeouts", "kill_wait", int),
     "slurmdtimeout": ("timeouts", "node", int),
@@ -240,6 +246,5 @@ LOST = {
     "prologslurmctld": "programs run on nodes only",
     "epilogslurmctld": "programs run on nodes only",
     "mailprog": "mail goes through [programs] sendmail, which takes other options",
-    "licenses": "there are no licences yet",
     "maxtime": "set max_time in a [[partition]]",
 }

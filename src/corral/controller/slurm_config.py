@@ -23,6 +23,7 @@ def slurm_keys(config: ClusterConfig, facts: dict[str, Any]) -> dict[str, Any]:
         "JobRequeue": int(config.requeue),
         "KillOnBadExit": 0,
         "KillWait": _seconds(timeouts.kill_wait),
+        "Licenses": ",".join(f"{name}:{count}" for name, count in config.licenses.items()) or "(null)",
         "MailProg": _text(programs.sendmail),
         "MaxArraySize": limits.max_array_size,
         "MaxJobCount": limits.max_job_count,

@@ -9,6 +9,7 @@ from corral.model.gres import GresRequest
 from corral.model.job import Job, JobSpec
 from corral.scheduler.demand import demand_of
 from corral.syntax import hostlist
+from corral.syntax.licenses import Licenses
 from corral.syntax.tres import format_tres
 
 
@@ -37,7 +38,7 @@ def asked(spec: JobSpec) -> Asked:
     key = (
         spec.nodes_min, spec.nodes_max, spec.ntasks, spec.cpus_per_task, spec.ntasks_per_node, spec.memory_per_node_mb,
         spec.memory_per_cpu_mb, spec.memory_per_gpu_mb, spec.gres, spec.gpus, spec.gpus_per_node, spec.gpus_per_task,
-        spec.cpus_per_gpu, spec.overcommit, spec.nodelist,
+        spec.cpus_per_gpu, spec.overcommit, spec.nodelist, spec.licenses,
     )  # fmt: skip
     found = _ASKED.get(key)
     if found is None:
@@ -59,7 +60,7 @@ def _asked(spec: JobSpec) -> Asked:
     memory = (
         max(demand.memory_per_node_mb, 0) * nodes or demand.memory_per_cpu_mb * cpus or demand.memory_per_gpu_mb * gpus
     )
-    tres = tres_text(cpus, memory, nodes, {"gpu": gpus} if gpus else {})
+    tres = tres_text(cpus, memory, nodes, {"gpu": gpus} if gpus else {}, licenses=demand.licenses)
     return Asked(nodes, max(demand.nodes_max or nodes, nodes), cpus, ntasks, memory, gpus, tres, _memory_text(memory))
 
 
@@ -67,7 +68,9 @@ def _memory_text(megabytes: int) -> str:
     return format_tres({"mem": megabytes})[4:] if megabytes else "0"
 
 
-def tres_text(cpus: int, memory_mb: int, nodes: int, gres: dict[str, int], billing: bool = True) -> str:
+def tres_text(
+    cpus: int, memory_mb: int, nodes: int, gres: dict[str, int], billing: bool = True, licenses: Licenses = ()
+) -> str:
     """cpu=2,mem=100M,node=1,billing=2,gres/gpu=1"""
     amounts = {"cpu": cpus}
     if memory_mb:
@@ -77,6 +80,8 @@ def tres_text(cpus: int, memory_mb: int, nodes: int, gres: dict[str, int], billi
         amounts["billing"] = cpus
     for name, count in gres.items():
         amounts[f"gres/{name}"] = count
+    for name, count in licenses:
+        amounts[f"license/{name}"] = count
     return format_tres(amounts)
 
 
@@ -90,8 +95,9 @@ def gres_totals(allocation: Allocation) -> dict[str, int]:
 
 def allocated_tres(allocation: Allocation, billing: bool = True) -> str:
     return tres_text(
-        allocation.cpu_count, allocation.memory_mb, len(allocation.nodes), gres_totals(allocation), billing
-    )
+        allocation.cpu_count, allocation.memory_mb, len(allocation.nodes), gres_totals(allocation), billing,
+        allocation.licenses,
+    )  # fmt: skip
 
 
 def tasks_of(job: Job, spec: JobSpec) -> int:

@@ -17,7 +17,7 @@ from corral.scheduler.demand import Demand, demand_of
 from corral.scheduler.feasibility import feature_rows, free_units, static_rows, task_capacity
 from corral.scheduler.nodetable import BoolColumn, NodeTable
 from corral.scheduler.placement import fits_when_empty
-from corral.syntax import arrayspec, dependency, features, hostlist
+from corral.syntax import arrayspec, dependency, features, hostlist, licenses
 
 INVALID_ACCOUNT = "Invalid account or account/partition combination specified"
 UNAVAILABLE = "Requested node configuration is not available"
@@ -177,6 +177,8 @@ def _check_words(
     for request in (*spec.gres, *spec.gpus, *spec.gpus_per_node, *spec.gpus_per_task):
         if request.name not in config.gres_types:
             return Rejected(error="Invalid generic resource (gres) specification")
+    if spec.licenses and not has_licenses(config, spec.licenses):
+        return Rejected(error="Invalid license specification")
     if spec.nodes_min is not None and spec.nodes_min < 1:
         return Rejected(error="Node count specification invalid")
     if spec.array:
@@ -192,3 +194,12 @@ def _check_words(
     if abs(spec.nice) > (1 << 31) - 3 or (spec.nice < 0 and not caller.is_operator):
         return Rejected(error="Invalid --nice value")
     return None
+
+
+def has_licenses(config: ClusterConfig, text: str) -> bool:
+    """Could they ever be given?"""
+    try:
+        wanted = licenses.parse(text)
+    except UsageError:
+        return False
+    return all(name in config.licenses and count <= config.licenses[name] for name, count in wanted)

@@ -56,6 +56,7 @@ _TEXTS: dict[str, tuple[str, int]] = {
     "constraint": ("constraint", 1024),
     "array": ("array", 1 << 20),
     "dependency": ("dependency", 1 << 17),
+    "licenses": ("licenses", 1024),
     "mail_user": ("mail-user", 1024),
     "stdin": ("input", 4096),
     "stdout": ("output", 4096),

@@ -58,6 +58,7 @@ class Engine:
     def configure(self, config: ClusterConfig, now: float, out: Effects) -> None:
         """Take over a configuration. Partitions that hold jobs stay until these have ended."""
         self.ctx.config = config
+        self.state.ledger.set_licenses(config.licenses)
         self.ctx.due = DueTimes(self.state, config.timeouts.over_time_limit)
         wanted = {partition.name: partition for partition in config.partition}
         for name, partition in wanted.items():

@@ -163,7 +163,11 @@ class ClusterState:
             self.active.add(job.id)
             self.touched.add(job.id)
             allocation = job.allocation
-            if allocation is not None and job.id not in self.ledger.holders:
+            held = self.ledger.holders.get(job.id)
+            if held is not None and allocation is not None and held.licenses != allocation.licenses:
+                self.ledger.give_back(job.id)
+                self.ledger.take(job.id, allocation)
+            if allocation is not None and held is None:
                 self.ledger.take(job.id, allocation)
                 for share in allocation.nodes:
                     self.jobs_by_node.setdefault(share.node, set()).add(job.id)

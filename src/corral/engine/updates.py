@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from corral.engine import dependencies, endings
-from corral.engine.admission import admit
+from corral.engine.admission import admit, has_licenses
 from corral.engine.context import Context
 from corral.engine.control import may_touch
 from corral.engine.effects import Effects
@@ -14,12 +14,14 @@ from corral.engine.endings import granted_limit
 from corral.engine.ranking import priority_of
 from corral.engine.selection import Unknown, targets_of
 from corral.errors import UsageError
+from corral.model.allocation import Allocation
 from corral.model.gres import GresRequest
 from corral.model.job import ENDED, Job, JobSpec
 from corral.model.reason import Reason
 from corral.protocol.events import JobChanged
 from corral.protocol.replies import Done, Rejected
 from corral.protocol.requests import Caller, UpdateJob
+from corral.scheduler.demand import licences_of
 from corral.syntax import dependency, duration, size, timestamp, tres
 
 
@@ -79,6 +81,10 @@ def _apply(
         if refused is not None:
             return refused
     changed_spec = msgspec.structs.replace(spec, **spec_fields) if spec_fields else None
+    if changed_spec is not None and "licenses" in spec_fields and job.allocation is not None:
+        refused = _other_licenses(ctx, job.allocation, changed_spec, job_fields)
+        if refused is not None:
+            return refused
     if changed_spec is not None and job.is_pending:
         verdict = admit(ctx.state, ctx.config, changed_spec, caller, ctx.state.ledger.emptied())
         if isinstance(verdict, Rejected):
@@ -113,6 +119,17 @@ def _apply(
         JobChanged(time=now, job=msgspec.structs.replace(job, **job_fields), what="updated", spec=changed_spec), out
     )
     endings.settle(ctx)
+    return None
+
+
+def _other_licenses(ctx: Context, held: Allocation, spec: JobSpec, fields: dict[str, object]) -> Rejected | None:
+    """Of a job that runs: it has them at once, or not at all."""
+    if not has_licenses(ctx.config, spec.licenses):
+        return Rejected(error="Invalid license specification")
+    wanted = licences_of(spec)
+    if not ctx.state.ledger.licenses.without([[(name, -count) for name, count in held.licenses]]).has(wanted):
+        return Rejected(error="Invalid license specification", detail="That many are not free.")
+    fields["allocation"] = msgspec.structs.replace(held, licenses=wanted)
     return None
 
 
@@ -226,6 +243,7 @@ _SPEC_KEYS: dict[str, tuple[str, Callable[[str, float], object]]] = {
     "qos": ("qos", _text),
     "comment": ("comment", _text),
     "features": ("constraint", _text),
+    "licenses": ("licenses", _text),
     "reqnodelist": ("nodelist", _text),
     "nodelist": ("nodelist", _text),
     "excnodelist": ("exclude", _text),
@@ -244,4 +262,4 @@ _SPEC_KEYS: dict[str, tuple[str, Callable[[str, float], object]]] = {
     "workdir": ("work_dir", _text),
     "mailuser": ("mail_user", _text),
 }
-_WHILE_RUNNING = frozenset({"comment", "jobname", "name", "requeue", "mailuser", "account", "qos"})
+_WHILE_RUNNING = frozenset({"comment", "jobname", "name", "requeue", "mailuser", "account", "qos", "licenses"})

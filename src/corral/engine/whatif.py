@@ -8,7 +8,7 @@ from corral.model.job import JobId
 from corral.protocol.replies import Rejected, WouldStart
 from corral.scheduler import backfill
 from corral.scheduler.feasibility import static_rows
-from corral.scheduler.placement import place
+from corral.scheduler.resources import place
 from corral.scheduler.snapshot import LONGEST, RunningJob
 from corral.syntax import hostlist
 

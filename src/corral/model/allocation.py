@@ -25,6 +25,7 @@ class Allocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     exclusive: bool = False  #: no other job on these nodes
     user: int = -1  #: whose, where some partition keeps nodes to one user; -1 = nobody asks
     only_user: bool = False  #: no other user's job on these nodes
+    licenses: tuple[tuple[str, int], ...] = ()  #: of the cluster's
 
     @property
     def node_names(self) -> tuple[str, ...]:

@@ -117,6 +117,7 @@ class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     limits: Limits = Limits()
     store: StoreConfig = StoreConfig()
     private_data: tuple[Literal["jobs"], ...] = ("jobs",)  #: "jobs": users see only their own; () = everybody sees all
+    licenses: dict[str, int] = {}  #: name -> how many the cluster has; jobs ask for them with --licenses
     requeue: bool = True  #: JobRequeue: may jobs be requeued unless they say --no-requeue?
     first_job_id: int = 1
     enforce: tuple[str, ...] = ("cpu", "memory", "devices")  #: as root: limits held through cgroups

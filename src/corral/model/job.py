@@ -195,6 +195,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     mail_user: str = ""
     immediate: bool = False
     wait_all_nodes: bool | None = None
+    licenses: str = ""  #: "matlab:2,ansys"
 
 
 class Owner(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,10 +13,12 @@ import numpy as np
 
 from corral.model.allocation import Allocation, NodeShare
 from corral.scheduler.demand import Demand
+from corral.scheduler.licenses import Pool
 from corral.scheduler.nodetable import BoolColumn, NodeTable
-from corral.scheduler.placement import place
+from corral.scheduler.resources import place
 from corral.scheduler.snapshot import RunningJob
 from corral.syntax import hostlist
+from corral.syntax.licenses import Licenses
 
 #: What is left over beside a plan is worked out for plans of up to so many nodes; larger ones keep theirs whole.
 MOST_NODES_SHARED = 64
@@ -36,6 +38,8 @@ class Planned:
         self.start, self.end, self.allocation = start, end, allocation
         self.rows: BoolColumn = np.zeros(len(future), np.bool_)
         self.left: dict[int, Left] = {}  #: by row, what is free at its start and not needed for it
+        self.licenses = demand.licenses
+        self.licenses_left = future.licenses.without([demand.licenses]) if demand.licenses else Pool()
         self.keeps_all = (
             demand.exclusive or demand.cpus_limit is not None or demand.user >= 0
             or len(allocation.nodes) > MOST_NODES_SHARED
@@ -48,6 +52,9 @@ class Planned:
                 free = int(future.free_cpus[row]), int(future.free_memory[row]), units
                 self.left[row] = _less(free, share)
 
+    def touches(self, start: float, end: float) -> bool:
+        return self.start < end and start < self.end
+
     def conflicts(self, share: NodeShare, row: int) -> bool:
         """Would it lack something at its start if this were held then?"""
         if not self.rows[row]:
@@ -56,6 +63,11 @@ class Planned:
             return True
         cpus, memory, units = _less(self.left[row], share)
         return cpus < 0 or memory < 0 or any(count < 0 for count in units.values())
+
+    def lacks(self, licenses: Licenses) -> bool:
+        """Would it lack a licence at its start if these were held then?"""
+        own = dict(self.licenses)
+        return any(name in own and count > self.licenses_left.free(name) for name, count in licenses)
 
     def yield_to(self, share: NodeShare, row: int) -> None:
         """This is held at its start, and is not left over any more."""
@@ -144,14 +156,20 @@ class Timeline:
             return made(start, first[1], self.after(first[0]))
         moments = sorted({start, *(other.end for other in planned if start < other.end < float("inf"))})
         unplanned = rows & ~np.logical_or.reduce([other.rows for other in planned])
-        apart = self.earliest(lambda table: place(table, demand, unplanned, strategy)) if unplanned.any() else None
+        others = [other.licenses for other in planned]
+
+        def beside_all(table: NodeTable) -> Allocation | None:
+            return place(table, demand, unplanned, strategy) if _has(table, demand, others) else None
+
+        apart = self.earliest(beside_all) if unplanned.any() else None
         latest = self.time(apart[0]) if apart is not None else float("inf")
         step, position = 1, 0
         while position < len(moments) and moments[position] < latest:
             start = moments[position]
             future = self.after(self.ended_by(start))
             free = rows & ~kept(planned, start, start + time_limit, len(future))
-            allocation = place(future, demand, free, strategy)
+            others = [other.licenses for other in planned if other.touches(start, start + time_limit)]
+            allocation = place(future, demand, free, strategy) if _has(future, demand, others) else None
             if allocation is not None:
                 return made(start, allocation, future)
             if position == len(moments) - 1:
@@ -165,15 +183,22 @@ def kept(planned: list[Planned], start: float, end: float, size: int) -> BoolCol
     """The nodes of plans that touch this time."""
     rows: BoolColumn = np.zeros(size, np.bool_)
     for other in planned:
-        if other.start < end and start < other.end:
+        if other.touches(start, end):
             rows |= other.rows
     return rows
+
+
+def _has(table: NodeTable, demand: Demand, others: list[Licenses]) -> bool:
+    """Are there licences for it and for these?"""
+    return not demand.licenses or table.licenses.without(others).has(demand.licenses)
 
 
 def place_beside(
     table: NodeTable, demand: Demand, rows: BoolColumn, planned: list[Planned], strategy: str
 ) -> Allocation | None:
     """A place now for a job that would still run when these plans begin."""
+    if demand.licenses and any(plan.lacks(demand.licenses) for plan in planned):
+        return None
     rows = rows.copy()
     for plan in planned:
         if plan.keeps_all:

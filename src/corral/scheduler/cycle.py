@@ -16,11 +16,14 @@ from corral.scheduler import backfill
 from corral.scheduler.demand import Demand
 from corral.scheduler.feasibility import static_rows
 from corral.scheduler.nodetable import BoolColumn
-from corral.scheduler.placement import fits_when_empty, place
+from corral.scheduler.placement import fits_when_empty
 from corral.scheduler.plan import Expected, NotNow, Plan, Rest, Start
+from corral.scheduler.resources import place
 from corral.scheduler.snapshot import LONGEST, PendingGroup, RunningJob, Snapshot
 
 NODES_ARE_AWAY = "Nodes required for job are DOWN, DRAINED or reserved for jobs in higher priority partitions"
+#: It waits for what others have: it can be said when it starts.
+FOR_OTHERS = frozenset({Reason.RESOURCES, Reason.LICENSES})
 
 
 def schedule(snapshot: Snapshot, now: float) -> Plan:
@@ -94,14 +97,14 @@ class _Cycle:
                 self.does_not_fit.add(demand)
         first = group.demands[0]
         why = self.why_not(first)
-        if why.reason is not Reason.RESOURCES or why.text:
+        if why.reason not in FOR_OTHERS or why.text:
             return why
         if first.partition in self.blocked:
             return self.plan_next(group, job)
         if not self.is_any_free() and not self.snapshot.wants_plans:
             self.plan.without_plans = True
         elif not self.plan_start(group, job):
-            return NotNow(Reason.PRIORITY) if self.blocked else why
+            return self.behind(first) if self.blocked else why
         self.blocked.add(first.partition)
         return why
 
@@ -109,7 +112,11 @@ class _Cycle:
         """It waits behind another; a start may be planned for it too."""
         if self.policy.backfill and not self.plan.without_plans:
             self.plan_start(group, job)
-        return NotNow(Reason.PRIORITY)
+        return self.behind(group.demands[0])
+
+    def behind(self, demand: Demand) -> NotNow:
+        """Why it waits when others do before it."""
+        return NotNow(Reason.PRIORITY if self.table.licenses.has(demand.licenses) else Reason.LICENSES)
 
     def may_plan(self) -> bool:
         return (
@@ -147,8 +154,9 @@ class _Cycle:
         ends = self.now + _span(group)
         touched = [plan for plan in self.planned if plan.start < ends]
         allocation = backfill.place_beside(self.table, demand, rows, touched, self.policy.placement)
-        for share in allocation.nodes if allocation is not None else ():
-            for plan in touched:
+        for plan in touched if allocation is not None else ():
+            plan.licenses_left.change(demand.licenses, 1)
+            for share in allocation.nodes if allocation is not None else ():
                 plan.yield_to(share, self.table.index[share.node])
         return allocation
 
@@ -190,6 +198,8 @@ class _Cycle:
 
     def why_not(self, demand: Demand) -> NotNow:
         """Does it wait for others to end, or for nodes that are away?"""
+        if not self.table.licenses.has(demand.licenses):
+            return NotNow(Reason.LICENSES)
         why = self.waits_for.get(demand)
         if why is None:
             why = self.waits_for[demand] = self._why_not(demand)

@@ -4,7 +4,7 @@ import msgspec
 
 from corral.model.gres import GresRequest
 from corral.model.job import JobSpec
-from corral.syntax import hostlist
+from corral.syntax import hostlist, licenses
 
 #: Memory "all of the node's" (--mem=0).
 ALL_MEMORY = -1
@@ -37,6 +37,7 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     spread: bool = False  #: on the emptiest nodes, whatever the cluster's placement
     user: int = -1  #: whose; -1 = no partition keeps nodes to one user
     only_user: bool = False  #: on nodes without other users' jobs
+    licenses: tuple[tuple[str, int], ...] = ()  #: of the cluster's; none of them is counted 0
 
     @property
     def wants_gres(self) -> bool:
@@ -91,7 +92,12 @@ def demand_of(spec: JobSpec, partition: str, memory_per_cpu_mb: int = 0, memory_
         nodelist=nodelist,
         exclude=exclude,
         constraint=spec.constraint,
+        licenses=licences_of(spec),
     )
+
+
+def licences_of(spec: JobSpec) -> licenses.Licenses:
+    return tuple(entry for entry in licenses.parse(spec.licenses) if entry[1]) if spec.licenses else ()
 
 
 def _wanted(requests: tuple[GresRequest, ...]) -> tuple[GresRequest, ...]:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from corral.model.allocation import Allocation, NodeShare
 from corral.model.node import NodeInventory
+from corral.scheduler.licenses import Pool
 
 IntColumn = npt.NDArray[np.int64]
 BoolColumn = npt.NDArray[np.bool_]
@@ -70,6 +71,7 @@ class NodeTable:
         self.all_gres: list[dict[GresKind, int]] = []  #: all indices
         self.features: list[frozenset[str]] = []
         self.holders: dict[int, Allocation] = {}
+        self.licenses = Pool()
         self.version = 0  #: grows whenever a node comes, goes or changes
         self._emptied: tuple[int, NodeTable] | None = None
         self.remembered: dict[object, object] = {}  #: answers that hold as long as this (emptied) table does
@@ -99,6 +101,11 @@ class NodeTable:
                 rebuild = True
         if rebuild:
             self._rebuild(list(known.values()))
+
+    def set_licenses(self, total: dict[str, int]) -> None:
+        """How many the cluster has. What jobs hold stays held, even when it is more."""
+        self.licenses.total = total
+        self.version += 1
 
     def remove_node(self, name: str) -> None:
         i = self.index[name]
@@ -147,6 +154,7 @@ class NodeTable:
         self.all_gres = [masks.copy() for masks in self.gres_masks]
         self.free_gres = {kind: column.copy() for kind, column in self.total_gres.items()}
         self.holders = {}
+        self.licenses = Pool(self.licenses.total)
         self.version += 1
         for job, allocation in held.items():
             self._take(job, allocation, forced=True)
@@ -165,7 +173,7 @@ class NodeTable:
 
     def can_take(self, allocation: Allocation) -> bool:
         """Is all of it free, on usable nodes?"""
-        return all(
+        return self.licenses.has(allocation.licenses) and all(
             share.node in self.index and self.usable[self.index[share.node]] and not self._why_not(share)
             for share in allocation.nodes
         )
@@ -176,6 +184,7 @@ class NodeTable:
         if allocation is not None:
             for share in allocation.nodes:
                 self._change(share, -1, forced=True)
+            self.licenses.change(allocation.licenses, -1)
 
     def _why_not(self, share: NodeShare) -> str:
         i = self.index.get(share.node)
@@ -195,6 +204,7 @@ class NodeTable:
     def _take(self, job: int, allocation: Allocation, forced: bool = False) -> None:
         for share in allocation.nodes:
             self._change(share, 1, forced)
+        self.licenses.change(allocation.licenses, 1)
         self.holders[job] = allocation
 
     def _change(self, share: NodeShare, sign: int, forced: bool = False) -> None:
@@ -241,12 +251,14 @@ class NodeTable:
         other.cpu_masks = self.cpu_masks.copy()
         other.gres_masks = [masks.copy() if masks else masks for masks in self.gres_masks]
         other.holders = self.holders.copy()
+        other.licenses = self.licenses.copy()
         return other
 
     def emptied(self) -> "NodeTable":
         """The same nodes, usable and with nothing held: could a job ever run? Kept until a node changes; not to be changed."""
         if self._emptied is None or self._emptied[0] != self.version:
             other = NodeTable()
+            other.licenses = Pool(self.licenses.total)
             other._rebuild([(inv, True, int(self.weight[i])) for i, inv in enumerate(self.inventories)])
             self._emptied = (self.version, other)
         return self._emptied[1]

@@ -38,6 +38,7 @@ def world_of(chance: random.Random, jobs: tuple[int, int] = (20, 40)) -> World:
         partitions.append(Partition(name="some", nodes="n[1-2]"))
     config = ClusterConfig(
         partition=tuple(partitions),
+        licenses={"a": 2, "b": 3},
         scheduling=Scheduling(
             time_limit_step=1,
             placement=chance.choice(("pack", "spread")),
@@ -98,6 +99,8 @@ def _spec(chance: random.Random, cpus: int, gpus: int, nodes: int, two_partition
         fields["hold"] = True
     if chance.random() < 0.1:
         fields["signal"] = (10, 2, False)
+    if chance.random() < 0.15:
+        fields["licenses"] = chance.choice(("a", "a:2", "a,b:2", "b:3"))
     if chance.random() < 0.15:
         fields["dependency"] = chance.choice(("singleton", "afterok:*", "afterany:*", "afternotok:*", "after:*"))
     if two_partitions and chance.random() < 0.3:

@@ -81,6 +81,9 @@ def check_events(state: ClusterState, before: dict[JobId, JobState], records: It
                     _demand(old is None and job.state is JobState.PENDING, job, "was submitted twice")
                 elif old is None or not may_change(old, job.state):
                     raise InvariantBroken(f"job {job.id} went from {old} to {job.state}")
+                if isinstance(record, ev.JobStarted) and job.allocation is not None:
+                    for name, _ in job.allocation.licenses:
+                        _demand(state.ledger.licenses.free(name) >= 0, job, f"has got more {name} than there are")
                 before[job.id] = job.state
                 touched.add(job.id)
                 if rest is not None:
@@ -172,6 +175,8 @@ def check_ledger(state: ClusterState) -> None:
     fresh.set_nodes([(node.inventory, node.is_usable, node.weight) for node in state.nodes.values()])
     for job_id, allocation in state.ledger.holders.items():
         fresh.take(job_id, allocation)
+    held = {name: count for name, count in state.ledger.licenses.used.items() if count}
+    _same("licences", held, {name: count for name, count in fresh.licenses.used.items() if count})
     _same("CPU masks", state.ledger.cpu_masks, fresh.cpu_masks)
     _same("GPU masks", state.ledger.gres_masks, fresh.gres_masks)
     for column in ("free_cpus", "free_memory", "jobs", "usable"):

@@ -18,7 +18,7 @@ BY_CONTROLLER = (
     "can not be satisfied", "Requested node configuration", "Invalid feature", "Job dependency problem", "Invalid job array",
     "Invalid partition name specified", "Invalid node name specified", "Node count specification invalid", "time-min",
     "allocation failure", "to start at", "Invalid --nice value\n", "time limit is invalid", "not supported on this system",
-    "Invalid generic resource (gres) specification",
+    "Invalid generic resource (gres) specification", "Invalid license specification", "reservation is invalid",
 )  # fmt: skip
 #: Options that Corral refuses.
 NOT_OFFERED = "is not supported by Corral"

@@ -41,7 +41,7 @@ ENTITIES = {
 #: What `show` says of things that there are none of here.
 FIXED = {
     "aliases": "", "burstbuffer": "", "federation": "", "daemons": "slurmctld slurmd\n", "frontend": "No nodes in the system\n",
-    "licenses": "No licenses configured in Slurm.\n", "reservations": "No reservations in the system\n",
+    "reservations": "No reservations in the system\n",
 }  # fmt: skip
 
 #: Keywords that Slurm has and Corral has not, with what to do instead.

@@ -246,7 +246,7 @@ FIELDS: dict[str, Getter] = {
     "overcommit": of_spec("overcommit"),
     "req_switches": lambda job, _: 0,
     "contiguous": lambda job, _: False,
-    "licenses": lambda job, _: "",
+    "licenses": of_spec("licenses"),
 }
 
 JOBS: Table[Job] = Table(FIELDS)

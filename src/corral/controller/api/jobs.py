@@ -20,6 +20,7 @@ from corral.model.job import ENDED, Job, JobId, JobState
 from corral.model.step import STEP_NAMES, Step
 from corral.protocol.replies import JobRows
 from corral.protocol.requests import Caller, CancelJobs, JobSelection, Reconfigure
+from corral.syntax import licenses
 from corral.syntax.jobid import JobRef
 
 _STATES = {state.value: state for state in JobState}
@@ -109,6 +110,7 @@ class _Filter:
         self.qos = frozenset(query.words(request, "qos"))
         self.states = frozenset(query.choice(request, "states", _STATES))
         self.nodes = query.nodes(request)
+        self.licenses = frozenset(query.words(request, "licenses"))
         hidden = {name for name, partition in service.state.partitions.items() if partition.hidden}
         self.hidden = frozenset() if query.flag(request, "all") else frozenset(hidden - self.partitions)
 
@@ -132,9 +134,14 @@ class _Filter:
             jobs = [job for job in jobs if specs[job.spec_id].account in self.accounts]
         if self.qos:
             jobs = [job for job in jobs if (specs[job.spec_id].qos or "normal") in self.qos]
+        if self.licenses:
+            jobs = [job for job in jobs if self._has_license(specs[job.spec_id].licenses)]
         if self.nodes:
             jobs = [job for job in jobs if job.allocation and not self.nodes.isdisjoint(job.allocation.node_names)]
         return jobs
+
+    def _has_license(self, text: str) -> bool:
+        return bool(text) and any(name in self.licenses for name, _ in licenses.parse(text))
 
 
 def unique(jobs: Iterable[Job]) -> Iterator[Job]:

@@ -1,4 +1,4 @@
-"""Nodes, partitions, the configuration, and how the controller is."""
+"""Nodes, partitions, licences, the configuration, and how the controller is."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ from starlette.requests import Request
 
 from corral.controller.api import query
 from corral.controller.api.http import Refusal, caller_of
+from corral.controller.api.license_rows import LICENSES
 from corral.controller.api.node_rows import NODES, PARTITIONS, NodeContext
 from corral.controller.api.service import Service
 from corral.controller.slurm_config import slurm_keys
@@ -46,6 +47,12 @@ async def get_partitions(service: Service, request: Request) -> JobRows:
     state = service.state
     in_order = {name: state.nodes[name] for name in state.ledger.names if name in state.nodes}
     return PARTITIONS.rows(shown, fields, in_order)
+
+
+async def get_licenses(service: Service, request: Request) -> JobRows:
+    caller_of(service, request)
+    pool = service.state.ledger.licenses
+    return LICENSES.rows(sorted(pool.total), LICENSES.check(query.words(request, "fields")), pool)
 
 
 async def get_config(service: Service, request: Request) -> dict[str, Any]:
@@ -97,6 +104,7 @@ ROUTES = (
     ("GET", "/v1/nodes", get_nodes),
     ("GET", "/v1/nodes/{name}", get_node),
     ("GET", "/v1/partitions", get_partitions),
+    ("GET", "/v1/licenses", get_licenses),
     ("GET", "/v1/config", get_config),
     ("GET", "/v1/ping", get_ping),
     ("GET", "/v1/status", get_status),
