@@ -2,6 +2,7 @@
 
 SUBMIT = {
     "account": "whom the job is charged to",
+    "acctg-freq": "seconds between two samples of what the tasks use: `10`, `task=10`; `0`: only at their end",
     "array": "one job per index: `0-31`, `1,3,5-7`, `0-30:5`; `%4` at the end: at most four at a time",
     "begin": "do not start before: `now+1hour`, `16:00`, `2026-05-01T08:00`",
     "bell": "ring the bell when the allocation is there",

@@ -33,6 +33,9 @@ class Group(Protocol):
     def oom_kills(self) -> int:
         """How many of its processes the kernel has killed for want of memory."""
 
+    def memory_peak(self) -> int:
+        """Bytes that its processes had at the most, without what is kept of files; 0 = not known."""
+
     def remove(self) -> None: ...
 
 

@@ -68,6 +68,13 @@ class GroupV1:
             return 0
         return value_of("oom_kill", read(f"{self._path('memory')}/memory.oom_control"))
 
+    def memory_peak(self) -> int:
+        if "memory" not in self._used:
+            return 0
+        path = self._path("memory")
+        files = value_of("total_cache", read(f"{path}/memory.stat"))
+        return max(0, int(read(f"{path}/memory.max_usage_in_bytes") or 0) - files)
+
     def remove(self) -> None:
         for controller in self._used:
             remove_pair(self._base(controller), self._job, self._step)

@@ -61,6 +61,13 @@ class GroupV2:
     def oom_kills(self) -> int:
         return value_of("oom_kill", read(f"{self._path}/memory.events"))
 
+    def memory_peak(self) -> int:
+        text = read(f"{self._path}/memory.peak")  # "" before Linux 5.19
+        if not text:
+            return 0
+        stat = read(f"{self._path}/memory.stat")
+        return max(0, int(text) - value_of("file", stat) - value_of("slab", stat))
+
     def remove(self) -> None:
         remove_pair(self._base, self._job, self._step)
 

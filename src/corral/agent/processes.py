@@ -45,6 +45,11 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+def children_are_told() -> bool:
+    """Or must all of /proc be read to find them?"""
+    return os.path.exists(f"/proc/self/task/{os.getpid()}/children")
+
+
 def _children(pid: int) -> list[int] | None:
     """None: this kernel does not tell."""
     try:
@@ -57,7 +62,7 @@ def _children(pid: int) -> list[int] | None:
                     found += map(int, file.read().split())
         return found
     except FileNotFoundError:
-        return [] if os.path.exists(f"/proc/self/task/{os.getpid()}/children") else None
+        return [] if children_are_told() else None
     except OSError:
         return []
 

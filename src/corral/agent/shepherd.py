@@ -37,6 +37,7 @@ from corral.agent.environment import batch_environment, task_environment
 from corral.agent.identity import Identity, rlimits_to_set
 from corral.agent.outputs import CannotOpen
 from corral.agent.reactor import Reactor
+from corral.agent.sampling import Sampler, io_of
 from corral.agent.stdio import StepStreams
 from corral.agent.tasks import TaskPlan, program_of, start
 from corral.daemon import clock
@@ -176,7 +177,7 @@ class Shepherd:
         self._faults = 0
         self._agent: socket.socket | None = None  #: only while it is behind
         self._late_notices: list[bytes] = []
-        self._usage = {"user_seconds": 0.0, "system_seconds": 0.0, "max_rss_kb": 0.0}
+        self._sampler = Sampler(order.sample_seconds, self._own_pids)
 
     def begin(self) -> None:
         """Start the tasks, or end the step with the reason why that cannot be."""
@@ -246,12 +247,32 @@ class Shepherd:
                 host_name=order.node if self.settings.virtual else "",
                 is_terminal=self._streams.has_terminal(place),
             )
-            self._running[start(plan)] = place
+            pid = start(plan)
+            self._running[pid] = place
+            self._sampler.add(pid, place)
         self._streams.close_task_ends()
         pids = tuple(self._running)
         self._streams.tell_started(pids)
         self._notify(encode_notice(Started(order.node, order.key, self._started_at, pids)))
         self._streams.connect()
+        self._sample_later()
+
+    def _sample_later(self) -> None:
+        if self.order.sample_seconds:
+            is_cheap = self._group is not None or processes.children_are_told()
+            self._reactor.call_later(self._sampler.pause(is_cheap), self._sample)
+
+    def _sample(self) -> None:
+        if not self._running:
+            return
+        gpus = {index for gres in self.order.share.gres if gres.name == "gpu" for index in gres.indices}
+        if gpus and not self.settings.virtual:
+            self._sampler.watch_gpus(tuple(sorted(gpus)))
+        self._sampler.look()
+        self._sample_later()
+
+    def _own_pids(self) -> list[int]:
+        return processes.descendants(os.getpid()) if self._group is None else self._group.pids()
 
     def _environment(self, place: TaskPlace) -> dict[str, str]:
         make = self.settings.endpoint, self.settings.renumber_gpus
@@ -302,14 +323,14 @@ class Shepherd:
         """Note who has ended. False: nobody is below this process any more."""
         while True:
             try:
-                pid, status, usage = os.wait4(-1, os.WNOHANG)
+                dead = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                if dead is None:
+                    return True
+                io = io_of(dead.si_pid)  # to be seen only until it is waited for
+                pid, status, usage = os.wait4(dead.si_pid, 0)
             except ChildProcessError:
                 return False
-            if not pid:
-                return True
-            self._usage["user_seconds"] += usage.ru_utime
-            self._usage["system_seconds"] += usage.ru_stime
-            self._usage["max_rss_kb"] = max(self._usage["max_rss_kb"], float(usage.ru_maxrss))
+            self._sampler.ended(pid, io, usage)
             if (place := self._running.pop(pid, None)) is not None:
                 self._ended.append(TaskExit(place.rank, ExitStatus.from_wait(status), clock.now()))
                 self._streams.tell_ended(place, status)
@@ -327,6 +348,7 @@ class Shepherd:
     def _look_for_oom(self) -> None:
         if self._group is None:
             return
+        self._sampler.memory_peak(self._group.memory_peak())
         if times := self._group.oom_kills():
             self._streams.complain(messages.out_of_memory(self.order.key, times))
             if self._cause is EndCause.EXITED:
@@ -345,7 +367,7 @@ class Shepherd:
             message=self._message,
             started=self._started_at,
             ended=clock.now(),
-            usage=self._usage,
+            used=self._sampler.usage(),
         )
         while not _write_record(self.directory, encode(record)):
             self._reactor.run_once(_FULL_DISK_PAUSE)

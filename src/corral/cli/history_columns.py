@@ -6,11 +6,15 @@ A getter that says "job only" leaves the field of a step blank, as Slurm does.
 from __future__ import annotations
 
 from corral.cli.times import UNLIMITED, or_unknown, padded
+from corral.cli.usage_columns import EXACT, Units, amount, cpu_time, disk, size_of, tres_places, tres_sizes
+from corral.syntax.size import parse_printed
 
 TYPE_CHECKING = False  # importing typing costs 5 ms
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+    from corral.cli.usage_columns import Sized
 
     Row = dict[str, Any]
     Getter = Callable[[Row], Any]
@@ -19,14 +23,17 @@ if TYPE_CHECKING:
 class Field:
     """One field: its name as the header has it, its width, and its text for a row."""
 
-    __slots__ = ("get", "left", "name", "needs", "width")
+    __slots__ = ("get", "left", "name", "needs", "sized", "width")
 
-    def __init__(self, name: str, width: int, needs: str, get: Getter, left: bool = False) -> None:
+    def __init__(
+        self, name: str, width: int, needs: str, get: Getter | Sized, left: bool = False, sized: bool = False
+    ) -> None:
         self.name = name
         self.width = width
         self.needs = needs.split()  #: fields of the API
-        self.get = get
+        self.get: Any = get
         self.left = left
+        self.sized = sized  #: its text depends on the units, which `get` takes too
 
 
 def _value(name: str) -> Getter:
@@ -106,14 +113,20 @@ def precise(seconds: float) -> str:
     return f"{int(seconds) // 60:02}:{int(seconds) % 60:02}.{thousandths:03}"
 
 
-def _memory(row: Row) -> str:
-    return f"{int(row['max_rss_kb'])}K" if row["step"] is not None and row["max_rss_kb"] else ""
+def _tres_amounts(name: str) -> Sized:
+    """cpu=2,mem=62.50G,node=1: memory in the units that are asked for."""
+
+    def text(row: Row, units: Units) -> str:
+        parts = tres(row[name]).split(",") if row[name] else []
+        return ",".join(f"mem={_resized(part[4:], units)}" if part.startswith("mem=") else part for part in parts)
+
+    return text
 
 
-def _average_cpu(row: Row) -> str:
-    if row["step"] is None:
-        return ""
-    return padded((row["user_seconds"] + row["system_seconds"]) / max(1, row["ntasks"] or 1))
+def _resized(text: str, units: Units) -> str:
+    if units is EXACT or text in ("", "0"):
+        return text
+    return units.text(parse_printed(text), "M")
 
 
 def _nothing(text: str = "") -> Getter:
@@ -124,6 +137,19 @@ def _nothing_of_job(text: str) -> Getter:
     return lambda row: text if row["step"] is None else ""
 
 
+def _of_step_alone(text: str) -> Getter:
+    return lambda row: "" if row["step"] is None else text
+
+
+def _frequency(row: Row) -> str:
+    """None is ever asked for; of the script it is not even unknown."""
+    return "0" if row["jobid"].endswith(".batch") else "Unknown"
+
+
+def _energy(row: Row) -> Any:
+    return "" if row["consumed_energy"] is None else row["consumed_energy"]
+
+
 _CPU = "user_seconds system_seconds"
 
 FIELDS = (
@@ -131,21 +157,21 @@ FIELDS = (
     Field("AdminComment", 15, "admin_comment", _of_job("admin_comment")),
     Field("AllocCPUS", 10, "cpus req_cpus", _cpus),
     Field("AllocNodes", 10, "node_count", _value("node_count")),
-    Field("AllocTRES", 10, "tres_alloc", lambda row: tres(row["tres_alloc"])),
+    Field("AllocTRES", 10, "tres_alloc", _tres_amounts("tres_alloc"), sized=True),
     Field("AssocID", 7, "", _nothing("0")),
-    Field("AveCPU", 10, f"ntasks {_CPU}", _average_cpu),
-    Field("AveCPUFreq", 10, "", _nothing()),
-    Field("AveDiskRead", 14, "", _nothing()),
-    Field("AveDiskWrite", 14, "", _nothing()),
-    Field("AvePages", 10, "", _nothing()),
-    Field("AveRSS", 10, "max_rss_kb", _memory),
-    Field("AveVMSize", 10, "", _nothing()),
+    Field("AveCPU", 10, "usage", cpu_time("ave")),
+    Field("AveCPUFreq", 10, "", _of_step_alone("0")),
+    Field("AveDiskRead", 14, "usage", disk("read", "ave"), sized=True),
+    Field("AveDiskWrite", 14, "usage", disk("written", "ave"), sized=True),
+    Field("AvePages", 10, "usage", size_of("pages", "ave"), sized=True),
+    Field("AveRSS", 10, "usage", size_of("mem", "ave"), sized=True),
+    Field("AveVMSize", 10, "usage", size_of("vmem", "ave"), sized=True),
     Field("BlockID", 16, "", _nothing()),
     Field("Cluster", 10, "cluster", _value("cluster")),
     Field("Comment", 14, "comment", _of_job("comment")),
     Field("Constraints", 19, "", _nothing()),
-    Field("ConsumedEnergy", 14, "", _nothing("0")),
-    Field("ConsumedEnergyRaw", 17, "", _nothing("0")),
+    Field("ConsumedEnergy", 14, "consumed_energy", _energy),
+    Field("ConsumedEnergyRaw", 17, "consumed_energy", _energy),
     Field("Container", 19, "", _nothing()),
     Field("CPUTime", 10, "elapsed cpus", lambda row: padded(_cpu_seconds(row))),
     Field("CPUTimeRAW", 10, "elapsed cpus", _cpu_seconds),
@@ -163,25 +189,25 @@ FIELDS = (
     Field("JobIDRaw", 12, "jobid job_id", _raw_id, left=True),
     Field("JobName", 10, "name", _value("name")),
     Field("Layout", 9, "", _nothing()),
-    Field("MaxDiskRead", 12, "", _nothing()),
-    Field("MaxDiskReadNode", 15, "", _nothing()),
-    Field("MaxDiskReadTask", 15, "", _nothing()),
-    Field("MaxDiskWrite", 12, "", _nothing()),
-    Field("MaxDiskWriteNode", 16, "", _nothing()),
-    Field("MaxDiskWriteTask", 16, "", _nothing()),
-    Field("MaxPages", 8, "", _nothing()),
-    Field("MaxPagesNode", 12, "", _nothing()),
-    Field("MaxPagesTask", 14, "", _nothing()),
-    Field("MaxRSS", 10, "max_rss_kb", _memory),
-    Field("MaxRSSNode", 10, "", _nothing()),
-    Field("MaxRSSTask", 10, "", _nothing()),
-    Field("MaxVMSize", 10, "", _nothing()),
-    Field("MaxVMSizeNode", 14, "", _nothing()),
-    Field("MaxVMSizeTask", 14, "", _nothing()),
+    Field("MaxDiskRead", 12, "usage", disk("read", "max"), sized=True),
+    Field("MaxDiskReadNode", 15, "usage", amount("read", "max_node")),
+    Field("MaxDiskReadTask", 15, "usage", amount("read", "max_task")),
+    Field("MaxDiskWrite", 12, "usage", disk("written", "max"), sized=True),
+    Field("MaxDiskWriteNode", 16, "usage", amount("written", "max_node")),
+    Field("MaxDiskWriteTask", 16, "usage", amount("written", "max_task")),
+    Field("MaxPages", 8, "usage", size_of("pages", "max"), sized=True),
+    Field("MaxPagesNode", 12, "usage", amount("pages", "max_node")),
+    Field("MaxPagesTask", 14, "usage", amount("pages", "max_task")),
+    Field("MaxRSS", 10, "usage", size_of("mem", "max"), sized=True),
+    Field("MaxRSSNode", 10, "usage", amount("mem", "max_node")),
+    Field("MaxRSSTask", 10, "usage", amount("mem", "max_task")),
+    Field("MaxVMSize", 10, "usage", size_of("vmem", "max"), sized=True),
+    Field("MaxVMSizeNode", 14, "usage", amount("vmem", "max_node")),
+    Field("MaxVMSizeTask", 14, "usage", amount("vmem", "max_task")),
     Field("McsLabel", 12, "", _nothing()),
-    Field("MinCPU", 10, "", _nothing()),
-    Field("MinCPUNode", 10, "", _nothing()),
-    Field("MinCPUTask", 10, "", _nothing()),
+    Field("MinCPU", 10, "usage", cpu_time("min")),
+    Field("MinCPUNode", 10, "usage", amount("cpu", "min_node")),
+    Field("MinCPUTask", 10, "usage", amount("cpu", "min_task")),
     Field("NCPUS", 10, "cpus req_cpus", _cpus),
     Field("NNodes", 8, "node_count", _value("node_count")),
     Field("NodeList", 15, "nodes", lambda row: row["nodes"] or "None assigned"),
@@ -191,14 +217,20 @@ FIELDS = (
     Field("QOS", 10, "qos", _of_job("qos")),
     Field("QOSRAW", 6, "", _nothing_of_job("1")),
     Field("Reason", 22, "reason", _of_job("reason")),
-    Field("ReqCPUFreq", 10, "", _nothing("Unknown")),
-    Field("ReqCPUFreqGov", 13, "", _nothing("Unknown")),
-    Field("ReqCPUFreqMax", 13, "", _nothing("Unknown")),
-    Field("ReqCPUFreqMin", 13, "", _nothing("Unknown")),
+    Field("ReqCPUFreq", 10, "", _frequency),
+    Field("ReqCPUFreqGov", 13, "", _frequency),
+    Field("ReqCPUFreqMax", 13, "", _frequency),
+    Field("ReqCPUFreqMin", 13, "", _frequency),
     Field("ReqCPUS", 8, "req_cpus cpus", lambda row: row["req_cpus"] if row["step"] is None else row["cpus"]),
-    Field("ReqMem", 10, "req_mem", _of_job("req_mem")),
+    Field(
+        "ReqMem",
+        10,
+        "req_mem",
+        lambda row, units: _resized(row["req_mem"], units) if row["step"] is None else "",
+        sized=True,
+    ),
     Field("ReqNodes", 8, "node_count", _value("node_count")),
-    Field("ReqTRES", 10, "tres_req", lambda row: tres(row["tres_req"])),
+    Field("ReqTRES", 10, "tres_req", _tres_amounts("tres_req"), sized=True),
     Field("Reservation", 20, "", _nothing()),
     Field("ReservationId", 8, "", _nothing()),
     Field("Reserved", 10, "start eligible", lambda row: padded(_reserved(row)) if row["step"] is None else ""),
@@ -224,22 +256,22 @@ FIELDS = (
     Field("Timelimit", 10, "time_limit", _limit),
     Field("TimelimitRaw", 10, "time_limit", _limit_minutes),
     Field("TotalCPU", 10, _CPU, lambda row: precise(row["user_seconds"] + row["system_seconds"])),
-    Field("TRESUsageInAve", 14, "", _nothing()),
-    Field("TRESUsageInMax", 14, "", _nothing()),
-    Field("TRESUsageInMaxNode", 18, "", _nothing()),
-    Field("TRESUsageInMaxTask", 18, "", _nothing()),
-    Field("TRESUsageInMin", 14, "", _nothing()),
-    Field("TRESUsageInMinNode", 18, "", _nothing()),
-    Field("TRESUsageInMinTask", 18, "", _nothing()),
-    Field("TRESUsageInTot", 14, "", _nothing()),
-    Field("TRESUsageOutAve", 15, "", _nothing()),
-    Field("TRESUsageOutMax", 15, "", _nothing()),
-    Field("TRESUsageOutMaxNode", 19, "", _nothing()),
-    Field("TRESUsageOutMaxTask", 19, "", _nothing()),
-    Field("TRESUsageOutMin", 15, "", _nothing()),
-    Field("TRESUsageOutMinNode", 19, "", _nothing()),
-    Field("TRESUsageOutMinTask", 19, "", _nothing()),
-    Field("TRESUsageOutTot", 15, "", _nothing()),
+    Field("TRESUsageInAve", 14, "usage", tres_sizes(False, "ave"), sized=True),
+    Field("TRESUsageInMax", 14, "usage", tres_sizes(False, "max"), sized=True),
+    Field("TRESUsageInMaxNode", 18, "usage", tres_places(False, "max_node")),
+    Field("TRESUsageInMaxTask", 18, "usage", tres_places(False, "max_task")),
+    Field("TRESUsageInMin", 14, "usage", tres_sizes(False, "min"), sized=True),
+    Field("TRESUsageInMinNode", 18, "usage", tres_places(False, "min_node")),
+    Field("TRESUsageInMinTask", 18, "usage", tres_places(False, "min_task")),
+    Field("TRESUsageInTot", 14, "usage", tres_sizes(False, "total"), sized=True),
+    Field("TRESUsageOutAve", 15, "usage", tres_sizes(True, "ave"), sized=True),
+    Field("TRESUsageOutMax", 15, "usage", tres_sizes(True, "max"), sized=True),
+    Field("TRESUsageOutMaxNode", 19, "usage", tres_places(True, "max_node")),
+    Field("TRESUsageOutMaxTask", 19, "usage", tres_places(True, "max_task")),
+    Field("TRESUsageOutMin", 15, "usage", tres_sizes(True, "min"), sized=True),
+    Field("TRESUsageOutMinNode", 19, "usage", tres_places(True, "min_node")),
+    Field("TRESUsageOutMinTask", 19, "usage", tres_places(True, "min_task")),
+    Field("TRESUsageOutTot", 15, "usage", tres_sizes(True, "total"), sized=True),
     Field("UID", 6, "uid", _of_job("uid")),
     Field("User", 9, "user", _of_job("user")),
     Field("UserCPU", 10, "user_seconds", lambda row: precise(row["user_seconds"])),
@@ -256,10 +288,11 @@ class UnknownField(Exception):
 class Chosen:
     """A field as -o wants it."""
 
-    __slots__ = ("field", "left", "width")
+    __slots__ = ("field", "get", "left", "width")
 
-    def __init__(self, field: Field, width: int, left: bool) -> None:
+    def __init__(self, field: Field, width: int, left: bool, units: Units) -> None:
         self.field = field
+        self.get: Getter = (lambda row: field.get(row, units)) if field.sized else field.get
         self.width = width
         self.left = left
 
@@ -275,7 +308,7 @@ class Chosen:
         return text.ljust(self.width) if self.left else text.rjust(self.width)
 
 
-def parse(text: str) -> list[Chosen]:
+def parse(text: str, units: Units = EXACT) -> list[Chosen]:
     """jobid,state%20,jobname%-30: the beginning of a name is enough."""
     chosen = []
     for word in map(str.strip, text.split(",")):
@@ -287,7 +320,7 @@ def parse(text: str) -> list[Chosen]:
         digits = digits.lstrip("-")
         if field is None or (percent and not (digits.isdigit() and int(digits))):
             raise UnknownField(word if field is not None else name)
-        chosen.append(Chosen(field, int(digits) if percent else field.width, left if percent else field.left))
+        chosen.append(Chosen(field, int(digits) if percent else field.width, left if percent else field.left, units))
     return chosen
 
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 #: option -> field of JobSpec, where the value goes over as it is
 _JOB_FIELDS = {
-    "account": "account", "array": "array", "begin": "begin_time", "comment": "comment", "constraint": "constraint",
+    "account": "account", "acctg-freq": "acctg_freq",
+    "array": "array", "begin": "begin_time", "comment": "comment", "constraint": "constraint",
     "cpus-per-gpu": "cpus_per_gpu", "cpus-per-task": "cpus_per_task", "deadline": "deadline", "dependency": "dependency",
     "distribution": "distribution", "exclude": "exclude", "exclusive": "exclusive", "gpus": "gpus",
     "gpus-per-node": "gpus_per_node", "gpus-per-task": "gpus_per_task", "gres": "gres", "hold": "hold",
@@ -30,6 +31,7 @@ _JOB_FIELDS = {
 }  # fmt: skip
 
 _STEP_FIELDS = {
+    "acctg-freq": "acctg_freq",
     "cpus-per-task": "cpus_per_task", "distribution": "distribution", "exact": "exact", "exclude": "exclude", "gpus": "gpus",
     "gpus-per-node": "gpus_per_node", "gpus-per-task": "gpus_per_task", "gres": "gres",
     "kill-on-bad-exit": "kill_on_bad_exit", "mem": "memory_per_node_mb", "mem-per-cpu": "memory_per_cpu_mb",

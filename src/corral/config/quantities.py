@@ -14,6 +14,7 @@ _TIMES = {
     "priority": ("max_age",),
     "scheduling": ("backfill_window", "cycle_interval", "time_limit_step"),
     "api": ("token_lifetime",),
+    "accounting": ("sample_interval",),
     "partition": ("max_time", "default_time", "grace_time"),
 }
 _WITH_UNIT = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|min|h|d|w)$")

@@ -117,6 +117,12 @@ def _no_preemption(text: str) -> None:
         raise NotCarried(f"{text}: there is no preemption yet")
 
 
+def _sample_interval(text: str) -> int | None:
+    """30, task=30,energy=10: there is nothing else than tasks to sample."""
+    values = dict(word.partition("=")[::2] if "=" in word else ("task", word) for word in text.split(","))
+    return int(values["task"]) if "task" in values else None
+
+
 #: Numbers that only tune the real scheduler's speed.
 _TUNING = _words_of("""
     defer batch_sched_delay bf_interval bf_resolution bf_max_time bf_yield_interval bf_yield_sleep bf_continue
@@ -137,6 +143,7 @@ SETTINGS: dict[str, tuple[str, str, Callable[[str], Any]]] = {
     "minjobage": ("timeouts", "min_job_age", int),
     "prologepilogtimeout": ("timeouts", "prolog", int),
     "overtimelimit": ("timeouts", "over_time_limit", _limit),
+    "jobacctgatherfrequency": ("accounting", "sample_interval", _sample_interval),
     "priorityweightage": ("priority", "age", int),
     "priorityweightfairshare": ("priority", "", _no_accounts),
     "priorityweightjobsize": ("priority", "job_size", int),
@@ -221,7 +228,7 @@ WITHOUT_EFFECT = _words_of("""
     slurmschedloglevel communicationparameters slurmctldparameters slurmdparameters prioritytype
     accountingstoragehost accountingstorageport accountingstoragetype accountingstorageuser
     accountingstoragepass accountingstorageloc accountingstoragebackuphost accountingstoretflags
-    accountingstoragetres jobacctgathertype jobacctgatherfrequency jobcomptype jobcomploc jobcomphost
+    accountingstoragetres jobacctgathertype jobcomptype jobcomploc jobcomphost
     disablerootjobs batchstarttimeout getenvtimeout srunportrange treewidth plugindir pluginpath
     propagateresourcelimits schedulertimeslice
 """)

@@ -54,6 +54,12 @@ def run_of(job: Job, spec: JobSpec) -> Run:
     )
 
 
+def _task_nodes(step: Step) -> dict[int, str]:
+    """Where the tasks were that had most or least of something."""
+    named = {rank for amount in step.used.amounts for rank in (amount.most_rank, amount.least_rank)}
+    return {place.rank: node.share.node for node in step.nodes for place in node.tasks if place.rank in named}
+
+
 def step_run_of(step: Step, held: Allocation | None) -> StepRun:
     """A batch step counts all that the job holds on its node."""
     cpus = sum(len(node.share.cpus) for node in step.nodes)
@@ -82,5 +88,6 @@ def step_run_of(step: Step, held: Allocation | None) -> StepRun:
         cpus=cpus,
         ntasks=step.ntasks,
         tres_alloc=values.tres_text(cpus, memory, len(step.nodes), gres, billing=False),
-        usage=step.usage,
+        used=step.used,
+        task_nodes=_task_nodes(step) if len(step.nodes) > 1 else {},
     )

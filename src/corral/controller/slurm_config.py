@@ -20,6 +20,8 @@ def slurm_keys(config: ClusterConfig, facts: dict[str, Any]) -> dict[str, Any]:
         "Epilog": _text(programs.epilog),
         "FirstJobId": config.first_job_id,
         "GresTypes": ",".join(config.gres_types) or "(null)",
+        "JobAcctGatherFrequency": int(config.accounting.sample_interval),
+        "JobAcctGatherType": "jobacct_gather/linux",
         "JobRequeue": int(config.requeue),
         "KillOnBadExit": 0,
         "KillWait": _seconds(timeouts.kill_wait),

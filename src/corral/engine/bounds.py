@@ -31,6 +31,7 @@ _NUMBERS: dict[str, tuple[str, int, int]] = {
     "time_min": ("time-min", 0, UNLIMITED),
     "begin_time": ("begin", 0, 1 << 40),
     "deadline": ("deadline", 0, 1 << 40),
+    "acctg_freq": ("acctg-freq", 0, _MOST),
     "priority": ("priority", 0, 1 << 40),
     "umask": ("umask", 0, 0o777),
     "relative": ("relative", 0, _MOST),

@@ -56,6 +56,12 @@ def array_bounds(spec: JobSpec) -> tuple[int, int, int, int]:
     return known
 
 
+def sampled_every(ctx: Context, step: Step, spec: JobSpec) -> float:
+    """Seconds between two samples of usage."""
+    asked = spec.acctg_freq if step.spec.acctg_freq is None else step.spec.acctg_freq
+    return ctx.config.accounting.sample_interval if asked is None else asked
+
+
 def send_launch(ctx: Context, job: Job, step: Step, out: Effects, only: str = "") -> None:
     """One order per node of the step (or to the node `only`, again). Script, environment and bus access are put in by whoever sends."""
     context = job_context(ctx, job)
@@ -85,5 +91,6 @@ def send_launch(ctx: Context, job: Job, step: Step, out: Effects, only: str = ""
             prolog=programs.prolog,
             epilog=programs.epilog,
             prolog_timeout=times.prolog,
+            sample_seconds=sampled_every(ctx, step, context.spec),
         )
         ctx.send(name, order, out)

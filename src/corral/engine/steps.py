@@ -156,10 +156,8 @@ def on_finished(ctx: Context, report: StepFinished, now: float, out: Effects) ->
     cause = min(report.cause, step.cause, key=_WEIGHT.index)
     if report.cause is EndCause.LAUNCH_FAILED and status == ExitStatus():
         status = ExitStatus(1, 0)
-    usage = dict(step.usage)
-    for key, value in report.usage.items():
-        usage[key] = max(usage.get(key, 0.0), value) if key == "max_rss_kb" else usage.get(key, 0.0) + value
-    changed = msgspec.structs.replace(step, nodes=nodes, exit_status=status, cause=cause, usage=usage)
+    used = step.used.plus(report.used)
+    changed = msgspec.structs.replace(step, nodes=nodes, exit_status=status, cause=cause, used=used)
     if all(node.finished for node in nodes):
         end_step(ctx, job, changed, report.ended or now, now, out, report.message)
         return

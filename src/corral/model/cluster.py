@@ -94,6 +94,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_environment_bytes: int = 4 << 20
 
 
+class Accounting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    sample_interval: float = 30.0  #: seconds between two looks at what a step's tasks use; 0 = only at their end
+
+
 class StoreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     url: str = ""  #: "" = SQLite in the state directory
     snapshot_events: int = 50_000  #: a snapshot of the state is written after so many events
@@ -116,6 +120,7 @@ class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     programs: Programs = Programs()
     limits: Limits = Limits()
     store: StoreConfig = StoreConfig()
+    accounting: Accounting = Accounting()
     private_data: tuple[Literal["jobs"], ...] = ("jobs",)  #: "jobs": users see only their own; () = everybody sees all
     licenses: dict[str, int] = {}  #: name -> how many the cluster has; jobs ask for them with --licenses
     requeue: bool = True  #: JobRequeue: may jobs be requeued unless they say --no-requeue?

@@ -125,6 +125,7 @@ class StepSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     no_kill: bool = False
     time_limit: int | None = None
     immediate: bool = False
+    acctg_freq: int | None = None  #: seconds, 0 = only at the end; None = as the job
     interactive: bool = False  #: salloc's shell step (LaunchParameters=use_interactive_step)
     client_host: str = ""
     client_pid: int = 0
@@ -194,6 +195,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     mail_types: tuple[str, ...] = ()
     mail_user: str = ""
     immediate: bool = False
+    acctg_freq: int | None = None  #: seconds between two samples of usage, 0 = only at the end; None = the cluster's
     wait_all_nodes: bool | None = None
     licenses: str = ""  #: "matlab:2,ansys"
 

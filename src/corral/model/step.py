@@ -6,6 +6,7 @@ import msgspec
 
 from corral.model.allocation import NodeShare
 from corral.model.job import ExitStatus, JobId, JobState, StepSpec
+from corral.model.usage import NOTHING, Usage
 
 #: Step numbers that are no numbers (Slurm prints them as words).
 BATCH = -5
@@ -81,7 +82,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cause: EndCause = EndCause.EXITED
     cancelled_by: int | None = None
     sent_at: float = 0.0  #: when its launch was last sent, for resending
-    usage: dict[str, float] = {}  #: summed: user_seconds, system_seconds, max_rss_kb
+    used: Usage = NOTHING  #: by the nodes that have finished
 
     @property
     def text(self) -> str:

@@ -70,6 +70,7 @@ class LaunchStep(Order, frozen=True, kw_only=True):
     epilog: str = ""
     prolog_timeout: float = 300.0
     default_open_mode: str = "truncate"
+    sample_seconds: float = 30.0  #: between two looks at what the tasks use; 0 = only at their end
 
 
 class SignalTasks(Order, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ import msgspec
 
 from corral.model.node import NodeInventory
 from corral.model.step import EndCause, StepKey, TaskExit
+from corral.model.usage import NOTHING, Usage
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):
@@ -57,7 +58,7 @@ class StepFinished(Report, frozen=True, kw_only=True):
     message: str = ""  #: for the user, when it never ran
     started: float = 0.0
     ended: float = 0.0
-    usage: dict[str, float] = {}  #: user_seconds, system_seconds, max_rss_kb
+    used: Usage = NOTHING  #: by its tasks on this node
 
 
 class JobCleaned(Report, frozen=True, kw_only=True):

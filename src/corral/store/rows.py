@@ -11,6 +11,7 @@ import msgspec
 from corral.model import ranges
 from corral.model.job import ExitStatus, JobState
 from corral.model.ranges import Ranges
+from corral.model.usage import NOTHING, Usage
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -80,7 +81,9 @@ class StepRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cpus: int = 0
     ntasks: int = 0
     tres_alloc: str = ""
-    usage: dict[str, float] = {}
+    usage: dict[str, float] = {}  #: as older versions wrote it: user_seconds, system_seconds, max_rss_kb
+    used: Usage = NOTHING
+    task_nodes: dict[int, str] = {}  #: of several nodes: where those tasks were that `used` names
 
 
 class HistoryQuery(msgspec.Struct, frozen=True, kw_only=True):

@@ -74,6 +74,7 @@ class NodeSide:
         owner: Owner | None = None,
         environment: dict[str, str] | None = None,
         stdio: StdioSpec = StdioSpec(),  # noqa: B008 - it is frozen
+        sample_seconds: float = 30.0,
         **spec: Any,
     ) -> StepKey:
         key = StepKey(JobId(next(_numbers)), step, 0)
@@ -100,6 +101,7 @@ class NodeSide:
             script=script,
             environment={**ENVIRONMENT, **(environment or {})},
             io=io,
+            sample_seconds=sample_seconds,
         )
         data = encode(order)
         directory = self.directory(key)

@@ -25,7 +25,8 @@ def row(
         "end": SUBMIT + 1, "elapsed": 0.0, "suspended": 0.0, "time_limit": UNLIMITED, "exit_code": exit_code,
         "derived_exit_code": [0, 0], "nodes": "dgx0181", "node_count": 1, "cpus": cpus, "ntasks": cpus, "req_cpus": cpus,
         "req_mem": "62.50G", "tres_req": "", "tres_alloc": f"cpu={cpus},mem=62.50G,node=1,billing={cpus}", "cluster": "oracle",
-        "work_dir": "<DIR>", "submit_line": "", "user_seconds": 0.0, "system_seconds": 0.0, "max_rss_kb": 0.0, "comment": "",
+        "work_dir": "<DIR>", "submit_line": "", "user_seconds": 0.0, "system_seconds": 0.0, "comment": "",
+        "usage": None, "consumed_energy": 0,
         "admin_comment": "", "restarts": 0, "reason": "None",
     } | given  # fmt: skip
 
@@ -71,6 +72,42 @@ def test_other_forms(cluster: FakeCluster, argv: list[str]) -> None:
     shown = cluster.run("sacct", *argv, "-j", "126").stdout
     assert shown
     assert expected.startswith(shown)
+
+
+def _amount(total: int, high: int, node: str, task: int, low: int, low_node: str, low_task: int) -> dict[str, Any]:
+    return {
+        "total": total, "ave": total // 3, "max": high, "max_node": node, "max_task": task, "min": low,
+        "min_node": low_node, "min_task": low_task,
+    }  # fmt: skip
+
+
+def test_usage_is_shown_in_every_unit(cluster: FakeCluster) -> None:
+    def same(value: int, node: str, task: int) -> dict[str, Any]:
+        return _amount(3 * value, value, node, task, value, "dgx0180", 1)
+
+    usage = {
+        "tasks": 3, "node": "dgx0180", "cpu": same(3725000, "dgx0180", 1), "mem": same(5 << 30, "dgx0181", 2),
+        "vmem": same(1234567890, "dgx0181", 2), "pages": same(123456, "dgx0180", 0), "read": same(1048577, "dgx0180", 1),
+        "written": _amount(15000000000, 15000000000, "dgx0180", 1, 1048576, "dgx0180", 1),
+    }  # fmt: skip
+    tres = "cpu=3,mem=125G,node=2"
+    cluster.history = [
+        row("1.0", "bash", 3, usage=usage, tres_alloc=tres, user_seconds=7322.005, system_seconds=0.999999)
+    ]
+    cases = golden("sacct/units.txt").split("$ ")[1:]
+    for case in cases:
+        line, header, _ = case.split("\n", 2)
+        done = cluster.run(*line.split(), "-o", header.replace("|", ","))
+        assert done.stdout == case.partition("\n")[2]
+    assert len(cases) == 7
+
+
+def test_an_unknown_unit_is_refused(cluster: FakeCluster) -> None:
+    done = cluster.run("sacct", "--units=x")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "sacct: error: Invalid unit type 'x'. Possible options are 'KMGTP'\nsacct: fatal: Invalid unit type\n",
+    )
 
 
 def test_the_fields_are_slurms() -> None:

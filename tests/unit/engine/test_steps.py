@@ -7,6 +7,7 @@ from tests.builders import Cluster, cluster, gpus, job, nodes, srun
 
 from corral.model.job import JobKind, JobState, StepSpec
 from corral.model.step import EndCause
+from corral.model.usage import Amount, of_task
 from corral.protocol import requests as rq
 from corral.protocol.orders import LaunchStep, SignalTasks
 from corral.protocol.replies import Rejected, StepCreated
@@ -158,9 +159,12 @@ def test_the_highest_exit_code_counts(c: Cluster) -> None:
 
 def test_usage_is_summed_up(c: Cluster) -> None:
     make(c, srun(2))
-    for name, seconds, rss in (("n1", 1.0, 30.0), ("n2", 2.0, 20.0)):
-        c.finish(1, step=0, node=name, usage={"user_seconds": seconds, "max_rss_kb": rss})
-    assert c.step(1, 0).usage == {"user_seconds": 3.0, "max_rss_kb": 30.0}
+    for name, rank, cpu, mem in (("n1", 0, 1000, 30), ("n2", 1, 2000, 20)):
+        c.finish(1, step=0, node=name, used=of_task(rank, cpu, 7, (cpu, mem)))
+    used = c.step(1, 0).used
+    assert (used.tasks, used.user_us, used.system_us) == (2, 3000, 14)
+    assert used.of("cpu") == Amount(3000, most=2000, most_rank=1, least=1000, least_rank=0)
+    assert used.of("mem") == Amount(50, most=30, most_rank=0, least=20, least_rank=1)
 
 
 def test_a_step_is_cancelled_by_itself(c: Cluster) -> None:

@@ -11,6 +11,7 @@ from corral.cli.getopt import NO, REQUIRED
 from corral.cli.run import Exit, Program
 from corral.cli.run import main as run
 from corral.cli.times import moment
+from corral.cli.usage_columns import EXACT, Units
 from corral.client.connection import Connection
 from corral.errors import Refused, Unreachable
 
@@ -53,7 +54,6 @@ REFUSED = {
     "flags": "jobs have no such flags", "constraints": "the history has no constraints", "wckeys": "there are no wckeys",
     "reason": "look for it in the output of -o reason", "timelimit-min": "look for it in the output of -o timelimit",
     "timelimit-max": "look for it in the output of -o timelimit", "truncate": "the times are shown as they were",
-    "units": "sizes are shown in the unit that fits",
 }  # fmt: skip
 
 
@@ -85,9 +85,19 @@ class Sacct:
         if not has_format:
             text = LONG if "long" in given else BRIEF if "brief" in given else text
         try:
-            return history_columns.parse(text)
+            return history_columns.parse(text, self._units())
         except history_columns.UnknownField as error:
             raise Exit(1, f'sacct: error: Invalid field requested: "{error}"') from None
+
+    def _units(self) -> Units:
+        letter = (self.given.get("units") or "")[:1]
+        if "units" in self.given and (not letter or letter not in "KMGTP"):
+            raise Exit(
+                1,
+                f"sacct: error: Invalid unit type '{letter}'. Possible options are 'KMGTP'",
+                "sacct: fatal: Invalid unit type",
+            )
+        return Units(letter, "noconvert" in self.given) if letter or "noconvert" in self.given else EXACT
 
     def _fatal(self, text: str) -> Exit:
         return Exit(1, f"sacct: fatal: {text}")
@@ -248,7 +258,7 @@ def _table(chosen: list[history_columns.Chosen], rows: list[Row], header: bool) 
             " ".join([*(one.header() for one in chosen), ""]),
             " ".join([*("-" * one.width for one in chosen), ""]),
         ]
-    makers = [(one.cell, one.field.get) for one in chosen]
+    makers = [(one.cell, one.get) for one in chosen]
     return lines + [" ".join([*(cell(get(row)) for cell, get in makers), ""]) for row in rows]
 
 
@@ -256,6 +266,6 @@ def _separated(sacct: Sacct, rows: list[Row], header: bool) -> list[str]:
     """-p and -P: values as they are, with a mark between; -p puts one at the end too."""
     mark = sacct.given.get("delimiter") or "|"
     end = mark if sacct.parsable == "parsable" else ""
-    getters = [one.field.get for one in sacct.chosen]
+    getters = [one.get for one in sacct.chosen]
     lines = [mark.join(one.field.name for one in sacct.chosen) + end] if header else []
     return lines + [mark.join(str(get(row)) for get in getters) + end for row in rows]

@@ -43,6 +43,7 @@ _TEXT, _COUNT, _FLAG = values.text, values.positive, values.flag
 
 _ROWS = (
     Option("account", "A", REQUIRED, "bra", _TEXT, "SBATCH_ACCOUNT SLURM_ACCOUNT SALLOC_ACCOUNT"),
+    Option("acctg-freq", "", REQUIRED, "bra", values.sample_interval, "SBATCH_ACCTG_FREQ SLURM_ACCTG_FREQ SALLOC_ACCTG_FREQ"),
     Option("array", "a", REQUIRED, "b", _TEXT, "SBATCH_ARRAY_INX"),
     Option("begin", "b", REQUIRED, "bra", values.moment),
     Option("bell", "", NO, "a", _FLAG, "SALLOC_BELL"),

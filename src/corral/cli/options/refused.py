@@ -15,7 +15,6 @@ _FILES = "files are not sent to the nodes; use a shared directory"
 #: name -> (letter, argument kind, commands (b = sbatch, r = srun, a = salloc), input variables, why not)
 REFUSED: dict[str, tuple[str, int, str, str, str]] = {
     "accel-bind": ("", 1, "r", "", "accelerators are bound with --gpus-per-task"),
-    "acctg-freq": ("", 1, "bra", "SBATCH_ACCTG_FREQ SLURM_ACCTG_FREQ SALLOC_ACCTG_FREQ", "usage is summed at the end"),
     "batch": ("", 1, "b", "SBATCH_BATCH", "the script runs on the first node of the job"),
     "bb": ("", 1, "bra", "SBATCH_BURST_BUFFER SLURM_BURST_BUFFER SALLOC_BURST_BUFFER", _BURST),
     "bbf": ("", 1, "bra", "", _BURST),

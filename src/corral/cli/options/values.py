@@ -84,6 +84,20 @@ def _leading_integer(given: str) -> int:
     return sign * int(digits[:end][:20] or 0)
 
 
+def sample_interval(given: str, name: str) -> int | None:
+    """30, task=30,energy=0: the seconds of `task`. For the others there is nothing to sample; they are checked alone."""
+    found = None
+    for word in given.split(",") if given else ():
+        kind, equals, number = word.partition("=")
+        if not equals:
+            kind, number = "task", word
+        if kind not in ("task", "energy", "network", "filesystem") or not number[:1].isdigit():
+            raise BadValue(f"Invalid --acctg-freq specification: {given}")
+        if kind == "task":
+            found = min(_leading_integer(number), _LARGEST)
+    return found
+
+
 def nice(given: str, name: str) -> int:
     number = _leading_integer(given) if given else 100
     if abs(number) > _LARGEST - 2:

@@ -4,9 +4,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from corral.controller.api.table import Table
+from corral.controller.api.usage_rows import shown
 from corral.model import ranges
 from corral.model.step import STEP_NAMES
 from corral.store.rows import Run, StepRun
+from corral.syntax import hostlist
 
 
 class Line:
@@ -23,17 +25,26 @@ class HistoryContext:
     def __init__(self, cluster: str, now: float, steps: Iterable[StepRun] = ()) -> None:
         self.cluster = cluster
         self.now = now
-        self._usage: dict[tuple[int, int], dict[str, float]] = {}
+        self.numbered: set[tuple[int, int]] = set()  #: runs with a step that a srun began
+        self._seconds: dict[tuple[int, int], tuple[float, float]] = {}
         for step in steps:
-            total = self._usage.setdefault((step.job, step.restart), {})
-            for name, value in step.usage.items():
-                total[name] = max(total.get(name, 0.0), value) if name == "max_rss_kb" else total.get(name, 0.0) + value
+            user, system = self._seconds.get((step.job, step.restart), (0.0, 0.0))
+            more = cpu_seconds(step)
+            if step.step >= 0:
+                self.numbered.add((step.job, step.restart))
+            self._seconds[step.job, step.restart] = user + more[0], system + more[1]
 
-    def usage(self, line: Line) -> dict[str, float]:
-        """A run's is that of its steps together."""
+    def cpu_seconds(self, line: Line) -> tuple[float, float]:
+        """User and system. A run's is that of its steps together, as far as these were asked for."""
         if line.step is not None:
-            return line.step.usage
-        return self._usage.get((line.run.job, line.run.restart), {})
+            return cpu_seconds(line.step)
+        return self._seconds.get((line.run.job, line.run.restart), (0.0, 0.0))
+
+
+def cpu_seconds(step: StepRun) -> tuple[float, float]:
+    if step.usage:
+        return step.usage.get("user_seconds", 0.0), step.usage.get("system_seconds", 0.0)
+    return step.used.user_us / 1e6, step.used.system_us / 1e6
 
 
 def job_text(run: Run) -> str:
@@ -79,8 +90,19 @@ def _exit(line: Line, _: HistoryContext) -> list[int]:
     return [status.code, status.signal]
 
 
-def _usage(name: str) -> Any:
-    return lambda line, context: context.usage(line).get(name, 0.0)
+def _energy(line: Line, context: HistoryContext) -> int | None:
+    """In joules: no node measures any. Of a job only where srun began steps, as Slurm has it."""
+    return 0 if line.step is not None or (line.run.job, line.run.restart) in context.numbered else None
+
+
+def _usage(line: Line, _: HistoryContext) -> dict[str, Any] | None:
+    """Of a step that has ended."""
+    step = line.step
+    if step is None or not step.end:
+        return None
+    if step.node_count == 1:
+        return shown(step.used, lambda rank: step.nodes, step.nodes)
+    return shown(step.used, lambda rank: step.task_nodes.get(rank, ""), next(iter(hostlist.expand(step.nodes)), ""))
 
 
 HISTORY: Table[Line] = Table(
@@ -122,9 +144,10 @@ HISTORY: Table[Line] = Table(
         "cluster": lambda _, context: context.cluster,
         "work_dir": _run("work_dir"),
         "submit_line": _run_only("submit_line"),
-        "user_seconds": _usage("user_seconds"),
-        "system_seconds": _usage("system_seconds"),
-        "max_rss_kb": _usage("max_rss_kb"),
+        "user_seconds": lambda line, context: context.cpu_seconds(line)[0],
+        "system_seconds": lambda line, context: context.cpu_seconds(line)[1],
+        "usage": _usage,
+        "consumed_energy": _energy,
         "comment": _run("comment"),
         "admin_comment": _run("admin_comment"),
         "restarts": _run("restart"),
