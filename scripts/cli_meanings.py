@@ -137,6 +137,7 @@ SACCT = _HELP | {
     "name": "of these names", "parsable": "fields end with `|`", "parsable2": "`|` between fields", "qos": "of these QOS",
     "partition": "in these partitions", "state": "in these states within the time", "starttime": "from then on (default: today, 00:00)",
     "endtime": "up to then (default: now)", "uid": "of these users", "user": "of these users",
+    "units": "sizes in this unit: `K`, `M`, `G`, `T`, `P`",
     "use-local-uid": "accepted: user ids are local", "whole-hetjob": "accepted: there are no heterogeneous jobs",
 }  # fmt: skip
 
