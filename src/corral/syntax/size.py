@@ -44,7 +44,7 @@ def format_size(value: float, unit: str = " ", to: str = "") -> str:
         step = _UNITS.index(to)
     else:
         # Slurm counts halves as exact: 1.50G, but 1025M.
-        while value >= 1024 and int(value) % 512 == 0 and step < len(_UNITS) - 1:
+        while value >= 1024 and value % 512 == 0 and step < len(_UNITS) - 1:
             value, step = value / 1024, step + 1
     number = str(int(value)) if value == int(value) else f"{value:.2f}"
     return number + _UNITS[step].strip()
