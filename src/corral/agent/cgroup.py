@@ -12,7 +12,7 @@ from glob import glob
 from typing import Protocol
 
 from corral.agent import cgroup_v1, cgroup_v2
-from corral.agent.cgroup_files import Limits
+from corral.agent.cgroup_files import Limits, read
 from corral.agent.control import ShepherdSettings
 from corral.model.allocation import NodeShare
 from corral.model.step import STEP_NAMES, StepKey
@@ -122,6 +122,25 @@ def remove_groups(key: StepKey, node: str, settings: ShepherdSettings) -> None:
     if which:
         module = cgroup_v1 if which == 1 else cgroup_v2
         module.remove(settings.cgroup_name, *group_names(key, node))
+
+
+def own_files(settings: ShepherdSettings) -> dict[str, str]:
+    """Where this process is: the file through which it comes back, for each hierarchy."""
+    which = version(settings)
+    found: dict[str, str] = {}
+    for line in read("/proc/self/cgroup").splitlines():
+        _, names, path = line.split(":", 2)
+        if which == 1:
+            found |= {name: f"{cgroup_v1.ROOT}/{name}{path.rstrip('/')}/tasks" for name in names.split(",")}
+        elif which == 2 and not names:
+            found["v2"] = f"{cgroup_v2.ROOT}{path.rstrip('/')}/cgroup.procs"
+    return {name: path for name, path in found.items() if name in (*cgroup_v1.USED, "v2")}
+
+
+def hierarchy_of(procs_file: str) -> str:
+    """The key in `own_files` for one of a group's `procs_files`."""
+    name = procs_file.removeprefix(f"{cgroup_v1.ROOT}/").partition("/")[0]
+    return name if name in cgroup_v1.USED else "v2"
 
 
 def remove_base(settings: ShepherdSettings) -> None:

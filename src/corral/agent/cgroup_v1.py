@@ -5,11 +5,11 @@ import os
 from corral.agent.cgroup_files import Limits, folded_cpus, make_pair, pids_in, read, remove_pair, value_of, write
 
 ROOT = "/sys/fs/cgroup"
-_USED = ("freezer", "memory", "cpuset", "devices")
+USED = ("freezer", "memory", "cpuset", "devices")
 
 
 def controllers(root: str = "") -> set[str]:
-    return {name for name in _USED if os.access(f"{root or ROOT}/{name}/cgroup.procs", os.W_OK)}
+    return {name for name in USED if os.access(f"{root or ROOT}/{name}/cgroup.procs", os.W_OK)}
 
 
 def is_usable(root: str = "") -> bool:
@@ -85,7 +85,7 @@ def processes(name: str, job: str, step: str) -> list[int]:
 
 
 def remove(name: str, job: str, step: str) -> None:
-    for controller in _USED:
+    for controller in USED:
         remove_pair(f"{ROOT}/{controller}/{name}", job, step)
 
 

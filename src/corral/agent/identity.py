@@ -24,6 +24,23 @@ class Identity:
             os.setresuid(self.uid, self.uid, self.uid)
 
     @contextmanager
+    def for_an_exec(self) -> Iterator[None]:
+        """What is executed meanwhile is the owner's for good: an exec forgets the saved user id, by which this process comes back."""
+        if not self.changes:
+            yield
+            return
+        groups, gids = os.getgroups(), os.getresgid()
+        os.setgroups(self.groups)
+        os.setresgid(self.gid, self.gid, self.gid)
+        os.setresuid(self.uid, self.uid, 0)
+        try:
+            yield
+        finally:
+            os.setresuid(0, 0, 0)
+            os.setresgid(*gids)
+            os.setgroups(groups)
+
+    @contextmanager
     def for_a_while(self) -> Iterator[None]:
         """To open files as the owner would. The process has one thread."""
         if not self.changes:

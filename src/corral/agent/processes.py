@@ -18,11 +18,21 @@ def become_subreaper() -> None:
     _prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def take_host_name(name: str) -> None:
-    """What `hostname` and the prompt say here and below: a virtual node's own name, where that is allowed (to root)."""
-    if os.geteuid() == 0 and _libc.unshare(_CLONE_NEWUTS) == 0:
+def take_host_name(name: str, *, is_new: bool = True) -> None:
+    """What `hostname` and the prompt say here and below: a virtual node's own name, where that is allowed (to root).
+
+    is_new: this process has no name of its own yet.
+    """
+    if os.geteuid() == 0 and (not is_new or _libc.unshare(_CLONE_NEWUTS) == 0):
         data = name.encode()
         _libc.sethostname(data, len(data))
+
+
+def has_capability(number: int) -> bool:
+    """Root in a container may lack some."""
+    with open("/proc/self/status") as file:
+        effective = next(line.split()[1] for line in file if line.startswith("CapEff:"))
+    return bool(int(effective, 16) >> number & 1)
 
 
 def set_name(name: str) -> None:

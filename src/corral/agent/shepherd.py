@@ -40,6 +40,7 @@ from corral.agent.reactor import Reactor
 from corral.agent.sampling import Sampler, io_of
 from corral.agent.stdio import StepStreams
 from corral.agent.tasks import TaskPlan, program_of, start
+from corral.agent.vfork import Spawn, prepare
 from corral.daemon import clock
 from corral.model.job import ExitStatus
 from corral.model.step import BATCH, EndCause, TaskExit, TaskPlace
@@ -58,23 +59,26 @@ _AGENT_TIMEOUT = 10.0
 #: After so many steps a shepherd ends, and with it what memory it may have gathered.
 _MOST_STEPS = 500
 _MOST_FAULTS = 20
+#: With so much for each task, none of which has begun, the kernel has no reason to look for a victim (vfork.py).
+_MUCH_MEMORY_MB = 64
 _LOCK_TRIES = 500
 
 
-def warm_up(settings: ShepherdSettings) -> None:
+def warm_up(settings: ShepherdSettings) -> Spawn | None:
     """In the spawner: do once what every shepherd would do for itself."""
     import array  # noqa: F401 - for send_fds
 
     os.getgrouplist("root", 0)
     cgroup.version(settings)
     clock.now()
+    return prepare(settings)
 
 
-def serve(directory: str, settings: ShepherdSettings, offers: socket.socket) -> None:
+def serve(directory: str, settings: ShepherdSettings, spawn: Spawn | None, offers: socket.socket) -> None:
     """In the forked process: this step, and then others, one at a time, as long as the spawner has some."""
     gc.enable()
     for _ in range(_MOST_STEPS):
-        run(directory, settings, offers)
+        run(directory, settings, spawn, offers)
         directory = _next_directory(offers)
         if not directory:
             return
@@ -99,7 +103,7 @@ def _next_directory(offers: socket.socket) -> str:
         return ours.recv(4096).decode()
 
 
-def run(directory: str, settings: ShepherdSettings, spawner: socket.socket) -> None:
+def run(directory: str, settings: ShepherdSettings, spawn: Spawn | None, spawner: socket.socket) -> None:
     """The whole life of one step on this node."""
     lock = _take(directory)
     if lock is None:
@@ -107,7 +111,7 @@ def run(directory: str, settings: ShepherdSettings, spawner: socket.socket) -> N
         return
     with open(f"{directory}/launch", "rb", buffering=0) as file:
         order = _decode_order(file.readall())
-    step = Shepherd(directory, order, settings)
+    step = Shepherd(directory, order, settings, spawn)
     step.begin()
     _has_begun(spawner)
     step.live()
@@ -159,8 +163,9 @@ def _write_record(directory: str, record: bytes) -> bool:
 class Shepherd:
     """The state of one step on one node."""
 
-    def __init__(self, directory: str, order: LaunchStep, settings: ShepherdSettings) -> None:
+    def __init__(self, directory: str, order: LaunchStep, settings: ShepherdSettings, spawn: Spawn | None) -> None:
         self.directory, self.order, self.settings = directory, order, settings
+        self._spawn = spawn
         self._reactor = Reactor()
         self._control = bind_datagrams(f"{directory}/ctl")
         self._reactor.add_reader(self._control.fileno(), self._on_control)
@@ -232,8 +237,8 @@ class Shepherd:
         argv, script = self._write_script(identity) if order.key.step == BATCH else (None, -1)
         rlimits = rlimits_to_set(order.spec.rlimits or order.job.spec.rlimits)
         procs_files = self._group.procs_files() if self._group else ()
-        for place in order.tasks:
-            plan = TaskPlan(
+        plans = [
+            TaskPlan(
                 identity=identity,
                 work_dir=order.spec.work_dir,
                 umask=order.spec.umask,
@@ -247,15 +252,28 @@ class Shepherd:
                 host_name=order.node if self.settings.virtual else "",
                 is_terminal=self._streams.has_terminal(place),
             )
-            pid = start(plan)
-            self._running[pid] = place
-            self._sampler.add(pid, place)
+            for place in order.tasks
+        ]
+        self._start(plans)
         self._streams.close_task_ends()
         pids = tuple(self._running)
         self._streams.tell_started(pids)
         self._notify(encode_notice(Started(order.node, order.key, self._started_at, pids)))
         self._streams.connect()
         self._sample_later()
+
+    def _start(self, plans: list[TaskPlan]) -> None:
+        places = self.order.tasks
+        memory_mb = self.order.share.memory_mb or _MUCH_MEMORY_MB * len(plans)
+        pids: list[int | None] = [None] * len(plans)
+        if self._spawn is not None and memory_mb >= _MUCH_MEMORY_MB * len(plans):
+            pids = self._spawn.start(plans)
+        self._running |= {pid: place for pid, place in zip(pids, places, strict=True) if pid}
+        for pid, plan, place in zip(pids, plans, places, strict=True):
+            if not pid:
+                self._running[start(plan)] = place
+        for started, place in self._running.items():
+            self._sampler.add(started, place)
 
     def _sample_later(self) -> None:
         if self.order.sample_seconds:

@@ -18,6 +18,7 @@ import msgspec
 from corral.agent import processes, shepherd, tasks
 from corral.agent.control import ShepherdSettings
 from corral.agent.spawner import SPAWNER_SOCKET
+from corral.agent.vfork import Spawn
 from corral.daemon import clock
 
 #: Shepherds that wait for another step, and how long while there is none.
@@ -32,17 +33,18 @@ _BEGIN_SECONDS = 0.5
 def main() -> None:
     """The spawner itself, in its own interpreter."""
     state_dir, settings = sys.argv[1], msgspec.json.decode(sys.argv[2], type=ShepherdSettings)
+    os.closerange(SPAWNER_SOCKET + 1, 4096)  # whatever the agent was started with is no task's
     sock = socket.socket(fileno=SPAWNER_SOCKET)
     os.set_inheritable(SPAWNER_SOCKET, False)
     _leave_agents_files(state_dir)
     tasks.catch_signals()  # it ends with its agent: at the end of the socket
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps
     processes.set_name("corral-spawner")
-    shepherd.warm_up(settings)
+    spawn = shepherd.warm_up(settings)
     gc.collect()
     gc.freeze()  # a collection would touch, and so copy, every page in every shepherd
     gc.disable()
-    Spawner(sock, settings).serve()
+    Spawner(sock, settings, spawn).serve()
 
 
 class Spawner:
@@ -52,8 +54,8 @@ class Spawner:
     itself: it sends a socket over `_offers`, and waits there for the next directory. Few are kept, and not for long.
     """
 
-    def __init__(self, agent: socket.socket, settings: ShepherdSettings) -> None:
-        self._agent, self._settings = agent, settings
+    def __init__(self, agent: socket.socket, settings: ShepherdSettings, spawn: Spawn | None) -> None:
+        self._agent, self._settings, self._spawn = agent, settings, spawn
         self._offers, self._for_offers = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._idle: list[socket.socket] = []
         self._waiting: deque[bytes] = deque()
@@ -138,7 +140,7 @@ class Spawner:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             processes.become_subreaper()
             processes.set_name("corral-shepherd")
-            shepherd.serve(directory, self._settings, self._for_offers)
+            shepherd.serve(directory, self._settings, self._spawn, self._for_offers)
         except BaseException:
             traceback.print_exc()
             os._exit(1)

@@ -1,4 +1,4 @@
-"""How does one task begin: from the shepherd's fork to the user's program?"""
+"""How does one task begin by a fork of its shepherd, where vfork.py does not do?"""
 
 import errno
 import os
@@ -84,12 +84,16 @@ def _become(plan: TaskPlan) -> NoReturn:
     _enter_directory(plan.work_dir)
     os.umask(plan.umask)
     plan.environment["SLURM_TASK_PID"] = str(os.getpid())
-    argv = plan.argv
-    if plan.script >= 0 and not os.access(argv[0], os.R_OK | os.X_OK):
-        # The spool lies where this user may not look: the script alone is the user's.
-        os.set_inheritable(plan.script, True)
-        argv = [f"/proc/self/fd/{plan.script}", *argv[1:]]
-    _execute(argv, plan.environment)
+    _execute(command_line(plan), plan.environment)
+
+
+def command_line(plan: TaskPlan) -> Sequence[str]:
+    """As its user."""
+    if plan.script < 0 or os.access(plan.argv[0], os.R_OK | os.X_OK):
+        return plan.argv
+    # The spool lies where this user may not look: the script alone is the user's.
+    os.set_inheritable(plan.script, True)
+    return [f"/proc/self/fd/{plan.script}", *plan.argv[1:]]
 
 
 def _take_terminal(fd: int) -> None:
