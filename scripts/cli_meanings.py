@@ -98,6 +98,8 @@ SUBMIT = {
 _HELP = {
     "help": "print the options", "usage": "print a short usage", "version": "print the version", "verbose": "say more",
     "json": "all fields as JSON", "noheader": "without the header",
+    "clusters": "of these clusters: the name of this one, or `all`",
+    "federation": "accepted: there is no federation, so nothing more to show", "sibling": "accepted, as `--federation`",
 }  # fmt: skip
 
 SQUEUE = _HELP | {
@@ -127,11 +129,14 @@ SINFO = _HELP | {
 
 SACCT = _HELP | {
     "allusers": "of everybody (operators; root sees everybody without it)", "accounts": "of these accounts",
-    "allocations": "jobs without their steps", "array": "accepted: elements have lines of their own",
+    "allocations": "jobs without their steps", "allclusters": "of all clusters: of this one",
+    "completion": "always an error, as in Slurm without a completion plugin", "file": "always an error: the history is no file",
     "brief": "id, state and exit code only", "delimiter": "instead of `|` with `-p` and `-P`",
     "duplicates": "also runs that were cut off by a requeue", "gid": "of these groups", "group": "of these groups",
     "helpformat": "print the names of all fields", "jobs": "these jobs or steps", "local": "accepted: there is one cluster",
-    "long": "nearly every field", "nodelist": "on these nodes", "noconvert": "sizes as they are kept",
+    "long": "nearly every field", "nodelist": "on these nodes", "noconvert": "memory in MB, as it is kept",
+    "timelimit-min": "with this time limit; with `-K` at least this", "timelimit-max": "with `-k`: at most this",
+    "truncate": "start and end no further than `-S` and `-E`",
     "ncpus": "with so many CPUs, or `2-8`",
     "nnodes": "with so many nodes, or `2-8`", "noheader": "without the header", "format": "fields: `jobid,state%20,jobname%-30`",
     "name": "of these names", "parsable": "fields end with `|`", "parsable2": "`|` between fields", "qos": "of these QOS",

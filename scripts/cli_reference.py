@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import cli_meanings
 
-from corral.cli import history_columns, job_columns, node_columns, options
+from corral.cli import history_columns, job_columns, node_columns, options, step_columns
 from corral.cli.getopt import NO, OPTIONAL
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "cli.md"
@@ -86,7 +86,7 @@ def refused_by(command: str) -> dict[str, str]:
         names = ("cluster", "clusters", "federation", "sibling")
         own = {"uid": "an update is made by who makes it", "yaml": "use --json", "future": "there are no FUTURE nodes"}
         return dict.fromkeys(names, federation) | own
-    return dict(module(command).REFUSED)
+    return dict(getattr(module(command), "REFUSED", {}))
 
 
 def options_of(command: str) -> str:
@@ -106,6 +106,8 @@ def options_of(command: str) -> str:
         if name in no:
             refusals.setdefault(no[name], []).append(written(name, letter, NO))
     lines = table(["option", "input variable", "meaning"], rows)
+    if not refusals:
+        return lines
     return lines + "\nRefused:\n\n" + table(["option", "why not"], [[", ".join(n), why] for why, n in refusals.items()])
 
 
@@ -144,9 +146,7 @@ BLOCKS = {
     **{f"{command}-options": lambda command=command: options_of(command) for command in cli_meanings.BY_COMMAND},
     "scontrol-refused": keywords,
     "squeue-columns": lambda: letters_and_names(job_columns.LETTERS, job_columns.names(), job_columns._SAME),
-    "squeue-step-columns": lambda: letters_and_names(
-        job_columns.STEP_LETTERS, job_columns.step_names(), job_columns._STEP_SAME
-    ),
+    "squeue-step-columns": lambda: letters_and_names(step_columns.LETTERS, step_columns.names(), step_columns._SAME),
     "sinfo-columns": lambda: letters_and_names(node_columns.LETTERS, node_columns.names(), node_columns._SAME),
     "sacct-fields": sacct_fields,
 }

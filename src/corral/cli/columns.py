@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 GROWS = -1
 NARROWEST = 9
 
-#: What is not cut to a width of `%.5X`, as some of Slurm's columns have it.
-CUT, WHOLE_VALUE, WHOLE_HEADER, WHOLE, WHOLE_NODES = range(5)
+#: What is not cut to a width of `%.5X`, as some of Slurm's columns have it. STARRED: it is, and a star at the end stays.
+CUT, WHOLE_VALUE, WHOLE_HEADER, WHOLE, WHOLE_NODES, STARRED = range(6)
 
 #: The width of a column that -O names without one.
 LONG_WIDTH = 20
@@ -98,6 +98,10 @@ class Layout:
                 width = max(NARROWEST, max((len(value) for value in values), default=0))
             elif width and column.whole == WHOLE_NODES:
                 values = [value[:width] if value[:1] == "(" else value for value in values]
+            elif width and column.whole == STARRED:
+                values = [
+                    f"{value[: width - 1]}*" if value[-1:] == "*" and len(value) > width else value for value in values
+                ]
             template += piece.template(width, column.whole in (WHOLE_VALUE, WHOLE, WHOLE_NODES))
             top += piece.template(width, column.whole in (WHOLE_HEADER, WHOLE, WHOLE_NODES))
             headers.append(column.header)
@@ -109,12 +113,15 @@ class Layout:
 
 
 def parse_letters(
-    text: str, known: Mapping[str, Column], unknown: Callable[[str], None], growing: bool = False
+    text: str, known: Mapping[str, Column], unknown: Callable[[str], None], growing: bool = False, every: str = ""
 ) -> Layout:
     """`%[.][width]letter` with text between. `%%` is no way to write a percent sign: that is Slurm's rule.
 
-    What is not known is told, and stands for itself in the output. `growing`: `#` may stand for the width.
+    What is not known is told, and stands for itself in the output. `growing`: `#` may stand for the width. `every` is what a
+    `%all` at the end stands for.
     """
+    if every and text.endswith("%all"):
+        text = text.removesuffix("%all") + every
     parts = text.split("%")
     layout = Layout(parts[0])
     for token in parts[1:]:

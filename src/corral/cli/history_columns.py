@@ -309,7 +309,9 @@ class Chosen:
 
 
 def parse(text: str, units: Units = EXACT) -> list[Chosen]:
-    """jobid,state%20,jobname%-30: the beginning of a name is enough."""
+    """jobid,state%20,jobname%-30: the beginning of a name is enough; `all` is every field."""
+    if text.lower() == "all":
+        return [Chosen(field, field.width, field.left, units) for field in FIELDS]
     chosen = []
     for word in map(str.strip, text.split(",")):
         name, percent, digits = word.partition("%")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from corral.cli.columns import WHOLE, WHOLE_NODES, WHOLE_VALUE, Column
 from corral.cli.times import UNLIMITED, left, moment, span
 from corral.syntax.arrayspec import fold
@@ -20,26 +22,38 @@ STATE_LETTERS = {
 #: In these states squeue tells why, not where.
 _WITH_REASON = frozenset({"PENDING", "TIMEOUT", "OUT_OF_MEMORY", "DEADLINE", "FAILED"})
 
-#: squeue cuts longer lists of waiting elements; scontrol and SLURM_BITSTR_LEN too.
-_SHOWN = 64
+#: Longer lists of waiting elements are cut; SLURM_BITSTR_LEN says where, 0 = nowhere.
+_SHOWN, _MOST_SHOWN = 64, 4096
+
+#: Unless SLURM_BITSTR_LEN is set, squeue cuts a job's id with its waiting elements to so many characters, as Slurm does.
+_ID_SHOWN = 31
 
 
-def elements(waiting: list[int], throttle: int, limit: int = _SHOWN) -> str:
+def _limit() -> int:
+    text = os.environ.get("SLURM_BITSTR_LEN", "")
+    given = int(text) if text.isascii() and text.isdigit() else _SHOWN
+    return given if given <= _MOST_SHOWN else _SHOWN
+
+
+def elements(waiting: list[int], throttle: int) -> str:
     """1,4,7%2"""
-    return fold(waiting, throttle, limit)
+    return fold(waiting, throttle, _limit())
 
 
 def job_id(id: int, array: int | None, task: int | None, waiting: list[int], throttle: int) -> str:
     """42, 42_7 or 42_[1,4,7%2]"""
     if array is None:
         return str(id)
-    return f"{array}_{task}" if task is not None else f"{array}_[{fold(waiting, throttle, _SHOWN)}]"
+    if task is not None:
+        return f"{array}_{task}"
+    text = f"{array}_[{elements(waiting, throttle)}]"
+    return text if "SLURM_BITSTR_LEN" in os.environ else text[:_ID_SHOWN]
 
 
 def task_id(array: int | None, task: int | None, waiting: list[int], throttle: int) -> str:
     if array is None:
         return "N/A"
-    return str(task) if task is not None else fold(waiting, throttle, _SHOWN)
+    return str(task) if task is not None else elements(waiting, throttle)
 
 
 def nodes_or_reason(nodes: str, state: str, reason: str) -> str:
@@ -84,6 +98,12 @@ def memory_plain(per_node: int | None, per_cpu: int | None) -> str:
 
 def gres(text: str) -> str:
     return ",".join(f"gres:{part}" for part in text.split(",")) if text else "N/A"
+
+
+def gres_or_null(text: str) -> str:
+    """cpu:1,gres:gpu:2: what counts as gres is marked as it."""
+    parts = text.split(",") if text else ()
+    return ",".join(part if part.startswith("cpu:") else f"gres:{part}" for part in parts) or "(null)"
 
 
 def gpu_count(count: int | None) -> str:
@@ -196,6 +216,9 @@ LETTERS: dict[str, Column] = {
     "Z": Column("WORK_DIR", "work_dir"),
 }
 
+#: What `%all` stands for.
+ALL = "|".join(f"%{letter}" for letter in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" if letter in LETTERS)
+
 #: With --noconvert.
 PLAIN_MEMORY = Column("MIN_MEMORY", _MEMORY, memory_plain)
 
@@ -268,26 +291,3 @@ _CONSTANT = (
     ("sperboard", "SOCKETS_PER_BOARD", "0"), ("system_comment", "SYSTEM_COMMENT", "(null)"), ("tres-bind", "TRES_BIND", "N/A"),
     ("tres-freq", "TRES_FREQ", "N/A"), ("tres-per-socket", "TRES_PER_SOCKET", "N/A"),
 )  # fmt: skip
-
-STEP_LETTERS: dict[str, Column] = {
-    "A": Column("TASKS", "ntasks"),
-    "b": Column("TRES_PER_JOB", "gres", lambda text: f"gres:{text}" if text else "(null)"),
-    "i": Column("STEPID", "text"),
-    "j": Column("NAME", "name"),
-    "l": Column("TIME_LIMIT", "time_limit", span, WHOLE_VALUE),
-    "M": Column("TIME", "run_seconds", span, WHOLE_VALUE),
-    "N": Column("NODELIST", "nodes", None, WHOLE),
-    "P": Column("PARTITION", "partition"),
-    "S": Column("START_TIME", "start_time", moment),
-    "u": Column("USER", "user"),
-    "U": Column("UID", "uid"),
-}
-
-_STEP_SAME = {
-    "A": "numtasks", "b": "gres tres-per-job", "i": "stepid", "j": "stepname", "l": "timelimit", "M": "timeused", "N": "nodes nodelist",
-    "P": "partition", "S": "starttime", "u": "username", "U": "userid",
-}  # fmt: skip
-
-
-def step_names() -> dict[str, Column]:
-    return {name: STEP_LETTERS[letter] for letter, words in _STEP_SAME.items() for name in words.split()}

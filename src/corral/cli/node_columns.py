@@ -5,7 +5,7 @@ A field here is one of the group's (`nodegroups`), not of the API.
 
 from __future__ import annotations
 
-from corral.cli.columns import WHOLE_HEADER, Column
+from corral.cli.columns import STARRED, WHOLE_HEADER, Column
 from corral.cli.times import moment
 from corral.syntax.duration import format_seconds
 
@@ -126,7 +126,7 @@ LETTERS: dict[str, Column] = {
     "o": Column("NODE_ADDR", "address", None, WHOLE_HEADER),
     "O": Column("CPU_LOAD", "load", loads),
     "p": Column("PRIO_TIER", "priority_tier"),
-    "P": Column("PARTITION", "partition default", starred),
+    "P": Column("PARTITION", "partition default", starred, STARRED),
     "r": Column("ROOT", "root_only", yes),
     "R": Column("PARTITION", "partition"),
     "s": Column("JOB_SIZE", "min_nodes max_nodes", job_size),
@@ -143,6 +143,12 @@ LETTERS: dict[str, Column] = {
     "z": Column("S:C:T", "sockets cores_per_socket threads_per_core", sockets_cores_threads),
     "Z": Column("THREADS", "threads_per_core", at_least),
 }
+
+#: What `%all` stands for.
+ALL = (
+    "".join(f"%{letter}|" for letter in "abcdefghlmnoprstuvwz")
+    + "".join(f"%{letter} |" for letter in "ABCDEFGHILMNOPRSTUVXYZ")[:-1]
+)
 
 #: -O names that a letter has too.
 _SAME = {

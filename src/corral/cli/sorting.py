@@ -15,10 +15,11 @@ class InvalidSort(Exception):
     """The letter that no column has."""
 
 
-def parse(text: str, known: Mapping[str, Key]) -> list[tuple[Key, bool]]:
+def parse(text: str, known: Mapping[str, Key], strict: bool = True) -> list[tuple[Key, bool]]:
     """Keys and whether each is reversed, the most important first. Commas and signs may be left out.
 
-    `#P` is a key of its own where there is one (the order of the configuration), else the same as `P`.
+    `#P` is a key of its own where there is one (the order of the configuration), else the same as `P`; so is `-S`, where
+    turning round the order of `S` would not do. Unless `strict`, letters that are no key count for nothing.
     """
     found: list[tuple[Key, bool]] = []
     reverse = False
@@ -29,10 +30,12 @@ def parse(text: str, known: Mapping[str, Key]) -> list[tuple[Key, bool]]:
         elif letter == "#":
             mark = "#"
         elif letter not in "+,":
-            key = known.get(mark + letter) or known.get(letter)
-            if key is None:
+            own = known.get("-" + letter) if reverse else None
+            key = own or known.get(mark + letter) or known.get(letter)
+            if key is not None:
+                found.append((key, reverse and own is None))
+            elif strict:
                 raise InvalidSort(letter)
-            found.append((key, reverse))
             reverse, mark = False, ""
     return found
 

@@ -172,3 +172,54 @@ def test_a_job_ended_from_outside_has_no_exit_code_but_its_steps_have(cluster: F
 def test_a_waiting_job_shows_the_cpus_it_asks_for(cluster: FakeCluster) -> None:
     cluster.history = [row("42", "x", cpus=0, state="PENDING", req_cpus=4)]
     assert cluster.run("sacct", "-n", "-P", "-o", "alloccpus").stdout == "4\n"
+
+
+def ids(cluster: FakeCluster, *argv: str) -> list[str]:
+    done = cluster.run("sacct", "-X", "-P", "-n", "-o", "jobid", *argv)
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+def test_of_another_cluster_there_is_nothing(cluster: FakeCluster) -> None:
+    cluster.history = [row("1", "a")]
+    assert ids(cluster, "-M", "all") == ids(cluster, "-M", "oracle") == ids(cluster, "-L") == ["1"]
+    assert ids(cluster, "-M", "nosuch") == []
+
+
+def test_a_list_given_twice_is_one_list(cluster: FakeCluster) -> None:
+    ids(cluster, "-j", "1", "-j", "2", "--name", "a", "--name", "b")
+    assert "ids=1,2" in cluster.asked[-1]
+    assert "names=a,b" in cluster.asked[-1]
+
+
+def test_time_limits_are_chosen_exactly_or_between(cluster: FakeCluster) -> None:
+    cluster.history = [row("1", "a", time_limit=600), row("2", "b", time_limit=1800), row("3", "c")]
+    assert ids(cluster, "-k", "10") == ["1"]
+    assert ids(cluster, "-k", "10", "-K", "60") == ["1", "2"]
+    assert ids(cluster, "-K", "10") == ["1", "2", "3"]
+    assert cluster.run("sacct", "-k", "foo").stderr == "sacct: fatal: Invalid time limit specification\n"
+
+
+def test_truncated_times_lie_within_what_is_looked_at(cluster: FakeCluster) -> None:
+    cluster.history = [row("1", "a", start=at("2026-11-24T00:00:00"), end=at("2026-11-24T02:00:00"), elapsed=7200.0)]
+    done = cluster.run(
+        "sacct", "-T", "-P", "-n", "-S", "2026-11-24T00:30:00", "-E", "2026-11-24T01:00:00", "-o", "start,end,elapsed"
+    )
+    assert done.stdout == "2026-11-24T00:30:00|2026-11-24T01:00:00|00:30:00\n"
+
+
+@pytest.mark.parametrize(
+    ("option", "shown"),
+    [
+        ("--units=G", "1.95G|cpu=4,mem=1.95G,node=2"), ("--units=K", "2048000K|cpu=4,mem=2048000K,node=2"),
+        ("--units=M", "2000M|cpu=4,mem=2000M,node=2"), ("--noconvert", "2000M|cpu=4,mem=2000M,node=2"),
+    ],
+)  # fmt: skip
+def test_sizes_in_one_unit(cluster: FakeCluster, option: str, shown: str) -> None:
+    cluster.history = [row("1", "a", req_mem="2000M", tres_alloc="cpu=4,mem=2000M,node=2")]
+    assert cluster.run("sacct", "-P", "-n", "-o", "reqmem,alloctres", option).stdout == shown + "\n"
+
+
+def test_all_is_every_field(cluster: FakeCluster) -> None:
+    head = cluster.run("sacct", "-P", "-o", "all").stdout.split("\n")[0]
+    assert head.split("|") == [field.name for field in history_columns.FIELDS]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.unit.cli.fakecluster import FakeCluster, golden, queue
+from tests.unit.cli.fakecluster import FakeCluster, at, golden, job, queue, running
 
 
 @pytest.fixture
@@ -46,3 +46,66 @@ def test_long_begins_with_the_date(cluster: FakeCluster, argv: list[str], file: 
     date, rest = done.stdout.split("\n", 1)
     assert len(date) == len("Tue Nov 24 00:45:43 2026")
     same_lines(rest, golden(f"squeue/{file}").split("\n", 1)[1])
+
+
+def test_all_letters_at_once(cluster: FakeCluster) -> None:
+    head, first = cluster.run("squeue", "-j", "110", "-o", "x%all").stdout.splitlines()[:2]
+    assert head.startswith(
+        "xACCOUNT|TRES_PER_NODE|MIN_CPUS|MIN_TMP_DISK|END_TIME|FEATURES|GROUP|OVER_SUBSCRIBE|JOBID|NAME|"
+    )
+    assert head.endswith("|START_TIME|STATE|UID|SUBMIT_TIME|LICENSES|CORE_SPEC|SCHEDNODES|WORK_DIR")
+    assert first.startswith("xroot|gres:gpu:2|")
+
+
+@pytest.mark.parametrize(
+    ("argv", "error"),
+    [
+        (["-o", "%i", "-O", "jobid"], "squeue: error: -O (--Format) is incompatible with -o (--format)\n"),
+        (["-O", "jobid", "-o", "%i"], "squeue: error: -o (--format) is incompatible with -O (--Format)\n"),
+    ],
+)
+def test_one_format_language_at_a_time(cluster: FakeCluster, argv: list[str], error: str) -> None:
+    done = cluster.run("squeue", *argv)
+    assert (done.stdout, done.stderr, done.returncode) == ("", error, 1)
+
+
+@pytest.mark.parametrize(
+    ("limit", "shown"),
+    [
+        ("", "25_[0,3,6,9,12,15,18,21,24,27,3|0,3,6,9,12,15,18,21,24,27,30,50"),
+        ("0", "25_[0,3,6,9,12,15,18,21,24,27,30,50]|0,3,6,9,12,15,18,21,24,27,30,50"),
+        ("10", "25_[0,3,6,...]|0,3,6,..."),
+        ("30", "25_[0,3,6,9,12,15,18,21,24,27,...]|0,3,6,9,12,15,18,21,24,27,..."),
+        ("99999", "25_[0,3,6,9,12,15,18,21,24,27,30,50]|0,3,6,9,12,15,18,21,24,27,30,50"),
+    ],
+)
+def test_long_lists_of_elements_are_cut(cluster: FakeCluster, limit: str, shown: str) -> None:
+    cluster.jobs = [job(25, "x", array_job_id=25, array_waiting=[*range(0, 31, 3), 50])]
+    more = {"SLURM_BITSTR_LEN": limit} if limit else {}
+    assert cluster.run("squeue", "-h", "-o", "%i|%K", **more).stdout == shown + "\n"
+
+
+def test_sorted_by_start_either_way_what_has_none_comes_last(cluster: FakeCluster) -> None:
+    cluster.jobs = [
+        job(1, "never"), job(2, "later", expected_start=at("2030-01-01T00:00:00")), running(3, "now", "dgx0180", ["dgx0180"]),
+    ]  # fmt: skip
+    assert cluster.run("squeue", "-h", "-o", "%j", "-S", "S").stdout.split() == ["now", "later", "never"]
+    assert cluster.run("squeue", "-h", "-o", "%j", "-S", "-S").stdout.split() == ["later", "now", "never"]
+
+
+def test_sorted_by_nodes_the_first_of_them_counts(cluster: FakeCluster) -> None:
+    cluster.jobs = [
+        job(1, "none"), running(2, "b", "dgx0182", ["dgx0182"]), running(3, "a", "dgx[0180-0181]", ["dgx0180", "dgx0181"]),
+    ]  # fmt: skip
+    assert cluster.run("squeue", "-h", "-o", "%j", "-S", "N").stdout.split() == ["a", "b", "none"]
+
+
+def test_every_letter_is_a_key_of_sorting(cluster: FakeCluster) -> None:
+    for letter in "ABCDEFGHIJKLMNOPQSTUVWXbcdefghijlmnopqrstuvwxyz":
+        assert cluster.run("squeue", "-h", "-S", letter).stderr == ""
+
+
+def test_the_letters_of_the_environment_win_over_its_names(cluster: FakeCluster) -> None:
+    both = {"SQUEUE_FORMAT": "%i|%j", "SQUEUE_FORMAT2": "jobid,name"}
+    assert cluster.run("squeue", "-j", "110", **both).stdout == "JOBID|NAME\n110|train\n"
+    assert cluster.run("squeue", "-j", "110", "-l", **both).stdout.splitlines()[1].split()[0] == "JOBID"

@@ -7,7 +7,7 @@ import sys
 import time
 
 from corral.cli import command, history_columns, jobstates, query
-from corral.cli.getopt import NO, REQUIRED
+from corral.cli.getopt import NO, OPTIONAL, REQUIRED
 from corral.cli.run import Exit, Program
 from corral.cli.run import main as run
 from corral.cli.times import moment
@@ -33,7 +33,7 @@ LONG = (
 )
 
 OPTIONS = (
-    ("allusers", "a", NO), ("accounts", "A", REQUIRED), ("allocations", "X", NO), ("array", "", NO), ("associations", "x", REQUIRED),
+    ("allusers", "a", NO), ("accounts", "A", REQUIRED), ("allocations", "X", NO), ("associations", "x", REQUIRED),
     ("batch-script", "B", NO), ("brief", "b", NO), ("cluster", "M", REQUIRED), ("clusters", "M", REQUIRED),
     ("completion", "c", NO), ("constraints", "C", REQUIRED), ("delimiter", "", REQUIRED), ("duplicates", "D", NO),
     ("env-vars", "", NO), ("federation", "", NO), ("file", "f", REQUIRED), ("flags", "F", REQUIRED), ("gid", "g", REQUIRED),
@@ -44,17 +44,21 @@ OPTIONS = (
     ("parsable2", "P", NO), ("qos", "q", REQUIRED), ("partition", "r", REQUIRED), ("reason", "R", REQUIRED),
     ("state", "s", REQUIRED), ("starttime", "S", REQUIRED), ("endtime", "E", REQUIRED), ("truncate", "T", NO),
     ("uid", "u", REQUIRED), ("user", "u", REQUIRED), ("units", "", REQUIRED), ("usage", "", NO), ("use-local-uid", "", NO),
-    ("verbose", "v", NO), ("version", "V", NO), ("wckeys", "W", REQUIRED), ("whole-hetjob", "", NO), ("yaml", "", NO),
+    ("verbose", "v", NO), ("version", "V", NO), ("wckeys", "W", REQUIRED), ("whole-hetjob", "", OPTIONAL), ("yaml", "", NO),
 )  # fmt: skip
 
 REFUSED = {
-    **dict.fromkeys(("cluster", "clusters", "federation", "allclusters"), command.NO_FEDERATION), "yaml": "use --json",
     "batch-script": "`scontrol write batch_script` writes the script of a job", "env-vars": "the environment is not kept for reading",
-    "associations": "there are no associations", "completion": "Slurm job completion is disabled", "file": "the history is no file",
-    "flags": "jobs have no such flags", "constraints": "the history has no constraints", "wckeys": "there are no wckeys",
-    "reason": "look for it in the output of -o reason", "timelimit-min": "look for it in the output of -o timelimit",
-    "timelimit-max": "look for it in the output of -o timelimit", "truncate": "the times are shown as they were",
+    "associations": "there are no associations", "flags": "jobs have no such flags", "constraints": "the history has no constraints",
+    "wckeys": "there are no wckeys", "reason": "look for it in the output of -o reason", "yaml": "use --json",
 }  # fmt: skip
+
+VARIABLES = {"SACCT_FORMAT": "format"}
+SWITCHES = {"SACCT_FEDERATION": "federation", "SACCT_LOCAL": "local"}
+
+#: Given again, these are added to.
+_LISTS = frozenset(("accounts", "clusters", "jobs", "name", "partition", "qos", "state", "user", "format"))
+_SAME = {"uid": "user", "gid": "group", "cluster": "clusters"}
 
 
 def main() -> NoReturn:
@@ -71,12 +75,24 @@ class Sacct:
         found, left = command.options(program, argv, known, REFUSED, try_line=False)
         if left:
             raise Exit(1, "sacct: error: Unknown arguments:", *[f"sacct: error:  {word}" for word in left])
-        self.given = {"user" if name == "uid" else "group" if name == "gid" else name: value for name, value in found}
+        self.given: dict[str, str | None] = {}
+        for name, value in found:
+            name = _SAME.get(name, name)
+            before = self.given.get(name) if name in _LISTS else None
+            self.given[name] = f"{before},{value}" if before else value
         self.parsable = next((name for name, _ in reversed(found) if name.startswith("parsable")), "")
         self.chosen = self._fields(any(name == "format" for name, _ in found))
 
     def _fields(self, has_format: bool) -> list[history_columns.Chosen]:
         given = self.given
+        if "completion" in given:
+            raise Exit(1, "Slurm job completion is disabled")
+        if "file" in given:
+            raise Exit(1, f"{given['file']} is not a valid file")
+        if given.get("whole-hetjob") not in (None, "yes", "no"):
+            raise self.program.failed(
+                f'Invalid --whole-hetjob value "{given["whole-hetjob"]}". Valid values: [yes|no].', 1
+            )
         if has_format and "long" in given:
             raise self._fatal(
                 "Options -o(--format) and -l(--long) are mutually exclusive. Please remove one and retry."
@@ -184,6 +200,19 @@ class Sacct:
             raise self.program.failed(f'Invalid numeric value "{text}" for requested {what} range.', 1)
         return int(low), int(high) if dash else int(low)
 
+    def _limits(self) -> tuple[int, int] | None:
+        """-k and -K: least and greatest time limit, in seconds; without -K, exactly that of -k; without -k, any."""
+        if self.given.get("timelimit-min") is None:
+            return None
+        from corral.errors import InvalidDuration
+        from corral.syntax import duration
+
+        least, most = self.given["timelimit-min"] or "", self.given.get("timelimit-max")
+        try:
+            return duration.parse(least), duration.parse(least if most is None else most)
+        except InvalidDuration:
+            raise self._fatal("Invalid time limit specification") from None
+
     # -- the work
 
     def main(self) -> int:
@@ -195,7 +224,8 @@ class Sacct:
         since, until = self._window(bool(jobs), bool(states))
         users = self._users()
         group, nodes, cpus = self._group(), self._bounds("nnodes", "node"), self._bounds("ncpus", "cpu")
-        fields = {"jobid", "step", "job_id", "gid", "node_count", "cpus"}
+        limits = self._limits()
+        fields = {"jobid", "step", "job_id", "gid", "node_count", "cpus", "time_limit", "start", "end", "cluster"}
         fields.update(need for one in self.chosen for need in one.field.needs)
         path = query.url(
             "/v1/history", ids=jobs, users=users, accounts=self.given.get("accounts"), partitions=self.given.get("partition"),
@@ -216,7 +246,12 @@ class Sacct:
             except Refused as error:
                 raise self.program.failed(str(error), 1) from None
         rows = [row for row in rows if group is None or row["gid"] == group]
-        rows = _within(_within(rows, "node_count", nodes), "cpus", cpus)
+        rows = _within(_within(_within(rows, "node_count", nodes), "cpus", cpus), "time_limit", limits)
+        clusters = command.words(self.given.get("clusters"))
+        if clusters and "all" not in clusters:
+            rows = [row for row in rows if row["cluster"] in clusters]
+        if "truncate" in self.given:
+            _cut_to(rows, since, until or time.time())
         if steps:
             rows = [
                 row
@@ -248,6 +283,15 @@ def _within(rows: list[Row], name: str, bounds: tuple[int, int] | None) -> list[
         return rows
     there = {row["job_id"] for row in rows if row["step"] is None and bounds[0] <= (row[name] or 0) <= bounds[1]}
     return [row for row in rows if row["job_id"] in there]
+
+
+def _cut_to(rows: list[Row], since: float, until: float) -> None:
+    """-T: as if nothing had been before the time that is looked at, or were after it."""
+    for row in rows:
+        if row["start"]:
+            row["start"] = max(row["start"], since)
+            row["end"] = min(row["end"] or until, until)
+            row["elapsed"] = max(0.0, row["end"] - row["start"])
 
 
 def _table(chosen: list[history_columns.Chosen], rows: list[Row], header: bool) -> list[str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 
-from corral.cli import columns, command, nodegroups, query, sorting
+from corral.cli import clusters, columns, command, nodegroups, query, sorting
 from corral.cli.getopt import NO, REQUIRED
-from corral.cli.node_columns import EXACT, LETTERS, RANGES, names
+from corral.cli.job_order import by_first_node
+from corral.cli.node_columns import ALL, EXACT, LETTERS, RANGES, names
 from corral.cli.run import Exit, Program
 from corral.cli.run import main as run
 from corral.cli.times import date_line
@@ -34,12 +35,10 @@ OPTIONS = (
     ("verbose", "v", NO), ("version", "V", NO), ("json", "", NO), ("yaml", "", NO),
 )  # fmt: skip
 
-REFUSED = {
-    "federation": command.NO_FEDERATION, "cluster": command.NO_FEDERATION, "clusters": command.NO_FEDERATION,
-    "yaml": "use --json",
-}  # fmt: skip
+REFUSED = {"yaml": "use --json"}
 
 VARIABLES = {"SINFO_FORMAT": "format", "SINFO_PARTITION": "partition", "SINFO_SORT": "sort"}
+SWITCHES = {"SINFO_ALL": "all", "SINFO_FEDERATION": "federation", "SINFO_LOCAL": "local"}
 
 #: The words of -t, in the order of Slurm's message. The beginning of a word is enough.
 STATES = (
@@ -47,12 +46,21 @@ STATES = (
     "powering_down,powered_down,power_down,powering_up,fail,maint,reboot,reboot^,unknown"
 )  # fmt: skip
 
+#: Spellings of one option.
+_SAME = {"cluster": "clusters"}
+
+#: Taken by Slurm too, and not in its message.
+_MORE_STATES = ("resv", "planned")
+
+#: With these SINFO_FORMAT does not count.
+_OWN_LAYOUT = ("Node", "summarize", "list-reasons")
+
 SORT_KEYS: dict[str, sorting.Key] = {
     "a": ("available", None), "A": ("nodes_alloc_idle", None), "c": ("cpus", None), "C": ("cpus_by_state", None),
     "d": ("tmp_disk_mb", None), "D": ("count", None), "e": ("free_memory_mb", None), "E": ("reason", None),
     "f": ("features", None), "F": ("nodes_by_state", None), "g": ("allow_groups", None), "G": ("gres", None),
     "h": ("oversubscribe", None), "H": ("reason_time", None), "l": ("max_time", None), "m": ("memory_mb", None),
-    "n": ("hostname", None), "N": ("nodes", None), "o": ("address", None), "O": ("load", None), "p": ("priority_tier", None),
+    "n": ("hostname", None), "N": ("nodes", by_first_node), "o": ("address", None), "O": ("load", None), "p": ("priority_tier", None),
     "P": ("partition", None), "#P": ("partition_place", None), "r": ("root_only", None), "R": ("partition", None),
     "s": ("min_nodes", None), "t": ("state_number", None), "T": ("state_number", None), "u": ("reason_by", None),
     "U": ("reason_by", None), "v": ("version", None), "w": ("weight", None), "X": ("sockets", None),
@@ -90,17 +98,17 @@ class Sinfo:
         for variable, name in VARIABLES.items():
             if variable in os.environ:
                 self.given[name] = os.environ[variable]
-        if "SINFO_ALL" in os.environ:
-            self.given["all"] = None
+        for variable, name in SWITCHES.items():
+            if variable in os.environ:
+                self.given[name] = None
         formats = [name for name, _ in found if name in ("format", "Format")]
-        if formats:
+        if formats or any(name in _OWN_LAYOUT for name, _ in found):
             self.given.pop("format", None)
-        self.given.update(found)
+        self.given.update((_SAME.get(name, name), value) for name, value in found)
         program.verbosity = sum(name == "verbose" for name, _ in found)
         if formats and "long" in self.given:
-            letter = "o(--format)" if formats[-1] == "format" else "O(--Format)"
             raise program.fatal(
-                f"Options -{letter} and -l(--long) are mutually exclusive. Please remove one and retry."
+                "Options -o(--format) and -l(--long) are mutually exclusive. Please remove one and retry."
             )
         self.states = self._states()
         self.nodes = self._nodes()
@@ -121,6 +129,7 @@ class Sinfo:
             for word in alternative.split("&"):
                 full = word.lower() if word.lower() in known else ""
                 full = full or next((name for name in known if word and name.startswith(word.lower())), "")
+                full = full or (word.lower() if word.lower() in _MORE_STATES else "")
                 if not full:
                     raise Exit(1, f'sinfo: error: Bad state string: "{word}"', f"sinfo: error: valid states: {STATES}")
                 meant.append(full)
@@ -141,6 +150,8 @@ class Sinfo:
 
     def layout(self) -> columns.Layout:
         given = self.given
+        if given.get("Format") == "all":
+            return columns.parse_letters(ALL, LETTERS, lambda letter: None)
         if given.get("Format") is not None:
             return columns.parse_names(
                 given["Format"] or "", names(),
@@ -149,7 +160,10 @@ class Sinfo:
         text = given.get("format")
         if text is not None:
             return columns.parse_letters(
-                text, LETTERS, lambda letter: print(f"Invalid node format specification: {letter}", file=sys.stderr)
+                text,
+                LETTERS,
+                lambda letter: print(f"Invalid node format specification: {letter}", file=sys.stderr),
+                every=ALL,
             )
         long = "long" in given
         if "summarize" in given:
@@ -166,10 +180,7 @@ class Sinfo:
         order = self.given.get("sort")
         if order is None:
             order = "N" if "Node" in self.given else "" if "list-reasons" in self.given else "#P,-t"
-        try:
-            return sorting.parse(order, SORT_KEYS)
-        except sorting.InvalidSort:  # Slurm's sinfo goes on with its own order
-            return sorting.parse("#P,-t", SORT_KEYS)
+        return sorting.parse(order, SORT_KEYS, strict=False)
 
     # -- the work
 
@@ -180,6 +191,8 @@ class Sinfo:
         return command.show_every(self.every, self.show, "slurm_load_partitions")
 
     def show(self, connection: Connection) -> None:
+        named, where = clusters.asked(self.given)
+        name = clusters.own("sinfo", connection, named, where) if named else ""
         if "json" in self.given:
             from corral.cli import node_json
 
@@ -192,12 +205,12 @@ class Sinfo:
         lines = nodegroups.lines(
             self._partitions(connection), nodes, needed,
             per_node="Node" in self.given, exact="exact" in self.given,
-            keep_empty="list-reasons" not in self.given or "summarize" in self.given,
+            keep_empty="Node" not in self.given and ("list-reasons" not in self.given or "summarize" in self.given),
         )  # fmt: skip
         sorting.in_order(lines, {name: name for name in needed}, order)
         fields = layout.fields
         header, texts = layout.render(fields, [[line[field] for field in fields] for line in lines])
-        out = []
+        out = [f"CLUSTER: {name}"] if name and "noheader" not in self.given else []
         if "long" in self.given or self.every:
             out.append(date_line())
         if "noheader" not in self.given:

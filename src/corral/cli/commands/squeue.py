@@ -6,9 +6,8 @@ import gc
 import os
 import sys
 
-from corral.cli import columns, command, jobstates, query, sorting
+from corral.cli import clusters, columns, command, job_columns, jobstates, query, sorting
 from corral.cli.getopt import NO, OPTIONAL, REQUIRED
-from corral.cli.job_columns import LETTERS, PLAIN_MEMORY, STEP_LETTERS, names, step_names
 from corral.cli.job_order import SORT_KEYS, STEP_SORT_KEYS, natural, one_by_one
 from corral.cli.run import Exit, Program, program_text
 from corral.cli.run import main as run
@@ -44,10 +43,9 @@ _SAME = {
     "partition": "partitions", "state": "states", "step": "steps", "user": "users",
 }  # fmt: skip
 
-REFUSED = {
-    "federation": command.NO_FEDERATION, "sibling": command.NO_FEDERATION, "clusters": command.NO_FEDERATION,
-    "cluster": command.NO_FEDERATION, "yaml": "use --json",
-}  # fmt: skip
+REFUSED = {"yaml": "use --json"}
+
+#: Without a federation there is no more to show of one, as in Slurm: --federation, --sibling, --local.
 
 VARIABLES = {
     "SQUEUE_ACCOUNT": "accounts", "SQUEUE_FORMAT": "format", "SQUEUE_FORMAT2": "Format", "SQUEUE_LICENSES": "licenses",
@@ -56,7 +54,10 @@ VARIABLES = {
 }  # fmt: skip
 SWITCHES = {
     "SQUEUE_ALL": "all", "SQUEUE_ARRAY": "array", "SQUEUE_ARRAY_UNIQUE": "array-unique", "SQUEUE_PRIORITY": "priority",
+    "SQUEUE_FEDERATION": "federation", "SQUEUE_LOCAL": "local", "SQUEUE_SIBLING": "sibling",
 }  # fmt: skip
+
+_FORMATS = {"format": "-o (--format)", "Format": "-O (--Format)"}
 
 #: Every array's line carries these, however little of them is shown.
 _ARRAY = ("id", "array_job_id", "array_task_id", "array_waiting", "array_throttle")
@@ -81,9 +82,16 @@ class Squeue:
         for variable, name in SWITCHES.items():
             if variable in os.environ:
                 self.given[name] = None
-        formats = [name for name, _ in found if name in ("format", "Format")]
+        formats = list(dict.fromkeys(name for name, _ in found if name in ("format", "Format")))
+        if len(formats) > 1:
+            last, first = _FORMATS[formats[1]], _FORMATS[formats[0]]
+            raise program.failed(f"{last} is incompatible with {first}", 1)
         if formats:
             self.given.pop("format", None)
+            self.given.pop("Format", None)
+        elif any(name == "long" for name, _ in found):
+            self.given.pop("format", None)
+        elif "format" in self.given:
             self.given.pop("Format", None)
         for name, value in found:
             name = _SAME.get(name, name)
@@ -98,10 +106,9 @@ class Squeue:
         if left:
             sys.stdout.write(program_text("squeue", "usage"))
             raise program.failed(f"Unrecognized option: {left[0]}", 1)
-        if formats and "long" in self.given:
-            letter = "o(--format)" if formats[-1] == "format" else "O(--Format)"
+        if "format" in formats and "long" in self.given:
             raise program.fatal(
-                f"Options -{letter} and -l(--long) are mutually exclusive. Please remove one and retry."
+                "Options -o(--format) and -l(--long) are mutually exclusive. Please remove one and retry."
             )
         self.by_steps = "steps" in self.given
         self.users = self._users()
@@ -171,15 +178,23 @@ class Squeue:
             self.program.error(f"Invalid {what} format specification: {name}")
 
         if long_text is not None:
-            return columns.parse_names(long_text, step_names() if self.by_steps else names(), unknown)
+            if self.by_steps:
+                from corral.cli import step_columns
+
+                return columns.parse_names(long_text, step_columns.names(), unknown)
+            return columns.parse_names(long_text, job_columns.names(), unknown)
         if text is None:
             text = (
                 STEPS if self.by_steps else START if "start" in self.given else LONG if "long" in self.given else FORMAT
             )
-        known = STEP_LETTERS if self.by_steps else LETTERS
+        if self.by_steps:
+            from corral.cli import step_columns
+
+            return columns.parse_letters(text, step_columns.LETTERS, unknown, every=step_columns.ALL)
+        known = job_columns.LETTERS
         if "noconvert" in self.given:
-            known = known | {"m": PLAIN_MEMORY}
-        return columns.parse_letters(text, known, unknown)
+            known = known | {"m": job_columns.PLAIN_MEMORY}
+        return columns.parse_letters(text, known, unknown, every=job_columns.ALL)
 
     # -- the work
 
@@ -187,6 +202,8 @@ class Squeue:
         return command.show_every(self.every, self.show, "slurm_load_jobs error")
 
     def show(self, connection: Connection) -> None:
+        named, where = clusters.asked(self.given)
+        name = clusters.own("squeue", connection, named, where) if named else ""
         if "json" in self.given:
             from corral.cli import job_json
 
@@ -198,14 +215,14 @@ class Squeue:
         problem: Exit | None = None
         order: list[tuple[sorting.Key, bool]] = []
         try:
-            order = sorting.parse(self._order(), keys)
+            order = sorting.parse(self._order(), keys, strict=not self.by_steps)
         except sorting.InvalidSort as error:  # Slurm finds out after it has printed the header
             problem = self.program.failed(f"Invalid sort specification: {error}", 1)
         needed = dict.fromkeys([*layout.fields, *sorting.fields(order)])
         rows = self._steps(connection, needed) if self.by_steps else self._jobs(connection, needed)
         sorting.in_order(rows.rows, {name: at for at, name in enumerate(rows.fields)}, order)
         header, lines = layout.render(rows.fields, rows.rows)
-        out = []
+        out = [f"CLUSTER: {name}"] if name and "noheader" not in self.given else []
         if "long" in self.given or self.every:
             out.append(date_line())
         if "noheader" not in self.given:
@@ -219,7 +236,7 @@ class Squeue:
 
     def _order(self) -> str:
         given = self.given.get("sort")
-        if given:
+        if given is not None:
             return given
         return "P,i" if self.by_steps else "S" if "start" in self.given else "P,t,-p"
 
@@ -232,7 +249,6 @@ class Squeue:
 
     def _jobs(self, connection: Connection, needed: Iterable[str]) -> query.Rows:
         fields = list(dict.fromkeys([*_ARRAY, *needed])) if needed else []
-        wants_cluster = "cluster" in fields
         asked = [field for field in fields if field != "cluster"]
         self._check_nodes(connection)
         if self._nothing_can_match():
@@ -249,11 +265,7 @@ class Squeue:
         rows.rows.sort(key=natural(rows.fields))
         if "array" in self.given:
             rows.rows = list(one_by_one(rows.fields, rows.rows))
-        if wants_cluster:
-            name = connection.request("GET", "/v1/ping")["cluster"]
-            rows.fields = [*rows.fields, "cluster"]
-            rows.rows = [[*row, name] for row in rows.rows]
-        return rows
+        return _with_cluster(rows, connection) if "cluster" in fields else rows
 
     def _check_nodes(self, connection: Connection) -> None:
         text = self.given.get("nodelist")
@@ -276,7 +288,7 @@ class Squeue:
         fields = list(dict.fromkeys(["job", "step", "text", "user", "partition", "node_names", *needed]))
         if self._nothing_can_match():
             return query.Rows({"fields": fields, "rows": []})
-        rows = query.rows(connection, "/v1/steps", fields, job=self.ids or ())
+        rows = query.rows(connection, "/v1/steps", [one for one in fields if one != "cluster"], job=self.ids or ())
         at = {name: place for place, name in enumerate(rows.fields)}
 
         def wanted(row: list[Any]) -> bool:
@@ -295,7 +307,7 @@ class Squeue:
 
             nodes = set(hostlist.expand(self.given["nodelist"] or ""))
             rows.rows = [row for row in rows.rows if not nodes.isdisjoint(row[at["node_names"]])]
-        return rows
+        return _with_cluster(rows, connection) if "cluster" in fields else rows
 
     def _step_ids(self) -> list[str]:
         found = []
@@ -305,3 +317,9 @@ class Squeue:
                 raise self.program.failed(f"Invalid job_step id: {job}.{step or '??'}", 1)
             found.append(word)
         return found
+
+
+def _with_cluster(rows: query.Rows, connection: Connection) -> query.Rows:
+    """The name of the cluster, which is no job's own, behind the other values."""
+    name = connection.request("GET", "/v1/ping")["cluster"]
+    return query.Rows({"fields": [*rows.fields, "cluster"], "rows": [[*row, name] for row in rows.rows]})

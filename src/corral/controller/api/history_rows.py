@@ -8,7 +8,7 @@ from corral.controller.api.usage_rows import shown
 from corral.model import ranges
 from corral.model.step import STEP_NAMES
 from corral.store.rows import Run, StepRun
-from corral.syntax import hostlist
+from corral.syntax import arrayspec, hostlist
 
 
 class Line:
@@ -52,11 +52,7 @@ def job_text(run: Run) -> str:
     if run.array_task is not None:
         return f"{run.array_job}_{run.array_task}"
     if run.array_waiting:
-        parts = [
-            str(a) if a == b else f"{a}-{b}" if step == 1 else f"{a}-{b}:{step}" for a, b, step in run.array_waiting
-        ]
-        throttle = f"%{run.array_throttle}" if run.array_throttle else ""
-        return f"{run.array_job}_[{','.join(parts)}{throttle}]"
+        return f"{run.array_job}_[{arrayspec.fold(ranges.members(run.array_waiting), run.array_throttle)}]"
     return str(run.job)
 
 

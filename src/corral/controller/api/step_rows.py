@@ -5,7 +5,8 @@ from typing import Any
 
 from corral.controller import runs
 from corral.controller.api.table import Table
-from corral.model.job import Job, JobId, JobSpec
+from corral.model.gres import GresRequest
+from corral.model.job import UNLIMITED, Job, JobId, JobSpec
 from corral.model.step import Step
 from corral.store.rows import StepRun
 
@@ -31,13 +32,28 @@ def job_text(job: Job) -> str:
     return f"{job.array_job_id}_{job.array_task_id}" if job.array_task_id is not None else str(job.id)
 
 
-def _gres(step: Step, _: StepContext) -> str:
-    counts: dict[tuple[str, str], int] = {}
-    for node in step.nodes[:1]:
-        for gres in node.share.gres:
-            key = (gres.name, gres.type)
-            counts[key] = counts.get(key, 0) + len(gres.indices)
-    return ",".join(f"{name}:{kind + ':' if kind else ''}{count}" for (name, kind), count in counts.items())
+def _per_node(step: Step, _: StepContext) -> str:
+    """What its srun asked for of each node; nothing of a step that has what the job has."""
+    return _written((step.spec.gres or ()) + (step.spec.gpus_per_node or ()))
+
+
+def _per_step(step: Step, _: StepContext) -> str:
+    if step.key.step < 0:
+        return ""
+    return ",".join([f"cpu:{step.ntasks * step.cpus_per_task}", *map(str, step.spec.gpus or ())])
+
+
+def _per_task(step: Step, _: StepContext) -> str:
+    own = step.spec.cpus_per_task
+    return ",".join([*([f"cpu:{own}"] if own else []), *map(str, step.spec.gpus_per_task or ())])
+
+
+def _bind(step: Step, _: StepContext) -> str:
+    return "gpu:per_task:" + str(sum(one.count for one in step.spec.gpus_per_task)) if step.spec.gpus_per_task else ""
+
+
+def _written(requests: tuple[GresRequest, ...]) -> str:
+    return ",".join(map(str, requests))
 
 
 def _text(step: Step, context: StepContext) -> Any:
@@ -47,6 +63,8 @@ def _text(step: Step, context: StepContext) -> Any:
 STEPS: Table[Step] = Table(
     {
         "job": lambda step, _: step.key.job,
+        "array_job_id": lambda step, context: context.job(step).array_job_id,
+        "array_task_id": lambda step, context: context.job(step).array_task_id,
         "step": lambda step, _: step.key.step,
         "restart": lambda step, _: step.key.restart,
         "text": _text,
@@ -64,11 +82,14 @@ STEPS: Table[Step] = Table(
         "start_time": lambda step, _: step.start_time,
         "end_time": lambda step, _: step.end_time,
         "run_seconds": lambda step, context: max(0.0, (step.end_time or context.now) - step.start_time),
-        "time_limit": lambda step, context: step.spec.time_limit or context.job(step).time_limit,
+        "time_limit": lambda step, _: step.spec.time_limit or UNLIMITED,
         "tres": lambda step, context: context.run(step).tres_alloc,
         "exit_code": lambda step, _: [step.exit_status.code, step.exit_status.signal],
         "cause": lambda step, _: step.cause.value,
-        "gres": _gres,
+        "tres_per_node": _per_node,
+        "tres_per_step": _per_step,
+        "tres_per_task": _per_task,
+        "tres_bind": _bind,
         "client_host": lambda step, _: step.spec.client_host,
         "client_pid": lambda step, _: step.spec.client_pid,
         "distribution": lambda step, _: step.spec.distribution,
