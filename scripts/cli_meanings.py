@@ -45,7 +45,7 @@ SUBMIT = {
     "mem": "memory of each node, in MB or as `4G`; `0`: all of it",
     "mem-per-cpu": "memory for each CPU",
     "mem-per-gpu": "memory for each GPU",
-    "mpi": "only `none` and `list`",
+    "mpi": "how the tasks of an MPI program find each other: `none`, `pmi2` (PMI-1 and PMI-2, as MPICH uses them), or `list`",
     "msg-timeout": "accepted; there are no such messages",
     "multi-prog": "the program is a file that says what each rank runs",
     "nice": "lower its priority by so much (without a value: 100)",

@@ -36,6 +36,7 @@ from corral.agent.control import (
 from corral.agent.environment import batch_environment, task_environment
 from corral.agent.identity import Identity, rlimits_to_set
 from corral.agent.outputs import CannotOpen
+from corral.agent.pmi import PmiServer
 from corral.agent.reactor import Reactor
 from corral.agent.sampling import Sampler, io_of
 from corral.agent.stdio import StepStreams
@@ -171,7 +172,9 @@ class Shepherd:
         self._reactor.add_reader(self._control.fileno(), self._on_control)
         self._reactor.on_child = self._on_child
         self._group: cgroup.Group | None = None
-        self._streams = StepStreams(order, self._reactor, self._signal)
+        self._pmi = PmiServer(order, self._reactor, self._abort) if order.mpi == "pmi2" else None
+        peers = self._pmi.peers if self._pmi is not None else None
+        self._streams = StepStreams(order, self._reactor, self._signal, peers)
         self._running: dict[int, TaskPlace] = {}
         self._ended: list[TaskExit] = []
         self._cause = EndCause.EXITED
@@ -220,6 +223,8 @@ class Shepherd:
             self._streams.give_up()
 
     def close(self) -> None:
+        if self._pmi is not None:
+            self._pmi.close()
         self._streams.close()
         self._reactor.close()
         self._control.close()
@@ -254,8 +259,12 @@ class Shepherd:
             )
             for place in order.tasks
         ]
+        if self._pmi is not None:
+            for plan, place in zip(plans, order.tasks, strict=True):
+                plan.pmi_fd, variables = self._pmi.admit(place)
+                plan.environment |= variables
         self._start(plans)
-        self._streams.close_task_ends()
+        self._close_task_ends()
         pids = tuple(self._running)
         self._streams.tell_started(pids)
         self._notify(encode_notice(Started(order.node, order.key, self._started_at, pids)))
@@ -292,6 +301,11 @@ class Shepherd:
     def _own_pids(self) -> list[int]:
         return processes.descendants(os.getpid()) if self._group is None else self._group.pids()
 
+    def _close_task_ends(self) -> None:
+        self._streams.close_task_ends()
+        if self._pmi is not None:
+            self._pmi.close_task_ends()
+
     def _environment(self, place: TaskPlace) -> dict[str, str]:
         make = self.settings.endpoint, self.settings.renumber_gpus
         if self.order.key.step == BATCH:
@@ -320,7 +334,7 @@ class Shepherd:
     def _fail(self, message: str) -> None:
         """It could not be started; what had begun is killed."""
         self._cause, self._message = EndCause.LAUNCH_FAILED, message
-        self._streams.close_task_ends()
+        self._close_task_ends()
         self._streams.complain(messages.error(message))
         self._streams.connect()
         now = clock.now()
@@ -465,6 +479,10 @@ class Shepherd:
         if kill_after and number != signal.SIGKILL:
             self._reactor.cancel(self._escalation)
             self._escalation = self._reactor.call_later(kill_after, lambda: self._signal_all(signal.SIGKILL))
+
+    def _abort(self) -> None:
+        """By a task's MPI_Abort, here or on another node."""
+        self._end("cancelled", 0.0, clock.now())
 
     def _signal(self, number: int) -> None:
         """From the client: to all that the tasks run."""

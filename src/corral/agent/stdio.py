@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from corral.agent.identity import Identity
 from corral.agent.outputs import OutputFiles, Stream, Where, for_reading, streams_of
+from corral.agent.peers import Peers
 from corral.agent.pty import Terminal
 from corral.agent.reactor import Reactor
 from corral.agent.uplink import Uplink
@@ -24,7 +25,9 @@ _LINE_LOSS = 0.25
 class StepStreams:
     """All streams of one step on one node."""
 
-    def __init__(self, order: LaunchStep, reactor: Reactor, on_signal: Callable[[int], None]) -> None:
+    def __init__(
+        self, order: LaunchStep, reactor: Reactor, on_signal: Callable[[int], None], peers: Peers | None = None
+    ) -> None:
         self._order, self._reactor = order, reactor
         self._task_ends: list[int] = []  #: the shepherd's copies of what the tasks hold
         self._of_task: dict[int, tuple[int, int, int]] = {}
@@ -34,7 +37,7 @@ class StepStreams:
         self._complaints = -1
         self._stdin_pipes: list[int] = []
         self._uplink = (
-            Uplink(order, reactor, on_signal, self._on_window) if order.io is not None and order.io.url else None
+            Uplink(order, reactor, on_signal, self._on_window, peers) if order.io is not None and order.io.url else None
         )
 
     # ------------------------------------------------------------------ before the tasks

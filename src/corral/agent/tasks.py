@@ -40,6 +40,7 @@ class TaskPlan(msgspec.Struct, kw_only=True):
     streams: tuple[int, int, int]  #: descriptors for 0, 1, 2
     cpus: tuple[int, ...] = ()  #: to be bound to; () = not bound
     script: int = -1  #: a descriptor of the batch script, argv[0]
+    pmi_fd: int = -1  #: to be inherited: the way to the step's PMI server
     host_name: str = ""  #: of a virtual node
     is_terminal: bool = False  #: descriptor 0 is a terminal that is to control the task's session
 
@@ -81,6 +82,8 @@ def _become(plan: TaskPlan) -> NoReturn:
         take_host_name(plan.host_name)
     plan.identity.assume()
     _place_streams(plan.streams)
+    if plan.pmi_fd >= 0:
+        os.set_inheritable(plan.pmi_fd, True)
     _enter_directory(plan.work_dir)
     os.umask(plan.umask)
     plan.environment["SLURM_TASK_PID"] = str(os.getpid())

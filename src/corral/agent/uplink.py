@@ -7,6 +7,7 @@ tasks' pipes. When the step is over the shepherd stays until the client has it a
 import os
 from collections.abc import Callable
 
+from corral.agent.peers import Peers
 from corral.agent.pty import Terminal
 from corral.agent.reactor import Reactor, Timer
 from corral.bus import subjects
@@ -106,6 +107,7 @@ class Uplink:
         reactor: Reactor,
         on_signal: Callable[[int], None],
         on_window: Callable[[int, int], None],
+        peers: Peers | None = None,
     ) -> None:
         assert order.io is not None
         self._order, self._io, self._reactor = order, order.io, reactor
@@ -117,6 +119,12 @@ class Uplink:
             subjects.step_to_tasks(self._io.cluster, key),
             subjects.step_to_tasks(self._io.cluster, key, order.node),
         )
+        self._peers = peers
+        self._from_peers: tuple[str, ...] = ()
+        if peers is not None:
+            self._join(
+                peers, subjects.step_peers(self._io.cluster, key), subjects.step_first_peer(self._io.cluster, key)
+            )
         self._outputs: dict[tuple[int, int], _Output] = {}
         self._events: list[tuple[int, int, bytes]] = []  #: kind, rank, data
         self._events_sent = 0
@@ -131,6 +139,17 @@ class Uplink:
         self._patience: Timer | None = None
 
     # ------------------------------------------------------------------ making
+
+    def _join(self, peers: Peers, all_of_them: str, first: str) -> None:
+        """The same connection carries what the step's shepherds say to each other."""
+        self._from_peers = (all_of_them, first) if peers.is_first else (all_of_them,)
+        peers.to_all = lambda message: self._tell_peers(all_of_them, message)
+        peers.to_first = lambda message: self._tell_peers(first, message)
+
+    def _tell_peers(self, subject: str, message: bytes) -> None:
+        if self._link is not None:
+            self._link.publish(subject, message)
+            self._pump()
 
     def add_output(self, rank: int, stream: int, fd: int) -> None:
         output = self._outputs[rank, stream] = _Output(rank, stream, fd)
@@ -160,10 +179,12 @@ class Uplink:
         self._reactor.add_reader(self._registered, self._on_link)
         self._say(frames.READY, offset=len(self._order.tasks), data=self._order.node.encode())
         self._send_again()
+        if self._peers is not None:
+            self._peers.on_connected()
 
     def _dial(self) -> Link:
         link = connect(self._io.url, self._io.token, _CONNECT_TIMEOUT, name=f"shepherd {self._order.key}")
-        for subject in self._from_client:
+        for subject in (*self._from_client, *self._from_peers):
             link.subscribe(subject)
         return link
 
@@ -256,9 +277,12 @@ class Uplink:
     def _on_link(self) -> None:
         assert self._link is not None
         try:
-            for _, _, payload in self._link.receive():
+            for _, subject, payload in self._link.receive():
                 try:
-                    self._on_frame(frames.Frame(payload))
+                    if self._peers is not None and subject in self._from_peers:
+                        self._peers.on_message(payload)
+                    else:
+                        self._on_frame(frames.Frame(payload))
                 except ValueError:
                     continue
         except BusError:

@@ -76,7 +76,8 @@ class Spawn:
         environment = {trampoline.VARIABLE: trampoline.ZEROS} | plan.environment
         environment[trampoline.VARIABLE] = trampoline.ZEROS
         try:
-            return os.posix_spawn(self._path, [program, *argv], environment, file_actions=actions, setpgroup=0)
+            with _inherited(plan.pmi_fd):
+                return os.posix_spawn(self._path, [program, *argv], environment, file_actions=actions, setpgroup=0)
         except (OSError, ValueError):
             return None
 
@@ -112,6 +113,19 @@ class Spawn:
     def _take_host_name(self, name: str) -> None:
         take_host_name(name, is_new=not self._host_name)
         self._host_name = name
+
+
+@contextmanager
+def _inherited(fd: int) -> Iterator[None]:
+    """-1: there is none."""
+    if fd < 0:
+        yield
+        return
+    os.set_inheritable(fd, True)
+    try:
+        yield
+    finally:
+        os.set_inheritable(fd, False)
 
 
 def prepare(settings: ShepherdSettings) -> Spawn | None:

@@ -43,12 +43,14 @@ def agent(cluster: str, name: str, nodes: tuple[str, ...]) -> Permissions:
     inbox = subjects.agent_inbox(cluster, name)
     streams = f"{subjects.cluster(cluster)}.io.*"
     return Permissions(
-        publish=(subjects.reports(cluster, name), f"{streams}.client"),
+        publish=(subjects.reports(cluster, name), f"{streams}.client", f"{streams}.peers", f"{streams}.peers.first"),
         subscribe=(
             subjects.acks(cluster, name),
             f"{inbox}.>",
             *(subjects.orders(cluster, node) for node in nodes),
             f"{streams}.tasks",
+            f"{streams}.peers",
+            f"{streams}.peers.first",
             *(f"{streams}.tasks.{subjects.token(node)}" for node in nodes),
         ),
         may_reply=True,
@@ -62,4 +64,5 @@ def step(cluster: str, key: str, role: StepRole, node: str | None = None) -> Per
     if role is StepRole.CLIENT:
         return Permissions(publish=(to_tasks, f"{to_tasks}.*"), subscribe=(to_client,))
     own = f"{to_tasks}.{'*' if node is None else subjects.token(node)}"
-    return Permissions(publish=(to_client,), subscribe=(to_tasks, own))
+    peers = subjects.step_peers(cluster, key), subjects.step_first_peer(cluster, key)
+    return Permissions(publish=(to_client, *peers), subscribe=(to_tasks, own, *peers))

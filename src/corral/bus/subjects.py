@@ -8,6 +8,8 @@
     corral.<cluster>.io.<step>.client           shepherds -> attached client
     corral.<cluster>.io.<step>.tasks            attached client -> all shepherds of the step
     corral.<cluster>.io.<step>.tasks.<node>     attached client -> one shepherd
+    corral.<cluster>.io.<step>.peers            a shepherd of the step -> all of them
+    corral.<cluster>.io.<step>.peers.first      the shepherds -> the one on the step's first node
 
 Names may hold any character: what has a meaning in a subject is written as %XX, so that node `a.b` and step `42.0`
 are one token each.
@@ -86,6 +88,16 @@ def step_to_tasks(cluster_name: str, step: str, node: str | None = None) -> str:
     """To all shepherds of a step, or to the one on `node`."""
     everyone = f"corral.{token(cluster_name)}.io.{token(step)}.tasks"
     return everyone if node is None else f"{everyone}.{token(node)}"
+
+
+def step_peers(cluster_name: str, step: str) -> str:
+    """From a shepherd to all of its step."""
+    return f"corral.{token(cluster_name)}.io.{token(step)}.peers"
+
+
+def step_first_peer(cluster_name: str, step: str) -> str:
+    """From the shepherds of a step to the one on its first node."""
+    return f"{step_peers(cluster_name, step)}.first"
 
 
 def matches(pattern: str, subject: str) -> bool:

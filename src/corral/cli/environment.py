@@ -62,6 +62,8 @@ def of_step(given: Given) -> dict[str, str]:
     kept = exported(text, os.environ)
     if text is not None and "export" not in given.from_environment:
         kept["SLURM_EXPORT_ENV"] = text
+    if given.get("mpi", "none") != "none":
+        kept["SLURM_MPI_TYPE"] = given.get("mpi")
     if "SLURM_JOB_ID" not in os.environ:
         kept["SLURM_SUBMIT_DIR"] = os.getcwd()
         kept["SLURM_SUBMIT_HOST"] = os.uname().nodename

@@ -34,7 +34,7 @@ _STEP_FIELDS = {
     "acctg-freq": "acctg_freq",
     "cpus-per-task": "cpus_per_task", "distribution": "distribution", "exact": "exact", "exclude": "exclude", "gpus": "gpus",
     "gpus-per-node": "gpus_per_node", "gpus-per-task": "gpus_per_task", "gres": "gres",
-    "kill-on-bad-exit": "kill_on_bad_exit", "mem": "memory_per_node_mb", "mem-per-cpu": "memory_per_cpu_mb",
+    "kill-on-bad-exit": "kill_on_bad_exit", "mem": "memory_per_node_mb", "mem-per-cpu": "memory_per_cpu_mb", "mpi": "mpi",
     "no-kill": "no_kill", "nodelist": "nodelist", "ntasks": "ntasks", "ntasks-per-node": "ntasks_per_node",
     "overcommit": "overcommit", "overlap": "overlap", "relative": "relative", "wait": "wait_seconds",
 }  # fmt: skip

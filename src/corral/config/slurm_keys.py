@@ -106,6 +106,12 @@ def _no_accounts(text: str) -> None:
         raise NotCarried("fair share and QOS weigh nothing until there are accounts")
 
 
+def _mpi_type(text: str) -> str:
+    if text.lower() not in ("none", "pmi2"):
+        raise NotCarried(f"{text}: tasks are served none or pmi2")
+    return text.lower()
+
+
 def _oversubscribe(text: str) -> str | None:
     if text.upper() not in ("NO", "EXCLUSIVE"):
         raise NotCarried(f"OverSubscribe={text}: cores are never shared between jobs")
@@ -137,6 +143,7 @@ SETTINGS: dict[str, tuple[str, str, Callable[[str], Any]]] = {
     "firstjobid": ("", "first_job_id", int),
     "jobrequeue": ("", "requeue", _yes),
     "licenses": ("", "licenses", _licenses),
+    "mpidefault": ("", "mpi_default", _mpi_type),
     "killonbadexit": ("", "", _kill_on_bad_exit),
     "killwait": ("timeouts", "kill_wait", int),
     "slurmdtimeout": ("timeouts", "node", int),
@@ -223,7 +230,7 @@ WITHOUT_EFFECT = _words_of("""
     authtype authinfo authalttypes authaltparameters credtype cryptotype controlmachine controladdr
     backupcontroller backupaddr slurmctldhost slurmctldport slurmdport slurmctldpidfile slurmdpidfile
     slurmctldlogfile slurmdlogfile slurmctlddebug slurmddebug slurmdspooldir statesavelocation slurmuser
-    slurmduser slurmctldtimeout mpidefault mpiparams returntoservice switchtype taskplugin taskpluginparam
+    slurmduser slurmctldtimeout mpiparams returntoservice switchtype taskplugin taskpluginparam
     inactivelimit waittime messagetimeout tcptimeout debugflags logtimeformat slurmschedlogfile
     slurmschedloglevel communicationparameters slurmctldparameters slurmdparameters prioritytype
     accountingstoragehost accountingstorageport accountingstoragetype accountingstorageuser

@@ -30,6 +30,7 @@ def slurm_keys(config: ClusterConfig, facts: dict[str, Any]) -> dict[str, Any]:
         "MaxArraySize": limits.max_array_size,
         "MaxJobCount": limits.max_job_count,
         "MinJobAge": _seconds(timeouts.min_job_age),
+        "MpiDefault": config.mpi_default,
         "OverTimeLimit": f"{timeouts.over_time_limit / 60:g} min",
         "PriorityMaxAge": _seconds(weights.max_age),
         "PriorityWeightAge": weights.age,

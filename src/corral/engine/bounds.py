@@ -65,6 +65,7 @@ _TEXTS: dict[str, tuple[str, int]] = {
     "client_host": ("client_host", 1024),
 }
 _GRES = (("gres", "gres"), ("gpus", "gpus"), ("gpus_per_node", "gpus-per-node"), ("gpus_per_task", "gpus-per-task"))
+_MPI_TYPES = ("", "none", "pmi2")
 _LIMITS = frozenset(
     {
         "CPU", "FSIZE", "DATA", "STACK", "CORE", "RSS", "NPROC", "NOFILE", "MEMLOCK", "AS", "LOCKS", "SIGPENDING",
@@ -112,6 +113,8 @@ def of_job(spec: JobSpec) -> Rejected | None:
 
 
 def of_step(spec: StepSpec) -> Rejected | None:
+    if spec.mpi not in _MPI_TYPES:
+        return Rejected(error=f"Invalid MPI type '{spec.mpi[:100]}', --mpi=list for acceptable types")
     return _STEP.refusal(spec) or _STDIO.refusal(spec.stdio) or _more(spec) or _ranks(spec)
 
 

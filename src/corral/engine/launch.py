@@ -8,6 +8,7 @@ from corral.model.job import UNLIMITED, Job, JobSpec
 from corral.model.step import BATCH, Step
 from corral.protocol.orders import JobContext, LaunchStep, StepIo
 from corral.syntax import arrayspec
+from corral.syntax.procmapping import process_mapping
 
 
 def job_context(ctx: Context, job: Job) -> JobContext:
@@ -67,6 +68,9 @@ def send_launch(ctx: Context, job: Job, step: Step, out: Effects, only: str = ""
     context = job_context(ctx, job)
     counts = tuple(len(node.tasks) for node in step.nodes)
     programs, times = ctx.config.programs, ctx.config.timeouts
+    mpi = (step.spec.mpi or ctx.config.mpi_default) if step.key.step >= 0 else ""
+    mpi = "" if mpi == "none" else mpi
+    mapping = process_mapping([[task.rank for task in node.tasks] for node in step.nodes]) if mpi else ""
     for node in step.nodes:
         name = node.share.node
         if node.finished or (only and name != only):
@@ -92,5 +96,7 @@ def send_launch(ctx: Context, job: Job, step: Step, out: Effects, only: str = ""
             epilog=programs.epilog,
             prolog_timeout=times.prolog,
             sample_seconds=sampled_every(ctx, step, context.spec),
+            mpi=mpi,
+            process_mapping=mapping,
         )
         ctx.send(name, order, out)

@@ -124,6 +124,7 @@ class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     private_data: tuple[Literal["jobs"], ...] = ("jobs",)  #: "jobs": users see only their own; () = everybody sees all
     licenses: dict[str, int] = {}  #: name -> how many the cluster has; jobs ask for them with --licenses
     requeue: bool = True  #: JobRequeue: may jobs be requeued unless they say --no-requeue?
+    mpi_default: Literal["none", "pmi2"] = "none"  #: MpiDefault: srun without --mpi serves this to its tasks
     first_job_id: int = 1
     enforce: tuple[str, ...] = ("cpu", "memory", "devices")  #: as root: limits held through cgroups
     log_level: str = "info"

@@ -126,6 +126,7 @@ class StepSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     time_limit: int | None = None
     immediate: bool = False
     acctg_freq: int | None = None  #: seconds, 0 = only at the end; None = as the job
+    mpi: str = ""  #: "none", "pmi2": how its ranks find each other; "" = the cluster's mpi_default
     interactive: bool = False  #: salloc's shell step (LaunchParameters=use_interactive_step)
     client_host: str = ""
     client_pid: int = 0

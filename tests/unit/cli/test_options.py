@@ -151,3 +151,22 @@ def test_the_version_is_that_of_the_slurm_whose_commands_these_are(capsys: pytes
     with pytest.raises(Exit) as end:
         read(Program("srun"), ["--version"])
     assert (end.value.status, capsys.readouterr().out) == (0, "slurm 22.05.8\n")
+
+
+def test_an_unknown_kind_of_mpi_is_refused_in_the_words_of_the_real_one() -> None:
+    with pytest.raises(Exit) as end:
+        given("srun", "--mpi=foo")
+    assert end.value.status == 1
+    assert list(end.value.lines) == [
+        "srun: error: Couldn't find the specified plugin name for mpi/foo looking at all files",
+        "srun: error: cannot find mpi plugin for mpi/foo",
+        "srun: error: MPI: Cannot create context for mpi/foo",
+        "srun: error: MPI: Unable to load any plugin",
+        "srun: error: Invalid MPI type 'foo', --mpi=list for acceptable types",
+    ]
+
+
+def test_the_kind_of_mpi_is_the_steps() -> None:
+    assert jobspec.step_spec(given("srun", "--mpi=pmi2"), ["x"], "x")["mpi"] == "pmi2"
+    assert jobspec.step_spec(given("srun", SLURM_MPI_TYPE="pmi2"), ["x"], "x")["mpi"] == "pmi2"
+    assert "mpi" not in jobspec.step_spec(given("srun"), ["x"], "x")

@@ -26,7 +26,9 @@ def srun(argv: list[str]) -> int:
     """From the command line to the exit status."""
     given, words = read(PROGRAM, argv)
     if given.get("mpi") == "list":
-        os.write(1, b"MPI plugin types are...\n\tnone\n")
+        from corral.cli.options.values import MPI_TYPES
+
+        os.write(1, "".join(("MPI plugin types are...\n", *(f"\t{name}\n" for name in MPI_TYPES))).encode())
         return 0
     if not words:
         raise PROGRAM.fatal("No command given to execute.")

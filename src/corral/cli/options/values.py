@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 _LARGEST = (1 << 31) - 1
+#: What --mpi takes.
+MPI_TYPES = ("none", "pmi2")
 
 
 class BadValue(Exception):
@@ -322,9 +324,19 @@ def cpu_bind(given: str, name: str) -> str:
 
 
 def mpi(given: str, name: str) -> str:
-    if given in ("none", "list"):
+    """Which server the tasks find each other by."""
+    if given in (*MPI_TYPES, "list"):
         return given
-    raise not_offered(f"--mpi={given}", "start the ranks with mpirun, or let them find each other over the network")
+    if given.startswith("pmix"):
+        raise not_offered(f"--mpi={given}", "start Open MPI's programs with mpirun, others with --mpi=pmi2")
+    raise BadValue(
+        f"Couldn't find the specified plugin name for mpi/{given} looking at all files",
+        f"cannot find mpi plugin for mpi/{given}",
+        f"MPI: Cannot create context for mpi/{given}",
+        "MPI: Unable to load any plugin",
+        f"Invalid MPI type '{given}', --mpi=list for acceptable types",
+        status=1,
+    )
 
 
 def profile(given: str, name: str) -> str:

@@ -1,0 +1,59 @@
+"""Programs of real MPI libraries, started on a real cluster."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.cluster.live import LiveCluster, wait_until
+
+needs_mpich = pytest.mark.skipif(shutil.which("mpicc.mpich") is None, reason="needs MPICH: apt-get install mpich")
+
+SUM_OF_RANKS = r"""
+#include <mpi.h>
+#include <stdio.h>
+#include <stdlib.h>
+int main(int argc, char **argv) {
+    int rank, size, sum;
+    MPI_Init(&argc, &argv);
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &size);
+    MPI_Allreduce(&rank, &sum, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD);
+    printf("%d of %d on %s: %d\n", rank, size, getenv("SLURMD_NODENAME"), sum);
+    fflush(stdout);
+    if (argc > 1 && rank == 3) MPI_Abort(MPI_COMM_WORLD, 7);
+    if (argc > 1) MPI_Barrier(MPI_COMM_WORLD);
+    MPI_Finalize();
+    return 0;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> str:
+    directory: Path = tmp_path_factory.mktemp("mpi")
+    (directory / "sum.c").write_text(SUM_OF_RANKS)
+    subprocess.run(["mpicc.mpich", "-o", "sum", "sum.c"], cwd=directory, check=True)
+    return str(directory / "sum")
+
+
+@needs_mpich
+def test_eight_ranks_of_mpich_on_two_nodes_add_up(cluster: LiveCluster, program: str) -> None:
+    lines = cluster.text("srun", "--mpi=pmi2", "-N2", "-n8", "--ntasks-per-node=4", program).splitlines()
+    nodes = ["dgx0180"] * 4 + ["dgx0181"] * 4
+    assert sorted(lines) == [f"{rank} of 8 on {node}: 28" for rank, node in enumerate(nodes)]
+
+
+@needs_mpich
+def test_without_a_server_each_rank_is_alone(cluster: LiveCluster, program: str) -> None:
+    assert cluster.text("srun", "-n2", program).splitlines() == ["0 of 1 on dgx0180: 0"] * 2
+
+
+@needs_mpich
+def test_an_abort_ends_the_step_on_all_nodes(cluster: LiveCluster, program: str) -> None:
+    done = cluster.run("srun", "--mpi=pmi2", "-N2", "-n8", "--ntasks-per-node=4", program, "abort", check=False)
+    assert done.returncode == 137
+    assert "application called MPI_Abort(MPI_COMM_WORLD, 7) - process 3" in done.stderr
+    assert "srun: Job step aborted: Waiting up to 3 seconds for job step to finish." in done.stderr
+    assert "CANCELLED AT" in done.stderr
+    wait_until(lambda: cluster.text("squeue", "-h") == "")
