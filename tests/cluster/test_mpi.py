@@ -9,6 +9,14 @@ from tests.cluster.live import LiveCluster, wait_until
 
 needs_mpich = pytest.mark.skipif(shutil.which("mpicc.mpich") is None, reason="needs MPICH: apt-get install mpich")
 
+needs_open_mpi = pytest.mark.skipif(
+    shutil.which("mpicc.openmpi") is None, reason="needs Open MPI: apt-get install openmpi-bin libopenmpi-dev"
+)
+MPIRUN = """#!/bin/bash
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+mpirun.openmpi "$@"
+"""
+
 SUM_OF_RANKS = r"""
 #include <mpi.h>
 #include <stdio.h>
@@ -29,12 +37,15 @@ int main(int argc, char **argv) {
 """
 
 
+def compiled(directory: Path, compiler: str) -> str:
+    (directory / "sum.c").write_text(SUM_OF_RANKS)
+    subprocess.run([compiler, "-o", "sum", "sum.c"], cwd=directory, check=True)
+    return str(directory / "sum")
+
+
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> str:
-    directory: Path = tmp_path_factory.mktemp("mpi")
-    (directory / "sum.c").write_text(SUM_OF_RANKS)
-    subprocess.run(["mpicc.mpich", "-o", "sum", "sum.c"], cwd=directory, check=True)
-    return str(directory / "sum")
+    return compiled(tmp_path_factory.mktemp("mpich"), "mpicc.mpich")
 
 
 @needs_mpich
@@ -57,3 +68,25 @@ def test_an_abort_ends_the_step_on_all_nodes(cluster: LiveCluster, program: str)
     assert "srun: Job step aborted: Waiting up to 3 seconds for job step to finish." in done.stderr
     assert "CANCELLED AT" in done.stderr
     wait_until(lambda: cluster.text("squeue", "-h") == "")
+
+
+@needs_open_mpi
+def test_mpirun_of_open_mpi_starts_its_daemons_as_a_step(cluster: LiveCluster, tmp_path: Path) -> None:
+    program = compiled(tmp_path, "mpicc.openmpi")
+    (cluster.work / "mpirun.sh").write_text(MPIRUN)
+    job = cluster.submit("-N2", "--ntasks-per-node=4", "-o", "mpirun.out", "mpirun.sh", program)
+    cluster.wait_for(job, "COMPLETED")
+    nodes = ["dgx0180"] * 4 + ["dgx0181"] * 4
+    lines = (cluster.work / "mpirun.out").read_text().splitlines()
+    assert sorted(lines) == [f"{rank} of 8 on {node}: 28" for rank, node in enumerate(nodes)]
+    steps = cluster.text("sacct", "-n", "-P", "-o", "JobID,JobName,State", "-j", job).splitlines()
+    assert f"{job}.0|orted|COMPLETED" in steps
+
+
+@needs_open_mpi
+def test_mpirun_in_salloc_starts_them_on_all_nodes(cluster: LiveCluster, tmp_path: Path) -> None:
+    program = compiled(tmp_path, "mpicc.openmpi")
+    (cluster.work / "mpirun.sh").write_text(MPIRUN)
+    lines = cluster.text("salloc", "-Q", "-N2", "--ntasks-per-node=4", "bash", "mpirun.sh", program).splitlines()
+    assert len(lines) == 8
+    assert {line.partition(": ")[2] for line in lines} == {"28"}

@@ -56,8 +56,9 @@ def test_each_end_of_a_step_may_say_what_the_other_hears():
     to_client, to_tasks = subjects.step_to_client("c", "1.0"), subjects.step_to_tasks("c", "1.0")
     assert client["nats"]["pub"]["allow"] == [to_tasks, f"{to_tasks}.*"]
     assert client["nats"]["sub"]["allow"] == [to_client]
-    assert shepherd["nats"]["pub"]["allow"] == [to_client]
-    assert shepherd["nats"]["sub"]["allow"] == [to_tasks, f"{to_tasks}.n1"]
+    peers = [subjects.step_peers("c", "1.0"), subjects.step_first_peer("c", "1.0")]
+    assert shepherd["nats"]["pub"]["allow"] == [to_client, *peers]
+    assert shepherd["nats"]["sub"]["allow"] == [to_tasks, f"{to_tasks}.n1", *peers]
     assert "resp" not in client["nats"]
 
 
