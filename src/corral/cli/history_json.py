@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from corral.cli.output import write_json
+from corral.cli.output import write_old
 from corral.cli.times import UNLIMITED
 from corral.errors import InvalidSize
 from corral.syntax import size
@@ -11,19 +11,21 @@ TYPE_CHECKING = False  # importing typing costs 5 ms
 if TYPE_CHECKING:
     from typing import Any
 
+    from corral.cli.data_parser.document import Form
+
     Row = dict[str, Any]
 
 _IDS = {"cpu": 1, "mem": 2, "energy": 3, "node": 4, "billing": 5}
 
 
-def write(rows: list[Row]) -> None:
+def write(form: Form, rows: list[Row]) -> None:
     jobs: list[Row] = []
     for row in rows:
         if row["step"] is None:
             jobs.append(_job(row))
         elif jobs and jobs[-1]["job_id"] == row["job_id"]:
             jobs[-1]["steps"].append(_step(row))
-    write_json("jobs", jobs)
+    write_old(form, "jobs", jobs)
 
 
 def _exit(pair: list[int]) -> Row:

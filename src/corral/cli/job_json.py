@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from corral.cli.job_columns import elements, gres, unfinished_dependency
-from corral.cli.output import write_json
+from corral.cli.output import write_old
 from corral.cli.times import UNLIMITED
 
 TYPE_CHECKING = False  # importing typing costs 5 ms
 if TYPE_CHECKING:
     from typing import Any
 
+    from corral.cli.data_parser.document import Form
     from corral.client.connection import Connection
 
     Row = dict[str, Any]
@@ -27,9 +28,9 @@ _FIXED: dict[str, Any] = {
 }  # fmt: skip
 
 
-def write(rows: list[Row], connection: Connection) -> None:
+def write(form: Form, rows: list[Row], connection: Connection) -> None:
     cluster = connection.request("GET", "/v1/ping")["cluster"]
-    write_json("jobs", [_job(row, cluster) for row in rows])
+    write_old(form, "jobs", [_job(row, cluster) for row in rows])
 
 
 def _second(time: float) -> int:

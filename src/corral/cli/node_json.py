@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from corral.cli.output import write_json
+from corral.cli.output import write_old
 from corral.cli.scontrol_node import tres
 from corral.cli.times import UNLIMITED
 
@@ -10,11 +10,13 @@ TYPE_CHECKING = False  # importing typing costs 5 ms
 if TYPE_CHECKING:
     from typing import Any
 
+    from corral.cli.data_parser.document import Form
+
     Row = dict[str, Any]
 
 
-def write(rows: list[Row]) -> None:
-    write_json("nodes", [_node(row) for row in rows])
+def write(form: Form, rows: list[Row]) -> None:
+    write_old(form, "nodes", [_node(row) for row in rows])
 
 
 def _node(row: Row) -> Row:
@@ -67,8 +69,8 @@ def _node(row: Row) -> Row:
     }
 
 
-def write_partitions(rows: list[Row]) -> None:
-    write_json("partitions", [_partition(row) for row in rows])
+def write_partitions(form: Form, rows: list[Row]) -> None:
+    write_old(form, "partitions", [_partition(row) for row in rows])
 
 
 def _minutes(seconds: int | None) -> int | None:

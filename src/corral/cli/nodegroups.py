@@ -17,7 +17,7 @@ _FLAGS = {"DRAIN": 1 << 9, "COMPLETING": 1 << 10, "NOT_RESPONDING": 1 << 11}
 
 #: Shown for a partition none of whose nodes is to be shown.
 _EMPTY: Row = {
-    "count": 0, "nodes": "", "state_text": "n/a", "state_long": "n/a", "state_complete": "n/a", "state_number": -1,
+    "count": 0, "nodes": "", "state_text": "n/a", "state_long": "n/a", "state_complete": "n/a", "state_number": -1, "state_words": [],
     "nodes_alloc_idle": (0, 0), "nodes_by_state": (0, 0, 0, 0), "cpus_by_state": (0, 0, 0, 0), "features": [], "gres": "",
     "gres_used": "", "reason": "", "reason_by": "", "reason_time": 0.0, "hostname": "", "address": "", "version": "",
     "comment": "", "memory_alloc_mb": 0, **dict.fromkeys(RANGES, (0, 0)),
@@ -84,6 +84,7 @@ def lines(
 def _line(partition: Row, members: list[Row], number: int) -> Row:
     line = {
         **partition, "partition": partition["name"], "available": _AVAILABLE[partition["state"]], "place": number,
+        "partition_nodes": partition["nodes"],
     }  # fmt: skip
     if not members:
         return {**line, **_EMPTY}
@@ -99,7 +100,8 @@ def _line(partition: Row, members: list[Row], number: int) -> Row:
     line |= {name: _range([node[name] for node in members]) for name in RANGES if name in first}
     line |= {
         "count": len(members), "nodes": hostlist.fold_sorted(node["name"] for node in members),
-        "state_number": first["state_number"], "nodes_alloc_idle": (kinds.count(0), kinds.count(1)),
+        "state_number": first["state_number"], "state_words": [first["state"], *first["flags"]],
+        "nodes_alloc_idle": (kinds.count(0), kinds.count(1)),
         "nodes_by_state": (kinds.count(0), kinds.count(1), kinds.count(2), len(members)), "cpus_by_state": tuple(cpus),
     }  # fmt: skip
     return line

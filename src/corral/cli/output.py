@@ -1,13 +1,12 @@
-"""--json: one document as Slurm's commands print it, with what stands round the records."""
+"""--json=v0.0.38: one document as the commands of Slurm 22.05 print it, with what stands round the records."""
 
 from __future__ import annotations
-
-import json
-import sys
 
 TYPE_CHECKING = False  # importing typing costs 5 ms
 if TYPE_CHECKING:
     from typing import Any
+
+    from corral.cli.data_parser.document import Form
 
 META: dict[str, Any] = {
     "plugin": {"type": "openapi/v0.0.38", "name": "Slurm OpenAPI v0.0.38"},
@@ -15,5 +14,5 @@ META: dict[str, Any] = {
 }
 
 
-def write_json(name: str, records: list[dict[str, Any]]) -> None:
-    sys.stdout.write(json.dumps({"meta": META, "errors": [], name: records}, indent=2, ensure_ascii=False) + "\n")
+def write_old(form: Form, name: str, records: list[dict[str, Any]]) -> None:
+    form.write({"meta": META, "errors": [], name: records})

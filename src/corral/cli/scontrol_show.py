@@ -15,19 +15,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from corral.cli.data_parser import document
     from corral.client.connection import Connection
 
 NO_SUCH_JOB = "Invalid job id specified"
 
 
 class Manner:
-    """How records are shown: -o, -d, -a, --json."""
+    """How records are shown: -o, -d, -a, --json or --yaml; and the words that asked for it, which those two repeat."""
 
     def __init__(self) -> None:
         self.one_line = False
         self.detailed = False
         self.everything = False
-        self.json = False
+        self.form: document.Form | None = None
+        self.words: list[str] = []
 
 
 def show(connect: Callable[[], Connection], manner: Manner, entity: str, name: str | None) -> int:
@@ -55,15 +57,19 @@ def jobs(connection: Connection, manner: Manner, name: str | None) -> int:
             except Refused:
                 sys.stdout.write(f"Job {name} not found\n")
                 return 1
-    if manner.json:
-        from corral.cli import job_json
+    if manner.form is not None:
+        if manner.form.is_old:
+            from corral.cli import job_json
 
-        job_json.write(rows, connection)
-    elif not rows:
+            job_json.write(manner.form, rows, connection)
+        else:
+            from corral.cli.data_parser import jobs as parser
+
+            parser.write(manner.form, rows, connection, manner.words)
+        return 0
+    if not rows:
         sys.stdout.write("No jobs in the system\n")
-    sys.stdout.write(
-        "" if manner.json else "".join(scontrol_job.job(row, manner.detailed, manner.one_line) for row in rows)
-    )
+    sys.stdout.write("".join(scontrol_job.job(row, manner.detailed, manner.one_line) for row in rows))
     return 0
 
 
@@ -91,6 +97,11 @@ def steps(connection: Connection, manner: Manner, name: str | None) -> int:
         rows, number = query.rows(connection, "/v1/steps").dicts(), ""
     if number:
         rows = [row for row in rows if row["text"].rpartition(".")[2] == number]
+    if manner.form is not None and not manner.form.is_old:
+        from corral.cli.data_parser import steps as parser
+
+        parser.write(manner.form, rows, connection, manner.words)
+        return int(bool(number and not rows))
     if not rows:
         sys.stdout.write(f"Job step {name} not found\n" if number else "No job steps in the system\n")
         return int(bool(number))
@@ -121,10 +132,15 @@ def nodes(connection: Connection, manner: Manner, name: str | None) -> int:
                 status = 1
     elif not rows:
         sys.stdout.write("No nodes in the system\n")
-    if manner.json:
-        from corral.cli import node_json
+    if manner.form is not None:
+        if manner.form.is_old:
+            from corral.cli import node_json
 
-        node_json.write(rows)
+            node_json.write(manner.form, rows)
+        else:
+            from corral.cli.data_parser import nodes as parser
+
+            parser.write(manner.form, rows, connection, manner.words)
         return status
     sys.stdout.write("".join(scontrol_node.node(row, manner.detailed, manner.one_line) for row in rows))
     return status
@@ -139,10 +155,15 @@ def partitions(connection: Connection, manner: Manner, name: str | None) -> int:
     if not rows:
         sys.stdout.write(f"Partition {name} not found\n" if name else "No partitions in the system\n")
         return int(name is not None)
-    if manner.json:
-        from corral.cli import node_json
+    if manner.form is not None:
+        if manner.form.is_old:
+            from corral.cli import node_json
 
-        node_json.write_partitions(rows)
+            node_json.write_partitions(manner.form, rows)
+        else:
+            from corral.cli.data_parser import nodes as parser
+
+            parser.write_partitions(manner.form, rows, connection, manner.words)
         return 0
     sys.stdout.write("".join(scontrol_node.partition(row, manner.one_line) for row in rows))
     return 0

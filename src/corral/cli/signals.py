@@ -12,3 +12,11 @@ def number(text: str) -> int:
     name = text.upper()
     found = getattr(_signal, name if name.startswith("SIG") else f"SIG{name}", None)
     return found if isinstance(found, int) and not name.removeprefix("SIG").startswith("_") else 0
+
+
+def name(number: int) -> str:
+    """KILL; "" when it is none."""
+    for word in dir(_signal):
+        if word.startswith("SIG") and word[3:4] != "_" and getattr(_signal, word) == number and word != "SIGCLD":
+            return word[3:]
+    return ""

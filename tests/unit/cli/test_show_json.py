@@ -1,4 +1,4 @@
-"""--json has the keys that Slurm's has."""
+"""--json=v0.0.38 has the keys that Slurm 22.05's has."""
 
 import json
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ def cluster(tmp_path: Path) -> Iterator[FakeCluster]:
 
 @pytest.mark.parametrize(("command", "records"), [("squeue", "jobs"), ("sinfo", "nodes"), ("sacct", "jobs")])
 def test_the_keys_are_slurms(cluster: FakeCluster, command: str, records: str) -> None:
-    done = cluster.run(command, "--json")
+    done = cluster.run(command, "--json=v0.0.38")
     assert (done.returncode, done.stderr) == (0, "")
     shown, expected = json.loads(done.stdout), json.loads(golden(f"{command}/json-one.txt"))
     assert list(shown) == list(expected)
@@ -32,7 +32,7 @@ def test_the_keys_are_slurms(cluster: FakeCluster, command: str, records: str) -
 
 
 def test_steps_stand_in_their_job(cluster: FakeCluster) -> None:
-    shown = json.loads(cluster.run("sacct", "--json").stdout)["jobs"]
+    shown = json.loads(cluster.run("sacct", "--json=v0.0.38").stdout)["jobs"]
     expected = json.loads(golden("sacct/json-one.txt"))["jobs"]
     assert [step["step"]["id"] for step in shown[0]["steps"]] == ["batch", 0]
     assert set(shown[0]["steps"][0]) == set(expected[0]["steps"][0])

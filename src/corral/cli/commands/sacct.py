@@ -19,6 +19,8 @@ TYPE_CHECKING = False  # importing typing costs 5 ms
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
+    from corral.cli.data_parser import document
+
     Row = dict[str, Any]
 
 FORMAT = "jobid,jobname,partition,account,alloccpus,state,exitcode"
@@ -37,20 +39,20 @@ OPTIONS = (
     ("batch-script", "B", NO), ("brief", "b", NO), ("cluster", "M", REQUIRED), ("clusters", "M", REQUIRED),
     ("completion", "c", NO), ("constraints", "C", REQUIRED), ("delimiter", "", REQUIRED), ("duplicates", "D", NO),
     ("env-vars", "", NO), ("federation", "", NO), ("file", "f", REQUIRED), ("flags", "F", REQUIRED), ("gid", "g", REQUIRED),
-    ("group", "g", REQUIRED), ("help", "h", NO), ("helpformat", "e", NO), ("jobs", "j", REQUIRED), ("json", "", NO),
+    ("group", "g", REQUIRED), ("help", "h", NO), ("helpformat", "e", NO), ("jobs", "j", REQUIRED), ("json", "", OPTIONAL),
     ("timelimit-max", "K", REQUIRED), ("timelimit-min", "k", REQUIRED), ("local", "", NO), ("long", "l", NO),
     ("allclusters", "L", NO), ("nodelist", "N", REQUIRED), ("noconvert", "", NO), ("ncpus", "I", REQUIRED),
     ("nnodes", "i", REQUIRED), ("noheader", "n", NO), ("format", "o", REQUIRED), ("name", "", REQUIRED), ("parsable", "p", NO),
     ("parsable2", "P", NO), ("qos", "q", REQUIRED), ("partition", "r", REQUIRED), ("reason", "R", REQUIRED),
     ("state", "s", REQUIRED), ("starttime", "S", REQUIRED), ("endtime", "E", REQUIRED), ("truncate", "T", NO),
     ("uid", "u", REQUIRED), ("user", "u", REQUIRED), ("units", "", REQUIRED), ("usage", "", NO), ("use-local-uid", "", NO),
-    ("verbose", "v", NO), ("version", "V", NO), ("wckeys", "W", REQUIRED), ("whole-hetjob", "", OPTIONAL), ("yaml", "", NO),
+    ("verbose", "v", NO), ("version", "V", NO), ("wckeys", "W", REQUIRED), ("whole-hetjob", "", OPTIONAL), ("yaml", "", OPTIONAL),
 )  # fmt: skip
 
 REFUSED = {
     "batch-script": "`scontrol write batch_script` writes the script of a job", "env-vars": "the environment is not kept for reading",
     "associations": "there are no associations", "flags": "jobs have no such flags", "constraints": "the history has no constraints",
-    "wckeys": "there are no wckeys", "reason": "look for it in the output of -o reason", "yaml": "use --json",
+    "wckeys": "there are no wckeys", "reason": "look for it in the output of -o reason",
 }  # fmt: skip
 
 VARIABLES = {"SACCT_FORMAT": "format"}
@@ -80,6 +82,12 @@ class Sacct:
             name = _SAME.get(name, name)
             before = self.given.get(name) if name in _LISTS else None
             self.given[name] = f"{before},{value}" if before else value
+        self.form: document.Form | None = None
+        if "json" in self.given or "yaml" in self.given:
+            from corral.cli.data_parser import document
+
+            self.form = document.form_of(program, self.given)
+        self.cluster = ""
         self.parsable = next((name for name, _ in reversed(found) if name.startswith("parsable")), "")
         self.chosen = self._fields(any(name == "format" for name, _ in found))
 
@@ -233,7 +241,7 @@ class Sacct:
             states=jobstates.here(states), since=since, until=until,
             all_users=not users and ("allusers" in self.given or os.geteuid() == 0 or bool(jobs)),
             duplicates="duplicates" in self.given, steps="allocations" not in self.given,
-            fields=() if "json" in self.given else sorted(fields),
+            fields=() if self.form else sorted(fields),
         )  # fmt: skip
         self.program.verbose(path)
         rows: list[Row] = []
@@ -241,6 +249,8 @@ class Sacct:
             try:
                 with Connection() as connection:
                     rows = query.Rows(connection.request("GET", path)).dicts()
+                    if self.form is not None:
+                        self.cluster = connection.request("GET", "/v1/ping")["cluster"]
             except Unreachable as error:
                 raise command.unreachable("sacct: error", error) from None
             except Refused as error:
@@ -262,10 +272,15 @@ class Sacct:
         return 0
 
     def write(self, rows: list[Row]) -> None:
-        if "json" in self.given:
-            from corral.cli import history_json
+        if self.form is not None:
+            if self.form.is_old:
+                from corral.cli import history_json
 
-            history_json.write(rows)
+                history_json.write(self.form, rows)
+            else:
+                from corral.cli.data_parser import history
+
+                history.write(self.form, rows, self.cluster or (rows[0]["cluster"] if rows else ""))
             return
         header = "noheader" not in self.given
         lines = _separated(self, rows, header) if self.parsable else _table(self.chosen, rows, header)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from corral.cli.getopt import NO, REQUIRED
+from corral.cli.getopt import NO, OPTIONAL, REQUIRED
 from corral.cli.run import VERSION, Exit, Program, program_text, say
 from corral.cli.run import main as run
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 OPTIONS = (
     ("all", "a", NO), ("cluster", "M", REQUIRED), ("clusters", "M", REQUIRED), ("details", "d", NO), ("federation", "", NO),
     ("future", "F", NO), ("help", "h", NO), ("hide", "", NO), ("local", "", NO), ("oneliner", "o", NO), ("quiet", "Q", NO),
-    ("sibling", "", NO), ("uid", "u", REQUIRED), ("usage", "", NO), ("verbose", "v", NO), ("version", "V", NO), ("json", "", NO),
-    ("yaml", "", NO),
+    ("sibling", "", NO), ("uid", "u", REQUIRED), ("usage", "", NO), ("verbose", "v", NO), ("version", "V", NO), ("json", "", OPTIONAL),
+    ("yaml", "", OPTIONAL),
 )  # fmt: skip
 
 #: keyword -> how many of its letters are enough
@@ -69,21 +69,22 @@ class Scontrol:
         self.program = program
         self._connection: Connection | None = None
         self.flags: set[str] = set()
+        self.forms: dict[str, str | None] = {}  #: --json or --yaml, with the version
         self.last: list[str] = []
 
     def main(self, argv: list[str]) -> int:
-        if argv and not argv[0].startswith("-"):
+        if argv and not any(word.startswith("-") for word in argv):
             return self.one(argv)
         from corral.cli import command
 
         refused = dict.fromkeys(("cluster", "clusters", "federation", "sibling"), command.NO_FEDERATION)
         refused |= {
             "uid": "an update is made by who makes it",
-            "yaml": "use --json",
             "future": "there are no FUTURE nodes",
         }
         found, left = command.options(self.program, argv, OPTIONS, refused)
         self.flags.update(name for name, _ in found)
+        self.forms = {name: value for name, value in found if name in ("json", "yaml")}
         return self.one(left) if left else self.prompt()
 
     def connect(self) -> Connection:
@@ -196,7 +197,11 @@ class Scontrol:
 
         manner = scontrol_show.Manner()
         manner.one_line, manner.detailed = "oneliner" in self.flags, "details" in self.flags
-        manner.everything, manner.json = "all" in self.flags, "json" in self.flags
+        manner.everything = "all" in self.flags
+        if self.forms:
+            from corral.cli.data_parser import document
+
+            manner.form, manner.words = document.form_of(self.program, self.forms), ["scontrol", "show", *rest]
         return scontrol_show.show(
             self.connect, manner, entity if entity == "config" else entity.removesuffix("s"), name
         )

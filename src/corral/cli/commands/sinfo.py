@@ -6,7 +6,7 @@ import os
 import sys
 
 from corral.cli import clusters, columns, command, nodegroups, query, sorting
-from corral.cli.getopt import NO, REQUIRED
+from corral.cli.getopt import NO, OPTIONAL, REQUIRED
 from corral.cli.job_order import by_first_node
 from corral.cli.node_columns import ALL, EXACT, LETTERS, RANGES, names
 from corral.cli.run import Exit, Program
@@ -32,10 +32,8 @@ OPTIONS = (
     ("nodes", "n", REQUIRED), ("noconvert", "", NO), ("noheader", "h", NO), ("Node", "N", NO), ("format", "o", REQUIRED),
     ("Format", "O", REQUIRED), ("partition", "p", REQUIRED), ("responding", "r", NO), ("list-reasons", "R", NO),
     ("summarize", "s", NO), ("sort", "S", REQUIRED), ("states", "t", REQUIRED), ("reservation", "T", NO), ("usage", "", NO),
-    ("verbose", "v", NO), ("version", "V", NO), ("json", "", NO), ("yaml", "", NO),
+    ("verbose", "v", NO), ("version", "V", NO), ("json", "", OPTIONAL), ("yaml", "", OPTIONAL),
 )  # fmt: skip
-
-REFUSED = {"yaml": "use --json"}
 
 VARIABLES = {"SINFO_FORMAT": "format", "SINFO_PARTITION": "partition", "SINFO_SORT": "sort"}
 SWITCHES = {"SINFO_ALL": "all", "SINFO_FEDERATION": "federation", "SINFO_LOCAL": "local"}
@@ -93,7 +91,7 @@ class Sinfo:
 
     def __init__(self, program: Program, argv: list[str]) -> None:
         self.program = program
-        found, _ = command.options(program, argv, OPTIONS, REFUSED)
+        found, _ = command.options(program, argv, OPTIONS)
         self.given: dict[str, str | None] = {}
         for variable, name in VARIABLES.items():
             if variable in os.environ:
@@ -193,10 +191,8 @@ class Sinfo:
     def show(self, connection: Connection) -> None:
         named, where = clusters.asked(self.given)
         name = clusters.own("sinfo", connection, named, where) if named else ""
-        if "json" in self.given:
-            from corral.cli import node_json
-
-            node_json.write(self._shown(connection, []))
+        if "json" in self.given or "yaml" in self.given:
+            self._write(connection)
             return
         layout = self.layout()
         order = self._order()
@@ -218,6 +214,25 @@ class Sinfo:
         out += texts
         if out:
             sys.stdout.write("\n".join(out) + "\n")
+
+    def _write(self, connection: Connection) -> None:
+        """For programs."""
+        from corral.cli.data_parser import document
+
+        form = document.form_of(self.program, self.given)
+        assert form is not None
+        shown = self._shown(connection, [])
+        if form.is_old:
+            from corral.cli import node_json
+
+            node_json.write(form, shown)
+            return
+        from corral.cli.data_parser import nodes
+
+        lines = nodegroups.lines(
+            self._partitions(connection), shown, nodes.GROUP_FIELDS, per_node="Node" in self.given, exact=True, keep_empty=False
+        )  # fmt: skip
+        nodes.write_groups(form, lines, connection)
 
     def _partitions(self, connection: Connection) -> list[dict[str, Any]]:
         found = query.rows(connection, "/v1/partitions", all="all" in self.given).dicts()

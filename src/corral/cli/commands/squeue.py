@@ -27,14 +27,14 @@ START = "%.18i %.9P %.8j %.8u %.2t %.19S %.6D %20Y %R"
 OPTIONS = (
     ("account", "A", REQUIRED), ("accounts", "A", REQUIRED), ("all", "a", NO), ("array", "r", NO), ("array-unique", "", NO),
     ("Format", "O", REQUIRED), ("format", "o", REQUIRED), ("federation", "", NO), ("help", "", NO), ("hide", "", NO),
-    ("iterate", "i", REQUIRED), ("job", "j", OPTIONAL), ("jobs", "j", OPTIONAL), ("json", "", NO), ("licenses", "L", REQUIRED),
+    ("iterate", "i", REQUIRED), ("job", "j", OPTIONAL), ("jobs", "j", OPTIONAL), ("json", "", OPTIONAL), ("licenses", "L", REQUIRED),
     ("local", "", NO), ("long", "l", NO), ("cluster", "M", REQUIRED), ("clusters", "M", REQUIRED), ("me", "", NO),
     ("name", "n", REQUIRED), ("noconvert", "", NO), ("node", "w", REQUIRED), ("nodes", "w", REQUIRED),
     ("nodelist", "w", REQUIRED), ("noheader", "h", NO), ("partition", "p", REQUIRED), ("partitions", "p", REQUIRED),
     ("priority", "P", NO), ("qos", "q", REQUIRED), ("reservation", "R", REQUIRED), ("sibling", "", NO), ("sort", "S", REQUIRED),
     ("start", "", NO), ("state", "t", REQUIRED), ("states", "t", REQUIRED), ("step", "s", OPTIONAL), ("steps", "s", OPTIONAL),
     ("usage", "", NO), ("user", "u", REQUIRED), ("users", "u", REQUIRED), ("verbose", "v", NO), ("version", "V", NO),
-    ("yaml", "", NO),
+    ("yaml", "", OPTIONAL),
 )  # fmt: skip
 
 #: Spellings of one option.
@@ -42,8 +42,6 @@ _SAME = {
     "account": "accounts", "job": "jobs", "cluster": "clusters", "node": "nodelist", "nodes": "nodelist",
     "partition": "partitions", "state": "states", "step": "steps", "user": "users",
 }  # fmt: skip
-
-REFUSED = {"yaml": "use --json"}
 
 #: Without a federation there is no more to show of one, as in Slurm: --federation, --sibling, --local.
 
@@ -74,7 +72,7 @@ class Squeue:
 
     def __init__(self, program: Program, argv: list[str]) -> None:
         self.program = program
-        found, left = command.options(program, argv, OPTIONS, REFUSED)
+        found, left = command.options(program, argv, OPTIONS)
         self.given: dict[str, str | None] = {}
         for variable, name in VARIABLES.items():
             if variable in os.environ:
@@ -204,11 +202,8 @@ class Squeue:
     def show(self, connection: Connection) -> None:
         named, where = clusters.asked(self.given)
         name = clusters.own("squeue", connection, named, where) if named else ""
-        if "json" in self.given:
-            from corral.cli import job_json
-
-            rows = self._jobs(connection, [])
-            job_json.write(rows.dicts(), connection)
+        if "json" in self.given or "yaml" in self.given:
+            self._write(connection)
             return
         layout = self.layout()
         keys = STEP_SORT_KEYS if self.by_steps else SORT_KEYS
@@ -233,6 +228,22 @@ class Squeue:
             sys.stdout.write("\n".join(out) + "\n")
         if problem is not None:
             raise problem
+
+    def _write(self, connection: Connection) -> None:
+        """For programs."""
+        from corral.cli.data_parser import document
+
+        form = document.form_of(self.program, self.given)
+        assert form is not None
+        rows = self._jobs(connection, []).dicts()
+        if form.is_old:
+            from corral.cli import job_json
+
+            job_json.write(form, rows, connection)
+            return
+        from corral.cli.data_parser import jobs
+
+        jobs.write(form, rows, connection)
 
     def _order(self) -> str:
         given = self.given.get("sort")
