@@ -10,8 +10,9 @@ from tests.unit.cli.fakecluster import FakeCluster, golden
 
 SHOW = ("squeue", "sinfo", "scancel", "scontrol", "sacct")
 
-#: Options of which Slurm's answer depends on its database, or which we refuse in words of our own.
+#: Options of which Slurm's answer depends on its database, or which we refuse in words of our own, or take as newer Slurm does.
 DIFFERENT = {
+    "--json=x",
     "-M",
     "-L",
     "--usage",
@@ -20,11 +21,7 @@ DIFFERENT = {
     "-F",
     "-x",
     "-W",
-    "-c",
-    "-f",
-    "-k",
     "-B",
-    "--units=Z",
     "-q",
     "dgx[",
 }
