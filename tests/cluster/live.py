@@ -79,7 +79,7 @@ class LiveCluster:
     def processes(self) -> list[str]:
         """All that runs for this cluster: daemons, shepherds, tasks."""
         found = []
-        marks = (os.fsencode(self.directory), os.fsencode(f"CORRAL_ENDPOINT={self.endpoint}"))
+        marks = (os.fsencode(self.directory), os.fsencode(f"CORRAL_ORIGIN={self.endpoint}"))
         for name in os.listdir("/proc"):
             if name.isdigit():
                 try:

@@ -1,4 +1,4 @@
-"""A controller and two nodes as three hosts: network namespaces that share nothing but what a cable carries.
+"""A controller and two nodes as three hosts: network namespaces that share nothing but what a cable carries, and that in TLS.
 
 n1 --(10.77.1.0/30)-- head --(10.77.2.0/30)-- n2        the head, which is 10.77.0.1, forwards nothing
 """
@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 from tests.cluster.live import COMMANDS, wait_until
 
-HEAD, PORT = "10.77.0.1", 4222
+HEAD, PORT, API = "10.77.0.1", 4222, "https://10.77.0.1:6820"
 
 pytestmark = [
     pytest.mark.root,
     pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root"),
     pytest.mark.skipif(shutil.which("ip") is None, reason="there is no ip command (iproute2)"),
+    pytest.mark.skipif(shutil.which("openssl") is None, reason="there is no openssl command"),
 ]
 
 
@@ -107,9 +108,11 @@ class ThreeHosts:
 
     def start(self) -> None:
         config = self.head.directory / "corral.toml"
+        authority, pair = certificate(self.head.directory)
         config.write_text(
             f'cluster = "three"\nstate_dir = "{self.head.directory}/state"\n'
-            f'[nats]\nlisten = "0.0.0.0:{PORT}"\nadvertise = "nats://{HEAD}:{PORT}"\n'
+            f'[nats]\nlisten = "0.0.0.0:{PORT}"\nadvertise = "tls://{HEAD}:{PORT}"\nca = "{authority}"\n{pair}'
+            f'[api]\nlisten = "0.0.0.0:6820"\nadvertise = "{API}"\n{pair}'
         )
         self.head.start("corral", "controller", "--config", str(config))
         wait_until((self.head.directory / "state" / "controller.ready").exists, what=self.head.words())
@@ -119,7 +122,7 @@ class ThreeHosts:
             config = host.directory / "corral.toml"
             config.write_text(
                 f'cluster = "three"\nstate_dir = "{host.directory}/state"\n'
-                f'[nats]\nurl = "nats://{HEAD}:{PORT}"\ncredentials = "{token}"\n'
+                f'[nats]\nurl = "tls://{HEAD}:{PORT}"\ncredentials = "{token}"\nca = "{authority}"\n'
             )
             host.start("corral", "agent", "--config", str(config), "--name", host.name)
         wait_until(lambda: self.on_head("sinfo", "-h", "-t", "idle", "-o%D") == "2", what="two idle nodes")
@@ -136,6 +139,15 @@ class ThreeHosts:
                 daemon.send_signal(signal.SIGKILL)
                 daemon.wait()
             host.delete()
+
+
+def certificate(directory: Path) -> tuple[Path, str]:
+    """The file of an authority of our own, and the configuration's lines that name a certificate of it."""
+    certificate, key = directory / "head.pem", directory / "head.key"
+    words = f"req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=head -keyout {key} -out {certificate}"
+    alternative = ("-addext", f"subjectAltName=IP:{HEAD}")
+    subprocess.run(["openssl", *words.split(), *alternative], check=True, capture_output=True)
+    return certificate, f'certificate = "{certificate}"\nkey = "{key}"\n'
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +185,41 @@ def test_a_batch_job_runs_on_the_first_of_its_nodes(hosts: ThreeHosts) -> None:
     job = hosts.on_head("sbatch", "--parsable", "-W", "-N2", "-o", str(output), "--wrap", script)
     assert output.read_text().splitlines()[0] == "n[1-2] n1"
     assert hosts.on_head("sacct", "-n", "-X", "-P", "-o", "State,ExitCode", "-j", job) == "COMPLETED|0:0"
+
+
+def batch_on_n2(hosts: ThreeHosts, script: str) -> list[str]:
+    output = hosts.head.directory / "inside.out"
+    hosts.on_head("sbatch", "--parsable", "-W", "-w", "n2,n1", "-o", str(output), "--wrap", script)
+    return output.read_text().splitlines()
+
+
+def test_srun_inside_a_batch_job_reaches_the_controller_from_its_node(hosts: ThreeHosts) -> None:
+    script = "hostname; echo hello | srun -l sh -c 'cat; echo $SLURMD_NODENAME; squeue -h -o %i'; echo status $?"
+    job = hosts.on_head("sbatch", "--parsable", "-H", "--wrap", "true")  # somebody else's words are not ours
+    lines = batch_on_n2(hosts, script)
+    hosts.on_head("scancel", job)
+    assert lines[0] == os.uname().nodename
+    assert lines[-1] == "status 0"
+    said = sorted(line for line in lines[1:-1] if "n" in line)
+    assert said == ["0: n1", "1: n2"]
+    assert "0: hello" in lines
+
+
+def test_commands_inside_a_batch_job_know_their_cluster(hosts: ThreeHosts) -> None:
+    script = "squeue -h -j $SLURM_JOB_ID -o '%i %T'; scontrol show job -o $SLURM_JOB_ID | grep -o 'JobState=[A-Z]*'; echo $CORRAL_ENDPOINT"
+    lines = batch_on_n2(hosts, script)
+    assert [line.split(" ")[-1] for line in lines] == ["RUNNING", "JobState=RUNNING", API]
+
+
+def test_the_token_of_a_job_is_an_ordinary_users_and_ends_with_the_job(hosts: ThreeHosts) -> None:
+    script = "scontrol update nodename=n1 state=drain reason=no 2>&1; echo $CORRAL_TOKEN"
+    words, token = batch_on_n2(hosts, script)
+    assert words == "slurm_update error: Invalid user id"
+    authority = hosts.head.directory / "head.pem"
+    outside = ("env", f"CORRAL_ENDPOINT={API}", f"CORRAL_CA={authority}", f"CORRAL_TOKEN={token}")
+    done = subprocess.run(hosts.n1.command(*outside, "squeue"), env=environment(), capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "which has ended" in done.stderr
 
 
 def test_an_agent_connects_to_nats_and_to_nothing_else(hosts: ThreeHosts) -> None:

@@ -22,7 +22,9 @@ from corral.model.step import StepKey
 class ShepherdSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What all shepherds of an agent are told once, with the spawner's start."""
 
-    endpoint: str = ""  #: where the jobs' commands find their cluster
+    endpoint: str = ""  #: the controller's socket, if this is its machine
+    api_ca: str = ""  #: file of the authority that the jobs' commands need for HTTPS, where this is another machine
+    bus_ca: str = ""  #: the same for the message server
     virtual: bool = False  #: nodes with claimed sizes: nothing can be bound to real CPUs, memory or devices
     cgroups: str = "auto"  #: "auto", or "off"
     enforce: tuple[str, ...] = ("cpu", "memory", "devices")  #: limits to hold jobs to

@@ -32,10 +32,9 @@ _KEPT = frozenset(
 )  # fmt: skip
 
 
-def batch_environment(order: LaunchStep, *, endpoint: str = "", renumber_gpus: bool = False) -> dict[str, str]:
+def batch_environment(order: LaunchStep, *, renumber_gpus: bool = False) -> dict[str, str]:
     """All variables of a batch script, but for SLURM_TASK_PID.
 
-    endpoint: where the job's commands find their cluster; "" = as the submitter's did.
     renumber_gpus: the job sees its own GPU devices only, so CUDA counts them from 0.
     """
     job, spec = order.job, order.job.spec
@@ -68,7 +67,7 @@ def batch_environment(order: LaunchStep, *, endpoint: str = "", renumber_gpus: b
         result["SLURM_GPUS_ON_NODE"] = str(len(gpus))
         result |= _visible(gpus, gpus, renumber_gpus)
     result.setdefault("TMPDIR", "/tmp")
-    return _with_own(result, order, endpoint)
+    return result
 
 
 def requested_variables(job: JobContext) -> dict[str, str]:
@@ -98,9 +97,7 @@ def requested_variables(job: JobContext) -> dict[str, str]:
     return result | _distribution(spec.distribution)
 
 
-def task_environment(
-    order: LaunchStep, place: TaskPlace, *, endpoint: str = "", renumber_gpus: bool = False
-) -> dict[str, str]:
+def task_environment(order: LaunchStep, place: TaskPlace, *, renumber_gpus: bool = False) -> dict[str, str]:
     """All variables of one task of a step, but for SLURM_TASK_PID. The arguments are those of `batch_environment`."""
     job, spec = order.job, order.spec
     result = dict(order.environment)
@@ -142,7 +139,7 @@ def task_environment(
     _set_step_gpus(result, order, place, renumber_gpus)
     if place.local_id == 0:
         result.setdefault("TMPDIR", "/tmp")
-    return _with_own(result, order, endpoint)
+    return result
 
 
 def step_mark(node: str, key: StepKey) -> str:
@@ -276,10 +273,3 @@ def counts(numbers: Sequence[int]) -> str:
         else:
             runs.append([number, 1])
     return ",".join(f"{number}(x{times})" if times > 1 else str(number) for number, times in runs)
-
-
-def _with_own(variables: dict[str, str], order: LaunchStep, endpoint: str) -> dict[str, str]:
-    variables[STEP_MARK] = step_mark(order.node, order.key)
-    if endpoint:
-        variables["CORRAL_ENDPOINT"] = endpoint
-    return variables

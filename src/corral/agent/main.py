@@ -46,9 +46,7 @@ def agent_directory(state_dir: str | Path, name: str) -> Path:
 
 
 def cluster_endpoint(config: ClusterConfig, state_dir: str | Path) -> str:
-    """Where commands inside jobs find their cluster."""
-    if config.api.listen:
-        return f"https://{config.api.listen}"
+    """The controller's socket, if it is on this machine."""
     return f"unix://{config.api.socket or Path(state_dir).absolute() / 'corral.sock'}"
 
 
@@ -102,6 +100,8 @@ def group_name(cluster: str, agent: str, directory: Path) -> str:
 def _settings(config: ClusterConfig, groups: str, node: NodeInventory, endpoint: str) -> ShepherdSettings:
     settings = ShepherdSettings(
         endpoint=endpoint,
+        api_ca=_absolute(config.api.ca or config.nats.ca),
+        bus_ca=_absolute(config.nats.ca),
         virtual=node.virtual,
         cgroups="auto" if config.enforce else "off",
         enforce=config.enforce,
@@ -111,6 +111,10 @@ def _settings(config: ClusterConfig, groups: str, node: NodeInventory, endpoint:
     # A job that is fenced in sees its own GPUs only, and CUDA counts what it sees.
     has_fence = not any(word.startswith("devices") for word in cgroup.not_enforced(settings))
     return msgspec.structs.replace(settings, renumber_gpus=has_fence and bool(settings.gpu_files))
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).absolute()) if path else ""
 
 
 def _serve(

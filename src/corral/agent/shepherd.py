@@ -8,11 +8,8 @@ tasks have left, writes the exit record, tells the agent, and ends when the clie
 It depends on nobody: the agent, its spawner, the bus and the controller may all be killed, and the step goes on.
 """
 
-import errno
-import fcntl
 import gc
 import os
-import select
 import signal
 import socket
 import traceback
@@ -38,10 +35,12 @@ from corral.agent.identity import Identity, rlimits_to_set
 from corral.agent.outputs import CannotOpen
 from corral.agent.pmi import PmiServer
 from corral.agent.reactor import Reactor
+from corral.agent.records import take, write_record
 from corral.agent.sampling import Sampler, io_of
 from corral.agent.stdio import StepStreams
 from corral.agent.tasks import TaskPlan, program_of, start
 from corral.agent.vfork import Spawn, prepare
+from corral.agent.way import show_the_way
 from corral.daemon import clock
 from corral.model.job import ExitStatus
 from corral.model.step import BATCH, EndCause, TaskExit, TaskPlace
@@ -62,7 +61,6 @@ _MOST_STEPS = 500
 _MOST_FAULTS = 20
 #: With so much for each task, none of which has begun, the kernel has no reason to look for a victim (vfork.py).
 _MUCH_MEMORY_MB = 64
-_LOCK_TRIES = 500
 
 
 def warm_up(settings: ShepherdSettings) -> Spawn | None:
@@ -106,7 +104,7 @@ def _next_directory(offers: socket.socket) -> str:
 
 def run(directory: str, settings: ShepherdSettings, spawn: Spawn | None, spawner: socket.socket) -> None:
     """The whole life of one step on this node."""
-    lock = _take(directory)
+    lock = take(directory)
     if lock is None:
         _has_begun(spawner)
         return
@@ -118,47 +116,6 @@ def run(directory: str, settings: ShepherdSettings, spawn: Spawn | None, spawner
     step.live()
     step.close()
     os.close(lock)
-
-
-def _take(directory: str) -> int | None:
-    """The step's lock, or None when a shepherd is at it, or ever was: no step is run twice."""
-    fd = os.open(f"{directory}/pid", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    for _ in range(_LOCK_TRIES):
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except BlockingIOError:
-            if os.fstat(fd).st_size:
-                break  # another shepherd has it
-            select.poll().poll(2)  # the agent asks whether anybody has it
-    if os.fstat(fd).st_size or os.path.exists(f"{directory}/exit"):
-        os.close(fd)
-        return None
-    os.write(fd, str(os.getpid()).encode())
-    return fd
-
-
-def _write_record(directory: str, record: bytes) -> bool:
-    """The exit record, whole or not at all. False: the disk is full.
-
-    There it may still take the place of the order, which has been carried out: that one's blocks are ours already.
-    """
-    for path, flags in ((f"{directory}/exit.tmp", os.O_CREAT | os.O_TRUNC), (f"{directory}/launch", 0)):
-        try:
-            fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | flags, 0o600)
-            try:
-                written = 0
-                while written < len(record):
-                    written += os.write(fd, record[written:])
-                os.ftruncate(fd, written)
-            finally:
-                os.close(fd)
-            os.rename(path, f"{directory}/exit")
-            return True
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-    return False
 
 
 class Shepherd:
@@ -174,7 +131,7 @@ class Shepherd:
         self._group: cgroup.Group | None = None
         self._pmi = PmiServer(order, self._reactor, self._abort) if order.mpi == "pmi2" else None
         peers = self._pmi.peers if self._pmi is not None else None
-        self._streams = StepStreams(order, self._reactor, self._signal, peers)
+        self._streams = StepStreams(order, self._reactor, self._signal, settings.bus_ca, peers)
         self._running: dict[int, TaskPlace] = {}
         self._ended: list[TaskExit] = []
         self._cause = EndCause.EXITED
@@ -307,10 +264,12 @@ class Shepherd:
             self._pmi.close_task_ends()
 
     def _environment(self, place: TaskPlace) -> dict[str, str]:
-        make = self.settings.endpoint, self.settings.renumber_gpus
+        renumber = self.settings.renumber_gpus
         if self.order.key.step == BATCH:
-            return batch_environment(self.order, endpoint=make[0], renumber_gpus=make[1])
-        return task_environment(self.order, place, endpoint=make[0], renumber_gpus=make[1])
+            variables = batch_environment(self.order, renumber_gpus=renumber)
+        else:
+            variables = task_environment(self.order, place, renumber_gpus=renumber)
+        return show_the_way(variables, self.order, self.settings)
 
     def _cpus_of(self, place: TaskPlace) -> tuple[int, ...]:
         """Bound by affinity where no cpuset does it, and a task to its own CPUs where it has some."""
@@ -401,7 +360,7 @@ class Shepherd:
             ended=clock.now(),
             used=self._sampler.usage(),
         )
-        while not _write_record(self.directory, encode(record)):
+        while not write_record(self.directory, encode(record)):
             self._reactor.run_once(_FULL_DISK_PAUSE)
         self._notify(encode_notice(Exited(order.node, order.key)))
 

@@ -18,8 +18,8 @@ from corral.agent.control import (
     shepherd_pid,
     was_begun,
 )
-from corral.agent.environment import STEP_MARK, step_mark
 from corral.agent.spool import Spool
+from corral.agent.way import marks
 from corral.model.step import StepKey
 
 #: Bytes of notices that wait in the agent's socket while the agent is busy.
@@ -96,12 +96,9 @@ class Shepherds:
 
     def kill_leftovers(self, node: str, key: StepKey) -> None:
         """What a killed shepherd has left must not live on."""
-        marks = {STEP_MARK: step_mark(node, key)}
-        if self._settings.endpoint:  # another cluster on this machine may have a node and a job of the same name
-            marks["CORRAL_ENDPOINT"] = self._settings.endpoint
         for _ in range(50):
             left = cgroup.processes_of(key, node, self._settings)
-            left += processes.marked(marks)
+            left += processes.marked(marks(node, key, self._settings))
             if not left:
                 break
             processes.signal_all(left, signal.SIGKILL)

@@ -26,7 +26,12 @@ class StepStreams:
     """All streams of one step on one node."""
 
     def __init__(
-        self, order: LaunchStep, reactor: Reactor, on_signal: Callable[[int], None], peers: Peers | None = None
+        self,
+        order: LaunchStep,
+        reactor: Reactor,
+        on_signal: Callable[[int], None],
+        bus_ca: str = "",
+        peers: Peers | None = None,
     ) -> None:
         self._order, self._reactor = order, reactor
         self._task_ends: list[int] = []  #: the shepherd's copies of what the tasks hold
@@ -37,7 +42,9 @@ class StepStreams:
         self._complaints = -1
         self._stdin_pipes: list[int] = []
         self._uplink = (
-            Uplink(order, reactor, on_signal, self._on_window, peers) if order.io is not None and order.io.url else None
+            Uplink(order, reactor, on_signal, self._on_window, bus_ca, peers)
+            if order.io is not None and order.io.url
+            else None
         )
 
     # ------------------------------------------------------------------ before the tasks

@@ -107,11 +107,13 @@ class Uplink:
         reactor: Reactor,
         on_signal: Callable[[int], None],
         on_window: Callable[[int, int], None],
+        ca: str = "",
         peers: Peers | None = None,
     ) -> None:
         assert order.io is not None
         self._order, self._io, self._reactor = order, order.io, reactor
         self._on_signal, self._on_window = on_signal, on_window
+        self._ca = ca
         self._node = order.step_nodes.index(order.node)
         key = str(order.key)
         self._to_client = subjects.step_to_client(self._io.cluster, key)
@@ -183,7 +185,7 @@ class Uplink:
             self._peers.on_connected()
 
     def _dial(self) -> Link:
-        link = connect(self._io.url, self._io.token, _CONNECT_TIMEOUT, name=f"shepherd {self._order.key}")
+        link = connect(self._io.url, self._io.token, _CONNECT_TIMEOUT, name=f"shepherd {self._order.key}", ca=self._ca)
         for subject in (*self._from_client, *self._from_peers):
             link.subscribe(subject)
         return link

@@ -38,6 +38,8 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     role: Literal["user", "operator", "administrator"] = "administrator"  #: at most; the configuration may give less
     issued: float = 0.0
     expires: float = 0.0
+    job: int = 0  #: void when this job has ended; 0 = not of a job
+    restart: int = 0
 
 
 def load_key(path: str | Path) -> bytes:

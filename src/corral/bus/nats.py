@@ -244,7 +244,7 @@ class NatsBus:
         return True
 
     def _connect(self, jwt: str) -> Link:
-        return wire.connect(self._url(), jwt, _CONNECT_SECONDS, name=self._name, ca_file=self._ca_file, echo=True)
+        return wire.connect(self._url(), jwt, _CONNECT_SECONDS, name=self._name, ca=self._ca_file, echo=True)
 
     async def _live(self, first: asyncio.Future[None]) -> None:
         """From the moment the subscriptions are in place until the connection has ended."""

@@ -32,11 +32,11 @@ DEFAULT_PORT = 4222
 
 
 def connect(
-    url: str, jwt: str = "", timeout: float = 5.0, *, name: str = "corral", ca_file: str = "", echo: bool = False
+    url: str, jwt: str = "", timeout: float = 5.0, *, name: str = "corral", ca: str = "", echo: bool = False
 ) -> Link:
     """A link to the first server of `url` (several with commas) that answers.
 
-    With `echo` it hears what it publishes itself.
+    With `echo` it hears what it publishes itself. `ca`: the authority behind the server's certificate, as a file or as its text.
 
     ConnectionLost when none does, CredentialsRefused when it does not take the JWT.
     """
@@ -44,7 +44,7 @@ def connect(
     problem: ConnectionLost | None = None
     for one in url.split(","):
         try:
-            return _connect_to(one.strip(), jwt, deadline, name, ca_file, echo)
+            return _connect_to(one.strip(), jwt, deadline, name, ca, echo)
         except ConnectionLost as error:
             problem = error
         except (OSError, NoReply) as error:
@@ -53,7 +53,7 @@ def connect(
     raise problem
 
 
-def _connect_to(url: str, jwt: str, deadline: float, name: str, ca_file: str, echo: bool) -> Link:
+def _connect_to(url: str, jwt: str, deadline: float, name: str, ca: str, echo: bool) -> Link:
     host, port, is_tls = server_address(url)
     sock = _connected(host, port, deadline)
     try:
@@ -63,7 +63,7 @@ def _connect_to(url: str, jwt: str, deadline: float, name: str, ca_file: str, ec
         sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
         info = _first_line(sock)
         if is_tls or b'"tls_required":true' in info:
-            sock = _encrypted(sock, host, ca_file)
+            sock = _encrypted(sock, host, ca)
         sock.setblocking(False)
         link = Link(sock, info)
         link.command(
@@ -119,14 +119,16 @@ def _first_line(sock: socket.socket) -> bytes:
     return bytes(line)
 
 
-def _encrypted(sock: Any, host: str, ca_file: str) -> socket.socket:
+def _encrypted(sock: Any, host: str, ca: str) -> socket.socket:
     import socket
     import ssl
 
     patience = sock.gettimeout()
     whole = socket.socket(fileno=sock.detach())
     whole.settimeout(patience)
-    return ssl.create_default_context(cafile=ca_file or None).wrap_socket(whole, server_hostname=host)
+    is_text = ca.startswith("-----BEGIN")
+    context = ssl.create_default_context(cafile=None if is_text else ca or None, cadata=ca if is_text else None)
+    return context.wrap_socket(whole, server_hostname=host)
 
 
 def _harmless(text: str) -> bytes:

@@ -55,8 +55,9 @@ def attach(step: Step, window: tuple[int, int]) -> Attachment:
     while True:
         try:
             return Attachment(
-                access["url"], access["token"], access["cluster"], access["key"], nodes=len(step.nodes), window=window
-            )
+                access["url"], access["token"], access["cluster"], access["key"], nodes=len(step.nodes), window=window,
+                ca=access.get("ca", ""),
+            )  # fmt: skip
         except CredentialsRefused:
             raise
         except BusError:

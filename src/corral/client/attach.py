@@ -128,8 +128,9 @@ class Attachment:
         nodes: int,
         window: tuple[int, int] = (0, 0),
         timeout: float = 5.0,
+        ca: str = "",
     ) -> None:
-        self._url, self._token = url, token
+        self._url, self._token, self._ca = url, token, ca
         self._from_tasks = subjects.step_to_client(cluster, key)
         self._to_tasks = subjects.step_to_tasks(cluster, key)
         self._nodes = nodes
@@ -306,7 +307,7 @@ class Attachment:
     # ------------------------------------------------------------------ the connection
 
     def _dial(self, timeout: float) -> Link:
-        link = connect(self._url, self._token, timeout, name="srun")
+        link = connect(self._url, self._token, timeout, name="srun", ca=self._ca)
         link.subscribe(self._from_tasks)
         self._mask = select.EPOLLIN
         self._poll.register(link.fileno(), self._mask)

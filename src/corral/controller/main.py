@@ -28,6 +28,7 @@ from corral.controller.api.app import make_app
 from corral.controller.api.server import HttpServer
 from corral.controller.api.service import Service
 from corral.controller.facts import VERSION
+from corral.controller.jobtokens import JobTokens
 from corral.controller.loop import Loop
 from corral.controller.mail import Mail
 from corral.controller.nats import NatsKeeper
@@ -156,6 +157,7 @@ class Controller:
     def _build(self, store: SqliteStore) -> None:
         config, directory, log = self.config, self.directory, self.log
         keys = ClusterKeys.load_or_create(directory / "keys", config.cluster)
+        token_key = tokens.load_key(directory / "api.key")
         self.keeper = NatsKeeper(config.nats, directory / "nats", keys, log)
         self.watchers = Watchers()
         self.mail = Mail(config.programs.sendmail, lambda: self.loop.state.specs, log)
@@ -164,6 +166,7 @@ class Controller:
             cluster=config.cluster,
             term=self.term, bus=self.bus, keys=keys, url=lambda: self.keeper.advertised,
             blobs=BlobCache(store.blob), watchers=self.watchers, mail=self.mail, log=log, agents=self._agents,
+            job_tokens=JobTokens(config.api, token_key) if config.api.listen else None, ca=config.nats.ca,
         )  # fmt: skip
         self.loop = Loop(
             store=store, recover=lambda: recover(store),
@@ -174,7 +177,7 @@ class Controller:
         self.watchers.last_seq = self.loop.seq
         self.service = Service(
             config=config, loop=self.loop, store=store, watchers=self.watchers, performer=self.performer, log=log,
-            token_key=tokens.load_key(directory / "api.key"), facts=self.facts,
+            token_key=token_key, facts=self.facts,
         )  # fmt: skip
         self.service.reconfigure = Reconfigurer(self.config_path, self.service, self._take_over).reconfigure
 

@@ -33,6 +33,8 @@ class NatsKeeper:
         """For the controller itself."""
         if not self.is_ours:
             return self._config.url
+        if self._config.certificate and self._config.advertise:
+            return self._config.advertise  # the certificate says this name
         return self._server.url.replace("//0.0.0.0:", "//127.0.0.1:") if self._server else ""
 
     @property

@@ -3,6 +3,7 @@
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from corral.bus.errors import BusError
 from corral.bus.interface import Bus
 from corral.bus.permissions import StepRole
 from corral.controller.batch import PendingBatch
+from corral.controller.jobtokens import JobTokens
 from corral.controller.mail import Mail
 from corral.controller.watchers import Watchers
 from corral.daemon import clock
@@ -67,7 +69,8 @@ class Performer:
 
     def __init__(
         self, *, cluster: str, term: int, bus: Bus, keys: ClusterKeys | None, url: Callable[[], str], blobs: BlobCache,
-        watchers: Watchers, mail: Mail, log: Log, agents: Callable[[], set[str]],
+        watchers: Watchers, mail: Mail, log: Log, agents: Callable[[], set[str]], job_tokens: JobTokens | None = None,
+        ca: str = "",
     ) -> None:  # fmt: skip
         self._cluster = cluster
         self._term = term
@@ -79,6 +82,8 @@ class Performer:
         self._mail = mail
         self._log = log
         self._agents = agents
+        self._job_tokens = job_tokens
+        self._ca = ca
         self._queue: deque[tuple[str, AnyOrder]] = deque()
         self._wake = asyncio.Event()
         self._tokens: OrderedDict[tuple[StepKey, StepRole], str] = OrderedDict()
@@ -155,6 +160,8 @@ class Performer:
         if order.key.step != BATCH:
             token = self.token(order.key, StepRole.SHEPHERD)
             changes["io"] = StepIo(url=self._url(), token=token, cluster=self._cluster)
+        if self._job_tokens is not None:
+            changes["api"] = self._job_tokens.of(order.job, clock.now())
         return msgspec.structs.replace(order, **changes)
 
     # -- credentials of steps
@@ -177,4 +184,5 @@ class Performer:
     def access(self, key: StepKey) -> StepAccess:
         """How the user's srun reaches the step."""
         token = self.token(key, StepRole.CLIENT)
-        return StepAccess(url=self._url(), token=token, cluster=self._cluster, key=str(key))
+        ca = Path(self._ca).read_text() if self._ca else ""
+        return StepAccess(url=self._url(), token=token, cluster=self._cluster, key=str(key), ca=ca)

@@ -69,6 +69,8 @@ class NatsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class ApiConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     socket: str = ""  #: "" = corral.sock in the state directory
     listen: str = ""  #: host:port for HTTPS; "" = the unix socket only
+    advertise: str = ""  #: https://host:port that commands in jobs on other machines are told; "" = from `listen` and this host's name
+    ca: str = ""  #: agents: file of the authority behind the certificate, for commands in jobs; "" = as in [nats]
     certificate: str = ""
     key: str = ""
     token_lifetime: float = 2592000.0  #: seconds

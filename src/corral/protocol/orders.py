@@ -49,6 +49,13 @@ class StepIo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cluster: str = ""
 
 
+class ApiAccess(msgspec.Struct, frozen=True, kw_only=True):
+    """How commands inside the job reach the controller from another machine."""
+
+    url: str  #: https://host:port
+    token: str  #: of the job's owner, good as long as the job is there
+
+
 class LaunchStep(Order, frozen=True, kw_only=True):
     """Start this node's tasks of one step. Idempotent by `key`."""
 
@@ -65,6 +72,7 @@ class LaunchStep(Order, frozen=True, kw_only=True):
     script: str = ""  #: batch step only
     environment: dict[str, str] = {}  #: what the user's shell had; filled in when sent
     io: StepIo | None = None
+    api: ApiAccess | None = None
     kill_wait: float = 30.0
     prolog: str = ""
     epilog: str = ""

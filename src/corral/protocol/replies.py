@@ -52,6 +52,7 @@ class StepAccess(msgspec.Struct, frozen=True, kw_only=True):
     token: str  #: good for this step only
     cluster: str
     key: str  #: "42.0.0": job.step.restart, as in the subjects
+    ca: str = ""  #: text of the authority's certificate, where the bus is encrypted and the system may not know it
 
 
 class StepCreated(Reply, frozen=True, kw_only=True):

@@ -5,12 +5,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from corral.agent.control import ShepherdSettings
 from corral.agent.environment import batch_environment, task_environment
+from corral.agent.way import show_the_way
 from corral.model.allocation import Allocation, NodeShare
 from corral.model.gres import GresRequest, GresShare
 from corral.model.job import JobId, JobKind, JobSpec, Owner, StdioSpec, StepSpec
 from corral.model.step import BATCH, StepKey, TaskPlace
-from corral.protocol.orders import JobContext, LaunchStep, StepIo
+from corral.protocol.orders import ApiAccess, JobContext, LaunchStep, StepIo
 from corral.syntax.hostlist import expand
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "env"
@@ -329,11 +331,38 @@ def test_a_batch_script_sees_nothing_of_the_job_that_submitted_it() -> None:
     assert ours(batch_environment(batch(context, **outer))) == golden("env-batch-default.txt")
 
 
-def test_commands_in_the_job_find_their_cluster() -> None:
-    context = Case().context("env-batch-default.txt")
-    variables = batch_environment(batch(context), endpoint="unix:///tmp/corral.sock")
-    assert variables["CORRAL_ENDPOINT"] == "unix:///tmp/corral.sock"
-    assert variables["CORRAL_STEP"] == "dgx0184/59.-5.0"
+def shown(order: LaunchStep, **settings: str) -> dict[str, str]:
+    variables = show_the_way(batch_environment(order), order, ShepherdSettings(**settings))  # type: ignore[arg-type]
+    return {name: value for name, value in variables.items() if name.startswith("CORRAL_")}
+
+
+def test_commands_in_the_job_find_their_cluster_by_its_socket(tmp_path: Path) -> None:
+    (tmp_path / "corral.sock").touch()
+    endpoint = f"unix://{tmp_path}/corral.sock"
+    order = batch(Case().context("env-batch-default.txt"), CORRAL_ENDPOINT="https://elsewhere", CORRAL_TOKEN="secret")
+    mark = {"CORRAL_STEP": "dgx0184/59.-5.0", "CORRAL_ORIGIN": endpoint}
+    assert shown(order, endpoint=endpoint) == {"CORRAL_ENDPOINT": endpoint, **mark}
+    access = ApiAccess(url="https://head:6820", token="corral1.x.y")
+    order = msgspec.structs.replace(order, api=access)
+    assert shown(order, endpoint=endpoint) == {"CORRAL_ENDPOINT": endpoint, **mark}
+
+
+def test_on_another_machine_they_find_it_by_https_and_a_token() -> None:
+    access = ApiAccess(url="https://head:6820", token="corral1.x.y")
+    order = msgspec.structs.replace(batch(Case().context("env-batch-default.txt")), api=access)
+    origin = "unix:///nowhere/corral.sock"
+    assert shown(order, endpoint=origin, api_ca="/etc/ca.pem") == {
+        "CORRAL_ENDPOINT": "https://head:6820", "CORRAL_TOKEN": "corral1.x.y", "CORRAL_CA": "/etc/ca.pem",
+        "CORRAL_STEP": "dgx0184/59.-5.0", "CORRAL_ORIGIN": origin,
+    }  # fmt: skip
+
+
+def test_where_the_controller_has_no_https_the_users_own_way_stays() -> None:
+    context, origin = Case().context("env-batch-default.txt"), "unix:///nowhere/corral.sock"
+    own = batch(context, CORRAL_ENDPOINT="https://gateway:443")
+    assert shown(own, endpoint=origin)["CORRAL_ENDPOINT"] == "https://gateway:443"
+    other = batch(context, CORRAL_ENDPOINT="unix:///home/me/corral.sock")
+    assert shown(other, endpoint=origin)["CORRAL_ENDPOINT"] == origin
 
 
 def test_gpus_are_counted_from_zero_where_a_task_sees_only_its_own() -> None:

@@ -1,7 +1,7 @@
 """Which processes of a cluster are left on this machine when its daemons are gone?
 
-A step's processes carry its mark and the cluster's address in their first environment, whatever they have become since. Shepherds
-and their spawner name the agent's directory in their command line.
+A step's processes carry its mark, and the cluster's socket as their origin, in their first environment, whatever they have become
+since. Shepherds and their spawner name the agent's directory in their command line.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def end(directory: Path, endpoint: str) -> int:
 
 
 def tasks_of(endpoint: str) -> list[int]:
-    address = os.fsencode(f"CORRAL_ENDPOINT={endpoint}")
+    address = os.fsencode(f"CORRAL_ORIGIN={endpoint}")
     return [pid for pid in _pids() if _is_task(_read(pid, "environ"), address)]
 
 

@@ -8,6 +8,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from corral.auth import peer, tokens
+from corral.controller import jobtokens
 from corral.controller.api.service import Service
 from corral.daemon import clock, memory
 from corral.protocol.replies import Rejected
@@ -42,7 +43,10 @@ def caller_of(service: Service, request: Request) -> Caller:
     if scheme.lower() != "bearer" or service.token_key is None:
         raise Refusal("a token is needed: Authorization: Bearer TOKEN", "denied", "`corral token user` makes one.")
     try:
-        return tokens.caller(tokens.verify(token, service.token_key, clock.now()), service.config.roles)
+        claims = tokens.verify(token, service.token_key, clock.now())
+        if not jobtokens.is_good(claims, service.state.jobs):
+            raise Refusal(f"the token was good for job {claims.job} only, which has ended", "denied")
+        return tokens.caller(claims, service.config.roles)
     except tokens.InvalidToken as error:
         raise Refusal(str(error), "denied") from None
 
