@@ -101,10 +101,12 @@ def io_of(pid: int) -> tuple[int, int]:
 
 
 def own_memory() -> int:
-    """What a fork of this process has before its exec. The kernel counts that to the task: up to here its word proves nothing."""
-    with open("/proc/self/statm", "rb") as file:
-        words = file.read().split()
-    return (int(words[1]) - int(words[2])) * _PAGE * 5 // 4 + (2 << 20)
+    """What this process has, and so its child before its exec. The kernel counts that to the task: up to here its word proves nothing."""
+    fd = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return int(os.read(fd, 128).split()[1]) * _PAGE * 5 // 4 + (1 << 20)
+    finally:
+        os.close(fd)
 
 
 class Sampler:
@@ -182,7 +184,7 @@ class Sampler:
             return
         task.user_us += user_us
         task.system_us += system_us
-        if used.ru_maxrss << 10 > self._own_memory or not task.mem:
+        if used.ru_maxrss << 10 > self._own_memory:
             task.mem = max(task.mem, used.ru_maxrss << 10)
         task.faults = max(task.faults, used.ru_majflt)
         task.read, task.written = max(task.read, io[0]), max(task.written, io[1])
