@@ -22,9 +22,43 @@ SHAPES = st.builds(
     requeue=st.booleans(),
     hold=st.booleans(),
     dependency=st.sampled_from(["", "", "afterok:1", "singleton"]),
+    reservation=st.sampled_from(["", "", "", "r", "s,r"]),
     licenses=st.sampled_from(["", "", "a", "a:2,b", "b:3"]),
 )
+RESERVATIONS = st.builds(
+    dict,
+    start=st.integers(0, 200),
+    duration=st.integers(0, 300),
+    flags=st.lists(
+        st.sampled_from(
+            [
+                "MAINT",
+                "OVERLAP",
+                "IGNORE_JOBS",
+                "FLEX",
+                "HOURLY",
+                "REPLACE",
+                "TIME_FLOAT",
+                "MAGNETIC",
+                "NO_HOLD_JOBS_AFTER_END",
+            ]
+        ),
+        max_size=3,
+    ),
+    where=st.sampled_from(
+        [
+            {"nodes": "n1"},
+            {"nodes": "ALL"},
+            {"node_counts": (2,)},
+            {"core_counts": (3,)},
+            {"nodes": "n[2-3]", "core_counts": (1, 4)},
+        ]
+    ),
+    user=st.sampled_from(["ann", "bob", "-ann"]),
+)
 ACTIONS = st.one_of(
+    st.tuples(st.just("reserve"), st.tuples(st.sampled_from(["r", "s", "t"]), RESERVATIONS)),
+    st.tuples(st.just("unreserve"), st.sampled_from(["r", "s", "t"])),
     st.tuples(st.just("submit"), SHAPES),
     st.tuples(st.just("cycle"), st.none()),
     st.tuples(st.just("finish"), st.tuples(st.integers(0, 9), st.integers(0, 1))),
@@ -59,6 +93,14 @@ def play(c: Cluster, actions: list[tuple[str, object]]) -> None:
                     rq.UpdateJob(id=ids[0], changes={"licenses": "a:2"}),
                 )  # fmt: skip
                 c.ask(requests[kind], caller)
+            case "reserve", (str(known), dict(wish)):
+                fields = rq.ReservationFields(
+                    start_time=c.now + wish["start"], duration=wish["duration"], flags=rq.Names(names=tuple(wish["flags"])),
+                    users=rq.Names(names=(wish["user"],)), **wish["where"],
+                )  # fmt: skip
+                c.ask(rq.CreateReservation(name=known, fields=fields), OPERATOR)
+            case "unreserve", str(known):
+                c.ask(rq.DeleteReservation(name=known), OPERATOR)
             case "later", int(seconds):
                 elapsed += seconds
                 c.at(elapsed)

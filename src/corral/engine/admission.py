@@ -3,7 +3,7 @@
 import msgspec
 import numpy as np
 
-from corral.engine import bounds
+from corral.engine import bounds, reserved_access
 from corral.engine.partitions import partition_rows
 from corral.engine.state import ClusterState
 from corral.errors import UsageError
@@ -69,10 +69,13 @@ def admit(
     possible = False
     for partition in partitions:
         demand = resolve(spec, partition, config)
-        verdict = could_ever_run(empty, demand, partition_rows(state, partition, empty))
+        rows = partition_rows(state, partition, empty)
+        if spec.reservation:
+            rows = reserved_access.rows_of(state, spec, empty, rows)
+        verdict = could_ever_run(empty, demand, rows)
         if verdict is None:
             possible = True
-        elif verdict == "":
+        elif verdict == "" and not spec.reservation:
             never = True
         else:
             problems.append(Rejected(error=UNAVAILABLE, detail="" if verdict == UNAVAILABLE else verdict))

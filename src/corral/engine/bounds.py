@@ -58,6 +58,7 @@ _TEXTS: dict[str, tuple[str, int]] = {
     "array": ("array", 1 << 20),
     "dependency": ("dependency", 1 << 17),
     "licenses": ("licenses", 1024),
+    "reservation": ("reservation", 1024),
     "mail_user": ("mail-user", 1024),
     "stdin": ("input", 4096),
     "stdout": ("output", 4096),

@@ -8,6 +8,7 @@ from corral.engine.context import Context
 from corral.engine.effects import Effects
 from corral.engine.endings import settle
 from corral.engine.layout import Refusal
+from corral.engine.reserved_access import still_open
 from corral.engine.state import NOT_YET, ClusterState
 from corral.model import ranges
 from corral.model.job import UNLIMITED, ExitStatus, Job, JobKind, JobState
@@ -31,6 +32,9 @@ def begin(ctx: Context, start: Start, now: float, out: Effects) -> bool:
     job = ctx.state.jobs.get(start.job)
     if job is None or not may_start(ctx.state, job) or not ctx.state.ledger.can_take(start.allocation):
         return False
+    limit = min(start.time_limit or job.time_limit, job.time_limit, _most(ctx.state, start.allocation.partition))
+    if ctx.state.reservations and not still_open(ctx, start.allocation, now, now + limit):
+        return False
     rest: Job | None = None
     if start.task_index is not None:
         if not ranges.contains(job.array_waiting, start.task_index):
@@ -46,9 +50,7 @@ def begin(ctx: Context, start: Start, now: float, out: Effects) -> bool:
         partition=start.allocation.partition,
         start_time=now,
         allocation=start.allocation,
-        time_limit=min(
-            start.time_limit or job.time_limit, job.time_limit, _most(ctx.state, start.allocation.partition)
-        ),
+        time_limit=limit,
         batch_host=start.allocation.nodes[0].node,
         expected_start=0.0,
         expected_nodes="",

@@ -11,6 +11,7 @@ from corral.model.job import Job, JobId
 from corral.model.step import StepKey
 from corral.protocol.events import AnyEvent, JobChanged
 from corral.protocol.orders import AnyOrder
+from corral.scheduler.reservations import Reserved
 
 
 class Context:
@@ -32,6 +33,8 @@ class Context:
         self.agents: dict[str, str] = {}
         self.last_tick = 0.0
         self.plans_due = float("inf")  #: a cycle has planned no starts: then they are due
+        self.windows: tuple[object, Reserved] | None = None  #: the reservations, and what they were made of
+        self.reservations_due = 0.0  #: when the next of them begins, ends or is to be looked at
         self.waits = Waits(state)
         self.due = DueTimes(state, config.timeouts.over_time_limit)
 

@@ -9,7 +9,20 @@ from typing import assert_never
 
 import msgspec
 
-from corral.engine import commit, control, dependencies, endings, nodes, partitions, steps, submit, timers, updates
+from corral.engine import (
+    commit,
+    control,
+    dependencies,
+    endings,
+    nodes,
+    partitions,
+    reservations,
+    reserved_times,
+    steps,
+    submit,
+    timers,
+    updates,
+)
 from corral.engine.context import Context
 from corral.engine.duetimes import DueTimes
 from corral.engine.effects import Effects
@@ -121,7 +134,14 @@ class Engine:
                 nodes.on_update(ctx, request, caller, now, out)
             case rq.UpdatePartition():
                 partitions.on_update(ctx.state, request, caller, now, out)
+                reserved_times.tick(ctx, now, out)
                 ctx.wants_cycle = True
+            case rq.CreateReservation():
+                reservations.on_create(ctx, request, caller, now, out)
+            case rq.UpdateReservation():
+                reservations.on_update(ctx, request, caller, now, out)
+            case rq.DeleteReservation():
+                reservations.on_delete(ctx, request, caller, now, out)
             case rq.CreateStep():
                 steps.on_create(ctx, request, caller, now, out)
             case rq.SignalStep():

@@ -8,6 +8,7 @@ import bisect
 
 import msgspec
 
+from corral.engine import reserved_access
 from corral.engine.admission import resolve
 from corral.engine.arrays import has_room, room
 from corral.engine.context import Context
@@ -23,7 +24,9 @@ from corral.scheduler import limits, priority
 from corral.scheduler.demand import Demand
 from corral.scheduler.nodetable import BoolColumn
 from corral.scheduler.plan import Expected, NotNow, Plan
-from corral.scheduler.snapshot import LONGEST, PendingGroup, QueueKey, RunningJob, Snapshot
+from corral.scheduler.reservations import NOTHING
+from corral.scheduler.running import RunningJob
+from corral.scheduler.snapshot import LONGEST, PendingGroup, QueueKey, Snapshot
 
 #: Elements of one array offered to a cycle: more than can start at once only cost time.
 MAX_ELEMENTS = 4096
@@ -71,7 +74,7 @@ class PendingView:
     def refresh(self) -> None:
         """Bring the groups up to date."""
         state = self.ctx.state
-        basis = (*state.partitions.values(), self.ctx.config.scheduling)
+        basis = (*state.partitions.values(), *state.reservations.values(), self.ctx.config.scheduling)
         if basis != self.basis:
             self.basis = basis
             self.groups, self.places, self.first = {}, {}, set()
@@ -127,8 +130,12 @@ class PendingView:
             del self.groups[group.shape]
 
     def _insert(self, job: Job) -> None:
+        spec = self.ctx.state.spec(job)
         alone = job.id if job.array_waiting or job.array_throttle else 0
-        shape = (self._demands(job), job.time_limit, self.ctx.state.spec(job).time_min or 0, alone)
+        demands = self._demands(job)
+        if self.ctx.state.reservations or spec.reservation:
+            demands = reserved_access.alternatives(self.ctx.state, job.owner.user, spec, demands)
+        shape = (demands, job.time_limit, spec.time_min or 0, alone)
         if not shape[0]:
             return
         group = self.groups.get(shape)
@@ -165,6 +172,7 @@ class PendingView:
             running=tuple(self.running) if offers else (),
             partition_rows=self._rows(),
             policy=self.ctx.config.scheduling,
+            reserved=reserved_access.windows(self.ctx) if state.reservations else NOTHING,
             wants_plans=wants_plans,
         )
 
@@ -174,7 +182,10 @@ class PendingView:
             del self.running[bisect.bisect_left(self.running, RunningJob(known, job_id))]
         if job is not None and job.is_active:
             # Of a suspended job nobody knows: it is planned for as if it went on now.
-            ends = self.ends[job_id] = min(limit_ends(job), job.start_time + LONGEST)
+            ends = min(limit_ends(job), job.start_time + LONGEST)
+            if job.allocation is not None and job.allocation.reservation in self.ctx.state.reservations:
+                ends = min(ends, reserved_access.windows(self.ctx).closes(job.allocation.reservation, job.start_time))
+            self.ends[job_id] = ends
             bisect.insort(self.running, RunningJob(ends, job_id))
 
     def _rows(self) -> dict[str, BoolColumn]:

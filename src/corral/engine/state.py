@@ -15,6 +15,7 @@ from corral.model.job import ACTIVE, ENDED, Job, JobId, JobSpec, JobState
 from corral.model.node import Node
 from corral.model.partition import Partition
 from corral.model.reason import Reason
+from corral.model.reservation import Reservation
 from corral.model.step import Step
 from corral.protocol import events as ev
 from corral.scheduler.nodetable import NodeTable
@@ -33,6 +34,8 @@ class StateDump(msgspec.Struct, frozen=True, kw_only=True):
     nodes: list[Node]
     partitions: list[Partition]
     next_job_id: int
+    reservations: list[Reservation] = []
+    last_reservation: int = 0
 
 
 class ClusterState:
@@ -42,6 +45,8 @@ class ClusterState:
         self.steps: dict[JobId, dict[int, Step]] = {}
         self.nodes: dict[str, Node] = {}
         self.partitions: dict[str, Partition] = {}
+        self.reservations: dict[str, Reservation] = {}
+        self.last_reservation = 0  #: the highest number of one
         self.ledger = NodeTable()
         self.next_job_id = 1
         # indexes
@@ -122,6 +127,11 @@ class ClusterState:
                 self.partitions[event.partition.name] = event.partition
             case ev.PartitionRemoved():
                 self.partitions.pop(event.name, None)
+            case ev.ReservationChanged():
+                self.reservations[event.reservation.name] = event.reservation
+                self.last_reservation = max(self.last_reservation, event.reservation.number)
+            case ev.ReservationRemoved():
+                self.reservations.pop(event.name, None)
             case ev.ControllerStarted():
                 pass
             case _:
@@ -249,6 +259,8 @@ class ClusterState:
                 nodes=list(self.nodes.values()),
                 partitions=list(self.partitions.values()),
                 next_job_id=self.next_job_id,
+                reservations=list(self.reservations.values()),
+                last_reservation=self.last_reservation,
             )
         )
 
@@ -265,5 +277,7 @@ class ClusterState:
             state._put_job(job)
         for step in dump.steps:
             state.steps.setdefault(step.key.job, {})[step.key.step] = step
+        state.reservations = {reservation.name: reservation for reservation in dump.reservations}
+        state.last_reservation = dump.last_reservation
         state.next_job_id = max(state.next_job_id, dump.next_job_id)
         return state

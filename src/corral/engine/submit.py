@@ -2,7 +2,7 @@
 
 import msgspec
 
-from corral.engine import dependencies
+from corral.engine import dependencies, reserved_access
 from corral.engine.admission import Admitted, admit
 from corral.engine.context import Context
 from corral.engine.effects import Effects
@@ -38,6 +38,11 @@ def on_submit(ctx: Context, request: SubmitJobs, owner: Owner, caller: Caller, n
         if isinstance(verdict, Rejected):
             out.reply = msgspec.structs.replace(verdict, index=index)
             return
+        if new.spec.reservation:
+            refused = reserved_access.problem_of(ctx.state, new.spec, owner.user)
+            if refused is not None:
+                out.reply = msgspec.structs.replace(refused, index=index)
+                return
         if new.spec.deadline and new.spec.deadline <= now:
             error = "Requested time limit is invalid (missing or exceeds some limit)"
             out.reply = Rejected(error=error, index=index)
@@ -50,7 +55,7 @@ def on_submit(ctx: Context, request: SubmitJobs, owner: Owner, caller: Caller, n
         admitted.append(verdict)
         last = (new.spec, verdict)
     if request.test_only:
-        out.reply = would_start(ctx, admitted[0], now) if admitted else Submitted(ids=())
+        out.reply = would_start(ctx, admitted[0], owner.user, now) if admitted else Submitted(ids=())
         return
     ids = []
     next_id = max(ctx.state.next_job_id, ctx.config.first_job_id)

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from corral.engine import endings, nodes
+from corral.engine import endings, nodes, reserved_times
 from corral.engine.context import Context
 from corral.engine.control import signal_job
 from corral.engine.duetimes import limit_ends
@@ -33,6 +33,7 @@ def tick(ctx: Context, now: float, out: Effects) -> None:
         ctx.plans_due = float("inf")
         ctx.wants_cycle = True
     nodes.check_heard(ctx, now, out)
+    reserved_times.tick(ctx, now, out)
     _purge(ctx, now, out)
 
 
@@ -90,4 +91,5 @@ def _is_needed(ctx: Context, job_id: JobId) -> bool:
 
 def next_wake(ctx: Context, now: float) -> float:
     """When `tick` has something to do next, at the latest."""
-    return max(now, min(ctx.last_tick + ctx.config.timeouts.heartbeat, ctx.due.next(), ctx.plans_due))
+    boundary = ctx.reservations_due if ctx.state.reservations else float("inf")
+    return max(now, min(ctx.last_tick + ctx.config.timeouts.heartbeat, ctx.due.next(), ctx.plans_due, boundary))

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from corral.engine import dependencies, endings
+from corral.engine import dependencies, endings, reserved_access
 from corral.engine.admission import admit, has_licenses
 from corral.engine.context import Context
 from corral.engine.control import may_touch
@@ -86,6 +86,9 @@ def _apply(
         if refused is not None:
             return refused
     if changed_spec is not None and job.is_pending:
+        refused = reserved_access.problem_of(ctx.state, changed_spec, job.owner.user)
+        if refused is not None:
+            return refused
         verdict = admit(ctx.state, ctx.config, changed_spec, caller, ctx.state.ledger.emptied())
         if isinstance(verdict, Rejected):
             return verdict
@@ -244,6 +247,7 @@ _SPEC_KEYS: dict[str, tuple[str, Callable[[str, float], object]]] = {
     "comment": ("comment", _text),
     "features": ("constraint", _text),
     "licenses": ("licenses", _text),
+    "reservationname": ("reservation", _text),
     "reqnodelist": ("nodelist", _text),
     "nodelist": ("nodelist", _text),
     "excnodelist": ("exclude", _text),

@@ -26,6 +26,7 @@ class Allocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     user: int = -1  #: whose, where some partition keeps nodes to one user; -1 = nobody asks
     only_user: bool = False  #: no other user's job on these nodes
     licenses: tuple[tuple[str, int], ...] = ()  #: of the cluster's
+    reservation: str = ""  #: in which it runs
 
     @property
     def node_names(self) -> tuple[str, ...]:

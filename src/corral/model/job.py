@@ -199,6 +199,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     acctg_freq: int | None = None  #: seconds between two samples of usage, 0 = only at the end; None = the cluster's
     wait_all_nodes: bool | None = None
     licenses: str = ""  #: "matlab:2,ansys"
+    reservation: str = ""  #: one name or several with commas: the first that it can start in wins
 
 
 class Owner(msgspec.Struct, frozen=True, kw_only=True):

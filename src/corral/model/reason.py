@@ -33,6 +33,7 @@ class Reason(enum.StrEnum):
     OUT_OF_MEMORY = "OutOfMemory"
     SYSTEM_FAILURE = "SystemFailure"
     RESERVATION = "Reservation"
+    RESERVATION_DELETED = "ReservationDeleted"
     LICENSES = "Licenses"
     RAISED_SIGNAL = "RaisedSignal"
     QOS_MAX_JOBS_PER_USER = "QOSMaxJobsPerUserLimit"

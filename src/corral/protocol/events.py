@@ -9,6 +9,7 @@ import msgspec
 from corral.model.job import Job, JobId, JobSpec
 from corral.model.node import Node
 from corral.model.partition import Partition
+from corral.model.reservation import Reservation
 from corral.model.step import Step
 
 
@@ -88,11 +89,20 @@ class PartitionRemoved(Event, frozen=True, kw_only=True):
     name: str
 
 
+class ReservationChanged(Event, frozen=True, kw_only=True):
+    reservation: Reservation
+    what: str = ""  #: created, updated, again (it repeats), nodes, purged
+
+
+class ReservationRemoved(Event, frozen=True, kw_only=True):
+    name: str
+
+
 class ControllerStarted(Event, frozen=True, kw_only=True):
     term: int
 
 
 AnyEvent = (
     JobSubmitted | JobStarted | JobChanged | JobRequeued | JobEnded | JobsPurged | StepCreated | StepChanged | StepEnded
-    | NodeChanged | NodeRemoved | PartitionChanged | PartitionRemoved | ControllerStarted
+    | NodeChanged | NodeRemoved | PartitionChanged | PartitionRemoved | ReservationChanged | ReservationRemoved | ControllerStarted
 )  # fmt: skip

@@ -111,6 +111,49 @@ class UpdatePartition(Request, frozen=True, kw_only=True):
     state: PartitionState | None = None
 
 
+class Names(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Users, groups, accounts or flags: set, or with a sign added or taken away. A user or account with - before it is denied."""
+
+    names: tuple[str, ...]
+    sign: Literal["", "+", "-"] = ""
+
+
+class ReservationFields(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What scontrol says of a reservation; None = not said. Times are seconds."""
+
+    start_time: float | None = None
+    end_time: float | None = None
+    duration: int | None = None
+    duration_sign: Literal["", "+", "-"] = ""
+    nodes: str | None = None  #: a hostlist, or ALL
+    node_counts: tuple[int, ...] | None = None
+    core_counts: tuple[int, ...] | None = None
+    licenses: str | None = None
+    users: Names | None = None
+    groups: Names | None = None
+    members: dict[str, tuple[str, ...]] = {}  #: of the groups; the controller fills it in
+    accounts: Names | None = None
+    partition: str | None = None
+    features: str | None = None
+    flags: Names | None = None
+    purge_seconds: int | None = None
+
+
+class CreateReservation(Request, frozen=True, kw_only=True):
+    fields: ReservationFields
+    name: str = ""  #: "" = one is made: root_1
+
+
+class UpdateReservation(Request, frozen=True, kw_only=True):
+    name: str
+    fields: ReservationFields = ReservationFields()
+    skip: bool = False  #: go on to the next time
+
+
+class DeleteReservation(Request, frozen=True, kw_only=True):
+    name: str
+
+
 class CreateStep(Request, frozen=True, kw_only=True):
     """srun inside an allocation."""
 
@@ -147,5 +190,6 @@ class NewClusterNodes(Request, frozen=True, kw_only=True):
 
 AnyRequest = (
     SubmitJobs | CancelJobs | HoldJobs | ReleaseJobs | RequeueJobs | SuspendJobs | ResumeJobs | UpdateJob | UpdateNodes
-    | UpdatePartition | CreateStep | SignalStep | CompleteJob | Reconfigure | NewClusterNodes
+    | UpdatePartition | CreateReservation | UpdateReservation | DeleteReservation
+    | CreateStep | SignalStep | CompleteJob | Reconfigure | NewClusterNodes
 )  # fmt: skip

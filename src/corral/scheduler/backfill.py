@@ -16,7 +16,7 @@ from corral.scheduler.demand import Demand
 from corral.scheduler.licenses import Pool
 from corral.scheduler.nodetable import BoolColumn, NodeTable
 from corral.scheduler.resources import place
-from corral.scheduler.snapshot import RunningJob
+from corral.scheduler.running import RunningJob
 from corral.syntax import hostlist
 from corral.syntax.licenses import Licenses
 
@@ -90,6 +90,18 @@ class Timeline:
         self.now = now
         self.ends = sorted(running, key=lambda job: (job.ends, job.id))
         self.tables: dict[int, NodeTable] = {0: table}
+        self.counts_now = False  #: may something start at once?
+        self.view: Callable[[NodeTable], NodeTable] | None = None  #: what a job sees of a table; None = all
+
+    def later(self, time: float, view: Callable[[NodeTable], NodeTable] | None) -> "Timeline":
+        """From this time on, and at this time too; as one sees it to whom not all is open."""
+        count = self.ended_by(time)
+        other = Timeline(self.after(count) if count else self.tables[0], self.ends[count:], time)
+        other.counts_now, other.view = True, view
+        return other
+
+    def place(self, table: NodeTable, demand: Demand, rows: BoolColumn, strategy: str) -> Allocation | None:
+        return place(table if self.view is None else self.view(table), demand, rows, strategy)
 
     def after(self, count: int) -> NodeTable:
         """When so many have ended."""
@@ -104,7 +116,7 @@ class Timeline:
         return known
 
     def time(self, count: int) -> float:
-        return max(self.now, self.ends[count - 1].ends)
+        return max(self.now, self.ends[count - 1].ends) if count else self.now
 
     def ended_by(self, time: float) -> int:
         low, high = 0, len(self.ends)
@@ -119,6 +131,8 @@ class Timeline:
         What fits at one moment fits at every later one, as nothing new is placed in between: so the step doubles until it fits,
         and the last stretch is halved.
         """
+        if self.counts_now and (allocation := fits(self.tables[0])) is not None:
+            return 0, allocation
         without, stride, upto = 0, 1, len(self.ends)
         best: Allocation | None = None
         while without < upto:
@@ -146,9 +160,10 @@ class Timeline:
         def made(start: float, allocation: Allocation, future: NodeTable) -> Planned | None:
             if window and start > self.now + window:
                 return None
-            return Planned(start, start + time_limit, allocation, demand, future)
+            seen = future if self.view is None else self.view(future)
+            return Planned(start, start + time_limit, allocation, demand, seen)
 
-        first = self.earliest(lambda table: place(table, demand, rows, strategy))
+        first = self.earliest(lambda table: self.place(table, demand, rows, strategy))
         if first is None or (window and self.time(first[0]) > self.now + window):
             return None
         start = self.time(first[0])
@@ -159,7 +174,7 @@ class Timeline:
         others = [other.licenses for other in planned]
 
         def beside_all(table: NodeTable) -> Allocation | None:
-            return place(table, demand, unplanned, strategy) if _has(table, demand, others) else None
+            return self.place(table, demand, unplanned, strategy) if _has(table, demand, others) else None
 
         apart = self.earliest(beside_all) if unplanned.any() else None
         latest = self.time(apart[0]) if apart is not None else float("inf")
@@ -169,7 +184,7 @@ class Timeline:
             future = self.after(self.ended_by(start))
             free = rows & ~kept(planned, start, start + time_limit, len(future))
             others = [other.licenses for other in planned if other.touches(start, start + time_limit)]
-            allocation = place(future, demand, free, strategy) if _has(future, demand, others) else None
+            allocation = self.place(future, demand, free, strategy) if _has(future, demand, others) else None
             if allocation is not None:
                 return made(start, allocation, future)
             if position == len(moments) - 1:
@@ -219,15 +234,6 @@ def place_beside(
     for plan in planned:
         rows &= ~plan.rows
     return place(table, demand, rows, strategy)
-
-
-def planned_start(
-    table: NodeTable, demand: Demand, rows: BoolColumn, running: list[RunningJob], now: float, strategy: str
-) -> tuple[float, tuple[str, ...]] | None:
-    """The earliest (time, nodes) for a job that does not fit now; None when it does not even when all others are gone."""
-    timeline = Timeline(table, running, now)
-    found = timeline.earliest(lambda future: place(future, demand, rows, strategy))
-    return None if found is None else (timeline.time(found[0]), found[1].node_names)
 
 
 def folded(names: tuple[str, ...]) -> str:

@@ -15,13 +15,17 @@ from corral.model.reason import Reason
 from corral.scheduler import backfill
 from corral.scheduler.demand import Demand
 from corral.scheduler.feasibility import static_rows
-from corral.scheduler.nodetable import BoolColumn
+from corral.scheduler.nodetable import BoolColumn, NodeTable
 from corral.scheduler.placement import fits_when_empty
 from corral.scheduler.plan import Expected, NotNow, Plan, Rest, Start
+from corral.scheduler.reservations import by_maintenance
 from corral.scheduler.resources import place
-from corral.scheduler.snapshot import LONGEST, PendingGroup, RunningJob, Snapshot
+from corral.scheduler.running import RunningJob
+from corral.scheduler.snapshot import LONGEST, PendingGroup, Snapshot
 
 NODES_ARE_AWAY = "Nodes required for job are DOWN, DRAINED or reserved for jobs in higher priority partitions"
+MAY_BE_RESERVED = "May be reserved for other job"
+FOR_MAINTENANCE = "Reserved for maintenance"
 #: It waits for what others have: it can be said when it starts.
 FOR_OTHERS = frozenset({Reason.RESOURCES, Reason.LICENSES})
 
@@ -40,12 +44,13 @@ class _Cycle:
         self.running: list[RunningJob] = list(snapshot.running)
         self.plan = Plan(starts=[], reasons={}, rest={}, expected={})
         self.static: dict[Demand, BoolColumn] = {}
-        self.does_not_fit: set[Demand] = set()  #: demands that find no place whatever the time limit
+        self.reserved = snapshot.reserved
+        self.does_not_fit: set[object] = set()  #: demands that find no place whatever the time limit
         self.waits_for: dict[Demand, NotNow] = {}
         self.planned: list[backfill.Planned] = []
         self.timeline: backfill.Timeline | None = None  #: None = something has started since it was made
         self.shadow = float("inf")  #: the earliest planned start
-        self.blocked: set[str] = set()  #: partitions with a planned job
+        self.blocked: set[tuple[str, str]] = set()  #: partitions, and reservations, with a planned job
         self.stuck: set[int] = set()  #: groups whose first has found no place; the next of them are only planned
         self.most_free = -1  #: CPUs on the freest node; -1 = to be looked up
 
@@ -87,25 +92,30 @@ class _Cycle:
     def start_one(self, group: PendingGroup, job: JobId, element: int | None) -> NotNow | None:
         """Start it (None), or say why not."""
         for demand in group.demands:
-            if demand in self.does_not_fit:
+            shape = self.shape(group, demand)
+            if shape in self.does_not_fit:
                 continue
             allocation, limit = self.fit(group, demand)
             if allocation is not None:
                 self.start(group, job, element, allocation, limit)
                 return None
-            if not self.blocked or self.ends_in_time(group):
-                self.does_not_fit.add(demand)
-        first = group.demands[0]
+            if not self.blocked or self.ends_in_time(_span(group)):
+                self.does_not_fit.add(shape)
+        first = next((demand for demand in group.demands if not demand.reservation), group.demands[0])
+        if self.reserved or first.reservation:
+            kept = self.why_kept(group, first, job)
+            if kept is not None:
+                return kept
         why = self.why_not(first)
         if why.reason not in FOR_OTHERS or why.text:
             return why
-        if first.partition in self.blocked:
+        if (first.partition, first.reservation) in self.blocked:
             return self.plan_next(group, job)
         if not self.is_any_free() and not self.snapshot.wants_plans:
             self.plan.without_plans = True
         elif not self.plan_start(group, job):
             return self.behind(first) if self.blocked else why
-        self.blocked.add(first.partition)
+        self.blocked.add((first.partition, first.reservation))
         return why
 
     def plan_next(self, group: PendingGroup, job: JobId) -> NotNow:
@@ -123,11 +133,15 @@ class _Cycle:
             self.policy.backfill and not self.plan.without_plans and len(self.planned) < self.policy.backfill_max_jobs
         )
 
-    def ends_in_time(self, group: PendingGroup) -> bool:
+    def shape(self, group: PendingGroup, demand: Demand) -> object:
+        """What it can have now is the same for all of this shape."""
+        if not self.reserved:
+            return demand
+        return demand, group.time_min, self.reserved.kept(demand, self.now, self.now + _span(group))
+
+    def ends_in_time(self, span: float) -> bool:
         """Would it be gone before the earliest planned start?"""
-        return self.shadow == float("inf") or (
-            group.time_limit < LONGEST and self.now + group.time_limit <= self.shadow
-        )
+        return self.shadow == float("inf") or self.now + span <= self.shadow
 
     def is_any_free(self) -> bool:
         if self.most_free < 0:
@@ -138,22 +152,41 @@ class _Cycle:
     def fit(self, group: PendingGroup, demand: Demand) -> tuple[Allocation | None, int | None]:
         if not self.is_any_free() or (self.most_free < demand.cpus_per_task and not demand.overcommit):
             return None, None
-        rows = self.rows(demand)
+        if not self.reserved:
+            return self.fit_for(group, demand, _span(group))
+        if not self.reserved.is_open(demand, self.now):
+            return None, None
+        allocation, limit = self.fit_for(group, demand, _span(group))
+        if allocation is None and group.time_min:
+            span = self.reserved.next_kept(demand, self.now) - self.now
+            if group.time_min <= span < _span(group):
+                allocation, limit = self.fit_for(group, demand, span)
+                limit = limit or int(span)
+        return allocation, limit
+
+    def fit_for(self, group: PendingGroup, demand: Demand, span: float) -> tuple[Allocation | None, int | None]:
+        """A place for so many seconds, or for fewer if it may be shorter."""
+        table, rows = self.table, self.rows(demand)
+        if self.reserved:
+            kept = self.reserved.kept(demand, self.now, self.now + span)
+            rows = self.reserved.rows(demand, rows, kept)
+            view = self.reserved.view(demand, kept)
+            table = table if view is None else view(table)
         limit: int | None = None
         if self.blocked:
-            if not self.policy.backfill and demand.partition in self.blocked:
+            if not self.policy.backfill and (demand.partition, demand.reservation) in self.blocked:
                 return None, None
-            if not self.ends_in_time(group):
+            if not self.ends_in_time(span):
                 if group.time_min and self.now + group.time_min <= self.shadow:
                     limit = int(self.shadow - self.now)
                 else:
-                    return self.fit_beside(group, demand, rows), None
-        return place(self.table, demand, rows, self.policy.placement), limit
+                    return self.fit_beside(table, span, demand, rows), None
+        return place(table, demand, rows, self.policy.placement), limit
 
-    def fit_beside(self, group: PendingGroup, demand: Demand, rows: BoolColumn) -> Allocation | None:
-        ends = self.now + _span(group)
+    def fit_beside(self, table: NodeTable, span: float, demand: Demand, rows: BoolColumn) -> Allocation | None:
+        ends = self.now + span
         touched = [plan for plan in self.planned if plan.start < ends]
-        allocation = backfill.place_beside(self.table, demand, rows, touched, self.policy.placement)
+        allocation = backfill.place_beside(table, demand, rows, touched, self.policy.placement)
         for plan in touched if allocation is not None else ():
             plan.licenses_left.change(demand.licenses, 1)
             for share in allocation.nodes if allocation is not None else ():
@@ -176,6 +209,8 @@ class _Cycle:
         self.most_free = -1
         self.timeline = None
         ends = self.now + min(limit or group.time_limit, LONGEST)
+        if allocation.reservation:
+            ends = min(ends, self.reserved.closes(allocation.reservation, self.now))
         self.running.append(RunningJob(ends, key))
         self.plan.starts.append(Start(job, allocation, element, limit))
 
@@ -185,16 +220,37 @@ class _Cycle:
         if self.timeline is None:
             self.timeline = backfill.Timeline(self.table, self.running, self.now)
         demand = group.demands[0]
-        planned = self.timeline.plan(
-            demand, self.rows(demand), _span(group), self.planned, self.policy.placement,
-            self.policy.backfill_window,
-        )  # fmt: skip
+        rows, span, policy = self.rows(demand), _span(group), self.policy
+        if self.reserved:
+            planned = self.reserved.plan(
+                self.timeline, demand, rows, span, self.planned, policy.placement, policy.backfill_window
+            )
+        else:
+            planned = self.timeline.plan(demand, rows, span, self.planned, policy.placement, policy.backfill_window)
         if planned is None:
             return False
         self.planned.append(planned)
         self.plan.expected[job] = Expected(planned.start, backfill.folded(planned.allocation.node_names))
         self.shadow = min(self.shadow, planned.start)
         return True
+
+    def why_kept(self, group: PendingGroup, demand: Demand, job: JobId) -> NotNow | None:
+        """Does it wait for its reservation to begin, or for those of others to end? Then it holds up nobody."""
+        if not self.reserved.is_open(demand, self.now):
+            return NotNow(Reason.RESERVATION)
+        kept = self.reserved.kept(demand, self.now, self.now + _span(group))
+        before = self.reserved.rows(demand, self.rows(demand), ())
+        after = self.reserved.rows(demand, before, kept)
+        if fits_when_empty(self.table, demand, after) or not fits_when_empty(self.table, demand, before):
+            return None
+        if self.policy.backfill and (self.is_any_free() or self.snapshot.wants_plans):
+            self.plan_start(group, job)
+        lost = before & ~after
+        if any(lost[self.table.index[name]] for name in demand.nodelist if name in self.table.index):
+            return NotNow(Reason.REQ_NODE_NOT_AVAIL, MAY_BE_RESERVED)
+        if by_maintenance(self.reserved, kept, before):
+            return NotNow(Reason.REQ_NODE_NOT_AVAIL, FOR_MAINTENANCE)
+        return NotNow(Reason.RESOURCES, NODES_ARE_AWAY)
 
     def why_not(self, demand: Demand) -> NotNow:
         """Does it wait for others to end, or for nodes that are away?"""

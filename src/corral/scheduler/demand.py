@@ -38,6 +38,7 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     user: int = -1  #: whose; -1 = no partition keeps nodes to one user
     only_user: bool = False  #: on nodes without other users' jobs
     licenses: tuple[tuple[str, int], ...] = ()  #: of the cluster's; none of them is counted 0
+    reservation: str = ""  #: in which it runs
 
     @property
     def wants_gres(self) -> bool:

@@ -186,6 +186,11 @@ class NodeTable:
                 self._change(share, -1, forced=True)
             self.licenses.change(allocation.licenses, -1)
 
+    def withhold(self, row: int, cpus: int) -> None:
+        """Nobody gets these CPUs out of this copy."""
+        self.cpu_masks[row] &= ~cpus
+        self.free_cpus[row] = self.cpu_masks[row].bit_count()
+
     def _why_not(self, share: NodeShare) -> str:
         i = self.index.get(share.node)
         if i is None:

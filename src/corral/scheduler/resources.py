@@ -1,4 +1,4 @@
-"""What does a job get in all: nodes as placement finds them, and licences?"""
+"""What does a job get in all: nodes as placement finds them, licences, and a place in a reservation?"""
 
 import msgspec
 
@@ -13,6 +13,6 @@ def place(table: NodeTable, demand: Demand, rows: BoolColumn, strategy: str = "p
     if demand.licenses and not table.licenses.has(demand.licenses):
         return None
     allocation = placement.place(table, demand, rows, strategy)
-    if allocation is None or not demand.licenses:
+    if allocation is None or not (demand.licenses or demand.reservation):
         return allocation
-    return msgspec.structs.replace(allocation, licenses=demand.licenses)
+    return msgspec.structs.replace(allocation, licenses=demand.licenses, reservation=demand.reservation)

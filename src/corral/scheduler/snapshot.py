@@ -1,12 +1,12 @@
 """What does a cycle read: the frozen view of the cluster?"""
 
-from typing import NamedTuple
-
 import msgspec
 
 from corral.model.cluster import Scheduling
 from corral.scheduler.demand import Demand
 from corral.scheduler.nodetable import BoolColumn, NodeTable
+from corral.scheduler.reservations import NOTHING, Reserved
+from corral.scheduler.running import RunningJob
 
 #: Where a job stands in the queue: (-priority, submit time, id).
 QueueKey = tuple[int, float, int]
@@ -30,13 +30,6 @@ class PendingGroup(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     has_more_elements: bool = False  #: others are held back by the throttle
 
 
-class RunningJob(NamedTuple):
-    """A job that holds resources, and when it is gone at the latest: in this order they are sorted."""
-
-    ends: float
-    id: int
-
-
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """All that `schedule` may know."""
 
@@ -45,5 +38,6 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     running: tuple[RunningJob, ...]  #: ascending
     partition_rows: dict[str, BoolColumn]  #: which rows of `nodes` belong to a partition
     policy: Scheduling
+    reserved: Reserved = NOTHING
     #: also of starts that decide nothing in this cycle, because nothing is free: users like to see them
     wants_plans: bool = True

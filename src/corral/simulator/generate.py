@@ -1,6 +1,7 @@
 """Which cluster and which work does a seed make?"""
 
 import random
+from typing import Any
 
 import msgspec
 
@@ -9,6 +10,7 @@ from corral.model.gres import GresDevice, GresRequest
 from corral.model.job import JobKind, JobSpec, StepSpec
 from corral.model.node import NodeInventory
 from corral.model.partition import Partition
+from corral.protocol.requests import AnyRequest, CreateReservation, Names, ReservationFields
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -18,6 +20,7 @@ class Wish(msgspec.Struct, frozen=True):
     what: str
     spec: JobSpec | None = None
     pick: float = 0.0  #: 0 to 1: which of the jobs (or nodes) there are
+    request: AnyRequest | None = None
 
 
 class World(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,8 +58,28 @@ def world_of(chance: random.Random, jobs: tuple[int, int] = (20, 40)) -> World:
     for _ in range(chance.randint(0, 12)):
         what = chance.choice(_DEEDS)
         wishes.append(Wish(chance.uniform(0, span * 1.2), what, None, chance.random()))
+    for number in range(chance.choice((0, 0, 1, 3))):
+        wishes.append(Wish(chance.uniform(0, span), "reserve", request=_reservation(chance, number, count, cpus)))
     wishes.sort(key=lambda wish: wish.at)
     return World(config=config, agents=tuple(tuple(a) for a in agents), wishes=tuple(wishes), span=span)
+
+
+def _reservation(chance: random.Random, number: int, nodes: int, cpus: int) -> CreateReservation:
+    """For a time, or every hour until somebody deletes it. Their starts are seconds from now."""
+    repeats = chance.random() < 0.2
+    flags = [
+        flag
+        for flag in ("MAINT", "OVERLAP", "IGNORE_JOBS", "FLEX", "REPLACE_DOWN", "MAGNETIC")
+        if chance.random() < 0.2
+    ]
+    where: dict[str, Any] = chance.choice(
+        ({"nodes": "n1"}, {"nodes": f"n[1-{nodes}]"}, {"node_counts": (1,)}, {"core_counts": (max(1, cpus // 2),)})
+    )
+    fields = ReservationFields(
+        start_time=chance.uniform(0, 30), duration=60 * chance.randint(1, 3), users=Names(names=(chance.choice(("ann", "bob")),)),
+        flags=Names(names=tuple([*flags, "HOURLY"] if repeats else flags)), **where,
+    )  # fmt: skip
+    return CreateReservation(name=f"h{number}" if repeats else f"r{number}", fields=fields)
 
 
 #: A limit that never strikes: such a job ends by itself, or the simulation is stuck.
@@ -99,6 +122,8 @@ def _spec(chance: random.Random, cpus: int, gpus: int, nodes: int, two_partition
         fields["hold"] = True
     if chance.random() < 0.1:
         fields["signal"] = (10, 2, False)
+    if chance.random() < 0.1:
+        fields["reservation"] = chance.choice(("r0", "r0,r1", "r2"))
     if chance.random() < 0.15:
         fields["licenses"] = chance.choice(("a", "a:2", "a,b:2", "b:3"))
     if chance.random() < 0.15:

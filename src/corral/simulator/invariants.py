@@ -10,6 +10,7 @@ from corral.model import ranges
 from corral.model.job import ACTIVE, ENDED, Job, JobId, JobState
 from corral.model.lifecycle import may_change
 from corral.model.reason import Reason
+from corral.model.reservation import Flag, times
 from corral.protocol import events as ev
 from corral.scheduler.nodetable import NodeTable
 
@@ -38,6 +39,32 @@ def check_job(state: ClusterState, job: Job) -> None:
         _demand(not state.steps_of(job.id), job, "waits and has steps")
     _demand(job.end_state is None or job.state is JobState.COMPLETING, job, "has an end state")
     _demand(job.spec_id in state.specs, job, "has no spec")
+
+
+def check_start(state: ClusterState, job: Job) -> None:
+    """No node or core of it is kept for others until its limit; and it has begun in the reservation that it names."""
+    assert job.allocation is not None
+    own = state.reservations.get(job.allocation.reservation)
+    _demand(own is not None or not job.allocation.reservation, job, "is in a reservation that there is not")
+    _demand(own is None or own.admits(job.owner.user, state.spec(job).account), job, "may not be in its reservation")
+    if own is not None and not own.has(Flag.FLEX):
+        _demand(own.is_active(job.start_time), job, f"began before {own.name}")
+        _demand(own.has(Flag.ANY_NODES) or set(job.allocation.node_names) <= set(own.nodes), job, "is beside its nodes")
+    if own is not None and (own.has(Flag.MAINT) or own.has(Flag.OVERLAP)):
+        return
+    ends = job.start_time + job.time_limit
+    for other in state.reservations.values():
+        if other is own:
+            continue
+        ahead = other.float_seconds
+        if ahead and ends - job.start_time <= ahead:
+            continue
+        if not ahead and not any(start < ends and job.start_time < end for start, end in times(other)):
+            continue
+        cores = {part.node: set(part.cpus) for part in other.cores}
+        for share in job.allocation.nodes:
+            kept = bool(cores.get(share.node, set()) & set(share.cpus)) if cores else share.node in other.nodes
+            _demand(not kept, job, f"has {share.node}, which is kept for {other.name}")
 
 
 def check_steps(state: ClusterState, job: Job) -> None:
@@ -82,6 +109,7 @@ def check_events(state: ClusterState, before: dict[JobId, JobState], records: It
                 elif old is None or not may_change(old, job.state):
                     raise InvariantBroken(f"job {job.id} went from {old} to {job.state}")
                 if isinstance(record, ev.JobStarted) and job.allocation is not None:
+                    check_start(state, job)
                     for name, _ in job.allocation.licenses:
                         _demand(state.ledger.licenses.free(name) >= 0, job, f"has got more {name} than there are")
                 before[job.id] = job.state
@@ -119,6 +147,7 @@ def _difference(found: Any, other: Any) -> object:
 _FACTS = frozenset(
     {
         Reason.DEPENDENCY, Reason.DEPENDENCY_NEVER_SATISFIED, Reason.BEGIN_TIME, Reason.HELD_USER, Reason.HELD_ADMIN,
+        Reason.RESERVATION_DELETED,
     }
 )  # fmt: skip
 
@@ -141,6 +170,7 @@ def recorded(state: ClusterState) -> dict[str, Any]:
         "free": (state.ledger.cpu_masks, state.ledger.free_memory.tolist(), state.ledger.usable.tolist()),
     }
     for name in (
+        "reservations", "last_reservation",
         "specs", "partitions", "next_job_id", "queue", "held", "waiting", "active", "array_members", "live_by_name", "timed",
         "spec_users",
     ):  # fmt: skip

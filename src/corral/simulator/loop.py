@@ -305,6 +305,11 @@ class Simulation:
                 spec = msgspec.structs.replace(spec, dependency=text)
             self.ask(rq.SubmitJobs(jobs=(rq.NewJob(spec=spec),)), ANN)
             return
+        if isinstance(wish.request, rq.CreateReservation):
+            fields = wish.request.fields
+            fields = msgspec.structs.replace(fields, start_time=self.clock.now + (fields.start_time or 0.0))
+            self.ask(rq.CreateReservation(name=wish.request.name, fields=fields))
+            return
         nodes = sorted(self.of_node)
         node = nodes[int(wish.pick * len(nodes))]
         match wish.what:
@@ -352,6 +357,9 @@ class Simulation:
         frozen = [str(i) for i in sorted(state.active) if state.jobs[i].state is JobState.SUSPENDED]
         if frozen:
             self.ask(rq.ResumeJobs(ids=tuple(frozen)))
+        for reservation in list(state.reservations.values()):
+            if reservation.repeats:
+                self.ask(rq.DeleteReservation(name=reservation.name))
         away = [name for name, node in sorted(state.nodes.items()) if node.drains or node.admin_down]
         if away:
             self.ask(rq.UpdateNodes(nodes=",".join(away), state="resume"))
