@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 #: What is asked of the job's row.
 FIELDS = (
     "id", "name", "state", "account", "qos", "partition", "nodes", "node_count", "node_names", "alloc_detail",
-    "tasks_per_node", "memory_mb",
+    "tasks_per_node", "memory_mb", "reservation",
 )  # fmt: skip
 
 
@@ -31,6 +31,7 @@ def variables(row: dict[str, Any], given: Given, cluster: str) -> dict[str, str]
         "SLURM_JOB_NUM_NODES": str(row["node_count"]),
         "SLURM_JOB_PARTITION": row["partition"],
         "SLURM_JOB_QOS": row.get("qos"),
+        "SLURM_JOB_RESERVATION": row.get("reservation"),
         "SLURM_NNODES": str(row["node_count"]),
         "SLURM_NODELIST": nodes,
         "SLURM_NODE_ALIASES": "(null)",

@@ -204,7 +204,7 @@ LETTERS: dict[str, Column] = {
     "T": Column("STATE", "state"),
     "u": Column("USER", "user"),
     "U": Column("UID", "uid"),
-    "v": Column("RESERVATION", "", "(null)"),
+    "v": Column("RESERVATION", "reservation", or_null),
     "V": Column("SUBMIT_TIME", "submit_time", moment),
     "w": Column("WCKEY", "", "(null)"),
     "W": Column("LICENSES", "licenses", or_null),

@@ -27,7 +27,7 @@ _JOB_FIELDS = {
     "mem": "memory_per_node_mb", "mem-per-cpu": "memory_per_cpu_mb", "mem-per-gpu": "memory_per_gpu_mb", "nice": "nice",
     "no-kill": "no_kill", "nodelist": "nodelist", "ntasks": "ntasks", "ntasks-per-node": "ntasks_per_node",
     "overcommit": "overcommit", "partition": "partition", "qos": "qos", "signal": "signal", "time": "time_limit",
-    "time-min": "time_min", "licenses": "licenses", "wait-all-nodes": "wait_all_nodes",
+    "time-min": "time_min", "licenses": "licenses", "reservation": "reservation", "wait-all-nodes": "wait_all_nodes",
 }  # fmt: skip
 
 _STEP_FIELDS = {
@@ -158,8 +158,6 @@ def _check_words(given: Given) -> None:
     from corral.cli.given import REFUSED_AS
 
     refused = REFUSED_AS[given.program.name]
-    if given.get("reservation"):
-        raise given.program.failed(f"{refused}Requested reservation is invalid")
     if "partition" in given and not given.get("partition"):
         raise _two(given, "invalid partition specified: (null)", f"{refused}Invalid partition name specified")
     if given.get("distribution") == "arbitrary" and not given.get("nodelist"):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     Row = dict[str, Any]
 
 _BASE = {"UNKNOWN": 0, "DOWN": 1, "IDLE": 2, "ALLOCATED": 3, "MIXED": 5}
-_FLAGS = {"DRAIN": 1 << 9, "COMPLETING": 1 << 10, "NOT_RESPONDING": 1 << 11}
+_FLAGS = {"RESERVED": 1 << 5, "MAINTENANCE": 1 << 15, "DRAIN": 1 << 9, "COMPLETING": 1 << 10, "NOT_RESPONDING": 1 << 11}
 
 #: Shown for a partition none of whose nodes is to be shown.
 _EMPTY: Row = {

@@ -52,6 +52,7 @@ def job(row: Row, detailed: bool, one_line: bool) -> str:
     lines += [
         f"MinCPUsNode={row['cpus_per_task'] * (row['ntasks_per_node'] or 1)} {_memory(row)} MinTmpDiskNode=0",
         f"Features={or_null(row['constraint'])} DelayBoot=00:00:00",
+        *([f"Reservation={row['reservation']}"] if row["reservation"] else []),
         f"OverSubscribe={'NO' if row['exclusive'] else 'OK'} Contiguous=0 Licenses={or_null(row['licenses'])} Network=(null)",
         f"Command={command_line(row['command'], row['argv'])}",
         f"WorkDir={row['work_dir']}",

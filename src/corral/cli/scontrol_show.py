@@ -182,6 +182,24 @@ def licenses(connection: Connection, manner: Manner, name: str | None) -> int:
     return 0
 
 
+def reservations(connection: Connection, manner: Manner, name: str | None) -> int:
+    from corral.cli import scontrol_reservation
+
+    rows = query.rows(connection, "/v1/reservations").dicts()
+    if name is not None:
+        rows = [row for row in rows if row["name"] == name]
+    if not rows:
+        sys.stdout.write(f"Reservation {name} not found\n" if name else "No reservations in the system\n")
+        return int(name is not None)
+    if manner.json:
+        from corral.cli import reservation_json
+
+        reservation_json.write(rows)
+        return 0
+    sys.stdout.write("".join(scontrol_reservation.text(row, manner.one_line) for row in rows))
+    return 0
+
+
 def config(connection: Connection, manner: Manner, name: str | None) -> int:
     from corral.cli import scontrol_node
 
@@ -197,6 +215,7 @@ _ENTITIES: dict[str, tuple[Callable[[Connection, Manner, str | None], int], str]
     "step": (steps, "slurm_get_job_steps error"),
     "node": (nodes, "slurm_load_node error"),
     "partition": (partitions, "slurm_load_partitions error"),
+    "reservation": (reservations, "slurm_load_reservations error"),
     "license": (licenses, "slurm_load_licenses error"),
     "config": (config, "slurm_load_ctl_conf error"),
 }

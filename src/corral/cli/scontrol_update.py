@@ -26,7 +26,7 @@ JOB_KEYS = {
     "Account": "", "AdminComment": "", "ArrayTaskThrottle": "", "Comment": "", "CPUsPerTask": "cpuspertask", "Deadline": "",
     "Dependency": "", "EligibleTime": "starttime", "ExcNodeList": "", "Features": "", "Gres": "", "JobName": "", "MailUser": "",
     "Licenses": "", "MinMemoryCPU": "", "MinMemoryNode": "", "Name": "jobname", "Nice": "", "NodeList": "reqnodelist", "NumCPUs": "",
-    "NumNodes": "", "NumTasks": "", "Partition": "", "Priority": "", "QOS": "", "ReqNodeList": "", "Requeue": "",
+    "NumNodes": "", "NumTasks": "", "Partition": "", "Priority": "", "QOS": "", "ReservationName": "", "ReqNodeList": "", "Requeue": "",
     "StartTime": "", "TimeLimit": "", "TresPerNode": "gres", "WorkDir": "",
 }  # fmt: skip
 
@@ -34,7 +34,7 @@ JOB_KEYS = {
 JOB_REFUSED = (
     "BurstBuffer", "Clusters", "ClusterFeatures", "Contiguous", "CoreSpec", "DelayBoot", "EndTime",
     "MailType", "MinCPUsNode", "MinTmpDiskNode", "OverSubscribe", "Power", "Prefer", "Reboot", "ReqCores", "ReqNodes",
-    "ReqSockets", "ReqThreads", "ReservationName", "ResetAccrueTime", "Shared", "SiteFactor", "StdErr", "StdIn", "StdOut",
+    "ReqSockets", "ReqThreads", "ResetAccrueTime", "Shared", "SiteFactor", "StdErr", "StdIn", "StdOut",
     "Switches", "SystemComment", "ThreadSpec", "TimeMin", "UserID", "Wait-for-switch", "WCKey", "CpusPerTres",
     "TresPerJob", "TresPerTask", "TresPerSocket",
 )  # fmt: skip
@@ -80,6 +80,12 @@ def pairs(words: list[str]) -> list[tuple[str, str, str]]:
 
 
 def update(connect: Callable[[], Connection], words: list[str]) -> int:
+    if words[0].partition("=")[0].lower() in ("reservation", "reservationname", "res"):
+        from corral.cli import scontrol_reservation
+
+        if "=" not in words[0]:
+            raise Exit(1, "scontrol: error: Reservation must be given.  No reservation update.")
+        return scontrol_reservation.update(connect, words)
     found = pairs(words)
     keys = {key.lower() for key, _, _ in found}
     if keys & {"jobid", "job"} or (keys & {"jobname", "name"} and not keys & {"nodename", "node"}):
@@ -88,7 +94,11 @@ def update(connect: Callable[[], Connection], words: list[str]) -> int:
         return _nodes(connect, found)
     if keys & {"partitionname", "partition"}:
         return _partition(connect, found)
-    if keys & {"reservationname", "reservation", "stepid", "slurmctlddebug", "frontendname"}:
+    if keys & {"reservationname", "reservation", "res"}:
+        from corral.cli import scontrol_reservation
+
+        return scontrol_reservation.update(connect, words)
+    if keys & {"stepid", "slurmctlddebug", "frontendname"}:
         raise Exit(1, f"scontrol: error: Update of {found[0][0]} is not supported.")
     raise Exit(1, NO_ENTITY)
 

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from corral.controller.people import with_members
 from corral.model.cluster import Limits
 from corral.model.job import JobSpec, StdioSpec, StepSpec
 from corral.protocol.blobs import environment_digest, script_digest
@@ -10,7 +11,9 @@ from corral.protocol.requests import (
     AnyRequest,
     CancelJobs,
     CompleteJob,
+    CreateReservation,
     CreateStep,
+    DeleteReservation,
     HoldJobs,
     NewClusterNodes,
     NewJob,
@@ -24,6 +27,7 @@ from corral.protocol.requests import (
     UpdateJob,
     UpdateNodes,
     UpdatePartition,
+    UpdateReservation,
 )  # fmt: skip
 
 #: More jobs than this in one request would hold up everyone else.
@@ -57,7 +61,7 @@ class SentStep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 OtherRequest = (
     CancelJobs | HoldJobs | ReleaseJobs | RequeueJobs | SuspendJobs | ResumeJobs | UpdateJob | UpdateNodes | UpdatePartition
-    | SentStep | SignalStep | CompleteJob | Reconfigure | NewClusterNodes
+    | CreateReservation | UpdateReservation | DeleteReservation | SentStep | SignalStep | CompleteJob | Reconfigure | NewClusterNodes
 )  # fmt: skip
 
 
@@ -106,6 +110,9 @@ def prepare(message: AnySent, limits: Limits) -> Prepared | Rejected:
             return _Texts(limits).submit(message)
         case SentStep():
             return _Texts(limits).step(message)
+        case CreateReservation() | UpdateReservation():
+            known = with_members(message)
+            return known if isinstance(known, Rejected) else Prepared(known)
         case _:
             return Prepared(message)
 

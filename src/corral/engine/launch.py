@@ -25,6 +25,7 @@ def job_context(ctx: Context, job: Job) -> JobContext:
         partition=job.partition,
         allocation=job.allocation,
         spec=spec,
+        reservation=job.allocation.reservation,
         restarts=job.restarts,
         start_time=job.start_time,
         end_time=0.0 if job.time_limit >= UNLIMITED else job.start_time + job.time_limit,

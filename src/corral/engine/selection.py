@@ -6,7 +6,7 @@ import msgspec
 
 from corral.engine.state import ClusterState
 from corral.model import ranges
-from corral.model.job import Job, JobId
+from corral.model.job import Job, JobId, JobSpec
 from corral.model.step import STEP_NAMES
 from corral.protocol.requests import JobSelection
 from corral.syntax import jobid
@@ -78,7 +78,13 @@ def matching(state: ClusterState, selection: JobSelection) -> list[Job]:
             and (not selection.partitions or (job.partition or spec.partition) in selection.partitions)
             and (not selection.qos or (spec.qos or "normal") in selection.qos)
             and (not states or job.state in states)
+            and (not selection.reservations or _is_in(job, spec, selection.reservations))
             and (not nodes or (job.allocation is not None and not nodes.isdisjoint(job.allocation.node_names)))
         ):
             found.append(job)
     return found
+
+
+def _is_in(job: Job, spec: JobSpec, reservations: tuple[str, ...]) -> bool:
+    own = job.allocation.reservation if job.allocation is not None else ""
+    return (own or spec.reservation) in reservations or spec.reservation in reservations

@@ -54,6 +54,7 @@ class JobSelection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     qos: tuple[str, ...] = ()
     states: tuple[JobState, ...] = ()
     nodes: tuple[str, ...] = ()
+    reservations: tuple[str, ...] = ()
 
 
 class CancelJobs(Request, frozen=True, kw_only=True):

@@ -128,7 +128,9 @@ class Scancel:
                 selection["nodes"] = hostlist.expand(given["nodelist"] or "")
             except InvalidHostlist as error:
                 raise self.program.failed(str(error), 1) from None
-        if given.get("reservation") or given.get("wckey"):  # no job has one
+        if given.get("reservation"):
+            selection["reservations"] = [given["reservation"]]
+        if given.get("wckey"):  # no job has one
             return None
         return {key: value for key, value in selection.items() if value}
 

@@ -41,14 +41,13 @@ ENTITIES = {
 #: What `show` says of things that there are none of here.
 FIXED = {
     "aliases": "", "burstbuffer": "", "federation": "", "daemons": "slurmctld slurmd\n", "frontend": "No nodes in the system\n",
-    "reservations": "No reservations in the system\n",
 }  # fmt: skip
 
 #: Keywords that Slurm has and Corral has not, with what to do instead.
 REFUSED = {
     "abort": "`corral down` stops the cluster", "cancel_reboot": "nodes are not rebooted here",
-    "cluster": "CORRAL_ENDPOINT says which cluster is asked", "create": "write partitions into corral.toml and `scontrol reconfigure`",
-    "delete": "write partitions into corral.toml and `scontrol reconfigure`", "errnumstr": "there are no error numbers",
+    "cluster": "CORRAL_ENDPOINT says which cluster is asked",
+    "errnumstr": "there are no error numbers",
     "fsdampeningfactor": "fair share has no dampening factor", "listpids": "see the processes with ps",
     "notify": "there is no way to a job's terminal", "pidinfo": "see the job's id in the process's environment, SLURM_JOB_ID",
     "reboot": "nodes are not rebooted here", "schedloglevel": "write it into corral.toml", "setdebug": "write it into corral.toml",
@@ -148,6 +147,8 @@ class Scontrol:
             from corral.cli import command, scontrol_update
 
             return command.reaching("slurm_update error", lambda: scontrol_update.update(self.connect, rest))
+        if full in ("create", "delete"):
+            return self.change_entity(full, keyword, rest)
         if full == "version":
             sys.stdout.write(VERSION + "\n")
             return self._no_more(full, rest)
@@ -160,6 +161,27 @@ class Scontrol:
 
         act: Callable[[Callable[[], Connection], str, list[str]], int] = scontrol_control.ACTIONS[full]
         return act(self.connect, full, rest)
+
+    def change_entity(self, full: str, keyword: str, rest: list[str]) -> int:
+        from corral.cli import command, scontrol_reservation
+
+        if not rest:
+            raise Exit(1, f"too few arguments for {keyword} keyword")
+        if full == "delete":
+            return command.reaching("slurm_delete error", lambda: scontrol_reservation.delete(self.connect, rest))
+        entity, equals, _ = rest[0].partition("=")
+        low = entity.lower()
+        if low and ("partitionname".startswith(low) or "nodename".startswith(low)):
+            raise Exit(
+                1,
+                f"scontrol: error: create {low} is not supported: write it into corral.toml and `scontrol reconfigure`.",
+            )
+        if not low or not ("reservationname".startswith(low) or low == "reservation"):
+            raise Exit(1, f"scontrol: error: Invalid creation entity: {entity}")
+        words = rest if equals else rest[1:]
+        return command.reaching(
+            "Error creating the reservation", lambda: scontrol_reservation.create(self.connect, words)
+        )
 
     def _no_more(self, keyword: str, rest: list[str]) -> int:
         if rest:
@@ -182,9 +204,6 @@ class Scontrol:
             if entity == "hostnames":
                 return hostnames.names(name)
             return hostnames.folded(name, hostlist.fold if entity == "hostlist" else hostlist.fold_sorted)
-        if entity == "reservations" and name:
-            sys.stdout.write(f"Reservation {name} not found\n")
-            return 1
         if entity in FIXED:
             sys.stdout.write(FIXED[entity])
             return 0

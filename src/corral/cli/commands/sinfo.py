@@ -184,8 +184,7 @@ class Sinfo:
 
     def main(self) -> int:
         if "reservation" in self.given:
-            sys.stdout.write("No reservations in the system\n")
-            return 0
+            return command.show_every(self.every, self.show_reservations, "slurm_load_reservations")
         return command.show_every(self.every, self.show, "slurm_load_partitions")
 
     def show(self, connection: Connection) -> None:
@@ -234,6 +233,25 @@ class Sinfo:
         )  # fmt: skip
         nodes.write_groups(form, lines, connection)
 
+    def show_reservations(self, connection: Connection) -> None:
+        """-T"""
+        from corral.cli.times import moment, padded
+
+        rows = query.rows(connection, "/v1/reservations").dicts()
+        if not rows:
+            sys.stdout.write("No reservations in the system\n")
+            return
+        if "noheader" not in self.given:
+            sys.stdout.write(
+                f"{'RESV_NAME':<10} {'STATE':>8} {'START_TIME':>20} {'END_TIME':>20} {'DURATION':>12}  NODELIST\n"
+            )
+        for row in rows:
+            length = padded(int(row["end_time"] - row["start_time"]))
+            sys.stdout.write(
+                f"{row['name']:<10} {row['state']:>8} {moment(row['start_time']):>20} {moment(row['end_time']):>20} "
+                f"{length:>12}  {row['nodes']}\n"
+            )
+
     def _partitions(self, connection: Connection) -> list[dict[str, Any]]:
         found = query.rows(connection, "/v1/partitions", all="all" in self.given).dicts()
         for place, partition in enumerate(found):
@@ -275,6 +293,8 @@ def is_in(node: dict[str, Any], word: str) -> bool:
             return "COMPLETING" in flags
         case "no_respond":
             return "NOT_RESPONDING" in flags
+        case "reserved" | "resv" | "maint":
+            return ("MAINTENANCE" if word == "maint" else "RESERVED") in flags
         case "allocated":
             return state in ("ALLOCATED", "MIXED")
         case "mixed":

@@ -252,9 +252,9 @@ class Squeue:
         return "P,i" if self.by_steps else "S" if "start" in self.given else "P,t,-p"
 
     def _nothing_can_match(self) -> bool:
-        """No job here has a reservation, no step licences; and an empty list chooses none."""
+        """No step here has licences or a reservation; and an empty list chooses none."""
         return (
-            bool(self.given.get("reservation")) or bool(self.by_steps and self.given.get("licenses"))
+            bool(self.by_steps and (self.given.get("reservation") or self.given.get("licenses")))
             or self.users == [] or self.states == [] or self.ids == []
         )  # fmt: skip
 
@@ -267,7 +267,8 @@ class Squeue:
         path = query.url(
             "/v1/jobs", fields=asked, ids=self.ids or (), users=self.users or (), states=self.states or (),
             partitions=self.given.get("partitions"), names=self.given.get("name"), accounts=self.given.get("accounts"),
-            qos=self.given.get("qos"), nodes=self.given.get("nodelist"), licenses=self.given.get("licenses"), all="all" in self.given,
+            qos=self.given.get("qos"), nodes=self.given.get("nodelist"), licenses=self.given.get("licenses"),
+            reservations=self.given.get("reservation"), all="all" in self.given,
         )  # fmt: skip
         self.program.verbose(path)
         rows = query.Rows(connection.request("GET", path))

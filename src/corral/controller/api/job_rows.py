@@ -114,6 +114,11 @@ def tasks_per_node(job: Job, context: JobContext) -> list[int]:
     return tasks
 
 
+def reservation_of(job: Job, spec: JobSpec) -> str:
+    """As it was asked for; of a job that was drawn into a magnetic one, the one in which it runs."""
+    return spec.reservation or (job.allocation.reservation if job.allocation is not None else "")
+
+
 def std_path(stream: str) -> Getter:
     def get(job: Job, context: JobContext) -> str:
         spec = context.specs[job.spec_id]
@@ -247,6 +252,7 @@ FIELDS: dict[str, Getter] = {
     "req_switches": lambda job, _: 0,
     "contiguous": lambda job, _: False,
     "licenses": of_spec("licenses"),
+    "reservation": lambda job, context: reservation_of(job, context.specs[job.spec_id]),
 }
 
 JOBS: Table[Job] = Table(FIELDS)

@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from corral.controller.api import query
 from corral.controller.api.http import Refusal, body_of, caller_of
-from corral.controller.api.job_rows import JOBS, JobContext
+from corral.controller.api.job_rows import JOBS, JobContext, reservation_of
 from corral.controller.api.privacy import sees_all, visible
 from corral.controller.api.service import Service
 from corral.controller.api.step_rows import STEPS, StepContext
@@ -111,6 +111,7 @@ class _Filter:
         self.states = frozenset(query.choice(request, "states", _STATES))
         self.nodes = query.nodes(request)
         self.licenses = frozenset(query.words(request, "licenses"))
+        self.reservations = frozenset(query.words(request, "reservations"))
         hidden = {name for name, partition in service.state.partitions.items() if partition.hidden}
         self.hidden = frozenset() if query.flag(request, "all") else frozenset(hidden - self.partitions)
 
@@ -134,6 +135,8 @@ class _Filter:
             jobs = [job for job in jobs if specs[job.spec_id].account in self.accounts]
         if self.qos:
             jobs = [job for job in jobs if (specs[job.spec_id].qos or "normal") in self.qos]
+        if self.reservations:
+            jobs = [job for job in jobs if reservation_of(job, specs[job.spec_id]) in self.reservations]
         if self.licenses:
             jobs = [job for job in jobs if self._has_license(specs[job.spec_id].licenses)]
         if self.nodes:

@@ -10,6 +10,7 @@ from corral.model.gres import GresDevice
 from corral.model.job import Job, JobState
 from corral.model.node import Node
 from corral.model.partition import Partition
+from corral.model.reservation import Flag, Reservation
 from corral.syntax import hostlist
 
 #: sinfo's compact and long words for a base state.
@@ -39,12 +40,16 @@ class NodeContext:
         now: float,
         heard: Mapping[str, float] | None = None,
         node_timeout: float = 30.0,
+        reservations: Iterable[Reservation] = (),
     ) -> None:
         self.held = Held(active)
         self.partitions = {name: members(partition, all_nodes) for name, partition in partitions.items()}
         self.now = now
         self.heard = heard or {}
         self.node_timeout = node_timeout
+        open_now = [one for one in reservations if one.is_active(now)]
+        self.reserved = {name for one in open_now for name in one.nodes}
+        self.maintained = {name for one in open_now if one.has(Flag.MAINT) for name in one.nodes}
 
     def shares(self, node: Node) -> list[tuple[Job, NodeShare]]:
         return self.held.get(node.name, [])
@@ -83,6 +88,10 @@ def flags(node: Node, context: NodeContext) -> list[str]:
         found.append("COMPLETING")
     if not node.up and (node.agent or node.down_reason):
         found.append("NOT_RESPONDING")
+    if node.name in context.maintained:
+        found.append("MAINTENANCE")
+    if node.name in context.reserved:
+        found.append("RESERVED")
     return found
 
 
@@ -97,9 +106,13 @@ def state_text(words: Mapping[str, str]) -> Callable[[Node, NodeContext], str]:
             word = words[base] + "+"
         elif "COMPLETING" in marked and base in ("IDLE", "MIXED"):
             word = "comp" if words is _SHORT else "completing"
+        elif base == "IDLE" and "MAINTENANCE" in marked:
+            return "maint" + star
+        elif base == "IDLE" and "RESERVED" in marked:
+            word = "resv" if words is _SHORT else "reserved"
         else:
             word = words[base]
-        return word + star
+        return word + ("$" if "MAINTENANCE" in marked else star)
 
     return text
 

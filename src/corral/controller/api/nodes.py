@@ -8,6 +8,7 @@ from corral.controller.api import query
 from corral.controller.api.http import Refusal, caller_of
 from corral.controller.api.license_rows import LICENSES
 from corral.controller.api.node_rows import NODES, PARTITIONS, NodeContext
+from corral.controller.api.reservation_rows import RESERVATIONS, ReservationContext
 from corral.controller.api.service import Service
 from corral.controller.slurm_config import slurm_keys
 from corral.daemon import clock
@@ -19,7 +20,10 @@ from corral.protocol.replies import JobRows
 def node_context(service: Service) -> NodeContext:
     state = service.state
     active = [state.jobs[job] for job in state.active]
-    return NodeContext(active, state.partitions, state.ledger.names, clock.now(), service.heard())
+    return NodeContext(
+        active, state.partitions, state.ledger.names, clock.now(), service.heard(),
+        reservations=state.reservations.values(),
+    )  # fmt: skip
 
 
 async def get_nodes(service: Service, request: Request) -> JobRows:
@@ -53,6 +57,13 @@ async def get_licenses(service: Service, request: Request) -> JobRows:
     caller_of(service, request)
     pool = service.state.ledger.licenses
     return LICENSES.rows(sorted(pool.total), LICENSES.check(query.words(request, "fields")), pool)
+
+
+async def get_reservations(service: Service, request: Request) -> JobRows:
+    caller_of(service, request)
+    context = ReservationContext(service.state.ledger, clock.now())
+    fields = RESERVATIONS.check(query.words(request, "fields"))
+    return RESERVATIONS.rows(service.state.reservations.values(), fields, context)
 
 
 async def get_config(service: Service, request: Request) -> dict[str, Any]:
@@ -105,6 +116,7 @@ ROUTES = (
     ("GET", "/v1/nodes/{name}", get_node),
     ("GET", "/v1/partitions", get_partitions),
     ("GET", "/v1/licenses", get_licenses),
+    ("GET", "/v1/reservations", get_reservations),
     ("GET", "/v1/config", get_config),
     ("GET", "/v1/ping", get_ping),
     ("GET", "/v1/status", get_status),

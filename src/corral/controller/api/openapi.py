@@ -11,6 +11,7 @@ from corral.controller.api.job_rows import JOBS
 from corral.controller.api.jobs import StepBody
 from corral.controller.api.license_rows import LICENSES
 from corral.controller.api.node_rows import NODES, PARTITIONS
+from corral.controller.api.reservation_rows import RESERVATIONS
 from corral.controller.api.service import Service
 from corral.controller.api.step_rows import STEPS
 from corral.controller.facts import VERSION
@@ -76,7 +77,9 @@ def document() -> dict[str, Any]:
         "/v1/requests": {"post": operation("Any change", reply, [key], request)},
         "/v1/jobs": {
             "get": operation(
-                "Jobs in memory", rows, [_fields(JOBS), *selection, _parameter("licenses"), _parameter("all")]
+                "Jobs in memory",
+                rows,
+                [_fields(JOBS), *selection, _parameter("licenses"), _parameter("reservations"), _parameter("all")],
             ),
             "post": operation("Submit jobs", reply, [key], jobs_body),
         },
@@ -100,6 +103,7 @@ def document() -> dict[str, Any]:
         "/v1/nodes/{name}": {"get": operation("One node", rows, [_parameter("name", "path"), _fields(NODES)])},
         "/v1/partitions": {"get": operation("Partitions", rows, [_fields(PARTITIONS)])},
         "/v1/licenses": {"get": operation("Licences", rows, [_fields(LICENSES)])},
+        "/v1/reservations": {"get": operation("Reservations", rows, [_fields(RESERVATIONS)])},
         "/v1/config": {"get": operation("The configuration, in Slurm's names", anything)},
         "/v1/ping": {"get": operation("Is a controller there?", anything)},
         "/v1/status": {"get": operation("How the cluster is", anything)},
