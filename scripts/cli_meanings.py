@@ -76,7 +76,7 @@ SUBMIT = {
     "quit-on-interrupt": "one Ctrl-C ends the tasks",
     "relative": "the step's nodes begin with the job's node of this number",
     "requeue": "it may be run again from the start",
-    "reservation": "refused: there are no reservations",
+    "reservation": "run in this reservation, or in the first of several that is open",
     "signal": "`[B:]SIGNAL[@SECONDS]`: send it so long before the time limit (60 s); `B:` only to the batch shell",
     "threads": "accepted; srun needs no threads",
     "tasks-per-node": "as `--ntasks-per-node`",
@@ -111,7 +111,7 @@ SQUEUE = _HELP | {
     "licenses": "those that ask for one of these licences", "local": "accepted: there is one cluster",
     "long": "more columns", "me": "your own", "name": "of these names", "noconvert": "memory as it was given",
     "nodelist": "on these nodes", "partitions": "in these partitions", "priority": "accepted: a job is listed once",
-    "qos": "of these QOS", "reservation": "none match: there are no reservations",
+    "qos": "of these QOS", "reservation": "those of one of these reservations",
     "sort": "by these letters, `-` before one reverses it: `P,t,-p`", "start": "when waiting jobs are expected to start, and where",
     "states": "in these states; `all`: also those that ended a short while ago", "steps": "steps instead of jobs",
     "users": "of these users",
@@ -125,7 +125,7 @@ SINFO = _HELP | {
     "Format": "columns by name: `name[:[.]width[suffix]],...`", "partition": "these partitions", "responding": "only nodes that answer",
     "list-reasons": "why nodes are out, since when, and who said so", "summarize": "one line per partition",
     "sort": "by these letters",
-    "states": "in these states: `idle,mix`; `&` between two: both", "reservation": "the reservations: there are none",
+    "states": "in these states: `idle,mix`; `&` between two: both", "reservation": "the reservations",
 }  # fmt: skip
 
 SACCT = _HELP | {
@@ -152,7 +152,7 @@ SCANCEL = _HELP | {
     "full": "the signal goes to the batch shell and all steps", "hurry": "accepted: there are no burst buffers",
     "interactive": "ask before each", "jobname": "of this name", "me": "your own", "name": "of this name",
     "nodelist": "on these nodes", "partition": "in this partition", "qos": "of this QOS", "quiet": "say nothing of jobs that are over",
-    "reservation": "none match: there are no reservations", "signal": "send this instead of ending the job",
+    "reservation": "only jobs of this reservation", "signal": "send this instead of ending the job",
     "state": "in this state: PENDING, RUNNING or SUSPENDED", "user": "of this user", "wckey": "none match: there are no wckeys",
 }  # fmt: skip
 

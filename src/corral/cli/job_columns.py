@@ -57,7 +57,7 @@ def task_id(array: int | None, task: int | None, waiting: list[int], throttle: i
 
 
 def nodes_or_reason(nodes: str, state: str, reason: str) -> str:
-    return f"({reason})".replace(" ", "_") if state in _WITH_REASON else nodes
+    return f"({reason})" if state in _WITH_REASON else nodes
 
 
 def command_line(command: str, argv: list[str] | None) -> str:
@@ -196,8 +196,8 @@ LETTERS: dict[str, Column] = {
     "P": Column("PARTITION", "partition"),
     "q": Column("QOS", "qos"),
     "Q": Column("PRIORITY", "priority"),
-    "r": Column("REASON", "reason"),
-    "R": Column("NODELIST(REASON)", "nodes state reason", nodes_or_reason, WHOLE_NODES),
+    "r": Column("REASON", "why"),
+    "R": Column("NODELIST(REASON)", "nodes state why", nodes_or_reason, WHOLE_NODES),
     "s": Column("", "", ""),
     "S": Column("START_TIME", "start_time expected_start state", start),
     "t": Column("ST", "state", STATE_LETTERS.__getitem__),

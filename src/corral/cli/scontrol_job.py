@@ -26,7 +26,7 @@ def job(row: Row, detailed: bool, one_line: bool) -> str:
         " ".join(_names(row)),
         f"UserId={row['user']}({row['uid']}) GroupId={row['group']}({row['gid']}) MCS_label=N/A",
         f"Priority={row['priority']} Nice={row['nice']} Account={or_null(row['account'])} QOS={or_null(row['qos'])}",
-        f"JobState={row['state']} Reason={row['reason'].replace(' ', '_')} "
+        f"JobState={row['state']} Reason={row['why'].replace(' ', '_')} "
         f"Dependency={unfinished_dependency(row['dependency'], row['state'], row['reason'])}",
         f"Requeue={int(row['requeue'])} Restarts={row['restarts']} BatchFlag={int(row['batch_flag'])} Reboot=0 "
         f"ExitCode={_code(row['exit_code'])}",

@@ -40,6 +40,8 @@ FLAGS = (
     ("purge_comp", 2, "PURGE_COMP"), ("first_cores", 1, "FIRST_CORES"), ("time_float", 1, "TIME_FLOAT"), ("replace", 1, "REPLACE"),
     ("replace_down", 8, "REPLACE_DOWN"), ("no_hold_jobs_after_end", 1, "NO_HOLD_JOBS_AFTER_END"), ("magnetic", 3, "MAGNETIC"),
 )  # fmt: skip
+#: Not to be taken away again.
+FIXED_FLAGS = ("OVERLAP", "FIRST_CORES", "REPLACE", "REPLACE_DOWN", "NO_HOLD_JOBS_AFTER_END")
 PURGE_SECONDS = 300
 
 
@@ -125,7 +127,8 @@ class Words:
         for part in value.split(",") if value else ():
             text, equals, span = part.partition("=")
             name = _flag(text)
-            if name is None or (equals and name != "PURGE_COMP"):
+            fixed = (sign == "-" and name in FIXED_FLAGS) or (not self.is_new and name == "TIME_FLOAT")
+            if name is None or fixed or (equals and name != "PURGE_COMP"):
                 raise self.wrong(f"Error parsing flags {sign}{value}.")
             if name == "PURGE_COMP":
                 self.fields["purge_seconds"] = self.length(span, f"flags={part}") if equals else PURGE_SECONDS
@@ -208,13 +211,16 @@ def create(connect: Connect, words: list[str]) -> int:
     try:
         reply = connect().request("POST", "/v1/requests", request)
     except Refused as error:
-        raise Exit(1, f"Error creating the reservation: {error}", *_notes(error)) from None
+        _say_notes(error)
+        raise Exit(1, f"Error creating the reservation: {error}") from None
     sys.stdout.write(f"Reservation created: {reply['messages'][0]}\n")
     return 0
 
 
-def _notes(error: Refused) -> list[str]:
-    return str(error.detail).splitlines() if error.detail else []
+def _say_notes(error: Refused) -> None:
+    """To standard output, as the real one does."""
+    if error.detail:
+        sys.stdout.write(f"{error.detail}\n")
 
 
 def update(connect: Connect, words: list[str]) -> int:
@@ -223,9 +229,8 @@ def update(connect: Connect, words: list[str]) -> int:
     try:
         connect().request("POST", "/v1/requests", request)
     except Refused as error:
-        raise Exit(
-            1, f"Error updating the reservation: {error}", *_notes(error), f"slurm_update error: {error}"
-        ) from None
+        _say_notes(error)
+        raise Exit(1, f"Error updating the reservation: {error}", f"slurm_update error: {error}") from None
     sys.stdout.write("Reservation updated.\n")
     return 0
 
@@ -261,7 +266,6 @@ def text(row: Row, one_line: bool) -> str:
         f"Duration={padded(int(row['end_time'] - row['start_time']))}",
         f"Nodes={row['nodes'] or '(null)'} NodeCnt={row['node_count']} CoreCnt={row['core_count']} "
         f"Features={row['features'] or '(null)'} PartitionName={row['partition'] or '(null)'} Flags={flags(row)}",
-        *(f"  NodeName={node} CoreIDs={cores}" for node, cores in row["cores"]),
         f"TRES={'cpu=' + str(row['cpu_count']) if row['cpu_count'] else '(null)'}",
         f"Users={_people(row['users'], row['users_denied'])} Groups={_people(row['groups'], False)} "
         f"Accounts={_people(row['accounts'], row['accounts_denied'])} Licenses={row['licenses'] or '(null)'} "

@@ -172,6 +172,11 @@ def partitions(connection: Connection, manner: Manner, name: str | None) -> int:
 def licenses(connection: Connection, manner: Manner, name: str | None) -> int:
     """Of a name that there is not, nothing is said."""
     rows = query.rows(connection, "/v1/licenses").dicts()
+    if manner.form is not None:
+        from corral.cli.data_parser import reservations as parser
+
+        parser.write_licenses(manner.form, rows, connection, manner.words)
+        return 0
     if not rows:
         sys.stdout.write("No licenses configured in Slurm.\n")
     for row in rows:
@@ -191,10 +196,10 @@ def reservations(connection: Connection, manner: Manner, name: str | None) -> in
     if not rows:
         sys.stdout.write(f"Reservation {name} not found\n" if name else "No reservations in the system\n")
         return int(name is not None)
-    if manner.json:
-        from corral.cli import reservation_json
+    if manner.form is not None:
+        from corral.cli.data_parser import reservations as parser
 
-        reservation_json.write(rows)
+        parser.write(manner.form, rows, connection, manner.words)
         return 0
     sys.stdout.write("".join(scontrol_reservation.text(row, manner.one_line) for row in rows))
     return 0

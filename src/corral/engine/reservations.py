@@ -214,7 +214,9 @@ def _times(draft: Reservation, fields: ReservationFields, now: float, old: Reser
     start, end = draft.start_time, draft.end_time
     length = end - start
     if fields.start_time is not None:
-        if fields.start_time < now - LATE or (old is not None and old.is_active(now)):
+        if old is not None and old.is_active(now):
+            raise _refuse("Reservation already started")
+        if fields.start_time < now - LATE:
             raise _refuse(BAD_TIME)
         start = fields.start_time
         end = start + length

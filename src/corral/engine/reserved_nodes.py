@@ -37,6 +37,8 @@ class Choice:
         self.draft = draft
         self.shares = draft.has(Flag.OVERLAP) or draft.has(Flag.MAINT)
         others = [one for one in self.state.reservations.values() if one.name != draft.name and overlap(one, draft)]
+        self.all_taken = {name for one in others if not one.cores for name in one.nodes}
+        others = [one for one in others if not one.has(Flag.OVERLAP) and not one.has(Flag.MAINT)]
         self.others: list[Reservation] = [] if self.shares else others
         self.taken = {name for one in self.others if not one.cores for name in one.nodes}
         self.in_the_way: list[Job] = [] if draft.has(Flag.IGNORE_JOBS) else self._in_the_way()
@@ -79,6 +81,7 @@ class Choice:
     def free(self) -> list[str]:
         """The nodes of its partition that nobody has then; those that are up first."""
         names = [name for name in self._of_partition() if name not in self.taken and name not in self.working]
+        names.sort(key=self.all_taken.__contains__)
         up = [name for name in names if self.state.nodes[name].is_usable]
         if self.draft.has(Flag.MAINT):
             return up + [name for name in names if not self.state.nodes[name].is_usable]
@@ -122,7 +125,11 @@ class Choice:
         return tuple(found)
 
     def _core_nodes(self) -> list[str]:
-        return [n for n in self._of_partition() if n not in self.taken and self.state.nodes[n].is_usable]
+        return [n for n in self._of_partition() if self._cores_of(n) and self.state.nodes[n].is_usable]
+
+    def _cores_of(self, name: str) -> bool:
+        """Whole nodes of others are no place for single cores."""
+        return self.shares or name not in self.all_taken
 
     def _free_cpus(self, name: str) -> tuple[int, ...]:
         every = (1 << self.state.nodes[name].inventory.cpus) - 1
@@ -134,7 +141,7 @@ class Choice:
             held |= mask_of(share.cpus) if share is not None else 0
         for one in self.others:
             held |= next((mask_of(part.cpus) for part in one.cores if part.node == name), 0)
-        return ids_of(every & ~held) if name not in self.taken else ()
+        return ids_of(every & ~held) if self._cores_of(name) else ()
 
 
 def of_partition(state: ClusterState, reservation: Reservation) -> list[str]:

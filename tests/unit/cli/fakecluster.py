@@ -49,8 +49,9 @@ def job(id: int, name: str, **given: Any) -> Row:
         "submit_sid": 0,
         "submit_line": "", "kind": "batch", "cancelled_by": None, "mail_types": [], "mail_user": "", "distribution": "",
         "begin_time": 0.0, "deadline": 0.0, "open_mode": "truncate", "overcommit": False, "req_switches": 0,
-        "contiguous": False, "licenses": "",
+        "contiguous": False, "licenses": "", "reservation": "",
     }  # fmt: skip
+    row["why"] = given.get("reason", row["reason"]).replace(" ", "_")
     if "array_job_id" in given and given.get("array_task_id") is not None:
         path = f"<DIR>/slurm-{given['array_job_id']}_{given['array_task_id']}.out"
         row |= {"stdout_path": path, "stderr_path": path}

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from corral.protocol import codec
@@ -60,7 +60,7 @@ def named(kind: Any) -> str:
 
 
 @pytest.mark.parametrize("kind", kinds(AnyEvent), ids=named)
-@settings(max_examples=10)
+@settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_events(kind: Any, data: st.DataObject) -> None:
     event = data.draw(values_of(kind))
@@ -68,7 +68,7 @@ def test_events(kind: Any, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("kind", kinds(AnyOrder), ids=named)
-@settings(max_examples=10)
+@settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_orders(kind: Any, data: st.DataObject) -> None:
     order = data.draw(values_of(kind))
@@ -76,7 +76,7 @@ def test_orders(kind: Any, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("kind", kinds(AnyReport), ids=named)
-@settings(max_examples=10)
+@settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_reports(kind: Any, data: st.DataObject) -> None:
     reports = [data.draw(values_of(kind)), data.draw(values_of(kind))]
@@ -84,7 +84,7 @@ def test_reports(kind: Any, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("kind", kinds(AnyRequest), ids=named)
-@settings(max_examples=10)
+@settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_requests(kind: Any, data: st.DataObject) -> None:
     request = data.draw(values_of(kind))

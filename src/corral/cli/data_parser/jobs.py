@@ -141,7 +141,7 @@ def job(row: Row, cluster: str, shapes: Shapes) -> Row:
         "requeue": bool(row["requeue"]),
         "resize_time": number(0),
         "restart_cnt": row["restarts"],
-        "resv_name": "",
+        "resv_name": row["reservation"],
         "scheduled_nodes": row["expected_nodes"],
         "selinux_context": "",
         "shared": ["none"] if row["exclusive"] else [],

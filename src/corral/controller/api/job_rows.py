@@ -9,6 +9,7 @@ from corral.model import ranges
 from corral.model.allocation import Allocation
 from corral.model.gres import GresRequest
 from corral.model.job import ENDED, UNLIMITED, Job, JobKind, JobSpec, JobState, StdioSpec
+from corral.model.reason import Reason
 from corral.syntax import filename
 
 #: What a pending array's %a stands for, as Slurm shows it.
@@ -114,6 +115,20 @@ def tasks_per_node(job: Job, context: JobContext) -> list[int]:
     return tasks
 
 
+#: Reasons whose words stand in their place.
+_IN_WORDS = frozenset({Reason.RESOURCES, Reason.RESERVATION_DELETED})
+
+
+def why(job: Job, context: JobContext) -> str:
+    """The reason as squeue shows it: of a waiting job with its words, if it has some."""
+    if job.state is _PENDING and job.reason_text:
+        if job.reason in _IN_WORDS:
+            return job.reason_text
+        if job.reason is Reason.REQ_NODE_NOT_AVAIL:
+            return f"{job.reason.value}, {job.reason_text}"
+    return job.reason.value.replace(" ", "_")
+
+
 def reservation_of(job: Job, spec: JobSpec) -> str:
     """As it was asked for; of a job that was drawn into a magnetic one, the one in which it runs."""
     return spec.reservation or (job.allocation.reservation if job.allocation is not None else "")
@@ -178,6 +193,7 @@ FIELDS: dict[str, Getter] = {
     "end_state": lambda job, _: job.end_state.value if job.end_state is not None else None,
     "reason": lambda job, _: job.reason.value,
     "reason_text": lambda job, _: job.reason_text,
+    "why": why,
     "priority": lambda job, _: job.priority,
     "nice": lambda job, c: c.specs[job.spec_id].nice if job.nice is None else job.nice,
     "held_by": lambda job, _: job.held_by,

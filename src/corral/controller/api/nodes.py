@@ -6,7 +6,7 @@ from starlette.requests import Request
 
 from corral.controller.api import query
 from corral.controller.api.http import Refusal, caller_of
-from corral.controller.api.license_rows import LICENSES
+from corral.controller.api.license_rows import LICENSES, license_context
 from corral.controller.api.node_rows import NODES, PARTITIONS, NodeContext
 from corral.controller.api.reservation_rows import RESERVATIONS, ReservationContext
 from corral.controller.api.service import Service
@@ -55,8 +55,9 @@ async def get_partitions(service: Service, request: Request) -> JobRows:
 
 async def get_licenses(service: Service, request: Request) -> JobRows:
     caller_of(service, request)
-    pool = service.state.ledger.licenses
-    return LICENSES.rows(sorted(pool.total), LICENSES.check(query.words(request, "fields")), pool)
+    state = service.state
+    context = license_context(state.ledger.licenses, state.reservations.values(), clock.now())
+    return LICENSES.rows(sorted(context.pool.total), LICENSES.check(query.words(request, "fields")), context)
 
 
 async def get_reservations(service: Service, request: Request) -> JobRows:
