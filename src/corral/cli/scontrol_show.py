@@ -173,7 +173,7 @@ def licenses(connection: Connection, manner: Manner, name: str | None) -> int:
     """Of a name that there is not, nothing is said."""
     rows = query.rows(connection, "/v1/licenses").dicts()
     if manner.form is not None:
-        from corral.cli.data_parser import reservations as parser
+        from corral.cli import reservation_json as parser
 
         parser.write_licenses(manner.form, rows, connection, manner.words)
         return 0
@@ -197,7 +197,7 @@ def reservations(connection: Connection, manner: Manner, name: str | None) -> in
         sys.stdout.write(f"Reservation {name} not found\n" if name else "No reservations in the system\n")
         return int(name is not None)
     if manner.form is not None:
-        from corral.cli.data_parser import reservations as parser
+        from corral.cli import reservation_json as parser
 
         parser.write(manner.form, rows, connection, manner.words)
         return 0
