@@ -135,7 +135,7 @@ SACCT = _HELP | {
     "brief": "id, state and exit code only", "delimiter": "instead of `|` with `-p` and `-P`",
     "duplicates": "also runs that were cut off by a requeue", "gid": "of these groups", "group": "of these groups",
     "helpformat": "print the names of all fields", "jobs": "these jobs or steps", "local": "accepted: there is one cluster",
-    "long": "nearly every field", "nodelist": "on these nodes", "noconvert": "memory in MB, as it is kept",
+    "long": "nearly every field", "nodelist": "on these nodes", "noconvert": "sizes as they are kept",
     "timelimit-min": "with this time limit; with `-K` at least this", "timelimit-max": "with `-k`: at most this",
     "truncate": "start and end no further than `-S` and `-E`",
     "ncpus": "with so many CPUs, or `2-8`",
@@ -144,6 +144,8 @@ SACCT = _HELP | {
     "partition": "in these partitions", "state": "in these states within the time", "starttime": "from then on (default: today, 00:00)",
     "endtime": "up to then (default: now)", "uid": "of these users", "user": "of these users",
     "units": "sizes in this unit: `K`, `M`, `G`, `T`, `P`",
+    "batch-script": "the scripts of jobs that are still in memory", "clusters": "of these clusters; there is one", "cluster": "as `--clusters`",
+    "federation": "accepted: there is one cluster", "constraints": "that asked for all of these features", "wckeys": "none match: there are no wckeys",
     "use-local-uid": "accepted: user ids are local", "whole-hetjob": "accepted: there are no heterogeneous jobs",
 }  # fmt: skip
 

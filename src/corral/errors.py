@@ -2,6 +2,7 @@
 
 CorralError
 ├── StoreUnavailable          what must be durable cannot be written
+├── StoreSuperseded           another controller leads now
 ├── StoreUnusable             the store is no store of ours, or a newer one's
 ├── Unreachable               no controller answers
 ├── Refused                   the controller said no, and why
@@ -58,6 +59,10 @@ def _rebuilt(kind: type[CorralError], fields: dict[str, Any]) -> CorralError:
 
 class StoreUnavailable(CorralError):
     """The store cannot be written: {reason}"""
+
+
+class StoreSuperseded(CorralError):
+    """Another controller has begun to lead this cluster (term {term}). This one has stopped."""
 
 
 class StoreUnusable(CorralError):

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from corral.store.rows import HistoryQuery, Run, StepRun
+from corral.store.rows import HistoryQuery, Run, RunKey, StepRun
 
 #: Answers to requests with an idempotency key are kept so many seconds; a client gives up long before.
 ANSWERS_KEPT = 3600.0
@@ -57,8 +57,9 @@ class EventStore(Protocol):
         """Durable when the future is done: the number of the last event. StoreUnavailable when it could not be written;
         then all later batches fail as well, until `recover`, for they follow from what was lost."""
 
-    def recover(self) -> None:
-        """Take batches again after a failure, if there is room to write; StoreUnavailable if not yet."""
+    def recover(self) -> int:
+        """Take batches again after a failure, if there is room to write: the number of the last event. StoreUnavailable if not yet,
+        StoreSuperseded if another controller has taken the lead."""
 
     def load(self) -> Loaded: ...
 
@@ -78,9 +79,19 @@ class EventStore(Protocol):
 class HistoryStore(Protocol):
     """The accounting: what ended, for ever."""
 
-    def runs(self, query: HistoryQuery) -> list[Run]: ...
+    def run_keys(self, query: HistoryQuery) -> list[RunKey]:
+        """Of the runs that the query may mean, in order: by submission, then job. Small, however many they are."""
 
-    def steps(self, runs: list[Run]) -> list[StepRun]: ...
+    def runs_at(self, keys: list[RunKey]) -> list[Run]:
+        """In the order of the keys; those that are gone meanwhile are left out."""
+
+    def steps_at(self, keys: list[RunKey]) -> list[StepRun]:
+        """By job, run and step."""
+
+
+def runs(store: HistoryStore, query: HistoryQuery) -> list[Run]:
+    """All at once."""
+    return [run for run in store.runs_at(store.run_keys(query)) if query.takes(run)]
 
 
 class Store(EventStore, HistoryStore, Protocol):

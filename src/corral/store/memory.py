@@ -4,7 +4,7 @@ from concurrent.futures import Future
 
 from corral.errors import StoreUnavailable
 from corral.store.interface import Answered, Batch, Loaded, StoredEvent, done, failed
-from corral.store.rows import HistoryQuery, Run, StepRun
+from corral.store.rows import HistoryQuery, Run, RunKey, StepRun, key_of
 
 
 class MemoryStore:
@@ -35,10 +35,11 @@ class MemoryStore:
         self._steps.update(((step.job, step.restart, step.step), step) for step in batch.steps)
         return done(self._seq)
 
-    def recover(self) -> None:
+    def recover(self) -> int:
         if self.broken:
             raise StoreUnavailable(reason=self.broken)
         self._failed = False
+        return self._seq
 
     def load(self) -> Loaded:
         upto, snapshot = self._snapshot or (0, None)
@@ -71,10 +72,13 @@ class MemoryStore:
     def close(self) -> None:
         pass
 
-    def runs(self, query: HistoryQuery) -> list[Run]:
-        found = [run for _, run in sorted(self._runs.items()) if query.takes(run)]
+    def run_keys(self, query: HistoryQuery) -> list[RunKey]:
+        found = sorted(key_of(run) for run in self._runs.values() if query.takes(run))
         return found[-query.limit :] if query.limit else found
 
-    def steps(self, runs: list[Run]) -> list[StepRun]:
-        wanted = {(run.job, run.restart) for run in runs}
+    def runs_at(self, keys: list[RunKey]) -> list[Run]:
+        return [self._runs[key.job, key.restart] for key in keys if (key.job, key.restart) in self._runs]
+
+    def steps_at(self, keys: list[RunKey]) -> list[StepRun]:
+        wanted = {(key.job, key.restart) for key in keys}
         return [step for key, step in sorted(self._steps.items()) if key[:2] in wanted]

@@ -4,7 +4,7 @@ Columns are what is searched or summed; the whole record is beside them in `data
 migration.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -31,6 +31,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     account: str = ""
     partition: str = ""
     qos: str = ""
+    constraint: str = ""
+    priority: int = 0
     state: JobState = JobState.PENDING
     cancelled_by: int | None = None
     submit: float = 0.0
@@ -47,6 +49,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cpus: int = 0
     ntasks: int = 0
     req_cpus: int = 0
+    req_nodes: int = 0
     req_mem: str = ""
     tres_req: str = ""
     tres_alloc: str = ""
@@ -86,8 +89,24 @@ class StepRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     task_nodes: dict[int, str] = {}  #: of several nodes: where those tasks were that `used` names
 
 
+class RunKey(NamedTuple):
+    """Which run, and its place in the order of sacct's lines."""
+
+    submit: float
+    job: int
+    restart: int
+
+
+#: Later than any time.
+EVER = float("inf")
+
+
 class HistoryQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which runs: all given conditions must hold. Times are a window that a run must touch; with states, its end."""
+    """Which runs: all given conditions must hold.
+
+    Without states, `since` and `until` are a window in which a run must have been eligible and not over. With states it is sacct's
+    -s: a final state must have been reached within it; a run counts as PENDING or RUNNING that was so at any time of it.
+    """
 
     ids: tuple[tuple[int, int | None], ...] = ()  #: (job or array, element or None)
     users: tuple[str, ...] = ()
@@ -95,35 +114,77 @@ class HistoryQuery(msgspec.Struct, frozen=True, kw_only=True):
     partitions: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     qos: tuple[str, ...] = ()
+    gids: tuple[int, ...] = ()
+    nodes: frozenset[str] = frozenset()  #: on any of them
+    constraints: tuple[str, ...] = ()  #: asked for all of them
+    node_counts: tuple[int, int] | None = None  #: from, to
+    cpu_counts: tuple[int, int] | None = None
+    time_limits: tuple[int, int] | None = None  #: seconds
     states: tuple[JobState, ...] = ()
     since: float = 0.0
     until: float = 0.0  #: 0.0 = no end
+    also_held: bool = False  #: those that never could have started too
     limit: int = 0  #: 0 = all; else the newest
 
     def takes(self, run: Run) -> bool:
-        """The same conditions for a run that is not in the store."""
-        if self.ids and not any(
-            (job in (run.job, run.array_job))
-            and (task is None or task == run.array_task or ranges.contains(run.array_waiting, task))
-            for job, task in self.ids
-        ):
-            return False
-        if self.until and (run.end if self.states and run.end else run.submit) > self.until:
-            return False
         return (
-            (not run.end or run.end >= self.since)
+            (not self.ids or any(_is_named(run, job, task) for job, task in self.ids))
             and (not self.users or run.user in self.users)
             and (not self.accounts or run.account in self.accounts)
             and (not self.partitions or run.partition in self.partitions)
             and (not self.names or run.name in self.names)
             and (not self.qos or run.qos in self.qos)
-            and (not self.states or run.state in self.states)
+            and (not self.gids or run.gid in self.gids)
+            and (not self.nodes or not self.nodes.isdisjoint(run.node_names))
+            and (not self.constraints or all(one in run.constraint.split("&") for one in self.constraints))
+            and _is_within(run.node_count or run.req_nodes, self.node_counts)
+            and _is_within(run.cpus or run.req_cpus, self.cpu_counts)
+            and _is_within(run.time_limit, self.time_limits)
+            and self._is_in_time(run)
         )
+
+    def _is_in_time(self, run: Run) -> bool:
+        until = self.until or EVER
+        if self.states:
+            if not self.since and not self.until:
+                return run.state in self.states
+            return any(_was(run, state, self.since, until) for state in self.states)
+        if not self.also_held and not run.eligible:
+            return False
+        return run.eligible < until and (not run.end or run.end >= self.since)
+
+
+def _is_named(run: Run, job: int, task: int | None) -> bool:
+    return job in (run.job, run.array_job) and (
+        task is None or task == run.array_task or ranges.contains(run.array_waiting, task)
+    )
+
+
+def _is_within(value: int, bounds: tuple[int, int] | None) -> bool:
+    return bounds is None or bounds[0] <= value <= bounds[1]
+
+
+def _was(run: Run, state: JobState, since: float, until: float) -> bool:
+    match state:
+        case JobState.PENDING:
+            still = run.start or run.end or (EVER if run.state is JobState.PENDING else 0.0)
+            return bool(run.eligible) and run.eligible < until and still > since
+        case JobState.RUNNING:
+            is_running = run.state is JobState.RUNNING
+            return bool(run.start) and run.start < until and (run.end > since if run.end else is_running)
+        case JobState.SUSPENDED:
+            return run.state is state and not run.end and run.start < until
+        case _:
+            return run.state is state and bool(run.end) and since <= run.end <= until
 
 
 _encoder = msgspec.msgpack.Encoder()
 _runs = msgspec.msgpack.Decoder(Run)
 _steps = msgspec.msgpack.Decoder(StepRun)
+
+
+def key_of(run: Run) -> RunKey:
+    return RunKey(run.submit, run.job, run.restart)
 
 
 def run_row(run: Run) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def test_the_tasks_with_most_and_least_are_named(node: NodeSide) -> None:
 
 def test_what_outlives_its_parent_counts_as_well(node: NodeSide) -> None:
     burn = BURN.format(0.3)
-    line = f"setsid python3 -c '{burn}' & sleep 1"
+    line = f"(setsid sh -c \"python3 -c '{burn}'; touch over\" &); until test -e over; do sleep 0.05; done"
     used = used_by(node, "sh", "-c", line, sample_seconds=0)
     assert used.user_us + used.system_us > 300_000
 

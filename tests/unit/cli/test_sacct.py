@@ -102,6 +102,52 @@ def test_usage_is_shown_in_every_unit(cluster: FakeCluster) -> None:
     assert len(cases) == 7
 
 
+def test_times_are_cut_to_the_window(cluster: FakeCluster) -> None:
+    start = at("2026-11-29T18:17:14")
+    cluster.history = [
+        row("1", "a", start=start, end=start + 3, elapsed=3.0),
+        row("3", "b", state="RUNNING", start=start, end=0.0, elapsed=100.0),
+    ]
+    window = ("-S", "2026-11-29T18:17:15", "-E", "2026-11-29T18:17:30")
+    done = cluster.run("sacct", "-T", "-n", "-P", *window, "-o", "jobid,start,end,elapsed")
+    assert done.stdout == (
+        "1|2026-11-29T18:17:15|2026-11-29T18:17:17|00:00:02\n3|2026-11-29T18:17:15|2026-11-29T18:17:30|00:00:15\n"
+    )
+
+
+def test_selectors_go_to_the_controller(cluster: FakeCluster) -> None:
+    cluster.run("sacct", "-k", "5", "-K", "1:00:00", "-i", "2", "-I", "2-4", "-g", "root", "-N", "n[1-2]", "-C", "fast")
+    (path,) = [line for line in cluster.asked if line.startswith("/v1/history")]
+    for part in (
+        "time_limits=300-3600",
+        "node_counts=2-2",
+        "cpu_counts=2-4",
+        "gids=0",
+        "nodes=n[1-2]",
+        "constraints=fast",
+    ):
+        assert part in path.split("?")[1].split("&")
+    cluster.asked.clear()
+    cluster.run("sacct", "-K", "30")
+    assert not any("time_limits" in line for line in cluster.asked)
+
+
+@pytest.mark.parametrize(
+    ("argv", "status", "text"),
+    [
+        (["-c"], 1, "Slurm job completion is disabled\n"), (["-s", "CG"], 1, "sacct: fatal: job state CG is not supported / accounted\n"),
+        (["-k", "abc"], 1, "sacct: fatal: Invalid time limit specification\n"),
+        (["-i", "2-"], 1, 'sacct: error: Invalid numeric value "2-" for requested node range.\n'),
+        (["-g", "nosuch"], 1, "sacct: error: Invalid group id: nosuch\n"),
+        (["-B"], 1, "sacct: fatal: When requesting job scripts you must also request specific jobs with the '-j' option.\n"),
+        (["-W", "key"], 0, ""),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_meant(cluster: FakeCluster, argv: list[str], status: int, text: str) -> None:
+    done = cluster.run("sacct", *argv)
+    assert (done.returncode, done.stderr) == (status, text)
+
+
 def test_an_unknown_unit_is_refused(cluster: FakeCluster) -> None:
     done = cluster.run("sacct", "--units=x")
     assert (done.returncode, done.stderr) == (
@@ -190,14 +236,6 @@ def test_a_list_given_twice_is_one_list(cluster: FakeCluster) -> None:
     ids(cluster, "-j", "1", "-j", "2", "--name", "a", "--name", "b")
     assert "ids=1,2" in cluster.asked[-1]
     assert "names=a,b" in cluster.asked[-1]
-
-
-def test_time_limits_are_chosen_exactly_or_between(cluster: FakeCluster) -> None:
-    cluster.history = [row("1", "a", time_limit=600), row("2", "b", time_limit=1800), row("3", "c")]
-    assert ids(cluster, "-k", "10") == ["1"]
-    assert ids(cluster, "-k", "10", "-K", "60") == ["1", "2"]
-    assert ids(cluster, "-K", "10") == ["1", "2", "3"]
-    assert cluster.run("sacct", "-k", "foo").stderr == "sacct: fatal: Invalid time limit specification\n"
 
 
 def test_truncated_times_lie_within_what_is_looked_at(cluster: FakeCluster) -> None:

@@ -50,9 +50,8 @@ OPTIONS = (
 )  # fmt: skip
 
 REFUSED = {
-    "batch-script": "`scontrol write batch_script` writes the script of a job", "env-vars": "the environment is not kept for reading",
-    "associations": "there are no associations", "flags": "jobs have no such flags", "constraints": "the history has no constraints",
-    "wckeys": "there are no wckeys", "reason": "look for it in the output of -o reason",
+    "env-vars": "the environment is not kept for reading", "associations": "associations have no numbers",
+    "flags": "which of the schedulers started a job is not kept", "reason": "look for it in the output of -o reason",
 }  # fmt: skip
 
 VARIABLES = {"SACCT_FORMAT": "format"}
@@ -61,6 +60,15 @@ SWITCHES = {"SACCT_FEDERATION": "federation", "SACCT_LOCAL": "local"}
 #: Given again, these are added to.
 _LISTS = frozenset(("accounts", "clusters", "jobs", "name", "partition", "qos", "state", "user", "format"))
 _SAME = {"uid": "user", "gid": "group", "cluster": "clusters"}
+
+
+#: A job passes through these, and no run has ended in one.
+NOT_ACCOUNTED = frozenset(
+    (
+        "COMPLETING", "CONFIGURING", "RESV_DEL_HOLD", "REQUEUE_FED", "REQUEUE_HOLD", "SIGNALING", "SPECIAL_EXIT", "STAGE_OUT",
+        "STOPPED",
+    )
+)  # fmt: skip
 
 
 def main() -> NoReturn:
@@ -146,8 +154,13 @@ class Sacct:
         return jobs, steps
 
     def _states(self) -> list[str]:
+        words = command.words(self.given.get("state"))
         try:
-            return jobstates.parse(command.words(self.given.get("state")))
+            states = jobstates.parse(words)
+            for word, state in zip(words, states, strict=True):
+                if state in NOT_ACCOUNTED:
+                    raise self._fatal(f"job state {word} is not supported / accounted")
+            return states
         except jobstates.UnknownState as error:
             raise self._fatal(f"unrecognized job state value '{error}'") from None
 
@@ -188,38 +201,49 @@ class Sacct:
             raise self.program.failed(f"Invalid user id: {unknown[0]}", 1)
         return known
 
-    def _group(self) -> int | None:
-        text = self.given.get("group")
-        if text is None:
-            return None
+    def _groups(self) -> list[int]:
+        words = command.words(self.given.get("group"))
+        if not words:
+            return []
         import grp
 
-        try:
-            return (grp.getgrgid(int(text)) if text.isdigit() else grp.getgrnam(text)).gr_gid
-        except (KeyError, OverflowError):
-            raise self.program.failed(f"Invalid group id: {text}", 1) from None
+        found = []
+        for text in words:
+            try:
+                found.append((grp.getgrgid(int(text)) if text.isdigit() else grp.getgrnam(text)).gr_gid)
+            except (KeyError, OverflowError):
+                raise self.program.failed(f"Invalid group id: {text}", 1) from None
+        return found
 
-    def _bounds(self, name: str, what: str) -> tuple[int, int] | None:
+    def _bounds(self, name: str, what: str) -> str:
         text = self.given.get(name)
         if text is None:
-            return None
+            return ""
         low, dash, high = text.partition("-")
         if not low.isdigit() or (dash and not high.isdigit()):
             raise self.program.failed(f'Invalid numeric value "{text}" for requested {what} range.', 1)
-        return int(low), int(high) if dash else int(low)
+        return f"{int(low)}-{int(high) if dash else int(low)}"
 
-    def _limits(self) -> tuple[int, int] | None:
-        """-k and -K: least and greatest time limit, in seconds; without -K, exactly that of -k; without -k, any."""
-        if self.given.get("timelimit-min") is None:
+    def _time_limits(self) -> str:
+        """-k alone: exactly so long; -K counts only with it."""
+        least, most = self._limit("timelimit-min"), self._limit("timelimit-max")
+        return f"{least}-{least if most is None else most}" if least is not None else ""
+
+    def _limit(self, name: str) -> int | None:
+        text = self.given.get(name)
+        if text is None:
             return None
         from corral.errors import InvalidDuration
         from corral.syntax import duration
 
-        least, most = self.given["timelimit-min"] or "", self.given.get("timelimit-max")
         try:
-            return duration.parse(least), duration.parse(least if most is None else most)
+            return duration.parse(text) // 60 * 60
         except InvalidDuration:
             raise self._fatal("Invalid time limit specification") from None
+
+    def _nothing_is_meant(self) -> bool:
+        """What is asked for is of a kind that no job here has."""
+        return "wckeys" in self.given
 
     # -- the work
 
@@ -230,14 +254,18 @@ class Sacct:
         jobs, steps = self._ids()
         states = self._states()
         since, until = self._window(bool(jobs), bool(states))
+        if "batch-script" in self.given:
+            return self._scripts(jobs)
         users = self._users()
-        group, nodes, cpus = self._group(), self._bounds("nnodes", "node"), self._bounds("ncpus", "cpu")
-        limits = self._limits()
-        fields = {"jobid", "step", "job_id", "gid", "node_count", "cpus", "time_limit", "start", "end", "cluster"}
+        fields = {"jobid", "step", "cluster"}
         fields.update(need for one in self.chosen for need in one.field.needs)
+        if "truncate" in self.given:
+            fields |= {"start", "end", "elapsed", "suspended"}
         path = query.url(
             "/v1/history", ids=jobs, users=users, accounts=self.given.get("accounts"), partitions=self.given.get("partition"),
-            names=self.given.get("name"), qos=self.given.get("qos"), nodes=self.given.get("nodelist"),
+            names=self.given.get("name"), qos=self.given.get("qos"), nodes=self.given.get("nodelist"), gids=self._groups(),
+            constraints=self.given.get("constraints"), node_counts=self._bounds("nnodes", "node"),
+            cpu_counts=self._bounds("ncpus", "cpu"), time_limits=self._time_limits(),
             states=jobstates.here(states), since=since, until=until,
             all_users=not users and ("allusers" in self.given or os.geteuid() == 0 or bool(jobs)),
             duplicates="duplicates" in self.given, steps="allocations" not in self.given,
@@ -245,7 +273,7 @@ class Sacct:
         )  # fmt: skip
         self.program.verbose(path)
         rows: list[Row] = []
-        if not states or jobstates.here(states):
+        if (not states or jobstates.here(states)) and not self._nothing_is_meant():
             try:
                 with Connection() as connection:
                     rows = query.Rows(connection.request("GET", path)).dicts()
@@ -255,20 +283,35 @@ class Sacct:
                 raise command.unreachable("sacct: error", error) from None
             except Refused as error:
                 raise self.program.failed(str(error), 1) from None
-        rows = [row for row in rows if group is None or row["gid"] == group]
-        rows = _within(_within(_within(rows, "node_count", nodes), "cpus", cpus), "time_limit", limits)
         clusters = command.words(self.given.get("clusters"))
         if clusters and "all" not in clusters:
             rows = [row for row in rows if row["cluster"] in clusters]
-        if "truncate" in self.given:
-            _cut_to(rows, since, until or time.time())
         if steps:
             rows = [
                 row
                 for row in rows
                 if row["jobid"] in steps or row["jobid"].partition(".")[0] in set(jobs) - _whole(steps)
             ]
+        if "truncate" in self.given:
+            now = time.time()
+            for row in rows:
+                _truncate(row, since, until or now)
         self.write(rows)
+        return 0
+
+    def _scripts(self, jobs: list[str]) -> int:
+        """-B: as long as a job is in memory its script is kept."""
+        if not jobs:
+            raise self._fatal("When requesting job scripts you must also request specific jobs with the '-j' option.")
+        with Connection() as connection:
+            for job in jobs:
+                try:
+                    script = connection.request("GET", f"/v1/jobs/{query.quote(job)}/script")
+                except Unreachable as error:
+                    raise command.unreachable("sacct: error", error) from None
+                except Refused:
+                    script = "NONE\n"
+                sys.stdout.write(f"Batch Script for {job}\n{'-' * 80}\n{script}\n")
         return 0
 
     def write(self, rows: list[Row]) -> None:
@@ -292,21 +335,13 @@ def _whole(steps: set[str]) -> set[str]:
     return {step.partition(".")[0] for step in steps}
 
 
-def _within(rows: list[Row], name: str, bounds: tuple[int, int] | None) -> list[Row]:
-    """Runs whose number is between; steps go with their run."""
-    if bounds is None:
-        return rows
-    there = {row["job_id"] for row in rows if row["step"] is None and bounds[0] <= (row[name] or 0) <= bounds[1]}
-    return [row for row in rows if row["job_id"] in there]
-
-
-def _cut_to(rows: list[Row], since: float, until: float) -> None:
-    """-T: as if nothing had been before the time that is looked at, or were after it."""
-    for row in rows:
-        if row["start"]:
-            row["start"] = max(row["start"], since)
-            row["end"] = min(row["end"] or until, until)
-            row["elapsed"] = max(0.0, row["end"] - row["start"])
+def _truncate(row: Row, since: float, until: float) -> None:
+    """-T: only what lies within the window."""
+    if not row["start"]:
+        return
+    row["start"] = max(row["start"], since)
+    row["end"] = min(row["end"] or until, until)
+    row["elapsed"] = max(0.0, int(row["end"]) - int(row["start"]) - row["suspended"])
 
 
 def _table(chosen: list[history_columns.Chosen], rows: list[Row], header: bool) -> list[str]:

@@ -1,24 +1,40 @@
-"""The history that sacct reads: what has ended from the store, what lives from memory, as one."""
+"""The history that sacct reads: what has ended from the store, what lives from memory, as one.
+
+However long the history is, the controller holds only so many rows of it at once: first the keys of all runs that are meant are
+found and sorted, then their records are read, shown and sent, some at a time, in a thread, so that others are served meanwhile.
+"""
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
 
 from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
 
 from corral.controller import runs
 from corral.controller.api import query
 from corral.controller.api.history_rows import HISTORY, HistoryContext, Line
-from corral.controller.api.http import caller_of
+from corral.controller.api.http import caller_of, encode
 from corral.controller.api.privacy import sees_all
 from corral.controller.api.service import Service
 from corral.daemon import clock
+from corral.errors import StoreUnavailable
 from corral.model.job import JobId, JobState
-from corral.protocol.replies import JobRows
-from corral.store.rows import HistoryQuery, Run, StepRun
+from corral.store.rows import HistoryQuery, Run, RunKey, StepRun, key_of
 
 _STATES = {state.value: state for state in JobState}
+#: Runs that are read and shown at once.
+_AT_ONCE = 1000
 
 
-async def get_history(service: Service, request: Request) -> JobRows:
+class Live:
+    """What has not ended, of the runs that are meant."""
+
+    def __init__(self) -> None:
+        self.runs: dict[RunKey, Run] = {}
+        self.steps: dict[tuple[int, int], list[StepRun]] = {}
+
+
+async def get_history(service: Service, request: Request) -> Response:
     caller = caller_of(service, request)
     fields = HISTORY.check(query.words(request, "fields"))
     refs = query.job_refs(request)
@@ -32,48 +48,100 @@ async def get_history(service: Service, request: Request) -> JobRows:
         partitions=query.words(request, "partitions"),
         names=query.words(request, "names"),
         qos=query.words(request, "qos"),
+        gids=tuple(map(int, query.numbers(request, "gids"))),
+        nodes=query.nodes(request),
+        constraints=query.words(request, "constraints"),
+        node_counts=query.bounds(request, "node_counts"),
+        cpu_counts=query.bounds(request, "cpu_counts"),
+        time_limits=query.bounds(request, "time_limits"),
         states=query.choice(request, "states", _STATES),
         since=query.number(request, "since"),
         until=query.number(request, "until"),
+        also_held=bool(refs),
         limit=int(query.number(request, "limit")),
     )
-    # Reading the store may take long: in a thread, so that others are served meanwhile.
-    stored = await asyncio.to_thread(service.store.runs, wanted)
-    ended = {(run.job, run.restart): run for run in stored}
-    live, live_steps = live_runs(service, wanted)
-    ended.update({(run.job, run.restart): run for run in live})
-    chosen = [run for _, run in sorted(ended.items())]
-    if not sees_all(service, caller):
-        chosen = [run for run in chosen if run.uid == caller.uid]
-    nodes = query.nodes(request)
-    if nodes:
-        chosen = [run for run in chosen if not nodes.isdisjoint(run.node_names)]
-    if not query.flag(request, "duplicates"):
-        chosen = list({run.job: run for run in chosen}.values())
-    steps: list[StepRun] = []
-    if query.flag(request, "steps"):
-        known = {(step.job, step.restart, step.step) for step in live_steps}
-        there = {(run.job, run.restart) for run in chosen}
-        old = await asyncio.to_thread(service.store.steps, chosen)
-        steps = [step for step in old if (step.job, step.restart, step.step) not in known]
-        steps += [step for step in live_steps if (step.job, step.restart) in there]
-    return HISTORY.rows(lines(chosen, steps), fields, HistoryContext(service.config.cluster, clock.now(), steps))
+    all_runs = query.flag(request, "duplicates")
+    owner = None if sees_all(service, caller) else caller.uid
+    live = live_runs(service, wanted)
+    # Looked for only now: what ends meanwhile is found twice, and never missed.
+    keys = merged(await asyncio.to_thread(service.store.run_keys, wanted), live, all_runs)
+    if wanted.limit:
+        keys = keys[-wanted.limit :]
+
+    def is_meant(run: Run) -> bool:
+        is_shown = all_runs or run.state is not JobState.REQUEUED
+        return is_shown and (owner is None or run.uid == owner) and wanted.takes(run)
+
+    now, cluster, with_steps = clock.now(), service.config.cluster, query.flag(request, "steps")
+
+    def page(some: list[RunKey]) -> bytes:
+        """Rows as JSON, without the brackets round them."""
+        ended = {key_of(run): run for run in service.store.runs_at([key for key in some if key not in live.runs])}
+        chosen = [run for key in some if (run := live.runs.get(key) or ended.get(key)) is not None and is_meant(run)]
+        steps = _steps_of(service, chosen, live) if with_steps else []
+        rows = HISTORY.rows(lines(chosen, steps), fields, HistoryContext(cluster, now, steps)).rows
+        return bytes(encode(rows)[1:-1])
+
+    # The first page before the first byte: what fails then is answered as what it is.
+    first = await asyncio.to_thread(page, keys[:_AT_ONCE])
+    head = b'{"type":"JobRows","fields":' + encode(fields) + b',"rows":['
+    if len(keys) <= _AT_ONCE:
+        return Response(head + first + b"]}", media_type="application/json")
+    return StreamingResponse(_pages(service, head, first, keys, page), media_type="application/json")
 
 
-def live_runs(service: Service, wanted: HistoryQuery) -> tuple[list[Run], list[StepRun]]:
+async def _pages(
+    service: Service, head: bytes, first: bytes, keys: list[RunKey], page: Callable[[list[RunKey]], bytes]
+) -> AsyncIterator[bytes]:
+    yield head + first
+    is_empty = not first
+    try:
+        for start in range(_AT_ONCE, len(keys), _AT_ONCE):
+            rows = await asyncio.to_thread(page, keys[start : start + _AT_ONCE])
+            if rows:
+                yield rows if is_empty else b"," + rows
+                is_empty = False
+    except StoreUnavailable as error:
+        service.log.error("the history could not be read to its end", error)
+        raise  # the connection breaks: half an answer must not look like a whole one
+    yield b"]}"
+
+
+def merged(stored: list[RunKey], live: Live, duplicates: bool) -> list[RunKey]:
+    """In order; without `duplicates` only the last run of each job."""
+    keys = sorted({*stored, *live.runs}) if live.runs else stored
+    if duplicates:
+        return keys
+    last: dict[int, int] = {}
+    for key in keys:
+        last[key.job] = max(last.get(key.job, 0), key.restart)
+    return [key for key in keys if last[key.job] == key.restart]
+
+
+def _steps_of(service: Service, chosen: list[Run], live: Live) -> list[StepRun]:
+    known: dict[tuple[int, int, int], StepRun] = {}
+    for step in service.store.steps_at([key_of(run) for run in chosen]):
+        known[step.job, step.restart, step.step] = step
+    for run in chosen:
+        for step in live.steps.get((run.job, run.restart), ()):
+            known[step.job, step.restart, step.step] = step
+    return list(known.values())
+
+
+def live_runs(service: Service, wanted: HistoryQuery) -> Live:
     """Jobs in memory that have not ended. (What has just ended is in the store: its row was committed with its event.)"""
     state = service.state
-    found, steps = [], []
+    live = Live()
     for job in state.jobs.values():
         if job.has_ended:
             continue
         run = runs.run_of(job, state.specs[job.spec_id])
         if not wanted.takes(run):
             continue
-        found.append(run)
-        for step in state.steps.get(JobId(job.id), {}).values():
-            steps.append(runs.step_run_of(step, job.allocation))
-    return found, steps
+        live.runs[key_of(run)] = run
+        steps = state.steps.get(JobId(job.id), {}).values()
+        live.steps[run.job, run.restart] = [runs.step_run_of(step, job.allocation) for step in steps]
+    return live
 
 
 def lines(found: list[Run], steps: list[StepRun]) -> list[Line]:

@@ -20,6 +20,7 @@ from corral.controller.api import accounting, credentials, events, jobs, nodes, 
 from corral.controller.api.http import Refusal, answer, json
 from corral.controller.api.service import Service
 from corral.controller.api.table import UnknownField
+from corral.errors import StoreUnavailable
 from corral.protocol.replies import Rejected
 
 Handler = Callable[[Service, Request], Awaitable[Any]]
@@ -36,6 +37,10 @@ def make_app(service: Service) -> Starlette:
             return answer(Rejected(error=f"not a valid request: {error}"))
         except (msgspec.DecodeError, UnicodeError) as error:
             return answer(Rejected(error=f"not valid JSON: {error}"))
+        except StoreUnavailable as error:
+            return answer(
+                Rejected(error=str(error), code="unavailable", detail="It goes on by itself when that is over.")
+            )
         except asyncio.CancelledError:
             raise
         except Exception as error:

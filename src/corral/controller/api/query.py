@@ -38,6 +38,27 @@ def number(request: Request, name: str, default: float = 0.0) -> float:
     return value
 
 
+def numbers(request: Request, name: str) -> tuple[float, ...]:
+    found = []
+    for word in words(request, name):
+        try:
+            found.append(float(word))
+        except ValueError:
+            raise Refusal(f"{name}: not a number: {word!r}") from None
+    return tuple(found)
+
+
+def bounds(request: Request, name: str) -> tuple[int, int] | None:
+    """2-4, or 3."""
+    text = request.query_params.get(name)
+    if not text:
+        return None
+    low, dash, high = text.partition("-")
+    if not low.isdigit() or (dash and not high.isdigit()):
+        raise Refusal(f"{name}: not a range of numbers: {text!r}")
+    return int(low), int(high) if dash else int(low)
+
+
 def timeout(request: Request) -> float:
     return min(max(number(request, "timeout", 30.0), 0.0), LONGEST_POLL)
 

@@ -1,0 +1,71 @@
+"""Which rows of the accounting may a query mean? The conditions that columns can answer, as SQL.
+
+`HistoryQuery.takes` has the last word.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from corral.model.job import JobState
+from corral.store import schema
+from corral.store.rows import EVER, HistoryQuery, RunKey
+
+_table = schema.jobs.c
+
+
+def keys_of(query: HistoryQuery) -> sa.Select[Any]:
+    """(submit, job, restart) of runs that may be meant."""
+    select = sa.select(_table.submit, _table.job, _table.restart)
+    for condition in _conditions(query):
+        select = select.where(condition)
+    return select
+
+
+def _conditions(query: HistoryQuery) -> list[sa.ColumnElement[bool]]:
+    found: list[sa.ColumnElement[bool]] = []
+    if query.ids:
+        numbers = sorted({job for job, _ in query.ids})
+        found.append(sa.or_(_table.job.in_(numbers), _table.array_job.in_(numbers)))
+    until = query.until or EVER
+    if query.states and (query.since or query.until):
+        found.append(sa.or_(*(_in_state(state, query.since, until) for state in query.states)))
+    else:
+        if query.since:
+            found.append(_table.end >= query.since)
+        if query.until:
+            found.append(_table.submit <= query.until)
+        if query.states:
+            found.append(_table.state.in_([state.value for state in query.states]))
+    for column, values in (
+        (_table.user, query.users),
+        (_table.account, query.accounts),
+        (_table.partition, query.partitions),
+        (_table.name, query.names),
+        (_table.qos, query.qos),
+    ):
+        if values:
+            found.append(column.in_(values))
+    return found
+
+
+def _in_state(state: JobState, since: float, until: float) -> sa.ColumnElement[bool]:
+    """Of runs that have ended."""
+    if state is JobState.PENDING:
+        return sa.and_(_table.submit < until, sa.or_(_table.start > since, _table.end > since))
+    if state is JobState.RUNNING:
+        return sa.and_(_table.start > 0, _table.end > since, _table.start < until)
+    return sa.and_(_table.state == state.value, _table.end.between(since, until))
+
+
+def runs_at(keys: list[RunKey]) -> sa.Select[Any]:
+    return sa.select(_table.job, _table.restart, _table.data).where(_table.job.in_(sorted({key.job for key in keys})))
+
+
+def steps_at(keys: list[RunKey]) -> sa.Select[Any]:
+    table = schema.steps.c
+    return (
+        sa.select(table.job, table.restart, table.data)
+        .where(table.job.in_(sorted({key.job for key in keys})))
+        .order_by(table.job, table.restart, table.step)
+    )
