@@ -144,8 +144,10 @@ SACCT = _HELP | {
     "partition": "in these partitions", "state": "in these states within the time", "starttime": "from then on (default: today, 00:00)",
     "endtime": "up to then (default: now)", "uid": "of these users", "user": "of these users",
     "units": "sizes in this unit: `K`, `M`, `G`, `T`, `P`",
-    "batch-script": "the scripts of jobs that are still in memory", "clusters": "of these clusters; there is one", "cluster": "as `--clusters`",
-    "federation": "accepted: there is one cluster", "constraints": "that asked for all of these features", "wckeys": "none match: there are no wckeys",
+    "batch-script": "the scripts of jobs that are still in memory", "clusters": "of these clusters; there is one",
+    "cluster": "as `--clusters`",
+    "federation": "accepted: there is one cluster", "constraints": "that asked for all of these features",
+    "wckeys": "none match: there are no wckeys",
     "use-local-uid": "accepted: user ids are local", "whole-hetjob": "accepted: there are no heterogeneous jobs",
 }  # fmt: skip
 
