@@ -64,3 +64,8 @@ def left(limit: float, used: float) -> str:
 
 
 __all__ = ["UNLIMITED", "date_line", "left", "moment", "or_unknown", "padded", "span"]
+
+
+def minutes_text(minutes: int) -> str:
+    """As sacctmgr has limits of time: 01:40:00, 1-00:00:00."""
+    return format_padded(minutes * 60)

@@ -23,7 +23,7 @@ from corral.errors import NotFound, PermissionDenied, Refused
 from corral.model.gres import GresRequest
 from corral.model.job import ENDED, JobSpec, JobState, StdioSpec
 from corral.protocol.blobs import environment_digest, script_digest
-from corral.protocol.replies import Done, JobRows, Rejected, StepCreated, Submitted, WouldStart
+from corral.protocol.replies import AccountsChanged, Done, JobRows, Rejected, StepCreated, Submitted, WouldStart
 from corral.protocol.requests import (
     AnyRequest,
     CancelJobs,
@@ -35,11 +35,11 @@ from corral.protocol.requests import (
     SubmitJobs,
 )  # fmt: skip
 
-AnyReply = Done | Submitted | WouldStart | StepCreated
+AnyReply = Done | Submitted | WouldStart | StepCreated | AccountsChanged
 
 _encode = msgspec.json.Encoder().encode
 _replies: msgspec.json.Decoder[AnyReply | Rejected] = msgspec.json.Decoder(
-    Done | Rejected | Submitted | WouldStart | StepCreated
+    Done | Rejected | Submitted | WouldStart | StepCreated | AccountsChanged
 )
 _rows = msgspec.json.Decoder(JobRows)
 

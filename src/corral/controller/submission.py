@@ -10,6 +10,7 @@ from corral.protocol.replies import Rejected
 from corral.protocol.requests import (
     AnyRequest,
     CancelJobs,
+    ChangeAccounts,
     CompleteJob,
     CreateReservation,
     CreateStep,
@@ -62,6 +63,7 @@ class SentStep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 OtherRequest = (
     CancelJobs | HoldJobs | ReleaseJobs | RequeueJobs | SuspendJobs | ResumeJobs | UpdateJob | UpdateNodes | UpdatePartition
     | CreateReservation | UpdateReservation | DeleteReservation | SentStep | SignalStep | CompleteJob | Reconfigure | NewClusterNodes
+    | ChangeAccounts
 )  # fmt: skip
 
 

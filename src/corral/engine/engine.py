@@ -10,6 +10,7 @@ from typing import assert_never
 import msgspec
 
 from corral.engine import (
+    accounts,
     commit,
     control,
     dependencies,
@@ -150,6 +151,8 @@ class Engine:
                 control.on_complete(ctx, request, caller, now, out)
             case rq.Reconfigure():
                 out.reply = Done() if caller.is_operator else Rejected(error="Access/permission denied", code="denied")
+            case rq.ChangeAccounts():
+                accounts.on_change(ctx, request, caller, now, out)
             case rq.NewClusterNodes():
                 self._new_nodes(request, now, caller, out)
             case _:

@@ -10,6 +10,7 @@ from typing import assert_never
 
 import msgspec
 
+from corral.engine.books import Books, BooksDump
 from corral.model import ranges
 from corral.model.job import ACTIVE, ENDED, Job, JobId, JobSpec, JobState
 from corral.model.node import Node
@@ -36,6 +37,7 @@ class StateDump(msgspec.Struct, frozen=True, kw_only=True):
     next_job_id: int
     reservations: list[Reservation] = []
     last_reservation: int = 0
+    books: BooksDump = BooksDump()
 
 
 class ClusterState:
@@ -47,6 +49,7 @@ class ClusterState:
         self.partitions: dict[str, Partition] = {}
         self.reservations: dict[str, Reservation] = {}
         self.last_reservation = 0  #: the highest number of one
+        self.books = Books()
         self.ledger = NodeTable()
         self.next_job_id = 1
         # indexes
@@ -132,6 +135,10 @@ class ClusterState:
                 self.last_reservation = max(self.last_reservation, event.reservation.number)
             case ev.ReservationRemoved():
                 self.reservations.pop(event.name, None)
+            case ev.AccountsChanged():
+                self.books.apply(event)
+            case ev.UsageReset():
+                pass
             case ev.ControllerStarted():
                 pass
             case _:
@@ -261,6 +268,7 @@ class ClusterState:
                 next_job_id=self.next_job_id,
                 reservations=list(self.reservations.values()),
                 last_reservation=self.last_reservation,
+                books=self.books.dump(),
             )
         )
 
@@ -271,6 +279,7 @@ class ClusterState:
         state.specs = {JobId(spec_id): spec for spec_id, spec in dump.specs}
         for node in dump.nodes:
             state.nodes[node.name] = node
+        state.books.load(dump.books)
         state.ledger.set_nodes([(node.inventory, node.is_usable, node.weight) for node in dump.nodes])
         state.partitions = {partition.name: partition for partition in dump.partitions}
         for job in sorted(dump.jobs, key=lambda job: (job.end_time, job.id)):

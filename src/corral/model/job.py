@@ -269,6 +269,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     requeue_after: bool = False  #: when COMPLETING is over it goes back to PENDING
     failed_node: str = ""
     batch_host: str = ""
+    association: int = 0  #: of its user in the account it is charged to; 0 = none
 
     @property
     def is_pending(self) -> bool:

@@ -6,11 +6,14 @@ fields that came later with their defaults. The kinds differ for those who liste
 
 import msgspec
 
+from corral.model.account import Account, Association, User
 from corral.model.job import Job, JobId, JobSpec
 from corral.model.node import Node
 from corral.model.partition import Partition
+from corral.model.qos import Qos
 from corral.model.reservation import Reservation
 from corral.model.step import Step
+from corral.model.transaction import Transaction
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):
@@ -102,7 +105,29 @@ class ControllerStarted(Event, frozen=True, kw_only=True):
     term: int
 
 
+class AccountsChanged(Event, frozen=True, kw_only=True):
+    """One change of accounts, users, associations and QOS: the new records of all that it touched, and what is gone."""
+
+    accounts: tuple[Account, ...] = ()
+    users: tuple[User, ...] = ()
+    associations: tuple[Association, ...] = ()
+    qos: tuple[Qos, ...] = ()
+    removed_accounts: tuple[str, ...] = ()
+    removed_users: tuple[str, ...] = ()
+    removed_associations: tuple[int, ...] = ()
+    removed_qos: tuple[str, ...] = ()
+    transactions: tuple[Transaction, ...] = ()
+
+
+class UsageReset(Event, frozen=True, kw_only=True):
+    """What has been used so far counts no more (RawUsage=0)."""
+
+    associations: tuple[int, ...] = ()
+    qos: tuple[str, ...] = ()
+
+
 AnyEvent = (
     JobSubmitted | JobStarted | JobChanged | JobRequeued | JobEnded | JobsPurged | StepCreated | StepChanged | StepEnded
     | NodeChanged | NodeRemoved | PartitionChanged | PartitionRemoved | ReservationChanged | ReservationRemoved | ControllerStarted
+    | AccountsChanged | UsageReset
 )  # fmt: skip

@@ -6,6 +6,7 @@ import msgspec
 
 from corral.model.job import JobId
 from corral.model.step import Step
+from corral.protocol.accounting import Touched
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):
@@ -67,4 +68,10 @@ class JobRows(Reply, frozen=True, kw_only=True):
     rows: list[list[Any]]
 
 
-AnyReply = Done | Rejected | Submitted | WouldStart | StepCreated | JobRows
+class AccountsChanged(Reply, frozen=True, kw_only=True):
+    """What sacctmgr's change has touched."""
+
+    touched: Touched
+
+
+AnyReply = Done | Rejected | Submitted | WouldStart | StepCreated | JobRows | AccountsChanged

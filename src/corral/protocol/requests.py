@@ -7,6 +7,7 @@ import msgspec
 from corral.model.job import JobId, JobSpec, JobState, StepSpec
 from corral.model.node import NodeInventory
 from corral.model.partition import PartitionState
+from corral.protocol.accounting import Condition, Kind, Settings, Verb
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
@@ -189,8 +190,19 @@ class NewClusterNodes(Request, frozen=True, kw_only=True):
     nodes: tuple[NodeInventory, ...]
 
 
+class ChangeAccounts(Request, frozen=True, kw_only=True):
+    """sacctmgr: add, modify or remove; `test`: only say what it would touch."""
+
+    verb: Verb
+    kind: Kind
+    where: Condition = Condition()
+    settings: Settings = Settings()
+    test: bool = False
+
+
 AnyRequest = (
     SubmitJobs | CancelJobs | HoldJobs | ReleaseJobs | RequeueJobs | SuspendJobs | ResumeJobs | UpdateJob | UpdateNodes
     | UpdatePartition | CreateReservation | UpdateReservation | DeleteReservation
     | CreateStep | SignalStep | CompleteJob | Reconfigure | NewClusterNodes
+    | ChangeAccounts
 )  # fmt: skip

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from corral.controller.api import accounting, credentials, events, jobs, nodes, openapi
+from corral.controller.api import accounting, accounts, credentials, events, jobs, nodes, openapi
 from corral.controller.api.http import Refusal, answer, json
 from corral.controller.api.service import Service
 from corral.controller.api.table import UnknownField
@@ -53,7 +53,7 @@ def make_app(service: Service) -> Starlette:
 
     routes = [
         route(path, handler, method)
-        for module in (jobs, nodes, accounting, events, credentials, openapi)
+        for module in (jobs, nodes, accounts, accounting, events, credentials, openapi)
         for method, path, handler in module.ROUTES
     ]
 

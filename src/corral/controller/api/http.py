@@ -34,7 +34,16 @@ class Refusal(Exception):
 
 
 def caller_of(service: Service, request: Request) -> Caller:
-    """Peer credentials, or a token; never anything the body says."""
+    """Peer credentials, or a token; never anything the body says. An admin level in the accounts raises the role."""
+    caller = _caller_of(service, request)
+    known = service.state.books.users.get(caller.user) if caller.role != "administrator" else None
+    if known is None or known.admin_level == "None":
+        return caller
+    role = "administrator" if known.admin_level == "Administrator" else "operator"
+    return msgspec.structs.replace(caller, role=role)
+
+
+def _caller_of(service: Service, request: Request) -> Caller:
     credentials = request.scope.get("corral.peer")
     if credentials is not None:
         _, uid, gid = credentials

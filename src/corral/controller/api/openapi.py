@@ -104,6 +104,10 @@ def document() -> dict[str, Any]:
         "/v1/partitions": {"get": operation("Partitions", rows, [_fields(PARTITIONS)])},
         "/v1/licenses": {"get": operation("Licences", rows, [_fields(LICENSES)])},
         "/v1/reservations": {"get": operation("Reservations", rows, [_fields(RESERVATIONS)])},
+        "/v1/accounts": {"get": operation("Accounts, users, associations and QOS", anything)},
+        "/v1/accounts/transactions": {
+            "get": operation("Who changed what in the accounts", anything, [_parameter("since"), _parameter("until")])
+        },
         "/v1/config": {"get": operation("The configuration, in Slurm's names", anything)},
         "/v1/ping": {"get": operation("Is a controller there?", anything)},
         "/v1/status": {"get": operation("How the cluster is", anything)},

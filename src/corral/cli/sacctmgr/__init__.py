@@ -1,0 +1,1 @@
+"""sacctmgr, in parts: words, values, fields, and what each verb does."""
