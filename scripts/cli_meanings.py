@@ -165,4 +165,17 @@ SCONTROL = _HELP | {
     "local": "accepted: there is one cluster", "oneliner": "one line per thing", "quiet": "say only errors",
 }  # fmt: skip
 
-BY_COMMAND = {"squeue": SQUEUE, "sinfo": SINFO, "sacct": SACCT, "scancel": SCANCEL, "scontrol": SCONTROL}
+SACCTMGR = _HELP | {
+    "immediate": "do it without asking", "noheader": "without the header", "oneliner": "accepted: a record is one line",
+    "parsable": "fields end with `|`", "parsable2": "`|` between fields", "quiet": "say only errors", "readonly": "change nothing",
+    "associations": "accounts and users with their associations",
+}  # fmt: skip
+
+BY_COMMAND = {
+    "squeue": SQUEUE,
+    "sinfo": SINFO,
+    "sacct": SACCT,
+    "scancel": SCANCEL,
+    "scontrol": SCONTROL,
+    "sacctmgr": SACCTMGR,
+}

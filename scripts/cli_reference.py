@@ -81,6 +81,8 @@ def module(command: str) -> ModuleType:
 
 
 def refused_by(command: str) -> dict[str, str]:
+    if command == "sacctmgr":
+        return {}
     if command == "scontrol":  # its REFUSED are keywords
         federation = importlib.import_module("corral.cli.command").NO_FEDERATION
         names = ("cluster", "clusters", "federation", "sibling")
@@ -132,6 +134,13 @@ def letters_and_names(letters: dict[str, Any], names: dict[str, Any], same: dict
     return text + "\nBy name only: " + ", ".join(f"`{name}`" for name in rest) + ".\n"
 
 
+def sacctmgr_fields() -> str:
+    from corral.cli.sacctmgr.fields import FIELDS
+
+    names = [f"`{name[:least]}`{name[least:]}" for name, least, _, _ in FIELDS]
+    return ", ".join(names) + ".\n"
+
+
 def sacct_fields() -> str:
     """Those that hold something, then those that are always empty or the same, for scripts that ask for them."""
     kept = [field for field in history_columns.FIELDS if field.needs]
@@ -149,6 +158,7 @@ BLOCKS = {
     "squeue-step-columns": lambda: letters_and_names(step_columns.LETTERS, step_columns.names(), step_columns._SAME),
     "sinfo-columns": lambda: letters_and_names(node_columns.LETTERS, node_columns.names(), node_columns._SAME),
     "sacct-fields": sacct_fields,
+    "sacctmgr-fields": sacctmgr_fields,
 }
 
 
