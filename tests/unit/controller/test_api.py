@@ -139,7 +139,7 @@ def test_partitions_config_status_and_the_document(api):
 
 
 def test_every_route_is_in_the_document(api):
-    from corral.controller.api import accounting, credentials, events, jobs, nodes
+    from corral.controller.api import accounting, accounts, credentials, events, jobs, nodes
 
     documented = {
         (method.upper(), path)
@@ -147,7 +147,9 @@ def test_every_route_is_in_the_document(api):
         for method in methods
     }
     routes = {
-        (method, path) for module in (accounting, credentials, events, jobs, nodes) for method, path, _ in module.ROUTES
+        (method, path)
+        for module in (accounting, accounts, credentials, events, jobs, nodes)
+        for method, path, _ in module.ROUTES
     }
     assert documented == routes
 

@@ -36,7 +36,7 @@ FIELDS = (
     ("MaxCPURunMinsPU", 7, "MaxCPURunMinsPU", 15), ("MaxCPUsPerJob", 7, "MaxCPUs", 8), ("MaxCPUsPerUser", 11, "MaxCPUsPU", 9),
     ("MaxCPUsPU", 9, "MaxCPUsPU", 9), ("MaxTRES", 7, "MaxTRES", 13), ("MaxTRESPerJob", 11, "MaxTRES", 13),
     ("MaxTRESPerNode", 11, "MaxTRESPerNode", 14), ("MaxTRESMinsPerJob", 8, "MaxTRESMins", 13),
-    ("MaxTRESRunMinsPerAccount", 15, "MaxTRESRunMinsPA", 15), ("MaxTRESRunMinsPerAcct", 15, "MaxTRESRunMinsPA", 15),
+    ("MaxTRESRunMinsPerAccount", 18, "MaxTRESRunMinsPA", 15), ("MaxTRESRunMinsPerAcct", 18, "MaxTRESRunMinsPA", 15),
     ("MaxTRESRunMinsPA", 15, "MaxTRESRunMinsPA", 15), ("MaxTRESRunMinsPerUser", 8, "MaxTRESRunMinsPU", 15),
     ("MaxTRESRunMinsPU", 8, "MaxTRESRunMinsPU", 15), ("MaxTRESPerAccount", 11, "MaxTRESPA", 13),
     ("MaxTRESPerAcct", 11, "MaxTRESPA", 13), ("MaxTRESPA", 9, "MaxTRESPA", 13), ("MaxTRESPerUser", 11, "MaxTRESPU", 13),
