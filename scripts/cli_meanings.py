@@ -4,32 +4,61 @@ SUBMIT = {
     "account": "whom the job is charged to",
     "acctg-freq": "seconds between two samples of what the tasks use: `10`, `task=10`; `0`: only at their end",
     "array": "one job per index: `0-31`, `1,3,5-7`, `0-30:5`; `%4` at the end: at most four at a time",
+    "batch": "features of the node that runs the script; each of them is in `--constraint` too",
     "begin": "do not start before: `now+1hour`, `16:00`, `2026-05-01T08:00`",
     "bell": "ring the bell when the allocation is there",
     "chdir": "the directory in which the job runs",
     "comment": "any text; `squeue -o %k` shows it",
-    "constraint": "features that its nodes must have: `a`, `a&b`, `a|b`",
-    "cpu-bind": "only `none` and `verbose`: a task may use every CPU of its step",
+    "constraint": (
+        "features that its nodes must have: `a`, `a&b`, `a|b`, `(a|b)&c`, `a*2` (on two of them), `[a|b]` "
+        "(all the same one), `[a*2&b*1]`"
+    ),
+    "contiguous": "nodes whose names follow one another",
+    "core-spec": "said to be ignored: no cores are set aside for the system",
+    "cores-per-socket": "sockets with at least so many free cores count",
+    "cpu-bind": (
+        "on which CPUs of its step each task runs: `cores`, `threads`, `sockets`, `ldoms`, `rank`, "
+        "`rank_ldom`, `map_cpu:0,4`, `mask_cpu:0x3,0xc`, `map_ldom:`, `mask_ldom:`, `none` (the default); "
+        "`verbose,` before it: say so"
+    ),
     "cpu_bind": "as `--cpu-bind`",
     "cpus-per-gpu": "CPUs for each GPU",
     "cpus-per-task": "CPUs of each task",
     "deadline": "a job that cannot end by then is ended in the state DEADLINE",
-    "dependency": "start after others: `afterok:42`, `afterany:42:43`, `afternotok:42`, `after:42+5`, `aftercorr:42`, `singleton`",
+    "dependency": (
+        "start after others: `afterok:42`, `afterany:42:43`, `afternotok:42`, `after:42+5`, `aftercorr:42`, `singleton`"
+    ),
     "disable-status": "Ctrl-C ends the tasks at once, without showing their state first",
-    "distribution": "how tasks go to nodes: `block`, `cyclic`, `plane=N`, `arbitrary`",
+    "distribution": (
+        "how tasks go to nodes, then to sockets and cores: `block`, `cyclic`, `plane=N`, `arbitrary` (as `-w`"
+        " or the file in SLURM_HOSTFILE lists them); `:block`, `:cyclic`, `:fcyclic`; `,Pack`, `,NoPack`"
+    ),
     "epilog": "a program that srun runs, where it is, when the tasks have ended",
     "error": "the file for standard error; `%` patterns as for `--output`",
     "exact": "the step gets exactly the CPUs that it asks for, and leaves the rest of the job to others",
     "exclude": "not on these nodes: a host list, or a file with one",
-    "exclusive": "whole nodes, shared with no other job; for a step: CPUs shared with no other step",
+    "exclusive": (
+        "whole nodes, shared with no other job; `=user`: with no other user's; for a step: CPUs shared with "
+        "no other step"
+    ),
     "export": "which variables go with the job: `ALL`, `NONE`, `NIL`, names, `NAME=value`",
     "export-file": "variables from a file, `NAME=value` each, ended by a zero byte",
+    "extra-node-info": "`sockets:cores:threads` in one; without `--ntasks` one task for each of them",
+    "gpu-bind": (
+        "which GPUs of its step each task sees: `single:N` (N tasks to each), `per_task:N`, `map_gpu:0,1`, "
+        "`mask_gpu:0x3,0xc` (counted from the step's first), `closest`, `none`"
+    ),
     "gpus": "GPUs of the whole job: `4`, `v100:4`",
     "gpus-per-node": "GPUs of each node",
+    "gpus-per-socket": "GPUs of each socket; goes with `--sockets-per-node`",
     "gpus-per-task": "GPUs of each task, which sees only its own",
     "gres": "generic resources of each node: `gpu:2`, `gpu:v100:2`",
+    "gres-flags": "`enforce-binding`, `disable-binding`: kept and shown; no GPU here is nearer to some cores",
     "help": "print the options",
-    "hint": "every value is refused: CPUs are counted, sockets and threads are not chosen",
+    "hint": (
+        "`compute_bound`, `nomultithread`: one thread of each core; `memory_bound`: one core of each socket "
+        "as well; `multithread`"
+    ),
     "hold": "submit it held; `scontrol release` lets it go",
     "ignore-pbs": "`#PBS` lines are ignored in any case",
     "immediate": "give up when the resources are not free within so many seconds",
@@ -43,9 +72,12 @@ SUBMIT = {
     "mail-type": "on what mail is sent: `BEGIN`, `END`, `FAIL`, `REQUEUE`, `TIME_LIMIT`, `ARRAY_TASKS`, `ALL`, ...",
     "mail-user": "whom; without it the user",
     "mem": "memory of each node, in MB or as `4G`; `0`: all of it",
+    "mem-bind": "`none`, `local`",
     "mem-per-cpu": "memory for each CPU",
     "mem-per-gpu": "memory for each GPU",
     "mpi": "how the tasks of an MPI program find each other: `none`, `pmi2` (PMI-1 and PMI-2, as MPICH uses them), or `list`",
+    "mincpus": "CPUs of each node, at least",
+    "mpi": "only `none` and `list`",
     "msg-timeout": "accepted; there are no such messages",
     "multi-prog": "the program is a file that says what each rank runs",
     "nice": "lower its priority by so much (without a value: 100)",
@@ -57,14 +89,19 @@ SUBMIT = {
     "nodelist": "these nodes at least: a host list, or a file with one",
     "nodes": "how many: `2`, `1-4`",
     "ntasks": "tasks of the job or step",
+    "ntasks-per-core": "tasks on each core, at most",
+    "ntasks-per-gpu": "tasks for each GPU; without a number of GPUs, as many as the tasks need",
+    "ntasks-per-socket": "tasks on each socket, at most",
+    "ntasks-per-tres": "as `--ntasks-per-gpu`",
     "ntasks-per-node": "tasks on each node",
     "open-mode": "`append` to output files or `truncate` them",
     "output": "the file for standard output; [patterns](#file-names)",
     "overcommit": "more tasks than CPUs",
     "overlap": "the step may use CPUs that other steps use",
-    "oversubscribe": "accepted: CPUs are never shared between jobs",
+    "oversubscribe": "the CPUs may be shared with other jobs, where the partition has `OverSubscribe=YES`",
     "parsable": "print only the job's id",
     "partition": "in this partition, or the first possible of several: `a,b`",
+    "prefer": "features that its nodes have if such are free now, in the place of `--constraint`",
     "preserve-env": "keep `SLURM_JOB_NUM_NODES` and `SLURM_NTASKS` of the job as they are",
     "priority": "operators: this priority; `0` holds the job",
     "profile": "only `none`",
@@ -78,14 +115,21 @@ SUBMIT = {
     "requeue": "it may be run again from the start",
     "reservation": "run in this reservation, or in the first of several that is open",
     "signal": "`[B:]SIGNAL[@SECONDS]`: send it so long before the time limit (60 s); `B:` only to the batch shell",
+    "thread-spec": "said to be ignored, as `--core-spec`",
     "threads": "accepted; srun needs no threads",
+    "sockets-per-node": "nodes with at least so many usable sockets",
+    "spread-job": "as many nodes as possible, the emptiest first",
+    "switches": "`2@1:00:00`: on at most two leaf switches, unless it has waited for an hour",
     "tasks-per-node": "as `--ntasks-per-node`",
     "test-only": "do not submit; say when it could start",
+    "threads-per-core": "so many threads of each core are used",
     "time": "time limit: minutes, `4:00:00`, `1-12`, `UNLIMITED`",
     "time-min": "the limit may be lowered to this, if the job can start sooner so",
+    "tmp": "temporary disk that each node has, in MB or as `4G`",
     "uid": "root only: for this user",
     "unbuffered": "output as it comes, not in lines",
     "usage": "print a short usage",
+    "use-min-nodes": "of a range given to `--nodes` the smaller number, if that will do",
     "verbose": "say more; repeat for still more",
     "version": "print the version",
     ("wait", "b"): "return when the job has ended, with its exit code",

@@ -21,6 +21,8 @@ CorralError
     ├── InvalidDependency     afterok:42
     ├── InvalidFeatures       (a|b)&c
     ├── InvalidLicenses       matlab:2,ansys
+    ├── InvalidDistribution   block:cyclic,Pack
+    ├── InvalidBinding        map_cpu:0,4
     └── InvalidFilename       slurm-%j.out
 """
 
@@ -137,6 +139,14 @@ class InvalidDependency(UsageError):
 
 class InvalidFeatures(UsageError):
     """Not a feature constraint: {text!r} ({reason})."""
+
+
+class InvalidDistribution(UsageError):
+    """Not a distribution of tasks: {text!r}. Write block:cyclic or plane=4, for instance."""
+
+
+class InvalidBinding(UsageError):
+    """Not a binding of tasks: {text!r} (at {part!r})."""
 
 
 class InvalidFilename(UsageError):

@@ -11,7 +11,7 @@ import os
 from glob import glob
 from typing import Protocol
 
-from corral.agent import cgroup_v1, cgroup_v2
+from corral.agent import cgroup_v1, cgroup_v2, cpus
 from corral.agent.cgroup_files import Limits, read
 from corral.agent.control import ShepherdSettings
 from corral.model.allocation import NodeShare
@@ -45,12 +45,11 @@ def machine_memory_mb() -> int:
 
 def limits_of(share: NodeShare, settings: ShepherdSettings) -> Limits:
     """What must be enforced for this share of this machine."""
-    real = range(os.cpu_count() or 1)
-    bound = not settings.virtual and len(share.cpus) < len(real) and all(cpu in real for cpu in share.cpus)
+    real = None if settings.virtual or len(share.cpus) >= (os.cpu_count() or 1) else cpus.kernels(share.cpus)
     held = {index for gres in share.gres if gres.name == "gpu" for index in gres.indices}
     denied = tuple(file for index, file in enumerate(settings.gpu_files) if index not in held)
     return Limits(
-        cpus=share.cpus if bound and "cpu" in settings.enforce else None,
+        cpus=real if "cpu" in settings.enforce else None,
         memory_mb=share.memory_mb
         if 0 < share.memory_mb < machine_memory_mb() and "memory" in settings.enforce
         else None,

@@ -7,6 +7,7 @@ A batch script begins from what the submitter had; variables of a job around the
 
 from collections.abc import Iterable, Sequence
 
+from corral.agent import binding
 from corral.agent.login import is_wanted, login_environment
 from corral.model.gres import GresRequest, GresShare
 from corral.model.job import JobKind
@@ -48,12 +49,12 @@ def batch_environment(order: LaunchStep, *, renumber_gpus: bool = False) -> dict
     result |= _where(order, node_id=0, local_id=0, rank=0, ranks=(0,))
     nodes = job.allocation.nodes
     tasks = [share.tasks for share in nodes]
-    if not (spec.ntasks or spec.ntasks_per_node) or not any(tasks):
-        tasks = [max(1, len(share.cpus) // job.allocation.cpus_per_task) for share in nodes]
+    if not (spec.ntasks or spec.ntasks_per_node or spec.ntasks_per_gpu) or not any(tasks):
+        tasks = [max(1, share.cpu_count // job.allocation.cpus_per_task) for share in nodes]
     result |= {
         "ENVIRONMENT": "BATCH",
         "HOSTNAME": order.node,
-        "SLURM_CPUS_ON_NODE": str(len(order.job_share.cpus)),
+        "SLURM_CPUS_ON_NODE": str(order.job_share.cpu_count),
         "SLURM_JOB_NAME": job.name,
         "SLURM_NNODES": str(len(nodes)),
         "SLURM_NODE_ALIASES": "(null)",
@@ -74,6 +75,8 @@ def requested_variables(job: JobContext) -> dict[str, str]:
     """Those that are there only when the job asked for the thing: SLURM_NTASKS for -n, SLURM_MEM_PER_CPU for --mem-per-cpu ..."""
     spec, result = job.spec, dict[str, str]()
     ntasks = spec.ntasks or (spec.ntasks_per_node or 0) * len(job.allocation.nodes)
+    if spec.ntasks_per_gpu and not ntasks:
+        ntasks = job.allocation.ntasks
     memory = spec.memory_per_node_mb
     if memory == 0:
         memory = job.allocation.nodes[0].memory_mb
@@ -82,6 +85,11 @@ def requested_variables(job: JobContext) -> dict[str, str]:
         "SLURM_NPROCS": ntasks or None,
         "SLURM_CPUS_PER_TASK": spec.cpus_per_task,
         "SLURM_NTASKS_PER_NODE": spec.ntasks_per_node,
+        "SLURM_NTASKS_PER_SOCKET": spec.ntasks_per_socket,
+        "SLURM_NTASKS_PER_CORE": spec.ntasks_per_core,
+        "SLURM_NTASKS_PER_GPU": spec.ntasks_per_gpu,
+        "SLURM_THREADS_PER_CORE": spec.threads_per_core,
+        "SLURM_HINT": spec.hint or None,
         "SLURM_MEM_PER_NODE": memory,
         "SLURM_MEM_PER_CPU": spec.memory_per_cpu_mb,
         "SLURM_MEM_PER_GPU": spec.memory_per_gpu_mb,
@@ -89,11 +97,15 @@ def requested_variables(job: JobContext) -> dict[str, str]:
         "SLURM_GPUS": _gpu_text(spec.gpus),
         "SLURM_GPUS_PER_NODE": _gpu_text(spec.gpus_per_node),
         "SLURM_GPUS_PER_TASK": _gpu_text(spec.gpus_per_task),
+        "SLURM_GPUS_PER_SOCKET": _gpu_text(spec.gpus_per_socket),
+        "SLURM_GPU_BIND": spec.gpu_bind or None,
         "SLURM_OVERCOMMIT": 1 if spec.overcommit else None,
         "SLURM_JOB_DEPENDENCY": spec.dependency or None,
     }.items():
         if value is not None:
             result[name] = str(value)
+    if spec.mem_bind:
+        result |= binding.memory_variables(spec.mem_bind, of_step=False)
     return result | _distribution(spec.distribution)
 
 
@@ -134,7 +146,15 @@ def task_environment(order: LaunchStep, place: TaskPlace, *, renumber_gpus: bool
         result["SLURM_OVERCOMMIT"] = "1"
     if spec.stdio.label:
         result["SLURM_LABELIO"] = "1"
-    result |= _distribution(spec.distribution or _default_distribution(order))
+    for name, number in (
+        ("SLURM_NTASKS_PER_SOCKET", spec.ntasks_per_socket),
+        ("SLURM_NTASKS_PER_CORE", spec.ntasks_per_core),
+        ("SLURM_THREADS_PER_CORE", spec.threads_per_core),
+    ):
+        if number is not None:
+            result[name] = str(number)
+    result |= binding.cpu_variables(order) | binding.memory_variables(spec.mem_bind, of_step=True)
+    result |= _distribution(_full(spec.distribution, order))
     result |= _launcher(order)
     _set_step_gpus(result, order, place, renumber_gpus)
     if place.local_id == 0:
@@ -154,7 +174,7 @@ def _job_variables(job: JobContext) -> dict[str, str]:
         "SLURM_CLUSTER_NAME": job.cluster,
         "SLURM_JOBID": str(job.job_id),
         "SLURM_JOB_ID": str(job.job_id),
-        "SLURM_JOB_CPUS_PER_NODE": counts([len(share.cpus) for share in nodes]),
+        "SLURM_JOB_CPUS_PER_NODE": counts([share.cpu_count for share in nodes]),
         "SLURM_JOB_GID": str(job.owner.gid),
         "SLURM_JOB_UID": str(job.owner.uid),
         "SLURM_JOB_USER": job.owner.user,
@@ -189,8 +209,8 @@ def _where(order: LaunchStep, *, node_id: int, local_id: int, rank: int, ranks: 
     given = order.environment
     return {
         "SLURMD_NODENAME": order.node,
-        "SLURM_TOPOLOGY_ADDR": order.node,
-        "SLURM_TOPOLOGY_ADDR_PATTERN": "node",
+        "SLURM_TOPOLOGY_ADDR": order.topology[0] or order.node,
+        "SLURM_TOPOLOGY_ADDR_PATTERN": order.topology[1] or "node",
         "SLURM_NODEID": str(node_id),
         "SLURM_LOCALID": str(local_id),
         "SLURM_PROCID": str(rank),
@@ -221,6 +241,13 @@ def _default_distribution(order: LaunchStep) -> str:
     return "cyclic" if order.ntasks <= len(order.step_nodes) else "block"
 
 
+def _full(text: str, order: LaunchStep) -> str:
+    """With what goes without saying: block before `pack`."""
+    if not text:
+        return _default_distribution(order)
+    return f"block,{text}" if text in ("pack", "nopack") else text
+
+
 def _distribution(text: str) -> dict[str, str]:
     word, _, size = text.partition("=")
     result = {"SLURM_DISTRIBUTION": word} if word else {}
@@ -237,11 +264,11 @@ def _set_step_gpus(result: dict[str, str], order: LaunchStep, place: TaskPlace, 
     result["SLURM_GPUS_ON_NODE"] = str(len(held))
     result["SLURM_STEP_GPUS"] = _ids(own)
     result |= _visible(own, held, renumber)
-    per_task = order.spec.gpus_per_task
-    if per_task is None:
-        per_task = order.job.spec.gpus_per_task
-    if per_task and place.gpus:
-        result["SLURMD_TRES_BIND"] = f"gpu:per_task:{sum(request.count for request in per_task)}"
+    if text := binding.gpu_binding(order):
+        result["SLURMD_TRES_BIND"] = f"gpu:{text}"
+        if text.rpartition(",")[2] == "none":
+            for name in (*GPU_VISIBILITY, "SLURM_STEP_GPUS"):
+                result.pop(name, None)
 
 
 def _visible(own: Sequence[int], held: Sequence[int], renumber: bool) -> dict[str, str]:

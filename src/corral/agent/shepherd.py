@@ -16,7 +16,7 @@ import traceback
 
 import msgspec
 
-from corral.agent import cgroup, messages, processes
+from corral.agent import binding, cgroup, cpus, messages, processes
 from corral.agent.control import (
     End,
     Exited,
@@ -199,6 +199,11 @@ class Shepherd:
         argv, script = self._write_script(identity) if order.key.step == BATCH else (None, -1)
         rlimits = rlimits_to_set(order.spec.rlimits or order.job.spec.rlimits)
         procs_files = self._group.procs_files() if self._group else ()
+        try:
+            bounds = binding.bind(order)
+        except binding.BindingOutside as error:
+            self._fail(str(error))
+            return
         plans = [
             TaskPlan(
                 identity=identity,
@@ -209,12 +214,13 @@ class Shepherd:
                 argv=argv or program_of(place.rank, order.spec.multi_prog) or order.spec.argv,
                 environment=self._environment(place),
                 streams=self._streams.of_task(place),
-                cpus=self._cpus_of(place),
+                cpus=self._cpus_of(bound),
+                note=binding.verbose_line(order, place, bound),
                 script=script,
                 host_name=order.node if self.settings.virtual else "",
                 is_terminal=self._streams.has_terminal(place),
             )
-            for place in order.tasks
+            for place, bound in zip(order.tasks, bounds, strict=True)
         ]
         if self._pmi is not None:
             for plan, place in zip(plans, order.tasks, strict=True):
@@ -271,10 +277,12 @@ class Shepherd:
             variables = task_environment(self.order, place, renumber_gpus=renumber)
         return show_the_way(variables, self.order, self.settings)
 
-    def _cpus_of(self, place: TaskPlace) -> tuple[int, ...]:
-        """Bound by affinity where no cpuset does it, and a task to its own CPUs where it has some."""
+    def _cpus_of(self, bound: binding.Bound) -> tuple[int, ...]:
+        """By affinity to its own CPUs where it has some, and to its step's where no cpuset does it."""
         if self.settings.virtual:
             return ()
+        if bound.cpus:
+            return cpus.kernels(bound.cpus) or ()
         limits = cgroup.limits_of(self.order.share, self.settings)
         return () if limits.cpus is None else limits.cpus
 

@@ -39,6 +39,7 @@ class TaskPlan(msgspec.Struct, kw_only=True):
     environment: dict[str, str]
     streams: tuple[int, int, int]  #: descriptors for 0, 1, 2
     cpus: tuple[int, ...] = ()  #: to be bound to; () = not bound
+    note: tuple[str, str] = ("", "")  #: said on its standard error, before and after its process id
     script: int = -1  #: a descriptor of the batch script, argv[0]
     pmi_fd: int = -1  #: to be inherited: the way to the step's PMI server
     host_name: str = ""  #: of a virtual node
@@ -84,6 +85,8 @@ def _become(plan: TaskPlan) -> NoReturn:
     _place_streams(plan.streams)
     if plan.pmi_fd >= 0:
         os.set_inheritable(plan.pmi_fd, True)
+    if plan.note[0]:
+        _complain(f"{plan.note[0]}{os.getpid()}{plan.note[1]}")
     _enter_directory(plan.work_dir)
     os.umask(plan.umask)
     plan.environment["SLURM_TASK_PID"] = str(os.getpid())

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 #: What is asked of the job's row.
 FIELDS = (
     "id", "name", "state", "account", "qos", "partition", "nodes", "node_count", "node_names", "alloc_detail",
-    "tasks_per_node", "memory_mb", "reservation",
+    "tasks_per_node", "memory_mb", "reservation", "cpus_per_node", "ntasks",
 )  # fmt: skip
 
 
@@ -25,7 +25,7 @@ def variables(row: dict[str, Any], given: Given, cluster: str) -> dict[str, str]
         "SLURM_JOBID": job,
         "SLURM_JOB_ID": job,
         "SLURM_JOB_ACCOUNT": row.get("account"),
-        "SLURM_JOB_CPUS_PER_NODE": counts([_count(ids) for _, ids, _, _ in row["alloc_detail"]]),
+        "SLURM_JOB_CPUS_PER_NODE": counts(row["cpus_per_node"]),
         "SLURM_JOB_NAME": row["name"],
         "SLURM_JOB_NODELIST": nodes,
         "SLURM_JOB_NUM_NODES": str(row["node_count"]),
@@ -45,6 +45,8 @@ def variables(row: dict[str, Any], given: Given, cluster: str) -> dict[str, str]
 
 def _asked(row: dict[str, Any], given: Given) -> dict[str, Any]:
     tasks = given.get("ntasks") or (given.get("ntasks-per-node") or 0) * row["node_count"] or None
+    if not tasks and "ntasks-per-gpu" in given:
+        tasks = row["ntasks"]
     memory = given.get("mem")
     if memory == 0:
         memory = row["alloc_detail"][0][2]
@@ -60,6 +62,13 @@ def _asked(row: dict[str, Any], given: Given) -> dict[str, Any]:
         "SLURM_GPUS": _gpus(given.get("gpus")),
         "SLURM_GPUS_PER_NODE": _gpus(given.get("gpus-per-node")),
         "SLURM_GPUS_PER_TASK": _gpus(given.get("gpus-per-task")),
+        "SLURM_GPUS_PER_SOCKET": _gpus(given.get("gpus-per-socket")),
+        "SLURM_GPU_BIND": given.get("gpu-bind"),
+        "SLURM_HINT": given.get("hint"),
+        "SLURM_NTASKS_PER_CORE": given.get("ntasks-per-core"),
+        "SLURM_NTASKS_PER_GPU": given.get("ntasks-per-gpu"),
+        "SLURM_NTASKS_PER_SOCKET": given.get("ntasks-per-socket"),
+        "SLURM_THREADS_PER_CORE": given.get("threads-per-core"),
         "SLURM_DISTRIBUTION": (given.get("distribution") or "").partition("=")[0],
         "SLURM_DIST_PLANESIZE": (given.get("distribution") or "").partition("=")[2],
         "SLURM_OVERCOMMIT": "1" if "overcommit" in given else None,
@@ -79,12 +88,3 @@ def counts(numbers: list[int]) -> str:
         else:
             runs.append([number, 1])
     return ",".join(f"{number}(x{times})" if times > 1 else str(number) for number, times in runs)
-
-
-def _count(ids: str) -> int:
-    """How many CPUs are 0-3,7?"""
-    total = 0
-    for part in ids.split(",") if ids else ():
-        low, dash, high = part.partition("-")
-        total += int(high) - int(low) + 1 if dash else 1
-    return total

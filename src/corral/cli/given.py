@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 
 from corral.cli import getopt, options
-from corral.cli.options.values import BadValue, SubmissionFailed, flag, not_offered
-from corral.cli.run import Exit, Program, program_text
+from corral.cli.options.values import BadValue, FatalValue, SubmissionFailed, flag, not_offered
+from corral.cli.run import Exit, Program, failure, program_text
 
 TYPE_CHECKING = False  # importing typing costs 5 ms
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
+    from typing import Any, NoReturn
 
 #: How each command begins what the controller refuses.
 REFUSED_AS = {
@@ -61,11 +61,11 @@ class Given:
 
                 self._print(VERSION + "\n")
 
-    def _print(self, text: str) -> None:
+    def _print(self, text: str, status: int = 0) -> NoReturn:
         import sys
 
         sys.stdout.write(text)
-        raise Exit(0)
+        raise Exit(status)
 
     def take(self, found: list[tuple[str, str | None]]) -> None:
         """Read the values of the options found."""
@@ -104,9 +104,15 @@ class Given:
                 raise not_offered(written, option.refusal)
             self.values[option.same_as] = option.reader(given, option.name)
         except SubmissionFailed as error:
-            raise self.program.failed(REFUSED_AS[self.program.name] + error.errors[0]) from None
+            *before, last = error.errors
+            lines = [*before, REFUSED_AS[self.program.name] + last]
+            raise Exit(failure(), *(f"{self.program.name}: error: {line}" for line in lines)) from None
+        except options.places.HelpWanted as wanted:
+            self._print(program_text(wanted.errors[0], "help"), wanted.status)
         except BadValue as error:
             lines = [f"{self.program.name}: error: {text}" for text in error.errors]
+            if isinstance(error, FatalValue):
+                lines[-1] = f"{self.program.name}: fatal: {error.errors[-1]}"
             raise Exit(error.status, *([error.raw] if error.raw else []), *lines) from None
 
     def settle(self) -> None:
@@ -122,6 +128,7 @@ class Given:
             raise self.program.fatal(_MEMORY_VARIABLES)
         if self.program.verbosity > 0:
             self._say_options()
+        options.places.settle(self)
 
     def _say_options(self) -> None:
         self.program.verbose("defined options")

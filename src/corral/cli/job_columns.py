@@ -131,8 +131,22 @@ def unfinished_dependency(text: str, state: str, reason: str) -> str:
     return between.join(shown)
 
 
-def shares(exclusive: bool) -> str:
-    return "NO" if exclusive else "OK"
+def or_not(number: int | None) -> str:
+    return str(number) if number else "N/A"
+
+
+def or_star(number: int | None) -> str:
+    return str(number) if number else "*"
+
+
+def by_switches(count: int, wait: int | None) -> str:
+    return f"{count}@{span(wait)}" if count and wait is not None else str(count)
+
+
+def tmp_disk(megabytes: int) -> str:
+    from corral.syntax.size import format_memory
+
+    return format_memory(megabytes)
 
 
 def output_path(given: str, expanded: str, work_dir: str) -> str:
@@ -166,9 +180,9 @@ LETTERS: dict[str, Column] = {
     "A": Column("JOBID", "id"),
     "b": Column("TRES_PER_NODE", "gres", gres),
     "B": Column("EXEC_HOST", "batch_host", lambda host: host or "n/a"),
-    "c": Column("MIN_CPUS", "cpus_per_task ntasks_per_node", lambda cpus, tasks: (cpus or 1) * (tasks or 1)),
+    "c": Column("MIN_CPUS", "min_cpus_node"),
     "C": Column("CPUS", "cpus"),
-    "d": Column("MIN_TMP_DISK", "", "0"),
+    "d": Column("MIN_TMP_DISK", "tmp_disk_mb", tmp_disk),
     "D": Column("NODES", "node_count"),
     "e": Column("END_TIME", "end_time expected_start time_limit state", end),
     "E": Column("DEPENDENCY", "dependency state reason", unfinished_dependency),
@@ -176,12 +190,12 @@ LETTERS: dict[str, Column] = {
     "F": Column("ARRAY_JOB_ID", "array_job_id id", lambda array, job: array or job),
     "g": Column("GROUP", "group"),
     "G": Column("GROUP", "gid"),
-    "h": Column("OVER_SUBSCRIBE", "exclusive", shares),
-    "H": Column("SOCKETS_PER_NODE", "", "*"),
+    "h": Column("OVER_SUBSCRIBE", "shared"),
+    "H": Column("SOCKETS_PER_NODE", "sockets_per_node", or_star),
     "i": Column("JOBID", _ID, job_id),
-    "I": Column("CORES_PER_SOCKET", "", "*"),
+    "I": Column("CORES_PER_SOCKET", "cores_per_socket", or_star),
     "j": Column("NAME", "name"),
-    "J": Column("THREADS_PER_CORE", "", "*"),
+    "J": Column("THREADS_PER_CORE", "threads_per_core", or_star),
     "k": Column("COMMENT", "comment", or_null),
     "K": Column("ARRAY_TASK_ID", "array_job_id array_task_id array_waiting array_throttle", task_id),
     "l": Column("TIME_LIMIT", "time_limit", span, WHOLE_VALUE),
@@ -212,7 +226,11 @@ LETTERS: dict[str, Column] = {
     "X": Column("CORE_SPEC", "", "N/A"),
     "y": Column("NICE", "nice"),
     "Y": Column("SCHEDNODES", "expected_nodes", or_null),
-    "z": Column("S:C:T", "", "*:*:*"),
+    "z": Column(
+        "S:C:T",
+        "sockets_per_node cores_per_socket threads_per_core",
+        lambda sockets, cores, threads: f"{or_star(sockets)}:{or_star(cores)}:{or_star(threads)}",
+    ),
     "Z": Column("WORK_DIR", "work_dir"),
 }
 
@@ -259,6 +277,14 @@ def names() -> dict[str, Column]:
         "mem-per-tres": Column("MEM_PER_TRES", "memory_per_gpu_mb", gpu_count),
         "mintime": Column("TIME_MIN", "time_min", span),
         "ntpernode": Column("NTASKS_PER_NODE", "ntasks_per_node", number),
+        "ntpersocket": Column("NTASKS_PER_SOCKET", "ntasks_per_socket", or_not),
+        "ntpercore": Column("NTASKS_PER_CORE", "ntasks_per_core", or_not),
+        "prefer": Column("PREFER", "prefer", or_null),
+        "reqswitch": Column("REQ_SWITCH", "req_switches switches_wait", by_switches),
+        "tres-bind": Column(
+            "TRES_BIND", "gpu_bind", lambda text: f"gpu:{text.removeprefix('gpu:')}" if text else "N/A"
+        ),
+        "tres-per-socket": Column("TRES_PER_SOCKET", "gpus_per_socket", gres),
         "numtasks": Column("TASKS", "ntasks"),
         "pendingtime": Column("PENDING_TIME", "submit_time start_time state eligible_time", waited),
         "requeue": Column("REQUEUE", "requeue", number),
@@ -281,13 +307,13 @@ _CONSTANT = (
     ("clusterfeature", "CLUSTER_FEATURES", "(null)"), ("container", "CONTAINER", "(null)"),
     ("delayboot", "DELAY_BOOT", "0:00"), ("hetjobid", "HET_JOB_ID", "N/A"), ("hetjobidset", "HET_JOB_ID_SET", "N/A"),
     ("hetjoboffset", "HET_JOB_OFFSET", "N/A"), ("lastschedeval", "LAST_SCHED_EVAL", "N/A"), ("mcslabel", "MCSLABEL", "(null)"),
-    ("network", "NETWORK", "(null)"), ("ntperboard", "NTASKS_PER_BOARD", "0"), ("ntpercore", "NTASKS_PER_CORE", "N/A"),
-    ("ntpersocket", "NTASKS_PER_SOCKET", "N/A"), ("origin", "ORIGIN", "NA"), ("originraw", "ORIGIN_RAW", "NA"),
+    ("network", "NETWORK", "(null)"), ("ntperboard", "NTASKS_PER_BOARD", "0"),
+    ("origin", "ORIGIN", "NA"), ("originraw", "ORIGIN_RAW", "NA"),
     ("packjobid", "HET_JOB_ID", "N/A"), ("packjobidset", "HET_JOB_ID_SET", "N/A"), ("packjoboffset", "HET_JOB_OFFSET", "N/A"),
-    ("preempttime", "PREEMPT_TIME", "N/A"), ("prefer", "PREFER", "(null)"), ("profile", "PROFILE", "NotSet"),
-    ("reboot", "REBOOT", "0"), ("reqswitch", "REQ_SWITCH", "0"), ("resizetime", "RESIZE_TIME", "N/A"),
+    ("preempttime", "PREEMPT_TIME", "N/A"), ("profile", "PROFILE", "NotSet"),
+    ("reboot", "REBOOT", "0"), ("resizetime", "RESIZE_TIME", "N/A"),
     ("siblingsactive", "ACTIVE_SIBLINGS", "NA"), ("siblingsactiveraw", "ACTIVE_SIBLINGS_RAW", "NA"),
     ("siblingsviable", "VIABLE_SIBLINGS", "NA"), ("siblingsviableraw", "VIALBLE_SIBLINGS_RAW", "NA"),
-    ("sperboard", "SOCKETS_PER_BOARD", "0"), ("system_comment", "SYSTEM_COMMENT", "(null)"), ("tres-bind", "TRES_BIND", "N/A"),
-    ("tres-freq", "TRES_FREQ", "N/A"), ("tres-per-socket", "TRES_PER_SOCKET", "N/A"),
+    ("sperboard", "SOCKETS_PER_BOARD", "0"), ("system_comment", "SYSTEM_COMMENT", "(null)"),
+    ("tres-freq", "TRES_FREQ", "N/A"),
 )  # fmt: skip

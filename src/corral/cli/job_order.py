@@ -50,7 +50,7 @@ SORT_KEYS: dict[str, Key] = {
     "C": ("cpus", None), "D": ("node_count", None), "e": ("end_time expected_start time_limit state", _end),
     "E": ("dependency", None), "f": ("constraint", None),
     "F": ("array_job_id id", lambda array, job: array or job), "g": ("group", None), "G": ("gid", None),
-    "h": ("exclusive", None),
+    "h": ("shared", None),
     "i": ("id array_job_id array_task_id", _by_id), "j": ("name", None), "k": ("comment", None),
     "K": ("array_task_id", lambda task: -1 if task is None else task), "l": ("time_limit", None),
     "L": ("time_limit run_seconds", lambda limit, used: limit - used),

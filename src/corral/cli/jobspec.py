@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 from corral.cli import limits
+from corral.cli.options import places
 
 TYPE_CHECKING = False  # importing typing costs 5 ms
 if TYPE_CHECKING:
@@ -19,9 +20,15 @@ if TYPE_CHECKING:
 #: option -> field of JobSpec, where the value goes over as it is
 _JOB_FIELDS = {
     "account": "account", "acctg-freq": "acctg_freq",
-    "array": "array", "begin": "begin_time", "comment": "comment", "constraint": "constraint",
+    "array": "array", "batch": "batch_features", "begin": "begin_time", "comment": "comment",
+    "constraint": "constraint", "contiguous": "contiguous", "cores-per-socket": "cores_per_socket",
     "cpus-per-gpu": "cpus_per_gpu", "cpus-per-task": "cpus_per_task", "deadline": "deadline", "dependency": "dependency",
-    "distribution": "distribution", "exclude": "exclude", "exclusive": "exclusive", "gpus": "gpus",
+    "distribution": "distribution", "exclude": "exclude", "gpu-bind": "gpu_bind", "gpus": "gpus",
+    "gpus-per-socket": "gpus_per_socket", "gres-flags": "gres_flags", "hint": "hint", "mem-bind": "mem_bind",
+    "mincpus": "mincpus", "ntasks-per-core": "ntasks_per_core", "ntasks-per-gpu": "ntasks_per_gpu",
+    "ntasks-per-socket": "ntasks_per_socket", "oversubscribe": "oversubscribe", "prefer": "prefer",
+    "sockets-per-node": "sockets_per_node", "spread-job": "spread_job", "threads-per-core": "threads_per_core",
+    "tmp": "tmp_disk_mb", "use-min-nodes": "use_min_nodes",
     "gpus-per-node": "gpus_per_node", "gpus-per-task": "gpus_per_task", "gres": "gres", "hold": "hold",
     "kill-on-bad-exit": "kill_on_bad_exit", "mail-type": "mail_types", "mail-user": "mail_user",
     "mem": "memory_per_node_mb", "mem-per-cpu": "memory_per_cpu_mb", "mem-per-gpu": "memory_per_gpu_mb", "nice": "nice",
@@ -32,6 +39,8 @@ _JOB_FIELDS = {
 
 _STEP_FIELDS = {
     "acctg-freq": "acctg_freq",
+    "cpu-bind": "cpu_bind", "gpu-bind": "gpu_bind", "hint": "hint", "mem-bind": "mem_bind", "ntasks-per-core": "ntasks_per_core",
+    "ntasks-per-gpu": "ntasks_per_gpu", "ntasks-per-socket": "ntasks_per_socket", "threads-per-core": "threads_per_core",
     "cpus-per-task": "cpus_per_task", "distribution": "distribution", "exact": "exact", "exclude": "exclude", "gpus": "gpus",
     "gpus-per-node": "gpus_per_node", "gpus-per-task": "gpus_per_task", "gres": "gres",
     "kill-on-bad-exit": "kill_on_bad_exit", "mem": "memory_per_node_mb", "mem-per-cpu": "memory_per_cpu_mb", "mpi": "mpi",
@@ -57,6 +66,7 @@ def job_spec(given: Given, kind: str) -> dict[str, Any]:
         if _is_said(given.get(option)) and given.values[option] != []:
             spec[field] = given.values[option]
     _put_nodes(given, spec)
+    spec |= places.fields(given)
     if given.get("priority") == 0:  # as the real one: a job of no priority waits
         spec["hold"] = True
     elif given.get("priority") is not None:
@@ -83,7 +93,7 @@ def step_spec(given: Given, argv: list[str], name: str) -> dict[str, Any]:
         if _is_said(given.get(option)):
             step[field] = given.values[option]
     _put_nodes(given, step)
-    if given.get("exclusive"):
+    if given.get("exclusive") is True:
         step["exclusive"] = step["exact"] = True
     if "immediate" in given:
         step["immediate"] = True
@@ -160,7 +170,7 @@ def _check_words(given: Given) -> None:
     refused = REFUSED_AS[given.program.name]
     if "partition" in given and not given.get("partition"):
         raise _two(given, "invalid partition specified: (null)", f"{refused}Invalid partition name specified")
-    if given.get("distribution") == "arbitrary" and not given.get("nodelist"):
+    if (given.get("distribution") or "").startswith("arbitrary") and not given.get("nodelist"):
         raise given.program.failed(
             "With Arbitrary distribution you need to specify a nodelist or hostfile with the -w option"
         )
@@ -218,6 +228,8 @@ def _check_gpus(given: Given) -> None:
         problem = "Failed to validate job spec, --gpus < -N"
     elif (job or node or task) and "cpus-per-gpu" in given and "cpus-per-task" in given:
         problem = "--cpus-per-gpu is mutually exclusive with --cpus-per-task"
+    elif places.gpu_problem(given):
+        problem = places.gpu_problem(given)
     elif "mem-per-gpu" in given and not (job or node or task):
         problem = f"Requested mem_per_tres=gres:gpu:{given.get('mem-per-gpu')} but did not request any GPU."
     if problem:

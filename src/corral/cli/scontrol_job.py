@@ -40,20 +40,22 @@ def job(row: Row, detailed: bool, one_line: bool) -> str:
         f"NodeList={row['nodes']}",
     ]
     if row["batch_host"]:
-        lines.append(f"BatchHost={row['batch_host']}")
+        features = f"BatchFeatures={row['batch_features']} " if row["batch_features"] else ""
+        lines.append(f"{features}BatchHost={row['batch_host']}")
     lines += [
         f"NumNodes={_nodes(row, pending)} NumCPUs={row['cpus']} NumTasks={row['ntasks']} CPUs/Task={row['cpus_per_task']} "
-        "ReqB:S:C:T=0:0:*:*",
+        f"ReqB:S:C:T=0:0:{row['cores_per_socket'] or '*'}:{row['threads_per_core'] or '*'}",
         f"TRES={row['tres_alloc'] or row['tres_req'] or '(null)'}",
-        f"Socks/Node=* NtasksPerN:B:S:C={row['ntasks_per_node']}:0:*:* CoreSpec=*",
+        f"Socks/Node={row['sockets_per_node'] or '*'} NtasksPerN:B:S:C={row['ntasks_per_node']}:0:{row['ntasks_per_socket'] or '*'}:"
+        f"{row['ntasks_per_core'] or '*'} CoreSpec=*",
     ]
     if detailed and row["alloc_detail"]:
         lines += _allocation(row["alloc_detail"])
     lines += [
-        f"MinCPUsNode={row['cpus_per_task'] * (row['ntasks_per_node'] or 1)} {_memory(row)} MinTmpDiskNode=0",
-        f"Features={or_null(row['constraint'])} DelayBoot=00:00:00",
+        f"MinCPUsNode={row['min_cpus_node']} {_memory(row)} MinTmpDiskNode={format_memory(row['tmp_disk_mb'])}",
+        f"Features={or_null(row['constraint'] or row['prefer'])} DelayBoot=00:00:00",
         *([f"Reservation={row['reservation']}"] if row["reservation"] else []),
-        f"OverSubscribe={'NO' if row['exclusive'] else 'OK'} Contiguous=0 Licenses={or_null(row['licenses'])} Network=(null)",
+        f"OverSubscribe={row['shared']} Contiguous={int(row['contiguous'])} Licenses={or_null(row['licenses'])} Network=(null)",
         f"Command={command_line(row['command'], row['argv'])}",
         f"WorkDir={row['work_dir']}",
     ]
@@ -63,6 +65,9 @@ def job(row: Row, detailed: bool, one_line: bool) -> str:
         lines.append(f"Comment={row['comment']} ")
     if row["batch_flag"]:
         lines += [f"StdErr={row['stderr_path']}", f"StdIn={row['stdin_path']}", f"StdOut={row['stdout_path']}"]
+    if row["req_switches"]:
+        wait = row["switches_wait"]
+        lines.append(f"Switches={row['req_switches']}" + (f"@{padded(wait)}" if wait is not None else ""))
     lines += ["Power=", *_tres(row), ""]
     return written(lines, one_line)
 
@@ -140,9 +145,17 @@ def _tres(row: Row) -> list[str]:
         lines.append(f"CpusPerTres={gpu_count(row['cpus_per_gpu'])}")
     if row["memory_per_gpu_mb"]:
         lines.append(f"MemPerTres={gpu_count(row['memory_per_gpu_mb'])}")
-    for name, field in (("TresPerJob", "gpus"), ("TresPerNode", "gres"), ("TresPerTask", "gpus_per_task")):
+    if row["gres_flags"] == "enforce-binding":
+        lines.append("GresEnforceBind=Yes")
+    if row["gpu_bind"]:
+        lines.append(f"TresBind=gpu:{row['gpu_bind'].removeprefix('gpu:')}")
+    for name, field in (
+        ("TresPerJob", "gpus"), ("TresPerNode", "gres"), ("TresPerSocket", "gpus_per_socket"), ("TresPerTask", "gpus_per_task"),
+    ):  # fmt: skip
         if row[field]:
             lines.append(f"{name}={gres(row[field])}")
+    if row["ntasks_per_gpu"]:
+        lines.append(f"NtasksPerTRES={row['ntasks_per_gpu']}")
     if row["mail_types"]:
         lines.append(f"MailUser={or_null(row['mail_user'])} MailType={','.join(row['mail_types'])}")
     return lines

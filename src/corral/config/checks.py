@@ -8,6 +8,8 @@ import msgspec
 from corral.config.lines import KeyPath
 from corral.errors import UsageError
 from corral.model.cluster import ClusterConfig
+from corral.model.partition import oversubscribe
+from corral.model.topology import Topology
 from corral.syntax import hostlist, tres
 
 _ONE_OF = {
@@ -16,7 +18,6 @@ _ONE_OF = {
 }
 #: Keys whose other values mean something that is not there yet.
 _PARTITION_REFUSED: tuple[tuple[str, tuple[object, ...], str], ...] = (
-    ("oversubscribe", ("NO", "EXCLUSIVE"), "cores are never shared between jobs; it is NO or EXCLUSIVE"),
     ("preempt_mode", ("OFF",), "there is no preemption yet"),
     ("grace_time", (0,), "there is no preemption yet"),
 )
@@ -61,7 +62,17 @@ def check(config: ClusterConfig, tree: dict[str, Any]) -> None:
             raise BadValue(("licenses", name), f"{count} licences are more than can be counted")
     _check_nodes(config)
     _check_partitions(config)
+    _check_switches(config)
     _check_addresses(config)
+
+
+def _check_switches(config: ClusterConfig) -> None:
+    for index, switch in enumerate(config.switch):
+        for key, text in (("nodes", switch.nodes), ("switches", switch.switches)):
+            if text:
+                _parsed(hostlist.expand, text, ("switch", index, key))
+    if problem := Topology(config.switch).problem():
+        raise BadValue(("switch", problem[0], problem[1]), problem[2])
 
 
 def _check_nodes(config: ClusterConfig) -> None:
@@ -96,6 +107,9 @@ def _check_partitions(config: ClusterConfig) -> None:
             value = getattr(partition, key)
             if value not in allowed:
                 raise BadValue(("partition", index, key), f"{key!r} cannot be {value!r}: {why}")
+        if oversubscribe(partition.oversubscribe) is None:
+            problem = f"'oversubscribe' cannot be {partition.oversubscribe!r}: it is NO, EXCLUSIVE, YES:4 or FORCE:4, with any number"
+            raise BadValue(("partition", index, "oversubscribe"), problem)
         if partition.nodes != "ALL":
             names = _parsed(hostlist.expand, partition.nodes, ("partition", index, "nodes"))
             if known and (unknown := [name for name in names if name not in known]):

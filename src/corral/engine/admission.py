@@ -2,6 +2,7 @@
 
 import msgspec
 import numpy as np
+from msgspec import structs
 
 from corral.engine import bounds, reserved_access
 from corral.engine.partitions import partition_rows
@@ -13,13 +14,15 @@ from corral.model.partition import Partition, PartitionState
 from corral.protocol.replies import Rejected
 from corral.protocol.requests import Caller
 from corral.scheduler import limits
-from corral.scheduler.demand import Demand, demand_of
+from corral.scheduler.demand import ANY_CORES, Demand, demand_of
 from corral.scheduler.feasibility import feature_rows, free_units, static_rows, task_capacity
 from corral.scheduler.nodetable import BoolColumn, NodeTable
 from corral.scheduler.placement import fits_when_empty
 from corral.syntax import arrayspec, dependency, features, hostlist, licenses
 
 INVALID_ACCOUNT = "Invalid account or account/partition combination specified"
+NO_SUCH_CORES = "Socket, core and/or thread specification can not be satisfied"
+NO_SUCH_DISK = "Temporary disk specification can not be satisfied"
 UNAVAILABLE = "Requested node configuration is not available"
 
 
@@ -68,7 +71,7 @@ def admit(
     never = False
     possible = False
     for partition in partitions:
-        demand = resolve(spec, partition, config)
+        demand = structs.replace(resolve(spec, partition, config), switches=0)
         rows = partition_rows(state, partition, empty)
         if spec.reservation:
             rows = reserved_access.rows_of(state, spec, empty, rows)
@@ -103,11 +106,18 @@ def could_ever_run(empty: NodeTable, demand: Demand, rows: BoolColumn) -> str | 
     allowed = static_rows(empty, demand, rows)
     if fits_when_empty(empty, demand, allowed):
         return None
+    if not allowed.any() and rows.any():
+        plain = structs.replace(demand, tmp_disk_mb=0, geometry=ANY_CORES)
+        if demand.geometry is not ANY_CORES and static_rows(empty, plain, rows).any():
+            by_tmp = structs.replace(demand, geometry=ANY_CORES)
+            return NO_SUCH_CORES if static_rows(empty, by_tmp, rows).any() else NO_SUCH_DISK
+        if demand.tmp_disk_mb and static_rows(empty, plain, rows).any():
+            return NO_SUCH_DISK
     if not allowed.any():
         return "" if not len(empty) else UNAVAILABLE
     capacity = task_capacity(empty, demand, allowed)
     if not (capacity > 0).any():
-        if demand.cpus_per_task > int(empty.cpus[allowed].max()):
+        if max(demand.cpus_per_task, demand.cpus_per_node) > int(empty.cpus[allowed].max()):
             return "CPU count per node can not be satisfied"
         if demand.memory_per_node_mb > int(empty.memory[allowed].max()):
             return "Memory specification can not be satisfied"
@@ -177,7 +187,10 @@ def _check_words(
         there: set[str] = set().union(*state.ledger.features)
         if not wanted_features <= there or not feature_rows(state.ledger, spec.constraint).any():
             return Rejected(error="Invalid feature specification")
-    for request in (*spec.gres, *spec.gpus, *spec.gpus_per_node, *spec.gpus_per_task):
+    refused = _check_preferences(state, spec)
+    if refused is not None:
+        return refused
+    for request in (*spec.gres, *spec.gpus, *spec.gpus_per_node, *spec.gpus_per_task, *spec.gpus_per_socket):
         if request.name not in config.gres_types:
             return Rejected(error="Invalid generic resource (gres) specification")
     if spec.licenses and not has_licenses(config, spec.licenses):
@@ -206,3 +219,22 @@ def has_licenses(config: ClusterConfig, text: str) -> bool:
     except UsageError:
         return False
     return all(name in config.licenses and count <= config.licenses[name] for name, count in wanted)
+
+
+def _check_preferences(state: ClusterState, spec: JobSpec) -> Rejected | None:
+    """--prefer names features that are there, --batch such as --constraint asks for too; a distribution and bindings are such."""
+    there: set[str] = set().union(*state.ledger.features) if spec.prefer else set()
+    try:
+        if spec.prefer and not set(features.names(features.parse(spec.prefer))) <= there:
+            return Rejected(error="Invalid preferred feature specification")
+    except UsageError:
+        return Rejected(error="Invalid preferred feature specification")
+    if spec.batch_features:
+        asked = set(features.names(features.parse(spec.constraint))) if spec.constraint else set()
+        try:
+            wanted = features.parse(spec.batch_features)
+        except UsageError:
+            wanted = None
+        if wanted is None or features.needs_more_than_one_look(wanted) or not set(features.names(wanted)) <= asked:
+            return Rejected(error="Job --batch option is invalid or not a subset of --constraints")
+    return None

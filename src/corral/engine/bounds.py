@@ -8,8 +8,10 @@ from typing import Any
 
 import msgspec
 
+from corral.errors import UsageError
 from corral.model.job import UNLIMITED, JobSpec, StdioSpec, StepSpec
 from corral.protocol.replies import Rejected
+from corral.syntax import cpubind, distribution, gpubind
 
 _MOST = (1 << 31) - 1
 #: Slurm's MaxTasksPerNode.
@@ -23,6 +25,16 @@ _NUMBERS: dict[str, tuple[str, int, int]] = {
     "ntasks": ("ntasks", 1, _MOST),
     "cpus_per_task": ("cpus-per-task", 1, _MOST),
     "ntasks_per_node": ("ntasks-per-node", 0, _MOST),
+    "ntasks_per_socket": ("ntasks-per-socket", 1, _MOST),
+    "ntasks_per_core": ("ntasks-per-core", 1, _MOST),
+    "ntasks_per_gpu": ("ntasks-per-gpu", 1, _MOST),
+    "threads_per_core": ("threads-per-core", 1, _MOST),
+    "sockets_per_node": ("sockets-per-node", 1, _MOST),
+    "cores_per_socket": ("cores-per-socket", 1, _MOST),
+    "mincpus": ("mincpus", 1, _MOST),
+    "tmp_disk_mb": ("tmp", 0, 1 << 50),
+    "switches": ("switches", 1, _MOST),
+    "switches_wait": ("switches", 0, UNLIMITED),
     "memory_per_node_mb": ("mem", 0, 1 << 50),
     "memory_per_cpu_mb": ("mem-per-cpu", 0, 1 << 50),
     "memory_per_gpu_mb": ("mem-per-gpu", 0, 1 << 50),
@@ -55,6 +67,13 @@ _TEXTS: dict[str, tuple[str, int]] = {
     "nodelist": ("nodelist", 1 << 20),
     "exclude": ("exclude", 1 << 20),
     "constraint": ("constraint", 1024),
+    "prefer": ("prefer", 1024),
+    "batch_features": ("batch", 1024),
+    "hint": ("hint", 64),
+    "gres_flags": ("gres-flags", 64),
+    "gpu_bind": ("gpu-bind", 1 << 14),
+    "cpu_bind": ("cpu-bind", 1 << 16),
+    "mem_bind": ("mem-bind", 1024),
     "array": ("array", 1 << 20),
     "dependency": ("dependency", 1 << 17),
     "licenses": ("licenses", 1024),
@@ -65,7 +84,10 @@ _TEXTS: dict[str, tuple[str, int]] = {
     "stderr": ("error", 4096),
     "client_host": ("client_host", 1024),
 }
-_GRES = (("gres", "gres"), ("gpus", "gpus"), ("gpus_per_node", "gpus-per-node"), ("gpus_per_task", "gpus-per-task"))
+_GRES = (
+    ("gres", "gres"), ("gpus", "gpus"), ("gpus_per_node", "gpus-per-node"), ("gpus_per_task", "gpus-per-task"),
+    ("gpus_per_socket", "gpus-per-socket"),
+)  # fmt: skip
 _MPI_TYPES = ("", "none", "pmi2")
 _LIMITS = frozenset(
     {
@@ -134,15 +156,22 @@ def _more(spec: JobSpec | StepSpec) -> Rejected | None:
         detail = f"Maximum node count {spec.nodes_max} is less than minimum node count {spec.nodes_min}"
         return Rejected(error="Node count specification invalid", detail=detail if spec.nodes_min else "")
     for name, option in _GRES:
-        for request in getattr(spec, name) or ():
+        for request in getattr(spec, name, None) or ():
             if not 0 <= request.count <= _MOST:
                 return Rejected(
                     error="Invalid generic resource (gres) specification",
                     detail=f"--{option}: {request.name} cannot be counted {request.count} times",
                 )
-    kind, _, size = spec.distribution.partition("=")
-    if kind.startswith("plane") and not (size.isascii() and size.isdigit() and 1 <= int(size[:10]) <= _MOST):
-        return Rejected(error="Invalid --distribution specification", detail=spec.distribution)
+    for option, text, parse in (
+        ("distribution", spec.distribution, distribution.parse),
+        ("gpu-bind", spec.gpu_bind, gpubind.parse),
+        ("cpu-bind", getattr(spec, "cpu_bind", ""), cpubind.parse),
+    ):
+        try:
+            if text:
+                parse(text)
+        except UsageError:
+            return Rejected(error=f"Invalid --{option} specification", detail=text[:100])
     for argument in spec.argv:
         if "\0" in argument:
             return Rejected(error="Invalid argument", detail="An argument has a null character.")

@@ -11,10 +11,12 @@ from corral.engine.layout import Refusal
 from corral.engine.reserved_access import still_open
 from corral.engine.state import NOT_YET, ClusterState
 from corral.model import ranges
-from corral.model.job import UNLIMITED, ExitStatus, Job, JobKind, JobState
+from corral.model.allocation import Allocation
+from corral.model.job import UNLIMITED, ExitStatus, Job, JobKind, JobSpec, JobState
 from corral.model.reason import Reason
 from corral.protocol.events import JobEnded, JobStarted
 from corral.scheduler.plan import Plan, Start
+from corral.syntax import features
 
 
 def commit(ctx: Context, plan: Plan, now: float, out: Effects) -> int:
@@ -49,15 +51,25 @@ def begin(ctx: Context, start: Start, now: float, out: Effects) -> bool:
         reason_text="",
         partition=start.allocation.partition,
         start_time=now,
-        allocation=start.allocation,
+        allocation=msgspec.structs.replace(start.allocation, user=job.owner.uid),
         time_limit=limit,
-        batch_host=start.allocation.nodes[0].node,
+        batch_host=batch_host(ctx.state, ctx.state.spec(job), start.allocation),
         expected_start=0.0,
         expected_nodes="",
     )
     ctx.record(JobStarted(time=now, job=running, array_rest=rest), out)
     launch(ctx, running, now, out)
     return True
+
+
+def batch_host(state: ClusterState, spec: JobSpec, allocation: Allocation) -> str:
+    """The first node, or the first that has what --batch asks for."""
+    if spec.batch_features:
+        wanted = features.parse(spec.batch_features)
+        for name in allocation.node_names:
+            if features.matches(wanted, set(state.nodes[name].inventory.features)):
+                return name
+    return allocation.nodes[0].node
 
 
 def _most(state: ClusterState, name: str) -> int:

@@ -34,6 +34,7 @@ from corral.errors import UsageError
 from corral.model.cluster import ClusterConfig
 from corral.model.job import Owner
 from corral.model.node import Node
+from corral.model.topology import Topology
 from corral.protocol import reports as rp
 from corral.protocol import requests as rq
 from corral.protocol.events import ControllerStarted, NodeChanged, PartitionChanged, PartitionRemoved
@@ -73,6 +74,7 @@ class Engine:
         """Take over a configuration. Partitions that hold jobs stay until these have ended."""
         self.ctx.config = config
         self.state.ledger.set_licenses(config.licenses)
+        self.state.ledger.topology = Topology(config.switch) if config.switch else None
         self.ctx.due = DueTimes(self.state, config.timeouts.over_time_limit)
         wanted = {partition.name: partition for partition in config.partition}
         for name, partition in wanted.items():

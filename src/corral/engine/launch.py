@@ -7,6 +7,7 @@ from corral.engine.effects import Effects
 from corral.model.job import UNLIMITED, Job, JobSpec
 from corral.model.step import BATCH, Step
 from corral.protocol.orders import JobContext, LaunchStep, StepIo
+from corral.scheduler.nodetable import layout_of
 from corral.syntax import arrayspec
 from corral.syntax.procmapping import process_mapping
 
@@ -72,6 +73,7 @@ def send_launch(ctx: Context, job: Job, step: Step, out: Effects, only: str = ""
     mpi = (step.spec.mpi or ctx.config.mpi_default) if step.key.step >= 0 else ""
     mpi = "" if mpi == "none" else mpi
     mapping = process_mapping([[task.rank for task in node.tasks] for node in step.nodes]) if mpi else ""
+    topology = ctx.state.ledger.topology
     for node in step.nodes:
         name = node.share.node
         if node.finished or (only and name != only):
@@ -99,5 +101,7 @@ def send_launch(ctx: Context, job: Job, step: Step, out: Effects, only: str = ""
             sample_seconds=sampled_every(ctx, step, context.spec),
             mpi=mpi,
             process_mapping=mapping,
+            topology=topology.address(name) if topology is not None else ("", ""),
+            layout=layout_of(ctx.state.nodes[name].inventory) if name in ctx.state.nodes else (1, 0, 1),
         )
         ctx.send(name, order, out)

@@ -7,7 +7,7 @@ from corral.model.allocation import Allocation, NodeShare
 from corral.model.gres import GresRequest, GresShare
 from corral.model.job import StepSpec
 from corral.model.step import Step, StepNode, TaskPlace
-from corral.syntax import hostlist
+from corral.syntax import distribution, gpubind, hostlist
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -41,6 +41,13 @@ def lay_out(allocation: Allocation, spec: StepSpec, others: list[Step]) -> Layou
     cpus_per_task = spec.cpus_per_task or 1
     free = {share.node: _without(share, taken.get(share.node, ())) for share in chosen}
     ntasks = spec.ntasks
+    order = distribution.parse(spec.distribution) if spec.distribution else distribution.Distribution()
+    if order.nodes == "arbitrary" and spec.nodelist:
+        return _arbitrary(chosen, spec, ntasks, cpus_per_task, taken)
+    if ntasks is None and spec.ntasks_per_gpu:
+        ntasks = (
+            spec.ntasks_per_gpu * sum(len(g.indices) for share in chosen for g in share.gres if g.name == "gpu") or None
+        )
     if ntasks is None:
         width = min(_count(spec) or len(chosen), len(chosen))
         if spec.ntasks_per_node:
@@ -50,6 +57,8 @@ def lay_out(allocation: Allocation, spec: StepSpec, others: list[Step]) -> Layou
         else:
             ntasks = sum(max(1, share.tasks) for share in chosen)
     fewest = min(ntasks, _count(spec) or ntasks)
+    if order.pack == "pack" and not _count(spec):
+        fewest = _fewest(ntasks, [_capacity(free[share.node], spec, cpus_per_task) for share in chosen]) or fewest
     if fewest < len(chosen):
         chosen = _freest(chosen, free, spec, cpus_per_task, fewest)
     if ntasks > MAX_TASKS_PER_NODE * len(chosen):
@@ -65,18 +74,59 @@ def lay_out(allocation: Allocation, spec: StepSpec, others: list[Step]) -> Layou
             return _BUSY
         if not spec.exact and not spec.overlap and any(taken.get(share.node) for share in chosen):
             return _BUSY
-    counts = _counts(ntasks, now, spec)
-    ranks = _ranks(counts, spec.distribution, ntasks)
+    counts = _counts(ntasks, now, spec, order)
+    ranks = _ranks(counts, order, ntasks)
+    return _filled(chosen, ranks, spec, ntasks, cpus_per_task, taken)
+
+
+def _filled(
+    chosen: list[NodeShare], ranks: list[list[int]], spec: StepSpec, ntasks: int, cpus_per_task: int,
+    taken: dict[str, tuple[NodeShare, ...]],
+) -> Layout | Refusal:  # fmt: skip
+    """The shares of the nodes that run these ranks."""
     nodes = []
-    for share, count, mine in zip(chosen, counts, ranks, strict=True):
-        if not count:
+    for share, mine in zip(chosen, ranks, strict=True):
+        if not mine:
             continue
-        available = free[share.node]
-        made = _share(share, available, spec, count, cpus_per_task, taken.get(share.node, ()))
+        others = taken.get(share.node, ())
+        made = _share(share, _without(share, others), spec, len(mine), cpus_per_task, others)
         if isinstance(made, Refusal):
             return made
         nodes.append(StepNode(share=made, tasks=_places(made, mine, spec)))
     return Layout(tuple(nodes), ntasks, cpus_per_task)
+
+
+def _arbitrary(
+    chosen: list[NodeShare],
+    spec: StepSpec,
+    ntasks: int | None,
+    cpus_per_task: int,
+    taken: dict[str, tuple[NodeShare, ...]],
+) -> Layout | Refusal:
+    """Rank i goes to the i-th node of the list, in which a node may stand several times."""
+    wanted = hostlist.expand(spec.nodelist)
+    ntasks = len(wanted) if ntasks is None else ntasks
+    if ntasks != len(wanted):
+        return Refusal("Invalid task range specification", detail=f"{ntasks} tasks and a list of {len(wanted)} nodes")
+    ranks = [[rank for rank, name in enumerate(wanted) if name == share.node] for share in chosen]
+    for share, mine in zip(chosen, ranks, strict=True):
+        if not spec.overcommit and len(mine) > _capacity(share, spec, cpus_per_task):
+            return Refusal("More processors requested than permitted")
+        if not spec.overcommit and len(mine) > _capacity(
+            _without(share, taken.get(share.node, ())), spec, cpus_per_task
+        ):
+            return _BUSY
+    return _filled(chosen, ranks, spec, ntasks, cpus_per_task, taken)
+
+
+def _fewest(ntasks: int, capacity: list[int]) -> int:
+    """So many nodes, from the first on, take the tasks; 0 = all of them do not."""
+    room = 0
+    for number, count in enumerate(capacity):
+        room += count
+        if room >= ntasks:
+            return number + 1
+    return 0
 
 
 def _count(spec: StepSpec) -> int:
@@ -117,11 +167,7 @@ def _nodes(allocation: Allocation, spec: StepSpec) -> list[NodeShare] | Refusal:
         first = [names[name] for name in dict.fromkeys(wanted)]
         rest = [share for share in shares if share.node not in set(wanted)]
         shares = first + rest[: max(0, (count or 0) - len(first))]
-        return (
-            shares
-            if spec.distribution == "arbitrary"
-            else sorted(shares, key=lambda s: allocation.node_names.index(s.node))
-        )
+        return sorted(shares, key=lambda s: allocation.node_names.index(s.node))
     return shares
 
 
@@ -151,7 +197,7 @@ def _without(share: NodeShare, taken: tuple[NodeShare, ...]) -> NodeShare:
 
 
 def _capacity(share: NodeShare, spec: StepSpec, cpus_per_task: int) -> int:
-    capacity = len(share.cpus) // cpus_per_task
+    capacity = _lent(share, spec) // cpus_per_task
     if spec.memory_per_cpu_mb and share.memory_mb:
         capacity = min(capacity, share.memory_mb // (spec.memory_per_cpu_mb * cpus_per_task))
     if spec.memory_per_node_mb and share.memory_mb and spec.memory_per_node_mb > share.memory_mb:
@@ -163,40 +209,44 @@ def _capacity(share: NodeShare, spec: StepSpec, cpus_per_task: int) -> int:
     return capacity
 
 
-def _counts(ntasks: int, capacity: list[int], spec: StepSpec) -> list[int]:
-    """Tasks per node: cyclic one by one where asked for, else each node as many as it takes, one kept for each later node."""
+def _lent(share: NodeShare, spec: StepSpec) -> int:
+    """The CPUs that count: of each core as many threads as the step uses."""
+    used = min(spec.threads_per_core or share.threads, share.threads)
+    if spec.ntasks_per_core and not spec.overcommit:
+        used = min(used, spec.ntasks_per_core * (spec.cpus_per_task or 1))
+    return len(share.cpus) // share.threads * used if used < share.threads else len(share.cpus)
+
+
+def _counts(ntasks: int, capacity: list[int], spec: StepSpec, order: distribution.Distribution) -> list[int]:
+    """Tasks per node: one after another (a plane of them, if asked for) to each node that has room; packed, as many as it takes."""
     nodes = len(capacity)
     if spec.overcommit:
         each, more = divmod(ntasks, nodes)
         return [each + (i < more) for i in range(nodes)]
-    if spec.distribution.startswith(("cyclic", "plane")):
-        size = int(spec.distribution.partition("=")[2] or 1) if spec.distribution.startswith("plane") else 1
-        counts = [0] * nodes
-        left = ntasks
-        while left:
-            for i in range(nodes):
-                more = min(size, left, capacity[i] - counts[i])
-                counts[i] += more
-                left -= more
+    if order.pack == "pack":
+        left, counts = ntasks, []
+        for i in range(nodes):
+            counts.append(max(1, min(capacity[i], left - (nodes - i - 1))))
+            left -= counts[-1]
         return counts
-    counts = []
+    counts = [0] * nodes
     left = ntasks
-    for i in range(nodes):
-        count = max(1, min(capacity[i], left - (nodes - i - 1)))
-        counts.append(count)
-        left -= count
+    while left:
+        for i in range(nodes):
+            more = min(order.plane or 1, left, capacity[i] - counts[i])
+            counts[i] += more
+            left -= more
     return counts
 
 
-def _ranks(counts: list[int], distribution: str, ntasks: int) -> list[list[int]]:
+def _ranks(counts: list[int], order: distribution.Distribution, ntasks: int) -> list[list[int]]:
     """Which global ranks each node runs."""
     ranks: list[list[int]] = [[] for _ in counts]
-    if distribution.startswith(("cyclic", "plane")):
-        size = int(distribution.partition("=")[2] or 1) if distribution.startswith("plane") else 1
+    if order.nodes in ("cyclic", "plane"):
         rank = 0
         while rank < ntasks:
             for i, count in enumerate(counts):
-                for _ in range(size):
+                for _ in range(order.plane or 1):
                     if len(ranks[i]) < count and rank < ntasks:
                         ranks[i].append(rank)
                         rank += 1
@@ -221,7 +271,7 @@ def _share(
     job: NodeShare, free: NodeShare, spec: StepSpec, tasks: int, cpus_per_task: int, taken: tuple[NodeShare, ...]
 ) -> NodeShare | Refusal:
     source = job if spec.overlap else free
-    cpus = source.cpus[: tasks * cpus_per_task] if spec.exact else source.cpus
+    cpus = source.cpus[: _cpus_needed(source, spec, tasks, cpus_per_task)] if spec.exact else source.cpus
     requests: list[GresRequest] = list(spec.gres or ()) + list(spec.gpus_per_node or ())
     requests += [GresRequest(r.name, r.type, r.count * tasks) for r in spec.gpus_per_task or ()]
     requests += list(spec.gpus or ())
@@ -260,11 +310,25 @@ def _share(
     )
 
 
+def _cpus_needed(share: NodeShare, spec: StepSpec, tasks: int, each: int) -> int:
+    """For so many tasks: whole cores, and a task of several CPUs does not share its own."""
+    if share.threads == 1:
+        return tasks * each
+    used = max(1, _lent(share, spec) * share.threads // max(1, len(share.cpus)))
+    cores = tasks * -(-each // used) if each > 1 else -(-tasks // used)
+    return cores * share.threads
+
+
 def _places(share: NodeShare, ranks: list[int], spec: StepSpec) -> tuple[TaskPlace, ...]:
-    gpus = [index for held in share.gres if held.name == "gpu" for index in held.indices]
+    gpus = tuple(index for held in share.gres if held.name == "gpu" for index in held.indices)
     each = sum(r.count for r in spec.gpus_per_task or () if r.name == "gpu")
+    binding = gpubind.parse(spec.gpu_bind) if spec.gpu_bind else None
+    if binding is None and spec.ntasks_per_gpu:
+        binding = gpubind.GpuBinding("single", (spec.ntasks_per_gpu,))
     places = []
     for local, rank in enumerate(ranks):
-        own = tuple(gpus[local * each : (local + 1) * each]) if each else ()
+        own = gpus[local * each : (local + 1) * each] if each else ()
+        if binding is not None and gpus:
+            own = gpubind.chosen(binding, gpus, local) or own
         places.append(TaskPlace(rank, local, (), own))
     return tuple(places)

@@ -7,7 +7,7 @@ from corral.engine.effects import Effects
 from corral.engine.state import ClusterState
 from corral.errors import UsageError
 from corral.model.job import UNLIMITED
-from corral.model.partition import Partition, PartitionState
+from corral.model.partition import Partition, PartitionState, oversubscribe
 from corral.protocol.events import PartitionChanged
 from corral.protocol.replies import Done, Rejected
 from corral.protocol.requests import Caller, UpdatePartition
@@ -102,9 +102,10 @@ def _parsed(key: str, value: str) -> tuple[str, object]:
         seconds = duration.parse(value)
         return ("max_time" if key == "maxtime" else "default_time"), UNLIMITED if seconds is None else seconds
     if key == "oversubscribe":
-        if value.upper() not in ("NO", "EXCLUSIVE"):
-            raise ValueError("cores are never shared between jobs: it is NO or EXCLUSIVE")
-        return "oversubscribe", value.upper()
+        written = oversubscribe(value)
+        if written is None:
+            raise ValueError("it is NO, EXCLUSIVE, YES:# or FORCE:#")
+        return "oversubscribe", written
     if key == "gracetime":
         if duration.parse(value):
             raise ValueError("there is no preemption yet")

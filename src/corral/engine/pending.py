@@ -21,7 +21,7 @@ from corral.model.job import Job, JobId, JobSpec
 from corral.model.partition import PartitionState
 from corral.model.reason import Reason
 from corral.scheduler import limits, priority
-from corral.scheduler.demand import Demand
+from corral.scheduler.demand import Demand, preferring
 from corral.scheduler.nodetable import BoolColumn
 from corral.scheduler.plan import Expected, NotNow, Plan
 from corral.scheduler.reservations import NOTHING
@@ -65,6 +65,9 @@ class PendingView:
         self.rows: tuple[int, tuple[object, ...], dict[str, BoolColumn]] = (-1, (), {})
         self.last_plans = float("-inf")
         self.without_plans = False
+        self.patience: dict[JobId, float] = {}  #: until when they wait for the number of switches they want
+        self.now = 0.0  #: of the last snapshot
+        self.refresh_again = False
         self.running: list[RunningJob] = []  #: ascending
         self.ends: dict[JobId, float] = {}  #: by which they stand there
         ctx.state.touched.update(ctx.state.active, (JobId(key[2]) for key in ctx.state.queue))
@@ -79,7 +82,7 @@ class PendingView:
             self.basis = basis
             self.groups, self.places, self.first = {}, {}, set()
             self.demands = (None, "", -1, ())
-            self.asks_users = any(partition.exclusive_user for partition in state.partitions.values())
+            self.asks_users |= any(partition.exclusive_user for partition in state.partitions.values())
             state.touched.update(JobId(key[2]) for key in state.queue)
         for job_id in sorted(state.touched):
             self._remove(job_id)
@@ -88,6 +91,9 @@ class PendingView:
             if job is not None and job.is_pending and not job.held_by and job.reason not in NOT_YET:
                 self._insert(job)
         state.touched.clear()
+        if self.refresh_again:
+            self.refresh_again = False
+            self.refresh()
 
     def reprioritise(self, now: float) -> None:
         """How long jobs have waited counts: their priorities grow. Noted as reasons are, not recorded."""
@@ -121,6 +127,7 @@ class PendingView:
 
     def _remove(self, job_id: JobId) -> None:
         group, key = self.places.pop(job_id, (None, None))
+        self.patience.pop(job_id, None)
         if group is None or key is None:
             return
         del group.queue[bisect.bisect_left(group.queue, key)]
@@ -131,6 +138,12 @@ class PendingView:
 
     def _insert(self, job: Job) -> None:
         spec = self.ctx.state.spec(job)
+        if spec.exclusive_user and not self.asks_users:
+            self.asks_users = True  # from now on it counts whose each job is
+            self.basis = ()
+            self.refresh_again = True
+        if spec.switches:
+            self._give_patience(job, spec)
         alone = job.id if job.array_waiting or job.array_throttle else 0
         demands = self._demands(job)
         if self.ctx.state.reservations or spec.reservation:
@@ -154,12 +167,28 @@ class PendingView:
         if seen is None or partition != job.partition or user != uid or seen != spec:
             names = [name for name in job.partition.split(",") if name in self.ctx.state.partitions]
             demands = tuple(resolve(spec, self.ctx.state.partitions[name], self.ctx.config, uid) for name in names)
+            if spec.prefer:
+                demands = tuple(one for demand in demands for one in (preferring(demand, spec.prefer), demand))
             self.demands = (spec, job.partition, uid, demands)
+        if spec.switches and job.id in self.patience and self.patience[job.id] <= self.now:
+            demands = tuple(msgspec.structs.replace(demand, switches=0) for demand in demands)
         return demands
+
+    def _give_patience(self, job: Job, spec: JobSpec) -> None:
+        """It waits so long for as few switches as it wants; then it takes what there is."""
+        most = self.ctx.config.scheduling.max_switch_wait
+        wait = most if spec.switches_wait is None else min(spec.switches_wait, most)
+        self.patience[job.id] = job.eligible_time + wait
+
+    def _lose_patience(self, now: float) -> None:
+        for job_id in sorted(job_id for job_id, due in self.patience.items() if self.now < due <= now):
+            self.ctx.state.touched.add(job_id)
+        self.now = now
 
     # -- to the scheduler
 
     def snapshot(self, now: float) -> Snapshot:
+        self._lose_patience(now)
         self.refresh()
         state = self.ctx.state
         offers = self._offers()
@@ -244,6 +273,9 @@ class PendingView:
         """Why each one waits. Looks only at those for which it may have changed."""
         self.without_plans = plan.without_plans
         self.ctx.plans_due = self.last_plans + PLAN_SECONDS if plan.without_plans else float("inf")
+        if self.patience:
+            later = (due for due in self.patience.values() if due > self.now)
+            self.ctx.plans_due = min(self.ctx.plans_due, min(later, default=float("inf")))
         stale = self.first - plan.reasons.keys()
         self.first = set(plan.reasons)
         for job_id, why in plan.reasons.items():

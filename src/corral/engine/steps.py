@@ -21,7 +21,7 @@ def start_batch(ctx: Context, job: Job, now: float, out: Effects) -> None:
     """The script, on the job's first node, with the job's whole share of it."""
     assert job.allocation is not None
     spec = ctx.state.spec(job)
-    first = job.allocation.nodes[0]
+    first = job.allocation.on(job.batch_host) or job.allocation.nodes[0]
     step = Step(
         key=StepKey(job.id, BATCH, job.restarts),
         spec=StepSpec(

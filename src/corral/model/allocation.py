@@ -13,6 +13,13 @@ class NodeShare(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     memory_mb: int
     gres: tuple[GresShare, ...] = ()
     tasks: int = 0  #: how many tasks of the job go here by its own request
+    threads: int = 1  #: of each core there
+    usable: int = 0  #: CPUs that count for the tasks, where not all threads of a core are used; 0 = all
+
+    @property
+    def cpu_count(self) -> int:
+        """As the job counts them (SLURM_JOB_CPUS_PER_NODE)."""
+        return self.usable or len(self.cpus)
 
 
 class Allocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -27,6 +34,7 @@ class Allocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     only_user: bool = False  #: no other user's job on these nodes
     licenses: tuple[tuple[str, int], ...] = ()  #: of the cluster's
     reservation: str = ""  #: in which it runs
+    sharers: int = 0  #: so many jobs of its partition may have its CPUs; 0 = they are its own
 
     @property
     def node_names(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 from corral.model.partition import Partition
+from corral.model.topology import Switch
 
 
 class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,6 +54,7 @@ class Scheduling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     default_memory_per_cpu_mb: int | None = None  #: None = 0 is asked for: memory is not counted unless said
     default_memory_per_node_mb: int | None = None
     placement: str = "pack"  #: pack or spread
+    max_switch_wait: int = 300  #: seconds that a job may wait for the number of switches it wants, at most
     time_limit_step: int = 60  #: seconds; a job's limit is rounded up to whole ones of it (Slurm: a minute)
 
 
@@ -112,6 +114,7 @@ class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     state_dir: str = ""
     partition: tuple[Partition, ...] = (Partition(name="batch", default=True),)
     node: tuple[NodeConfig, ...] = ()  #: none = whatever registers is taken
+    switch: tuple[Switch, ...] = ()  #: a tree of them; none = nothing is known of the network
     gres_types: tuple[str, ...] = ("gpu",)
     timeouts: Timeouts = Timeouts()
     priority: PriorityWeights = PriorityWeights()

@@ -116,7 +116,15 @@ class StepSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     exclusive: bool = False
     overlap: bool = False
     overcommit: bool = False
-    distribution: str = ""  #: "block", "cyclic", "arbitrary", "plane=4"; "" = Slurm's default
+    distribution: str = ""  #: syntax/distribution.py; "" = Slurm's default
+    cpu_bind: str = ""  #: syntax/cpubind.py
+    mem_bind: str = ""
+    gpu_bind: str = ""
+    hint: str = ""
+    ntasks_per_socket: int | None = None
+    ntasks_per_core: int | None = None
+    ntasks_per_gpu: int | None = None
+    threads_per_core: int | None = None
     stdio: StdioSpec = StdioSpec()
     pty: bool = False
     window: tuple[int, int] = (0, 0)  #: rows, columns of the client's terminal
@@ -172,11 +180,33 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     gpus_per_task: tuple[GresRequest, ...] = ()
     cpus_per_gpu: int | None = None
     exclusive: bool = False
+    exclusive_user: bool = False  #: no other user's jobs on its nodes (--exclusive=user)
+    oversubscribe: bool = False  #: it may share its CPUs, where its partition lets jobs choose
     overcommit: bool = False
-    distribution: str = ""
+    distribution: str = ""  #: syntax/distribution.py
+    hint: str = ""  #: as given; what it means is in the counts below
     nodelist: str = ""
     exclude: str = ""
     constraint: str = ""
+    prefer: str = ""  #: features that its nodes have if possible
+    batch_features: str = ""  #: of the node that runs the script
+    ntasks_per_socket: int | None = None
+    ntasks_per_core: int | None = None
+    ntasks_per_gpu: int | None = None
+    threads_per_core: int | None = None  #: so many of a core's are used
+    sockets_per_node: int | None = None
+    cores_per_socket: int | None = None
+    mincpus: int | None = None  #: on each node
+    tmp_disk_mb: int | None = None  #: each node has so much
+    contiguous: bool = False
+    switches: int | None = None  #: on at most so many leaf switches ...
+    switches_wait: int | None = None  #: ... unless it has waited so many seconds; None = as long as the cluster says
+    spread_job: bool = False
+    use_min_nodes: bool = False
+    gpus_per_socket: tuple[GresRequest, ...] = ()
+    gres_flags: str = ""  #: "enforce-binding", "disable-binding"
+    gpu_bind: str = ""
+    mem_bind: str = ""
     time_limit: int | None = None  #: seconds, or UNLIMITED
     time_min: int | None = None  #: seconds
 

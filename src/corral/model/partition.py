@@ -27,6 +27,9 @@ class Partition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, f
     default_memory_per_cpu_mb: int | None = None
     default_memory_per_node_mb: int | None = None
     max_memory_per_node_mb: int | None = None
+    max_memory_per_cpu_mb: int | None = None  #: who asks for more gets more CPUs
+    default_cpus_per_gpu: int | None = None
+    default_memory_per_gpu_mb: int | None = None
     allow_groups: tuple[str, ...] = ()
     allow_accounts: tuple[str, ...] = ()
     allow_qos: tuple[str, ...] = ()
@@ -36,7 +39,32 @@ class Partition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, f
     root_only: bool = False
     hidden: bool = False  #: shown by squeue and sinfo with -a only
     exclusive_user: bool = False  #: a node has jobs of one user at a time
-    oversubscribe: str = "NO"  #: or EXCLUSIVE: jobs get whole nodes
+    oversubscribe: str = (
+        "NO"  #: EXCLUSIVE: jobs get whole nodes; FORCE:4: up to 4 jobs share a CPU; YES:4: those that ask for it
+    )
     grace_time: int = 0  #: not yet: only 0 is taken
     preempt_mode: str = "OFF"  #: not yet: only OFF is taken
     lln: bool = False  #: jobs go to the least loaded nodes
+
+    @property
+    def sharers(self) -> int:
+        """How many jobs may have one CPU: of FORCE:n and YES:n."""
+        kind, _, count = self.oversubscribe.partition(":")
+        return int(count or DEFAULT_SHARERS) if kind in ("FORCE", "YES") else 0
+
+
+#: Of YES and FORCE without a number.
+DEFAULT_SHARERS = 4
+
+
+def oversubscribe(text: str) -> str | None:
+    """NO, EXCLUSIVE, YES:4 or FORCE:4 as it is written in full; None = it is none of them. No jobs together is EXCLUSIVE, as in Slurm."""
+    kind, colon, count = text.upper().partition(":")
+    if kind in ("NO", "EXCLUSIVE") and not colon:
+        return kind
+    if kind not in ("YES", "FORCE") or (
+        colon and not (count.isascii() and count.isdigit() and int(count[:9]) < 1 << 15)
+    ):
+        return None
+    number = int(count) if colon else DEFAULT_SHARERS
+    return f"{kind}:{number}" if number else "EXCLUSIVE"

@@ -81,6 +81,9 @@ class LaunchStep(Order, frozen=True, kw_only=True):
     sample_seconds: float = 30.0  #: between two looks at what the tasks use; 0 = only at their end
     mpi: str = ""  #: "pmi2", or "" = none: which server the tasks find their peers by
     process_mapping: str = ""  #: for mpi: which rank is on which node, as PMI_process_mapping says it
+    #: where the node is: its address and the address's pattern; "" = no switches are known
+    topology: tuple[str, str] = ("", "")
+    layout: tuple[int, int, int] = (1, 0, 1)  #: the node's sockets, cores of each (0 = not known), threads of each
 
 
 class SignalTasks(Order, frozen=True, kw_only=True):

@@ -40,8 +40,9 @@ class Planned:
         self.left: dict[int, Left] = {}  #: by row, what is free at its start and not needed for it
         self.licenses = demand.licenses
         self.licenses_left = future.licenses.without([demand.licenses]) if demand.licenses else Pool()
-        self.keeps_all = (
-            demand.exclusive or demand.cpus_limit is not None or demand.user >= 0
+        self.keeps_all = bool(
+            demand.exclusive or demand.cpus_limit is not None or demand.user >= 0 or demand.sharers
+            or demand.geometry.wants_sockets or demand.contiguous
             or len(allocation.nodes) > MOST_NODES_SHARED
         )  # fmt: skip
         for share in allocation.nodes:

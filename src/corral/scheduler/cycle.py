@@ -9,6 +9,8 @@ The first jobs that find no place get a planned start (backfill.py). From then o
 
 import heapq
 
+import msgspec
+
 from corral.model.allocation import Allocation
 from corral.model.job import JobId
 from corral.model.reason import Reason
@@ -101,7 +103,7 @@ class _Cycle:
                 return None
             if not self.blocked or self.ends_in_time(_span(group)):
                 self.does_not_fit.add(shape)
-        first = next((demand for demand in group.demands if not demand.reservation), group.demands[0])
+        first = _plain(group)
         if self.reserved or first.reservation:
             kept = self.why_kept(group, first, job)
             if kept is not None:
@@ -150,7 +152,8 @@ class _Cycle:
         return self.most_free > 0
 
     def fit(self, group: PendingGroup, demand: Demand) -> tuple[Allocation | None, int | None]:
-        if not self.is_any_free() or (self.most_free < demand.cpus_per_task and not demand.overcommit):
+        too_few = not self.is_any_free() or (self.most_free < demand.cpus_per_task and not demand.overcommit)
+        if too_few and not demand.sharers:
             return None, None
         if not self.reserved:
             return self.fit_for(group, demand, _span(group))
@@ -263,6 +266,8 @@ class _Cycle:
 
     def _why_not(self, demand: Demand) -> NotNow:
         table = self.table
+        if demand.switches:  # it will do without
+            demand = msgspec.structs.replace(demand, switches=0)
         absent = [name for name in demand.nodelist if name in table.index and not table.usable[table.index[name]]]
         if absent:
             return NotNow(Reason.REQ_NODE_NOT_AVAIL, f"UnavailableNodes:{backfill.folded(tuple(absent))}")
@@ -272,6 +277,12 @@ class _Cycle:
         if fits_when_empty(table, demand, mask):
             return NotNow(Reason.RESOURCES, NODES_ARE_AWAY)
         return NotNow(Reason.PARTITION_CONFIG)
+
+
+def _plain(group: PendingGroup) -> Demand:
+    """The first of its demands that is no mere preference, and in no reservation."""
+    plain = [demand for demand in group.demands if not demand.preferred] or group.demands
+    return next((demand for demand in plain if not demand.reservation), plain[0])
 
 
 def _span(group: PendingGroup) -> float:

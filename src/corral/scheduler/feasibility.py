@@ -3,7 +3,7 @@
 import numpy as np
 
 from corral.model.gres import GresRequest
-from corral.scheduler.demand import ALL_MEMORY, Demand
+from corral.scheduler.demand import ALL_MEMORY, ANY_CORES, Demand
 from corral.scheduler.nodetable import BoolColumn, IntColumn, NodeTable
 from corral.syntax import features
 
@@ -15,8 +15,16 @@ def feature_rows(table: NodeTable, constraint: str) -> BoolColumn:
     """Which nodes have the features asked for?"""
     if not constraint:
         return np.ones(len(table), np.bool_)
-    expression = features.parse(constraint)
-    return np.array([features.matches(expression, node) for node in table.features], np.bool_)
+    return rows_with(table, features.parse(constraint))
+
+
+def rows_with(table: NodeTable, wanted: features.Features) -> BoolColumn:
+    """Which nodes may be one of the job's? Looked up once for each set of features that nodes have."""
+    known: dict[frozenset[str], bool] = {}
+    for node in table.features:
+        if node not in known:
+            known[node] = features.matches(wanted, node)
+    return np.array([known[node] for node in table.features], np.bool_)
 
 
 def static_rows(table: NodeTable, demand: Demand, partition_rows: BoolColumn) -> BoolColumn:
@@ -27,11 +35,73 @@ def static_rows(table: NodeTable, demand: Demand, partition_rows: BoolColumn) ->
     for name in demand.exclude:
         if name in table.index:
             rows[table.index[name]] = False
+    if demand.tmp_disk_mb:
+        rows &= table.tmp_disk >= demand.tmp_disk_mb
+    asked = demand.geometry
+    if asked is not ANY_CORES:
+        rows &= (table.sockets >= asked.sockets) & (table.cores >= asked.cores) & (table.threads >= asked.threads)
     return rows
+
+
+def threads_used(table: NodeTable, demand: Demand) -> IntColumn:
+    """How many threads of each core the job's tasks use."""
+    asked = demand.geometry
+    used = table.threads
+    if asked.threads:
+        used = np.minimum(used, asked.threads)
+    if asked.tasks_per_core and not demand.overcommit:
+        used = np.minimum(used, asked.tasks_per_core * demand.cpus_per_task)
+    return used
+
+
+def tasks_in(demand: Demand, cores: IntColumn, threads: IntColumn) -> IntColumn:
+    """So many tasks have room in so many cores of which each lends so many threads."""
+    each = demand.cpus_per_task
+    if demand.geometry.tasks_per_core == 1 and each > 1:  # a core is one task's alone
+        return cores // -(-each // threads)
+    return cores * threads // each
+
+
+def task_room(table: NodeTable, demand: Demand, cpus: IntColumn) -> IntColumn:
+    """Tasks by what is free of sockets, cores and threads; `cpus` are free in all."""
+    if demand.geometry is ANY_CORES and not demand.gpus_per_socket:
+        return cpus // table.threads * table.threads // demand.cpus_per_task
+    threads = threads_used(table, demand)
+    cores = cpus // table.threads
+    asked = demand.geometry
+    if not asked.wants_sockets:
+        return tasks_in(demand, cores, threads)
+    by_socket = table.by_socket()
+    if demand.sharers:
+        by_socket = by_socket.copy()
+        for row in table.shared.rows(demand.partition):
+            by_socket[row] = table.cores_free_in(row, table.free_mask(row, demand.partition, demand.sharers))
+    if asked.cores:
+        by_socket = np.where(by_socket >= asked.cores, by_socket, 0)
+    if asked.sockets:
+        by_socket = np.where(((by_socket > 0).sum(axis=1) >= asked.sockets)[:, None], by_socket, 0)
+    room = tasks_in(demand, np.minimum(by_socket.sum(axis=1), cores), threads)
+    if asked.tasks_per_socket:
+        # A task larger than a socket is one of each of its sockets.
+        span = np.maximum(1, -(-demand.cpus_per_task // np.maximum(1, table.cores * threads)))
+        on_socket = tasks_in(demand, by_socket, threads[:, None])
+        room = np.where(
+            span > 1,
+            np.minimum(room, (by_socket > 0).sum(axis=1) // span),
+            np.minimum(on_socket, asked.tasks_per_socket).sum(axis=1),
+        )
+        room = np.where(table.cores * table.threads >= asked.tasks_per_socket, room, 0)
+    return room
 
 
 def gpus_per_node(demand: Demand) -> int:
     return sum(request.count for request in demand.gres_per_node if request.name == "gpu")
+
+
+def on_sockets(demand: Demand) -> tuple[GresRequest, ...]:
+    """--gpus-per-socket, where it is no mere rule for GPUs that are asked for otherwise."""
+    asked = demand.gres_total + demand.gres_per_node + demand.gres_per_task
+    return () if any(request.name == "gpu" for request in asked) else demand.gpus_per_socket
 
 
 def free_units(table: NodeTable, demand: Demand, request: GresRequest) -> IntColumn:
@@ -46,8 +116,9 @@ def free_units(table: NodeTable, demand: Demand, request: GresRequest) -> IntCol
 
 def free_cpus(table: NodeTable, demand: Demand) -> IntColumn:
     """Per node, as far as the partition lets its jobs have them."""
+    free = table.free_cpus_of(demand.partition, demand.sharers)
     if demand.cpus_limit is None:
-        return table.free_cpus
+        return free
     left = np.full(len(table), demand.cpus_limit, np.int64)
     for allocation in table.holders.values():
         if allocation.partition == demand.partition:
@@ -55,7 +126,7 @@ def free_cpus(table: NodeTable, demand: Demand) -> IntColumn:
                 row = table.index.get(share.node)
                 if row is not None:
                     left[row] -= len(share.cpus)
-    return np.clip(left, 0, table.free_cpus)
+    return np.clip(left, 0, free)
 
 
 def without_others(table: NodeTable, demand: Demand, capacity: IntColumn) -> IntColumn:
@@ -76,7 +147,10 @@ def task_capacity(table: NodeTable, demand: Demand, rows: BoolColumn) -> IntColu
     if demand.overcommit:
         capacity = np.where(cpus > 0, MANY, 0)
     else:
-        capacity = cpus // demand.cpus_per_task
+        capacity = task_room(table, demand, cpus)
+    if demand.cpus_per_node > 1:
+        whole = cpus // table.threads * threads_used(table, demand)
+        capacity = np.where(whole >= demand.cpus_per_node, capacity, 0)
     if demand.memory_per_node_mb == ALL_MEMORY:
         capacity = np.where(table.free_memory >= table.memory, capacity, 0)
     elif demand.memory_per_node_mb:
@@ -85,6 +159,9 @@ def task_capacity(table: NodeTable, demand: Demand, rows: BoolColumn) -> IntColu
         capacity = np.minimum(capacity, table.free_memory // (demand.memory_per_cpu_mb * demand.cpus_per_task))
     if demand.exclusive:
         capacity = np.where(table.jobs == 0, capacity, 0)
+    for request in on_sockets(demand):
+        wanted = request.count * max(1, demand.geometry.sockets)
+        capacity = np.where(table.gres_column(request.name, request.type) >= wanted, capacity, 0)
     for request in demand.gres_per_node:
         capacity = np.where(table.gres_column(request.name, request.type) >= request.count, capacity, 0)
     for request in demand.gres_per_task:
@@ -92,6 +169,8 @@ def task_capacity(table: NodeTable, demand: Demand, rows: BoolColumn) -> IntColu
         capacity = np.minimum(capacity, free // max(1, request.count))
         if demand.memory_per_gpu_mb:
             capacity = np.minimum(capacity, table.free_memory // (demand.memory_per_gpu_mb * max(1, request.count)))
+    if demand.tasks_per_gpu:
+        capacity = np.minimum(capacity, table.gres_column("gpu") * demand.tasks_per_gpu)
     for request in demand.gres_total:
         capacity = np.where(free_units(table, demand, request) >= 1, capacity, 0)
     if demand.memory_per_gpu_mb and not demand.gres_per_task:

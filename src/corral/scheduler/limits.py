@@ -26,8 +26,36 @@ def within(demand: Demand, spec: JobSpec, partition: Partition, uid: int = -1) -
         fields["spread"] = True
     if partition.oversubscribe == "EXCLUSIVE":
         fields["exclusive"] = True
+    elif partition.sharers > 1 and not spec.exclusive:
+        if spec.oversubscribe or partition.oversubscribe.startswith("FORCE"):
+            fields["sharers"] = partition.sharers
     if uid >= 0:
-        fields |= {"user": uid, "only_user": partition.exclusive_user}
+        fields |= {"user": uid, "only_user": partition.exclusive_user or spec.exclusive_user}
+    demand = msgspec.structs.replace(demand, **fields) if fields else demand
+    if partition.default_cpus_per_gpu or partition.default_memory_per_gpu_mb or partition.max_memory_per_cpu_mb:
+        demand = _per_unit(demand, spec, partition)
+    return demand
+
+
+def _per_unit(demand: Demand, spec: JobSpec, partition: Partition) -> Demand:
+    """Defaults for each GPU; and who asks for more memory for a CPU than there may be gets CPUs that go with it."""
+    fields: dict[str, object] = {}
+    if demand.wants_gpus:
+        if partition.default_cpus_per_gpu and not spec.cpus_per_gpu and spec.cpus_per_task is None:
+            fields["cpus_per_gpu"] = partition.default_cpus_per_gpu
+        asked = (spec.memory_per_node_mb, spec.memory_per_cpu_mb, spec.memory_per_gpu_mb)
+        if partition.default_memory_per_gpu_mb and not any(number is not None for number in asked):
+            fields |= {
+                "memory_per_gpu_mb": partition.default_memory_per_gpu_mb, "memory_per_cpu_mb": 0, "memory_per_node_mb": 0,
+            }  # fmt: skip
+    most = partition.max_memory_per_cpu_mb
+    if most and demand.memory_per_cpu_mb > most:
+        times = -(-demand.memory_per_cpu_mb // most)
+        fields |= {
+            "cpus_per_task": demand.cpus_per_task * times, "memory_per_cpu_mb": -(-demand.memory_per_cpu_mb // times),
+        }  # fmt: skip
+    elif most and demand.memory_per_node_mb > most:
+        fields["cpus_per_node"] = max(demand.cpus_per_node, -(-demand.memory_per_node_mb // most))
     return msgspec.structs.replace(demand, **fields) if fields else demand
 
 

@@ -3,8 +3,13 @@
 The engine keeps one table up to date as events apply; a cycle works on a copy. Row i is node `names[i]`; rows are in natural name
 order, so that ties go to the lowest name. Beside the columns stand the very units: a bit mask of free CPU ids and of free GRES
 indices per node. `take` refuses what is not free: nothing can be given twice.
+
+CPU ids run through sockets, then cores, then threads: id = (socket * cores + core) * threads + thread. The CPUs of a job that shares
+them (OverSubscribe) are not free; others of its partition may have them as long as there is a layer below the limit in which they
+are not held (sharing.py).
 """
 
+import functools
 from collections.abc import Iterable
 
 import numpy as np
@@ -12,7 +17,10 @@ import numpy.typing as npt
 
 from corral.model.allocation import Allocation, NodeShare
 from corral.model.node import NodeInventory
+from corral.model.topology import Topology
+from corral.scheduler.leaves import Leaves
 from corral.scheduler.licenses import Pool
+from corral.scheduler.sharing import Layers
 
 IntColumn = npt.NDArray[np.int64]
 BoolColumn = npt.NDArray[np.bool_]
@@ -49,6 +57,32 @@ def natural_key(name: str) -> tuple[str, int, str]:
     return (name[:end], int(name[end:] or -1), name)
 
 
+def layout_of(inventory: NodeInventory) -> tuple[int, int, int]:
+    """Sockets, cores of each, threads of each: of the CPUs that are given out, whatever else was claimed."""
+    sockets, cores, threads = inventory.sockets, inventory.cores_per_socket, inventory.threads_per_core
+    if sockets > 0 and cores > 0 and threads > 0:
+        if sockets * cores * threads == inventory.cpus:
+            return sockets, cores, threads
+        if sockets * cores == inventory.cpus:
+            return sockets, cores, 1
+    return 1, max(1, inventory.cpus), 1
+
+
+def whole_cores(mask: int, threads: int) -> int:
+    """The cores all of whose threads are in this mask of CPU ids, as a mask of their first threads."""
+    whole = mask
+    for thread in range(1, threads):
+        whole &= mask >> thread
+    if threads > 1:
+        whole &= _first_threads(mask.bit_length(), threads)
+    return whole
+
+
+@functools.cache
+def _first_threads(bits: int, threads: int) -> int:
+    return mask_of(range(0, bits, threads))
+
+
 class NodeTable:
     """Columns over nodes."""
 
@@ -63,7 +97,14 @@ class NodeTable:
         self.free_cpus: IntColumn = np.zeros(0, np.int64)
         self.free_memory: IntColumn = np.zeros(0, np.int64)
         self.jobs: IntColumn = np.zeros(0, np.int64)  #: how many jobs hold something there
-        self.threads: IntColumn = np.zeros(0, np.int64)
+        self.sockets: IntColumn = np.zeros(0, np.int64)
+        self.cores: IntColumn = np.zeros(0, np.int64)  #: of each socket
+        self.threads: IntColumn = np.zeros(0, np.int64)  #: of each core
+        self.tmp_disk: IntColumn = np.zeros(0, np.int64)
+        self.shared = Layers()
+        self.withheld: dict[int, int] = {}  #: CPUs of a row that nobody gets out of this copy
+        self._by_socket: IntColumn | None = None  #: free whole cores, row by socket; None = nobody has asked
+        self._stale: set[int] = set()  #: rows of it that are out of date
         self.free_gres: dict[GresKind, IntColumn] = {}
         self.total_gres: dict[GresKind, IntColumn] = {}
         self.cpu_masks: list[int] = []  #: free CPU ids
@@ -73,6 +114,8 @@ class NodeTable:
         self.holders: dict[int, Allocation] = {}
         self.licenses = Pool()
         self.version = 0  #: grows whenever a node comes, goes or changes
+        self.topology: Topology | None = None  #: which switches there are; None = none are configured
+        self._leaves: tuple[int, Topology, Leaves] | None = None
         self._emptied: tuple[int, NodeTable] | None = None
         self.remembered: dict[object, object] = {}  #: answers that hold as long as this (emptied) table does
 
@@ -129,7 +172,11 @@ class NodeTable:
         self.weight = np.array([row[2] for row in rows], np.int64)
         self.cpus = np.array([inv.cpus for inv in self.inventories], np.int64)
         self.memory = np.array([inv.memory_mb for inv in self.inventories], np.int64)
-        self.threads = np.array([max(1, inv.threads_per_core) for inv in self.inventories], np.int64)
+        layouts = np.array([layout_of(inv) for inv in self.inventories], np.int64).reshape(n, 3)
+        self.sockets, self.cores, self.threads = layouts[:, 0], layouts[:, 1], layouts[:, 2]
+        self.tmp_disk = np.array([inv.tmp_disk_mb for inv in self.inventories], np.int64)
+        self.shared = Layers()
+        self._by_socket, self._stale = None, set()
         self.free_cpus = self.cpus.copy()
         self.free_memory = self.memory.copy()
         self.jobs = np.zeros(n, np.int64)
@@ -166,7 +213,7 @@ class NodeTable:
         if job in self.holders:
             raise Overcommitted(f"job {job} holds an allocation already")
         for share in allocation.nodes:
-            problem = self._why_not(share)
+            problem = self._why_not(share, allocation)
             if problem:
                 raise Overcommitted(f"job {job} on {share.node}: {problem}")
         self._take(job, allocation)
@@ -174,7 +221,7 @@ class NodeTable:
     def can_take(self, allocation: Allocation) -> bool:
         """Is all of it free, on usable nodes?"""
         return self.licenses.has(allocation.licenses) and all(
-            share.node in self.index and self.usable[self.index[share.node]] and not self._why_not(share)
+            share.node in self.index and self.usable[self.index[share.node]] and not self._why_not(share, allocation)
             for share in allocation.nodes
         )
 
@@ -183,21 +230,61 @@ class NodeTable:
         allocation = self.holders.pop(job, None)
         if allocation is not None:
             for share in allocation.nodes:
-                self._change(share, -1, forced=True)
+                self._change(share, -1, allocation, forced=True)
             self.licenses.change(allocation.licenses, -1)
 
     def withhold(self, row: int, cpus: int) -> None:
         """Nobody gets these CPUs out of this copy."""
         self.cpu_masks[row] &= ~cpus
         self.free_cpus[row] = self.cpu_masks[row].bit_count()
+        self._stale.add(row)
+        self.withheld[row] = self.withheld.get(row, 0) | cpus
 
-    def _why_not(self, share: NodeShare) -> str:
+    def free_mask(self, row: int, partition: str = "", sharers: int = 0) -> int:
+        """The CPU ids that a job may have; `sharers` of this partition may have one together, 0 = its own ones only."""
+        mask = self.cpu_masks[row]
+        if sharers:
+            mask |= self.shared.room(partition, row, sharers) & ~self.withheld.get(row, 0)
+        return mask
+
+    def free_cpus_of(self, partition: str, sharers: int) -> IntColumn:
+        """As `free_mask`, counted."""
+        if not sharers:
+            return self.free_cpus
+        free = self.free_cpus.copy()
+        for row in self.shared.rows(partition):
+            free[row] = self.free_mask(row, partition, sharers).bit_count()
+        return free
+
+    def by_socket(self) -> IntColumn:
+        """Free whole cores: a line for each row, a column for each socket. Not to be changed."""
+        if self._by_socket is None:
+            self._by_socket = np.zeros((len(self), int(self.sockets.max(initial=1))), np.int64)
+            self._stale = set(range(len(self)))
+        elif self._stale:
+            self._by_socket = self._by_socket.copy()
+        for row in self._stale:
+            self._by_socket[row] = self.cores_free_in(row, self.cpu_masks[row])
+        self._stale = set()
+        return self._by_socket
+
+    def cores_free_in(self, row: int, mask: int) -> IntColumn:
+        """How many whole cores of each socket are in this mask."""
+        threads, span = int(self.threads[row]), int(self.cores[row] * self.threads[row])
+        whole, socket = whole_cores(mask, threads), (1 << span) - 1
+        found = np.zeros(int(self.sockets.max(initial=1)), np.int64)
+        for number in range(int(self.sockets[row])):
+            found[number] = ((whole >> number * span) & socket).bit_count()
+        return found
+
+    def _why_not(self, share: NodeShare, allocation: Allocation) -> str:
         i = self.index.get(share.node)
         if i is None:
             return "no such node"
         cpus = mask_of(share.cpus)
-        if cpus & ~self.cpu_masks[i]:
-            return f"CPUs {ids_of(cpus & ~self.cpu_masks[i])} are not free"
+        free = self.free_mask(i, allocation.partition, allocation.sharers)
+        if cpus & ~free:
+            return f"CPUs {ids_of(cpus & ~free)} are not free"
         if share.memory_mb > self.free_memory[i]:
             return f"{share.memory_mb} MB wanted, {self.free_memory[i]} free"
         for gres in share.gres:
@@ -208,17 +295,20 @@ class NodeTable:
 
     def _take(self, job: int, allocation: Allocation, forced: bool = False) -> None:
         for share in allocation.nodes:
-            self._change(share, 1, forced)
+            self._change(share, 1, allocation, forced)
         self.licenses.change(allocation.licenses, 1)
         self.holders[job] = allocation
 
-    def _change(self, share: NodeShare, sign: int, forced: bool = False) -> None:
+    def _change(self, share: NodeShare, sign: int, allocation: Allocation, forced: bool = False) -> None:
         i = self.index.get(share.node)
         if i is None:
             if forced:  # a job may hold what a node no longer has
                 return
             raise Overcommitted(f"no node {share.node}")
         mask = mask_of(share.cpus)
+        self._stale.add(i)
+        if allocation.sharers:
+            mask = self.shared.change(allocation.partition, i, mask, sign)
         if sign > 0:
             self.cpu_masks[i] &= ~mask
         else:
@@ -246,6 +336,14 @@ class NodeTable:
                 total = total + column
         return total
 
+    def leaves(self) -> Leaves:
+        """At which switches the nodes are, where there are any."""
+        assert self.topology is not None
+        known = self._leaves
+        if known is None or known[0] != self.version or known[1] is not self.topology:
+            known = self._leaves = (self.version, self.topology, Leaves(self.topology, self.names))
+        return known[2]
+
     def copy(self) -> "NodeTable":
         """A table to plan on. Inventories and features are shared: they are never changed in place."""
         other = NodeTable.__new__(NodeTable)
@@ -257,13 +355,18 @@ class NodeTable:
         other.gres_masks = [masks.copy() if masks else masks for masks in self.gres_masks]
         other.holders = self.holders.copy()
         other.licenses = self.licenses.copy()
+        other.shared = self.shared.copy()
+        other.withheld = self.withheld.copy()
+        other._stale = self._stale.copy()
         return other
 
     def emptied(self) -> "NodeTable":
         """The same nodes, usable and with nothing held: could a job ever run? Kept until a node changes; not to be changed."""
-        if self._emptied is None or self._emptied[0] != self.version:
+        known = self._emptied
+        if known is None or known[0] != self.version or known[1].topology is not self.topology:
             other = NodeTable()
             other.licenses = Pool(self.licenses.total)
+            other.topology = self.topology
             other._rebuild([(inv, True, int(self.weight[i])) for i, inv in enumerate(self.inventories)])
-            self._emptied = (self.version, other)
-        return self._emptied[1]
+            known = self._emptied = (self.version, other)
+        return known[1]

@@ -49,13 +49,19 @@ def job(id: int, name: str, **given: Any) -> Row:
         "submit_sid": 0,
         "submit_line": "", "kind": "batch", "cancelled_by": None, "mail_types": [], "mail_user": "", "distribution": "",
         "begin_time": 0.0, "deadline": 0.0, "open_mode": "truncate", "overcommit": False, "req_switches": 0,
-        "contiguous": False, "licenses": "", "reservation": "",
+        "contiguous": False, "licenses": "", "reservation": "", "switches_wait": None, "shared": "OK", "prefer": "", "batch_features": "",
+        "ntasks_per_socket": None, "ntasks_per_core": None, "ntasks_per_gpu": None, "threads_per_core": None,
+        "sockets_per_node": None, "cores_per_socket": None, "min_cpus_node": 1, "tmp_disk_mb": 0, "gpus_per_socket": "",
+        "gpu_bind": "", "gres_flags": "", "cpus_per_node": [1],
     }  # fmt: skip
     row["why"] = given.get("reason", row["reason"]).replace(" ", "_")
     if "array_job_id" in given and given.get("array_task_id") is not None:
         path = f"<DIR>/slurm-{given['array_job_id']}_{given['array_task_id']}.out"
         row |= {"stdout_path": path, "stderr_path": path}
-    return row | given
+    row |= given
+    row["shared"] = given.get("shared", "NO" if row["exclusive"] else "OK")
+    row["min_cpus_node"] = given.get("min_cpus_node", row["cpus_per_task"] * (row["ntasks_per_node"] or 1))
+    return row
 
 
 def running(id: int, name: str, nodes: str, names: list[str], ran: float = 4.0, **given: Any) -> Row:

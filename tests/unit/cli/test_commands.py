@@ -252,6 +252,7 @@ def granted(controller: FakeController) -> FakeController:
     controller.answers["GET /v1/jobs/9"] = row(
         id=9, name="interactive", state="RUNNING", account="", qos="normal", partition="batch", nodes="n[1-2]", node_count=2,
         node_names=["n1", "n2"], alloc_detail=[["n1", "0-5", 2048, ""], ["n2", "0-1", 2048, ""]], tasks_per_node=[3, 1],
+        cpus_per_node=[6, 2],
         memory_mb=4096,
     )  # fmt: skip
     controller.answers["GET /v1/ping"] = {"cluster": "here"}

@@ -109,7 +109,7 @@ def test_a_flag_in_a_variable_may_say_no() -> None:
         (["--signal=B:USR1@90"], "signal", [10, 90, True]),
         (["--nice"], "nice", 100),
         (["--mail-type=begin,END"], "mail_types", ["BEGIN", "END"]),
-        (["-m", "block:cyclic"], "distribution", "block"),
+        (["-m", "block:cyclic"], "distribution", "block:cyclic"),
         (["-m", "plane=4"], "distribution", "plane=4"),
         (["--no-requeue"], "requeue", False),
         (["-w", "n[1-3]"], "nodes_min", 3),

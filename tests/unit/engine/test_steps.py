@@ -45,8 +45,9 @@ def test_steps_are_numbered(c: Cluster) -> None:
 @pytest.mark.parametrize(
     ("distribution", "places"),
     [
-        ("", {"n1": [0, 1, 2, 3], "n2": [4, 5]}),
-        ("block", {"n1": [0, 1, 2, 3], "n2": [4, 5]}),
+        ("", {"n1": [0, 1, 2], "n2": [3, 4, 5]}),
+        ("block", {"n1": [0, 1, 2], "n2": [3, 4, 5]}),
+        ("pack", {"n1": [0, 1, 2, 3], "n2": [4, 5]}),
         ("cyclic", {"n1": [0, 2, 4], "n2": [1, 3, 5]}),
         ("plane=2", {"n1": [0, 1, 4, 5], "n2": [2, 3]}),
     ],

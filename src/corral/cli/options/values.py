@@ -24,7 +24,7 @@ class BadValue(Exception):
         self.raw = raw
 
 
-def _invalid(name: str) -> BadValue:
+def invalid(name: str) -> BadValue:
     return BadValue(f"Invalid --{name} specification")
 
 
@@ -46,7 +46,7 @@ def flag(given: str, name: str) -> bool:
 # -- numbers
 
 
-def _integer(given: str, what: str, least: int) -> int:
+def integer(given: str, what: str, least: int) -> int:
     digits = given.lstrip(" \t\n")
     sign, digits = (digits[0], digits[1:]) if digits[:1] in ("+", "-") else ("", digits)
     if not (digits.isascii() and digits.isdigit()):
@@ -58,21 +58,21 @@ def _integer(given: str, what: str, least: int) -> int:
 
 
 def positive(given: str, name: str) -> int:
-    return _integer(given, f"--{name}", 1)
+    return integer(given, f"--{name}", 1)
 
 
 def not_negative(given: str, name: str) -> int:
-    return _integer(given, f"--{name}", 0)
+    return integer(given, f"--{name}", 0)
 
 
 def immediate(given: str, name: str) -> int:
     """-I, -I10: seconds that the resources may take; 0 = none."""
-    return _integer(given, "immediate", 0) if given else 0
+    return integer(given, "immediate", 0) if given else 0
 
 
 def switch(given: str, name: str) -> bool:
     """-K, -K0, --kill-on-bad-exit=1."""
-    return bool(_integer(given, f"--{name}", 0)) if given else True
+    return bool(integer(given, f"--{name}", 0)) if given else True
 
 
 def _leading_integer(given: str) -> int:
@@ -148,7 +148,7 @@ def _nodes(given: str) -> int:
 def wait_all_nodes(given: str, name: str) -> bool:
     number = not_negative(given, name)
     if number > 1:
-        raise _invalid(name)
+        raise invalid(name)
     return bool(number)
 
 
@@ -163,7 +163,7 @@ def memory(given: str, name: str) -> int:
     try:
         return size.parse(given)
     except InvalidSize:
-        raise _invalid(name) from None
+        raise invalid(name) from None
 
 
 def time_limit(given: str, name: str) -> int:
@@ -179,7 +179,7 @@ def time_limit(given: str, name: str) -> int:
             else duration.parse(given) or duration.UNLIMITED
         )
     except InvalidDuration:
-        raise _invalid(name) from None
+        raise invalid(name) from None
 
 
 def moment(given: str, name: str) -> float:
@@ -190,7 +190,7 @@ def moment(given: str, name: str) -> float:
     from corral.syntax import timestamp
 
     if not given.strip():
-        raise _invalid(name)
+        raise invalid(name)
     try:
         # Slurm counts whole seconds.
         return float(int(timestamp.parse(given, time.time())))
@@ -224,7 +224,7 @@ def _fault(given: str) -> int:
 def gres(given: str, name: str) -> list[list[Any]]:
     """[["gpu", "v100", 2], ...]."""
     if not given:
-        raise _submission_failed("Invalid Trackable RESource (TRES) specification")
+        raise submission_failed("Invalid Trackable RESource (TRES) specification")
     return _requests(given, "", given)
 
 
@@ -243,27 +243,24 @@ def _requests(written: str, only: str, given: str) -> list[list[Any]]:
         return [list(one) for one in tres.parse_gres(written) if one.count]
     except InvalidGres:
         if given.lstrip("gpu:").startswith("-"):  # Slurm takes it for a type's name, which no node has
-            raise _submission_failed("Requested node configuration is not available") from None
+            raise submission_failed("Requested node configuration is not available") from None
         raise BadValue("Invalid generic resource (gres) specification", status=1) from None
+
+
+class FatalValue(BadValue):
+    """The last line is no error but the end."""
 
 
 class SubmissionFailed(BadValue):
     """Found out here, but said as the controller's answer."""
 
 
-def _submission_failed(error: str) -> SubmissionFailed:
-    return SubmissionFailed(error, status=1)
+def submission_failed(*errors: str) -> SubmissionFailed:
+    """The last is what the controller would say; those before come from it too."""
+    return SubmissionFailed(*errors, status=1)
 
 
 # -- words
-
-
-def exclusive(given: str, name: str) -> bool:
-    if given in ("user", "mcs"):
-        raise not_offered(f"--exclusive={given}", "nodes are shared with everybody or nobody (--exclusive)")
-    if given:
-        raise _invalid(name)
-    return True
 
 
 def no_kill(given: str, name: str) -> bool:
@@ -277,7 +274,7 @@ def open_mode(given: str, name: str) -> str:
         return "append"
     if given in ("t", "truncate"):
         return "truncate"
-    raise _invalid(name)
+    raise invalid(name)
 
 
 _MAIL = (
@@ -289,38 +286,8 @@ _MAIL = (
 def mail_types(given: str, name: str) -> list[str]:
     found = [word for word in (part.strip().upper() for part in given.split(",")) if word in _MAIL]
     if not found:
-        raise _invalid(name)
+        raise invalid(name)
     return [] if "NONE" in found else found
-
-
-def distribution(given: str, name: str) -> str:
-    """block, cyclic, arbitrary, plane=N; "" for *. What follows a colon orders sockets and cores, which CPUs here have not."""
-    first, *rest = given.lower().split(",")[0].split(":")
-    rest += [word for word in given.lower().split(",")[1:] if word not in ("pack", "nopack")]
-    if first == "plane" or first.startswith("plane="):
-        size = first[6:]
-        if not (size.isascii() and size.isdigit() and int(size)):
-            raise BadValue("Invalid plane size or size not specified", "Invalid --distribution specification")
-        return f"plane={int(size)}"
-    if first not in ("block", "cyclic", "arbitrary", "*") or any(
-        w not in ("block", "cyclic", "fcyclic", "*") for w in rest
-    ):
-        raise _invalid(name)
-    return "" if first == "*" else first
-
-
-def hint(given: str, name: str) -> str:
-    if given not in ("compute_bound", "memory_bound", "multithread", "nomultithread"):
-        raise BadValue(f'unrecognized --hint argument "{given}", see --hint=help', status=1)
-    raise not_offered(f"--hint={given}", "CPUs are counted, sockets and threads are not chosen")
-
-
-def cpu_bind(given: str, name: str) -> str:
-    """Tasks are kept on the CPUs of their step, and not bound further."""
-    words = [word for word in given.lower().split(",") if word not in ("q", "quiet", "v", "verbose")]
-    if words in ([], ["none"], ["no"]):
-        return "none"
-    raise not_offered(f"--cpu-bind={given}", "a task may use every CPU of its step (--cpu-bind=none)")
 
 
 def mpi(given: str, name: str) -> str:
@@ -363,7 +330,7 @@ def user(given: str, name: str) -> str:
     try:
         return pwd.getpwuid(int(given)).pw_name if given.isdigit() else pwd.getpwnam(given).pw_name
     except KeyError:
-        raise _invalid(name) from None
+        raise invalid(name) from None
 
 
 def nodes_named(given: str, name: str) -> str:
@@ -406,13 +373,13 @@ def signal_before_end(given: str, name: str) -> list[Any]:
     """[B:]USR1[@60]: signal, seconds before the limit, only the batch shell."""
     flags, colon, rest = given.rpartition(":")
     if colon and not set(flags.upper()) <= set("BR"):
-        raise _invalid(name)
+        raise invalid(name)
     word, _, seconds = rest.partition("@")
     number = signal_number(word)
     if not 0 < number < 0xFFFF or (
         seconds and not (seconds.isascii() and seconds.isdigit() and int(seconds) <= 0xFFFF)
     ):
-        raise _invalid(name)
+        raise invalid(name)
     return [number, int(seconds or 60), "B" in flags.upper()]
 
 

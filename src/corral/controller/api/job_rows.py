@@ -95,6 +95,21 @@ def gres_per_node(job: Job, context: JobContext) -> str:
     return gres_text(spec.gres + spec.gpus_per_node) if spec.gres or spec.gpus_per_node else ""
 
 
+def shared(job: Job, context: JobContext) -> str:
+    """As squeue's OVER_SUBSCRIBE: does it have its nodes, or at least its CPUs, for itself?"""
+    spec, allocation = context.specs[job.spec_id], job.allocation
+    if spec.exclusive or (allocation is not None and allocation.exclusive):
+        return "NO"
+    if spec.oversubscribe or (allocation is not None and allocation.sharers):
+        return "YES"
+    return "USER" if spec.exclusive_user else "OK"
+
+
+def min_cpus_node(job: Job, context: JobContext) -> int:
+    spec = context.specs[job.spec_id]
+    return max(spec.mincpus or 1, (spec.cpus_per_task or 1) * (spec.ntasks_per_node or 1))
+
+
 def detail(job: Job, context: JobContext) -> list[list[Any]]:
     if job.allocation is None:
         return []
@@ -110,8 +125,8 @@ def tasks_per_node(job: Job, context: JobContext) -> list[int]:
         return []
     spec, nodes = context.specs[job.spec_id], job.allocation.nodes
     tasks = [share.tasks for share in nodes]
-    if not (spec.ntasks or spec.ntasks_per_node) or not any(tasks):
-        tasks = [max(1, len(share.cpus) // job.allocation.cpus_per_task) for share in nodes]
+    if not (spec.ntasks or spec.ntasks_per_node or spec.ntasks_per_gpu) or not any(tasks):
+        tasks = [max(1, share.cpu_count // job.allocation.cpus_per_task) for share in nodes]
     return tasks
 
 
@@ -265,8 +280,24 @@ FIELDS: dict[str, Getter] = {
     "deadline": of_spec("deadline"),
     "open_mode": lambda job, context: context.specs[job.spec_id].stdio.open_mode or context.open_mode,
     "overcommit": of_spec("overcommit"),
-    "req_switches": lambda job, _: 0,
-    "contiguous": lambda job, _: False,
+    "req_switches": lambda job, c: c.specs[job.spec_id].switches or 0,
+    "switches_wait": lambda job, c: c.specs[job.spec_id].switches_wait,
+    "contiguous": of_spec("contiguous"),
+    "shared": shared,
+    "prefer": of_spec("prefer"),
+    "batch_features": of_spec("batch_features"),
+    "ntasks_per_socket": of_spec("ntasks_per_socket"),
+    "ntasks_per_core": lambda job, c: None if c.specs[job.spec_id].hint else c.specs[job.spec_id].ntasks_per_core,
+    "ntasks_per_gpu": of_spec("ntasks_per_gpu"),
+    "threads_per_core": of_spec("threads_per_core"),
+    "sockets_per_node": of_spec("sockets_per_node"),
+    "cores_per_socket": of_spec("cores_per_socket"),
+    "min_cpus_node": min_cpus_node,
+    "tmp_disk_mb": lambda job, c: c.specs[job.spec_id].tmp_disk_mb or 0,
+    "gpus_per_socket": of_gres("gpus_per_socket"),
+    "gpu_bind": of_spec("gpu_bind"),
+    "gres_flags": of_spec("gres_flags"),
+    "cpus_per_node": of_allocation(lambda allocation: [share.cpu_count for share in allocation.nodes], []),
     "licenses": of_spec("licenses"),
     "reservation": lambda job, context: reservation_of(job, context.specs[job.spec_id]),
 }

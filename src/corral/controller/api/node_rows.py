@@ -63,7 +63,19 @@ def members(partition: Partition, all_nodes: Iterable[str]) -> dict[str, None]:
 
 
 def allocated_cpus(node: Node, context: NodeContext) -> int:
-    return sum(len(share.cpus) for _, share in context.shares(node))
+    return _taken(context.shares(node))
+
+
+def _taken(shares: Iterable[tuple[Job, NodeShare]]) -> int:
+    """CPUs; those that several jobs share count once."""
+    taken = 0
+    shared: set[int] = set()
+    for job, share in shares:
+        if job.allocation is not None and job.allocation.sharers:
+            shared.update(share.cpus)
+        else:
+            taken += len(share.cpus)
+    return taken + len(shared)
 
 
 def base_state(node: Node, context: NodeContext) -> str:
@@ -72,10 +84,10 @@ def base_state(node: Node, context: NodeContext) -> str:
         return "DOWN"
     if not node.up:
         return "UNKNOWN"
-    working = [share for job, share in context.shares(node) if job.state is not JobState.COMPLETING]
+    working = [(job, share) for job, share in context.shares(node) if job.state is not JobState.COMPLETING]
     if not working:
         return "IDLE"
-    taken = sum(len(share.cpus) for share in working)
+    taken = _taken(working)
     exclusive = any(job.allocation and job.allocation.exclusive for job, _ in context.shares(node))
     return "ALLOCATED" if taken >= node.inventory.cpus or exclusive else "MIXED"
 

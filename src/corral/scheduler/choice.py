@@ -1,0 +1,194 @@
+"""Which of the nodes that have room does a job get?
+
+The fewest for its tasks; among equals the fullest (pack) or the emptiest (spread), then the lowest name. What the user says of the
+nodes together (names, counted features, neighbourhood, switches) comes before that: some nodes are required, and the others follow
+in the order of preference.
+"""
+
+import numpy as np
+
+from corral.scheduler import topology
+from corral.scheduler.demand import Demand
+from corral.scheduler.feasibility import MANY, free_units, rows_with
+from corral.scheduler.nodetable import IntColumn, NodeTable
+from corral.syntax import features
+
+
+class Wanted:
+    """How many nodes and tasks are looked for, and which nodes are among them whatever the others."""
+
+    def __init__(self, demand: Demand, required: list[int], available: int) -> None:
+        self.required = required
+        self.ntasks = demand.ntasks or demand.nodes_min
+        most = demand.nodes_max if demand.nodes_max is not None else available
+        if demand.nodes_limit is not None:
+            most = min(most, demand.nodes_limit)
+        count = self.least = max(demand.nodes_min, len(required))
+        if demand.nodes_max is not None and demand.nodes_max > demand.nodes_min and not demand.few_nodes:
+            count = min(most, available)  # a range asks for as many nodes as there are, up to its end
+        elif demand.many_nodes and demand.nodes_max is None:
+            count = min(most, available, self.ntasks)
+        self.count = max(count, len(required))
+        self.most = max(most, 0)
+
+
+def choose_rows(table: NodeTable, demand: Demand, capacity: IntColumn, strategy: str) -> list[int] | None:
+    """Rows in node order; None when there are none that will do."""
+    candidates = (capacity > 0).nonzero()[0]
+    if len(candidates) < demand.nodes_min:
+        return None
+    if demand.overcommit:
+        capacity = np.where(capacity > 0, MANY, 0)
+    order = _preference(table, demand, candidates, "spread" if demand.many_nodes else strategy)
+    required = _required(table, demand, capacity, order)
+    if required is None:
+        return None
+    wanted = Wanted(demand, required, len(order))
+    if wanted.most < demand.nodes_min or len(required) > wanted.most:
+        return None
+    if demand.contiguous:
+        return _neighbours(capacity, wanted)
+    if required:
+        order = first(order, required)
+    if table.topology is not None and not demand.many_nodes:
+        return topology.choose(table, demand, capacity, order, wanted, pick)
+    picked = pick(table, demand, capacity, order, wanted)
+    return sorted(picked) if picked is not None else None
+
+
+def pick(table: NodeTable, demand: Demand, capacity: IntColumn, order: IntColumn, wanted: Wanted) -> list[int] | None:
+    """Out of these rows, the preferred first and of those the required."""
+    if demand.gres_total:
+        return _pick_units(table, demand, capacity, order, wanted)
+    picked = _pick(order, capacity, min(wanted.count, len(order)), wanted)
+    if picked is None and wanted.count < wanted.most:
+        picked = _pick_fewest(order, capacity, wanted)
+    return picked if picked is not None and len(picked) >= wanted.least else None
+
+
+def first(order: IntColumn, required: list[int]) -> IntColumn:
+    """The order with these in front."""
+    chosen = set(required)
+    return np.array(required + [row for row in order.tolist() if row not in chosen], np.int64)
+
+
+def _preference(table: NodeTable, demand: Demand, candidates: IntColumn, strategy: str) -> IntColumn:
+    sign = 1 if strategy == "pack" else -1
+    free_cpus = table.free_cpus[candidates] * sign
+    gpus = table.gres_column("gpu")[candidates] * sign if table.total_gres else np.zeros(len(candidates), np.int64)
+    weight = table.weight[candidates]
+    # A job without GPUs goes where few GPUs are free, so that whole ones stay for those who need them.
+    keys = (candidates, free_cpus, gpus, weight)
+    order: IntColumn = candidates[np.lexsort(keys)]
+    return order
+
+
+# -- nodes that must be among them
+
+
+def _required(table: NodeTable, demand: Demand, capacity: IntColumn, order: IntColumn) -> list[int] | None:
+    """Nodes named, nodes for counted features, a node for the script; None when one of them can't be had."""
+    required: list[int] = []
+    for name in demand.nodelist:
+        row = table.index.get(name)
+        if row is None or capacity[row] < 1:
+            return None
+        required.append(row)
+    if "*" in demand.constraint:
+        counted = _counted(table, demand, order, required)
+        if counted is None:
+            return None
+        required += counted
+    if demand.batch_features:
+        fit = rows_with(table, features.parse(demand.batch_features))
+        if not any(fit[row] for row in required):
+            able = order[fit[order]]
+            if not len(able):
+                return None
+            required.append(int(able[0]))
+    return required
+
+
+def _counted(table: NodeTable, demand: Demand, order: IntColumn, required: list[int]) -> list[int] | None:
+    """a*2&b*1: so many for each term, the rarest term first. A named node counts for its term."""
+    terms = features.counts(features.parse(demand.constraint))
+    rows = [(rows_with(table, term), count) for term, count in terms]
+    rows.sort(key=lambda term: int(term[0][order].sum()))
+    taken: set[int] = set()
+    for fit, count in rows:
+        able = [row for row in required if fit[row] and row not in taken]
+        able += [row for row in order[fit[order]].tolist() if row not in taken and row not in set(required)]
+        if len(able) < count:
+            return None
+        taken.update(able[:count])
+    return sorted(taken - set(required))
+
+
+def _neighbours(capacity: IntColumn, wanted: Wanted) -> list[int] | None:
+    """Rows without a gap: as few as will do, the first of those."""
+    tasks = np.concatenate([[0], np.cumsum(capacity)])
+    there = np.concatenate([[0], np.cumsum(capacity > 0)])
+    low, high = (min(wanted.required), max(wanted.required)) if wanted.required else (len(capacity), -1)
+    for count in (
+        *range(wanted.count, min(wanted.most, len(capacity)) + 1),
+        *range(wanted.count - 1, wanted.least - 1, -1),
+    ):
+        starts = np.flatnonzero(
+            (there[count:] - there[:-count] == count) & (tasks[count:] - tasks[:-count] >= wanted.ntasks)
+        )
+        starts = starts[(starts <= low) & (starts + count > high)]
+        if len(starts):
+            return list(range(int(starts[0]), int(starts[0]) + count))
+    return None
+
+
+# -- of an order
+
+
+def _pick(order: IntColumn, capacity: IntColumn, count: int, wanted: Wanted) -> list[int] | None:
+    """`count` nodes that together take the tasks: the preferred ones, else the first large enough, else the largest."""
+    required, ntasks = len(wanted.required), wanted.ntasks
+    first_ones = order[:count]
+    if capacity[first_ones].sum() >= ntasks:
+        return [int(row) for row in first_ones]
+    if count == 1 and not required:
+        fits = order[capacity[order] >= ntasks]
+        return [int(fits[0])] if len(fits) else None
+    rest = order[required:]
+    largest = rest[np.argsort(-capacity[rest], kind="stable")]
+    picked = np.concatenate([order[:required], largest[: count - required]])
+    return [int(row) for row in picked] if capacity[picked].sum() >= ntasks else None
+
+
+def _pick_fewest(order: IntColumn, capacity: IntColumn, wanted: Wanted) -> list[int] | None:
+    """The smallest number of nodes that takes the tasks."""
+    required = len(wanted.required)
+    rest = order[required:]
+    ranked = np.concatenate([order[:required], rest[np.argsort(-capacity[rest], kind="stable")]])
+    together = np.cumsum(capacity[ranked])
+    enough = int(np.searchsorted(together, wanted.ntasks)) + 1
+    count = max(enough, wanted.least)
+    if count > min(wanted.most, len(ranked)):
+        return None
+    return [int(row) for row in ranked[:count]]
+
+
+def _pick_units(
+    table: NodeTable, demand: Demand, capacity: IntColumn, order: IntColumn, wanted: Wanted
+) -> list[int] | None:
+    """The fewest nodes that together take the tasks and have the units of --gpus, at least one each."""
+    required = len(wanted.required)
+    most = min(wanted.most, len(order), *(request.count for request in demand.gres_total))
+    least = wanted.count if wanted.count <= most else wanted.least
+    columns = [free_units(table, demand, request) for request in demand.gres_total]
+    rest = order[required:]
+    fullest = rest[np.argsort(-np.sum(columns, axis=0)[rest], kind="stable")]
+    for ranked in (order, np.concatenate([order[:required], fullest])):
+        enough = np.cumsum(capacity[ranked]) >= wanted.ntasks
+        for request, column in zip(demand.gres_total, columns, strict=True):
+            enough &= np.cumsum(column[ranked]) >= request.count
+        counts = np.flatnonzero(enough) + 1
+        counts = counts[(counts >= least) & (counts <= most)]
+        if len(counts) and (ranked is not order or counts[0] == least):
+            return [int(row) for row in ranked[: counts[0]]]
+    return None
