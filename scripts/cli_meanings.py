@@ -77,7 +77,6 @@ SUBMIT = {
     "mem-per-gpu": "memory for each GPU",
     "mpi": "how the tasks of an MPI program find each other: `none`, `pmi2` (PMI-1 and PMI-2, as MPICH uses them), or `list`",
     "mincpus": "CPUs of each node, at least",
-    "mpi": "only `none` and `list`",
     "msg-timeout": "accepted; there are no such messages",
     "multi-prog": "the program is a file that says what each rank runs",
     "nice": "lower its priority by so much (without a value: 100)",

@@ -26,7 +26,11 @@ def within(demand: Demand, spec: JobSpec, partition: Partition, uid: int = -1) -
         fields["spread"] = True
     if partition.oversubscribe == "EXCLUSIVE":
         fields["exclusive"] = True
-    elif partition.sharers > 1 and not spec.exclusive and (spec.oversubscribe or partition.oversubscribe.startswith("FORCE")):
+    elif (
+        partition.sharers > 1
+        and not spec.exclusive
+        and (spec.oversubscribe or partition.oversubscribe.startswith("FORCE"))
+    ):
         fields["sharers"] = partition.sharers
     if uid >= 0:
         fields |= {"user": uid, "only_user": partition.exclusive_user or spec.exclusive_user}
