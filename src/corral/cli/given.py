@@ -128,7 +128,6 @@ class Given:
             raise self.program.fatal(_MEMORY_VARIABLES)
         if self.program.verbosity > 0:
             self._say_options()
-        options.places.settle(self)
 
     def _say_options(self) -> None:
         self.program.verbose("defined options")

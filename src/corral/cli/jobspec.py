@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import os
 
-from corral.cli import limits
-from corral.cli.options import places
+from corral.cli import limits, placing
 
 TYPE_CHECKING = False  # importing typing costs 5 ms
 if TYPE_CHECKING:
@@ -51,6 +50,7 @@ _STEP_FIELDS = {
 
 def job_spec(given: Given, kind: str) -> dict[str, Any]:
     """What the options say of the job itself; name, command and streams are the command's part."""
+    placing.settle(given)
     _check_words(given)
     _count_tasks(given)
     _check_gpus(given)
@@ -66,7 +66,7 @@ def job_spec(given: Given, kind: str) -> dict[str, Any]:
         if _is_said(given.get(option)) and given.values[option] != []:
             spec[field] = given.values[option]
     _put_nodes(given, spec)
-    spec |= places.fields(given)
+    spec |= placing.fields(given)
     if given.get("priority") == 0:  # as the real one: a job of no priority waits
         spec["hold"] = True
     elif given.get("priority") is not None:
@@ -80,6 +80,7 @@ def job_spec(given: Given, kind: str) -> dict[str, Any]:
 
 def step_spec(given: Given, argv: list[str], name: str) -> dict[str, Any]:
     """What the options say of srun's step."""
+    placing.settle(given)
     step: dict[str, Any] = {
         "name": name,
         "argv": argv,
@@ -115,6 +116,7 @@ def _put_nodes(given: Given, spec: dict[str, Any]) -> None:
 
 def fit_tasks_to_nodes(given: Given) -> None:
     """How srun counts: one task per node when only nodes are given, and no more nodes than tasks."""
+    placing.settle(given)
     least, most = given.get("nodes", (0, 0))
     tasks, per_node = given.get("ntasks"), given.get("ntasks-per-node")
     if tasks is None:
@@ -228,8 +230,8 @@ def _check_gpus(given: Given) -> None:
         problem = "Failed to validate job spec, --gpus < -N"
     elif (job or node or task) and "cpus-per-gpu" in given and "cpus-per-task" in given:
         problem = "--cpus-per-gpu is mutually exclusive with --cpus-per-task"
-    elif places.gpu_problem(given):
-        problem = places.gpu_problem(given)
+    elif placing.gpu_problem(given):
+        problem = placing.gpu_problem(given)
     elif "mem-per-gpu" in given and not (job or node or task):
         problem = f"Requested mem_per_tres=gres:gpu:{given.get('mem-per-gpu')} but did not request any GPU."
     if problem:

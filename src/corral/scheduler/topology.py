@@ -4,20 +4,15 @@ As with Slurm's topology/tree: under the lowest switch that has enough; where th
 largest first, and at the end the smallest that has the rest.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from corral.scheduler.demand import Demand
 from corral.scheduler.nodetable import IntColumn, NodeTable
+from corral.scheduler.wanted import Wanted
 
-if TYPE_CHECKING:
-    from corral.scheduler.choice import Wanted
-
-    Pick = Callable[[NodeTable, Demand, IntColumn, IntColumn, Wanted], list[int] | None]
+Pick = Callable[[NodeTable, Demand, IntColumn, IntColumn, Wanted], list[int] | None]
 
 #: More leaves than there are.
 _ANY = 1 << 30
