@@ -14,7 +14,7 @@ from corral.errors import ConfigError
     [
         ("[priority]\nage = 1\nfair_share = 10\n", 3, "needs accounts"),
         ("[priority]\nqos = 10\n", 2, "needs accounts"),
-        ('[[partition]]\nname = "a"\noversubscribe = "FORCE"\n', 3, "never shared"),
+        ('[[partition]]\nname = "a"\noversubscribe = "MAYBE"\n', 3, "FORCE:4"),
         ('[[partition]]\nname = "a"\n\npreempt_mode = "REQUEUE"\n', 4, "no preemption"),
         ('[[partition]]\nname = "a"\ngrace_time = 60\n', 3, "no preemption"),
         ("[timeouts]\nsrun_port = 1\n", 2, "no key"),
