@@ -214,6 +214,13 @@ SACCTMGR = _HELP | {
     "associations": "accounts and users with their associations",
 }  # fmt: skip
 
+SATTACH = _HELP | {
+    "error-filter": "only this task's standard error", "input-filter": "what is typed goes to this task only",
+    "label": "the task's number before each line", "layout": "which tasks are on which node, and no more",
+    "output-filter": "only this task's standard output", "pty": "the terminal passes on every key as it is pressed",
+    "quiet": "say only errors",
+}  # fmt: skip
+
 BY_COMMAND = {
     "squeue": SQUEUE,
     "sinfo": SINFO,
@@ -221,4 +228,5 @@ BY_COMMAND = {
     "scancel": SCANCEL,
     "scontrol": SCONTROL,
     "sacctmgr": SACCTMGR,
+    "sattach": SATTACH,
 }

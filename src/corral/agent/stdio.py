@@ -40,7 +40,7 @@ class StepStreams:
         self._files = OutputFiles(order)
         self._labelled: list[_LabelledFile] = []
         self._complaints = -1
-        self._stdin_pipes: list[int] = []
+        self._stdin_pipes: list[tuple[int, int]] = []  #: rank and descriptor
         self._uplink = (
             Uplink(order, reactor, on_signal, self._on_window, bus_ca, peers)
             if order.io is not None and order.io.url
@@ -68,7 +68,7 @@ class StepStreams:
         stdin, out, error = streams_of(self._order, place)
         stdout = self._sink("stdout", out, place)
         stderr = stdout if error.where is Where.AS_STDOUT else self._sink("stderr", error, place)
-        self._of_task[place.rank] = self._source(stdin), stdout, stderr
+        self._of_task[place.rank] = self._source(stdin, place), stdout, stderr
         complaints = out if error.where is Where.AS_STDOUT else error
         if self._complaints < 0 and complaints.where is Where.FILE:
             # The file itself, also where lines are labelled: a copy of the pipe would keep it from ending.
@@ -83,14 +83,14 @@ class StepStreams:
         self._uplink.add_output(0, frames.STDOUT_STREAM, self._terminal.fd)
         return end, end, end
 
-    def _source(self, stream: Stream) -> int:
+    def _source(self, stream: Stream, place: TaskPlace) -> int:
         if stream.where is Where.FILE:
             return self._keep(for_reading(stream.path))
         if stream.where is Where.NOWHERE or self._uplink is None:
             return self._keep(os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC))
         read_end, write_end = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(write_end, False)
-        self._stdin_pipes.append(write_end)
+        self._stdin_pipes.append((place.rank, write_end))
         return self._keep(read_end)
 
     def _sink(self, name: str, stream: Stream, place: TaskPlace) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from corral.agent.peers import Peers
 from corral.agent.pty import Terminal
 from corral.agent.reactor import Reactor, Timer
+from corral.agent.typed import TypedInput
 from corral.bus import subjects
 from corral.bus.errors import BusError, CredentialsRefused
 from corral.bus.link import Link
@@ -87,6 +88,10 @@ class _Feed:
         except OSError:
             pass
 
+    def has(self, fd: int) -> bool:
+        """Is it still open?"""
+        return fd in self._at
+
     def close(self) -> None:
         for fd in list(self._at):
             self._drop(fd)
@@ -137,6 +142,7 @@ class Uplink:
         self._registered = -1
         self._redial = Redial(self._dial)
         self._terminal: Terminal | None = None
+        self._typed = TypedInput([], self._feed.has)
         self._has_finished = self._is_over = self._is_refused = False
         self._patience: Timer | None = None
 
@@ -157,12 +163,14 @@ class Uplink:
         output = self._outputs[rank, stream] = _Output(rank, stream, fd)
         self._reactor.add_reader(fd, lambda: self._on_output(output))
 
-    def begin(self, stdin_pipes: list[int], terminal: Terminal | None) -> None:
+    def begin(self, stdin_pipes: list[tuple[int, int]], terminal: Terminal | None) -> None:
+        """`stdin_pipes`: rank and descriptor of those tasks whose input comes from the client."""
         self._terminal = terminal
-        for fd in stdin_pipes:
+        for _, fd in stdin_pipes:
             self._feed.add(fd)
         if terminal is not None:
             self._feed.add(terminal.fd, is_terminal=True)
+        self._typed = TypedInput([*stdin_pipes, *([(0, terminal.fd)] if terminal is not None else [])], self._feed.has)
 
     def connect(self) -> None:
         """At first, and whenever the connection is lost."""
@@ -293,7 +301,8 @@ class Uplink:
         self._pump()
 
     def _on_frame(self, frame: frames.Frame) -> None:
-        self._be_patient()
+        if frame.kind != frames.TYPED:
+            self._be_patient()
         match frame.kind:
             case frames.ACK:
                 self._on_acknowledged(frame)
@@ -310,6 +319,9 @@ class Uplink:
                 self._on_window(*frames.SIZE.unpack(frame.data))
             case frames.SIGNAL:
                 self._on_signal(frame.offset)
+            case frames.TYPED:
+                offset = self._typed.take(frame)
+                self._say(frames.TAKEN, rank=frame.rank, offset=offset)
             case frames.BYE:
                 self._drop_all()
 

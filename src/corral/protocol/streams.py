@@ -14,12 +14,16 @@ terminal, or to the task). What else a shepherd has to say (events) is numbered 
 HELLO is said by a client that has connected, READY by a shepherd that has; each answers the other's. Whoever hears one sends all
 again that is not acknowledged: after a lost connection, whichever side's, nothing is missing and nothing comes twice. The tasks
 do not wait for the client: they run until their output fills the window.
+
+Others may listen beside the client (sattach): they say HELLO, so that they hear what is not acknowledged yet, and acknowledge nothing.
 """
 
 import struct
 
 WINDOW = 256 * 1024  #: bytes per stream under way and not acknowledged
 CHUNK = 32 * 1024  #: bytes per frame, at most
+
+TYPED_MOST = 4096  #: a pipe takes so much whole, or not at all
 
 HEADER = struct.Struct("!BBHIIIQ")
 
@@ -30,9 +34,13 @@ WINDOW_SIZE = 4  #: data = !HH
 SIGNAL = 5  #: offset = number
 ACK = 6  #: both ways: this stream of this rank has been consumed up to offset; EVENTS: so many events have been heard
 BYE = 7  #: the client leaves and wants no more (a client that was killed does not say so)
+#: From sattach, beside the client's own input: rank = a number of its own choice, offset, at most TYPED_MOST bytes;
+#: node = 0 for all tasks, else one rank + 1. Said again until every node of the step has answered TAKEN.
+TYPED = 8
 
 # shepherds -> client
 READY = 16  #: flags 1 = in answer to HELLO; offset = number of tasks on this node; data = the node's name
+TAKEN = 18  #: rank as in TYPED; offset = what comes next
 DATA = 17  #: stream 1 or 2; flags 1 = this is the end
 
 # events: offset = their number, from 0

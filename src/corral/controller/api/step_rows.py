@@ -75,6 +75,8 @@ STEPS: Table[Step] = Table(
         "state": lambda step, _: step.state.value,
         "nodes": lambda step, context: context.run(step).nodes,
         "node_names": lambda step, _: step.node_names,
+        "layout": lambda step, _: [[task.rank for task in node.tasks] for node in step.nodes],
+        "nodes_over": lambda step, _: [node.finished for node in step.nodes],
         "node_count": lambda step, _: len(step.nodes),
         "ntasks": lambda step, _: step.ntasks,
         "cpus": lambda step, context: context.run(step).cpus,

@@ -1,0 +1,67 @@
+"""Who listens to a step beside its srun."""
+
+import os
+import subprocess
+
+from tests.cluster.live import LiveCluster, wait_until
+
+
+def start(cluster: LiveCluster, *command: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        command, cwd=cluster.work, env=cluster.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, bufsize=0,
+    )  # fmt: skip
+
+
+def running_step(cluster: LiveCluster) -> str:
+    return wait_until(lambda: cluster.text("squeue", "-s", "-h", "-o", "%i"))
+
+
+def test_it_hears_what_the_tasks_say_and_how_they_end(cluster: LiveCluster) -> None:
+    srun = start(cluster, "srun", "-N2", "-n2", "sh", "-c", "read x; echo $SLURM_PROCID $x; exit $SLURM_PROCID")
+    sattach = start(cluster, "sattach", "-l", running_step(cluster))
+    assert srun.stdin is not None
+    wait_until(lambda: b"sattach" in open(f"/proc/{sattach.pid}/cmdline", "rb").read())
+    wait_until(lambda: any("socket" in os.readlink(f"/proc/{sattach.pid}/fd/{fd}") for fd in _fds(sattach.pid)))
+    srun.stdin.write("word\n")
+    out, error = sattach.communicate(timeout=20)
+    assert sorted(out.splitlines()) == ["0: 0 word", "1: 1 word"]
+    assert (sattach.returncode, error) == (1, "sattach: error: task 1 exited with exit code 1\n")
+    assert sorted(srun.communicate()[0].splitlines()) == ["0 word", "1 word"]
+
+
+def test_what_is_typed_at_it_goes_to_the_tasks(cluster: LiveCluster) -> None:
+    srun = start(cluster, "srun", "-n2", "-l", "sh", "-c", "read x; echo $x")
+    step = running_step(cluster)
+    for rank in ("1", "0"):
+        sattach = start(cluster, "sattach", "--input-filter", rank, step)
+        assert sattach.stdin is not None
+        assert srun.stdout is not None
+        sattach.stdin.write(f"for {rank}\n")
+        assert srun.stdout.readline() == f"{rank}: for {rank}\n"
+        sattach.stdin.close()
+    assert srun.wait(20) == 0
+
+
+def test_its_words_for_layout_and_mistakes_are_those_of_the_real_one(cluster: LiveCluster) -> None:
+    job = cluster.submit("-N2", "-n4", "--wrap", "srun sleep 100")
+    step = f"{job}.0"
+    wait_until(lambda: step in cluster.text("squeue", "-s", "-h", "-o", "%i").split())
+    assert cluster.text("sattach", "--layout", step) == (
+        "Job step layout:\n\t4 tasks, 2 nodes (dgx[0180-0181])\n\n"
+        "\tNode 0 (dgx0180), 3 task(s): 0 1 2 \n\tNode 1 (dgx0181), 1 task(s): 3 "
+    )
+    cluster.run("scancel", job)
+    usage = "Usage: sattach [options] <jobid.stepid>\n"
+    for words, out, error in (
+        (("99999.0",), "", "Could not get job step info: Invalid job id specified"),
+        (("42",), usage, "Failed to parse stepid from command line options"),
+        ((), usage, "too many parameters"),
+        (("--output-filter=x", "1.0"), "", 'Invalid numeric value "x" for output-filter.'),
+    ):
+        done = cluster.run("sattach", *words, check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (1, out, f"sattach: error: {error}\n")
+
+
+def _fds(pid: int) -> list[str]:
+    return os.listdir(f"/proc/{pid}/fd")
