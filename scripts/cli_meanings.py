@@ -9,6 +9,7 @@ SUBMIT = {
     "bell": "ring the bell when the allocation is there",
     "chdir": "the directory in which the job runs",
     "comment": "any text; `squeue -o %k` shows it",
+    "wckey": "a workload characterization key: any word, for telling kinds of work apart in `squeue -o %w` and `sacct -o wckey`",
     "constraint": (
         "features that its nodes must have: `a`, `a&b`, `a|b`, `(a|b)&c`, `a*2` (on two of them), `[a|b]` "
         "(all the same one), `[a*2&b*1]`"
@@ -201,6 +202,8 @@ SCANCEL = _HELP | {
     "nodelist": "on these nodes", "partition": "in this partition", "qos": "of this QOS", "quiet": "say nothing of jobs that are over",
     "reservation": "only jobs of this reservation", "signal": "send this instead of ending the job",
     "state": "in this state: PENDING, RUNNING or SUSPENDED", "user": "of this user", "wckey": "none match: there are no wckeys",
+    "reservation": "none match: there are no reservations", "signal": "send this instead of ending the job",
+    "state": "in this state: PENDING, RUNNING or SUSPENDED", "user": "of this user", "wckey": "with this workload characterization key",
 }  # fmt: skip
 
 SCONTROL = _HELP | {

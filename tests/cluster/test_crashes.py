@@ -52,7 +52,7 @@ def test_what_a_job_has_sent_away_or_multiplied_ends_with_it(tmp_path: Path) -> 
     bomb = "i=0; while [ $i -lt 300 ]; do (sleep 1000; sleep 1000) & i=$((i+1)); done"
     with killable_cluster(tmp_path / "cluster") as cluster, cluster.client() as client:
         fine = client.submit([cluster.job(f"{away}\nexit 4"), cluster.job(f"{bomb}\nexit 5")])
-        nowhere = client.submit(cluster.job("true", stdout="/nonexistent/directory/out"))
+        nowhere = client.submit(cluster.job("true", stdout="/dev/null/out"))
         assert [row["exit_code"] for row in client.wait(fine, 60)] == [[4, 0], [5, 0]]
         assert [(row["state"], row["exit_code"]) for row in client.wait(nowhere, 60)] == [("FAILED", [0, 53])]
         assert not cluster.job_processes()

@@ -105,7 +105,7 @@ class OutputFiles:
             if not self._appends and not (shared and self._node_index):
                 flags |= os.O_TRUNC
             try:
-                self._open[path] = os.open(path, flags, 0o666)
+                self._open[path] = _created(path, flags)
             except OSError as error:
                 raise CannotOpen(stream, path, error.errno or 0) from error
         return self._open[path]
@@ -114,6 +114,18 @@ class OutputFiles:
         for fd in self._open.values():
             os.close(fd)
         self._open.clear()
+
+
+def _created(path: str, flags: int) -> int:
+    """Opened; directories that are not there are made, as Slurm does from 24.11 on.
+
+    Programs that submit make the directory of a job (logs/%j) when they know its id: a job may start before.
+    """
+    try:
+        return os.open(path, flags, 0o666)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        return os.open(path, flags, 0o666)
 
 
 def for_reading(path: str) -> int:

@@ -275,7 +275,7 @@ FIELDS = (
     Field("UID", 6, "uid", _of_job("uid")),
     Field("User", 9, "user", _of_job("user")),
     Field("UserCPU", 10, "user_seconds", lambda row: precise(row["user_seconds"])),
-    Field("WCKey", 10, "", _nothing()),
+    Field("WCKey", 10, "wckey", _of_job("wckey")),
     Field("WCKeyID", 10, "", _nothing_of_job("0")),
     Field("WorkDir", 20, "work_dir", _of_job("work_dir")),
 )

@@ -113,7 +113,7 @@ def _job(row: Row) -> Row:
         "steps": [],
         "tres": {"allocated": _tres(row["tres_alloc"]), "requested": _tres(row["tres_req"])},
         "user": row["user"],
-        "wckey": {"wckey": "", "flags": []},
+        "wckey": {"wckey": row["wckey"], "flags": []},
         "working_directory": row["work_dir"],
     }
 

@@ -220,7 +220,7 @@ LETTERS: dict[str, Column] = {
     "U": Column("UID", "uid"),
     "v": Column("RESERVATION", "reservation", or_null),
     "V": Column("SUBMIT_TIME", "submit_time", moment),
-    "w": Column("WCKEY", "", "(null)"),
+    "w": Column("WCKEY", "wckey", or_null),
     "W": Column("LICENSES", "licenses", or_null),
     "x": Column("EXC_NODES", "exclude"),
     "X": Column("CORE_SPEC", "", "N/A"),

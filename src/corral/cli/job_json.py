@@ -24,7 +24,7 @@ _FIXED: dict[str, Any] = {
     "tasks_per_board": 0, "het_job_id": 0, "het_job_id_set": "", "het_job_offset": 0,
     "preempt_time": 0, "profile": None, "reboot": False, "resize_time": 0,
     "show_flags": ["SHOW_ALL", "SHOW_DETAIL"], "sockets_per_board": 0, "system_comment": "",
-    "tres_freq": "", "wckey": "",
+    "tres_freq": "",
 }  # fmt: skip
 
 
@@ -68,6 +68,7 @@ def _job(row: Row, cluster: str) -> Row:
         "cluster": cluster,
         "command": " ".join([row["command"], *(row["argv"] or ())]).strip(),
         "comment": row["comment"],
+        "wckey": row["wckey"],
         "billable_tres": None if pending else float(row["cpus"]),
         "cpus_per_task": row["cpus_per_task"],
         "cpus_per_tres": f"gres:gpu:{row['cpus_per_gpu']}" if row["cpus_per_gpu"] else "",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 #: option -> field of JobSpec, where the value goes over as it is
 _JOB_FIELDS = {
     "account": "account", "acctg-freq": "acctg_freq",
-    "array": "array", "batch": "batch_features", "begin": "begin_time", "comment": "comment",
+    "array": "array", "batch": "batch_features", "begin": "begin_time", "comment": "comment", "wckey": "wckey",
     "constraint": "constraint", "contiguous": "contiguous", "cores-per-socket": "cores_per_socket",
     "cpus-per-gpu": "cpus_per_gpu", "cpus-per-task": "cpus_per_task", "deadline": "deadline", "dependency": "dependency",
     "distribution": "distribution", "exclude": "exclude", "gpu-bind": "gpu_bind", "gpus": "gpus",

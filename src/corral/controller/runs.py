@@ -51,6 +51,7 @@ def run_of(job: Job, spec: JobSpec) -> Run:
         work_dir=spec.work_dir,
         submit_line=spec.submit_line,
         comment=spec.comment,
+        wckey=spec.wckey,
         admin_comment=job.admin_comment,
         reason=job.reason.value,
         script_digest=spec.script_digest,

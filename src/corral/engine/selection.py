@@ -77,6 +77,7 @@ def matching(state: ClusterState, selection: JobSelection) -> list[Job]:
             and (not names or spec.name in names)
             and (not selection.partitions or (job.partition or spec.partition) in selection.partitions)
             and (not selection.qos or (spec.qos or "normal") in selection.qos)
+            and (not selection.wckeys or spec.wckey in selection.wckeys)
             and (not states or job.state in states)
             and (not selection.reservations or _is_in(job, spec, selection.reservations))
             and (not nodes or (job.allocation is not None and not nodes.isdisjoint(job.allocation.node_names)))

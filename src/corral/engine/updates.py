@@ -245,6 +245,7 @@ _SPEC_KEYS: dict[str, tuple[str, Callable[[str, float], object]]] = {
     "account": ("account", _text),
     "qos": ("qos", _text),
     "comment": ("comment", _text),
+    "wckey": ("wckey", _text),
     "features": ("constraint", _text),
     "licenses": ("licenses", _text),
     "reservationname": ("reservation", _text),
@@ -266,4 +267,4 @@ _SPEC_KEYS: dict[str, tuple[str, Callable[[str, float], object]]] = {
     "workdir": ("work_dir", _text),
     "mailuser": ("mail_user", _text),
 }
-_WHILE_RUNNING = frozenset({"comment", "jobname", "name", "requeue", "mailuser", "account", "qos", "licenses"})
+_WHILE_RUNNING = frozenset({"comment", "wckey", "jobname", "name", "requeue", "mailuser", "account", "qos", "licenses"})

@@ -152,6 +152,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     qos: str = ""
     partition: str = ""  #: one name or several with commas: the first that can start it wins
     comment: str = ""
+    wckey: str = ""  #: a label of the user's own, for reports
     work_dir: str = "/"
     command: str = ""  #: what scontrol shows as Command=
     argv: tuple[str, ...] = ()  #: arguments of the batch script

@@ -53,6 +53,7 @@ class JobSelection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     names: tuple[str, ...] = ()
     partitions: tuple[str, ...] = ()
     qos: tuple[str, ...] = ()
+    wckeys: tuple[str, ...] = ()
     states: tuple[JobState, ...] = ()
     nodes: tuple[str, ...] = ()
     reservations: tuple[str, ...] = ()

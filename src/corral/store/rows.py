@@ -57,6 +57,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     work_dir: str = ""
     submit_line: str = ""
     comment: str = ""
+    wckey: str = ""
     admin_comment: str = ""
     reason: str = ""
     script_digest: str = ""

@@ -73,10 +73,16 @@ def test_a_missing_directory_means_tmp_and_is_said_twice(node: NodeSide) -> None
 
 
 def test_an_output_that_cannot_be_opened_fails_the_launch_with_53(node: NodeSide) -> None:
-    finished = node.finished(node.batch("#!/bin/sh\n", stdio=StdioSpec(stdout="/nonexistent/out")))
+    finished = node.finished(node.batch("#!/bin/sh\n", stdio=StdioSpec(stdout="/dev/null/out")))
     assert finished.tasks[0].status == ExitStatus(0, 53)
     assert finished.cause is EndCause.LAUNCH_FAILED
-    assert finished.message == "Could not open stdout file /nonexistent/out: No such file or directory"
+    assert finished.message == "Could not open stdout file /dev/null/out: Not a directory"
+
+
+def test_the_directories_of_an_output_are_made(node: NodeSide) -> None:
+    out = StdioSpec(stdout=str(node.work_dir / "logs" / "%j" / "out"))
+    assert status_of(node, "#!/bin/sh\necho there\n", stdio=out) == ExitStatus()
+    assert [path.read_text() for path in node.work_dir.glob("logs/*/out")] == ["there\n"]
 
 
 def test_output_and_error_go_to_files_of_their_own_and_append_keeps_what_is_there(node: NodeSide) -> None:

@@ -154,10 +154,10 @@ def test_an_unknown_program_is_said_on_standard_error(node: NodeSide, nats: Nats
 
 
 def test_an_output_that_cannot_be_opened_is_a_launch_error(node: NodeSide, nats: Nats) -> None:
-    client = Client(nats, node.step("true", io=io(nats), stdio=StdioSpec(stdout="/nonexistent/o"))).to_the_end()
+    client = Client(nats, node.step("true", io=io(nats), stdio=StdioSpec(stdout="/dev/null/o"))).to_the_end()
     (error,) = client.all_of(LaunchError)
     assert isinstance(error, LaunchError)
-    assert error.text == "Could not open stdout file /nonexistent/o: No such file or directory"
+    assert error.text == "Could not open stdout file /dev/null/o: Not a directory"
 
 
 def test_a_cancelled_step_says_so_to_the_client(node: NodeSide, nats: Nats) -> None:

@@ -44,7 +44,7 @@ def job(id: int, name: str, **given: Any) -> Row:
         "tres_req": "", "tres_alloc": "", "gpus": "", "gpus_per_node": "", "gpus_per_task": "", "cpus_per_gpu": 0,
         "constraint": "", "dependency": "", "exclusive": False, "command": "", "argv": [], "work_dir": "<DIR>", "stdout": "",
         "stderr": "", "stdin": "", "stdout_path": f"<DIR>/slurm-{id}.out", "stderr_path": f"<DIR>/slurm-{id}.out",
-        "stdin_path": "/dev/null", "comment": "", "admin_comment": "", "exit_code": [0, 0], "derived_exit_code": [0, 0],
+        "stdin_path": "/dev/null", "comment": "", "admin_comment": "", "wckey": "", "exit_code": [0, 0], "derived_exit_code": [0, 0],
         "batch_host": "", "alloc_detail": [], "requeue": True, "batch_flag": True, "signal": None, "submit_host": "localhost",
         "submit_sid": 0,
         "submit_line": "", "kind": "batch", "cancelled_by": None, "mail_types": [], "mail_user": "", "distribution": "",

@@ -145,6 +145,12 @@ def test_all_jobs_of_a_user(c: Cluster) -> None:
     assert c.states(3) == ["CANCELLED"]
 
 
+def test_all_jobs_with_a_wckey(c: Cluster) -> None:
+    c.submit(job(1, wckey="nightly"), job(1))
+    c.ask(rq.CancelJobs(selection=rq.JobSelection(wckeys=("nightly",))), ANN)
+    assert c.states(1, 2) == ["CANCELLED", "PENDING"]
+
+
 def test_cancel_needs_to_be_told_what(c: Cluster) -> None:
     assert isinstance(c.ask(rq.CancelJobs(selection=rq.JobSelection())), Rejected)
 

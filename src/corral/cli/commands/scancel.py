@@ -102,7 +102,13 @@ class Scancel:
         """As the controller takes it; None = nothing can be meant."""
         given = self.given
         selection: dict[str, Any] = {"ids": self.ids}
-        for name, field in (("account", "accounts"), ("name", "names"), ("partition", "partitions"), ("qos", "qos")):
+        for name, field in (
+            ("account", "accounts"),
+            ("name", "names"),
+            ("partition", "partitions"),
+            ("qos", "qos"),
+            ("wckey", "wckeys"),
+        ):
             if given.get(name):
                 selection[field] = command.words(given[name])
         if given.get("user") is not None:
@@ -130,8 +136,6 @@ class Scancel:
                 raise self.program.failed(str(error), 1) from None
         if given.get("reservation"):
             selection["reservations"] = [given["reservation"]]
-        if given.get("wckey"):  # no job has one
-            return None
         return {key: value for key, value in selection.items() if value}
 
     # -- the work

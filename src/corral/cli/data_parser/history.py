@@ -88,7 +88,7 @@ def job(row: Row) -> Row:
         "tres": {"allocated": tres(row["tres_alloc"]), "requested": tres(row["tres_req"])},
         "used_gres": "",
         "user": row["user"],
-        "wckey": {"wckey": "", "flags": []},
+        "wckey": {"wckey": row["wckey"], "flags": []},
         "working_directory": row["work_dir"],
     }
 

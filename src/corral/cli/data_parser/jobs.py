@@ -173,7 +173,7 @@ def job(row: Row, cluster: str, shapes: Shapes) -> Row:
         "user_id": row["uid"],
         "user_name": row["user"],
         "maximum_switch_wait_time": 0,
-        "wckey": "",
+        "wckey": row["wckey"],
         "current_working_directory": row["work_dir"],
     }
 

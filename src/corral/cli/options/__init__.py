@@ -155,6 +155,7 @@ _ROWS = (
     Option("wait", "W", NO, "b", _FLAG, "SBATCH_WAIT"),
     Option("wait", "W", REQUIRED, "r", values.not_negative, "SLURM_WAIT"),
     Option("wait-all-nodes", "", REQUIRED, "ba", values.wait_all_nodes, "SBATCH_WAIT_ALL_NODES SALLOC_WAIT_ALL_NODES"),
+    Option("wckey", "", REQUIRED, "bra", _TEXT, "SBATCH_WCKEY SLURM_WCKEY SALLOC_WCKEY"),
     Option("whole", "", NO, "r", _FLAG),
     Option("wrap", "", REQUIRED, "b", _TEXT),
 )  # fmt: skip

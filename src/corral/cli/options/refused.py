@@ -46,6 +46,5 @@ REFUSED: dict[str, tuple[str, int, str, str, str]] = {
     "slurmd-debug": ("", 1, "r", "SLURMD_DEBUG", "the agent's log says what it does"),
     "task-epilog": ("", 1, "r", "SLURM_TASK_EPILOG", "start it from the program"),
     "task-prolog": ("", 1, "r", "SLURM_TASK_PROLOG", "start it from the program"),
-    "wckey": ("", 1, "bra", "SBATCH_WCKEY SLURM_WCKEY SALLOC_WCKEY", "usage is charged to accounts: --account"),
     "x11": ("", 2, "ra", "", "windows are not forwarded; use ssh -X"),
 }  # fmt: skip

@@ -145,6 +145,7 @@ HISTORY: Table[Line] = Table(
         "usage": _usage,
         "consumed_energy": _energy,
         "comment": _run("comment"),
+        "wckey": _run("wckey"),
         "admin_comment": _run("admin_comment"),
         "restarts": _run("restart"),
         "reason": _run_only("reason"),

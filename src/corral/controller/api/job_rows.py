@@ -260,6 +260,7 @@ FIELDS: dict[str, Getter] = {
     "stderr_path": std_path("stderr"),
     "stdin_path": std_path("stdin"),
     "comment": of_spec("comment"),
+    "wckey": of_spec("wckey"),
     "admin_comment": lambda job, _: job.admin_comment,
     "exit_code": lambda job, _: [job.exit_status.code, job.exit_status.signal],
     "derived_exit_code": lambda job, _: [job.derived_exit_status.code, job.derived_exit_status.signal],
