@@ -201,8 +201,6 @@ SCANCEL = _HELP | {
     "interactive": "ask before each", "jobname": "of this name", "me": "your own", "name": "of this name",
     "nodelist": "on these nodes", "partition": "in this partition", "qos": "of this QOS", "quiet": "say nothing of jobs that are over",
     "reservation": "only jobs of this reservation", "signal": "send this instead of ending the job",
-    "state": "in this state: PENDING, RUNNING or SUSPENDED", "user": "of this user", "wckey": "none match: there are no wckeys",
-    "reservation": "none match: there are no reservations", "signal": "send this instead of ending the job",
     "state": "in this state: PENDING, RUNNING or SUSPENDED", "user": "of this user", "wckey": "with this workload characterization key",
 }  # fmt: skip
 
