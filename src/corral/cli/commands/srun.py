@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from corral.cli import environment, jobspec
+from corral.cli.deathwatch import DeathWatch
 from corral.cli.given import Given, read
 from corral.cli.launched import Step, Wishes
 from corral.cli.run import BAD_OPTION, Exit, Program
@@ -53,7 +54,11 @@ def srun(argv: list[str]) -> int:
 
             return say_when(PROGRAM, job, given.get("uid", ""))
         made = allocate_and_launch(PROGRAM, job, given)
-    status = attached(made, given, streams)
+    watch = DeathWatch(f"{made.job_id}" if inside is None else f"{made.job_id}.{made.step_id}")
+    try:
+        status = attached(made, given, streams)
+    finally:
+        watch.dismiss()
     if "epilog" in given:
         _run_aside(given.get("epilog"))
     return status
