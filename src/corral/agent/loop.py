@@ -55,7 +55,7 @@ class AgentLoop:
         self._spool = spool
         self._term = spool.read_term()
         self._instance = f"{os.getpid()}-{clock.now():.6f}"
-        self._reports = subjects.reports(cluster, agent)
+        self._reports = subjects.reports(cluster, agent, self._names)
         # Above every number an earlier life used: it counts up from the clock, and no life makes a million reports a second.
         self._outbox = Outbox(self._publish, int(clock.now() * 1_000_000))
         self._launcher = Launcher(agent, spool, self._outbox, shepherds, log, endpoint)

@@ -25,6 +25,7 @@ from corral.bus.nats import NatsBus
 from corral.daemon import clock
 from corral.daemon.logs import Log
 from corral.daemon.signals import on_stop
+from corral.errors import ConfigError
 from corral.model.cluster import ClusterConfig
 from corral.model.node import NodeInventory
 
@@ -82,6 +83,10 @@ def run(
     spool = Spool(directory)
     try:
         _serve(config, name, Path(state_dir), nodes, spool, settings, log, endpoint)
+    except ConfigError as error:
+        log.error("the agent cannot start", error)
+        print(f"corral: error: {error}", file=sys.stderr)
+        return 1
     except Exception as error:
         log.error("the agent fails", error)
         raise
@@ -148,7 +153,7 @@ async def _main(
     log: Log,
     endpoint: str,
 ) -> None:
-    access = Access(config.nats, state_dir, name, tuple(node.name for node in nodes))
+    access = Access(config.nats, state_dir, config.cluster, name, tuple(node.name for node in nodes))
     bus = NatsBus(access.url, access.jwt, name=f"agent {name}", ca_file=config.nats.ca)
     agent = AgentLoop(
         agent=name,
@@ -174,6 +179,7 @@ async def _main(
 
     on_stop(stop)
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, end_all)
+    access.jwt()  # what is wrong with it is said now; later it only keeps the bus away
     await access.known(stopping)
     gc.collect()
     gc.freeze()

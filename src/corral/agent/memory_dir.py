@@ -9,17 +9,22 @@ machine: after a boot nothing of the steps runs any more, and the controller see
 import hashlib
 import os
 import stat
+from glob import glob
 from pathlib import Path
 
 PLACES = ("/dev/shm",)  #: tried in this order
 LEAST_FREE = 256 << 20  #: bytes
 _TMPFS = "tmpfs"
+#: In the directory: a link to the link that leads to it.
+_SIGN = ".of"
 
 
 def make(link: Path, places: tuple[str, ...] = PLACES) -> None:
     """Let `link` lead to a directory that is ours alone; what is there already stays."""
+    _sweep(places)
     if link.is_symlink():
         if _is_ours(os.readlink(link)) or _made(os.readlink(link)):
+            _sign(os.readlink(link), link)
             return
         link.unlink()  # somebody else has taken the name since the last boot
     if link.is_dir() and not _emptied(link):
@@ -29,6 +34,7 @@ def make(link: Path, places: tuple[str, ...] = PLACES) -> None:
         target = os.path.join(place, name)
         if _is_fit(place) and (_is_ours(target) or _made(target)):
             link.symlink_to(target)
+            _sign(target, link)
             return
     link.mkdir(parents=True, exist_ok=True)
 
@@ -39,12 +45,42 @@ def remove(link: Path) -> None:
         return
     target = os.readlink(link)
     try:
-        for node in os.listdir(target):
-            os.rmdir(os.path.join(target, node))
-        os.rmdir(target)
+        _remove_empty(target)
         link.unlink()
     except OSError:
         pass  # a step still lies there
+
+
+def _remove_empty(target: str) -> None:
+    """OSError when a step lies there."""
+    for name in os.listdir(target):
+        if name != _SIGN:
+            os.rmdir(os.path.join(target, name))
+    try:
+        os.unlink(os.path.join(target, _SIGN))
+    except FileNotFoundError:
+        pass
+    os.rmdir(target)
+
+
+def _sign(target: str, link: Path) -> None:
+    """Say in the directory whose it is. After the link: who finds the one looks for the other."""
+    try:
+        os.symlink(link.absolute(), os.path.join(target, _SIGN))
+    except OSError:
+        pass  # it is there already, or there is no room: then it will not be swept
+
+
+def _sweep(places: tuple[str, ...]) -> None:
+    """What agents that were killed have left, when their state is gone, and with it everybody who could go on with it."""
+    for place in places:
+        for target in glob(f"{place}/corral-{os.geteuid()}-*"):
+            try:
+                owner = os.readlink(os.path.join(target, _SIGN))
+                if not os.path.lexists(owner) and _is_ours(target):
+                    _remove_empty(target)
+            except OSError:
+                continue  # nobody's yet, or a step still lies there
 
 
 def _emptied(directory: Path) -> bool:

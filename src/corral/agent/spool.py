@@ -89,7 +89,7 @@ class Spool:
 
     def all_steps(self) -> Iterator[tuple[str, StepKey]]:
         """Every launch on disk."""
-        for node in sorted(os.listdir(self.steps)):
+        for node in sorted(name for name in os.listdir(self.steps) if not name.startswith(".")):
             for name in sorted(os.listdir(self.steps / node)):
                 if (key := parsed_key(name)) is not None:
                     yield node, key

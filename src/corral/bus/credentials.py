@@ -132,6 +132,15 @@ def _unowned_user_key() -> str:
     return b32encode(body + nkeys.crc16(body).to_bytes(2, "little")).rstrip(b"=").decode()
 
 
+def may_publish(jwt: str, subject: str) -> bool:
+    """As far as the JWT says; the server decides."""
+    body = jwt.split(".")[1] if jwt.count(".") == 2 else ""
+    try:
+        return subject in json.loads(urlsafe_b64decode(body + "=" * (-len(body) % 4)))["nats"]["pub"]["allow"]
+    except (ValueError, LookupError, TypeError):
+        return True
+
+
 def inbox_of(jwt: str) -> str:
     """Where whoever has this JWT may get its replies."""
     body = jwt.split(".")[1] if jwt.count(".") == 2 else ""

@@ -43,7 +43,12 @@ def agent(cluster: str, name: str, nodes: tuple[str, ...]) -> Permissions:
     inbox = subjects.agent_inbox(cluster, name)
     streams = f"{subjects.cluster(cluster)}.io.*"
     return Permissions(
-        publish=(subjects.reports(cluster, name), f"{streams}.client", f"{streams}.peers", f"{streams}.peers.first"),
+        publish=(
+            subjects.reports(cluster, name, nodes),
+            f"{streams}.client",
+            f"{streams}.peers",
+            f"{streams}.peers.first",
+        ),
         subscribe=(
             subjects.acks(cluster, name),
             f"{inbox}.>",

@@ -1,7 +1,7 @@
 """Under which name does which message travel?
 
     corral.<cluster>.node.<node>.orders         controller -> agent that serves the node
-    corral.<cluster>.agent.<agent>.reports      agent -> controller
+    corral.<cluster>.agent.<agent>.reports.<mark>  agent -> controller; the mark stands for its nodes
     corral.<cluster>.agent.<agent>.acks         controller -> agent: these reports are committed
     corral.<cluster>.agent.<agent>.inbox.>      replies to an agent's requests
     corral.<cluster>.controller.inbox.>         replies to the controller's requests
@@ -15,7 +15,13 @@ Names may hold any character: what has a meaning in a subject is written as %XX,
 are one token each.
 """
 
+from __future__ import annotations
+
 from corral.bus.errors import BadSubject
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_+[],:@=~")
 
@@ -52,20 +58,28 @@ def orders(cluster_name: str, node: str) -> str:
     return f"corral.{token(cluster_name)}.node.{token(node)}.orders"
 
 
-def reports(cluster_name: str, agent: str) -> str:
-    return f"corral.{token(cluster_name)}.agent.{token(agent)}.reports"
+def reports(cluster_name: str, agent: str, nodes: Iterable[str]) -> str:
+    """An agent's credentials allow this subject and no other: so nobody can speak for other nodes than its own."""
+    return f"corral.{token(cluster_name)}.agent.{token(agent)}.reports.{mark_of(nodes)}"
 
 
 def all_reports(cluster_name: str) -> str:
-    return f"corral.{token(cluster_name)}.agent.*.reports"
+    return f"corral.{token(cluster_name)}.agent.*.reports.*"
 
 
-def reporter(subject: str) -> str:
-    """The agent whose reports come under this subject."""
+def reporter(subject: str) -> tuple[str, str]:
+    """The agent whose reports come under this subject, and the mark of its nodes."""
     parts = subject.split(".")
-    if len(parts) != 5 or parts[2] != "agent":
+    if len(parts) != 6 or parts[2] != "agent":
         raise BadSubject(name=subject)
-    return name_of(parts[3])
+    return name_of(parts[3]), parts[5]
+
+
+def mark_of(nodes: Iterable[str]) -> str:
+    """The same for the same set of names only."""
+    from hashlib import sha256  # srun, which must start at once, needs none
+
+    return sha256("\n".join(sorted(nodes)).encode()).hexdigest()[:32]
 
 
 def acks(cluster_name: str, agent: str) -> str:

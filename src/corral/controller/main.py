@@ -43,7 +43,7 @@ from corral.engine.engine import Engine
 from corral.errors import CorralError, StoreUnavailable
 from corral.model.cluster import ClusterConfig
 from corral.protocol import codec
-from corral.protocol.reports import AnyReport
+from corral.protocol.reports import AgentRegistered, AnyReport, Heartbeat
 from corral.scheduler.cycle import schedule
 from corral.store.sqlite import SqliteStore
 
@@ -227,19 +227,25 @@ class Controller:
         self._write_ready()
 
     def _on_reports(self, subject: str, payload: bytes) -> None:
-        agent = subjects.reporter(subject)
+        agent, mark = subjects.reporter(subject)
         try:
             reports = codec.decode_reports(payload)
         except (msgspec.DecodeError, UnicodeError) as error:
             self.log.warning("reports that cannot be read", agent=agent, error=str(error))
             return
-        honest = [report for report in reports if report.agent == agent and self._speaks_for(agent, report)]
+        honest = [report for report in reports if report.agent == agent and self._speaks_for(agent, mark, report)]
         if len(honest) != len(reports):
-            self.log.warning("reports in another agent's name, or of its nodes, were dropped", agent=agent)
+            self.log.warning(
+                "reports in another agent's name, or of other nodes than its credentials are for, were dropped",
+                agent=agent,
+            )
         self.loop.report(agent, honest)
 
-    def _speaks_for(self, agent: str, report: AnyReport) -> bool:
-        """What an agent says of a node counts only when it has registered that node."""
+    def _speaks_for(self, agent: str, mark: str, report: AnyReport) -> bool:
+        """An agent registers the nodes that its credentials are for; what it says of another counts for nothing."""
+        if isinstance(report, AgentRegistered | Heartbeat):
+            names = (node if isinstance(node, str) else node.name for node in report.nodes)
+            return subjects.mark_of(names) == mark
         name = getattr(report, "node", "")
         node = self.loop.state.nodes.get(name)
         return not name or node is None or node.agent == agent

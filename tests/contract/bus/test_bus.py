@@ -285,7 +285,7 @@ def test_the_ends_of_a_step_reach_each_other_and_nobody_else(play, until):
         for subject in (foreign, subjects.orders("test", "n1"), to_client, to_tasks, to_one):
             await client.publish(subject, b"c")
         await client.flush()
-        for subject in (to_tasks, subjects.reports("test", "a"), to_client):
+        for subject in (to_tasks, subjects.reports("test", "a", ("n1",)), to_client):
             await shepherd.publish(subject, b"s")
         await until(lambda: len(heard["all"]) == 3 and len(heard["client"]) == 1 and len(heard["shepherd"]) == 2)
         assert heard["all"] == [(to_tasks, b"c"), (to_one, b"c"), (to_client, b"s")]
@@ -319,10 +319,11 @@ def test_an_agent_hears_its_own_nodes_orders_and_may_answer(play, until):
         reports = []
         await controller.subscribe(subjects.all_reports("test"), lambda subject, payload: reports.append(subject))
         await controller.flush()
-        await agent.publish(subjects.reports("test", "other"), b"pretended")
-        await agent.publish(subjects.reports("test", "a"), b"own")
+        await agent.publish(subjects.reports("test", "other", ("n1",)), b"pretended")
+        await agent.publish(subjects.reports("test", "a", ("n1", "n2")), b"of a node that is another's")
+        await agent.publish(subjects.reports("test", "a", ("n1",)), b"own")
         await until(lambda: reports)
-        assert [subjects.reporter(subject) for subject in reports] == ["a"]
+        assert [subjects.reporter(subject)[0] for subject in reports] == ["a"]
         await agent.close()
         await controller.close()
 

@@ -209,7 +209,7 @@ def test_both_clients_speak_tls(tmp_path, keys, until):
         await bus.connect(timeout=5)
         await bus.subscribe("corral.test.up", lambda subject, payload: heard.append(payload))
         await bus.flush()
-        link = await asyncio.to_thread(wire.connect, server.url, keys.controller_jwt(), ca_file=str(certificate))
+        link = await asyncio.to_thread(wire.connect, server.url, keys.controller_jwt(), ca=str(certificate))
         link.subscribe("corral.test.down")
         link.publish("corral.test.up", payload)
         await asyncio.to_thread(link.flush)

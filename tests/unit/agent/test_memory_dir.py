@@ -51,3 +51,20 @@ def test_a_name_that_another_has_taken_is_not_trusted(tmp_path: Path) -> None:
     memory_dir.make(link, ())
     assert link.is_dir()
     assert not link.is_symlink()
+
+
+def test_what_a_killed_agent_has_left_goes_when_its_state_is_gone(tmp_path: Path) -> None:
+    memory, left, living = tmp_path / "memory", tmp_path / "a" / "steps", tmp_path / "b" / "steps"
+    for directory in (memory, left.parent, living.parent):
+        directory.mkdir()
+    names = []
+    for link in (left, living):
+        name = f"corral-{os.geteuid()}-{link.parent.name}"
+        (memory / name).mkdir(mode=0o755)
+        (memory / name / "n1").mkdir()
+        link.symlink_to(memory / name)
+        memory_dir.make(link, (str(memory),))
+        names.append(name)
+    left.unlink()
+    memory_dir.make(tmp_path / "steps", (str(memory),))
+    assert [name for name in names if (memory / name).exists()] == names[1:]

@@ -64,8 +64,9 @@ def test_each_end_of_a_step_may_say_what_the_other_hears():
 
 def test_an_agent_may_not_speak_for_another():
     rights = claims(ClusterKeys.create("c").agent_jwt("a", ("n1", "n2")))["nats"]
-    assert subjects.reports("c", "a") in rights["pub"]["allow"]
-    assert not any(subjects.matches(pattern, subjects.reports("c", "b")) for pattern in rights["pub"]["allow"])
+    assert subjects.reports("c", "a", ("n2", "n1")) in rights["pub"]["allow"]
+    for foreign in (("b", ("n1", "n2")), ("a", ("n1",)), ("a", ("n1", "n2", "n3"))):
+        assert not any(subjects.matches(pattern, subjects.reports("c", *foreign)) for pattern in rights["pub"]["allow"])
     assert not any(subjects.matches(pattern, subjects.orders("c", "n3")) for pattern in rights["sub"]["allow"])
 
 

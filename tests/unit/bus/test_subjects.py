@@ -8,7 +8,7 @@ from corral.bus.errors import BadSubject
 
 def test_the_names():
     assert subjects.orders("c", "n1") == "corral.c.node.n1.orders"
-    assert subjects.reports("c", "a") == "corral.c.agent.a.reports"
+    assert subjects.reports("c", "a", ("n1",)).startswith("corral.c.agent.a.reports.")
     assert subjects.acks("c", "a") == "corral.c.agent.a.acks"
     assert subjects.step_to_client("c", "42.0") == "corral.c.io.42%2E0.client"
     assert subjects.step_to_tasks("c", "42.0") == "corral.c.io.42%2E0.tasks"
@@ -36,10 +36,10 @@ def test_a_token_that_no_name_makes_is_refused(text):
 
 
 def test_all_reports_match_and_name_their_agent():
-    subject = subjects.reports("c", "agent.of.rack 1")
+    subject = subjects.reports("c", "agent.of.rack 1", ("n2", "n1"))
     assert subjects.matches(subjects.all_reports("c"), subject)
     assert not subjects.matches(subjects.all_reports("d"), subject)
-    assert subjects.reporter(subject) == "agent.of.rack 1"
+    assert subjects.reporter(subject) == ("agent.of.rack 1", subjects.mark_of(("n1", "n2")))
     with pytest.raises(BadSubject):
         subjects.reporter(subjects.orders("c", "n"))
 

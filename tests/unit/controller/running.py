@@ -72,7 +72,7 @@ class FakeAgent:
         await self.say(reports.AgentRegistered(agent=AGENT, instance="1", nodes=inventories))
 
     async def say(self, *many: Any) -> None:
-        await self.bus.publish(subjects.reports(self.cluster, AGENT), codec.encode_reports(list(many)))
+        await self.bus.publish(subjects.reports(self.cluster, AGENT, self.nodes), codec.encode_reports(list(many)))
 
     async def report(self, report: Any) -> None:
         self._sequence += 1
@@ -181,7 +181,7 @@ class RunningController:
         await bus.connect()
         await bus.subscribe(
             subjects.all_reports("corral"),
-            lambda subject, data: self.loop.report(subjects.reporter(subject), codec.decode_reports(data)),
+            lambda subject, data: self.loop.report(subjects.reporter(subject)[0], codec.decode_reports(data)),
         )
         self._running = asyncio.create_task(self.loop.run())
         self._performing = asyncio.create_task(self.performer.run())
