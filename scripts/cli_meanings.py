@@ -222,6 +222,19 @@ SATTACH = _HELP | {
     "quiet": "say only errors",
 }  # fmt: skip
 
+SDIAG = _HELP | {
+    "all": "all figures (the default)", "cluster": "of this cluster: its own name", "reset": "operators: begin counting anew",
+    "sort-by-id": "requests by their numbers", "sort-by-time": "requests by the time they took together",
+    "sort-by-time2": "requests by the time they took each",
+}  # fmt: skip
+
+SPRIO = _HELP | {
+    "jobs": "these jobs", "local": "accepted: there is one cluster", "long": "more columns",
+    "norm": "shares from 0 to 1, before their weights",
+    "format": "columns by letter: `%[.][width]letter ...`", "partition": "in these partitions",
+    "sort": "by these letters, `-` before one reverses it", "user": "of these users", "weights": "only the weights",
+}  # fmt: skip
+
 BY_COMMAND = {
     "squeue": SQUEUE,
     "sinfo": SINFO,
@@ -230,4 +243,6 @@ BY_COMMAND = {
     "scontrol": SCONTROL,
     "sacctmgr": SACCTMGR,
     "sattach": SATTACH,
+    "sdiag": SDIAG,
+    "sprio": SPRIO,
 }

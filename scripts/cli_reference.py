@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import cli_meanings
 
-from corral.cli import history_columns, job_columns, node_columns, options, step_columns
+from corral.cli import history_columns, job_columns, node_columns, options, priority_columns, step_columns
 from corral.cli.getopt import NO, OPTIONAL
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "cli.md"
@@ -130,6 +130,8 @@ def letters_and_names(letters: dict[str, Any], names: dict[str, Any], same: dict
     ]
     with_letter = {name for words in same.values() for name in words.split()}
     rest = sorted(set(names) - with_letter)
+    if not names:
+        return table(["letter (`-o`)", "header"], [row[:2] for row in rows])
     text = table(["letter (`-o`)", "header", "names (`-O`)"], rows)
     return text + "\nBy name only: " + ", ".join(f"`{name}`" for name in rest) + ".\n"
 
@@ -159,6 +161,7 @@ BLOCKS = {
     "sinfo-columns": lambda: letters_and_names(node_columns.LETTERS, node_columns.names(), node_columns._SAME),
     "sacct-fields": sacct_fields,
     "sacctmgr-fields": sacctmgr_fields,
+    "sprio-columns": lambda: letters_and_names(priority_columns.letters({}), {}, {}),
 }
 
 

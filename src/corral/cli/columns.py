@@ -113,12 +113,13 @@ class Layout:
 
 
 def parse_letters(
-    text: str, known: Mapping[str, Column], unknown: Callable[[str], None], growing: bool = False, every: str = ""
-) -> Layout:
+    text: str, known: Mapping[str, Column], unknown: Callable[[str], None], growing: bool = False, every: str = "",
+    drops: bool = False,
+) -> Layout:  # fmt: skip
     """`%[.][width]letter` with text between. `%%` is no way to write a percent sign: that is Slurm's rule.
 
-    What is not known is told, and stands for itself in the output. `growing`: `#` may stand for the width. `every` is what a
-    `%all` at the end stands for.
+    What is not known is told, and stands for itself in the output (not when it `drops`). `growing`: `#` may stand for the width.
+    `every` is what a `%all` at the end stands for.
     """
     if every and text.endswith("%all"):
         text = text.removesuffix("%all") + every
@@ -141,7 +142,8 @@ def parse_letters(
         column = known.get(letter)
         if column is None:
             unknown(letter)
-            layout.pieces.append("%" + token)
+            if not drops:
+                layout.pieces.append("%" + token)
         else:
             layout.pieces.append(Piece(column, width, right, suffix))
     return layout

@@ -49,6 +49,11 @@ class Flight:
         self._add(self._store.write_snapshot(data, self.seq, live_blobs(state)), PendingBatch())
         return len(data)
 
+    @property
+    def under_way(self) -> int:
+        """How many batches are not on the disk yet."""
+        return len(self._queue)
+
     async def has_landed(self) -> None:
         """Wait until nothing is under way."""
         await self._empty.wait()

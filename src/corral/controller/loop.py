@@ -21,6 +21,7 @@ from corral.controller.cycle import CycleTimer
 from corral.controller.flight import Flight
 from corral.controller.interface import Asked, Configured, Engine, Item, Outside, Reported, new_future, resolve
 from corral.controller.recovery import Recovered
+from corral.controller.statistics import Statistics
 from corral.daemon import clock
 from corral.daemon.logs import Log
 from corral.engine.effects import Effects
@@ -67,6 +68,7 @@ class Loop:
         self._log = log
         self._snapshot_events = snapshot_events
         self.cycles = CycleTimer(cycle_interval)
+        self.statistics = Statistics(clock.now(), clock.monotonic)
         self.unavailable = ""  #: why changes are refused; "" = they are not
         self.handled = 0
         self._inbox: deque[Item] = deque()
@@ -91,13 +93,23 @@ class Loop:
         return self.engine.state
 
     @property
+    def in_flight(self) -> int:
+        """Transactions on their way to the store."""
+        return self._flight.under_way
+
+    @property
     def seq(self) -> int:
         """Number of the last event."""
         return self._flight.seq
 
+    @property
+    def context(self) -> Any:
+        """The engine's own variables, to be read; None of an engine that has none."""
+        return getattr(self.engine, "ctx", None)
+
     def heard(self) -> dict[str, float]:
         """When each node was last heard of, as the engine has it."""
-        found: dict[str, float] = getattr(getattr(self.engine, "ctx", None), "last_heard", {})
+        found: dict[str, float] = getattr(self.context, "last_heard", {})
         return found
 
     # -- what others may call (in the loop's thread)
@@ -223,6 +235,7 @@ class Loop:
         batch.answer(item.future, effects.reply)
 
     def _handle_report(self, item: Reported, batch: PendingBatch, now: float) -> None:
+        began = clock.monotonic()
         name = (item.agent, item.report.sequence)
         if self._poison.get(name, 0.0) > now:
             return
@@ -233,6 +246,7 @@ class Loop:
                 self._poison[name] = now + POISON_SECONDS
             raise
         batch.acknowledge(item.agent, item.report.sequence)
+        self.statistics.on_request(type(item.report).__name__, clock.monotonic() - began)
 
     def _tick(self, batch: PendingBatch) -> None:
         now = clock.now()
@@ -252,9 +266,12 @@ class Loop:
         now = clock.now()
         try:
             self._take(self.engine.before_cycle(now), batch)
-            plan = self._schedule(self.engine.snapshot(now), now)
+            snapshot = self.engine.snapshot(now)
+            plan = self._schedule(snapshot, now)
             self._take(self.engine.commit(plan, now), batch)
-            self.cycles.has_run(began, clock.monotonic())
+            ended = clock.monotonic()
+            self.cycles.has_run(began, ended)
+            self.statistics.on_cycle(plan, sum(len(group.queue) for group in snapshot.pending), ended - began, now)
         except Exception as error:
             self.cycles.postpone(began + AFTER_FAULT)
             self._engine_failed(error, "cycle")
@@ -263,6 +280,7 @@ class Loop:
         if effects.records:
             specs, jobs = self.engine.state.specs, self.engine.state.jobs
             for event in effects.records:
+                self.statistics.on_event(event)
                 batch.record(event, specs, jobs)
         if effects.sends:
             batch.sends += effects.sends

@@ -89,6 +89,10 @@ class Performer:
         self._tokens: OrderedDict[tuple[StepKey, StepRole], str] = OrderedDict()
         self.sent = 0
 
+    def waiting(self) -> list[tuple[str, str]]:
+        """Orders that have not left yet: their kind, and the node (or agent) they are for."""
+        return [(type(order).__name__, subject.rpartition(".")[2]) for subject, order in self._queue]
+
     def use(self, bus: Bus) -> None:
         self._bus = bus
 

@@ -65,6 +65,7 @@ class _Cycle:
             tier, key, number = heads[0]
             group = groups[number]
             job = JobId(key[2])
+            self.plan.looked_at += 1
             why = self.plan_next(group, job) if number in self.stuck else self.consider(group, job)
             at = position[number] = position[number] + 1
             if why is not None:
@@ -216,12 +217,14 @@ class _Cycle:
             ends = min(ends, self.reserved.closes(allocation.reservation, self.now))
         self.running.append(RunningJob(ends, key))
         self.plan.starts.append(Start(job, allocation, element, limit))
+        self.plan.backfilled += bool(self.blocked)
 
     def plan_start(self, group: PendingGroup, job: JobId) -> bool:
         if len(self.planned) >= self.policy.backfill_max_jobs:
             return False
         if self.timeline is None:
             self.timeline = backfill.Timeline(self.table, self.running, self.now)
+            self.plan.moments += len(self.timeline.ends)
         demand = group.demands[0]
         rows, span, policy = self.rows(demand), _span(group), self.policy
         if self.reserved:

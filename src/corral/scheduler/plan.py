@@ -42,4 +42,7 @@ class Plan(msgspec.Struct, kw_only=True):
     reasons: dict[JobId, NotNow] = {}  #: of the first of each group that does not start
     rest: dict[int, Rest] = {}  #: by the group's number in the snapshot: why those behind the first wait
     expected: dict[JobId, Expected] = {}
+    looked_at: int = 0  #: how many jobs were considered
+    backfilled: int = 0  #: how many of the starts are of jobs before which others wait
+    moments: int = 0  #: at how many moments to come it was looked whether a job would fit
     without_plans: bool = False  #: nothing was free, and no start was planned: what was expected before still is

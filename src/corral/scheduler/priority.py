@@ -28,31 +28,52 @@ def weighs(weights: PriorityWeights) -> bool:
     return bool(weights.age or weights.job_size or weights.partition or any(weights.tres.values()))
 
 
-def fixed_part(weights: PriorityWeights, demands: tuple[Demand, ...], totals: Totals) -> float:
+class Factors(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one job in one partition: shares from 0 to 1, before their weights."""
+
+    age: float = 0.0
+    fair_share: float = 0.0
+    job_size: float = 0.0
+    partition: float = 0.0
+    qos: float = 0.0
+    tres: dict[str, float] = {}
+
+
+def factors(weights: PriorityWeights, demand: Demand, totals: Totals) -> Factors:
     """What does not change while it waits."""
-    if not demands:
-        return 0.0
-    demand = demands[0]
-    points = 0.0
+    size = partition = 0.0
+    tres: dict[str, float] = {}
     if weights.job_size:
         nodes = demand.nodes_min / max(1, totals.nodes)
-        points += weights.job_size * min(1.0, (nodes + _cpus(demand) / max(1, totals.cpus)) / 2)
+        size = min(1.0, (nodes + _cpus(demand) / max(1, totals.cpus)) / 2)
     if weights.partition:
         largest = max(totals.factors.values(), default=0)
-        own = max(totals.factors.get(d.partition, 0) for d in demands)
-        points += weights.partition * own / largest if largest else 0.0
+        partition = totals.factors.get(demand.partition, 0) / largest if largest else 0.0
     if weights.tres:
         wanted = requested(demand)
-        for name, weight in weights.tres.items():
-            points += weight * min(1.0, wanted.get(name, 0) / max(1, totals.tres.get(name, 0)))
-    return points
+        tres = {name: min(1.0, wanted.get(name, 0) / max(1, totals.tres.get(name, 0))) for name in weights.tres}
+    return Factors(job_size=size, partition=partition, tres=tres)
 
 
-def age_part(weights: PriorityWeights, eligible: float, now: float) -> float:
+def fixed_part(weights: PriorityWeights, demands: tuple[Demand, ...], totals: Totals) -> float:
+    """What does not change while it waits; of its partitions the best counts."""
+    if not demands:
+        return 0.0
+    first = factors(weights, demands[0], totals)
+    partition = max((factors(weights, one, totals).partition for one in demands[1:]), default=0.0)
+    points = weights.job_size * first.job_size + weights.partition * max(first.partition, partition)
+    return points + sum(weight * first.tres[name] for name, weight in weights.tres.items())
+
+
+def age_factor(weights: PriorityWeights, eligible: float, now: float) -> float:
     """`eligible` = since when it could have started; 0 = it can't yet."""
     if not weights.age or not eligible or now <= eligible:
         return 0.0
-    return weights.age * min(1.0, (now - eligible) / weights.max_age if weights.max_age else 1.0)
+    return min(1.0, (now - eligible) / weights.max_age if weights.max_age else 1.0)
+
+
+def age_part(weights: PriorityWeights, eligible: float, now: float) -> float:
+    return weights.age * age_factor(weights, eligible, now)
 
 
 def total(points: float, nice: int) -> int:

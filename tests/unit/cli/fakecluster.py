@@ -165,6 +165,8 @@ class FakeCluster:
         self.history: list[Row] = []
         self.config: Row = {}
         self.ping: Row = {"cluster": "oracle", "host": "vm", "started": at("2026-11-24T00:40:52")}
+        self.statistics: Row = {"backfill": {"when": at("2026-11-24T00:45:40")}}
+        self.priorities: Row = {"weights": {}, "jobs": []}
         self.requests: list[Row] = []
         self.asked: list[str] = []
         self.reply: Row | Callable[[Row], Row] = {"type": "Done"}
@@ -187,6 +189,10 @@ class FakeCluster:
             return table([row for row in tables[path] if chosen(row, query)], query)
         if path == "/v1/ping":
             return self.ping
+        if path == "/v1/statistics":
+            return self.statistics
+        if path == "/v1/priorities":
+            return self.priorities
         if path == "/v1/config":
             return self.config
         if path.endswith("/script"):

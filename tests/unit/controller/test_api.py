@@ -8,11 +8,12 @@ import threading
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.unit.controller.running import wait_until
+from tests.unit.controller.running import running, wait_until
 from tests.unit.controller.test_loop import column, submit
 
 from corral.auth import tokens
 from corral.errors import Refused
+from corral.model.cluster import ClusterConfig, PriorityWeights
 
 
 def refusal(api, method, path, body=None, raw=None):
@@ -139,7 +140,7 @@ def test_partitions_config_status_and_the_document(api):
 
 
 def test_every_route_is_in_the_document(api):
-    from corral.controller.api import accounting, accounts, credentials, events, jobs, nodes
+    from corral.controller.api import accounting, accounts, credentials, events, jobs, nodes, priorities, statistics
 
     documented = {
         (method.upper(), path)
@@ -148,7 +149,7 @@ def test_every_route_is_in_the_document(api):
     }
     routes = {
         (method, path)
-        for module in (accounting, accounts, credentials, events, jobs, nodes)
+        for module in (accounting, accounts, credentials, events, jobs, nodes, priorities, statistics)
         for method, path, _ in module.ROUTES
     }
     assert documented == routes
@@ -307,3 +308,30 @@ def test_ten_thousand_rows_of_ten_fields_are_made_quickly(controller, api):
         return perf_counter() - began
 
     assert min(seconds() for _ in range(5)) < 0.06
+
+
+def test_the_controller_counts_what_it_is_asked(api):
+    submit(api, "a", "b", hold=True)
+    api.request("GET", "/v1/jobs")
+    shown = api.request("GET", "/v1/statistics")
+    assert (shown["jobs"]["submitted"], shown["pending"], shown["running"]) == (2, 2, 0)
+    counted = {one["name"]: one["count"] for one in shown["requests"]}
+    assert (counted["SubmitJobs"], counted["get_jobs"], counted["AgentRegistered"]) == (1, 1, 1)
+    assert sum(one["count"] for one in shown["users"]) >= 2
+    api.request("DELETE", "/v1/statistics")
+    assert api.request("GET", "/v1/statistics")["jobs"]["submitted"] == 0
+
+
+def test_priorities_are_told_share_by_share(tmp_path):
+    config = ClusterConfig(priority=PriorityWeights(job_size=1000, tres={"cpu": 100}))
+    with running(tmp_path, config=config) as controller, controller.connection() as api:
+        [full] = submit(api, "full", ntasks=32)
+        wait_until(lambda: column(api, "state", ids=full) != ["PENDING"])
+        [small] = submit(api, "small", ntasks=8, nice=5)
+        submit(api, "held", hold=True)
+        answer = api.request("GET", "/v1/priorities")
+    [job] = answer["jobs"]
+    assert answer["weights"]["job_size"] == 1000
+    assert (job["id"], job["partition"], job["nice"], job["set"]) == (small, "batch", 5, False)
+    assert job["tres"] == {"cpu": 0.25}
+    assert job["priority"] == 1000 * job["job_size"] + 25 - 5

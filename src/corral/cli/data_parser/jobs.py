@@ -27,7 +27,7 @@ def write(form: document.Form, rows: list[Row], connection: Connection, command:
     now = time.time()
     body = {
         "jobs": [job(row, cluster, shapes) for row in rows],
-        "last_backfill": document.written_at(now),
+        "last_backfill": moment(connection.request("GET", "/v1/statistics")["backfill"]["when"]),
         "last_update": document.written_at(now),
     }
     document.write(form, body, cluster, command)

@@ -16,18 +16,51 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from corral.controller.api import accounting, accounts, credentials, events, jobs, nodes, openapi
+from corral.controller.api import (
+    accounting,
+    accounts,
+    credentials,
+    events,
+    jobs,
+    nodes,
+    openapi,
+    priorities,
+    statistics,
+)
 from corral.controller.api.http import Refusal, answer, json
 from corral.controller.api.service import Service
 from corral.controller.api.table import UnknownField
+from corral.daemon import clock
 from corral.errors import StoreUnavailable
 from corral.protocol.replies import Rejected
+from corral.protocol.requests import Caller
+
+#: Handlers that answer when something has happened.
+_WAITING = (jobs.wait_for_job, jobs.wait_for_step, events.get_events)
 
 Handler = Callable[[Service, Request], Awaitable[Any]]
 
 
 def make_app(service: Service) -> Starlette:
+    counters = service.loop.statistics
+
     async def call(handler: Handler, request: Request) -> Response:
+        began = clock.monotonic()
+        counters.in_work += 1
+        try:
+            return await respond(handler, request)
+        finally:
+            counters.in_work -= 1
+            # What waits for something to happen is no work.
+            seconds = 0.0 if handler in _WAITING else clock.monotonic() - began
+            caller: Caller | None = request.scope.get("corral.caller")
+            name = request.scope.get("corral.message") or handler.__name__
+            if caller is not None:
+                counters.on_request(name, seconds, caller.uid, caller.user)
+            else:
+                counters.on_request(name, seconds)
+
+    async def respond(handler: Handler, request: Request) -> Response:
         try:
             result = await handler(service, request)
             return result if isinstance(result, Response) else answer(result)
@@ -53,7 +86,17 @@ def make_app(service: Service) -> Starlette:
 
     routes = [
         route(path, handler, method)
-        for module in (jobs, nodes, accounts, accounting, events, credentials, openapi)
+        for module in (
+            jobs,
+            nodes,
+            accounts,
+            accounting,
+            events,
+            credentials,
+            openapi,
+            priorities,
+            statistics,
+        )  # fmt: skip
         for method, path, handler in module.ROUTES
     ]
 

@@ -47,7 +47,7 @@ def _caller_of(service: Service, request: Request) -> Caller:
     credentials = request.scope.get("corral.peer")
     if credentials is not None:
         _, uid, gid = credentials
-        return peer.caller(uid, gid, service.config.roles)
+        return _noted(request, peer.caller(uid, gid, service.config.roles))
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or service.token_key is None:
         raise Refusal("a token is needed: Authorization: Bearer TOKEN", "denied", "`corral token user` makes one.")
@@ -55,9 +55,15 @@ def _caller_of(service: Service, request: Request) -> Caller:
         claims = tokens.verify(token, service.token_key, clock.now())
         if not jobtokens.is_good(claims, service.state.jobs):
             raise Refusal(f"the token was good for job {claims.job} only, which has ended", "denied")
-        return tokens.caller(claims, service.config.roles)
+        return _noted(request, tokens.caller(claims, service.config.roles))
     except tokens.InvalidToken as error:
         raise Refusal(str(error), "denied") from None
+
+
+def _noted(request: Request, caller: Caller) -> Caller:
+    """Whose request it was is counted when it has been answered."""
+    request.scope["corral.caller"] = caller
+    return caller
 
 
 async def body_of(request: Request, limit: int = MAX_BODY) -> bytes:

@@ -76,6 +76,7 @@ async def post_step(service: Service, request: Request) -> Any:
 
 async def _ask(service: Service, request: Request, message: AnySent) -> Any:
     caller = caller_of(service, request)
+    request.scope["corral.message"] = message.__struct_config__.tag
     if isinstance(message, Reconfigure) and service.reconfigure is not None:
         return await service.reconfigure(caller)
     key = request.headers.get("idempotency-key", "")

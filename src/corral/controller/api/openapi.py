@@ -111,6 +111,11 @@ def document() -> dict[str, Any]:
         "/v1/config": {"get": operation("The configuration, in Slurm's names", anything)},
         "/v1/ping": {"get": operation("Is a controller there?", anything)},
         "/v1/status": {"get": operation("How the cluster is", anything)},
+        "/v1/priorities": {"get": operation("What the priorities of waiting jobs are made of", anything)},
+        "/v1/statistics": {
+            "get": operation("How busy the controller is, and with what", anything),
+            "delete": operation("Begin counting anew (operators)", reply),
+        },
         "/v1/tokens": {"post": operation("Credentials for a user or a node", anything)},
         "/v1/history": {
             "get": operation(
