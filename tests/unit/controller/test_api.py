@@ -325,8 +325,9 @@ def test_the_controller_counts_what_it_is_asked(api):
 def test_priorities_are_told_share_by_share(tmp_path):
     config = ClusterConfig(priority=PriorityWeights(job_size=1000, tres={"cpu": 100}))
     with running(tmp_path, config=config) as controller, controller.connection() as api:
-        [full] = submit(api, "full", ntasks=32)
-        wait_until(lambda: column(api, "state", ids=full) != ["PENDING"])
+        api.request(
+            "POST", "/v1/requests", {"type": "UpdatePartition", "name": "batch", "changes": {}, "state": "DOWN"}
+        )
         [small] = submit(api, "small", ntasks=8, nice=5)
         submit(api, "held", hold=True)
         answer = api.request("GET", "/v1/priorities")
