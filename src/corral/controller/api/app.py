@@ -38,6 +38,9 @@ from corral.protocol.requests import Caller
 #: Handlers that answer when something has happened.
 _WAITING = (jobs.wait_for_job, jobs.wait_for_step, events.get_events)
 
+#: Each with its routes.
+MODULES = (jobs, nodes, accounts, accounting, events, credentials, openapi, priorities, statistics)
+
 Handler = Callable[[Service, Request], Awaitable[Any]]
 
 
@@ -84,21 +87,7 @@ def make_app(service: Service) -> Starlette:
         endpoint = functools.partial(call, handler)
         return Route(path, endpoint, methods=[method], name=handler.__name__)
 
-    routes = [
-        route(path, handler, method)
-        for module in (
-            jobs,
-            nodes,
-            accounts,
-            accounting,
-            events,
-            credentials,
-            openapi,
-            priorities,
-            statistics,
-        )  # fmt: skip
-        for method, path, handler in module.ROUTES
-    ]
+    routes = [route(path, handler, method) for module in MODULES for method, path, handler in module.ROUTES]
 
     async def on_http_error(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
