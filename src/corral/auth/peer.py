@@ -53,10 +53,13 @@ def caller(uid: int, gid: int, roles: Roles) -> Caller:
     return Caller(uid=uid, gid=gid, user=user, group=group_name(gid), role=role_of(uid, user, roles))
 
 
-def owner_named(user: str) -> Owner | None:
-    """Whom jobs of this user (a name or a number) run as; None where there is no such user."""
+def owner_named(user: str, group: str = "") -> Owner | None:
+    """Whom jobs of this user (a name or a number) run as, in this group; None where there is no such user or group."""
     try:
         entry = pwd.getpwuid(int(user)) if user.isdigit() else pwd.getpwnam(user)
+        gid = entry.pw_gid
+        if group:
+            gid = int(group) if group.isdigit() else grp.getgrnam(group).gr_gid
     except (KeyError, OverflowError):
         return None
-    return Owner(uid=entry.pw_uid, gid=entry.pw_gid, user=entry.pw_name, group=group_name(entry.pw_gid))
+    return Owner(uid=entry.pw_uid, gid=gid, user=entry.pw_name, group=group_name(gid))

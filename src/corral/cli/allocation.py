@@ -47,7 +47,7 @@ class Allocation:
     def __init__(self, program: Program, job: dict[str, Any], given: Given) -> None:
         self._program = program
         self._given = given
-        self.connection, self.job_id = submit(program, job, given.get("uid", ""))
+        self.connection, self.job_id = submit(program, job, given.get("uid", ""), given.get("gid", ""))
         self.was_queued = False
 
     def wait(self, on_queued: Callable[[int], None] | None = None) -> dict[str, Any]:

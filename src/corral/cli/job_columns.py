@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 STATE_LETTERS = {
     "PENDING": "PD", "CONFIGURING": "CF", "RUNNING": "R", "SUSPENDED": "S", "COMPLETING": "CG", "COMPLETED": "CD",
     "CANCELLED": "CA", "FAILED": "F", "TIMEOUT": "TO", "NODE_FAIL": "NF", "PREEMPTED": "PR", "BOOT_FAIL": "BF",
-    "DEADLINE": "DL", "OUT_OF_MEMORY": "OOM", "REQUEUED": "RQ",
+    "DEADLINE": "DL", "OUT_OF_MEMORY": "OOM", "REQUEUED": "RQ", "SPECIAL_EXIT": "SE",
 }  # fmt: skip
 
 #: In these states squeue tells why, not where.
-_WITH_REASON = frozenset({"PENDING", "TIMEOUT", "OUT_OF_MEMORY", "DEADLINE", "FAILED"})
+_WITH_REASON = frozenset({"PENDING", "SPECIAL_EXIT", "TIMEOUT", "OUT_OF_MEMORY", "DEADLINE", "FAILED"})
 
 #: Longer lists of waiting elements are cut; SLURM_BITSTR_LEN says where, 0 = nowhere.
 _SHOWN, _MOST_SHOWN = 64, 4096
@@ -118,19 +118,6 @@ def priority(value: int) -> str:
     return f"{value / 4294967296:.14f}"
 
 
-def unfinished_dependency(text: str, state: str, reason: str) -> str:
-    """afterok:110(unfulfilled); once fulfilled it is no longer shown."""
-    if not text or state != "PENDING" or reason in ("None", "Priority", "Resources"):
-        return "(null)"
-    mark = "(failed)" if reason == "DependencyNeverSatisfied" else "(unfulfilled)"
-    between = "?" if "?" in text else ","
-    shown = []
-    for condition in text.split(between):
-        kind, _, rest = condition.partition(":")
-        shown += [f"{kind}:{job}{mark}" for job in rest.split(":")] if rest else [kind + mark]
-    return between.join(shown)
-
-
 def or_not(number: int | None) -> str:
     return str(number) if number else "N/A"
 
@@ -185,7 +172,7 @@ LETTERS: dict[str, Column] = {
     "d": Column("MIN_TMP_DISK", "tmp_disk_mb", tmp_disk),
     "D": Column("NODES", "node_count"),
     "e": Column("END_TIME", "end_time expected_start time_limit state", end),
-    "E": Column("DEPENDENCY", "dependency state reason", unfinished_dependency),
+    "E": Column("DEPENDENCY", "dependency_left", or_null),
     "f": Column("FEATURES", "constraint", or_null),
     "F": Column("ARRAY_JOB_ID", "array_job_id id", lambda array, job: array or job),
     "g": Column("GROUP", "group"),

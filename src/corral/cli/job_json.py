@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from corral.cli.job_columns import elements, gres, unfinished_dependency
+from corral.cli.job_columns import elements, gres
 from corral.cli.output import write_old
 from corral.cli.times import UNLIMITED
 
@@ -50,7 +50,6 @@ def _job(row: Row, cluster: str) -> Row:
     limited = row["time_limit"] < UNLIMITED
     start = row["expected_start"] if pending else row["start_time"]
     end = row["end_time"] or (start + row["time_limit"] if start and limited else 0)
-    dependency = unfinished_dependency(row["dependency"], row["state"], row["reason"])
     held = row["alloc_detail"]
     return _FIXED | {
         "account": row["account"],
@@ -73,7 +72,7 @@ def _job(row: Row, cluster: str) -> Row:
         "cpus_per_task": row["cpus_per_task"],
         "cpus_per_tres": f"gres:gpu:{row['cpus_per_gpu']}" if row["cpus_per_gpu"] else "",
         "deadline": _second(row["deadline"]),
-        "dependency": "" if dependency == "(null)" else dependency,
+        "dependency": row["dependency_left"],
         "derived_exit_code": _wait_status(row["derived_exit_code"]),
         "eligible_time": _second(row["eligible_time"]),
         "end_time": _second(end),

@@ -29,7 +29,8 @@ _JOB_FIELDS = {
     "sockets-per-node": "sockets_per_node", "spread-job": "spread_job", "threads-per-core": "threads_per_core",
     "tmp": "tmp_disk_mb", "use-min-nodes": "use_min_nodes",
     "gpus-per-node": "gpus_per_node", "gpus-per-task": "gpus_per_task", "gres": "gres", "hold": "hold",
-    "kill-on-bad-exit": "kill_on_bad_exit", "mail-type": "mail_types", "mail-user": "mail_user",
+    "kill-on-bad-exit": "kill_on_bad_exit", "extra": "extra", "admin-comment": "admin_comment",
+    "mail-type": "mail_types", "mail-user": "mail_user",
     "mem": "memory_per_node_mb", "mem-per-cpu": "memory_per_cpu_mb", "mem-per-gpu": "memory_per_gpu_mb", "nice": "nice",
     "no-kill": "no_kill", "nodelist": "nodelist", "ntasks": "ntasks", "ntasks-per-node": "ntasks_per_node",
     "overcommit": "overcommit", "partition": "partition", "qos": "qos", "signal": "signal", "time": "time_limit",
@@ -75,6 +76,8 @@ def job_spec(given: Given, kind: str) -> dict[str, Any]:
         spec["requeue"] = "requeue" in given and "no-requeue" not in given
     if "immediate" in given:
         spec["immediate"] = True
+    if "kill-on-invalid-dep" in given:
+        spec["kill_on_invalid_dep"] = given.get("kill-on-invalid-dep")
     return spec
 
 

@@ -12,7 +12,7 @@ NAMES = (
 )  # fmt: skip
 _NEVER = {
     "RS": "RESIZING", "RD": "RESV_DEL_HOLD", "RF": "REQUEUE_FED", "RH": "REQUEUE_HOLD", "RV": "REVOKED", "SI": "SIGNALING",
-    "SE": "SPECIAL_EXIT", "SO": "STAGE_OUT", "ST": "STOPPED",
+    "SO": "STAGE_OUT", "ST": "STOPPED",
 }  # fmt: skip
 
 #: What squeue shows unless told otherwise.

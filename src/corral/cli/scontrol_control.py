@@ -35,16 +35,22 @@ _REQUESTS: dict[str, dict[str, Any]] = {
 
 def change(connect: Connect, keyword: str, words: list[str]) -> int:
     """Jobs by their ids (several, with commas or blanks), or by name."""
-    holds = keyword in ("hold", "holdu", "uhold", "release")
+    holds = keyword in _HOLDS
     status = 0
+    request = dict(_REQUESTS[keyword])
+    if keyword.startswith("requeue") and words[0].lower().startswith("state="):
+        if not "specialexit".startswith(words[0][6:].lower()) or len(words) < 2:
+            raise Exit(1, f"scontrol: error: Invalid state {words[0][6:]}: only SpecialExit can be asked for")
+        request["special_exit"] = True
+        words = words[1:]
     for text in [part for word in words for part in apart(word)]:
         try:
             for job in _named(connect, text):
-                _one(connect, _REQUESTS[keyword] | {"ids": [job]})
+                status |= _one(connect, request | {"ids": [job]})
         except Problem as problem:
             status = 1
-            said = slurms(str(problem)) if holds else str(problem)
-            if "_" in text and holds:
+            said = str(problem)
+            if "_" in text:
                 say(f"{text}: {said}\n")
                 continue
             say(f"{said} for job {text}\n")
@@ -55,17 +61,25 @@ def change(connect: Connect, keyword: str, words: list[str]) -> int:
     return status
 
 
+_HOLDS = ("hold", "holdu", "uhold", "release")
+
+
 class Problem(Exception):
     """What the controller says of one job."""
 
 
-def _one(connect: Connect, request: dict[str, Any]) -> None:
+def _one(connect: Connect, request: dict[str, Any]) -> int:
+    """The exit status; of an array what became of its elements is said here."""
     try:
         reply = connect().request("POST", "/v1/requests", request)
     except Refused as error:
         raise Problem(str(error)) from None
-    for problem in reply.get("errors", ()):
-        raise Problem(problem.rpartition(": ")[2])
+    outcomes = reply.get("outcomes", ())
+    if len(outcomes) == 1 and "_" not in outcomes[0][0]:
+        raise Problem(outcomes[0][1])
+    for what, problem in outcomes:
+        say(f"{what}: {problem}\n")
+    return int(bool(outcomes))
 
 
 def _named(connect: Connect, text: str) -> list[str]:

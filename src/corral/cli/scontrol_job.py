@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from corral.cli.job_columns import command_line, elements, gpu_count, gres, or_null, unfinished_dependency
+from corral.cli.job_columns import command_line, elements, gpu_count, gres, or_null
 from corral.cli.times import UNLIMITED, or_unknown, padded
 from corral.syntax.size import format_memory
 
@@ -21,13 +21,12 @@ def written(lines: list[str], one_line: bool) -> str:
 
 
 def job(row: Row, detailed: bool, one_line: bool) -> str:
-    pending = row["state"] == "PENDING"
+    pending = row["state"] in ("PENDING", "SPECIAL_EXIT")
     lines = [
         " ".join(_names(row)),
         f"UserId={row['user']}({row['uid']}) GroupId={row['group']}({row['gid']}) MCS_label=N/A",
         f"Priority={row['priority']} Nice={row['nice']} Account={or_null(row['account'])} QOS={or_null(row['qos'])}",
-        f"JobState={row['state']} Reason={row['why'].replace(' ', '_')} "
-        f"Dependency={unfinished_dependency(row['dependency'], row['state'], row['reason'])}",
+        f"JobState={row['state']} Reason={row['why'].replace(' ', '_')} Dependency={or_null(row['dependency_left'])}",
         f"Requeue={int(row['requeue'])} Restarts={row['restarts']} BatchFlag={int(row['batch_flag'])} Reboot=0 "
         f"ExitCode={_code(row['exit_code'])}",
     ]
@@ -68,6 +67,8 @@ def job(row: Row, detailed: bool, one_line: bool) -> str:
     if row["req_switches"]:
         wait = row["switches_wait"]
         lines.append(f"Switches={row['req_switches']}" + (f"@{padded(wait)}" if wait is not None else ""))
+    if row["kill_on_invalid_dep"] is not None:
+        lines.append(f"KillOInInvalidDependent={'Yes' if row['kill_on_invalid_dep'] else 'No'}")
     lines += ["Power=", *_tres(row), ""]
     return written(lines, one_line)
 
@@ -95,6 +96,7 @@ def _times(row: Row, pending: bool) -> list[str]:
         f"TimeMin={padded(row['time_min']) if row['time_min'] else 'N/A'}",
         f"SubmitTime={or_unknown(row['submit_time'])} EligibleTime={or_unknown(row['eligible_time'])}",
         f"AccrueTime={or_unknown(row['eligible_time'])}",
+        *([f"ResizeTime={or_unknown(row['resize_time'])}"] if row["resize_time"] else []),
         f"StartTime={or_unknown(start)} EndTime={or_unknown(end)} Deadline={or_unknown(row['deadline']) if row['deadline'] else 'N/A'}",
         f"SuspendTime={or_unknown(row['suspend_time']) if row['suspend_time'] else 'None'} SecsPreSuspend={int(before)} "
         f"LastSchedEval={or_unknown(row['start_time'] or row['submit_time'])} Scheduler=Main",

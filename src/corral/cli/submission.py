@@ -18,12 +18,14 @@ _SAID_ALONE = ("Invalid generic resource (gres) specification",)
 POLL_SECONDS = 60
 
 
-def submit(program: Program, job: dict[str, Any], user: str = "") -> tuple[Connection, int]:
+def submit(program: Program, job: dict[str, Any], user: str = "", group: str = "") -> tuple[Connection, int]:
     """The connection, still open, and the job's id."""
     connection = Connection()
     request: dict[str, Any] = {"type": "SubmitJobs", "jobs": [job]}
     if user:
         request["user"] = user
+    if group:
+        request["group"] = group
     try:
         reply = connection.request("POST", "/v1/requests", request, key=new_key())
     except Refused as error:
@@ -43,13 +45,15 @@ def refusal(program: Program, error: Refused, beginning: str) -> Exit:
     return Exit(failure(), *lines)
 
 
-def say_when(program: Program, job: dict[str, Any], user: str = "") -> int:
+def say_when(program: Program, job: dict[str, Any], user: str = "", group: str = "") -> int:
     """--test-only: when and where would it start?"""
     import time
 
     request: dict[str, Any] = {"type": "SubmitJobs", "jobs": [job], "test_only": True}
     if user:
         request["user"] = user
+    if group:
+        request["group"] = group
     try:
         with Connection() as connection:
             reply = connection.request("POST", "/v1/requests", request)

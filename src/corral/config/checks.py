@@ -10,7 +10,7 @@ from corral.errors import UsageError
 from corral.model.cluster import ClusterConfig
 from corral.model.partition import oversubscribe
 from corral.model.topology import Topology
-from corral.syntax import hostlist, tres
+from corral.syntax import exitcodes, hostlist, tres
 
 _ONE_OF = {
     ("scheduling", "placement"): ("pack", "spread"),
@@ -60,6 +60,11 @@ def check(config: ClusterConfig, tree: dict[str, Any]) -> None:
             raise BadValue(("licenses", name), f"{name!r} is no name of a licence: no space and none of , ; : | * =")
         if count >= 1 << 31:
             raise BadValue(("licenses", name), f"{count} licences are more than can be counted")
+    for key in ("requeue_exit", "requeue_exit_hold"):
+        try:
+            exitcodes.parse(getattr(config, key))
+        except ValueError as error:
+            raise BadValue((key,), f"{key!r} cannot be {getattr(config, key)!r}: {error}") from None
     _check_nodes(config)
     _check_partitions(config)
     _check_switches(config)

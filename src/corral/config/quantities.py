@@ -12,7 +12,7 @@ from corral.syntax import duration, size
 _TIMES = {
     "timeouts": ("kill_wait", "node", "heartbeat", "min_job_age", "prolog", "over_time_limit"),
     "priority": ("max_age",),
-    "scheduling": ("backfill_window", "cycle_interval", "time_limit_step"),
+    "scheduling": ("backfill_window", "cycle_interval", "time_limit_step", "requeue_delay"),
     "api": ("token_lifetime",),
     "accounting": ("sample_interval",),
     "partition": ("max_time", "default_time", "grace_time"),

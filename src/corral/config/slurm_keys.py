@@ -86,6 +86,19 @@ def _selection_parameters(text: str) -> str | None:
     return None
 
 
+def _dependency_parameters(text: str) -> bool | None:
+    kept = [word for word in _words(text) if word not in ("kill_invalid_depend", "disable_remote_singleton")]
+    if kept:
+        raise NotCarried(f"{', '.join(kept)}: there is nothing like it yet")
+    return "kill_invalid_depend" in _words(text) or None
+
+
+def _credential_life(text: str) -> int | None:
+    """A requeued job waits until the credential of its last run has expired."""
+    found = [word.partition("=")[2] for word in _words(text) if word.startswith("cred_expire=")]
+    return int(found[0]) + 1 if found else None
+
+
 def _enforce_limits(text: str) -> None:
     if text.upper() not in ("NO", "0"):
         raise NotCarried("jobs beyond a partition's limits wait, and say why; they are not refused")
@@ -144,6 +157,11 @@ SETTINGS: dict[str, tuple[str, str, Callable[[str], Any]]] = {
     "jobrequeue": ("", "requeue", _yes),
     "licenses": ("", "licenses", _licenses),
     "mpidefault": ("", "mpi_default", _mpi_type),
+    "requeueexit": ("", "requeue_exit", str),
+    "requeueexithold": ("", "requeue_exit_hold", str),
+    "maxbatchrequeue": ("limits", "max_batch_requeue", int),
+    "dependencyparameters": ("scheduling", "kill_invalid_depend", _dependency_parameters),
+    "authinfo": ("scheduling", "requeue_delay", _credential_life),
     "killonbadexit": ("", "", _kill_on_bad_exit),
     "killwait": ("timeouts", "kill_wait", int),
     "slurmdtimeout": ("timeouts", "node", int),

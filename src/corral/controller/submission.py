@@ -83,6 +83,7 @@ class SentJobs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     jobs: tuple[SentJob, ...]
     user: str = ""
+    group: str = ""
     test_only: bool = False
 
 
@@ -139,7 +140,7 @@ class _Texts:
             if isinstance(prepared, str):
                 return Rejected(error=prepared, index=index)
             jobs.append(prepared)
-        request = SubmitJobs(jobs=tuple(jobs), user=message.user, test_only=message.test_only)
+        request = SubmitJobs(jobs=tuple(jobs), user=message.user, group=message.group, test_only=message.test_only)
         return Prepared(request, self.blobs)
 
     def step(self, message: SentStep) -> Prepared | Rejected:

@@ -58,6 +58,8 @@ _TEXTS: dict[str, tuple[str, int]] = {
     "qos": ("qos", 1024),
     "partition": ("partition", 1024),
     "comment": ("comment", 1 << 16),
+    "admin_comment": ("admin-comment", 1 << 16),
+    "extra": ("extra", 1 << 16),
     "wckey": ("wckey", 1024),
     "work_dir": ("chdir", 4096),
     "command": ("command", 1 << 20),

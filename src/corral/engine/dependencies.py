@@ -1,34 +1,61 @@
 """Which waiting jobs may go on because others have started or ended, and which never will?"""
 
+from corral.engine import endings
 from corral.engine.arrays import split
 from corral.engine.context import Context
 from corral.engine.effects import Effects
 from corral.engine.state import ClusterState
 from corral.engine.waits import REASONS
 from corral.model import ranges
-from corral.model.job import ENDED, Job, JobId, JobState
+from corral.model.job import ENDED, Job, JobId, JobSpec, JobState
 from corral.model.reason import Reason
-from corral.protocol.events import JobChanged
-from corral.syntax import dependency
+from corral.protocol.events import JobChanged, JobEnded
+from corral.protocol.replies import Rejected
+from corral.syntax import arrayspec, dependency
 
 MET, WAITING, NEVER = "met", "waiting", "never"
 
-_REFUSED = frozenset({"afterburstbuffer", "expand"})
+_PROBLEM = "Job dependency problem"
+_CIRCULAR = "Circular job dependency"
 
 
-def problem_of(state: ClusterState, text: str) -> str:
-    """Why this dependency can't be taken; "" = it can."""
-    for condition in dependency.parse(text).conditions:
-        if condition.kind in _REFUSED:
-            return f"{condition.kind} is not supported by Corral"
-        if (
-            condition.kind != "singleton"
-            and JobId(condition.job) not in state.jobs
-            and condition.job not in state.array_members
-            and condition.job >= state.next_job_id
-        ):
-            return f"no job {condition.job}"
-    return ""
+def refusal(state: ClusterState, text: str, own: Job | None = None) -> Rejected | None:
+    """Why this dependency can't be taken, of a new job or of `own`; None = it can.
+
+    An id that is not known counts as a job that is over and forgotten: as met.
+    """
+    conditions = dependency.parse(text).conditions
+    for condition in conditions:
+        if condition.kind == "afterburstbuffer":
+            return Rejected(
+                error=_PROBLEM, detail="afterburstbuffer is not supported by Corral: there are no burst buffers"
+            )
+    if own is None:
+        return None
+    names = {int(own.id), int(own.array_job_id or own.id)}
+    if any(condition.job in names for condition in conditions):
+        return Rejected(error=_PROBLEM, detail="a job cannot wait for itself")
+    return Rejected(error=_CIRCULAR) if _leads_to(state, conditions, names) else None
+
+
+def _leads_to(state: ClusterState, conditions: tuple[dependency.Condition, ...], names: set[int]) -> bool:
+    """Do those that are waited for wait for one of these, directly or by way of others?"""
+    ahead = [condition.job for condition in conditions if condition.job]
+    seen: set[int] = set()
+    while ahead:
+        number = ahead.pop()
+        if number in names:
+            return True
+        if number in seen:
+            continue
+        seen.add(number)
+        for member in state.array_members.get(JobId(number), (JobId(number),)):
+            job = state.jobs.get(member)
+            if job is None or not job.is_pending or job.independent:
+                continue
+            text = state.spec(job).dependency
+            ahead += [condition.job for condition in dependency.parse(text).conditions if condition.job] if text else []
+    return False
 
 
 def check(ctx: Context, now: float, out: Effects) -> None:
@@ -63,14 +90,24 @@ def _check_elements(ctx: Context, job: Job, wanted: dependency.Dependency, now: 
 
 def _judge(ctx: Context, job: Job, verdict: str, now: float, out: Effects) -> None:
     if verdict == MET:
-        begin = ctx.state.spec(job).begin_time
+        begin = ctx.state.begin_time(job)
         reason = Reason.BEGIN_TIME if begin > now else Reason.NONE
-        ctx.change_job(job, now, out, "eligible", reason=reason, eligible_time=max(now, begin))
+        ctx.change_job(job, now, out, "eligible", reason=reason, eligible_time=max(now, begin), independent=True)
         ctx.wants_cycle = True
+    elif verdict == NEVER and kills(ctx, ctx.state.spec(job)):
+        gone = endings.given_up(job, JobState.CANCELLED, now, reason=Reason.DEPENDENCY_NEVER_SATISFIED)
+        ctx.record(JobEnded(time=now, job=gone), out)
+        endings.settle(ctx)
     elif verdict == NEVER and job.reason is Reason.DEPENDENCY:
         ctx.change_job(job, now, out, "never", reason=Reason.DEPENDENCY_NEVER_SATISFIED)
     elif verdict == WAITING and job.reason is Reason.DEPENDENCY_NEVER_SATISFIED:
         ctx.change_job(job, now, out, "waiting", reason=Reason.DEPENDENCY)
+
+
+def kills(ctx: Context, spec: JobSpec) -> bool:
+    """Does the job end when its dependency can never be satisfied?"""
+    wanted = spec.kill_on_invalid_dep
+    return ctx.config.scheduling.kill_invalid_depend if wanted is None else wanted
 
 
 def standing(state: ClusterState, job: Job, wanted: dependency.Dependency, element: int | None, now: float) -> str:
@@ -85,14 +122,35 @@ def standing(state: ClusterState, job: Job, wanted: dependency.Dependency, eleme
     return WAITING if WAITING in verdicts else MET
 
 
+def left(state: ClusterState, job: Job, now: float) -> str:
+    """What it still waits for, as squeue's %E shows it: afterok:42(unfulfilled),afterok:43(failed)."""
+    spec = state.specs.get(job.spec_id)
+    text = spec.dependency if spec is not None else ""
+    if not text or job.independent or job.start_time:
+        return ""
+    wanted = dependency.parse(text)
+    shown = []
+    for condition in wanted.conditions:
+        verdict = _one(state, job, condition, job.array_task_id, now)
+        if verdict != MET:
+            whole = condition.task is None and JobId(condition.job) in state.array_members
+            shown.append(
+                f"{dependency.format_condition(condition, whole)}({'failed' if verdict == NEVER else 'unfulfilled'})"
+            )
+    return ("?" if wanted.any_of else ",").join(shown)
+
+
 def _one(state: ClusterState, job: Job, condition: dependency.Condition, element: int | None, now: float) -> str:
     if condition.kind == "singleton":
         others = state.live_by_name.get((job.owner.uid, state.spec(job).name), set())
         own = job.array_job_id or job.id
         return WAITING if any((state.jobs[other].array_job_id or other) < own for other in others) else MET
-    if condition.kind == "aftercorr" and element is not None and condition.task is None:
-        condition = condition._replace(task=element)
-    targets = _targets(state, condition)
+    targets = []
+    if condition.kind == "aftercorr" and element is not None:
+        targets = _targets(state, condition._replace(task=element))
+        if not targets and _had(state, JobId(condition.job), element):  # it is over, completed, and forgotten
+            return MET
+    targets = targets or _targets(state, condition)
     if not targets:  # over and forgotten: what it was is no longer known, so it counts as Slurm has it, as met
         return MET
     if condition.kind == "after":
@@ -113,6 +171,15 @@ def _one(state: ClusterState, job: Job, condition: dependency.Condition, element
     return NEVER
 
 
+def _had(state: ClusterState, array: JobId, element: int) -> bool:
+    """Was this one of the array's elements?"""
+    member = next(iter(state.array_members.get(array, ())), None)
+    if member is None:
+        return False
+    text = state.spec(state.jobs[member]).array
+    return bool(text) and element in arrayspec.parse(text, 1 << 30).indices
+
+
 def _after(targets: list[Job], minutes: int, now: float) -> str:
     for target in targets:
         began = target.start_time or (target.end_time if target.state in ENDED else 0.0)
@@ -126,10 +193,11 @@ def _targets(state: ClusterState, condition: dependency.Condition) -> list[Job]:
     members = state.array_members.get(job_id)
     if members is None:
         job = state.jobs.get(job_id)
-        return [job] if job is not None else []
-    jobs = [state.jobs[member] for member in sorted(members)]
+        return [job] if job is not None and condition.task is None else []
     if condition.task is None:
-        return jobs
-    return [
-        job for job in jobs if job.array_task_id == condition.task or ranges.contains(job.array_waiting, condition.task)
-    ]
+        return [state.jobs[member] for member in sorted(members)]
+    own = state.array_elements.get(job_id, {}).get(condition.task)
+    if own is not None:
+        return [state.jobs[own]]
+    record = state.jobs.get(job_id)
+    return [record] if record is not None and ranges.contains(record.array_waiting, condition.task) else []

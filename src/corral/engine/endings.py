@@ -17,10 +17,7 @@ from corral.model.step import EndCause, Step
 from corral.protocol.events import JobChanged, JobEnded, JobRequeued, StepEnded
 from corral.protocol.orders import EndJob
 from corral.protocol.reports import JobCleaned
-from corral.syntax import jobid
-
-#: A job that was cut off so often, and whose launch fails again, is held: somebody should look at it.
-MOST_FAILED_LAUNCHES = 5
+from corral.syntax import exitcodes, jobid
 
 
 def job_id_of(state: ClusterState, text: str) -> JobId:
@@ -28,22 +25,37 @@ def job_id_of(state: ClusterState, text: str) -> JobId:
     parts = jobid.parse(text)
     if not parts.tasks:
         return JobId(parts.job)
-    for member in state.array_members.get(JobId(parts.job), ()):
-        if state.jobs[member].array_task_id == parts.tasks[0]:
-            return member
-    return JobId(0)
+    return state.array_elements.get(JobId(parts.job), {}).get(parts.tasks[0], JobId(0))
 
 
 def after_batch(ctx: Context, job: Job, step: Step, now: float, out: Effects, message: str) -> None:
     """The script is over, and the job with it."""
     if step.cause is EndCause.LAUNCH_FAILED and message.startswith("prolog"):
-        requeue(ctx, job, now, out, hold=job.restarts >= MOST_FAILED_LAUNCHES)
+        requeue(ctx, job, now, out, hold_as=too_often(ctx, job))
         return
     if step.cause is EndCause.LOST and may_requeue(ctx, job):
-        requeue(ctx, job, now, out, hold=job.restarts >= MOST_FAILED_LAUNCHES, ended_as=JobState.NODE_FAIL)
+        requeue(ctx, job, now, out, hold_as=too_often(ctx, job), ended_as=JobState.NODE_FAIL)
         return
     state, reason = verdict(step)
+    if state in (JobState.COMPLETED, JobState.FAILED) and not step.exit_status.signal:
+        again = _on_exit_code(ctx, job, step.exit_status)
+        if again is not None:
+            job = again
     finish(ctx, job, state, step.exit_status, reason, now, out, text=message)
+
+
+def too_often(ctx: Context, job: Job) -> Reason | None:
+    """A job that was cut off so often, and whose launch fails again, is held: somebody should look at it."""
+    return Reason.HOLD_MAX_REQUEUE if job.restarts >= ctx.config.limits.max_batch_requeue else None
+
+
+def _on_exit_code(ctx: Context, job: Job, status: ExitStatus) -> Job | None:
+    """RequeueExit and RequeueExitHold: its exit code says that it is to run again."""
+    if exitcodes.contains(ctx.config.requeue_exit_hold, status.code):
+        return msgspec.structs.replace(job, requeue_after=True, special_exit=True, held_by=job.held_by or "user")
+    if exitcodes.contains(ctx.config.requeue_exit, status.code):
+        return msgspec.structs.replace(job, requeue_after=True)
+    return None
 
 
 def after_srun(ctx: Context, job: Job, step: Step, now: float, out: Effects, message: str) -> None:
@@ -83,7 +95,10 @@ def finish(
     job = msgspec.structs.replace(job, exit_status=status, reason=reason, reason_text=text)
     if not ctx.config.programs.epilog and not ctx.state.live_steps_of(job.id):
         ended = msgspec.structs.replace(job, state=state, end_state=None, end_time=now, **_awake(job, now))
-        ctx.record(JobEnded(time=now, job=ended), out)
+        if job.requeue_after:
+            back_to_queue(ctx, ended, now, out)
+        else:
+            ctx.record(JobEnded(time=now, job=ended), out)
         settle(ctx)
         return
     clear_away(ctx, job, state, now, out, "", 0.0)
@@ -108,7 +123,7 @@ def terminate(
     text: str = "",
     by: int | None = None,
     requeue_after: bool = False,
-    hold: bool = False,
+    hold_as: Reason | None = None,
     kill_after: float | None = None,
 ) -> None:
     """End a job that runs, by another's will: SIGTERM, and SIGKILL after KillWait."""
@@ -118,13 +133,18 @@ def terminate(
         "cancelled_by": by,
         "requeue_after": requeue_after,
     }
-    if hold:
-        fields["held_by"] = "user"
+    if hold_as is not None:
+        fields |= {"held_by": job.held_by or "user", "hold_as": hold_as}
     if state in (JobState.CANCELLED, JobState.TIMEOUT, JobState.PREEMPTED):
         fields["exit_status"] = ExitStatus(0, 15)
     changed = msgspec.structs.replace(job, **fields)
     wait = ctx.config.timeouts.kill_wait if kill_after is None else kill_after
     clear_away(ctx, changed, state, now, out, why, wait)
+
+
+def given_up(job: Job, state: JobState, now: float, **fields: object) -> Job:
+    """The record of a job that ends while it waits; why it waited stays to be seen."""
+    return msgspec.structs.replace(job, state=state, end_time=now, **fields)
 
 
 def cancel_instead(ctx: Context, job: Job, now: float, out: Effects, by: int) -> None:
@@ -235,31 +255,36 @@ def requeue(
     now: float,
     out: Effects,
     *,
-    hold: bool,
+    hold_as: Reason | None = None,
     ended_as: JobState = JobState.REQUEUED,
     why: str = "requeue",
 ) -> None:
-    """Cut this run off and queue the job again."""
+    """Cut this run off and queue the job again, held if there is a reason for it."""
     if job.state in ENDED:
-        if hold:
-            job = msgspec.structs.replace(job, held_by="user")
+        if hold_as is not None:
+            job = msgspec.structs.replace(job, held_by=job.held_by or "user", hold_as=hold_as)
         back_to_queue(ctx, job, now, out)
         settle(ctx)
         return
-    terminate(ctx, job, ended_as, now, out, why=why, requeue_after=True, hold=hold)
+    terminate(ctx, job, ended_as, now, out, why=why, requeue_after=True, hold_as=hold_as)
 
 
 def back_to_queue(ctx: Context, ended: Job, now: float, out: Effects) -> None:
     held = ended.held_by
     spec = ctx.state.spec(ended)
-    depends = bool(spec.dependency) and not ended.start_time  #: it has not run: its condition was not met yet
+    depends = bool(spec.dependency) and not ended.independent
+    begin = ctx.state.begin_time(ended)
+    if ctx.config.scheduling.requeue_delay and begin <= now:
+        begin = now + ctx.config.scheduling.requeue_delay
     limit = ended.time_limit
     if spec.time_min and spec.time_limit is not None:  # it may have been cut to fit a gap
         limit = granted_limit(ctx.config, spec.time_limit)
     waits = msgspec.structs.replace(
         ended,
         state=JobState.PENDING,
-        reason=Reason.HELD_USER if held else Reason.DEPENDENCY if depends else Reason.NONE,
+        reason=_why_held(ended) if held else _why_not_yet(depends, begin, now),
+        hold_as=None,
+        begin_time=begin if begin > now else ended.begin_time,
         reason_text="",
         restarts=ended.restarts + 1,
         allocation=None,
@@ -267,8 +292,8 @@ def back_to_queue(ctx: Context, ended: Job, now: float, out: Effects) -> None:
         end_time=0.0,
         suspended_seconds=0.0,
         suspend_time=0.0,
-        eligible_time=0.0 if held or depends else now,
-        exit_status=ExitStatus(),
+        eligible_time=0.0 if held or depends else max(now, begin),
+        exit_status=ended.exit_status if ended.state in ENDED else ExitStatus(),
         derived_exit_status=ExitStatus(),
         cancelled_by=None,
         next_step=0,
@@ -279,3 +304,13 @@ def back_to_queue(ctx: Context, ended: Job, now: float, out: Effects) -> None:
         priority=0 if held else ended.priority,
     )
     ctx.record(JobRequeued(time=now, job=waits, ended=ended), out)
+
+
+def _why_held(ended: Job) -> Reason:
+    if ended.hold_as is not None:
+        return ended.hold_as
+    return Reason.HELD_ADMIN if ended.held_by == "admin" else Reason.HELD_USER
+
+
+def _why_not_yet(depends: bool, begin: float, now: float) -> Reason:
+    return Reason.DEPENDENCY if depends else Reason.BEGIN_TIME if begin > now else Reason.NONE

@@ -11,6 +11,7 @@ import msgspec
 
 from corral.engine import (
     accounts,
+    cancel,
     commit,
     control,
     dependencies,
@@ -122,7 +123,7 @@ class Engine:
                 who = owner or Owner(uid=caller.uid, gid=caller.gid, user=caller.user, group=caller.group)
                 submit.on_submit(ctx, request, who, caller, now, out)
             case rq.CancelJobs():
-                control.on_cancel(ctx, request, caller, now, out)
+                cancel.on_cancel(ctx, request, caller, now, out)
             case rq.HoldJobs():
                 control.on_hold(ctx, request, caller, now, out)
             case rq.ReleaseJobs():
@@ -150,7 +151,7 @@ class Engine:
             case rq.SignalStep():
                 steps.on_signal(ctx, request, caller, now, out)
             case rq.CompleteJob():
-                control.on_complete(ctx, request, caller, now, out)
+                cancel.on_complete(ctx, request, caller, now, out)
             case rq.Reconfigure():
                 out.reply = Done() if caller.is_operator else Rejected(error="Access/permission denied", code="denied")
             case rq.ChangeAccounts():

@@ -1,7 +1,5 @@
 """Which jobs does a request mean?"""
 
-from collections.abc import Iterator
-
 import msgspec
 
 from corral.engine.state import ClusterState
@@ -34,7 +32,7 @@ def targets_of(state: ClusterState, text: str) -> list[Target] | Unknown:
     job_id = JobId(parts.job)
     step = _STEP_NUMBERS.get(parts.step, int(parts.step) if parts.step.isdigit() else None)
     if parts.tasks:
-        found = [target for element in parts.tasks for target in _element(state, job_id, element)]
+        found = [target for element in parts.tasks if (target := _element(state, job_id, element)) is not None]
         if not found:
             return Unknown(text)
         merged: dict[JobId, list[int]] = {}
@@ -47,19 +45,28 @@ def targets_of(state: ClusterState, text: str) -> list[Target] | Unknown:
         return whole + [Target(record, tuple(elements), step) for record, elements in merged.items()]
     members = state.array_members.get(job_id)
     if members:
-        return [Target(member, None, step) for member in sorted(members)]
+        # Slurm begins with the record that has the array's id; the others follow, the youngest first.
+        return [
+            Target(member, None, step) for member in sorted(members, key=lambda member: (member != job_id, -member))
+        ]
     return [Target(job_id, None, step)] if job_id in state.jobs else Unknown(text)
 
 
-def _element(state: ClusterState, array: JobId, element: int) -> Iterator[Target]:
-    for member in state.array_members.get(array, ()):
-        job = state.jobs[member]
-        if job.array_task_id == element:
-            yield Target(member)
-            return
-        if job.array_task_id is None and ranges.contains(job.array_waiting, element):
-            yield Target(member, (element,))
-            return
+def _element(state: ClusterState, array: JobId, element: int) -> Target | None:
+    own = state.array_elements.get(array, {}).get(element)
+    if own is not None:
+        return Target(own)
+    record = state.jobs.get(array)  # what still waits together keeps the array's id
+    if record is not None and record.array_job_id == array and ranges.contains(record.array_waiting, element):
+        return Target(array, (element,))
+    return None
+
+
+def missing_of(state: ClusterState, text: str) -> tuple[JobId, list[int]]:
+    """Elements that 42_[1-9] names and the array has not."""
+    parts = jobid.parse(text)
+    array = JobId(parts.job)
+    return array, [element for element in parts.tasks if _element(state, array, element) is None]
 
 
 def matching(state: ClusterState, selection: JobSelection) -> list[Job]:

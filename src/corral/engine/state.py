@@ -59,6 +59,7 @@ class ClusterState:
         self.active: set[JobId] = set()
         self.ended: dict[JobId, float] = {}  #: id -> end time, in the order of ending
         self.array_members: dict[JobId, set[JobId]] = {}  #: array id -> records, the waiting one included
+        self.array_elements: dict[JobId, dict[int, JobId]] = {}  #: array id -> element -> its own record
         self.array_live: dict[JobId, int] = {}  #: array id -> how many records have not ended
         self.array_active: dict[JobId, int] = {}  #: array id -> how many hold resources
         self.live_by_name: dict[tuple[int, str], set[JobId]] = {}  #: (uid, name) -> not ended, for `singleton`
@@ -74,6 +75,10 @@ class ClusterState:
 
     def spec(self, job: Job) -> JobSpec:
         return self.specs[job.spec_id]
+
+    def begin_time(self, job: Job) -> float:
+        """Before this it does not start."""
+        return self.specs[job.spec_id].begin_time if job.begin_time is None else job.begin_time
 
     def steps_of(self, job: JobId) -> dict[int, Step]:
         return self.steps.get(job, _NO_STEPS)
@@ -160,6 +165,8 @@ class ClusterState:
         else:
             self.spec_users[job.spec_id] = self.spec_users.get(job.spec_id, 0) + 1
             self.next_job_id = max(self.next_job_id, job.id + 1)
+        if old is not None and old.allocation is not job.allocation and job.id in self.ledger.holders:
+            self._free(job.id)  # it holds less than before: _index takes what is left
         if old is not None and old.spec_id != job.spec_id:
             self.spec_users[job.spec_id] = self.spec_users.get(job.spec_id, 0) + 1
             self._release_spec(old.spec_id)
@@ -180,11 +187,7 @@ class ClusterState:
             self.active.add(job.id)
             self.touched.add(job.id)
             allocation = job.allocation
-            held = self.ledger.holders.get(job.id)
-            if held is not None and allocation is not None and held.licenses != allocation.licenses:
-                self.ledger.give_back(job.id)
-                self.ledger.take(job.id, allocation)
-            if allocation is not None and held is None:
+            if allocation is not None and job.id not in self.ledger.holders:
                 self.ledger.take(job.id, allocation)
                 for share in allocation.nodes:
                     self.jobs_by_node.setdefault(share.node, set()).add(job.id)
@@ -193,15 +196,20 @@ class ClusterState:
         else:
             self.ended[job.id] = job.end_time
         if job.state not in ACTIVE and job.id in self.ledger.holders:
-            for share in self.ledger.holders[job.id].nodes:
-                self.jobs_by_node.get(share.node, set()).discard(job.id)
-            self.ledger.give_back(job.id)
+            self._free(job.id)
         if job.array_job_id is not None:
             self.array_members.setdefault(job.array_job_id, set()).add(job.id)
+            if job.array_task_id is not None:
+                self.array_elements.setdefault(job.array_job_id, {})[job.array_task_id] = job.id
         if job.state not in ENDED:
             if job.array_job_id is not None:
                 self.array_live[job.array_job_id] = self.array_live.get(job.array_job_id, 0) + 1
             self.live_by_name.setdefault((job.owner.uid, self.specs[job.spec_id].name), set()).add(job.id)
+
+    def _free(self, job_id: JobId) -> None:
+        for share in self.ledger.holders[job_id].nodes:
+            self.jobs_by_node.get(share.node, set()).discard(job_id)
+        self.ledger.give_back(job_id)
 
     def _unindex(self, job: Job) -> None:
         if job.state is JobState.PENDING:
@@ -238,10 +246,13 @@ class ClusterState:
         self.steps.pop(job_id, None)
         if job.array_job_id is not None:
             members = self.array_members.get(job.array_job_id)
+            if job.array_task_id is not None:
+                self.array_elements.get(job.array_job_id, {}).pop(job.array_task_id, None)
             if members is not None:
                 members.discard(job_id)
                 if not members:
                     del self.array_members[job.array_job_id]
+                    self.array_elements.pop(job.array_job_id, None)
                     self.array_active.pop(job.array_job_id, None)
                     self.array_live.pop(job.array_job_id, None)
         self._release_spec(job.spec_id)

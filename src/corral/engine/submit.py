@@ -20,6 +20,11 @@ from corral.syntax import arrayspec
 
 def on_submit(ctx: Context, request: SubmitJobs, owner: Owner, caller: Caller, now: float, out: Effects) -> None:
     """All jobs of the request enter, or none. `owner` is who they will run as."""
+    if (owner.uid, owner.gid) != (caller.uid, caller.gid) and caller.role != "administrator":
+        out.reply = Rejected(
+            error="Access/permission denied", code="denied", detail="only an administrator may submit for someone else"
+        )
+        return
     admitted = []
     total = ctx.state.waiting + len(ctx.state.active)
     if total + len(request.jobs) > ctx.config.limits.max_job_count:
@@ -28,6 +33,9 @@ def on_submit(ctx: Context, request: SubmitJobs, owner: Owner, caller: Caller, n
             code="busy",
             detail=f"{total} jobs are known and limits.max_job_count is {ctx.config.limits.max_job_count}",
         )
+        return
+    if not caller.is_operator and any(new.spec.admin_comment for new in request.jobs):
+        out.reply = Rejected(error="Access/permission denied", code="denied", detail="--admin-comment is for operators")
         return
     last: tuple[JobSpec, Admitted] | None = None
     for index, new in enumerate(request.jobs):
@@ -48,9 +56,9 @@ def on_submit(ctx: Context, request: SubmitJobs, owner: Owner, caller: Caller, n
             out.reply = Rejected(error=error, index=index)
             return
         if new.spec.dependency:
-            problem = dependencies.problem_of(ctx.state, new.spec.dependency)
-            if problem:
-                out.reply = Rejected(error="Job dependency problem", detail=problem, index=index)
+            refused = dependencies.refusal(ctx.state, new.spec.dependency)
+            if refused is not None:
+                out.reply = msgspec.structs.replace(refused, index=index)
                 return
         admitted.append(verdict)
         last = (new.spec, verdict)
@@ -109,4 +117,5 @@ def new_job(ctx: Context, entry: Admitted, job_id: JobId, owner: Owner, caller: 
         submit_time=now,
         eligible_time=0.0 if held_by else eligible,
         time_limit=granted_limit(ctx.config, entry.time_limit),
+        admin_comment=spec.admin_comment,
     )

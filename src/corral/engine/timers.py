@@ -1,10 +1,8 @@
 """What is due by the clock: time limits, warnings, begin times, deadlines, silent nodes, old records?"""
 
-import msgspec
-
 from corral.engine import endings, nodes, reserved_times
+from corral.engine.cancel import signal_job
 from corral.engine.context import Context
-from corral.engine.control import signal_job
 from corral.engine.duetimes import limit_ends
 from corral.engine.effects import Effects
 from corral.model.job import Job, JobId, JobState
@@ -59,7 +57,7 @@ def _check_cleaning(ctx: Context, job: Job, now: float, out: Effects) -> None:
 
 def _check_waiting(ctx: Context, job: Job, now: float, out: Effects) -> None:
     if now >= ctx.due.last_start(job):
-        ended = msgspec.structs.replace(job, state=JobState.DEADLINE, end_time=now, reason=Reason.NONE)
+        ended = endings.given_up(job, JobState.DEADLINE, now, reason=Reason.NONE)
         ctx.record(JobEnded(time=now, job=ended), out)
         endings.settle(ctx)
     elif job.reason is Reason.BEGIN_TIME and job.eligible_time <= now and not job.held_by:
@@ -79,9 +77,14 @@ def _purge(ctx: Context, now: float, out: Effects) -> None:
 
 
 def _is_needed(ctx: Context, job_id: JobId) -> bool:
-    """While an array is not over, its own record stays, and so do its failures: a dependency on the whole array looks for them."""
+    """Somebody waits for it, and asks how it has ended.
+
+    While an array is not over, its own record stays, and so do its failures: a dependency on the whole array looks for them.
+    """
     state = ctx.state
     job = state.jobs[job_id]
+    if job_id in ctx.waits.waiting_for or job.array_job_id in ctx.waits.waiting_for:
+        return True
     if job.array_job_id is None:
         return False
     if job.id == job.array_job_id:

@@ -1,270 +1,314 @@
-"""What does `scontrol update JobId=` change?"""
+"""What does `scontrol update JobId=` change?
 
-from collections.abc import Callable
-from typing import NamedTuple
+All changes of a job hold, or none. What is told to a part of an array's waiting elements gives these records of their own.
+"""
+
+from typing import Any
 
 import msgspec
 
-from corral.engine import dependencies, endings, reserved_access
-from corral.engine.admission import admit, has_licenses
+from corral.engine import dependencies, endings, reserved_access, resize
+from corral.engine.admission import Admitted, admit, has_licenses
 from corral.engine.context import Context
-from corral.engine.control import may_touch
+from corral.engine.control import held, split_off
 from corral.engine.effects import Effects
 from corral.engine.endings import granted_limit
+from corral.engine.outcomes import DENIED, FINISHED, NO_LONGER_PENDING, NO_SUCH_JOB, NOT_YOURS, Outcomes, may_touch
 from corral.engine.ranking import priority_of
-from corral.engine.selection import Unknown, targets_of
+from corral.engine.selection import Target, Unknown, missing_of, targets_of
+from corral.engine.state import ClusterState
+from corral.engine.update_fields import NOT_SUPPORTED, REFUSED, SPEC_KEYS, Unacceptable, changed_spec, node_range
 from corral.errors import UsageError
 from corral.model.allocation import Allocation
-from corral.model.gres import GresRequest
-from corral.model.job import ENDED, Job, JobSpec
+from corral.model.job import ENDED, UNLIMITED, Job, JobId, JobSpec
 from corral.model.reason import Reason
 from corral.protocol.events import JobChanged
-from corral.protocol.replies import Done, Rejected
+from corral.protocol.replies import Rejected
 from corral.protocol.requests import Caller, UpdateJob
 from corral.scheduler.demand import licences_of
-from corral.syntax import dependency, duration, size, timestamp, tres
+from corral.syntax import duration, timestamp
 
 
 def on_update(ctx: Context, request: UpdateJob, caller: Caller, now: float, out: Effects) -> None:
-    """All changes hold, or none."""
     try:
         found = targets_of(ctx.state, request.id)
     except UsageError:
         found = Unknown(request.id)
     if isinstance(found, Unknown):
-        out.reply = Rejected(error="Invalid job id specified", code="not_found")
+        out.reply = Rejected(error=NO_SUCH_JOB, code="not_found")
         return
-    errors: list[str] = []
-    done = 0
+    outcomes = Outcomes()
     for target in found:
+        refused = _update(ctx, target, request.changes, caller, now, out)
         job = ctx.state.jobs[target.job]
-        if not may_touch(caller, job):
-            out.reply = Rejected(error="Access/permission denied", code="denied")
+        if refused is not None and len(found) == 1 and job.array_job_id is None:
+            out.reply = refused
             return
-        if job.state in ENDED:
-            if len(found) == 1:
-                out.reply = Rejected(error="Job/step already completing or completed", code="invalid")
-                return
-            continue
-        refused = _apply(ctx, job, request.changes, caller, now, out)
-        if refused is not None:
-            if not done:
-                out.reply = refused
-                return
-            errors.append(f"{request.id}: {refused.error}")
-        done += 1
-    out.reply = Done(errors=tuple(errors))
+        outcomes.add(request.id, job, target.elements, None if refused is None else refused.error)
+    array, missing = missing_of(ctx.state, request.id)
+    if missing:
+        outcomes.missing(array, missing)
+    out.reply = outcomes.reply()
 
 
-def _apply(
-    ctx: Context, job: Job, changes: dict[str, str], caller: Caller, now: float, out: Effects
+def _update(
+    ctx: Context, target: Target, changes: dict[str, str], caller: Caller, now: float, out: Effects
 ) -> Rejected | None:
-    spec = ctx.state.spec(job)
-    job_fields: dict[str, object] = {}
-    spec_fields: dict[str, object] = {}
-    for key, value in changes.items():
-        key = key.lower()
-        if key in _SPEC_KEYS:
-            field, parse = _SPEC_KEYS[key]
-            if not job.is_pending and key not in _WHILE_RUNNING:
-                return Rejected(error="Job is no longer pending execution")
-            try:
-                parsed = parse(value, now)
-            except (ValueError, UsageError) as error:
-                return Rejected(error=f"Invalid {key} value: {value}", detail=str(error))
-            if isinstance(parsed, _Between):
-                spec_fields |= {"nodes_min": parsed.low, "nodes_max": parsed.high}
-            else:
-                spec_fields[field] = parsed
-            continue
-        refused = _job_key(ctx, job, spec, key, value, caller, now, job_fields)
-        if refused is not None:
-            return refused
-    changed_spec = msgspec.structs.replace(spec, **spec_fields) if spec_fields else None
-    if changed_spec is not None and "licenses" in spec_fields and job.allocation is not None:
-        refused = _other_licenses(ctx, job.allocation, changed_spec, job_fields)
-        if refused is not None:
-            return refused
-    if changed_spec is not None and job.is_pending:
-        refused = reserved_access.problem_of(ctx.state, changed_spec, job.owner.user)
-        if refused is not None:
-            return refused
-        verdict = admit(ctx.state, ctx.config, changed_spec, caller, ctx.state.ledger.emptied())
-        if isinstance(verdict, Rejected):
-            return verdict
-        job_fields["partition"] = verdict.partition
-        if (
-            verdict.partition != job.partition
-            and not job.held_by
-            and not job.priority_set
-            and "priority" not in job_fields
-        ):
-            nice = changed_spec.nice if job.nice is None else job.nice
-            rank = priority_of(ctx, changed_spec, verdict.partition, nice, job.eligible_time, now)
-            job_fields["priority"] = rank if caller.is_operator else min(job.priority, rank)
-        if "dependency" in spec_fields:
-            problem = dependencies.problem_of(ctx.state, changed_spec.dependency) if changed_spec.dependency else ""
-            own = {job.id, job.array_job_id}
-            if any(c.job in own for c in dependency.parse(changed_spec.dependency).conditions if c.job):
-                problem = "a job cannot wait for itself"
-            if problem:
-                return Rejected(error="Job dependency problem", detail=problem)
-            if not job.held_by:
-                job_fields["reason"] = Reason.DEPENDENCY if changed_spec.dependency else Reason.NONE
-        if "begin_time" in spec_fields:
-            job_fields["eligible_time"] = max(now, changed_spec.begin_time)
-            job_fields["reason"] = Reason.BEGIN_TIME if changed_spec.begin_time > now else Reason.NONE
-    if changed_spec is not None and ctx.state.spec_users.get(job.spec_id, 1) > 1:
-        job_fields["spec_id"] = job.id
-        if job.spec_id == job.id:  # other elements still use the array's own spec: only the whole array can change it
-            job_fields.pop("spec_id")
-    ctx.record(
-        JobChanged(time=now, job=msgspec.structs.replace(job, **job_fields), what="updated", spec=changed_spec), out
-    )
+    job = ctx.state.jobs[target.job]
+    privileged = any(key in SPEC_KEYS and SPEC_KEYS[key].operator for key in changes) or "admincomment" in changes
+    if not may_touch(caller, job):
+        return Rejected(error=DENIED if privileged else NOT_YOURS, code="denied")
+    if job.state in ENDED:
+        return Rejected(error=FINISHED)
+    change = _Change(ctx, job, caller, now)
+    try:
+        refused = change.read(changes) or change.settle()
+    except Unacceptable as error:
+        return Rejected(error=str(error))
+    if refused is not None:
+        return refused
+    for record in split_off(ctx, job, target.elements, now, out):
+        change.apply(record, out)
     endings.settle(ctx)
     return None
 
 
-def _other_licenses(ctx: Context, held: Allocation, spec: JobSpec, fields: dict[str, object]) -> Rejected | None:
-    """Of a job that runs: it has them at once, or not at all."""
-    if not has_licenses(ctx.config, spec.licenses):
-        return Rejected(error="Invalid license specification")
-    wanted = licences_of(spec)
-    if not ctx.state.ledger.licenses.without([[(name, -count) for name, count in held.licenses]]).has(wanted):
-        return Rejected(error="Invalid license specification", detail="That many are not free.")
-    fields["allocation"] = msgspec.structs.replace(held, licenses=wanted)
-    return None
+class _Change:
+    """What becomes of one job: collected key by key, then looked at as a whole, then recorded."""
 
+    def __init__(self, ctx: Context, job: Job, caller: Caller, now: float) -> None:
+        self.ctx, self.job, self.caller, self.now = ctx, job, caller, now
+        self.old = ctx.state.spec(job)
+        self.spec: JobSpec | None = None
+        self.fields: dict[str, Any] = {}
+        self.nodes: tuple[str, ...] | None = None  #: those that a running job keeps
 
-def _job_key(
-    ctx: Context, job: Job, spec: JobSpec, key: str, value: str, caller: Caller, now: float, fields: dict[str, object]
-) -> Rejected | None:
-    try:
-        if key == "timelimit":
-            return _time_limit(ctx, job, value, caller, fields)
-        if key in ("priority", "nice"):
-            return _priority(ctx, job, key, value, caller, now, fields)
-        if key in ("arraytaskthrottle",):
-            fields["array_throttle"] = int(value)
+    # -- reading
+
+    def read(self, changes: dict[str, str]) -> Rejected | None:
+        found: dict[str, object] = {}
+        for key, value in changes.items():
+            key = key.lower()
+            try:
+                refused = self._spec_key(key, value, found) if key in SPEC_KEYS else self._own_key(key, value)
+            except (ValueError, OverflowError, UsageError) as error:
+                return Rejected(error=f"Invalid {key} value: {value}", detail=str(error))
+            if refused is not None:
+                return refused
+        self.spec = changed_spec(self.old, found)
+        return None
+
+    def _spec_key(self, key: str, value: str, found: dict[str, object]) -> Rejected | None:
+        entry = SPEC_KEYS[key]
+        if entry.operator and not self.caller.is_operator:
+            return Rejected(error=DENIED, code="denied")
+        if key in ("numnodes", "nodelist", "reqnodelist") and self.job.is_active:
+            return self._shrink(key, value)
+        if not self.job.is_pending and not entry.running:
+            return Rejected(error=NO_LONGER_PENDING)
+        if entry.field not in JobSpec.__struct_fields__:
+            if not value:
+                return None
+            said = "Requested reservation is invalid" if key == "reservationname" else NOT_SUPPORTED
+            return Rejected(error=said, detail=f"{key} is not supported by Corral")
+        found[key] = entry.read(value, self.now)
+        return None
+
+    def _own_key(self, key: str, value: str) -> Rejected | None:
+        match key:
+            case "timelimit":
+                return self._time_limit(value)
+            case "endtime":
+                return self._end_time(value)
+            case "starttime" | "eligibletime":
+                if not self.job.is_pending:
+                    return Rejected(error=NO_LONGER_PENDING)
+                self.fields["begin_time"] = timestamp.parse(value, self.now)
+            case "nice":
+                return self._nice(int(value))
+            case "priority":
+                return self._priority(int(value))
+            case "arraytaskthrottle":
+                self.fields["array_throttle"] = max(0, int(value))
+            case "admincomment":
+                if not self.caller.is_operator:
+                    return Rejected(error=DENIED, code="denied")
+                self.fields["admin_comment"] = value
+            case "resetaccruetime":
+                if not self.job.is_pending:
+                    return Rejected(error=NO_LONGER_PENDING)
+                if self.job.eligible_time:
+                    self.fields["eligible_time"] = self.now
+            case _ if key in REFUSED:
+                return Rejected(error=NOT_SUPPORTED, detail=f"{key} is not supported by Corral: {REFUSED[key]}")
+            case _:
+                return Rejected(error=f"Update of this parameter is not supported: {key}={value}")
+        return None
+
+    def _time_limit(self, value: str) -> Rejected | None:
+        sign = value[:1] if value[:1] in "+-" and value != "-1" else ""
+        seconds = duration.parse(value.lstrip("+-") if sign else value)
+        if sign:
+            seconds = self.job.time_limit + seconds if sign == "+" else max(60, self.job.time_limit - seconds)
+        return self._limit(granted_limit(self.ctx.config, seconds))
+
+    def _end_time(self, value: str) -> Rejected | None:
+        if not self.job.is_active or not self.job.start_time:
+            return Rejected(error="Job is not running")
+        ends = timestamp.parse(value, self.now)
+        if ends <= self.now:
+            return Rejected(error="Invalid time specified")
+        return self._limit(granted_limit(self.ctx.config, int(ends - self.job.start_time - self.job.suspended_seconds)))
+
+    def _limit(self, seconds: int) -> Rejected | None:
+        """A waiting job may ask for all that its partitions allow; a running one only gives back."""
+        if seconds > self.job.time_limit and not self.caller.is_operator:
+            known = self.ctx.state.partitions
+            most = max((known[name].max_time for name in self.job.partition.split(",") if name in known), default=0)
+            if not self.job.is_pending or seconds > most:
+                return Rejected(error=DENIED, code="denied", detail="only an operator may raise a time limit so far")
+        spec = self.spec or self.old
+        if self.job.is_pending and spec.time_min and seconds < spec.time_min:
+            return Rejected(error=_TIME_MIN)
+        self.fields["time_limit"] = seconds
+        return None
+
+    def _nice(self, number: int) -> Rejected | None:
+        if number < 0 and not self.caller.is_operator:
+            return Rejected(error=DENIED, code="denied")
+        if abs(number) > (1 << 31) - 3:
+            return Rejected(error="Invalid --nice value")
+        self.fields["nice"] = number
+        return None
+
+    def _priority(self, number: int) -> Rejected | None:
+        job = self.job
+        if number < 0:
+            raise ValueError("a number from 0 on")
+        if not number:
+            if job.held_by == "admin" and not self.caller.is_operator:
+                return None
+            self.fields |= held(job, "admin" if self.caller.is_operator else "user")
             return None
-        if key == "admincomment":
-            if not caller.is_operator:
-                return Rejected(error="Access/permission denied", code="denied")
-            fields["admin_comment"] = value
-            return None
-    except (ValueError, UsageError) as error:
-        return Rejected(error=f"Invalid {key} value: {value}", detail=str(error))
-    return Rejected(error=f"Update of this parameter is not supported: {key}={value}")
-
-
-def _time_limit(ctx: Context, job: Job, value: str, caller: Caller, fields: dict[str, object]) -> Rejected | None:
-    sign = value[:1] if value[:1] in "+-" else ""
-    seconds = duration.parse(value.lstrip("+-") if sign else value)
-    if sign:
-        seconds = job.time_limit + seconds if sign == "+" else max(60, job.time_limit - seconds)
-    seconds = granted_limit(ctx.config, seconds)
-    if seconds > job.time_limit and not caller.is_operator:
-        return Rejected(
-            error="Access/permission denied", code="denied", detail="only an operator may raise a time limit"
-        )
-    fields["time_limit"] = seconds
-    return None
-
-
-def _priority(
-    ctx: Context, job: Job, key: str, value: str, caller: Caller, now: float, fields: dict[str, object]
-) -> Rejected | None:
-    number = int(value)
-    if key == "nice":
-        if number < 0 and not caller.is_operator:
-            return Rejected(error="Access/permission denied", code="denied")
-        spec = ctx.state.spec(job)
-        if not caller.is_operator:  # what has been lowered, its owner does not raise
-            number = max(number, spec.nice if job.nice is None else job.nice)
-        fields["nice"] = number
-        if not job.held_by:
-            priority = priority_of(ctx, spec, job.partition, number, job.eligible_time, now)
-            fields["priority"] = priority if caller.is_operator else min(job.priority, priority)
-    else:
-        if job.held_by and number:
+        if job.held_by:
             return Rejected(error="Job is in held state, pending scheduler release", code="invalid")
-        if number > job.priority and not caller.is_operator:
-            return Rejected(error="Access/permission denied", code="denied")
-        fields |= {"priority": number, "priority_set": bool(number)}
-        if number == 0:
-            admin = job.held_by == "admin" or (caller.is_operator and caller.uid != job.owner.uid)
-            fields |= {"held_by": "admin" if admin else "user"}
-            fields["reason"] = Reason.HELD_ADMIN if admin else Reason.HELD_USER
-    return None
+        if number > job.priority and not self.caller.is_operator:
+            return Rejected(error=DENIED, code="denied")
+        self.fields |= {"priority": number, "priority_set": True}
+        return None
+
+    def _shrink(self, key: str, value: str) -> Rejected | None:
+        assert self.job.allocation is not None
+        names = self.job.allocation.node_names
+        if key == "numnodes":
+            wanted = node_range(value, self.now).low
+            if wanted > len(names):
+                return Rejected(error=NOT_SUPPORTED, detail="a running job does not grow")
+            self.nodes = names[:wanted]
+            return None
+        kept = resize.kept(self.job, value)
+        if kept is None:
+            return Rejected(error="Invalid node name specified")
+        self.nodes = kept
+        return None
+
+    # -- the whole
+
+    def settle(self) -> Rejected | None:
+        """Do the changes go together, and what follows from them?"""
+        job, spec, now = self.job, self.spec, self.now
+        if job.is_pending and spec is not None:
+            refused = self._admit(spec)
+            if refused is not None:
+                return refused
+        if spec is not None and spec.licenses != self.old.licenses and job.allocation is not None:
+            refused = self._other_licenses(spec, job.allocation)
+            if refused is not None:
+                return refused
+        if job.is_pending and not job.held_by and "priority" not in self.fields:
+            self._when()
+        if self.fields.get("nice") is not None and not job.held_by and "priority" not in self.fields:
+            begin = job.eligible_time or now
+            rank = priority_of(self.ctx, spec or self.old, job.partition, self.fields["nice"], begin, now)
+            self.fields |= {"priority": rank}
+        return None
+
+    def _other_licenses(self, spec: JobSpec, held: Allocation) -> Rejected | None:
+        """Of a job that runs: it has them at once, or not at all."""
+        if not has_licenses(self.ctx.config, spec.licenses):
+            return Rejected(error="Invalid license specification")
+        wanted = licences_of(spec)
+        own = [[(name, -count) for name, count in held.licenses]]
+        if not self.ctx.state.ledger.licenses.without(own).has(wanted):
+            return Rejected(error="Invalid license specification", detail="That many are not free.")
+        self.fields["allocation"] = msgspec.structs.replace(held, licenses=wanted)
+        return None
+
+    def _admit(self, spec: JobSpec) -> Rejected | None:
+        state, job = self.ctx.state, self.job
+        limit = self.fields.get("time_limit", job.time_limit)
+        if spec.time_min and limit < UNLIMITED and spec.time_min > limit:
+            return Rejected(error=_TIME_MIN)
+        checked = spec
+        if spec.time_min and spec.time_limit is not None and spec.time_min > spec.time_limit:
+            checked = msgspec.structs.replace(spec, time_limit=limit)
+        refused = reserved_access.problem_of(state, spec, job.owner.user)
+        if refused is not None:
+            return refused
+        verdict = admit(state, self.ctx.config, checked, self.caller, state.ledger.emptied())
+        if isinstance(verdict, Rejected):
+            return verdict
+        if spec.dependency != self.old.dependency:
+            refused = dependencies.refusal(state, spec.dependency, job) if spec.dependency else None
+            if refused is not None:
+                return refused
+            self.fields["independent"] = False
+        self._rank(spec, verdict)
+        return None
+
+    def _rank(self, spec: JobSpec, verdict: Admitted) -> None:
+        job = self.job
+        self.fields["partition"] = verdict.partition
+        if verdict.partition == job.partition or job.held_by or job.priority_set or "priority" in self.fields:
+            return
+        nice = self.fields.get("nice", spec.nice if job.nice is None else job.nice)
+        rank = priority_of(self.ctx, spec, verdict.partition, nice, job.eligible_time, self.now)
+        self.fields["priority"] = rank if self.caller.is_operator else min(job.priority, rank)
+
+    def _when(self) -> None:
+        """It may have to wait for something else now, or for nothing more."""
+        spec = self.spec or self.old
+        begin = self.fields.get("begin_time", self.ctx.state.begin_time(self.job))
+        if begin is None or not ("begin_time" in self.fields or "independent" in self.fields):
+            return
+        independent = self.fields.get("independent", self.job.independent)
+        if spec.dependency and not independent:
+            self.fields |= {"reason": Reason.DEPENDENCY, "eligible_time": 0.0}
+        else:
+            late = begin > self.now
+            reason = Reason.BEGIN_TIME if late else Reason.NONE
+            eligible = begin if late else self.job.eligible_time or self.now
+            self.fields |= {"reason": reason, "reason_text": "", "eligible_time": min(eligible, max(begin, self.now))}
+
+    # -- recording
+
+    def apply(self, job: Job, out: Effects) -> None:
+        fields = dict(self.fields)
+        if self.spec is not None and self.ctx.state.spec_users.get(job.spec_id, 1) > 1:
+            fields["spec_id"] = _own_spec_id(self.ctx.state, job)
+        changed = msgspec.structs.replace(job, **fields)
+        if changed != job or self.spec is not None:
+            self.ctx.record(JobChanged(time=self.now, job=changed, what="updated", spec=self.spec), out)
+        if self.nodes is not None:
+            resize.shrink(self.ctx, self.ctx.state.jobs[job.id], self.nodes, self.now, out)
 
 
-class _Between(NamedTuple):
-    """-N."""
-
-    low: int
-    high: int
+_TIME_MIN = "Invalid time-min specification (exceeds job's time or other limits)"
 
 
-def _nodes(value: str, now: float) -> _Between:
-    low, dash, high = value.partition("-")
-    found = _Between(int(low), int(high if dash else low))
-    if not 1 <= found.low <= found.high:
-        raise ValueError("at least one node")
-    return found
-
-
-def _gres(value: str, now: float) -> tuple[GresRequest, ...]:
-    return tuple(GresRequest(*entry) for entry in tres.parse_gres(value))
-
-
-def _text(value: str, now: float) -> str:
-    return value
-
-
-def _yes(value: str, now: float) -> bool:
-    if value.lower() not in ("yes", "no", "1", "0"):
-        raise ValueError("yes or no")
-    return value.lower() in ("yes", "1")
-
-
-def _memory(value: str, now: float) -> int:
-    return size.parse(value)
-
-
-def _count(value: str, now: float) -> int:
-    if int(value) < 1:
-        raise ValueError("a number from 1 on")
-    return int(value)
-
-
-#: scontrol's key -> (field of JobSpec, how its text is read)
-_SPEC_KEYS: dict[str, tuple[str, Callable[[str, float], object]]] = {
-    "partition": ("partition", _text),
-    "jobname": ("name", _text),
-    "name": ("name", _text),
-    "account": ("account", _text),
-    "qos": ("qos", _text),
-    "comment": ("comment", _text),
-    "wckey": ("wckey", _text),
-    "features": ("constraint", _text),
-    "licenses": ("licenses", _text),
-    "reservationname": ("reservation", _text),
-    "reqnodelist": ("nodelist", _text),
-    "nodelist": ("nodelist", _text),
-    "excnodelist": ("exclude", _text),
-    "dependency": ("dependency", _text),
-    "numnodes": ("nodes_min", _nodes),
-    "numtasks": ("ntasks", _count),
-    "numcpus": ("ntasks", _count),
-    "cpuspertask": ("cpus_per_task", _count),
-    "minmemorynode": ("memory_per_node_mb", _memory),
-    "minmemorycpu": ("memory_per_cpu_mb", _memory),
-    "gres": ("gres", _gres),
-    "starttime": ("begin_time", timestamp.parse),
-    "eligibletime": ("begin_time", timestamp.parse),
-    "deadline": ("deadline", timestamp.parse),
-    "requeue": ("requeue", _yes),
-    "workdir": ("work_dir", _text),
-    "mailuser": ("mail_user", _text),
-}
-_WHILE_RUNNING = frozenset({"comment", "wckey", "jobname", "name", "requeue", "mailuser", "account", "qos", "licenses"})
+def _own_spec_id(state: ClusterState, job: Job) -> JobId:
+    """Others keep the spec as it is: this job's gets an id of its own, beyond those of jobs where that is needed."""
+    number = int(job.id)
+    while number in state.specs:
+        number += 1 << 40
+    return JobId(number)

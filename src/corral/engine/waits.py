@@ -21,7 +21,7 @@ class Waits:
         self.keys: dict[JobId, list[JobId | Name]] = {}  #: what each waiting job stands under
         self.delayed: set[JobId] = set()  #: wait for some minutes after a start
         self.to_check: set[JobId] = set()
-        for job_id in state.timed:
+        for job_id in (*state.timed, *state.held):
             self._look_at(state.jobs[job_id])
 
     def seen(self, event: ev.AnyEvent) -> None:
@@ -59,10 +59,11 @@ class Waits:
     def _look_at(self, job: Job) -> None:
         if job.id in self.keys:
             self._leave(job.id)
-        if not job.is_pending or job.held_by or job.reason not in REASONS:
+        if not job.is_pending or job.independent or not (job.reason in REASONS or job.held_by):
             return
         spec = self.state.spec(job)
-        self.to_check.add(job.id)
+        if not job.held_by:
+            self.to_check.add(job.id)
         keys = self.keys[job.id] = []
         for condition in dependency.parse(spec.dependency).conditions:
             key: JobId | Name = JobId(condition.job) if condition.job else (job.owner.uid, spec.name)

@@ -55,6 +55,10 @@ class Scheduling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     default_memory_per_node_mb: int | None = None
     placement: str = "pack"  #: pack or spread
     max_switch_wait: int = 300  #: seconds that a job may wait for the number of switches it wants, at most
+    kill_invalid_depend: bool = False  #: a job whose dependency can never be satisfied is cancelled
+    requeue_delay: float = (
+        0.0  #: seconds that a requeued job waits before it can start (Slurm: its credentials' life, 120)
+    )
     time_limit_step: int = 60  #: seconds; a job's limit is rounded up to whole ones of it (Slurm: a minute)
 
 
@@ -94,6 +98,7 @@ class Programs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_job_count: int = 200_000
     max_array_size: int = 100_001
+    max_batch_requeue: int = 5  #: a job that was requeued so often, and whose launch fails again, is held
     max_script_bytes: int = 4 << 20
     max_environment_bytes: int = 4 << 20
 
@@ -130,6 +135,8 @@ class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     licenses: dict[str, int] = {}  #: name -> how many the cluster has; jobs ask for them with --licenses
     requeue: bool = True  #: JobRequeue: may jobs be requeued unless they say --no-requeue?
     mpi_default: Literal["none", "pmi2"] = "none"  #: MpiDefault: srun without --mpi serves this to its tasks
+    requeue_exit: str = ""  #: exit codes with which a batch job is queued again: "1-9,18" or "all"
+    requeue_exit_hold: str = ""  #: likewise, and it is held in the state SPECIAL_EXIT
     first_job_id: int = 1
     enforce: tuple[str, ...] = ("cpu", "memory", "devices")  #: as root: limits held through cgroups
     log_level: str = "info"

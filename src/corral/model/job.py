@@ -153,6 +153,8 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     partition: str = ""  #: one name or several with commas: the first that can start it wins
     comment: str = ""
     wckey: str = ""  #: a label of the user's own, for reports
+    admin_comment: str = ""  #: of an administrator's own submission
+    extra: str = ""
     work_dir: str = "/"
     command: str = ""  #: what scontrol shows as Command=
     argv: tuple[str, ...] = ()  #: arguments of the batch script
@@ -213,6 +215,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     array: str = ""  #: "0-31:4%8"; "" = no array
     dependency: str = ""
+    kill_on_invalid_dep: bool | None = None
     begin_time: float = 0.0
     deadline: float = 0.0
     hold: bool = False
@@ -279,12 +282,16 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     priority: int = 0
     priority_set: bool = False  #: by an operator or its owner: it does not change with time
     nice: int | None = None  #: changed since it was submitted; None = the spec's
-    held_by: str = ""  #: "", "user" or "admin"
+    held_by: str = ""  #: "", "user" or "admin"; of a job that runs: it will be held when it is requeued
+    special_exit: bool = False  #: pending, and shown as SPECIAL_EXIT
+    independent: bool = False  #: what it depended on has come true
     submit_time: float = 0.0
     eligible_time: float = 0.0
     start_time: float = 0.0
     end_time: float = 0.0  #: when ended
+    begin_time: float | None = None  #: not before this time, changed since it was submitted; None = the spec's
     suspend_time: float = 0.0  #: since when suspended, 0.0 = is not
+    resize_time: float = 0.0  #: when it last gave nodes back
     suspended_seconds: float = 0.0  #: in earlier suspensions
     time_limit: int = 0  #: seconds granted (UNLIMITED = none), set when admitted
     restarts: int = 0
@@ -297,6 +304,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     expected_nodes: str = ""
     admin_comment: str = ""
     warned: bool = False  #: the --signal warning has been sent
+    hold_as: Reason | None = None  #: why it will be held when it is back in the queue; None = as held_by says
     requeue_after: bool = False  #: when COMPLETING is over it goes back to PENDING
     failed_node: str = ""
     batch_host: str = ""

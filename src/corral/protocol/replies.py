@@ -18,6 +18,9 @@ class Done(Reply, frozen=True, kw_only=True):
 
     messages: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()  #: what failed of several ids; the exit code is then 1
+    outcomes: tuple[
+        tuple[str, str], ...
+    ] = ()  #: where something failed: what became of each id, or of which elements of it
 
 
 class Rejected(Reply, frozen=True, kw_only=True):

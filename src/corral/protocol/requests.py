@@ -37,10 +37,11 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
 
 
 class SubmitJobs(Request, frozen=True, kw_only=True):
-    """Submit one job or many: all are taken or none. `user`: an administrator may submit for another (--uid)."""
+    """Submit one job or many: all are taken or none. `user`, `group`: an administrator may submit for another (--uid, --gid)."""
 
     jobs: tuple[NewJob, ...]
     user: str = ""
+    group: str = ""
     test_only: bool = False  #: only say when and where it would start
 
 
@@ -80,6 +81,7 @@ class ReleaseJobs(Request, frozen=True, kw_only=True):
 class RequeueJobs(Request, frozen=True, kw_only=True):
     ids: tuple[str, ...]
     hold: bool = False
+    special_exit: bool = False  #: held, and shown as SPECIAL_EXIT
 
 
 class SuspendJobs(Request, frozen=True, kw_only=True):

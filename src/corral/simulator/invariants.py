@@ -148,6 +148,7 @@ _FACTS = frozenset(
     {
         Reason.DEPENDENCY, Reason.DEPENDENCY_NEVER_SATISFIED, Reason.BEGIN_TIME, Reason.HELD_USER, Reason.HELD_ADMIN,
         Reason.RESERVATION_DELETED,
+        Reason.REQUEUED_HELD, Reason.REQUEUED_SPECIAL_EXIT, Reason.HOLD_MAX_REQUEUE,
     }
 )  # fmt: skip
 

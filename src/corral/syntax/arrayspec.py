@@ -54,15 +54,15 @@ def parse(text: str, max_size: int = MAX_SIZE) -> ArraySpec:
 def fold(indices: Iterable[int], throttle: int = 0, limit: int = 0) -> str:
     """0-3,7%8, as squeue and scontrol write what still waits; `limit` cuts the list as SLURM_BITSTR_LEN does (0 = never)."""
     ordered = sorted(set(indices))
-    text = _stepped(ordered) or ",".join(_ranges(ordered))
+    text = _stepped(ordered) or ",".join(runs(ordered))
     if limit > 4 and len(text) >= limit:
         text = text[: limit - 4] + "..."
     return f"{text}%{throttle}" if throttle else text
 
 
 def _stepped(ordered: list[int]) -> str:
-    """Slurm writes a step from seven elements on, when the whole array has the one step."""
-    if len(ordered) < 7:
+    """Slurm writes a step from six elements on that reach over more than ten, when the whole array has the one step."""
+    if len(ordered) < 6 or ordered[-1] - ordered[0] <= 10:
         return ""
     step = ordered[1] - ordered[0]
     if step == 1 or ordered != list(range(ordered[0], ordered[-1] + 1, step)):
@@ -70,7 +70,8 @@ def _stepped(ordered: list[int]) -> str:
     return f"{ordered[0]}-{ordered[-1]}:{step}"
 
 
-def _ranges(ordered: list[int]) -> list[str]:
+def runs(ordered: list[int]) -> list[str]:
+    """0-3 and 7 of 0, 1, 2, 3, 7."""
     written: list[str] = []
     start = 0
     for at in range(1, len(ordered) + 1):

@@ -48,6 +48,13 @@ def parse(text: str) -> Dependency:
     return Dependency(tuple(found), any_of)
 
 
+def format_condition(condition: Condition, whole: bool) -> str:
+    """As squeue shows it; of a `whole` array 42_*."""
+    if not whole:
+        return str(condition)
+    return f"{condition.kind}:{condition.job}_*" + (f"+{condition.delay}" if condition.delay else "")
+
+
 def format_dependency(dependency: Dependency) -> str:
     """Each condition by itself: afterok:42,afterok:43. squeue's %E adds (unfulfilled) to each."""
     return ("?" if dependency.any_of else ",").join(str(condition) for condition in dependency.conditions)

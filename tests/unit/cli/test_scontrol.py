@@ -94,7 +94,8 @@ def test_a_list_with_several_brackets_keeps_the_last(tmp_path: Path) -> None:
 
 
 def test_hold_names_each_job_it_could_not_hold(cluster: FakeCluster) -> None:
-    cluster.reply = lambda request: {"type": "Done", "errors": ["999999: Invalid job id specified"]}
+    answer = [["999999", "Invalid job id specified"]]
+    cluster.reply = lambda request: {"type": "Done", "errors": ["999999: Invalid job id specified"], "outcomes": answer}
     done = cluster.run("scontrol", "hold", "999999")
     assert done.returncode == 1
     assert done.stderr == (

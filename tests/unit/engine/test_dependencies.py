@@ -1,6 +1,7 @@
 import pytest
 from tests.builders import ANN, BOB, Cluster, cluster, job, nodes
 
+from corral.engine import dependencies
 from corral.model.job import JobState
 from corral.model.reason import Reason
 from corral.protocol import requests as rq
@@ -155,10 +156,70 @@ def test_a_job_that_is_over_and_forgotten_counts_as_met(c: Cluster) -> None:
     assert c.run(job(dependency=f"afterok:{first}")) == 2
 
 
-def test_a_job_that_never_was_is_refused(c: Cluster) -> None:
-    reply = c.ask(rq.SubmitJobs(jobs=(rq.NewJob(spec=job(dependency="afterok:77")),)))
+@pytest.mark.parametrize("kind", ["afterok", "afternotok", "afterany", "after"])
+def test_a_job_that_nobody_knows_counts_as_met(c: Cluster, kind: str) -> None:
+    assert c.run(job(dependency=f"{kind}:77")) == 1
+
+
+def test_there_are_no_burst_buffers(c: Cluster) -> None:
+    reply = c.ask(rq.SubmitJobs(jobs=(rq.NewJob(spec=job(dependency="afterburstbuffer:1")),)))
     assert isinstance(reply, Rejected)
-    assert reply.error == "Job dependency problem"
+    assert (reply.error, "burst buffers" in reply.detail) == ("Job dependency problem", True)
+
+
+def test_a_circle_is_refused(c: Cluster) -> None:
+    first, second, third = c.add(job(hold=True)), c.add(job(hold=True)), c.add(job(hold=True))
+    c.ask(rq.UpdateJob(id=str(first), changes={"dependency": f"afterok:{second}"}))
+    c.ask(rq.UpdateJob(id=str(second), changes={"dependency": f"afterok:{third}"}))
+    reply = c.ask(rq.UpdateJob(id=str(third), changes={"dependency": f"afterany:{first}"}))
+    assert isinstance(reply, Rejected)
+    assert reply.error == "Circular job dependency"
+
+
+def test_a_failure_is_not_forgotten_while_somebody_waits_for_it(c: Cluster) -> None:
+    first = c.run(job())
+    second = c.add(job(dependency=f"afterok:{first}"))
+    either = c.add(job(dependency=f"afterok:{first}?afterok:{c.add(job(hold=True))}"))
+    c.finish(first, 1).cycle().at(1000).cycle()
+    assert c.reason(second) is Reason.DEPENDENCY_NEVER_SATISFIED
+    assert c.reason(either) is Reason.DEPENDENCY
+    c.cancel(second, either)
+    c.cycle().at(2000)
+    assert first not in c.engine.state.jobs
+
+
+@pytest.mark.parametrize(("configured", "asked", "ends"), [
+    (False, None, False), (True, None, True), (False, True, True), (True, False, False),
+])  # fmt: skip
+def test_what_can_never_be_satisfied_ends_where_that_is_wanted(
+    configured: bool, asked: bool | None, ends: bool
+) -> None:
+    c = cluster(nodes("n1", cpus=8), scheduling={"kill_invalid_depend": configured})
+    first = c.run(job())
+    second = c.add(job(dependency=f"afterok:{first}", kill_on_invalid_dep=asked))
+    c.finish(first, 1).cycle()
+    assert c.job(second).state is (JobState.CANCELLED if ends else JobState.PENDING)
+    assert c.reason(second) is Reason.DEPENDENCY_NEVER_SATISFIED
+    c.check()
+
+
+def test_an_element_without_a_counterpart_looks_at_the_whole_array(c: Cluster) -> None:
+    first = c.add(job(1, array="1-2"))
+    second = c.add(job(1, array="1-3", dependency=f"aftercorr:{first}"))
+    c.cycle()
+    c.finish(c.element(first, 1).id, 1).finish(c.element(first, 2).id).cycle()
+    assert c.element(second, 2).state is JobState.RUNNING
+    assert [c.element(second, i).reason for i in (1, 3)] == [Reason.DEPENDENCY_NEVER_SATISFIED] * 2
+
+
+def test_what_is_still_waited_for_is_shown_one_by_one(c: Cluster) -> None:
+    good, bad, array = c.run(job()), c.run(job()), c.add(job(hold=True, array="1-3"))
+    waiting = c.add(job(dependency=f"afterok:{good}:{bad},afterany:{array},afterok:{array}_2,after:{array}+5"))
+    c.finish(good).finish(bad, 1).cycle()
+    shown = dependencies.left(c.engine.state, c.job(waiting), c.now)
+    assert shown == (
+        f"afterok:{bad}(failed),afterany:{array}_*(unfulfilled),afterok:{array}_2(unfulfilled),after:{array}_*+5(unfulfilled)"
+    )
 
 
 def test_a_chain_goes_through(c: Cluster) -> None:

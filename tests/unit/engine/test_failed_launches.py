@@ -18,7 +18,7 @@ def test_a_job_whose_shepherd_dies_each_time_is_held_in_the_end() -> None:
     c.finish(number, cause=EndCause.LOST)
     assert (c.job(number).state, c.reason(number), c.job(number).held_by) == (
         JobState.PENDING,
-        Reason.HELD_USER,
+        Reason.HOLD_MAX_REQUEUE,
         "user",
     )
     c.check()

@@ -33,6 +33,8 @@ def salloc(argv: list[str]) -> int:
     given, words = read(PROGRAM, argv)
     if given.get("uid") and os.geteuid() != 0:
         raise Exit(BAD_OPTION, "salloc: error: --uid only permitted by root user")
+    if given.get("gid") and os.geteuid() != 0:
+        raise Exit(BAD_OPTION, "salloc: error: --gid only permitted by root user")
     job = new_job(given, words, argv)
     since = time.monotonic()
     allocation = Allocation(PROGRAM, job, given)

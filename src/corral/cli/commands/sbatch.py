@@ -34,8 +34,8 @@ def sbatch(argv: list[str]) -> int:
     if "test-only" in given:
         from corral.cli.submission import say_when
 
-        return say_when(PROGRAM, job, given.get("uid", ""))
-    connection, job_id = submit(PROGRAM, job, given.get("uid", ""))
+        return say_when(PROGRAM, job, given.get("uid", ""), given.get("gid", ""))
+    connection, job_id = submit(PROGRAM, job, given.get("uid", ""), given.get("gid", ""))
     if "parsable" in given:
         sys.stdout.write(f"{job_id}\n")
     elif PROGRAM.verbosity >= 0:
@@ -85,6 +85,8 @@ def new_job(
     """The job as the controller wants it."""
     if given.get("uid") and os.geteuid() != 0:
         raise Exit(BAD_OPTION, "sbatch: error: --uid only permitted by root user")
+    if given.get("gid") and os.geteuid() != 0:
+        raise Exit(BAD_OPTION, "sbatch: error: --gid only permitted by root user")
     spec = jobspec.job_spec(given, "batch")
     default_name = os.path.basename(path) if path else "wrap" if "wrap" in given else "sbatch"
     spec["name"] = given.get("job-name") or default_name

@@ -52,7 +52,7 @@ def srun(argv: list[str]) -> int:
         if "test-only" in given:
             from corral.cli.submission import say_when
 
-            return say_when(PROGRAM, job, given.get("uid", ""))
+            return say_when(PROGRAM, job, given.get("uid", ""), given.get("gid", ""))
         made = allocate_and_launch(PROGRAM, job, given)
     watch = DeathWatch(f"{made.job_id}" if inside is None else f"{made.job_id}.{made.step_id}")
     try:
@@ -116,6 +116,8 @@ def new_job(given: Given, step: dict[str, Any], argv: list[str]) -> dict[str, An
         raise PROGRAM.fatal("--relative option invalid for job allocation request")
     if given.get("uid") and os.geteuid() != 0:
         raise Exit(BAD_OPTION, "srun: error: --uid only permitted by root user")
+    if given.get("gid") and os.geteuid() != 0:
+        raise Exit(BAD_OPTION, "srun: error: --gid only permitted by root user")
     spec = jobspec.job_spec(given, "srun")
     spec["name"] = given.get("job-name") or step["name"]
     spec["command"] = step["argv"][0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from corral.cli import query
 from corral.cli.data_parser import document
 from corral.cli.data_parser.values import NOT_SET, exit_status, job_state, minutes, moment, number, words
-from corral.cli.job_columns import command_line, elements, gres_or_null, unfinished_dependency
+from corral.cli.job_columns import command_line, elements, gres_or_null
 
 TYPE_CHECKING = False  # importing typing costs 5 ms
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ def job(row: Row, cluster: str, shapes: Shapes) -> Row:
     end = row["end_time"]
     if pending:
         end = start + row["time_limit"] if start and minutes(row["time_limit"])["set"] else 0
-    dependency = unfinished_dependency(row["dependency"], row["state"], row["reason"])
     return {
         "account": row["account"],
         "accrue_time": moment(row["eligible_time"]),
@@ -80,7 +79,7 @@ def job(row: Row, cluster: str, shapes: Shapes) -> Row:
         "cron": "",
         "deadline": moment(row["deadline"]),
         "delay_boot": number(0),
-        "dependency": "" if dependency == "(null)" else dependency,
+        "dependency": row["dependency_left"],
         "derived_exit_code": exit_status(row["derived_exit_code"]),
         "eligible_time": moment(row["eligible_time"]),
         "end_time": moment(end),

@@ -263,6 +263,12 @@ def submission_failed(*errors: str) -> SubmissionFailed:
 # -- words
 
 
+def yes_or_no(given: str, name: str) -> bool:
+    if given.lower() not in ("yes", "no"):
+        raise invalid(name)
+    return given.lower() == "yes"
+
+
 def no_kill(given: str, name: str) -> bool:
     if given and given != "off":
         raise BadValue(f"Invalid --no-kill specification: {given}")
@@ -330,6 +336,16 @@ def user(given: str, name: str) -> str:
     try:
         return pwd.getpwuid(int(given)).pw_name if given.isdigit() else pwd.getpwnam(given).pw_name
     except KeyError:
+        raise invalid(name) from None
+
+
+def group(given: str, name: str) -> str:
+    """A group's name."""
+    import grp
+
+    try:
+        return grp.getgrgid(int(given)).gr_name if given.isdigit() else grp.getgrnam(given).gr_name
+    except (KeyError, OverflowError):
         raise invalid(name) from None
 
 

@@ -26,6 +26,7 @@ class JobContext:
         self.now = now
         self.requeue = requeue
         self.open_mode = open_mode
+        self.dependency_left: Callable[[Job], str] = lambda job: ""  #: what it still waits for
         self._asked: dict[int, values.Asked] = {}
 
     def asked(self, job: Job) -> values.Asked:
@@ -183,7 +184,8 @@ def marks(job: Job, spec: JobSpec) -> dict[str, str | int]:
 
 
 def _expected_start(job: Job, context: JobContext) -> float:
-    return job.expected_start or (context.specs[job.spec_id].begin_time if job.state is _PENDING else 0.0)
+    begin = context.specs[job.spec_id].begin_time if job.begin_time is None else job.begin_time
+    return job.expected_start or (begin if job.state is _PENDING else 0.0)
 
 
 def _stdio(stream: str) -> Getter:
@@ -204,7 +206,7 @@ FIELDS: dict[str, Getter] = {
     "account": of_spec("account"),
     "qos": lambda job, context: context.specs[job.spec_id].qos or "normal",
     "partition": lambda job, context: job.partition or context.specs[job.spec_id].partition,
-    "state": lambda job, _: job.state.value,
+    "state": lambda job, _: "SPECIAL_EXIT" if job.special_exit and job.state is _PENDING else job.state.value,
     "end_state": lambda job, _: job.end_state.value if job.end_state is not None else None,
     "reason": lambda job, _: job.reason.value,
     "reason_text": lambda job, _: job.reason_text,
@@ -223,6 +225,7 @@ FIELDS: dict[str, Getter] = {
     "run_seconds": run_seconds,
     "suspend_time": lambda job, _: job.suspend_time,
     "suspended_seconds": lambda job, _: job.suspended_seconds,
+    "resize_time": lambda job, _: job.resize_time,
     "restarts": lambda job, _: job.restarts,
     "nodes": of_allocation(lambda allocation: values.fold(allocation.node_names), ""),
     "node_count": node_count,
@@ -249,6 +252,7 @@ FIELDS: dict[str, Getter] = {
     "cpus_per_gpu": lambda job, context: context.specs[job.spec_id].cpus_per_gpu or 0,
     "constraint": of_spec("constraint"),
     "dependency": of_spec("dependency"),
+    "dependency_left": lambda job, context: context.dependency_left(job),
     "exclusive": of_spec("exclusive"),
     "command": of_spec("command"),
     "argv": of_spec("argv"),
@@ -262,6 +266,8 @@ FIELDS: dict[str, Getter] = {
     "comment": of_spec("comment"),
     "wckey": of_spec("wckey"),
     "admin_comment": lambda job, _: job.admin_comment,
+    "extra": of_spec("extra"),
+    "kill_on_invalid_dep": of_spec("kill_on_invalid_dep"),
     "exit_code": lambda job, _: [job.exit_status.code, job.exit_status.signal],
     "derived_exit_code": lambda job, _: [job.derived_exit_status.code, job.derived_exit_status.signal],
     "batch_host": lambda job, _: job.batch_host,
@@ -277,7 +283,7 @@ FIELDS: dict[str, Getter] = {
     "mail_types": of_spec("mail_types"),
     "mail_user": of_spec("mail_user"),
     "distribution": of_spec("distribution"),
-    "begin_time": of_spec("begin_time"),
+    "begin_time": lambda job, c: c.specs[job.spec_id].begin_time if job.begin_time is None else job.begin_time,
     "deadline": of_spec("deadline"),
     "open_mode": lambda job, context: context.specs[job.spec_id].stdio.open_mode or context.open_mode,
     "overcommit": of_spec("overcommit"),

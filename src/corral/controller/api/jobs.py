@@ -15,6 +15,7 @@ from corral.controller.api.service import Service
 from corral.controller.api.step_rows import STEPS, StepContext
 from corral.controller.submission import AnySent, SentJob, SentJobs, SentStep, SentStepSpec, decode
 from corral.daemon import clock
+from corral.engine import dependencies
 from corral.model import ranges
 from corral.model.job import ENDED, Job, JobId, JobState
 from corral.model.step import STEP_NAMES, Step
@@ -23,7 +24,8 @@ from corral.protocol.requests import Caller, CancelJobs, JobSelection, Reconfigu
 from corral.syntax import licenses
 from corral.syntax.jobid import JobRef
 
-_STATES = {state.value: state for state in JobState}
+#: SPECIAL_EXIT is no state of its own: such a job is pending.
+_STATES: dict[str, JobState | None] = {state.value: state for state in JobState} | {"SPECIAL_EXIT": None}
 _STEP_NUMBERS = {name: number for number, name in STEP_NAMES.items()}
 _WAITING = frozenset({JobState.PENDING, JobState.CONFIGURING})
 
@@ -35,6 +37,7 @@ class JobsBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     jobs: tuple[SentJob, ...]
     user: str = ""
+    group: str = ""
     test_only: bool = False
 
 
@@ -59,7 +62,9 @@ async def post_request(service: Service, request: Request) -> Any:
 
 async def post_jobs(service: Service, request: Request) -> Any:
     body = _jobs_body.decode(await body_of(request))
-    return await _ask(service, request, SentJobs(jobs=body.jobs, user=body.user, test_only=body.test_only))
+    return await _ask(
+        service, request, SentJobs(jobs=body.jobs, user=body.user, group=body.group, test_only=body.test_only)
+    )
 
 
 async def delete_job(service: Service, request: Request) -> Any:
@@ -109,7 +114,9 @@ class _Filter:
         self.accounts = frozenset(query.words(request, "accounts"))
         self.partitions = frozenset(query.words(request, "partitions"))
         self.qos = frozenset(query.words(request, "qos"))
-        self.states = frozenset(query.choice(request, "states", _STATES))
+        states = query.choice(request, "states", _STATES)
+        self.states = frozenset(state for state in states if state is not None)
+        self.special_exit = None in states
         self.nodes = query.nodes(request)
         self.licenses = frozenset(query.words(request, "licenses"))
         self.reservations = frozenset(query.words(request, "reservations"))
@@ -118,7 +125,9 @@ class _Filter:
 
     def of(self, jobs: Iterable[Job]) -> Iterable[Job]:
         specs = self.specs
-        if self.states:
+        if self.special_exit:
+            jobs = [job for job in jobs if job.state in self.states or (job.special_exit and job.is_pending)]
+        elif self.states:
             jobs = [job for job in jobs if job.state in self.states]
         if self.users:
             jobs = [job for job in jobs if job.owner.user in self.users or str(job.owner.uid) in self.users]
@@ -158,7 +167,9 @@ def unique(jobs: Iterable[Job]) -> Iterator[Job]:
 
 
 def context(service: Service) -> JobContext:
-    return JobContext(service.state.specs, clock.now(), service.config.requeue)
+    made = JobContext(service.state.specs, clock.now(), service.config.requeue)
+    made.dependency_left = lambda job: dependencies.left(service.state, job, made.now)
+    return made
 
 
 def named(service: Service, ref: JobRef) -> list[Job]:
@@ -222,7 +233,9 @@ async def wait_for_job(service: Service, request: Request) -> JobRows:
         except Refusal:  # it has been forgotten meanwhile: what was last known
             break
         specs.update((job.spec_id, service.state.specs[job.spec_id]) for job in jobs)
-    return JOBS.rows(jobs, fields, JobContext(specs, clock.now(), service.config.requeue))
+    made = context(service)
+    made.specs = specs
+    return JOBS.rows(jobs, fields, made)
 
 
 def _is_there(job: Job, until: str) -> bool:

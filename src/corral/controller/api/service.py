@@ -52,12 +52,13 @@ class Service:
         if isinstance(prepared, Rejected):
             return prepared
         owner = None
-        if isinstance(message, SentJobs) and message.user and message.user != caller.user:
-            owner = owner_named(message.user)
+        if isinstance(message, SentJobs) and (
+            message.user not in ("", caller.user) or message.group not in ("", caller.group)
+        ):
+            owner = owner_named(message.user or caller.user, message.group)
             if owner is None:
-                return Rejected(
-                    error="Invalid user id", detail=f"There is no user {message.user!r} on the controller's host."
-                )
+                who = f"user {message.user!r}" + (f" with group {message.group!r}" if message.group else "")
+                return Rejected(error="Invalid user id", detail=f"There is no {who} on the controller's host.")
         reply = await self.loop.ask(prepared.message, caller, key, prepared.blobs, owner)
         if isinstance(reply, StepCreated) and reply.access is None:
             return msgspec.structs.replace(reply, access=self.performer.access(reply.step.key))

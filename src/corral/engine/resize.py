@@ -1,0 +1,56 @@
+"""How does a running job give some of its nodes back?
+
+The nodes it keeps go on as before. On the others all of the job is killed at once, and what it held there is free: nothing is
+waited for, so a step that also ran on one of them is over as well.
+"""
+
+import msgspec
+
+from corral.engine import endings, steps
+from corral.engine.context import Context
+from corral.engine.effects import Effects
+from corral.engine.launch import job_context
+from corral.errors import UsageError
+from corral.model.job import Job
+from corral.protocol.events import JobChanged
+from corral.protocol.orders import EndJob
+from corral.syntax import hostlist
+
+SIGKILL = 9
+
+
+def kept(job: Job, text: str) -> tuple[str, ...] | None:
+    """The job's nodes that are named; None where one is named that it has not, or its first one is not."""
+    assert job.allocation is not None
+    try:
+        named = set(hostlist.expand(text)) if text else set()
+    except UsageError:
+        return None
+    names = job.allocation.node_names
+    if not named or not named <= set(names) or names[0] not in named:
+        return None
+    return tuple(name for name in names if name in named)
+
+
+def shrink(ctx: Context, job: Job, names: tuple[str, ...], now: float, out: Effects) -> None:
+    held = job.allocation
+    assert held is not None
+    gone = [name for name in held.node_names if name not in names]
+    if not gone:
+        return
+    shares = tuple(share for share in held.nodes if share.node in names)
+    ntasks = sum(share.tasks for share in shares) or held.ntasks
+    allocation = msgspec.structs.replace(held, nodes=shares, ntasks=ntasks)
+    context = job_context(ctx, job)
+    for step in ctx.state.live_steps_of(job.id):
+        if not set(gone).isdisjoint(step.node_names):
+            steps.signal_step(ctx, step, SIGKILL, True, job.owner.uid, now, out)
+    for name in gone:
+        order = EndJob(
+            term=ctx.term, node=name, job=job.id, restart=job.restarts, kill_after=0.0, epilog=ctx.config.programs.epilog,
+            uid=job.owner.uid, reason="resize", context=context,
+        )  # fmt: skip
+        ctx.send(name, order, out)
+    changed = msgspec.structs.replace(ctx.state.jobs[job.id], allocation=allocation, resize_time=now)
+    ctx.record(JobChanged(time=now, job=changed, what="resized"), out)
+    endings.settle(ctx)
