@@ -81,10 +81,12 @@ def test_nice_is_taken_off_and_priority_is_never_nothing() -> None:
     assert priorities(c, 2, 3) == [900, 1]
     c.ask(rq.UpdateJob(id="2", changes={"nice": "300"}), ANN)
     assert priorities(c, 2) == [700]
-    c.ask(rq.UpdateJob(id="2", changes={"nice": "0"}), ANN)
-    assert priorities(c, 2) == [700]
-    c.ask(rq.UpdateJob(id="2", changes={"nice": "0"}), OPERATOR)
+    c.ask(rq.UpdateJob(id="2", changes={"nice": "0"}), ANN)  # what its owner has taken off may come back
     assert priorities(c, 2) == [1000]
+    c.ask(rq.UpdateJob(id="2", changes={"nice": "-100"}), ANN)
+    assert priorities(c, 2) == [1000]
+    c.ask(rq.UpdateJob(id="2", changes={"nice": "-100"}), OPERATOR)
+    assert priorities(c, 2) == [1100]
 
 
 def test_a_priority_that_was_set_does_not_change_until_it_is_released() -> None:
