@@ -199,6 +199,14 @@ SACCT = _HELP | {
     "use-local-uid": "accepted: user ids are local", "whole-hetjob": "accepted: there are no heterogeneous jobs",
 }  # fmt: skip
 
+SSTAT = _HELP | {
+    "allsteps": "all steps of a job, its script too", "helpformat": "print the names of all fields",
+    "pidformat": "the processes on each node", "noheader": "without the header",
+    "jobs": "these jobs (of each the step with the lowest number) or steps: `42`, `42_7`, `42.0`, `42.batch`",
+    "format": "fields: `jobid,maxrss%12`", "noconvert": "sizes as they are measured", "parsable": "fields end with `|`",
+    "parsable2": "`|` between fields",
+}  # fmt: skip
+
 SCANCEL = _HELP | {
     "account": "of this account", "batch": "the signal goes to the batch shell only", "ctld": "accepted: the controller always sends it",
     "full": "the signal goes to the batch shell and all steps", "hurry": "accepted: there are no burst buffers",
@@ -243,6 +251,7 @@ BY_COMMAND = {
     "squeue": SQUEUE,
     "sinfo": SINFO,
     "sacct": SACCT,
+    "sstat": SSTAT,
     "scancel": SCANCEL,
     "scontrol": SCONTROL,
     "sacctmgr": SACCTMGR,

@@ -1,7 +1,8 @@
 """How do an agent and its shepherds speak? Short datagrams on two kinds of unix sockets, and nothing else.
 
     shepherd -> agent       DIR/agent.sock              notices: "started NODE KEY TIME PID,PID...", "exit NODE KEY"
-    agent -> shepherd       DIR/steps/NODE/KEY/ctl      commands: Signal, Suspend, End (msgpack)
+                                                        "sampled NODE KEY QUERY" and what is used now (msgpack)
+    agent -> shepherd       DIR/steps/NODE/KEY/ctl      commands: Signal, Suspend, End, Sample (msgpack)
 
 A notice may be lost (the agent may be dead): what counts is in the step's directory. `pid` is there and locked while the
 shepherd lives, `exit` holds the StepFinished when it is over. A command to a shepherd that does not listen (yet, or any more) is
@@ -17,6 +18,7 @@ import msgspec
 
 from corral.model.job import JobId
 from corral.model.step import StepKey
+from corral.model.usage import Usage
 
 
 class ShepherdSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -60,6 +62,12 @@ class End(Command, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class Sample(Command, frozen=True, kw_only=True):
+    """Say what the tasks use now."""
+
+    query: int
+
+
 class Started(msgspec.Struct, frozen=True):
     """All tasks of the step on this node have been started."""
 
@@ -76,26 +84,48 @@ class Exited(msgspec.Struct, frozen=True):
     key: StepKey
 
 
+class Sampled(msgspec.Struct, frozen=True):
+    """The answer to a Sample."""
+
+    node: str
+    key: StepKey
+    query: int
+    used: Usage
+    pids: tuple[int, ...]
+
+
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Signal | Suspend | End).decode
+_decode = msgspec.msgpack.Decoder(Signal | Suspend | End | Sample).decode
+_decode_sample = msgspec.msgpack.Decoder(tuple[Usage, tuple[int, ...]]).decode
 
 
-def encode_command(command: Signal | Suspend | End) -> bytes:
+def encode_command(command: Signal | Suspend | End | Sample) -> bytes:
     return _encode(command)
 
 
-def decode_command(data: bytes) -> Signal | Suspend | End:
+def decode_command(data: bytes) -> Signal | Suspend | End | Sample:
     return _decode(data)
 
 
-def encode_notice(notice: Started | Exited) -> bytes:
+def encode_notice(notice: Started | Exited | Sampled) -> bytes:
+    if isinstance(notice, Sampled):
+        head = f"sampled {notice.node} {notice.key} {notice.query} "
+        return head.encode() + _encode((notice.used, notice.pids))
     if isinstance(notice, Started):
         return f"started {notice.node} {notice.key} {notice.time!r} {','.join(map(str, notice.pids))}".encode()
     return f"exit {notice.node} {notice.key}".encode()
 
 
-def decode_notice(data: bytes) -> Started | Exited:
+def decode_notice(data: bytes) -> Started | Exited | Sampled:
     """Raises ValueError for what is none."""
+    if data.startswith(b"sampled "):
+        _, name, key_bytes, query, record = data.split(b" ", 4)
+        job, step, restart = map(int, key_bytes.split(b"."))
+        try:
+            used, pids = _decode_sample(record)
+        except msgspec.DecodeError as error:
+            raise ValueError(str(error)) from None
+        return Sampled(name.decode(), StepKey(JobId(job), step, restart), int(query), used, pids)
     word, node, key_text, *rest = data.decode().split(" ")
     job, step, restart = map(int, key_text.split("."))
     key = StepKey(JobId(job), step, restart)

@@ -5,7 +5,7 @@ import os
 
 import msgspec
 
-from corral.agent.control import Started
+from corral.agent.control import Sample, Sampled, Started, encode_command
 from corral.agent.endings import Endings
 from corral.agent.inventory import free_memory_mb
 from corral.agent.launch import Launcher, LaunchHead
@@ -19,11 +19,19 @@ from corral.bus.interface import Bus
 from corral.daemon import clock
 from corral.daemon.logs import Log
 from corral.model.node import NodeInventory
-from corral.protocol.orders import EndJob, ReportsCommitted, SendInventory, ShutDown, SignalTasks, SuspendJob
-from corral.protocol.reports import AgentRegistered, Heartbeat, JobCleaned, StepFinished
+from corral.protocol.orders import (
+    EndJob,
+    ReportsCommitted,
+    SampleSteps,
+    SendInventory,
+    ShutDown,
+    SignalTasks,
+    SuspendJob,
+)
+from corral.protocol.reports import AgentRegistered, Heartbeat, JobCleaned, StepFinished, StepSampled
 
 _decode_order = msgspec.msgpack.Decoder(
-    LaunchHead | EndJob | SignalTasks | SuspendJob | ReportsCommitted | SendInventory | ShutDown
+    LaunchHead | EndJob | SignalTasks | SuspendJob | SampleSteps | ReportsCommitted | SendInventory | ShutDown
 ).decode
 
 #: Seconds that `corral down` waits for killed jobs, and for their ends to be acknowledged.
@@ -177,6 +185,9 @@ class AgentLoop:
                 self._endings.on_end_job(order)
             case SuspendJob():
                 self._endings.on_suspend(order)
+            case SampleSteps():
+                for key in order.keys:
+                    self._shepherds.control(order.node, key, encode_command(Sample(query=order.query)))
             case SendInventory():
                 self._on_connected()
             case ShutDown():
@@ -192,7 +203,14 @@ class AgentLoop:
 
     def _on_notices(self) -> None:
         for notice in self._shepherds.notices():
-            if isinstance(notice, Started):
+            if isinstance(notice, Sampled):
+                self._outbox.tell(
+                    StepSampled(
+                        agent=self._agent, node=notice.node, key=notice.key, query=notice.query, used=notice.used,
+                        pids=notice.pids,
+                    )
+                )  # fmt: skip
+            elif isinstance(notice, Started):
                 self._launcher.on_started(notice.node, notice.key, notice.time, notice.pids)
             else:
                 self._launcher.on_finished(notice.node, notice.key)

@@ -46,6 +46,8 @@ class TaskUse(msgspec.Struct):
     pid: int
     mem: int = 0
     vmem: int = 0
+    mem_now: int = 0  #: at the last look
+    vmem_now: int = 0
     cpu_us: int = 0  #: as seen while it ran
     faults: int = 0
     read: int = 0
@@ -115,6 +117,7 @@ class Sampler:
     def __init__(self, interval: float, pids: Callable[[], list[int]]) -> None:
         self._interval, self._pids = interval, pids
         self._gpus: GpuUse | None = None
+        self._seen: tuple[int, ...] = ()
         self._asked_gpus = False
         self._own_memory = 0
         self._last = 0.0
@@ -140,7 +143,9 @@ class Sampler:
     # -- while they run
 
     def look(self) -> None:
-        found = [process for pid in self._pids() if (process := process_of(pid)) is not None]
+        pids = self._pids()
+        self._seen = tuple(pids)
+        found = [process for pid in pids if (process := process_of(pid)) is not None]
         gpus = self._gpus.of_processes() if self._gpus is not None else {}
         sums: dict[int, list[int]] = {}
         for process, task in self._by_task(found):
@@ -152,6 +157,7 @@ class Sampler:
                 known[place] += value
         for pid, (mem, vmem, cpu_us, faults, read, written, gpumem, gpuutil) in sums.items():
             task = self._tasks[pid]
+            task.mem_now, task.vmem_now = mem, vmem
             task.mem, task.vmem = max(task.mem, mem), max(task.vmem, vmem)
             task.cpu_us, task.faults = max(task.cpu_us, cpu_us), max(task.faults, faults)
             task.read, task.written = max(task.read, read), max(task.written, written)
@@ -195,14 +201,21 @@ class Sampler:
             (task,) = self._tasks.values()
             task.mem = max(task.mem, size)
 
-    def usage(self) -> Usage:
+    def pids(self) -> tuple[int, ...]:
+        """At the last look."""
+        return self._seen
+
+    def usage(self, live: bool = False) -> Usage:
+        """The sums are of the tasks' peaks; while they run of what they have now."""
         total = NOTHING
         for task in self._tasks.values():
             cpu_us = max(task.cpu_us, task.user_us + task.system_us)
-            values = [cpu_us // 1000, task.mem, max(task.vmem, task.mem), task.faults, task.read, task.written]
+            rest: tuple[int, ...] = (task.faults, task.read, task.written)
             if self._gpus is not None:
-                values += [task.gpumem, task.gpuutil]
-            total = total.plus(of_task(task.rank, task.user_us, task.system_us, tuple(values)))
+                rest += (task.gpumem, task.gpuutil)
+            values = (cpu_us // 1000, task.mem, max(task.vmem, task.mem), *rest)
+            now = (cpu_us // 1000, task.mem_now, task.vmem_now, *rest) if live else ()
+            total = total.plus(of_task(task.rank, task.user_us, task.system_us, values, now))
         if not total:
             return total
         return msgspec.structs.replace(

@@ -20,6 +20,8 @@ from corral.agent import binding, cgroup, cpus, messages, processes
 from corral.agent.control import (
     End,
     Exited,
+    Sample,
+    Sampled,
     ShepherdSettings,
     Signal,
     Started,
@@ -59,6 +61,8 @@ _AGENT_TIMEOUT = 10.0
 #: After so many steps a shepherd ends, and with it what memory it may have gathered.
 _MOST_STEPS = 500
 _MOST_FAULTS = 20
+#: Processes named in an answer, so that it fits into a datagram.
+_MOST_PIDS = 4000
 #: With so much for each task, none of which has begun, the kernel has no reason to look for a victim (vfork.py).
 _MUCH_MEMORY_MB = 64
 
@@ -253,13 +257,15 @@ class Shepherd:
             self._reactor.call_later(self._sampler.pause(is_cheap), self._sample)
 
     def _sample(self) -> None:
-        if not self._running:
-            return
+        if self._running:
+            self._look()
+            self._sample_later()
+
+    def _look(self) -> None:
         gpus = {index for gres in self.order.share.gres if gres.name == "gpu" for index in gres.indices}
         if gpus and not self.settings.virtual:
             self._sampler.watch_gpus(tuple(sorted(gpus)))
         self._sampler.look()
-        self._sample_later()
 
     def _own_pids(self) -> list[int]:
         return processes.descendants(os.getpid()) if self._group is None else self._group.pids()
@@ -415,8 +421,17 @@ class Shepherd:
                     self._on_signal(command)
                 case End():
                     self._end(command.reason or "cancelled", command.kill_after, 0.0)
+                case Sample(query=query):
+                    self._answer(query)
                 case Suspend(thaw=thaw):
                     self._thaw() if thaw else self._freeze()
+
+    def _answer(self, query: int) -> None:
+        """What is used now. Who asked may ask again: an answer that finds no room is dropped."""
+        self._look()
+        order, sampler = self.order, self._sampler
+        sampled = Sampled(order.node, order.key, query, sampler.usage(live=True), sampler.pids()[:_MOST_PIDS])
+        send_datagram(self._control, f"{self.directory.rsplit('/', 3)[0]}/agent.sock", encode_notice(sampled))
 
     def _on_signal(self, command: Signal) -> None:
         if command.reason or command.kill_after is not None:

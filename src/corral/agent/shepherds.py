@@ -10,6 +10,7 @@ from typing import Protocol
 from corral.agent import cgroup, processes
 from corral.agent.control import (
     Exited,
+    Sampled,
     ShepherdSettings,
     Started,
     bind_datagrams,
@@ -52,8 +53,8 @@ class Shepherds:
         """Readable when a notice has come."""
         return self._socket.fileno()
 
-    def notices(self) -> list[Started | Exited]:
-        result: list[Started | Exited] = []
+    def notices(self) -> list[Started | Exited | Sampled]:
+        result: list[Started | Exited | Sampled] = []
         while True:
             try:
                 data = self._socket.recv(65536)

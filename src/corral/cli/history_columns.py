@@ -5,6 +5,8 @@ A getter that says "job only" leaves the field of a step blank, as Slurm does.
 
 from __future__ import annotations
 
+from corral.cli import fields
+from corral.cli.fields import Chosen, Field
 from corral.cli.times import UNLIMITED, or_unknown, padded
 from corral.cli.usage_columns import EXACT, Units, amount, cpu_time, disk, size_of, tres_places, tres_sizes
 from corral.syntax.size import parse_printed
@@ -18,22 +20,6 @@ if TYPE_CHECKING:
 
     Row = dict[str, Any]
     Getter = Callable[[Row], Any]
-
-
-class Field:
-    """One field: its name as the header has it, its width, and its text for a row."""
-
-    __slots__ = ("get", "left", "name", "needs", "sized", "width")
-
-    def __init__(
-        self, name: str, width: int, needs: str, get: Getter | Sized, left: bool = False, sized: bool = False
-    ) -> None:
-        self.name = name
-        self.width = width
-        self.needs = needs.split()  #: fields of the API
-        self.get: Any = get
-        self.left = left
-        self.sized = sized  #: its text depends on the units, which `get` takes too
 
 
 def _value(name: str) -> Getter:
@@ -281,59 +267,9 @@ FIELDS = (
 )
 
 
-class UnknownField(Exception):
-    """The word that is no field."""
-
-
-class Chosen:
-    """A field as -o wants it."""
-
-    __slots__ = ("field", "get", "left", "width")
-
-    def __init__(self, field: Field, width: int, left: bool, units: Units) -> None:
-        self.field = field
-        self.get: Getter = (lambda row: field.get(row, units)) if field.sized else field.get
-        self.width = width
-        self.left = left
-
-    def cell(self, value: Any) -> str:
-        """As wide as the column; what is too long ends in a plus sign."""
-        text = str(value)
-        if len(text) > self.width:
-            text = text[: self.width - 1] + "+"
-        return text.ljust(self.width) if self.left else text.rjust(self.width)
-
-    def header(self) -> str:
-        text = self.field.name[: self.width]
-        return text.ljust(self.width) if self.left else text.rjust(self.width)
-
-
 def parse(text: str, units: Units = EXACT) -> list[Chosen]:
-    """jobid,state%20,jobname%-30: the beginning of a name is enough; `all` is every field."""
-    if text.lower() == "all":
-        return [Chosen(field, field.width, field.left, units) for field in FIELDS]
-    chosen = []
-    for word in map(str.strip, text.split(",")):
-        name, percent, digits = word.partition("%")
-        if not word:
-            continue
-        field = _named(name.lower())
-        left = digits.startswith("-")
-        digits = digits.lstrip("-")
-        if field is None or (percent and not (digits.isdigit() and int(digits))):
-            raise UnknownField(word if field is not None else name)
-        chosen.append(Chosen(field, int(digits) if percent else field.width, left if percent else field.left, units))
-    return chosen
-
-
-def _named(low: str) -> Field | None:
-    for field in FIELDS:
-        if field.name.lower() == low:
-            return field
-    return next((field for field in FIELDS if low and field.name.lower().startswith(low)), None)
+    return fields.parse(FIELDS, text, units)
 
 
 def help_lines() -> str:
-    """What -e prints: all names, four to a line."""
-    words = [f"{field.name:<19}" for field in FIELDS]
-    return "".join(" ".join(words[at : at + 4]) + "\n" for at in range(0, len(words), 4))
+    return fields.help_lines(FIELDS)

@@ -73,7 +73,7 @@ class Performer:
         ca: str = "",
     ) -> None:  # fmt: skip
         self._cluster = cluster
-        self._term = term
+        self.term = term
         self._bus = bus
         self._keys = keys
         self._url = url
@@ -107,7 +107,7 @@ class Performer:
             else:
                 self._queue.append((subjects.orders(self._cluster, name), order))
         for agent, sequences in batch.acknowledged.items():
-            self._tell(agent, ReportsCommitted(term=self._term, node=agent, sequences=tuple(sequences)))
+            self._tell(agent, ReportsCommitted(term=self.term, node=agent, sequences=tuple(sequences)))
         if self._queue:
             self._wake.set()
         if batch.records:
@@ -120,7 +120,12 @@ class Performer:
     def recovered(self) -> None:
         """All agents shall say what they know."""
         for agent in sorted(self._agents()):
-            self._tell(agent, SendInventory(term=self._term, node=agent))
+            self._tell(agent, SendInventory(term=self.term, node=agent))
+        self._wake.set()
+
+    def send(self, node: str, order: AnyOrder) -> None:
+        """At once: what follows from nothing that is recorded."""
+        self._queue.append((subjects.orders(self._cluster, node), order))
         self._wake.set()
 
     def _tell(self, agent: str, order: AnyOrder) -> None:

@@ -182,6 +182,8 @@ class Engine:
                 steps.on_started(ctx, report, now, out)
             case rp.StepFinished():
                 steps.on_finished(ctx, report, now, out)
+            case rp.StepSampled():
+                pass  # for whoever asked; nothing follows from it
             case rp.JobCleaned():
                 endings.on_cleaned(ctx, report, now, out)
             case rp.NodeFailed():

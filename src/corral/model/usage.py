@@ -57,6 +57,7 @@ class Usage(msgspec.Struct, frozen=True, array_like=True):
 NOTHING = Usage()
 
 
-def of_task(rank: int, user_us: int, system_us: int, values: tuple[int, ...]) -> Usage:
-    """What one task has used; `values` in the order of KINDS."""
-    return Usage(1, user_us, system_us, tuple(Amount(value, value, rank, value, rank) for value in values))
+def of_task(rank: int, user_us: int, system_us: int, values: tuple[int, ...], now: tuple[int, ...] = ()) -> Usage:
+    """What one task has used, in the order of KINDS; `now`: what of it counts for the sum, when the task still runs."""
+    totals = now or values
+    return Usage(1, user_us, system_us, tuple(Amount(t, v, rank, v, rank) for t, v in zip(totals, values, strict=True)))

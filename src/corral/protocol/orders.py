@@ -121,6 +121,13 @@ class SuspendJob(Order, frozen=True, kw_only=True):
     thaw: bool = False
 
 
+class SampleSteps(Order, frozen=True, kw_only=True):
+    """Say what these steps use now. Answered once with StepSampled; whoever asks does not rely on it."""
+
+    keys: tuple[StepKey, ...]
+    query: int
+
+
 class ReportsCommitted(Order, frozen=True, kw_only=True):
     """These reports are durable: the agent may forget them. `node` is the agent's name."""
 
@@ -137,4 +144,4 @@ class ShutDown(Order, frozen=True, kw_only=True):
     kill_jobs: bool = False
 
 
-AnyOrder = LaunchStep | SignalTasks | EndJob | SuspendJob | ReportsCommitted | SendInventory | ShutDown
+AnyOrder = LaunchStep | SignalTasks | EndJob | SuspendJob | SampleSteps | ReportsCommitted | SendInventory | ShutDown

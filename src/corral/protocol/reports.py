@@ -61,6 +61,16 @@ class StepFinished(Report, frozen=True, kw_only=True):
     used: Usage = NOTHING  #: by its tasks on this node
 
 
+class StepSampled(Report, frozen=True, kw_only=True):
+    """The answer to SampleSteps: what one step uses on this node now, and its processes."""
+
+    node: str
+    key: StepKey
+    query: int
+    used: Usage = NOTHING
+    pids: tuple[int, ...] = ()
+
+
 class JobCleaned(Report, frozen=True, kw_only=True):
     """Nothing of the job is left on this node and its epilog has ended."""
 
@@ -77,4 +87,4 @@ class NodeFailed(Report, frozen=True, kw_only=True):
     reason: str
 
 
-AnyReport = AgentRegistered | Heartbeat | StepStarted | StepFinished | JobCleaned | NodeFailed
+AnyReport = AgentRegistered | Heartbeat | StepStarted | StepFinished | StepSampled | JobCleaned | NodeFailed

@@ -151,6 +151,8 @@ class SimulatedAgent:
                 self._on_signal(order)
             case od.SuspendJob():
                 self._on_suspend(order)
+            case od.SampleSteps():
+                pass  # simulated tasks use nothing
             case od.ReportsCommitted():
                 for sequence in order.sequences:
                     self._on_committed(sequence)

@@ -51,7 +51,7 @@ class NodeSide:
         self.socket = control.bind_datagrams(f"{root}/agent.sock")
         self.socket.setblocking(True)
         self.socket.settimeout(10)
-        self.notices: list[control.Started | control.Exited] = []
+        self.notices: list[control.Started | control.Exited | control.Sampled] = []
         self.keys: list[StepKey] = []
         self.spawner = spawner.start(str(root), self.settings)
 

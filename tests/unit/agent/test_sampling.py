@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.unit.agent.node_side import NodeSide
+from tests.unit.agent.node_side import NodeSide, wait_until
 
 from corral.agent import cgroup_v1, cgroup_v2
+from corral.agent.control import Sample, Sampled
+from corral.model.job import StdioSpec
 from corral.model.usage import Amount, Usage
 
 MEGABYTE = 1 << 20
@@ -89,3 +91,15 @@ def test_processes_that_nobody_has_seen_together_are_known_to_the_control_group(
     finally:
         node.close()
     assert 70 * MEGABYTE < amount(used, "mem").most < 400 * MEGABYTE
+
+
+def test_a_running_task_is_asked_what_it_uses_now(node: NodeSide) -> None:
+    code = "import time; b = bytearray(50 << 20); print('there', flush=True); del b; print('gone', flush=True); time.sleep(60)"
+    key = node.step("python3", "-c", code, sample_seconds=0, stdio=StdioSpec(stdout="out"))
+    wait_until(lambda: "gone" in (node.work_dir / "out").read_text() if (node.work_dir / "out").exists() else False)
+    node.tell(key, Sample(query=7))
+    sampled = node._notice(Sampled, key)
+    memory = amount(sampled.used, "mem")
+    assert (sampled.query, sampled.used.tasks, memory.most_rank) == (7, 1, 0)
+    assert 0 < memory.total < 40 * MEGABYTE
+    assert sampled.pids == node.started(key)

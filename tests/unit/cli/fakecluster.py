@@ -164,6 +164,7 @@ class FakeCluster:
         self.partitions = [partition()]
         self.steps: list[Row] = []
         self.history: list[Row] = []
+        self.usage: list[Row] = []
         self.config: Row = {}
         self.ping: Row = {"cluster": "oracle", "host": "vm", "started": at("2026-11-24T00:40:52")}
         self.statistics: Row = {"backfill": {"when": at("2026-11-24T00:45:40")}}
@@ -184,6 +185,9 @@ class FakeCluster:
             "/v1/partitions": self.partitions,
             "/v1/steps": self.steps,
         }
+        if path == "/v1/usage":
+            wanted = query["steps"].split(",")
+            return table([row for row in self.usage if row["text"] in wanted], query)
         if path == "/v1/history":
             return table(self.history, query)
         if path in tables:

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 
-from corral.cli import command, history_columns, jobstates, query
+from corral.cli import command, fields, history_columns, jobstates, query
 from corral.cli.getopt import NO, OPTIONAL, REQUIRED
 from corral.cli.run import Exit, Program
 from corral.cli.run import main as run
@@ -99,7 +99,7 @@ class Sacct:
         self.parsable = next((name for name, _ in reversed(found) if name.startswith("parsable")), "")
         self.chosen = self._fields(any(name == "format" for name, _ in found))
 
-    def _fields(self, has_format: bool) -> list[history_columns.Chosen]:
+    def _fields(self, has_format: bool) -> list[fields.Chosen]:
         given = self.given
         if "completion" in given:
             raise Exit(1, "Slurm job completion is disabled")
@@ -118,7 +118,7 @@ class Sacct:
             text = LONG if "long" in given else BRIEF if "brief" in given else text
         try:
             return history_columns.parse(text, self._units())
-        except history_columns.UnknownField as error:
+        except fields.UnknownField as error:
             raise Exit(1, f'sacct: error: Invalid field requested: "{error}"') from None
 
     def _units(self) -> Units:
@@ -257,10 +257,10 @@ class Sacct:
         if "batch-script" in self.given:
             return self._scripts(jobs)
         users = self._users()
-        fields = {"jobid", "step", "cluster"}
-        fields.update(need for one in self.chosen for need in one.field.needs)
+        needed = {"jobid", "step", "cluster"}
+        needed.update(need for one in self.chosen for need in one.field.needs)
         if "truncate" in self.given:
-            fields |= {"start", "end", "elapsed", "suspended"}
+            needed |= {"start", "end", "elapsed", "suspended"}
         path = query.url(
             "/v1/history", ids=jobs, users=users, accounts=self.given.get("accounts"), partitions=self.given.get("partition"),
             names=self.given.get("name"), qos=self.given.get("qos"), nodes=self.given.get("nodelist"), gids=self._groups(),
@@ -269,7 +269,7 @@ class Sacct:
             states=jobstates.here(states), since=since, until=until,
             all_users=not users and ("allusers" in self.given or os.geteuid() == 0 or bool(jobs)),
             duplicates="duplicates" in self.given, steps="allocations" not in self.given,
-            fields=() if self.form else sorted(fields),
+            fields=() if self.form else sorted(needed),
         )  # fmt: skip
         self.program.verbose(path)
         rows: list[Row] = []
@@ -326,7 +326,11 @@ class Sacct:
                 history.write(self.form, rows, self.cluster or (rows[0]["cluster"] if rows else ""))
             return
         header = "noheader" not in self.given
-        lines = _separated(self, rows, header) if self.parsable else _table(self.chosen, rows, header)
+        if self.parsable:
+            mark = self.given.get("delimiter") or "|"
+            lines = fields.separated_lines(self.chosen, rows, header, mark, self.parsable == "parsable")
+        else:
+            lines = fields.table_lines(self.chosen, rows, header)
         if lines:
             sys.stdout.write("\n".join(lines) + "\n")
 
@@ -342,24 +346,3 @@ def _truncate(row: Row, since: float, until: float) -> None:
     row["start"] = max(row["start"], since)
     row["end"] = min(row["end"] or until, until)
     row["elapsed"] = max(0.0, int(row["end"]) - int(row["start"]) - row["suspended"])
-
-
-def _table(chosen: list[history_columns.Chosen], rows: list[Row], header: bool) -> list[str]:
-    """Each column ends with a blank, the last one too."""
-    lines = []
-    if header:
-        lines = [
-            " ".join([*(one.header() for one in chosen), ""]),
-            " ".join([*("-" * one.width for one in chosen), ""]),
-        ]
-    makers = [(one.cell, one.get) for one in chosen]
-    return lines + [" ".join([*(cell(get(row)) for cell, get in makers), ""]) for row in rows]
-
-
-def _separated(sacct: Sacct, rows: list[Row], header: bool) -> list[str]:
-    """-p and -P: values as they are, with a mark between; -p puts one at the end too."""
-    mark = sacct.given.get("delimiter") or "|"
-    end = mark if sacct.parsable == "parsable" else ""
-    getters = [one.get for one in sacct.chosen]
-    lines = [mark.join(one.field.name for one in sacct.chosen) + end] if header else []
-    return lines + [mark.join(str(get(row)) for get in getters) + end for row in rows]

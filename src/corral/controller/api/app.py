@@ -22,6 +22,7 @@ from corral.controller.api import (
     credentials,
     events,
     jobs,
+    live_usage,
     nodes,
     openapi,
     priorities,
@@ -39,7 +40,7 @@ from corral.protocol.requests import Caller
 _WAITING = (jobs.wait_for_job, jobs.wait_for_step, events.get_events)
 
 #: Each with its routes.
-MODULES = (jobs, nodes, accounts, accounting, events, credentials, openapi, priorities, statistics)
+MODULES = (jobs, live_usage, nodes, accounts, accounting, events, credentials, openapi, priorities, statistics)
 
 Handler = Callable[[Service, Request], Awaitable[Any]]
 

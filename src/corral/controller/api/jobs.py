@@ -288,7 +288,7 @@ async def get_steps(service: Service, request: Request) -> JobRows:
     ]
     if not sees_all(service, caller):
         steps = [step for step in steps if state.jobs[step.key.job].owner.uid == caller.uid]
-    wanted = {_step_number(ref.step) for ref in refs if ref.step != ""}
+    wanted = {step_number(ref.step) for ref in refs if ref.step != ""}
     if wanted:
         steps = [step for step in steps if step.key.step in wanted]
     return STEPS.rows(steps, fields, StepContext(state.jobs, state.specs, clock.now()))
@@ -298,7 +298,7 @@ def unique_ids(ids: Iterable[JobId]) -> list[JobId]:
     return list(dict.fromkeys(ids))
 
 
-def _step_number(text: str | int) -> int:
+def step_number(text: str | int) -> int:
     text = str(text)
     if text in _STEP_NUMBERS:
         return _STEP_NUMBERS[text]
@@ -308,7 +308,7 @@ def _step_number(text: str | int) -> int:
 
 
 def _step_of(service: Service, request: Request) -> Step:
-    number = _step_number(request.path_params["step"])
+    number = step_number(request.path_params["step"])
     for job in jobs_of(service, caller_of(service, request), request.path_params["id"]):
         step: Step | None = service.state.steps.get(job.id, {}).get(number)
         if step is not None:

@@ -99,6 +99,9 @@ def document() -> dict[str, Any]:
         "/v1/jobs/{id}/access/{step}": {"get": operation("The way to a step's streams", access, [job, step])},
         "/v1/steps": {"get": operation("Steps", rows, [_fields(STEPS), _parameter("job"), _parameter("all")])},
         "/v1/steps/{id}/{step}/wait": {"get": operation("Wait until it has ended", rows, [job, step, timeout])},
+        "/v1/usage": {
+            "get": operation("What running steps use now", rows, [_parameter("steps", text="42.0,42.batch")])
+        },
         "/v1/nodes": {"get": operation("Nodes", rows, [_fields(NODES), _parameter("names", text="a hostlist")])},
         "/v1/nodes/{name}": {"get": operation("One node", rows, [_parameter("name", "path"), _fields(NODES)])},
         "/v1/partitions": {"get": operation("Partitions", rows, [_fields(PARTITIONS)])},

@@ -8,6 +8,7 @@ import msgspec
 from corral.auth.peer import owner_named
 from corral.controller.loop import Loop
 from corral.controller.perform import Performer
+from corral.controller.samples import Samples
 from corral.controller.submission import AnySent, SentJobs, prepare
 from corral.controller.watchers import Watchers
 from corral.daemon import clock
@@ -33,6 +34,7 @@ class Service:
         self.log = log
         self.token_key = token_key
         self.reconfigure: Callable[[Caller], Awaitable[Reply]] | None = None
+        self.samples = Samples(performer.term, performer.send)
         self.facts = facts  #: what /v1/ping tells of this controller
 
     def heard(self) -> dict[str, float]:
