@@ -16,7 +16,9 @@ KEY = StepKey(JobId(7), 0, 0)
 
 
 def step(*nodes: str) -> Step:
-    shares = [StepNode(share=NodeShare(node=n, cpus=(0,)), tasks=(TaskPlace(r, 0),)) for r, n in enumerate(nodes)]
+    shares = [
+        StepNode(share=NodeShare(node=n, cpus=(0,), memory_mb=0), tasks=(TaskPlace(r, 0),)) for r, n in enumerate(nodes)
+    ]
     return Step(key=KEY, spec=StepSpec(), nodes=tuple(shares), ntasks=len(nodes))
 
 
