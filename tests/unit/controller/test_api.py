@@ -140,18 +140,14 @@ def test_partitions_config_status_and_the_document(api):
 
 
 def test_every_route_is_in_the_document(api):
-    from corral.controller.api import accounting, accounts, credentials, events, jobs, nodes, priorities, statistics
+    from corral.controller.api.app import MODULES
 
     documented = {
         (method.upper(), path)
         for path, methods in api.request("GET", "/openapi.json")["paths"].items()
         for method in methods
     }
-    routes = {
-        (method, path)
-        for module in (accounting, accounts, credentials, events, jobs, nodes, priorities, statistics)
-        for method, path, _ in module.ROUTES
-    }
+    routes = {(method, path) for module in MODULES for method, path, _ in module.ROUTES}
     assert documented == routes
 
 
