@@ -147,7 +147,7 @@ def test_every_route_is_in_the_document(api):
         for path, methods in api.request("GET", "/openapi.json")["paths"].items()
         for method in methods
     }
-    routes = {(method, path) for module in MODULES for method, path, _ in module.ROUTES}
+    routes = {(method, path) for module in MODULES for method, path, _ in module.ROUTES} - {("GET", "/openapi.json")}
     assert documented == routes
 
 
