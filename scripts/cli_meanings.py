@@ -8,6 +8,8 @@ SUBMIT = {
     "begin": "do not start before: `now+1hour`, `16:00`, `2026-05-01T08:00`",
     "bell": "ring the bell when the allocation is there",
     "chdir": "the directory in which the job runs",
+    "cluster": "as `--clusters`",
+    "clusters": "on one of these clusters: the name of this one, or `all`",
     "comment": "any text; `squeue -o %k` shows it",
     "wckey": "a workload characterization key: any word, for telling kinds of work apart in `squeue -o %w` and `sacct -o wckey`",
     "constraint": (
@@ -144,6 +146,7 @@ SUBMIT = {
 }
 
 _HELP = {
+    "cluster": "as `--clusters`",
     "help": "print the options", "usage": "print a short usage", "version": "print the version", "verbose": "say more",
     "json": "all fields as JSON; `=v0.0.38` in the shape of Slurm 22.05, `=list` names the shapes",
     "yaml": "the same as YAML", "noheader": "without the header",

@@ -24,12 +24,23 @@ def asked(given: Mapping[str, str | None]) -> tuple[str, str]:
     return os.environ.get(VARIABLE, ""), VARIABLE
 
 
+def named(program: str, text: str | None) -> str:
+    """Of a command that hands in work: the cluster that -M names, or "" when it names none."""
+    if text is None:
+        return ""
+    from corral.client.connection import Connection
+
+    with Connection() as connection:
+        return own(program, connection, text)
+
+
 def own(program: str, connection: Connection, text: str, source: str = "--cluster") -> str:
     """The name of this cluster, when it is among those that -M names (or all are)."""
     name: str = connection.request("GET", "/v1/ping")["cluster"]
     words = [word.strip() for word in text.split(",") if word.strip()]
     lines = [f"{program}: error: No cluster '{word}' known by database." for word in words if word not in (name, "all")]
     if len(lines) == len(words):
+        lines = lines or [f"{program}: error: No cluster '' known by database."]
         raise Exit(
             1, *lines,
             f"{program}: error: '{text}' can't be reached now, or it is an invalid entry for {source}.  "

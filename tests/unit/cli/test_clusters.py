@@ -34,6 +34,28 @@ def test_another_cluster_is_not_known(cluster: FakeCluster, command: str) -> Non
     assert (done.stdout, done.stderr, done.returncode) == ("", UNKNOWN.format(command), 1)
 
 
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("sbatch", "-M", "nosuch", "--wrap", "true"), ("srun", "-M", "nosuch", "true"), ("salloc", "--cluster=nosuch", "true"),
+        ("scancel", "-M", "nosuch", "1"), ("scontrol", "-M", "nosuch", "ping"),
+    ],
+)  # fmt: skip
+def test_nothing_is_done_on_a_cluster_that_is_not_known(cluster: FakeCluster, argv: tuple[str, ...]) -> None:
+    done = cluster.run(*argv)
+    assert (done.stdout, done.stderr, done.returncode) == ("", UNKNOWN.format(argv[0]), 1)
+    assert not cluster.requests
+
+
+def test_sbatch_says_on_which_cluster(cluster: FakeCluster) -> None:
+    cluster.reply = {"type": "Submitted", "ids": [42]}
+    assert (
+        cluster.run("sbatch", "-M", "oracle", "--wrap", "true").stdout == "Submitted batch job 42 on cluster oracle\n"
+    )
+    assert cluster.run("sbatch", "--parsable", "--wrap", "true", SBATCH_CLUSTERS="all").stdout == "42;oracle\n"
+    assert cluster.run("sbatch", "--parsable", "--wrap", "true").stdout == "42\n"
+
+
 def test_the_variable_counts_too(cluster: FakeCluster) -> None:
     assert cluster.run("squeue", SLURM_CLUSTERS="oracle").stdout.startswith("CLUSTER: oracle\n")
     assert "invalid entry for SLURM_CLUSTERS." in cluster.run("squeue", SLURM_CLUSTERS="nosuch").stderr

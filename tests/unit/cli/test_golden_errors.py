@@ -29,8 +29,8 @@ NOT_OFFERED = "is not supported by Corral"
 WITHOUT_AFFINITY = "srun: cluster configuration lacks support for cpu binding\n"
 
 #: A range that runs backwards makes the real one say "memory allocation failure"; /dev/stdin is the test's own; help is given
-#: to who gives no command too.
-UNLIKE = ("dgx[5-1]", "/dev/stdin", "--cpu-bind=help")
+#: to who gives no command too; clusters are the controller's to know (test_clusters.py).
+UNLIKE = ("-M", "--clusters=nosuch", "dgx[5-1]", "/dev/stdin", "--cpu-bind=help")
 
 
 def cases(command: str) -> list[Any]:

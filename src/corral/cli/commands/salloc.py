@@ -35,6 +35,10 @@ def salloc(argv: list[str]) -> int:
         raise Exit(BAD_OPTION, "salloc: error: --uid only permitted by root user")
     if given.get("gid") and os.geteuid() != 0:
         raise Exit(BAD_OPTION, "salloc: error: --gid only permitted by root user")
+    if "clusters" in given:
+        from corral.cli import clusters
+
+        clusters.named("salloc", given.get("clusters"))
     job = new_job(given, words, argv)
     since = time.monotonic()
     allocation = Allocation(PROGRAM, job, given)

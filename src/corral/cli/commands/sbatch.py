@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from corral.cli import directives, environment, jobspec, script
+from corral.cli import clusters, directives, environment, jobspec, script
 from corral.cli.given import REFUSED_AS, Given
 from corral.cli.run import BAD_OPTION, Exit, Program
 from corral.cli.run import main as run
@@ -31,15 +31,16 @@ def sbatch(argv: list[str]) -> int:
     text, path = _script(found, rest, directory)
     _take_all(given, found, text, rest[0] if rest else "-")
     job = new_job(given, text, path, rest[1:], directory, argv)
+    cluster = clusters.named("sbatch", given.get("clusters")) if "clusters" in given else ""
     if "test-only" in given:
         from corral.cli.submission import say_when
 
         return say_when(PROGRAM, job, given.get("uid", ""), given.get("gid", ""))
     connection, job_id = submit(PROGRAM, job, given.get("uid", ""), given.get("gid", ""))
     if "parsable" in given:
-        sys.stdout.write(f"{job_id}\n")
+        sys.stdout.write(f"{job_id};{cluster}\n" if cluster else f"{job_id}\n")
     elif PROGRAM.verbosity >= 0:
-        sys.stdout.write(f"Submitted batch job {job_id}\n")
+        sys.stdout.write(f"Submitted batch job {job_id}{f' on cluster {cluster}' if cluster else ''}\n")
     sys.stdout.flush()
     if "wait" in given:
         from corral.cli.submission import exit_status_when_ended

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from corral.cli import command, jobstates, query, signals
+from corral.cli import clusters, command, jobstates, query, signals
 from corral.cli.getopt import NO, REQUIRED
 from corral.cli.run import Exit, Program, say
 from corral.cli.run import main as run
@@ -25,7 +25,7 @@ OPTIONS = (
     ("wckey", "", REQUIRED),
 )  # fmt: skip
 
-REFUSED = {"cluster": command.NO_FEDERATION, "clusters": command.NO_FEDERATION, "sibling": command.NO_FEDERATION}
+REFUSED = {"sibling": command.NO_FEDERATION}
 
 VARIABLES = {
     "SCANCEL_ACCOUNT": "account", "SCANCEL_NAME": "name", "SCANCEL_PARTITION": "partition", "SCANCEL_QOS": "qos",
@@ -67,7 +67,7 @@ class Scancel:
             elif name == "me":
                 given["user"] = command.own_name()
             else:
-                given["name" if name == "jobname" else name] = value
+                given[{"jobname": "name", "cluster": "clusters"}.get(name, name)] = value
         self.given = given
         self.signal = self._signal()
         self.ids = [self._id(text) for word in words for text in command.apart(word)]
@@ -145,6 +145,8 @@ class Scancel:
             return 0
         try:
             with Connection() as connection:
+                if named := clusters.asked(self.given)[0]:
+                    clusters.own("scancel", connection, named)
                 if "interactive" in self.given:
                     chosen = self._confirmed(connection)
                     if not chosen:

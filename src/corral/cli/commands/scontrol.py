@@ -70,13 +70,14 @@ class Scontrol:
         self.flags: set[str] = set()
         self.forms: dict[str, str | None] = {}  #: --json or --yaml, with the version
         self.last: list[str] = []
+        self.clusters: str | None = None  #: -M
 
     def main(self, argv: list[str]) -> int:
         if argv and not any(word.startswith("-") for word in argv):
             return self.one(argv)
         from corral.cli import command
 
-        refused = dict.fromkeys(("cluster", "clusters", "federation", "sibling"), command.NO_FEDERATION)
+        refused = dict.fromkeys(("federation", "sibling"), command.NO_FEDERATION)
         refused |= {
             "uid": "an update is made by who makes it",
             "future": "there are no FUTURE nodes",
@@ -84,6 +85,7 @@ class Scontrol:
         found, left = command.options(self.program, argv, OPTIONS, refused)
         self.flags.update(name for name, _ in found)
         self.forms = {name: value for name, value in found if name in ("json", "yaml")}
+        self.clusters = next((value for name, value in reversed(found) if name in ("cluster", "clusters")), None)
         return self.one(left) if left else self.prompt()
 
     def connect(self) -> Connection:
@@ -91,6 +93,11 @@ class Scontrol:
             from corral.client.connection import Connection
 
             self._connection = Connection()
+            from corral.cli import clusters
+
+            named, where = clusters.asked({"clusters": self.clusters})
+            if named:
+                clusters.own("scontrol", self._connection, named, where)
         return self._connection
 
     def prompt(self) -> int:

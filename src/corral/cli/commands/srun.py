@@ -34,6 +34,10 @@ def srun(argv: list[str]) -> int:
     if not words:
         raise PROGRAM.fatal("No command given to execute.")
     _check(given)
+    if "clusters" in given:
+        from corral.cli import clusters
+
+        clusters.named("srun", given.get("clusters"))
     jobspec.fit_tasks_to_nodes(given)
     streams = _streams(given)
     if "prolog" in given:

@@ -50,6 +50,8 @@ _ROWS = (
     Option("begin", "b", REQUIRED, "bra", values.moment),
     Option("bell", "", NO, "a", _FLAG, "SALLOC_BELL"),
     Option("chdir", "D", REQUIRED, "bra", _TEXT, "SLURM_REMOTE_CWD SLURM_WORKING_DIR"),
+    Option("cluster", "M", REQUIRED, "bra", _TEXT, same_as="clusters"),
+    Option("clusters", "M", REQUIRED, "bra", _TEXT, "SLURM_CLUSTERS SBATCH_CLUSTERS SALLOC_CLUSTERS"),
     Option("comment", "", REQUIRED, "bra", _TEXT),
     Option("constraint", "C", REQUIRED, "bra", _TEXT, "SBATCH_CONSTRAINT SLURM_CONSTRAINT SALLOC_CONSTRAINT"),
     Option("contiguous", "", NO, "bra", _FLAG),
@@ -187,5 +189,6 @@ def table(command: str) -> list[Option]:
 
 def variables_of(option: Option, command: str) -> list[str]:
     """The input variables that this command reads for the option, the strongest last."""
-    prefixes = {"sbatch": ("SBATCH_", "SLURM_HINT"), "salloc": ("SALLOC_", "SLURM_HINT"), "srun": ("SLURM_", "SRUN_")}
+    of_all = ("SLURM_HINT", "SLURM_CLUSTERS")
+    prefixes = {"sbatch": ("SBATCH_", *of_all), "salloc": ("SALLOC_", *of_all), "srun": ("SLURM_", "SRUN_")}
     return [name for name in option.variables.split() if name.startswith(prefixes[command])]

@@ -21,8 +21,6 @@ REFUSED: dict[str, tuple[str, int, str, str, str]] = {
         "", 1, "bra", "SBATCH_CLUSTER_CONSTRAINT SLURM_CLUSTER_CONSTRAINT SALLOC_CLUSTER_CONSTRAINT",
         "there is one cluster; features of nodes are named with --constraint",
     ),
-    "cluster": ("M", 1, "bra", "", "name another cluster in CORRAL_ENDPOINT"),
-    "clusters": ("M", 1, "bra", "SBATCH_CLUSTERS SALLOC_CLUSTERS SLURM_CLUSTERS", "name another cluster in CORRAL_ENDPOINT"),
     "compress": ("", 2, "r", "SLURM_COMPRESS", _FILES),
     "container": ("", 1, "bra", "SBATCH_CONTAINER SLURM_CONTAINER SALLOC_CONTAINER", "start the container in the script"),
     "context": ("", 1, "bra", "", "security contexts are not set"),
