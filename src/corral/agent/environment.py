@@ -144,6 +144,8 @@ def task_environment(order: LaunchStep, place: TaskPlace, *, renumber_gpus: bool
         result["SLURM_NTASKS_PER_NODE"] = str(spec.ntasks_per_node)
     if spec.overcommit:
         result["SLURM_OVERCOMMIT"] = "1"
+    if order.mpi:
+        result["SLURM_MPI_TYPE"] = order.mpi
     if spec.stdio.label:
         result["SLURM_LABELIO"] = "1"
     for name, number in (

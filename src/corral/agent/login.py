@@ -13,7 +13,9 @@ _FROM_THE_SHELL = ("_", "SHLVL", "PWD", "OLDPWD")
 
 def is_wanted(given: Mapping[str, str]) -> bool:
     """Did sbatch ask for it? --export=ALL needs none, --export=NIL wants none."""
-    words = given.get("SLURM_EXPORT_ENV", "ALL").upper().split(",")
+    if "SLURM_EXPORT_ENV" not in given:  # --get-user-env alone
+        return given.get("SLURM_GET_USER_ENV") == "1"
+    words = given["SLURM_EXPORT_ENV"].upper().split(",")
     return given.get("SLURM_GET_USER_ENV") == "1" and "ALL" not in words
 
 

@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import traceback
+from functools import partial
 
 import msgspec
 
@@ -40,6 +41,7 @@ from corral.agent.reactor import Reactor
 from corral.agent.records import take, write_record
 from corral.agent.sampling import Sampler, io_of
 from corral.agent.stdio import StepStreams
+from corral.agent.taskprograms import Epilogs, prologs_of, run_prolog
 from corral.agent.tasks import TaskPlan, program_of, start
 from corral.agent.vfork import Spawn, prepare
 from corral.agent.way import show_the_way
@@ -122,6 +124,10 @@ def run(directory: str, settings: ShepherdSettings, spawn: Spawn | None, spawner
     os.close(lock)
 
 
+def _without(limits: dict[str, tuple[int, int]], names: tuple[str, ...]) -> dict[str, tuple[int, int]]:
+    return {name: values for name, values in limits.items() if name not in names} if names else limits
+
+
 class Shepherd:
     """The state of one step on one node."""
 
@@ -136,6 +142,7 @@ class Shepherd:
         self._pmi = PmiServer(order, self._reactor, self._abort) if order.mpi == "pmi2" else None
         peers = self._pmi.peers if self._pmi is not None else None
         self._streams = StepStreams(order, self._reactor, self._signal, settings.bus_ca, peers)
+        self._epilogs = Epilogs(order, self._reactor, self._streams.complain)
         self._running: dict[int, TaskPlace] = {}
         self._ended: list[TaskExit] = []
         self._cause = EndCause.EXITED
@@ -162,7 +169,7 @@ class Shepherd:
 
     def live(self) -> None:
         """Until the last task is over, and all is said of it."""
-        while self._running:
+        while self._running or self._epilogs.are_running:
             self._turn()
         self._kill_what_is_left()
         self._look_for_oom()
@@ -186,6 +193,7 @@ class Shepherd:
     def close(self) -> None:
         if self._pmi is not None:
             self._pmi.close()
+        self._epilogs.close()
         self._streams.close()
         self._reactor.close()
         self._control.close()
@@ -201,13 +209,14 @@ class Shepherd:
         self._started_at = clock.now()
         self._streams.open(identity)
         argv, script = self._write_script(identity) if order.key.step == BATCH else (None, -1)
-        rlimits = rlimits_to_set(order.spec.rlimits or order.job.spec.rlimits)
+        rlimits = rlimits_to_set(_without(order.spec.rlimits or order.job.spec.rlimits, order.rlimits_left))
         procs_files = self._group.procs_files() if self._group else ()
         try:
             bounds = binding.bind(order)
         except binding.BindingOutside as error:
             self._fail(str(error))
             return
+        before = [partial(run_prolog, program) for program in prologs_of(order)]
         plans = [
             TaskPlan(
                 identity=identity,
@@ -223,6 +232,7 @@ class Shepherd:
                 script=script,
                 host_name=order.node if self.settings.virtual else "",
                 is_terminal=self._streams.has_terminal(place),
+                before=before,
             )
             for place, bound in zip(order.tasks, bounds, strict=True)
         ]
@@ -230,6 +240,7 @@ class Shepherd:
             for plan, place in zip(plans, order.tasks, strict=True):
                 plan.pmi_fd, variables = self._pmi.admit(place)
                 plan.environment |= variables
+        self._epilogs.prepare(plans, order.tasks)
         self._start(plans)
         self._close_task_ends()
         pids = tuple(self._running)
@@ -337,8 +348,14 @@ class Shepherd:
                 return False
             self._sampler.ended(pid, io, usage)
             if (place := self._running.pop(pid, None)) is not None:
-                self._ended.append(TaskExit(place.rank, ExitStatus.from_wait(status), clock.now()))
-                self._streams.tell_ended(place, status)
+                if not self._epilogs.begin(place, status):
+                    self._on_task_over(place, status)
+            elif (over := self._epilogs.ended(pid, status)) is not None:
+                self._on_task_over(*over)
+
+    def _on_task_over(self, place: TaskPlace, status: int) -> None:
+        self._ended.append(TaskExit(place.rank, ExitStatus.from_wait(status), clock.now()))
+        self._streams.tell_ended(place, status)
 
     def _kill_what_is_left(self) -> None:
         """Background processes of the tasks, wherever they have gone."""
@@ -444,7 +461,7 @@ class Shepherd:
     def _end(self, reason: str, kill_after: float | None, at: float, number: int = signal.SIGTERM) -> None:
         """By an order: told in the step's standard error, SIGTERM, and SIGKILL for what is left after a while."""
         first = self._cause is not EndCause.CANCELLED
-        if not self._running:
+        if not self._running and not self._epilogs.are_running:
             return self._streams.give_up()
         self._cause = EndCause.CANCELLED
         order = self.order

@@ -3,7 +3,7 @@
 import errno
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 import msgspec
@@ -27,6 +27,14 @@ def _nothing(number: int, frame: object) -> None:
     pass
 
 
+class ProgramFailed(Exception):
+    """What must be done before the task could not be: the task ends with this status, and these words."""
+
+    def __init__(self, status: int, words: str) -> None:
+        super().__init__(words)
+        self.status, self.words = status, words
+
+
 class TaskPlan(msgspec.Struct, kw_only=True):
     """All that a task needs; the same for all tasks of a step but for what comes after `procs_files`."""
 
@@ -41,6 +49,7 @@ class TaskPlan(msgspec.Struct, kw_only=True):
     cpus: tuple[int, ...] = ()  #: to be bound to; () = not bound
     note: tuple[str, str] = ("", "")  #: said on its standard error, before and after its process id
     script: int = -1  #: a descriptor of the batch script, argv[0]
+    before: Sequence[Callable[[dict[str, str]], None]] = ()  #: done in the task's process at last, with its environment
     pmi_fd: int = -1  #: to be inherited: the way to the step's PMI server
     host_name: str = ""  #: of a virtual node
     is_terminal: bool = False  #: descriptor 0 is a terminal that is to control the task's session
@@ -59,6 +68,9 @@ def start(plan: TaskPlan) -> int:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _CAUGHT)
         _become(plan)
+    except ProgramFailed as failure:
+        _complain(failure.words)
+        os._exit(failure.status)
     except OSError as error:
         _complain(messages.error(f"{error.filename or 'task launch'}: {error.strerror}"))
         os._exit(error.errno or 1)
@@ -90,6 +102,8 @@ def _become(plan: TaskPlan) -> NoReturn:
     _enter_directory(plan.work_dir)
     os.umask(plan.umask)
     plan.environment["SLURM_TASK_PID"] = str(os.getpid())
+    for step in plan.before:
+        step(plan.environment)
     _execute(command_line(plan), plan.environment)
 
 

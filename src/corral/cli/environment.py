@@ -49,6 +49,8 @@ def of_batch_job(given: Given, directory: str) -> dict[str, str]:
     kept["SLURM_SUBMIT_DIR"] = directory
     kept["SLURM_SUBMIT_HOST"] = os.uname().nodename
     kept["SLURM_PRIO_PROCESS"] = str(os.getpriority(os.PRIO_PROCESS, 0))
+    if "get-user-env" in given:
+        kept["SLURM_GET_USER_ENV"] = "1"
     if text is not None:
         kept["SLURM_EXPORT_ENV"] = text
         if mode(text) != "NIL":
@@ -62,8 +64,6 @@ def of_step(given: Given) -> dict[str, str]:
     kept = exported(text, os.environ)
     if text is not None and "export" not in given.from_environment:
         kept["SLURM_EXPORT_ENV"] = text
-    if given.get("mpi", "none") != "none":
-        kept["SLURM_MPI_TYPE"] = given.get("mpi")
     if "SLURM_JOB_ID" not in os.environ:
         kept["SLURM_SUBMIT_DIR"] = os.getcwd()
         kept["SLURM_SUBMIT_HOST"] = os.uname().nodename

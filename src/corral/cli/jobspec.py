@@ -45,6 +45,7 @@ _STEP_FIELDS = {
     "gpus-per-node": "gpus_per_node", "gpus-per-task": "gpus_per_task", "gres": "gres",
     "kill-on-bad-exit": "kill_on_bad_exit", "mem": "memory_per_node_mb", "mem-per-cpu": "memory_per_cpu_mb", "mpi": "mpi",
     "no-kill": "no_kill", "nodelist": "nodelist", "ntasks": "ntasks", "ntasks-per-node": "ntasks_per_node",
+    "task-epilog": "task_epilog", "task-prolog": "task_prolog",
     "overcommit": "overcommit", "overlap": "overlap", "relative": "relative", "wait": "wait_seconds",
 }  # fmt: skip
 
@@ -60,6 +61,7 @@ def job_spec(given: Given, kind: str) -> dict[str, Any]:
         "work_dir": work_dir(given),
         "umask": current_umask(),
         "rlimits": limits.current(given.get("propagate", "ALL")),
+        "rlimits_chosen": "propagate" in given,
         "submit_host": os.uname().nodename,
         "submit_sid": os.getsid(0),
     }
@@ -90,6 +92,7 @@ def step_spec(given: Given, argv: list[str], name: str) -> dict[str, Any]:
         "work_dir": work_dir(given),
         "umask": current_umask(),
         "rlimits": limits.current(given.get("propagate", "ALL")),
+        "rlimits_chosen": "propagate" in given,
         "client_host": os.uname().nodename,
         "client_pid": os.getpid(),
     }

@@ -21,6 +21,8 @@ _PARTITION_REFUSED: tuple[tuple[str, tuple[object, ...], str], ...] = (
     ("preempt_mode", ("OFF",), "there is no preemption yet"),
     ("grace_time", (0,), "there is no preemption yet"),
 )
+#: As in Slurm's PropagateResourceLimits.
+LIMIT_NAMES = ("CPU", "FSIZE", "DATA", "STACK", "CORE", "RSS", "NPROC", "NOFILE", "MEMLOCK", "AS")
 _ENFORCEABLE = ("cpu", "memory", "devices")
 _POSITIVE = (("timeouts", "heartbeat"), ("timeouts", "node"), ("scheduling", "time_limit_step"), ("first_job_id",))
 
@@ -45,6 +47,10 @@ def check(config: ClusterConfig, tree: dict[str, Any]) -> None:
         value = _at(tree, path)
         if value is not None and value not in choices:
             raise BadValue(path, f"{path[-1]!r} cannot be {value!r}: it is one of {', '.join(choices)}")
+    for key in ("propagate_limits", "propagate_limits_except"):
+        for name in getattr(config, key):
+            if name not in LIMIT_NAMES and (key != "propagate_limits" or name not in ("ALL", "NONE")):
+                raise BadValue((key,), f"{name!r} is no limit: it is one of {', '.join(LIMIT_NAMES)}")
     for limit in config.enforce:
         if limit not in _ENFORCEABLE:
             raise BadValue(("enforce",), f"{limit!r} cannot be enforced: it is one of {', '.join(_ENFORCEABLE)}")

@@ -119,6 +119,10 @@ def _no_accounts(text: str) -> None:
         raise NotCarried("fair share and QOS weigh nothing until there are accounts")
 
 
+def _limit_names(text: str) -> list[str]:
+    return [name.strip().upper().removeprefix("RLIMIT_") for name in text.split(",") if name.strip()]
+
+
 def _mpi_type(text: str) -> str:
     if text.lower() not in ("none", "pmi2"):
         raise NotCarried(f"{text}: tasks are served none or pmi2")
@@ -156,6 +160,10 @@ SETTINGS: dict[str, tuple[str, str, Callable[[str], Any]]] = {
     "firstjobid": ("", "first_job_id", int),
     "jobrequeue": ("", "requeue", _yes),
     "licenses": ("", "licenses", _licenses),
+    "taskprolog": ("programs", "task_prolog", str),
+    "taskepilog": ("programs", "task_epilog", str),
+    "propagateresourcelimits": ("", "propagate_limits", _limit_names),
+    "propagateresourcelimitsexcept": ("", "propagate_limits_except", _limit_names),
     "mpidefault": ("", "mpi_default", _mpi_type),
     "requeueexit": ("", "requeue_exit", str),
     "requeueexithold": ("", "requeue_exit_hold", str),
@@ -255,13 +263,11 @@ WITHOUT_EFFECT = _words_of("""
     accountingstoragepass accountingstorageloc accountingstoragebackuphost accountingstoretflags
     accountingstoragetres jobacctgathertype jobcomptype jobcomploc jobcomphost
     disablerootjobs batchstarttimeout getenvtimeout srunportrange treewidth plugindir pluginpath
-    propagateresourcelimits schedulertimeslice
+    schedulertimeslice
 """)
 
 #: What is lost with a key, where there is more to say than that there is nothing like it.
 LOST = {
-    "taskprolog": "there is no task prolog yet: `srun` a script that does it first",
-    "taskepilog": "there is no task epilog yet: `srun` a script that does it last",
     "prioritydecayhalflife": "fair share does not decay yet",
     "priorityusageresetperiod": "fair share does not decay yet",
     "prioritycalcperiod": "priorities are worked out when they are needed",

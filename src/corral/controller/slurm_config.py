@@ -45,6 +45,8 @@ def slurm_keys(config: ClusterConfig, facts: dict[str, Any]) -> dict[str, Any]:
         "PrologEpilogTimeout": int(timeouts.prolog),
         "RequeueExit": _text(config.requeue_exit),
         "RequeueExitHold": _text(config.requeue_exit_hold),
+        "PropagateResourceLimits": _names(config.propagate_limits) if not config.propagate_limits_except else "(null)",
+        "PropagateResourceLimitsExcept": _names(config.propagate_limits_except),
         "SchedulerType": "sched/backfill" if scheduling.backfill else "sched/builtin",
         "SelectType": "select/cons_tres",
         "SelectTypeParameters": "CR_CPU_MEMORY",
@@ -52,14 +54,18 @@ def slurm_keys(config: ClusterConfig, facts: dict[str, Any]) -> dict[str, Any]:
         "SlurmctldTimeout": "120 sec",
         "SlurmdTimeout": _seconds(timeouts.node),
         "StateSaveLocation": facts.get("state_dir", ""),
-        "TaskEpilog": "(null)",
-        "TaskProlog": "(null)",
+        "TaskEpilog": _text(programs.task_epilog),
+        "TaskProlog": _text(programs.task_prolog),
         "SLURM_VERSION": f"corral {facts.get('version', '')}",
     }
 
 
 def _text(value: str) -> str:
     return value or "(null)"
+
+
+def _names(values: tuple[str, ...]) -> str:
+    return ",".join(values) or "(null)"
 
 
 def _seconds(value: float) -> str:

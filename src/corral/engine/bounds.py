@@ -86,6 +86,8 @@ _TEXTS: dict[str, tuple[str, int]] = {
     "stdout": ("output", 4096),
     "stderr": ("error", 4096),
     "client_host": ("client_host", 1024),
+    "task_prolog": ("task-prolog", 4096),
+    "task_epilog": ("task-epilog", 4096),
 }
 _GRES = (
     ("gres", "gres"), ("gpus", "gpus"), ("gpus_per_node", "gpus-per-node"), ("gpus_per_task", "gpus-per-task"),

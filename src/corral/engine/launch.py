@@ -42,6 +42,18 @@ def job_context(ctx: Context, job: Job) -> JobContext:
     )
 
 
+def _limits_left(ctx: Context, step: Step) -> tuple[str, ...]:
+    """Limits of the submitter that the operator does not want propagated, where the user has not chosen."""
+    if step.spec.rlimits_chosen:
+        return ()
+    config = ctx.config
+    if config.propagate_limits_except:
+        return tuple(name for name in step.spec.rlimits if name in config.propagate_limits_except)
+    if "ALL" in config.propagate_limits:
+        return ()
+    return tuple(name for name in step.spec.rlimits if name not in config.propagate_limits)
+
+
 _bounds: dict[str, tuple[int, int, int, int]] = {}
 
 
@@ -99,6 +111,9 @@ def send_launch(ctx: Context, job: Job, step: Step, out: Effects, only: str = ""
             epilog=programs.epilog,
             prolog_timeout=times.prolog,
             sample_seconds=sampled_every(ctx, step, context.spec),
+            task_prolog=programs.task_prolog,
+            task_epilog=programs.task_epilog,
+            rlimits_left=_limits_left(ctx, step),
             mpi=mpi,
             process_mapping=mapping,
             topology=topology.address(name) if topology is not None else ("", ""),

@@ -30,6 +30,7 @@ def start_batch(ctx: Context, job: Job, now: float, out: Effects) -> None:
             work_dir=spec.work_dir,
             umask=spec.umask,
             rlimits=spec.rlimits,
+            rlimits_chosen=spec.rlimits_chosen,
             environment_digest=spec.environment_digest,
             stdio=spec.stdio,
         ),

@@ -92,6 +92,8 @@ class Roles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class Programs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     prolog: str = ""  #: run on each node before a job's first step
     epilog: str = ""  #: after its last
+    task_prolog: str = ""  #: TaskProlog: run as the user before each task; its lines "export X=Y", "unset X", "print ..." act on the task
+    task_epilog: str = ""  #: TaskEpilog: run as the user after each task
     sendmail: str = "/usr/sbin/sendmail"
 
 
@@ -133,6 +135,12 @@ class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     accounting: Accounting = Accounting()
     private_data: tuple[Literal["jobs"], ...] = ("jobs",)  #: "jobs": users see only their own; () = everybody sees all
     licenses: dict[str, int] = {}  #: name -> how many the cluster has; jobs ask for them with --licenses
+    propagate_limits: tuple[str, ...] = (
+        "ALL",
+    )  #: PropagateResourceLimits: limits (ulimit) of the submitter that a job gets unless it says --propagate: ALL, NONE, or names
+    propagate_limits_except: tuple[
+        str, ...
+    ] = ()  #: PropagateResourceLimitsExcept: all but these; counts instead of propagate_limits
     requeue: bool = True  #: JobRequeue: may jobs be requeued unless they say --no-requeue?
     mpi_default: Literal["none", "pmi2"] = "none"  #: MpiDefault: srun without --mpi serves this to its tasks
     requeue_exit: str = ""  #: exit codes with which a batch job is queued again: "1-9,18" or "all"

@@ -134,6 +134,9 @@ class StepSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     time_limit: int | None = None
     immediate: bool = False
     acctg_freq: int | None = None  #: seconds, 0 = only at the end; None = as the job
+    task_prolog: str = ""  #: run before each task, after the cluster's
+    task_epilog: str = ""  #: run after each task, before the cluster's
+    rlimits_chosen: bool = False  #: --propagate was said: all of `rlimits` are wanted
     mpi: str = ""  #: "none", "pmi2": how its ranks find each other; "" = the cluster's mpi_default
     interactive: bool = False  #: salloc's shell step (LaunchParameters=use_interactive_step)
     client_host: str = ""
@@ -163,6 +166,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     export_mode: str = "ALL"  #: --export's first word: ALL, NONE or NIL
     umask: int = 0o022
     rlimits: dict[str, tuple[int, int]] = {}
+    rlimits_chosen: bool = False  #: as in StepSpec
     stdio: StdioSpec = StdioSpec()
     submit_host: str = ""
     submit_sid: int = 0  #: the session of the submitting process

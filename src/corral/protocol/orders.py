@@ -79,6 +79,9 @@ class LaunchStep(Order, frozen=True, kw_only=True):
     prolog_timeout: float = 300.0
     default_open_mode: str = "truncate"
     sample_seconds: float = 30.0  #: between two looks at what the tasks use; 0 = only at their end
+    task_prolog: str = ""
+    task_epilog: str = ""
+    rlimits_left: tuple[str, ...] = ()  #: these of the submitter's limits the step does not get
     mpi: str = ""  #: "pmi2", or "" = none: which server the tasks find their peers by
     process_mapping: str = ""  #: for mpi: which rank is on which node, as PMI_process_mapping says it
     #: where the node is: its address and the address's pattern; "" = no switches are known

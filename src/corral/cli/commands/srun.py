@@ -41,7 +41,7 @@ def srun(argv: list[str]) -> int:
     jobspec.fit_tasks_to_nodes(given)
     streams = _streams(given)
     if "prolog" in given:
-        _run_aside(given.get("prolog"))
+        _run_aside(given.get("prolog"), words, "prolog_srun")
     step = step_of(given, words, streams)
     inside = given.get("jobid")
     if inside is not None:
@@ -64,7 +64,7 @@ def srun(argv: list[str]) -> int:
     finally:
         watch.dismiss()
     if "epilog" in given:
-        _run_aside(given.get("epilog"))
+        _run_aside(given.get("epilog"), words, "epilog_srun")
     return status
 
 
@@ -209,14 +209,15 @@ def _path(given: Given, stream: str, text: str) -> str:
     return text
 
 
-def _run_aside(program: str) -> None:
-    """--prolog and --epilog run here, before and after the tasks."""
+def _run_aside(program: str, words: list[str], context: str) -> None:
+    """--prolog and --epilog run here, before and after the tasks, with the command line of the tasks."""
     if program.lower() == "none":
         return
-    if not os.access(program.split()[0] if program.split() else program, os.X_OK):
-        PROGRAM.info(f"Access denied for {program}: {os.strerror(2 if not os.path.exists(program) else 13)}")
-        return
-    os.system(program)
+    try:
+        variables = dict(os.environ, SLURM_SCRIPT_CONTEXT=context)
+        os.waitpid(os.posix_spawn(program, [program, *words], variables), 0)
+    except OSError as error:
+        PROGRAM.info(f"Access denied for {program}: {error.strerror}")
 
 
 __all__ = ["main", "new_job", "srun", "step_of"]

@@ -27,7 +27,7 @@ REFUSED: dict[str, tuple[str, int, str, str, str]] = {
     "cpu-freq": ("", 1, "bra", "SBATCH_CPU_FREQ_REQ SLURM_CPU_FREQ_REQ SALLOC_CPU_FREQ_REQ", _FREQUENCY),
     "debugger-test": ("", 0, "r", "", "debuggers attach to the processes themselves"),
     "delay-boot": ("", 1, "bra", "SBATCH_DELAY_BOOT SLURM_DELAY_BOOT SALLOC_DELAY_BOOT", "nodes are not booted for jobs"),
-    "get-user-env": ("", 2, "ba", "SBATCH_GET_USER_ENV", "log in inside the script: #!/bin/bash -l"),
+    "get-user-env": ("", 2, "a", "", "start a login shell in the allocation: salloc bash -l"),
     "gpu-freq": ("", 1, "bra", "SBATCH_GPU_FREQ SLURM_GPU_FREQ SALLOC_GPU_FREQ", _FREQUENCY),
     "het-group": ("", 1, "r", "", "there are no heterogeneous jobs"),
     "interactive": ("", 0, "r", "", "use srun --pty"),
@@ -40,7 +40,5 @@ REFUSED: dict[str, tuple[str, int, str, str, str]] = {
     "resv-ports": ("", 2, "r", "SLURM_RESV_PORTS", "ports are not reserved"),
     "send-libs": ("", 2, "r", "SLURM_SEND_LIBS", _FILES),
     "slurmd-debug": ("", 1, "r", "SLURMD_DEBUG", "the agent's log says what it does"),
-    "task-epilog": ("", 1, "r", "SLURM_TASK_EPILOG", "start it from the program"),
-    "task-prolog": ("", 1, "r", "SLURM_TASK_PROLOG", "start it from the program"),
     "x11": ("", 2, "ra", "", "windows are not forwarded; use ssh -X"),
 }  # fmt: skip

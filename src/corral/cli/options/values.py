@@ -37,6 +37,21 @@ def text(given: str, name: str) -> str:
     return given
 
 
+def full_path(given: str, name: str) -> str:
+    """A relative one from where we are."""
+    import os
+
+    return given if given.startswith("/") else os.path.join(os.getcwd(), given)
+
+
+def get_user_env(given: str, name: str) -> bool:
+    """8, 8L, S: seconds that a login may take, and which kind of login. There is one kind, and the agent waits long enough."""
+    digits = given.lstrip("+-").rstrip("LlSs")
+    if digits and not digits.isdigit():
+        raise invalid(name)
+    return True
+
+
 def flag(given: str, name: str) -> bool:
     """True; the value of a variable may say no."""
     word = given.strip().lower()
