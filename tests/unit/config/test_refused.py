@@ -18,7 +18,6 @@ from corral.errors import ConfigError
         ('[[partition]]\nname = "a"\n\npreempt_mode = "REQUEUE"\n', 4, "no preemption"),
         ('[[partition]]\nname = "a"\ngrace_time = 60\n', 3, "no preemption"),
         ("[timeouts]\nsrun_port = 1\n", 2, "no key"),
-        ('[programs]\ntask_prolog = "/bin/true"\n', 2, "no key"),
         ("kill_on_bad_exit = true\n", 1, "no key"),
     ],
 )
@@ -37,7 +36,7 @@ def test_values_that_mean_something_are_taken() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "PriorityWeightFairshare=10", "PriorityWeightQOS=10", "TaskProlog=/bin/true", "TaskEpilog=/bin/true", "KillOnBadExit=1",
+        "PriorityWeightFairshare=10", "PriorityWeightQOS=10", "KillOnBadExit=1",
         "PartitionName=x Nodes=n1 OverSubscribe=FORCE:4", "PartitionName=x Nodes=n1 PreemptMode=REQUEUE",
         "PartitionName=x Nodes=n1 GraceTime=60",
     ],
