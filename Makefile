@@ -49,6 +49,7 @@ unit: .venv/.installed-dev
 docs: .venv/.installed-dev
 	$(bin)/python scripts/config_reference.py --check
 	$(bin)/python scripts/cli_reference.py --check
+	$(bin)/python scripts/compatibility.py --check
 	$(bin)/python scripts/code_map.py --check
 	$(bin)/python scripts/check_docs.py
 

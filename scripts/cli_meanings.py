@@ -9,7 +9,7 @@ SUBMIT = {
     "bell": "ring the bell when the allocation is there",
     "chdir": "the directory in which the job runs",
     "cluster": "as `--clusters`",
-    "clusters": "on one of these clusters: the name of this one, or `all`",
+    "clusters": "on this cluster: its own name, or `all`; `sbatch` then names it behind the job's id",
     "comment": "any text; `squeue -o %k` shows it",
     "wckey": "a workload characterization key: any word, for telling kinds of work apart in `squeue -o %w` and `sacct -o wckey`",
     "constraint": (
@@ -153,7 +153,7 @@ _HELP = {
     "help": "print the options", "usage": "print a short usage", "version": "print the version", "verbose": "say more",
     "json": "all fields as JSON; `=v0.0.38` in the shape of Slurm 22.05, `=list` names the shapes",
     "yaml": "the same as YAML", "noheader": "without the header",
-    "clusters": "of these clusters: the name of this one, or `all`",
+    "clusters": "of these clusters: the name of this one, or `all`", "cluster": "as `--clusters`",
     "federation": "accepted: there is no federation, so nothing more to show", "sibling": "accepted, as `--federation`",
 }  # fmt: skip
 

@@ -84,10 +84,7 @@ def refused_by(command: str) -> dict[str, str]:
     if command == "sacctmgr":
         return {}
     if command == "scontrol":  # its REFUSED are keywords
-        federation = importlib.import_module("corral.cli.command").NO_FEDERATION
-        names = ("cluster", "clusters", "federation", "sibling")
-        own = {"uid": "an update is made by who makes it", "future": "there are no FUTURE nodes"}
-        return dict.fromkeys(names, federation) | own
+        return dict(module(command).REFUSED_OPTIONS)
     return dict(getattr(module(command), "REFUSED", {}))
 
 

@@ -15,9 +15,6 @@ TYPE_CHECKING = False  # importing typing costs 5 ms
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-#: Known to Slurm, and what they need is not there: refused with these words.
-NO_FEDERATION = "there are no federations or other clusters here; CORRAL_ENDPOINT says which cluster is asked"
-
 
 def options(
     program: Program,

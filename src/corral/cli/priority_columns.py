@@ -68,6 +68,11 @@ def letters(weights: Weights) -> dict[str, Column]:
     return found
 
 
+def every_letter() -> dict[str, Column]:
+    """Whatever weighs something."""
+    return letters({})
+
+
 def _weighted(weights: dict[str, int]) -> Any:
     def text(tres: dict[str, float]) -> str:
         return ",".join(f"{name}={share * weights.get(name, 0):.0f}" for name, share in tres.items() if share)

@@ -70,3 +70,24 @@ def test_of_several_the_known_one_is_shown(cluster: FakeCluster) -> None:
 @pytest.mark.parametrize("option", ["--federation", "--local", "--sibling"])
 def test_without_a_federation_there_is_nothing_more_to_show(cluster: FakeCluster, option: str) -> None:
     assert cluster.run("squeue", option).stdout == cluster.run("squeue").stdout
+
+
+def test_sbatch_names_the_cluster_it_was_told(cluster: FakeCluster) -> None:
+    cluster.reply = {"type": "Submitted", "ids": [7]}
+
+    def sbatch(*argv: str, **environment: str) -> str:
+        done = cluster.run("sbatch", *argv, "--wrap", "true", **environment)
+        assert done.stderr == ""
+        return done.stdout
+
+    assert sbatch("-M", "oracle") == "Submitted batch job 7 on cluster oracle\n"
+    assert sbatch("--parsable", "--clusters=all") == "7;oracle\n"
+    assert sbatch(SBATCH_CLUSTERS="oracle") == "Submitted batch job 7 on cluster oracle\n"
+    assert sbatch("--parsable") == "7\n"
+
+
+@pytest.mark.parametrize("argv", [["sbatch", "--wrap", "true"], ["scancel", "1"], ["scontrol", "show", "job", "1"]])
+def test_nothing_is_done_for_another_cluster(cluster: FakeCluster, argv: list[str]) -> None:
+    done = cluster.run(argv[0], "-M", "nosuch", *argv[1:])
+    assert (done.stdout, done.stderr, done.returncode) == ("", UNKNOWN.format(argv[0]), 1)
+    assert cluster.requests == []

@@ -69,7 +69,7 @@ def test_a_script_is_submitted_with_its_options_arguments_and_text(
     spec = job["spec"]
     assert job["script"] == SCRIPT
     assert (spec["ntasks"], spec["cpus_per_task"], spec["name"]) == (3, 2, "fromscript")
-    assert (spec["argv"], spec["command"]) == (["a", "b c"], f"{tmp_path}/job.sh a b c")
+    assert (spec["argv"], spec["command"]) == (["a", "b c"], f"{tmp_path}/job.sh")
     assert job["environment"]["SLURM_SUBMIT_DIR"] == str(tmp_path)
 
 

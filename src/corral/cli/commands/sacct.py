@@ -54,6 +54,9 @@ REFUSED = {
     "flags": "which of the schedulers started a job is not kept", "reason": "look for it in the output of -o reason",
 }  # fmt: skip
 
+#: Where its fields are listed.
+FIELD_TABLES = {"fields": "corral.cli.history_columns:FIELDS"}
+
 VARIABLES = {"SACCT_FORMAT": "format"}
 SWITCHES = {"SACCT_FEDERATION": "federation", "SACCT_LOCAL": "local"}
 

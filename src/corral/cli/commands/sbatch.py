@@ -91,7 +91,7 @@ def new_job(
     spec = jobspec.job_spec(given, "batch")
     default_name = os.path.basename(path) if path else "wrap" if "wrap" in given else "sbatch"
     spec["name"] = given.get("job-name") or default_name
-    spec["command"] = " ".join([path, *arguments]) if path else ""
+    spec["command"] = path
     spec["argv"] = arguments
     spec["export_mode"] = environment.mode(given.get("export"))
     spec["submit_line"] = " ".join(["sbatch", *argv])

@@ -25,7 +25,7 @@ OPTIONS = (
     ("wckey", "", REQUIRED),
 )  # fmt: skip
 
-REFUSED = {"sibling": command.NO_FEDERATION}
+REFUSED = {"sibling": "there are no federations here"}
 
 VARIABLES = {
     "SCANCEL_ACCOUNT": "account", "SCANCEL_NAME": "name", "SCANCEL_PARTITION": "partition", "SCANCEL_QOS": "qos",
@@ -34,6 +34,9 @@ VARIABLES = {
 SWITCHES = {"SCANCEL_BATCH": "batch", "SCANCEL_FULL": "full", "SCANCEL_INTERACTIVE": "interactive"}
 
 FILTERS = ("account", "name", "partition", "qos", "reservation", "state", "user", "nodelist", "wckey")
+
+#: Spellings of one option.
+_SAME = {"jobname": "name", "cluster": "clusters"}
 
 SIGKILL = 9
 
@@ -67,7 +70,7 @@ class Scancel:
             elif name == "me":
                 given["user"] = command.own_name()
             else:
-                given[{"jobname": "name", "cluster": "clusters"}.get(name, name)] = value
+                given[_SAME.get(name, name)] = value
         self.given = given
         self.signal = self._signal()
         self.ids = [self._id(text) for word in words for text in command.apart(word)]
@@ -145,8 +148,9 @@ class Scancel:
             return 0
         try:
             with Connection() as connection:
-                if named := clusters.asked(self.given)[0]:
-                    clusters.own("scancel", connection, named)
+                named, where = clusters.asked(self.given)
+                if named:
+                    clusters.own("scancel", connection, named, where)
                 if "interactive" in self.given:
                     chosen = self._confirmed(connection)
                     if not chosen:

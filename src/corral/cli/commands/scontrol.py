@@ -38,9 +38,27 @@ ENTITIES = {
     "reservations": 1, "slurmd": 2, "steps": 2, "topology": 1,
 }  # fmt: skip
 
+#: Where its keywords, and what `show` knows, are listed.
+FIELD_TABLES = {
+    "keywords": "corral.cli.commands.scontrol:KEYWORDS",
+    "entities": "corral.cli.commands.scontrol:ENTITIES",
+}
+
 #: What `show` says of things that there are none of here.
 FIXED = {
     "aliases": "", "burstbuffer": "", "federation": "", "daemons": "slurmctld slurmd\n", "frontend": "No nodes in the system\n",
+}  # fmt: skip
+
+#: What `show` knows in Slurm, and not here.
+NOT_SHOWN = {
+    "assoc_mgr": "`sacctmgr show associations` lists what is in memory", "bbstat": "there are no burst buffers",
+    "dwstat": "there are no burst buffers", "slurmd": "`corral status` says how this machine's agent is",
+}  # fmt: skip
+
+#: Options that Slurm has and Corral has not, and why.
+REFUSED_OPTIONS = {
+    **dict.fromkeys(("federation", "sibling"), "there are no federations here"),
+    "uid": "an update is made by who makes it", "future": "there are no FUTURE nodes",
 }  # fmt: skip
 
 #: Keywords that Slurm has and Corral has not, with what to do instead.
@@ -77,12 +95,7 @@ class Scontrol:
             return self.one(argv)
         from corral.cli import command
 
-        refused = dict.fromkeys(("federation", "sibling"), command.NO_FEDERATION)
-        refused |= {
-            "uid": "an update is made by who makes it",
-            "future": "there are no FUTURE nodes",
-        }
-        found, left = command.options(self.program, argv, OPTIONS, refused)
+        found, left = command.options(self.program, argv, OPTIONS, REFUSED_OPTIONS)
         self.flags.update(name for name, _ in found)
         self.forms = {name: value for name, value in found if name in ("json", "yaml")}
         self.clusters = next((value for name, value in reversed(found) if name in ("cluster", "clusters")), None)
@@ -217,8 +230,8 @@ class Scontrol:
         if entity == "topology":
             say("scontrol: error: No topology information available\n")
             return 0
-        if entity in ("assoc_mgr", "bbstat", "dwstat", "slurmd"):
-            raise Exit(1, f"scontrol: error: show {entity} is not supported.")
+        if entity in NOT_SHOWN:
+            raise Exit(1, f"scontrol: error: show {entity} is not supported: {NOT_SHOWN[entity]}.")
         from corral.cli import scontrol_show
 
         manner = scontrol_show.Manner()

@@ -66,6 +66,9 @@ SORT_KEYS: dict[str, sorting.Key] = {
     "#N": ("place", None),
 }  # fmt: skip
 
+#: Where its fields are listed.
+FIELD_TABLES = {"letters": "corral.cli.node_columns:LETTERS", "names": "corral.cli.node_columns:names"}
+
 #: What every line is counted and sorted by.
 _NODE_FIELDS = (
     "name",

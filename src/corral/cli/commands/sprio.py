@@ -27,6 +27,9 @@ SWITCHES = {"SPRIO_FEDERATION": "federation", "SPRIO_LOCAL": "local", "SPRIO_SIB
 
 _SAME = {"cluster": "clusters", "users": "user"}
 
+#: Where its fields are listed.
+FIELD_TABLES = {"letters": "corral.cli.priority_columns:every_letter"}
+
 NO_SUCH_JOBS = "Unable to find jobs matching user/id(s) specified"
 
 

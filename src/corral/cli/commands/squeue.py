@@ -55,6 +55,12 @@ SWITCHES = {
     "SQUEUE_FEDERATION": "federation", "SQUEUE_LOCAL": "local", "SQUEUE_SIBLING": "sibling",
 }  # fmt: skip
 
+#: Where its fields are listed.
+FIELD_TABLES = {
+    "letters": "corral.cli.job_columns:LETTERS", "names": "corral.cli.job_columns:names",
+    "step letters": "corral.cli.step_columns:LETTERS", "step names": "corral.cli.step_columns:names",
+}  # fmt: skip
+
 _FORMATS = {"format": "-o (--format)", "Format": "-O (--Format)"}
 
 #: Every array's line carries these, however little of them is shown.
