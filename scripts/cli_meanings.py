@@ -153,7 +153,7 @@ _HELP = {
     "help": "print the options", "usage": "print a short usage", "version": "print the version", "verbose": "say more",
     "json": "all fields as JSON; `=v0.0.38` in the shape of Slurm 22.05, `=list` names the shapes",
     "yaml": "the same as YAML", "noheader": "without the header",
-    "clusters": "of these clusters: the name of this one, or `all`", "cluster": "as `--clusters`",
+    "clusters": "of these clusters: the name of this one, or `all`",
     "federation": "accepted: there is no federation, so nothing more to show", "sibling": "accepted, as `--federation`",
 }  # fmt: skip
 
