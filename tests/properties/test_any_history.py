@@ -6,14 +6,18 @@ import msgspec
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from tests.accounts import account, qos, user
+from tests.accounts import settings as account_settings
 from tests.builders import ANN, BOB, OPERATOR, ROOT, Cluster, cluster, gpus, job, nodes, srun
 
 from corral.engine.engine import Engine
 from corral.engine.state import ClusterState
+from corral.model.cluster import Accounting
 from corral.model.job import JobId, JobKind, JobSpec, JobState
 from corral.model.partition import Partition
 from corral.model.step import EndCause
 from corral.protocol import requests as rq
+from corral.protocol.accounting import Condition
 from corral.protocol.codec import decode_event, encode
 from corral.protocol.replies import Rejected, Submitted
 from corral.simulator import invariants
@@ -44,6 +48,8 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "time_min": st.sampled_from([1, 20]),
     "nodelist": st.sampled_from(["n1", "n[1-2]", "n9"]),
     "exclude": st.sampled_from(["n1", "n[1-3]"]),
+    "account": st.sampled_from(["chem", "bio", "new", "nosuch"]),
+    "qos": st.sampled_from(["normal", "high"]),
     "partition": st.sampled_from(["batch", "few", "few,batch", "nosuch"]),
     "kind": st.sampled_from([JobKind.SALLOC, JobKind.BATCH]),
 }
@@ -97,18 +103,48 @@ def requests(number: JobId) -> list[rq.AnyRequest]:
     ]
 
 
+def changes_of_accounts() -> list[rq.AnyRequest]:
+    def one(verb: Any, kind: Any, where: dict[str, Any], **fields: Any) -> rq.AnyRequest:
+        return rq.ChangeAccounts(verb=verb, kind=kind, where=Condition(**where), settings=account_settings(**fields))
+
+    return [
+        one("add", "account", {"names": ("new",)}, parent="chem"),
+        one("add", "user", {"names": ("ann",), "accounts": ("new",)}),
+        one("add", "qos", {"names": ("high",)}, max_tres_pu={"cpu": 2}, usage_factor=2.0, flags=("=NoDecay",)),
+        one("modify", "account", {"names": ("physics",)}, grp_tres={"cpu": 5}, grp_submit=9),
+        one("modify", "account", {"names": ("chem",)}, max_jobs=1),
+        one("modify", "account", {"names": ("chem",)}, parent="bio"),
+        one("modify", "account", {"names": ("physics",)}, parent="chem"),
+        one("modify", "user", {"names": ("bob",)}, default_account="bio"),
+        one("modify", "user", {"names": ("bob",)}, qos=("-high",), shares=3),
+        one("modify", "qos", {"names": ("high",)}, grp_jobs=1, flags=("+OverPartQOS",)),
+        one("remove", "user", {"names": ("ann",), "accounts": ("bio",)}),
+        one("remove", "user", {"names": ("bob",)}),
+        one("remove", "account", {"names": ("bio",)}),
+        one("remove", "qos", {"names": ("high",)}),
+        one("reset", "account", {"names": ("chem",)}),
+    ]
+
+
 class AnyHistory(RuleBasedStateMachine):
     """A cluster of three nodes to which anything may happen."""
 
     c: Cluster
 
-    @initialize(cleans=st.booleans())
-    def begin(self, cleans: bool) -> None:
+    @initialize(cleans=st.booleans(), accounts=st.booleans())
+    def begin(self, cleans: bool, accounts: bool) -> None:
         self.c = cluster(
             nodes("n[1-3]", cpus=4, gpus=2, memory=1000),
             partition=(Partition(name="batch", default=True), Partition(name="few", nodes="n[1-2]")),
             timeouts={"min_job_age": 50.0},
+            accounting=Accounting(enforce=("limits",) if accounts else ()),
         )
+        if accounts:
+            account(self.c, "physics")
+            qos(self.c, "high", max_jobs_pu=2)
+            account(self.c, "chem", "bio", parent="physics")
+            for name in ("ann", "bob", "olga", "root"):
+                user(self.c, name, "chem", "bio", qos=("=normal", "=high"))
         self.c.cleans = cleans
 
     def pick(self, pick: int, active: bool = False) -> JobId:
@@ -144,6 +180,11 @@ class AnyHistory(RuleBasedStateMachine):
     @rule(pick=PICK, which=PICK, by=CALLERS)
     def request(self, pick: int, which: int, by: rq.Caller) -> None:
         found = requests(self.pick(pick))
+        self.ask(found[which % len(found)], by)
+
+    @rule(which=PICK, by=CALLERS)
+    def change_accounts(self, which: int, by: rq.Caller) -> None:
+        found = changes_of_accounts()
         self.ask(found[which % len(found)], by)
 
     @rule()

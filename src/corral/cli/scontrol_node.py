@@ -62,8 +62,8 @@ def partition(row: Row, one_line: bool) -> str:
     return written(
         [
             f"PartitionName={row['name']}",
-            f"AllowGroups={_all(row['allow_groups'])} {_accounts(row)} AllowQos={_all(row['allow_qos'])}",
-            f"AllocNodes=ALL Default={_yes(row['default'])} QoS=N/A",
+            f"AllowGroups={_all(row['allow_groups'])} {_accounts(row)} {_qos(row)}",
+            f"AllocNodes=ALL Default={_yes(row['default'])} QoS={row.get('qos') or 'N/A'}",
             f"DefaultTime={'NONE' if row['default_time'] is None else padded(row['default_time'])} DisableRootJobs=NO "
             f"ExclusiveUser={_yes(row['exclusive_user'])} GraceTime={row['grace_time']} Hidden={_yes(row['hidden'])}",
             f"MaxNodes={_most(row['max_nodes'])} MaxTime={padded(row['max_time'])} MinNodes={row['min_nodes']} "
@@ -83,6 +83,12 @@ def partition(row: Row, one_line: bool) -> str:
 
 def _all(names: list[str]) -> str:
     return ",".join(names) or "ALL"
+
+
+def _qos(row: Row) -> str:
+    if row.get("deny_qos"):
+        return f"DenyQos={','.join(row['deny_qos'])}"
+    return f"AllowQos={_all(row['allow_qos'])}"
 
 
 def _accounts(row: Row) -> str:

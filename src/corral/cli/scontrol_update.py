@@ -23,14 +23,14 @@ NO_ENTITY = (
 )
 
 PARTITION_KEYS = (
-    "AllowAccounts", "AllowGroups", "AllowQos", "Default", "DefaultTime", "DefMemPerCPU", "DefMemPerNode", "DenyAccounts",
+    "AllowAccounts", "AllowGroups", "AllowQos", "Default", "DefaultTime", "DefMemPerCPU", "DefMemPerNode", "DenyAccounts", "DenyQos",
     "ExclusiveUser", "GraceTime", "Hidden", "LLN", "MaxCPUsPerNode", "MaxMemPerNode", "MaxNodes", "MaxTime", "MinNodes",
-    "Nodes", "OverSubscribe", "PriorityJobFactor", "PriorityTier", "RootOnly", "State",
+    "Nodes", "OverSubscribe", "PriorityJobFactor", "PriorityTier", "QoS", "RootOnly", "State",
 )  # fmt: skip
 
 PARTITION_REFUSED = (
-    "AllocNodes", "Alternate", "CpuBind", "DenyQos", "DisableRootJobs", "MaxMemPerCPU", "OverTimeLimit",
-    "PowerDownOnIdle", "PreemptMode", "Priority", "QoS", "ReqResv", "ResumeTimeout", "SuspendTime", "Shared",
+    "AllocNodes", "Alternate", "CpuBind", "DisableRootJobs", "MaxMemPerCPU", "OverTimeLimit",
+    "PowerDownOnIdle", "PreemptMode", "Priority", "ReqResv", "ResumeTimeout", "SuspendTime", "Shared",
     "TRESBillingWeights", "JobDefaults",
 )  # fmt: skip
 

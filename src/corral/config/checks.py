@@ -23,6 +23,7 @@ _PARTITION_REFUSED: tuple[tuple[str, tuple[object, ...], str], ...] = (
 )
 #: As in Slurm's PropagateResourceLimits.
 LIMIT_NAMES = ("CPU", "FSIZE", "DATA", "STACK", "CORE", "RSS", "NPROC", "NOFILE", "MEMLOCK", "AS")
+_ACCOUNTING = ("associations", "limits", "qos", "safe")
 _ENFORCEABLE = ("cpu", "memory", "devices")
 _POSITIVE = (("timeouts", "heartbeat"), ("timeouts", "node"), ("scheduling", "time_limit_step"), ("first_job_id",))
 
@@ -54,13 +55,13 @@ def check(config: ClusterConfig, tree: dict[str, Any]) -> None:
     for limit in config.enforce:
         if limit not in _ENFORCEABLE:
             raise BadValue(("enforce",), f"{limit!r} cannot be enforced: it is one of {', '.join(_ENFORCEABLE)}")
+    for index, what in enumerate(config.accounting.enforce):
+        if what not in _ACCOUNTING:
+            raise BadValue(
+                ("accounting", "enforce", index), f"{what!r} cannot be enforced: it is one of {', '.join(_ACCOUNTING)}"
+            )
     if not config.cluster or not all(c.isalnum() or c in "-_" for c in config.cluster):
         raise BadValue(("cluster",), f"{config.cluster!r} is no name: letters, digits, - and _ may be in it")
-    for key in ("fair_share", "qos"):
-        if getattr(config.priority, key):
-            raise BadValue(
-                ("priority", key), f"{key!r} cannot weigh anything yet: it needs accounts, which are not there"
-            )
     for name, count in config.licenses.items():
         if not name or any(c in ",;:|*=" or c.isspace() for c in name):
             raise BadValue(("licenses", name), f"{name!r} is no name of a licence: no space and none of , ; : | * =")

@@ -114,9 +114,27 @@ def _licenses(text: str) -> dict[str, int]:
     return dict(licenses.parse(text.replace("*", ":")))
 
 
-def _no_accounts(text: str) -> None:
-    if int(text):
-        raise NotCarried("fair share and QOS weigh nothing until there are accounts")
+def _half_life(text: str) -> int:
+    seconds = duration.parse(text)
+    return 0 if seconds >= UNLIMITED else seconds
+
+
+def _accounting_enforce(text: str) -> list[str] | None:
+    """What Slurm calls `all` is everything but nojobs, nosteps and wckeys."""
+    found = []
+    for word in _words(text.lower()):
+        match word:
+            case "associations" | "limits" | "qos" | "safe":
+                found.append(word)
+            case "all" | "1":
+                found += ["associations", "limits", "qos", "safe"] if word == "all" else ["associations"]
+            case "none" | "0":
+                pass
+            case _:
+                raise NotCarried(
+                    f"{word}: there is nothing like it (associations, limits, qos and safe can be enforced)"
+                )
+    return list(dict.fromkeys(found)) or None
 
 
 def _limit_names(text: str) -> list[str]:
@@ -178,10 +196,12 @@ SETTINGS: dict[str, tuple[str, str, Callable[[str], Any]]] = {
     "overtimelimit": ("timeouts", "over_time_limit", _limit),
     "jobacctgatherfrequency": ("accounting", "sample_interval", _sample_interval),
     "priorityweightage": ("priority", "age", int),
-    "priorityweightfairshare": ("priority", "", _no_accounts),
+    "priorityweightfairshare": ("priority", "fair_share", int),
     "priorityweightjobsize": ("priority", "job_size", int),
     "priorityweightpartition": ("priority", "partition", int),
-    "priorityweightqos": ("priority", "", _no_accounts),
+    "priorityweightqos": ("priority", "qos", int),
+    "prioritydecayhalflife": ("priority", "decay_half_life", _half_life),
+    "accountingstorageenforce": ("accounting", "enforce", _accounting_enforce),
     "priorityweighttres": ("priority", "tres", _tres_weights),
     "prioritymaxage": ("priority", "max_age", _minutes),
     "schedulertype": ("scheduling", "backfill", _scheduler),
@@ -230,6 +250,8 @@ PARTITION: dict[str, Rule] = {
     "allowaccounts": ("allow_accounts", _names),
     "allowqos": ("allow_qos", _names),
     "denyaccounts": ("deny_accounts", _words),
+    "denyqos": ("deny_qos", _words),
+    "qos": ("qos", str.lower),
     "prioritytier": ("priority_tier", int),
     "priorityjobfactor": ("priority_job_factor", int),
     "rootonly": ("root_only", lambda text: _yes(text) or None),
@@ -268,12 +290,10 @@ WITHOUT_EFFECT = _words_of("""
 
 #: What is lost with a key, where there is more to say than that there is nothing like it.
 LOST = {
-    "prioritydecayhalflife": "fair share does not decay yet",
-    "priorityusageresetperiod": "fair share does not decay yet",
+    "priorityusageresetperiod": "usage decays; `sacctmgr modify account ... set RawUsage=0` resets it",
     "prioritycalcperiod": "priorities are worked out when they are needed",
     "preempttype": "there is no preemption yet",
     "preemptmode": "there is no preemption yet",
-    "accountingstorageenforce": "limits of associations and QOS are not there yet",
     "topologyplugin": "topology is not there yet",
     "jobsubmitplugins": "there are no submit plugins",
     "healthcheckprogram": "there is no health check program yet",

@@ -3,6 +3,7 @@
 from typing import Any
 
 from corral.model.cluster import ClusterConfig
+from corral.syntax.duration import format_padded
 
 
 def slurm_keys(config: ClusterConfig, facts: dict[str, Any]) -> dict[str, Any]:
@@ -10,6 +11,7 @@ def slurm_keys(config: ClusterConfig, facts: dict[str, Any]) -> dict[str, Any]:
     weights, timeouts, scheduling = config.priority, config.timeouts, config.scheduling
     programs, limits = config.programs, config.limits
     return {
+        "AccountingStorageEnforce": ",".join(config.accounting.enforce) or "none",
         "BatchStartTimeout": "10 sec",
         "BOOT_TIME": facts.get("started", 0.0),
         "ClusterName": config.cluster,
@@ -34,6 +36,7 @@ def slurm_keys(config: ClusterConfig, facts: dict[str, Any]) -> dict[str, Any]:
         "MinJobAge": _seconds(timeouts.min_job_age),
         "MpiDefault": config.mpi_default,
         "OverTimeLimit": f"{timeouts.over_time_limit / 60:g} min",
+        "PriorityDecayHalfLife": format_padded(weights.decay_half_life),
         "PriorityMaxAge": _seconds(weights.max_age),
         "PriorityWeightAge": weights.age,
         "PriorityWeightFairShare": weights.fair_share,

@@ -20,7 +20,6 @@ from corral.scheduler.nodetable import BoolColumn, NodeTable
 from corral.scheduler.placement import fits_when_empty
 from corral.syntax import arrayspec, dependency, features, hostlist, licenses
 
-INVALID_ACCOUNT = "Invalid account or account/partition combination specified"
 NO_SUCH_CORES = "Socket, core and/or thread specification can not be satisfied"
 NO_SUCH_DISK = "Temporary disk specification can not be satisfied"
 UNAVAILABLE = "Requested node configuration is not available"
@@ -35,6 +34,7 @@ class Admitted(msgspec.Struct, frozen=True):
     never: bool = (
         False  #: asks for more nodes than its partition has: it may wait for a larger cluster (EnforcePartLimits=NO)
     )
+    association: int = 0
 
 
 def partitions_of(state: ClusterState, spec: JobSpec) -> list[Partition] | Rejected:
@@ -144,12 +144,6 @@ def _check_partition_access(
             return Rejected(error="User's group not permitted to use this partition", code="denied")
         if partition.allow_groups and not caller.is_operator and caller.group not in partition.allow_groups:
             return Rejected(error="User's group not permitted to use this partition", code="denied")
-        if partition.allow_accounts and spec.account not in partition.allow_accounts:
-            return Rejected(error=INVALID_ACCOUNT, code="denied")
-        if not partition.allow_accounts and spec.account and spec.account in partition.deny_accounts:
-            return Rejected(error=INVALID_ACCOUNT, code="denied")
-        if partition.allow_qos and spec.qos not in partition.allow_qos:
-            return Rejected(error="Invalid qos specification", code="denied")
         if partition.state in (PartitionState.INACTIVE, PartitionState.DRAIN):
             return Rejected(error="Required partition not available (inactive or drain)", code="invalid")
     return None

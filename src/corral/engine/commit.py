@@ -2,7 +2,7 @@
 
 import msgspec
 
-from corral.engine import steps
+from corral.engine import charging, steps
 from corral.engine.arrays import has_room, split
 from corral.engine.context import Context
 from corral.engine.effects import Effects
@@ -34,8 +34,10 @@ def begin(ctx: Context, start: Start, now: float, out: Effects) -> bool:
     job = ctx.state.jobs.get(start.job)
     if job is None or not may_start(ctx.state, job) or not ctx.state.ledger.can_take(start.allocation):
         return False
-    limit = min(start.time_limit or job.time_limit, job.time_limit, _most(ctx.state, start.allocation.partition))
+    limit = min(start.time_limit or job.time_limit, job.time_limit, _most(ctx, job, start.allocation.partition))
     if ctx.state.reservations and not still_open(ctx, start.allocation, now, now + limit):
+        return False
+    if not charging.may_start(ctx, job, start.allocation, limit, now):
         return False
     rest: Job | None = None
     if start.task_index is not None:
@@ -72,10 +74,12 @@ def batch_host(state: ClusterState, spec: JobSpec, allocation: Allocation) -> st
     return allocation.nodes[0].node
 
 
-def _most(state: ClusterState, name: str) -> int:
+def _most(ctx: Context, job: Job, name: str) -> int:
     """Seconds; a job that may be shorter (--time-min) can come with a longer limit than its partition's."""
-    partition = state.partitions.get(name)
-    return UNLIMITED if partition is None else partition.max_time
+    partition = ctx.state.partitions.get(name)
+    if partition is None:
+        return UNLIMITED
+    return charging.place_of(ctx, ctx.state.spec(job), partition).max_time
 
 
 def may_start(state: ClusterState, job: Job) -> bool:

@@ -4,6 +4,8 @@ import msgspec
 
 from corral.engine.duetimes import DueTimes
 from corral.engine.effects import Effects
+from corral.engine.rules import RuleBook
+from corral.engine.standings import Standings
 from corral.engine.state import ClusterState
 from corral.engine.waits import Waits
 from corral.model.cluster import ClusterConfig
@@ -32,11 +34,22 @@ class Context:
         #: agent -> its instance, as registered with this controller
         self.agents: dict[str, str] = {}
         self.last_tick = 0.0
+        self.standings = Standings()
+        self._rules = RuleBook(state.books, False, False)
         self.plans_due = float("inf")  #: a cycle has planned no starts: then they are due
         self.windows: tuple[object, Reserved] | None = None  #: the reservations, and what they were made of
         self.reservations_due = 0.0  #: when the next of them begins, ends or is to be looked at
         self.waits = Waits(state)
         self.due = DueTimes(state, config.timeouts.over_time_limit)
+
+    def rules(self) -> RuleBook:
+        """The limits of jobs, as the accounts and the configuration are now."""
+        chosen = self.config.accounting.enforce
+        limits, safe = "limits" in chosen or "safe" in chosen, "safe" in chosen
+        book = self._rules
+        if book.version != self.state.books.version or book.limits != limits or book.safe != safe:
+            book = self._rules = RuleBook(self.state.books, limits, safe)
+        return book
 
     def record(self, event: AnyEvent, out: Effects) -> None:
         """It is so from now on: the state changes, the event will be written."""

@@ -77,7 +77,7 @@ def released(ctx: Context, job: Job, now: float) -> dict[str, object]:
     nice = spec.nice if job.nice is None else job.nice
     changes: dict[str, object] = {
         "held_by": "", "reason": Reason.NONE, "special_exit": False, "priority_set": False,
-        "priority": priority_of(ctx, spec, job.partition, nice, begin, now),
+        "priority": priority_of(ctx, spec, job.partition, nice, begin, now, job.association),
     }  # fmt: skip
     if job.is_pending:
         depends = bool(spec.dependency) and not job.independent

@@ -38,7 +38,7 @@ from corral.model.node import Node
 from corral.model.topology import Topology
 from corral.protocol import reports as rp
 from corral.protocol import requests as rq
-from corral.protocol.events import ControllerStarted, NodeChanged, PartitionChanged, PartitionRemoved
+from corral.protocol.events import ControllerStarted, NodeChanged, PartitionChanged, PartitionRemoved, UsageDecayChanged
 from corral.protocol.replies import Done, Rejected
 from corral.scheduler.plan import Plan
 from corral.scheduler.snapshot import Snapshot
@@ -77,6 +77,8 @@ class Engine:
         self.state.ledger.set_licenses(config.licenses)
         self.state.ledger.topology = Topology(config.switch) if config.switch else None
         self.ctx.due = DueTimes(self.state, config.timeouts.over_time_limit)
+        if config.priority.decay_half_life != self.state.meter.half_life:
+            self.ctx.record(UsageDecayChanged(time=now, half_life=config.priority.decay_half_life), out)
         wanted = {partition.name: partition for partition in config.partition}
         for name, partition in wanted.items():
             if self.state.partitions.get(name) != partition:
@@ -195,7 +197,8 @@ class Engine:
         """Do what is due by the clock."""
         out = Effects()
         timers.tick(self.ctx, now, out)
-        if self.config.priority.age and now >= self.ranked + INTERVAL:
+        weights = self.config.priority
+        if (weights.age or weights.fair_share) and now >= self.ranked + INTERVAL:
             self.ranked = now
             self.pending.reprioritise(now)
         return out

@@ -55,6 +55,7 @@ _LISTS = {
     "allowaccounts": "allow_accounts",
     "allowqos": "allow_qos",
     "denyaccounts": "deny_accounts",
+    "denyqos": "deny_qos",
 }
 
 
@@ -124,6 +125,8 @@ def _parsed(key: str, value: str) -> tuple[str, object]:
         if word not in ("yes", "no"):
             raise ValueError("YES or NO is needed")
         return _FLAGS[key], word == "yes"
+    if key == "qos":
+        return "qos", "" if value.upper() in ("N/A", "NONE", "") else value.lower()
     if key in _LISTS:
         return _LISTS[key], () if value.upper() == "ALL" else tuple(value.split(","))
     raise ValueError("no such key, or it can't be changed while running")

@@ -8,13 +8,13 @@ import bisect
 
 import msgspec
 
-from corral.engine import reserved_access
+from corral.engine import charging, reserved_access
 from corral.engine.admission import resolve
 from corral.engine.arrays import has_room, room
 from corral.engine.context import Context
 from corral.engine.duetimes import limit_ends
 from corral.engine.partitions import partition_rows
-from corral.engine.ranking import totals
+from corral.engine.ranking import standing, totals
 from corral.engine.state import NOT_YET
 from corral.model import ranges
 from corral.model.job import Job, JobId, JobSpec
@@ -24,6 +24,7 @@ from corral.scheduler import limits, priority
 from corral.scheduler.demand import Demand, preferring
 from corral.scheduler.nodetable import BoolColumn
 from corral.scheduler.plan import Expected, NotNow, Plan
+from corral.scheduler.quota import Quota, Rules
 from corral.scheduler.reservations import NOTHING
 from corral.scheduler.running import RunningJob
 from corral.scheduler.snapshot import LONGEST, PendingGroup, QueueKey, Snapshot
@@ -34,8 +35,9 @@ MAX_ELEMENTS = 4096
 #: When nothing is free, starts are planned at most so often: nobody can start beside them.
 PLAN_SECONDS = 1.0
 
-#: What makes a group: demands, time limit, least time, and the array's record that stands alone (0 = none).
-Shape = tuple[tuple[Demand, ...], int, int, int]
+#: What makes a group: demands, time limit, least time, the array's record that stands alone (0 = none), the limits of accounts and QOS
+#: by partition, and why no partition takes it.
+Shape = tuple[tuple[Demand, ...], int, int, int, tuple[tuple[str, Rules], ...], str]
 
 
 class _Group:
@@ -61,6 +63,7 @@ class PendingView:
         self.refused: list[tuple[_Group, NotNow]] = []  #: groups that the last snapshot left out
         self.basis: tuple[object, ...] = ()  #: what the demands were made of
         self.demands: tuple[JobSpec | None, str, int, tuple[Demand, ...]] = (None, "", -1, ())  #: of the spec seen last
+        self.guarded = False  #: does some partition take only certain accounts or QOS?
         self.asks_users = False  #: does some partition keep nodes to one user?
         self.rows: tuple[int, tuple[object, ...], dict[str, BoolColumn]] = (-1, (), {})
         self.last_plans = float("-inf")
@@ -77,11 +80,15 @@ class PendingView:
     def refresh(self) -> None:
         """Bring the groups up to date."""
         state = self.ctx.state
-        basis = (*state.partitions.values(), *state.reservations.values(), self.ctx.config.scheduling)
+        basis = (
+            *state.partitions.values(), *state.reservations.values(), self.ctx.config.scheduling,
+            self.ctx.config.accounting.enforce, state.books.version,
+        )  # fmt: skip
         if basis != self.basis:
             self.basis = basis
             self.groups, self.places, self.first = {}, {}, set()
             self.demands = (None, "", -1, ())
+            self.guarded = any(charging.guards(partition) for partition in state.partitions.values())
             self.asks_users |= any(partition.exclusive_user for partition in state.partitions.values())
             state.touched.update(JobId(key[2]) for key in state.queue)
         for job_id in sorted(state.touched):
@@ -119,7 +126,9 @@ class PendingView:
         if job.priority_set:
             return key
         nice = self.ctx.state.spec(job).nice if job.nice is None else job.nice
-        rank = priority.total(points + priority.age_part(self.ctx.config.priority, job.eligible_time, now), nice)
+        points += priority.age_part(self.ctx.config.priority, job.eligible_time, now)
+        points += standing(self.ctx, job.association, self.ctx.state.spec(job).qos, now)
+        rank = priority.total(points, nice)
         if rank == job.priority:
             return key
         jobs[job.id] = msgspec.structs.replace(job, priority=rank)
@@ -148,7 +157,8 @@ class PendingView:
         demands = self._demands(job)
         if self.ctx.state.reservations or spec.reservation:
             demands = reserved_access.alternatives(self.ctx.state, job.owner.user, spec, demands)
-        shape = (demands, job.time_limit, spec.time_min or 0, alone)
+        limits, denied = self._limits(job, spec) if self.ctx.state.books or self.guarded else ((), "")
+        shape = (demands, job.time_limit, spec.time_min or 0, alone, limits, denied)
         if not shape[0]:
             return
         group = self.groups.get(shape)
@@ -160,13 +170,26 @@ class PendingView:
         group.offer = None
         group.fresh.add(job.id)
 
+    def _limits(self, job: Job, spec: JobSpec) -> tuple[tuple[tuple[str, Rules], ...], str]:
+        """The rules of accounts and QOS in each partition, and why none takes it."""
+        state = self.ctx.state
+        names = [name for name in job.partition.split(",") if name in state.partitions]
+        denied = [charging.denied(state.partitions[name], spec) for name in names]
+        found = []
+        for name in names if state.books else ():
+            rules = charging.rules_of(self.ctx, job.association, spec.qos, job.owner.user, name)
+            if rules:
+                found.append((name, rules))
+        return tuple(found), (denied[0] if denied and all(denied) else "")
+
     def _demands(self, job: Job) -> tuple[Demand, ...]:
         spec = self.ctx.state.spec(job)
         seen, partition, user, demands = self.demands
         uid = job.owner.uid if self.asks_users else -1
         if seen is None or partition != job.partition or user != uid or seen != spec:
             names = [name for name in job.partition.split(",") if name in self.ctx.state.partitions]
-            demands = tuple(resolve(spec, self.ctx.state.partitions[name], self.ctx.config, uid) for name in names)
+            places = (charging.place_of(self.ctx, spec, self.ctx.state.partitions[name]) for name in names)
+            demands = tuple(resolve(spec, place, self.ctx.config, uid) for place in places)
             if spec.prefer:
                 demands = tuple(one for demand in demands for one in (preferring(demand, spec.prefer), demand))
             self.demands = (spec, job.partition, uid, demands)
@@ -202,8 +225,16 @@ class PendingView:
             partition_rows=self._rows(),
             policy=self.ctx.config.scheduling,
             reserved=reserved_access.windows(self.ctx) if state.reservations else NOTHING,
+            quota=self._quota(offers, now),
             wants_plans=wants_plans,
         )
+
+    def _quota(self, offers: tuple[PendingGroup, ...], now: float) -> Quota | None:
+        """What the limits of these are held against; None when none has any."""
+        every = {rules for offer in offers for _, rules in offer.rules}
+        if not every:
+            return None
+        return charging.quota(self.ctx, every, now)
 
     def _put_running(self, job_id: JobId, job: Job | None) -> None:
         known = self.ends.pop(job_id, None)
@@ -238,10 +269,15 @@ class PendingView:
         return tuple(offers)
 
     def _offer(self, group: _Group) -> PendingGroup | NotNow:
-        demands, time_limit, time_min, alone = group.shape
+        demands, time_limit, time_min, alone, rules, denied = group.shape
+        if denied:
+            return charging.not_now(denied)
         if not alone and group.offer is not None:
             return group.offer
         partitions = [self.ctx.state.partitions[demand.partition] for demand in demands]
+        if rules:
+            lifted = {name: found.ignores for name, found in rules}
+            partitions = [limits.relaxed(place, lifted.get(place.name, frozenset())) for place in partitions]
         refused = [
             Reason.PARTITION_DOWN if partition.state is not PartitionState.UP
             else limits.beyond(demand, partition, time_limit, time_min)
@@ -263,7 +299,7 @@ class PendingView:
                 more = free < ranges.count(record.array_waiting)
         group.offer = PendingGroup(
             demands=demands, time_limit=time_limit, time_min=time_min, queue=tuple(group.queue), elements=elements,
-            has_more_elements=more, tier=max(partition.priority_tier for partition in partitions),
+            has_more_elements=more, tier=max(partition.priority_tier for partition in partitions), rules=rules,
         )  # fmt: skip
         return group.offer
 

@@ -11,6 +11,8 @@ from typing import assert_never
 import msgspec
 
 from corral.engine.books import Books, BooksDump
+from corral.engine.meter import Meter, MeterDump
+from corral.engine.rules import bucket_of
 from corral.model import ranges
 from corral.model.job import ACTIVE, ENDED, Job, JobId, JobSpec, JobState
 from corral.model.node import Node
@@ -38,6 +40,7 @@ class StateDump(msgspec.Struct, frozen=True, kw_only=True):
     reservations: list[Reservation] = []
     last_reservation: int = 0
     books: BooksDump = BooksDump()
+    meter: MeterDump = MeterDump()
 
 
 class ClusterState:
@@ -50,6 +53,7 @@ class ClusterState:
         self.reservations: dict[str, Reservation] = {}
         self.last_reservation = 0  #: the highest number of one
         self.books = Books()
+        self.meter = Meter()  #: what each association and QOS has in the queue, and has used
         self.ledger = NodeTable()
         self.next_job_id = 1
         # indexes
@@ -102,6 +106,7 @@ class ClusterState:
     # -- changing -----------------------------------------------------------------------------------------------------
 
     def apply(self, event: ev.AnyEvent) -> None:
+        self.meter.now = event.time
         match event:
             case ev.JobSubmitted():
                 self.specs[event.job.spec_id] = event.spec
@@ -132,7 +137,10 @@ class ClusterState:
                 self.nodes.pop(event.name, None)
                 self.ledger.remove_node(event.name)
             case ev.PartitionChanged():
+                old = self.partitions.get(event.partition.name)
                 self.partitions[event.partition.name] = event.partition
+                if (old.qos if old is not None else "") != event.partition.qos:
+                    self._recount()
             case ev.PartitionRemoved():
                 self.partitions.pop(event.name, None)
             case ev.ReservationChanged():
@@ -141,13 +149,41 @@ class ClusterState:
             case ev.ReservationRemoved():
                 self.reservations.pop(event.name, None)
             case ev.AccountsChanged():
-                self.books.apply(event)
+                self._change_books(event)
+            case ev.UsageDecayChanged():
+                self.meter.set_half_life(event.half_life)
             case ev.UsageReset():
-                pass
+                self._reset_usage(event)
             case ev.ControllerStarted():
                 pass
             case _:
                 assert_never(event)
+
+    def _change_books(self, event: ev.AccountsChanged) -> None:
+        self.books.apply(event)
+        self.meter.set_constant(
+            frozenset(("qos", qos.name) for qos in self.books.qos.values() if "NoDecay" in qos.flags)
+        )
+        if event.associations or event.removed_associations or event.qos or event.removed_qos:
+            self._recount()
+        for number in event.removed_associations:
+            self.meter.forget(bucket_of(number))
+        for name in event.removed_qos:
+            self.meter.forget(("qos", name))
+
+    def _recount(self) -> None:
+        self.meter.recount(self.jobs, self.specs, self.books, self.partitions)
+
+    def _reset_usage(self, event: ev.UsageReset) -> None:
+        for number in event.associations:
+            chain = self.books.chain(number)
+            one = self.books.associations.get(number)
+            self.meter.reset(bucket_of(number), tuple(bucket_of(above) for above in chain[1:]))
+            for below, depth in self.books.tree(one.account) if one is not None and not one.user else ():
+                if depth:
+                    self.meter.reset(bucket_of(below.id))
+        for name in event.qos:
+            self.meter.reset(("qos", name))
 
     def _put_spec(self, spec_id: JobId, spec: JobSpec) -> None:
         """Those who share it change with it: their place in the indexes that look into the spec."""
@@ -174,6 +210,7 @@ class ClusterState:
         self._index(job)
 
     def _index(self, job: Job) -> None:
+        self.meter.put(job, self.specs[job.spec_id], self.books, self.partitions)
         if job.state is JobState.PENDING:
             if job.held_by:
                 self.held.add(job.id)
@@ -242,6 +279,7 @@ class ClusterState:
         if job is None:
             return
         self._unindex(job)
+        self.meter.drop(job_id)
         self.ledger.give_back(job_id)
         self.steps.pop(job_id, None)
         if job.array_job_id is not None:
@@ -280,6 +318,7 @@ class ClusterState:
                 reservations=list(self.reservations.values()),
                 last_reservation=self.last_reservation,
                 books=self.books.dump(),
+                meter=self.meter.dump(),
             )
         )
 
@@ -291,6 +330,10 @@ class ClusterState:
         for node in dump.nodes:
             state.nodes[node.name] = node
         state.books.load(dump.books)
+        state.meter.load(dump.meter)
+        state.meter.set_constant(
+            frozenset(("qos", qos.name) for qos in state.books.qos.values() if "NoDecay" in qos.flags)
+        )
         state.ledger.set_nodes([(node.inventory, node.is_usable, node.weight) for node in dump.nodes])
         state.partitions = {partition.name: partition for partition in dump.partitions}
         for job in sorted(dump.jobs, key=lambda job: (job.end_time, job.id)):

@@ -2,8 +2,8 @@
 
 import msgspec
 
-from corral.engine import dependencies, reserved_access
-from corral.engine.admission import Admitted, admit
+from corral.engine import charging, dependencies, reserved_access
+from corral.engine.admission import Admitted, admit, partitions_of, resolve
 from corral.engine.context import Context
 from corral.engine.effects import Effects
 from corral.engine.endings import granted_limit
@@ -15,6 +15,7 @@ from corral.model.reason import Reason
 from corral.protocol.events import JobSubmitted
 from corral.protocol.replies import Rejected, Submitted
 from corral.protocol.requests import Caller, SubmitJobs
+from corral.scheduler.quota import Bucket
 from corral.syntax import arrayspec
 
 
@@ -37,12 +38,21 @@ def on_submit(ctx: Context, request: SubmitJobs, owner: Owner, caller: Caller, n
     if not caller.is_operator and any(new.spec.admin_comment for new in request.jobs):
         out.reply = Rejected(error="Access/permission denied", code="denied", detail="--admin-comment is for operators")
         return
-    last: tuple[JobSpec, Admitted] | None = None
+    last: tuple[JobSpec, Admitted, charging.Charge] | None = None
+    more: dict[Bucket, int] = {}
     for index, new in enumerate(request.jobs):
         if last is not None and last[0] == new.spec:
+            refused = _beyond(ctx, last[1], last[2], owner, more)
+            if refused is not None:
+                out.reply = msgspec.structs.replace(refused, index=index)
+                return
             admitted.append(last[1])
             continue
-        verdict = admit(ctx.state, ctx.config, new.spec, caller, ctx.state.ledger.emptied())
+        charged = _charged(ctx, new.spec, owner, caller)
+        if isinstance(charged, Rejected):
+            out.reply = msgspec.structs.replace(charged, index=index)
+            return
+        verdict = admit(ctx.state, ctx.config, charged.spec, caller, ctx.state.ledger.emptied())
         if isinstance(verdict, Rejected):
             out.reply = msgspec.structs.replace(verdict, index=index)
             return
@@ -60,8 +70,14 @@ def on_submit(ctx: Context, request: SubmitJobs, owner: Owner, caller: Caller, n
             if refused is not None:
                 out.reply = msgspec.structs.replace(refused, index=index)
                 return
+        refused = _beyond(ctx, verdict, charged, owner, more)
+        if refused is not None:
+            out.reply = msgspec.structs.replace(refused, index=index)
+            return
+        if charged.association:
+            verdict = _as_charged(ctx, verdict, charged, owner)
         admitted.append(verdict)
-        last = (new.spec, verdict)
+        last = (new.spec, verdict, charged)
     if request.test_only:
         out.reply = would_start(ctx, admitted[0], owner.user, now) if admitted else Submitted(ids=())
         return
@@ -73,6 +89,32 @@ def on_submit(ctx: Context, request: SubmitJobs, owner: Owner, caller: Caller, n
         ids.append(job.id)
     ctx.wants_cycle = True
     out.reply = Submitted(ids=tuple(ids))
+
+
+def _charged(ctx: Context, spec: JobSpec, owner: Owner, caller: Caller) -> charging.Charge | Rejected:
+    if not ctx.state.books and not ctx.config.accounting.enforce:
+        return charging.Charge(spec)
+    partitions = partitions_of(ctx.state, spec)
+    return partitions if isinstance(partitions, Rejected) else charging.charge(ctx, spec, owner, caller, partitions)
+
+
+def _beyond(
+    ctx: Context, entry: Admitted, charged: charging.Charge, owner: Owner, more: dict[Bucket, int]
+) -> Rejected | None:
+    """Which limit keeps it out?"""
+    if not ctx.state.books or not charging.enforced(ctx, "limits"):
+        return None
+    known = ctx.state.partitions
+    demands = [resolve(entry.spec, known[name], ctx.config) for name in entry.partition.split(",") if name in known]
+    return charging.refused(ctx, charged, owner, demands, more)
+
+
+def _as_charged(ctx: Context, entry: Admitted, charged: charging.Charge, owner: Owner) -> Admitted:
+    """With its association; who does not say for how long runs no longer than the limits let it."""
+    limit = entry.time_limit
+    if entry.spec.time_limit is None:
+        limit = min(limit, charging.longest(ctx, charged, owner, entry.partition.partition(",")[0]))
+    return msgspec.structs.replace(entry, association=charged.association, time_limit=limit)
 
 
 def new_job(ctx: Context, entry: Admitted, job_id: JobId, owner: Owner, caller: Caller, now: float) -> Job:
@@ -100,7 +142,7 @@ def new_job(ctx: Context, entry: Admitted, job_id: JobId, owner: Owner, caller: 
     elif spec.priority is not None and is_set:
         priority = spec.priority
     else:
-        priority = priority_of(ctx, spec, entry.partition, nice, eligible, now)
+        priority = priority_of(ctx, spec, entry.partition, nice, eligible, now, entry.association)
     return Job(
         id=job_id,
         spec_id=job_id,
@@ -118,4 +160,5 @@ def new_job(ctx: Context, entry: Admitted, job_id: JobId, owner: Owner, caller: 
         eligible_time=0.0 if held_by else eligible,
         time_limit=granted_limit(ctx.config, entry.time_limit),
         admin_comment=spec.admin_comment,
+        association=entry.association,
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from corral.engine import dependencies, endings, reserved_access, resize
+from corral.engine import charging, dependencies, endings, reserved_access, resize
 from corral.engine.admission import Admitted, admit, has_licenses
 from corral.engine.context import Context
 from corral.engine.control import held, split_off
@@ -217,6 +217,12 @@ class _Change:
     def settle(self) -> Rejected | None:
         """Do the changes go together, and what follows from them?"""
         job, spec, now = self.job, self.spec, self.now
+        if spec is not None and (spec.account, spec.qos) != (self.old.account, self.old.qos):
+            charged = self._charge(spec)
+            if isinstance(charged, Rejected):
+                return charged
+            spec = self.spec = charged.spec
+            self.fields["association"] = charged.association
         if job.is_pending and spec is not None:
             refused = self._admit(spec)
             if refused is not None:
@@ -229,9 +235,17 @@ class _Change:
             self._when()
         if self.fields.get("nice") is not None and not job.held_by and "priority" not in self.fields:
             begin = job.eligible_time or now
-            rank = priority_of(self.ctx, spec or self.old, job.partition, self.fields["nice"], begin, now)
+            rank = priority_of(
+                self.ctx, spec or self.old, job.partition, self.fields["nice"], begin, now, job.association
+            )
             self.fields |= {"priority": rank}
         return None
+
+    def _charge(self, spec: JobSpec) -> charging.Charge | Rejected:
+        """To the account and with the QOS that it is to have."""
+        known = self.ctx.state.partitions
+        places = [known[name] for name in self.job.partition.split(",") if name in known]
+        return charging.charge(self.ctx, spec, self.job.owner, self.caller, places)
 
     def _other_licenses(self, spec: JobSpec, held: Allocation) -> Rejected | None:
         """Of a job that runs: it has them at once, or not at all."""
@@ -272,7 +286,7 @@ class _Change:
         if verdict.partition == job.partition or job.held_by or job.priority_set or "priority" in self.fields:
             return
         nice = self.fields.get("nice", spec.nice if job.nice is None else job.nice)
-        rank = priority_of(self.ctx, spec, verdict.partition, nice, job.eligible_time, self.now)
+        rank = priority_of(self.ctx, spec, verdict.partition, nice, job.eligible_time, self.now, job.association)
         self.fields["priority"] = rank if self.caller.is_operator else min(job.priority, rank)
 
     def _when(self) -> None:

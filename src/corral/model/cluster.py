@@ -38,12 +38,13 @@ class PriorityWeights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """As Slurm's PriorityWeight...: each factor is a share from 0 to 1. Without any, all jobs have one priority, less their nice."""
 
     age: int = 0  #: how long it could have started, as a share of max_age
-    fair_share: int = 0  #: not yet: only 0 is taken, as for qos
+    fair_share: int = 0  #: the fair tree: how little its association has used, beside its share
     job_size: int = 0  #: its share of the cluster's nodes and CPUs
     partition: int = 0  #: priority_job_factor
-    qos: int = 0
+    qos: int = 0  #: its QOS' priority beside the largest
     tres: dict[str, int] = {}  #: "cpu", "mem", "node", "gres/gpu": its share of the cluster's
     max_age: float = 604800.0  #: seconds
+    decay_half_life: float = 604800.0  #: seconds after which what was used counts half; 0 = it counts for ever
 
 
 class Scheduling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -107,6 +108,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 class Accounting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sample_interval: float = 30.0  #: seconds between two looks at what a step's tasks use; 0 = only at their end
+    #: "associations" (who has none may not submit), "limits", "qos" (only those that are allowed), "safe" (what can end within its minutes)
+    enforce: tuple[str, ...] = ()
 
 
 class StoreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -119,6 +119,12 @@ class AccountsChanged(Event, frozen=True, kw_only=True):
     transactions: tuple[Transaction, ...] = ()
 
 
+class UsageDecayChanged(Event, frozen=True, kw_only=True):
+    """From now on what was used counts half after so many seconds; 0 = it counts for ever."""
+
+    half_life: float
+
+
 class UsageReset(Event, frozen=True, kw_only=True):
     """What has been used so far counts no more (RawUsage=0)."""
 
@@ -129,5 +135,5 @@ class UsageReset(Event, frozen=True, kw_only=True):
 AnyEvent = (
     JobSubmitted | JobStarted | JobChanged | JobRequeued | JobEnded | JobsPurged | StepCreated | StepChanged | StepEnded
     | NodeChanged | NodeRemoved | PartitionChanged | PartitionRemoved | ReservationChanged | ReservationRemoved | ControllerStarted
-    | AccountsChanged | UsageReset
+    | AccountsChanged | UsageReset | UsageDecayChanged
 )  # fmt: skip

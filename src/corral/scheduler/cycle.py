@@ -20,6 +20,7 @@ from corral.scheduler.feasibility import static_rows
 from corral.scheduler.nodetable import BoolColumn, NodeTable
 from corral.scheduler.placement import fits_when_empty
 from corral.scheduler.plan import Expected, NotNow, Plan, Rest, Start
+from corral.scheduler.quota import NO_RULES, Rules, asked, held, most_per_node
 from corral.scheduler.reservations import by_maintenance
 from corral.scheduler.resources import place
 from corral.scheduler.running import RunningJob
@@ -94,23 +95,41 @@ class _Cycle:
 
     def start_one(self, group: PendingGroup, job: JobId, element: int | None) -> NotNow | None:
         """Start it (None), or say why not."""
+        held_back: Reason | None = None
+        free: list[Demand] = []
         for demand in group.demands:
+            rules = group.rules_in(demand.partition) if group.rules else NO_RULES
+            if rules:
+                reason = self.beyond(rules, group, demand)
+                if reason is not None:
+                    held_back = held_back or reason
+                    continue
             shape = self.shape(group, demand)
             if shape in self.does_not_fit:
+                free.append(demand)
                 continue
             allocation, limit = self.fit(group, demand)
             if allocation is not None:
+                reason = self.take(rules, allocation, limit or group.time_limit) if rules else None
+                if reason is not None:
+                    held_back = held_back or reason
+                    continue
                 self.start(group, job, element, allocation, limit)
                 return None
+            free.append(demand)
             if not self.blocked or self.ends_in_time(_span(group)):
                 self.does_not_fit.add(shape)
-        first = _plain(group)
+        if not free:
+            return NotNow(held_back or Reason.NONE)
+        first = _plain(free)
         if self.reserved or first.reservation:
             kept = self.why_kept(group, first, job)
             if kept is not None:
                 return kept
         why = self.why_not(first)
         if why.reason not in FOR_OTHERS or why.text:
+            return why
+        if group.rules and not self.may_reserve(group, first):
             return why
         if (first.partition, first.reservation) in self.blocked:
             return self.plan_next(group, job)
@@ -120,6 +139,30 @@ class _Cycle:
             return self.behind(first) if self.blocked else why
         self.blocked.add((first.partition, first.reservation))
         return why
+
+    def beyond(self, rules: Rules, group: PendingGroup, demand: Demand) -> Reason | None:
+        """Which limit stands against it, wherever it would run?"""
+        quota = self.snapshot.quota
+        if quota is None:
+            return None
+        reason = quota.before(rules, group.time_limit)
+        return reason or quota.with_amounts(rules, asked(demand), {}, group.time_limit)
+
+    def take(self, rules: Rules, allocation: Allocation, time_limit: int) -> Reason | None:
+        """Count it; or which limit stands against it, now that is known what it gets."""
+        quota = self.snapshot.quota
+        if quota is None:
+            return None
+        amounts = held(allocation)
+        reason = quota.with_amounts(rules, amounts, most_per_node(allocation), time_limit)
+        if reason is None:
+            quota.take(rules, amounts, time_limit)
+        return reason
+
+    def may_reserve(self, group: PendingGroup, demand: Demand) -> bool:
+        """May it hold up others by a planned start? Not with NoReserve, nor below MinPrioThreshold."""
+        rules = group.rules_in(demand.partition)
+        return rules.reserves and -group.queue[0][0] >= rules.min_priority
 
     def plan_next(self, group: PendingGroup, job: JobId) -> NotNow:
         """It waits behind another; a start may be planned for it too."""
@@ -282,9 +325,9 @@ class _Cycle:
         return NotNow(Reason.PARTITION_CONFIG)
 
 
-def _plain(group: PendingGroup) -> Demand:
+def _plain(demands: list[Demand]) -> Demand:
     """The first of its demands that is no mere preference, and in no reservation."""
-    plain = [demand for demand in group.demands if not demand.preferred] or group.demands
+    plain = [demand for demand in demands if not demand.preferred] or demands
     return next((demand for demand in plain if not demand.reservation), plain[0])
 
 

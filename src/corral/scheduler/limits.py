@@ -5,10 +5,24 @@ A job beyond a limit waits and says why: as in Slurm without EnforcePartLimits, 
 
 import msgspec
 
-from corral.model.job import JobSpec
+from corral.model.job import UNLIMITED, JobSpec
 from corral.model.partition import Partition
 from corral.model.reason import Reason
 from corral.scheduler.demand import ALL_MEMORY, Demand
+
+
+def relaxed(partition: Partition, ignores: frozenset[str]) -> Partition:
+    """As it is for jobs whose QOS lifts some of its limits: time, max_nodes, min_nodes."""
+    if not ignores:
+        return partition
+    fields: dict[str, object] = {}
+    if "time" in ignores:
+        fields["max_time"] = UNLIMITED
+    if "max_nodes" in ignores:
+        fields["max_nodes"] = None
+    if "min_nodes" in ignores:
+        fields["min_nodes"] = 0
+    return msgspec.structs.replace(partition, **fields)
 
 
 def within(demand: Demand, spec: JobSpec, partition: Partition, uid: int = -1) -> Demand:

@@ -25,7 +25,14 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def weighs(weights: PriorityWeights) -> bool:
-    return bool(weights.age or weights.job_size or weights.partition or any(weights.tres.values()))
+    return bool(
+        weights.fair_share
+        or weights.qos
+        or weights.age
+        or weights.job_size
+        or weights.partition
+        or any(weights.tres.values())
+    )
 
 
 class Factors(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +70,11 @@ def fixed_part(weights: PriorityWeights, demands: tuple[Demand, ...], totals: To
     partition = max((factors(weights, one, totals).partition for one in demands[1:]), default=0.0)
     points = weights.job_size * first.job_size + weights.partition * max(first.partition, partition)
     return points + sum(weight * first.tres[name] for name, weight in weights.tres.items())
+
+
+def standing_part(weights: PriorityWeights, fair_share: float, qos: float) -> float:
+    """Both factors from 0 to 1."""
+    return weights.fair_share * fair_share + weights.qos * qos
 
 
 def age_factor(weights: PriorityWeights, eligible: float, now: float) -> float:

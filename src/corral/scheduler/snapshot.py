@@ -5,6 +5,7 @@ import msgspec
 from corral.model.cluster import Scheduling
 from corral.scheduler.demand import Demand
 from corral.scheduler.nodetable import BoolColumn, NodeTable
+from corral.scheduler.quota import NO_RULES, Quota, Rules
 from corral.scheduler.reservations import NOTHING, Reserved
 from corral.scheduler.running import RunningJob
 
@@ -28,6 +29,13 @@ class PendingGroup(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     tier: int = 1  #: those in a higher one are considered first
     elements: tuple[int, ...] = ()  #: of an array, in order; () = no array
     has_more_elements: bool = False  #: others are held back by the throttle
+    rules: tuple[tuple[str, Rules], ...] = ()  #: partition -> the limits that hold there; () = none
+
+    def rules_in(self, partition: str) -> Rules:
+        for name, rules in self.rules:
+            if name == partition:
+                return rules
+        return NO_RULES
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,5 +47,6 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     partition_rows: dict[str, BoolColumn]  #: which rows of `nodes` belong to a partition
     policy: Scheduling
     reserved: Reserved = NOTHING
+    quota: Quota | None = None  #: what the limits are held against; None = there are none
     #: also of starts that decide nothing in this cycle, because nothing is free: users like to see them
     wants_plans: bool = True

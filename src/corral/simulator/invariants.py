@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from corral.engine.meter import Meter
 from corral.engine.state import ClusterState
 from corral.model import ranges
 from corral.model.job import ACTIVE, ENDED, Job, JobId, JobState
@@ -168,6 +169,8 @@ def recorded(state: ClusterState) -> dict[str, Any]:
         "array_active": {array: count for array, count in state.array_active.items() if count},
         "array_live": {array: count for array, count in state.array_live.items() if count},
         "ended": set(state.ended),
+        "books": state.books.dump(),
+        "usage": state.meter.dump(),
         "free": (state.ledger.cpu_masks, state.ledger.free_memory.tolist(), state.ledger.usable.tolist()),
     }
     for name in (
@@ -198,6 +201,22 @@ def check_all(state: ClusterState) -> None:
     _same("jobs by node", {name: jobs for name, jobs in state.jobs_by_node.items() if jobs}, by_node)
     _same("specs", set(state.specs), {job.spec_id for job in state.jobs.values()})
     check_arrays(state)
+    check_meter(state)
+
+
+def check_meter(state: ClusterState) -> None:
+    """What associations, QOS and users have in the queue and running: counted anew, it is the same."""
+    fresh = Meter()
+    fresh.recount(state.jobs, state.specs, state.books, state.partitions)
+    _same("tallies", _counted(state.meter), _counted(fresh))
+    _same("rates", state.meter.rates(), fresh.rates())
+
+
+def _counted(meter: Meter) -> dict[tuple[str, ...], tuple[object, ...]]:
+    return {
+        bucket: (one.jobs, one.submitted, one.tres, one.ends, one.going, one.frozen)
+        for bucket, one in meter.tallies.items()
+    }
 
 
 def check_ledger(state: ClusterState) -> None:

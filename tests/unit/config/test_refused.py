@@ -12,8 +12,7 @@ from corral.errors import ConfigError
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
-        ("[priority]\nage = 1\nfair_share = 10\n", 3, "needs accounts"),
-        ("[priority]\nqos = 10\n", 2, "needs accounts"),
+        ('[accounting]\nenforce = ["wckeys"]\n', 2, "associations"),
         ('[[partition]]\nname = "a"\noversubscribe = "MAYBE"\n', 3, "FORCE:4"),
         ('[[partition]]\nname = "a"\n\npreempt_mode = "REQUEUE"\n', 4, "no preemption"),
         ('[[partition]]\nname = "a"\ngrace_time = 60\n', 3, "no preemption"),
@@ -36,7 +35,7 @@ def test_values_that_mean_something_are_taken() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "PriorityWeightFairshare=10", "PriorityWeightQOS=10", "KillOnBadExit=1",
+        "AccountingStorageEnforce=wckeys", "KillOnBadExit=1",
         "PartitionName=x Nodes=n1 OverSubscribe=FORCE:4", "PartitionName=x Nodes=n1 PreemptMode=REQUEUE",
         "PartitionName=x Nodes=n1 GraceTime=60",
     ],

@@ -56,12 +56,20 @@ def test_nodes_partitions_timeouts_and_weights_are_carried_over(tmp_path: Path) 
     batch, gpu = config.partition
     assert (batch.name, batch.nodes, batch.default) == ("batch", "ALL", True)
     assert (gpu.max_time, gpu.default_time, gpu.allow_groups) == (86400, 14400, ("ml",))
+    assert gpu.qos == "high"
+
+
+def test_what_is_enforced_and_fair_share_are_carried_over(tmp_path: Path) -> None:
+    text = "ClusterName=lab\nAccountingStorageEnforce=limits,qos,safe\nPriorityWeightFairshare=10\nPriorityDecayHalfLife=1-0\n"
+    config, left = imported(tmp_path, text)
+    assert config.accounting.enforce == ("limits", "qos", "safe")
+    assert (config.priority.fair_share, config.priority.decay_half_life, left) == (10, 86400, [])
 
 
 def test_every_line_that_is_lost_is_listed(tmp_path: Path) -> None:
     _, left = imported(tmp_path, SLURM_CONF, "Name=shard Count=8\n")
     assert [entry.split(":")[0] + ":" + entry.split(":")[1] for entry in left] == [
-        "slurm.conf:13", "slurm.conf:14", "slurm.conf:21", "slurm.conf:22", "gres.conf:1",
+        "slurm.conf:13", "slurm.conf:14", "slurm.conf:22", "gres.conf:1",
     ]  # fmt: skip
     assert "preempt_youngest_first" in left[0]
 

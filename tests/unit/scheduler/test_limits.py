@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from tests.builders import ANN, BOB, OPERATOR, Cluster, cluster, job, nodes
 
-from corral.model.job import UNLIMITED, JobSpec
+from corral.model.job import UNLIMITED, JobSpec, JobState
 from corral.model.partition import Partition
 from corral.model.reason import Reason
 from corral.protocol import requests as rq
@@ -126,10 +126,15 @@ def test_a_partition_of_whole_nodes() -> None:
         ({"allow_qos": ("high",)}, {"qos": "high"}, {}),
     ],
 )
-def test_accounts_and_qos(limits: dict[str, Any], allowed: dict[str, str], refused: dict[str, str]) -> None:
+def test_who_may_not_use_a_partition_waits_and_reads_why(
+    limits: dict[str, Any], allowed: dict[str, str], refused: dict[str, str]
+) -> None:
     c = limited(**limits)
-    c.submit(job(**allowed))  # type: ignore[arg-type]
-    assert isinstance(c.ask(rq.SubmitJobs(jobs=(rq.NewJob(spec=job(**refused)),))), Rejected)  # type: ignore[arg-type]
+    first, second = c.add(job(**allowed)), c.add(job(**refused))  # type: ignore[arg-type]
+    c.cycle()
+    assert c.job(first).state is JobState.RUNNING
+    assert c.job(second).reason in (Reason.ACCOUNT_NOT_ALLOWED, Reason.QOS_NOT_ALLOWED)
+    assert "not permitted to use this partition (batch" in c.job(second).reason_text
 
 
 def test_what_is_not_there_yet_is_refused() -> None:

@@ -108,7 +108,11 @@ def partition(row: Row) -> Row:
         "nodes": {"allowed_allocation": "", "configured": row["nodes"], "total": row["total_nodes"]},
         "accounts": {"allowed": ",".join(row["allow_accounts"]), "deny": ",".join(row["deny_accounts"])},
         "groups": {"allowed": ",".join(row["allow_groups"])},
-        "qos": {"allowed": ",".join(row["allow_qos"]), "deny": "", "assigned": ""},
+        "qos": {
+            "allowed": ",".join(row["allow_qos"]),
+            "deny": ",".join(row.get("deny_qos", ())),
+            "assigned": row.get("qos", ""),
+        },
         "alternate": "",
         "tres": {"billing_weights": "", "configured": row["tres"]},
         "cluster": "",

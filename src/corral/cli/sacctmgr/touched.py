@@ -19,10 +19,12 @@ def carry_out(session: Session, verb: str, kind: str, where: Where, settings: di
         session.ask(verb, kind, where, settings, test=True)
         session.commit(verb, kind, where, settings)
     except Refused as error:
-        refused(session, error)
+        what = {"account": "accounts", "user": "users", "qos": "QOS", "coordinator": "coordinator"}[kind]
+        refused(session, error, what if verb == "add" else "")
 
 
-def refused(session: Session, error: Refused) -> None:
+def refused(session: Session, error: Refused, adding: str = "") -> None:
+    """Say so. `adding`: what was to be added."""
     text = str(error)
     detail = str(error.fields.get("detail", ""))
     if text.startswith("Can't modify because"):
@@ -31,7 +33,11 @@ def refused(session: Session, error: Refused) -> None:
     elif text.startswith("Job(s) active"):
         session.problem(f" Error with request: {text}\n{detail}")
     elif error.fields.get("code") == "denied" and text.startswith("Access"):
-        session.problem(" Your user doesn't have privilege to perform this action")
+        if adding:
+            session.problem(f" Problem adding {adding}: {text}")
+        else:
+            session.error("Your user doesn't have privilege to perform this action")
+            session.problem(f" Error with request: {text}")
     else:
         session.problem(f" {text}" + (f"\n{detail}" if detail else ""))
 

@@ -236,6 +236,8 @@ PARTITIONS: Table[Partition] = Table(
         "allow_accounts": lambda p, _: p.allow_accounts,
         "deny_accounts": lambda p, _: p.deny_accounts,
         "allow_qos": lambda p, _: p.allow_qos,
+        "deny_qos": lambda p, _: p.deny_qos,
+        "qos": lambda p, _: p.qos,
         "priority_tier": lambda p, _: p.priority_tier,
         "priority_job_factor": lambda p, _: p.priority_job_factor,
         "root_only": lambda p, _: p.root_only,

@@ -47,7 +47,9 @@ def _row(context: Any, job: Job, partition: str, totals: priority.Totals, now: f
     if not job.priority_set:
         demand = resolve(spec, state.partitions[partition], context.config)
         factors = priority.factors(weights, demand, totals)
-        factors = msgspec.structs.replace(factors, age=priority.age_factor(weights, job.eligible_time, now))
+        share, qos = ranking.standing_factors(context, job.association, spec.qos, now)
+        age = priority.age_factor(weights, job.eligible_time, now)
+        factors = msgspec.structs.replace(factors, age=age, fair_share=share, qos=qos)
         if priority.weighs(weights):
             points = sum(
                 getattr(weights, name) * getattr(factors, name)

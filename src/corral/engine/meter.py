@@ -1,0 +1,254 @@
+"""How many jobs, and how much of what, has each association, QOS, user and account in the queue and running; and what has been used?
+
+Each job counts in a few buckets, and is counted when its record changes: asking costs nothing, whatever there is. What a job counts
+for is kept until it changes again, so that the books may change meanwhile; when the tree itself does, all is counted anew.
+
+Usage is charged as time passes. Of each association and QOS is known what had been used at some moment, and how fast it grows; with a
+half life it is u' = rate - lambda u, solved in closed form whenever somebody asks or the rate changes. So nothing has to be done by the
+clock, and replaying the events gives the same.
+"""
+
+import math
+
+import msgspec
+
+from corral.engine.books import Books
+from corral.engine.rules import buckets
+from corral.model import ranges
+from corral.model.job import Job, JobId, JobSpec, JobState
+from corral.model.partition import Partition
+from corral.scheduler.quota import LONGEST, Bucket, Tally, Used, held
+
+#: Slurm's PriorityDecayHalfLife.
+HALF_LIFE = 7 * 86400.0
+
+#: Rates are whole numbers of so many parts, so that what is added can be taken off again exactly.
+PARTS = 1_000_000
+
+_RUNNING = frozenset({JobState.CONFIGURING, JobState.RUNNING, JobState.SUSPENDED})
+WALL = "wall"
+
+
+class UsageDump(msgspec.Struct, frozen=True, array_like=True):
+    bucket: tuple[str, ...]
+    at: float
+    used: dict[str, float]
+
+
+class MeterDump(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    half_life: float = HALF_LIFE
+    usage: tuple[UsageDump, ...] = ()
+
+
+class _Usage:
+    __slots__ = ("at", "rate", "used")
+
+    def __init__(self) -> None:
+        self.at = 0.0  #: when it was so much
+        self.used: dict[str, float] = {}  #: TRES-seconds, and the seconds of jobs themselves
+        self.rate: dict[str, int] = {}  #: millionths a second
+
+
+class _Counted(msgspec.Struct, frozen=True, gc=False):
+    """What one job counts for."""
+
+    buckets: tuple[Bucket, ...]
+    jobs: int
+    submitted: int
+    tres: dict[str, int]
+    ends: int  #: when it is over at the latest; -1 = suspended
+    left: int  #: seconds it may still run, of a suspended one
+    factor: int  #: millionths: how much of its use is charged
+
+
+class Meter:
+    def __init__(self) -> None:
+        self.tallies: dict[Bucket, Tally] = {}
+        self.half_life = HALF_LIFE
+        self.now = 0.0  #: of the event that is being applied
+        self._usage: dict[Bucket, _Usage] = {}
+        self._jobs: dict[JobId, _Counted] = {}
+        self._constant: frozenset[Bucket] = frozenset()  #: the QOS whose usage does not decay (NoDecay)
+
+    # -- counting
+
+    def put(self, job: Job, spec: JobSpec, books: Books, partitions: dict[str, Partition]) -> None:
+        """This is what the job is from now on."""
+        if not books.associations and not self._jobs:
+            return
+        names = qos_of(spec.qos, job.partition, books, partitions)
+        if job.has_ended or job.state is JobState.COMPLETING or not (job.association or names):
+            self.drop(job.id)
+            return
+        own = books.associations.get(job.association)
+        where = buckets(
+            books,
+            job.association if own is not None else 0,
+            names,
+            job.owner.user,
+            own.account if own else spec.account,
+        )
+        running = job.state in _RUNNING and job.allocation is not None
+        tres = held(job.allocation) if running and job.allocation is not None else {}
+        suspended = job.state is JobState.SUSPENDED
+        ends = int(job.start_time + min(job.time_limit, LONGEST) + job.suspended_seconds)
+        counted = _Counted(
+            where,
+            1 if running else 0,
+            ranges.count(job.array_waiting) or 1,
+            tres,
+            -1 if suspended else ends,
+            max(0, ends - int(job.suspend_time)) if suspended else 0,
+            int(PARTS * _factor(books, names)) if running and not suspended else 0,
+        )
+        before = self._jobs.get(job.id)
+        if before == counted:
+            return
+        if before is not None:
+            self._add(before, -1)
+        self._jobs[job.id] = counted
+        self._add(counted, 1)
+
+    def drop(self, job: JobId) -> None:
+        counted = self._jobs.pop(job, None)
+        if counted is not None:
+            self._add(counted, -1)
+
+    def _add(self, counted: _Counted, sign: int) -> None:
+        for bucket in counted.buckets:
+            tally = self.tallies.get(bucket)
+            if tally is None:
+                tally = self.tallies[bucket] = Tally()
+            tally.jobs += sign * counted.jobs
+            tally.submitted += sign * counted.submitted
+            if not counted.tres:
+                self._tidy(bucket, tally)
+                continue
+            for resource, amount in counted.tres.items():
+                _change(tally.tres, resource, sign * amount)
+                if counted.ends < 0:
+                    _change(tally.frozen, resource, sign * amount * counted.left)
+                else:
+                    _change(tally.ends, resource, sign * amount * counted.ends)
+                    _change(tally.going, resource, sign * amount)
+            if counted.factor and bucket[0] in ("association", "qos"):
+                usage = self._advanced(bucket)
+                for resource, amount in counted.tres.items():
+                    _change(usage.rate, resource, sign * amount * counted.factor)
+                _change(usage.rate, WALL, sign * counted.factor)
+            self._tidy(bucket, tally)
+
+    def _tidy(self, bucket: Bucket, tally: Tally) -> None:
+        if not tally.submitted and not tally.jobs:
+            del self.tallies[bucket]
+
+    # -- usage
+
+    def _advanced(self, bucket: Bucket) -> _Usage:
+        """Brought up to the time of the event."""
+        usage = self._usage.get(bucket)
+        if usage is None:
+            usage = self._usage[bucket] = _Usage()
+            usage.at = self.now
+        elif self.now > usage.at:
+            usage.used = self._at(usage, self.now, bucket)
+            usage.at = self.now
+        return usage
+
+    def _at(self, usage: _Usage, now: float, bucket: Bucket) -> dict[str, float]:
+        seconds = max(0.0, now - usage.at)
+        if not seconds:
+            return usage.used
+        decay = math.log(2) / self.half_life if self.half_life and bucket not in self._constant else 0.0
+        left = math.exp(-decay * seconds)
+        grown = (1 - left) / decay if decay else seconds
+        found = {name: value * left for name, value in usage.used.items()}
+        for name, rate in usage.rate.items():
+            found[name] = found.get(name, 0.0) + rate / PARTS * grown
+        return found
+
+    def rates(self) -> dict[Bucket, dict[str, int]]:
+        """How fast usage grows now."""
+        return {bucket: dict(one.rate) for bucket, one in self._usage.items() if one.rate}
+
+    def used(self, bucket: Bucket, now: float) -> Used:
+        usage = self._usage.get(bucket)
+        if usage is None:
+            return Used({})
+        found = dict(self._at(usage, now, bucket))
+        wall = found.pop(WALL, 0.0)
+        return Used(found, wall)
+
+    def reset(self, which: Bucket, above: tuple[Bucket, ...] = ()) -> None:
+        """What it has used counts no more, nor with those above."""
+        if which not in self._usage:
+            return
+        own = self._advanced(which).used
+        for bucket in above:
+            usage = self._advanced(bucket)
+            usage.used = {name: max(0.0, value - own.get(name, 0.0)) for name, value in usage.used.items()}
+        self._usage[which].used = {}
+
+    def forget(self, which: Bucket) -> None:
+        self._usage.pop(which, None)
+
+    def set_constant(self, qos: frozenset[Bucket]) -> None:
+        if qos == self._constant:
+            return
+        for bucket in sorted(qos ^ self._constant):
+            if bucket in self._usage:
+                self._advanced(bucket)
+        self._constant = qos
+
+    def set_half_life(self, seconds: float) -> None:
+        for bucket in self._usage:
+            self._advanced(bucket)
+        self.half_life = seconds
+
+    def recount(
+        self, jobs: dict[JobId, Job], specs: dict[JobId, JobSpec], books: Books, partitions: dict[str, Partition]
+    ) -> None:
+        """The tree has changed."""
+        for known in list(self._jobs):
+            self.drop(known)
+        for job in jobs.values():
+            if not job.has_ended:
+                self.put(job, specs[job.spec_id], books, partitions)
+
+    # -- snapshots
+
+    def dump(self) -> MeterDump:
+        usage = tuple(UsageDump(bucket, one.at, one.used) for bucket, one in self._usage.items())
+        return MeterDump(half_life=self.half_life, usage=usage)
+
+    def load(self, dump: MeterDump) -> None:
+        self.half_life = dump.half_life
+        for one in dump.usage:
+            usage = self._usage[one.bucket] = _Usage()
+            usage.at, usage.used = one.at, dict(one.used)
+
+
+def qos_of(qos: str, partition: str, books: Books, partitions: dict[str, Partition]) -> tuple[str, ...]:
+    """The QOS that a job counts for, that of the partition first."""
+    if not books.qos:
+        return ()
+    found = []
+    place = partitions.get(partition.partition(",")[0])
+    if place is not None and place.qos in books.qos:
+        found.append(place.qos)
+    if qos in books.qos and qos not in found:
+        found.append(qos)
+    return tuple(found)
+
+
+def _factor(books: Books, names: tuple[str, ...]) -> float:
+    """The job's own QOS says what its time costs."""
+    return books.qos[names[-1]].usage_factor if names else 1.0
+
+
+def _change(amounts: dict[str, int], name: str, by: int) -> None:
+    value = amounts.get(name, 0) + by
+    if value:
+        amounts[name] = value
+    else:
+        amounts.pop(name, None)

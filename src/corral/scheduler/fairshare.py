@@ -1,0 +1,104 @@
+"""How far in front does an association stand by what it has used, beside its share? Slurm's fair tree.
+
+Theory: among its siblings a node's level is its part of the shares over its part of what all siblings have used; infinite if it has
+used nothing. The tree is walked from the root, siblings by falling level, into the children before the next sibling; siblings of equal
+level are walked as one. The users met get ranks from the first to the last, equal ones the same, and the factor is the rank over
+the number of users. So a user of a group that has used less than its share stands before every user of one that has used more.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+#: Shares that say: as if the users were right below the account above.
+PARENT = 0x7FFFFFFF
+
+
+class Node(msgspec.Struct, frozen=True):
+    """An association, as the tree sees it."""
+
+    id: int
+    parent: int  #: 0 = it is the root
+    shares: int
+    is_user: bool
+    usage: float
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    shares: float = 0.0  #: its part of its siblings' shares
+    usage: float = 0.0  #: its part of all that was used
+    effective: float = 0.0  #: its part of what its siblings have used
+    level: float = math.inf
+    factor: float = 0.0  #: of a user: 1 = nobody stands further in front
+
+
+def fair_tree(nodes: Iterable[Node]) -> dict[int, Standing]:
+    known = {node.id: node for node in nodes}
+    children: dict[int, list[Node]] = {}
+    root: Node | None = None
+    for node in known.values():
+        if not node.parent:
+            root = node
+        else:
+            children.setdefault(_above(node, known), []).append(node)
+    if root is None:
+        return {}
+    found: dict[int, Standing] = {}
+    everything = root.usage
+    found[root.id] = Standing(effective=1.0 if everything else 0.0, usage=1.0 if everything else 0.0)
+    for siblings in children.values():
+        shares = sum(node.shares for node in siblings if node.shares != PARENT)
+        used = sum(node.usage for node in siblings)
+        for node in siblings:
+            found[node.id] = _standing(node, shares, used, everything)
+    users = sum(1 for node in known.values() if node.is_user)
+    rank = users
+    ahead: list[list[Node]] = _by_level(children.get(root.id, []), found)
+    while ahead:
+        alike = ahead.pop(0)
+        own = [node for node in alike if node.is_user]
+        for node in own:
+            found[node.id] = msgspec.structs.replace(found[node.id], factor=rank / users)
+        rank -= len(own)
+        below = [child for node in alike if not node.is_user for child in children.get(node.id, [])]
+        ahead[:0] = _by_level(below, found)
+    for node in known.values():
+        if node.is_user and node.shares == PARENT and node.parent in found:
+            mother = found[node.parent]
+            found[node.id] = msgspec.structs.replace(found[node.id], shares=mother.shares)
+    return found
+
+
+def _above(node: Node, known: Mapping[int, Node]) -> int:
+    """Below whom it competes: an account with fairshare=parent hands its children to the one above it."""
+    parent = known.get(node.parent)
+    while parent is not None and parent.shares == PARENT and parent.parent:
+        parent = known.get(parent.parent)
+    return parent.id if parent is not None else 0
+
+
+def _standing(node: Node, shares: float, used: float, everything: float) -> Standing:
+    share = node.shares / shares if shares and node.shares != PARENT else 0.0
+    effective = node.usage / used if used else 0.0
+    if node.shares == PARENT:
+        level = 1.0
+    elif not share:
+        level = 0.0
+    else:
+        level = share / effective if effective else math.inf
+    return Standing(
+        shares=share, usage=node.usage / everything if everything else 0.0, effective=effective, level=level
+    )
+
+
+def _by_level(nodes: list[Node], found: Mapping[int, Standing]) -> list[list[Node]]:
+    """The furthest in front first; those of one level together."""
+    ordered = sorted(nodes, key=lambda node: (-found[node.id].level, node.id))
+    groups: list[list[Node]] = []
+    for node in ordered:
+        if groups and found[groups[-1][0].id].level == found[node.id].level:
+            groups[-1].append(node)
+        else:
+            groups.append([node])
+    return groups

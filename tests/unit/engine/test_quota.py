@@ -1,0 +1,295 @@
+"""Limits of associations and QOS: what is refused at once, what waits, and with which of Slurm's words."""
+
+from typing import Any
+
+import pytest
+from tests.accounts import account, limit, qos, user
+from tests.builders import ANN, BOB, OPERATOR, Cluster, cluster, job, nodes
+
+from corral.model.cluster import Accounting
+from corral.model.job import JobSpec, JobState
+from corral.model.partition import Partition
+from corral.protocol import requests as rq
+from corral.protocol.replies import Rejected
+
+POLICY = "Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)"
+ALL = ("associations", "limits", "qos")
+
+
+def enforced(*what: str, **fields: Any) -> Cluster:
+    """physics with chem and bio; ann in chem and bio, bob in chem; QOS high and low beside normal."""
+    c = cluster(nodes("n[1-4]", cpus=16, gpus=4), accounting=Accounting(enforce=what or ALL), **fields)  # type: ignore[arg-type]
+    account(c, "physics")
+    account(c, "chem", "bio", parent="physics")
+    qos(c, "high", "low")
+    user(c, "ann", "chem", "bio", default_account="chem", qos=("=normal", "=high", "=low"), default_qos="normal")
+    user(c, "bob", "chem", qos=("=normal", "=high", "=low"), default_qos="normal")
+    return c
+
+
+def refusal(c: Cluster, spec: JobSpec, by: rq.Caller = ANN) -> tuple[str, str]:
+    reply = c.ask(rq.SubmitJobs(jobs=(rq.NewJob(spec=spec),)), by)
+    assert isinstance(reply, Rejected), reply
+    return reply.error, reply.detail
+
+
+def words(c: Cluster, *jobs: int) -> list[str]:
+    c.cycle()
+    return ["R" if c.job(one).state is JobState.RUNNING else str(c.job(one).reason) for one in jobs]
+
+
+# -- who may submit at all
+
+
+def test_without_any_accounts_everybody_may_submit() -> None:
+    c = cluster(nodes("n1"))
+    assert words(c, c.add(job(account="what", qos="ever"))) == ["R"]
+
+
+def test_who_has_no_association_is_refused_when_they_are_enforced() -> None:
+    c = enforced()
+    invalid = "Invalid account or account/partition combination specified"
+    assert refusal(c, job(), OPERATOR) == (invalid, "")
+    assert refusal(c, job(account="physics"))[0] == invalid
+    assert refusal(c, job(account="bio"), BOB)[0] == invalid
+    assert refusal(c, job(qos="nope"))[0] == "Invalid qos specification"
+
+
+def test_default_account_and_qos_are_put_in() -> None:
+    c = enforced()
+    first, second = c.add(job()), c.add(job(account="bio", qos="high"))
+    assert [(c.state.spec(c.job(one)).account, c.state.spec(c.job(one)).qos) for one in (first, second)] == [
+        ("chem", "normal"), ("bio", "high"),
+    ]  # fmt: skip
+    assert c.job(first).association not in (0, c.job(second).association)
+
+
+def test_a_qos_that_is_not_allowed_is_refused_only_when_qos_are_enforced() -> None:
+    for what, is_refused in ((("associations",), False), (("qos",), True)):
+        c = enforced(*what)
+        limit(c, "user", "bob", qos=("=normal",))
+        reply = c.ask(rq.SubmitJobs(jobs=(rq.NewJob(spec=job(qos="high")),)), BOB)
+        assert isinstance(reply, Rejected) is is_refused
+
+
+def test_an_association_may_be_for_one_partition() -> None:
+    c = enforced(partition=(Partition(name="batch", default=True), Partition(name="gpu")))
+    user(c, "olga", "bio", partitions=("gpu",))
+    assert refusal(c, job(), OPERATOR)[0].startswith("Invalid account")
+    assert words(c, c.add(job(partition="gpu"), OPERATOR)) == ["R"]
+
+
+# -- limits, with what the real one said
+
+
+CASES = [
+    ("account", "chem", {"grp_jobs": 1}, [(ANN, {}), (BOB, {})], ["R", "AssocGrpJobsLimit"]),
+    ("account", "chem", {"max_jobs": 1}, [(ANN, {}), (BOB, {}), (BOB, {})], ["R", "R", "AssocMaxJobsLimit"]),
+    ("account", "chem", {"grp_tres": {"cpu": 4}}, [(ANN, {"cpus": 3}), (BOB, {"cpus": 5}), (BOB, {})], ["R", "AssocGrpCpuLimit", "R"]),
+    (
+        "account", "physics", {"grp_tres": {"cpu": 4}},
+        [(ANN, {"cpus": 3, "account": "bio"}), (BOB, {"cpus": 2})],
+        ["R", "AssocGrpCpuLimit"],
+    ),
+    (
+        "account", "chem", {"grp_tres": {"mem": 1000}},
+        [(ANN, {"memory_per_node_mb": 600}), (BOB, {"memory_per_node_mb": 600})],
+        ["R", "AssocGrpMemLimit"],
+    ),
+    ("account", "chem", {"grp_tres": {"node": 1}}, [(BOB, {"nodes": 2}), (BOB, {})], ["AssocGrpNodeLimit", "R"]),
+    (
+        "account", "chem", {"grp_tres": {"gres/gpu": 2}},
+        [(BOB, {"gpus": 3}), (BOB, {"gpus": 2}), (BOB, {"gpus": 1})],
+        ["AssocGrpGRES", "R", "AssocGrpGRES"],
+    ),
+    ("account", "chem", {"max_wall": 10}, [(BOB, {"time": 1200}), (BOB, {"time": 300})], ["AssocMaxWallDurationPerJobLimit", "R"]),
+    ("account", "chem", {"max_tres": {"cpu": 4}}, [(BOB, {"cpus": 5}), (BOB, {"cpus": 4})], ["AssocMaxCpuPerJobLimit", "R"]),
+    ("account", "chem", {"max_tres": {"node": 1}}, [(BOB, {"nodes": 2})], ["AssocMaxNodePerJobLimit"]),
+    ("account", "chem", {"max_tres_per_node": {"cpu": 2}}, [(BOB, {"exclusive": True}), (BOB, {"cpus": 2})], ["AssocMaxCpuPerNode", "R"]),
+    (
+        "account", "chem", {"max_tres_mins": {"cpu": 100}},
+        [(BOB, {"time": None}), (BOB, {"cpus": 2, "time": 3000})],
+        ["AssocMaxCpuMinutesPerJobLimit", "R"],
+    ),
+    (
+        "account", "chem", {"grp_tres_run_mins": {"cpu": 100}},
+        [(BOB, {"time": 3600}), (BOB, {"time": 3600}), (BOB, {"time": 600})],
+        ["R", "AssocGrpCPURunMinutesLimit", "R"],
+    ),
+    ("account", "chem", {"grp_tres_mins": {"cpu": 0}}, [(BOB, {})], ["AssocGrpCPUMinutesLimit"]),
+    ("account", "chem", {"grp_wall": 0}, [(BOB, {})], ["AssocGrpWallLimit"]),
+    ("qos", "high", {"max_jobs_pu": 1}, [(ANN, {}), (ANN, {}), (BOB, {})], ["R", "QOSMaxJobsPerUserLimit", "R"]),
+    (
+        "qos", "high", {"max_tres_pu": {"cpu": 4, "gres/gpu": 1}},
+        [(ANN, {"cpus": 3}), (ANN, {"cpus": 3}), (BOB, {"cpus": 5}), (BOB, {"gpus": 2})],
+        ["R", "QOSMaxCpuPerUserLimit", "QOSMaxCpuPerUserLimit", "QOSMaxGRESPerUser"],
+    ),
+    ("qos", "high", {"grp_tres": {"cpu": 4}}, [(ANN, {"cpus": 3}), (BOB, {"cpus": 3})], ["R", "QOSGrpCpuLimit"]),
+    ("qos", "high", {"grp_jobs": 1}, [(ANN, {}), (BOB, {})], ["R", "QOSGrpJobsLimit"]),
+    ("qos", "high", {"max_tres": {"cpu": 2}}, [(ANN, {"cpus": 3})], ["QOSMaxCpuPerJobLimit"]),
+    ("qos", "high", {"max_wall": 10}, [(ANN, {"time": 1200})], ["QOSMaxWallDurationPerJobLimit"]),
+    ("qos", "high", {"min_tres": {"cpu": 4}}, [(ANN, {"cpus": 3}), (ANN, {"cpus": 4})], ["QOSMinCpuNotSatisfied", "R"]),
+    ("qos", "high", {"max_tres_per_node": {"cpu": 2}}, [(ANN, {"exclusive": True})], ["QOSMaxCpuPerNode"]),
+    ("qos", "high", {"max_jobs_pa": 2}, [(ANN, {}), (BOB, {}), (BOB, {})], ["R", "R", "MaxJobsPerAccount"]),
+    ("qos", "high", {"max_tres_pa": {"cpu": 4}}, [(ANN, {"cpus": 2}), (BOB, {"cpus": 2}), (BOB, {})], ["R", "R", "MaxCpuPerAccount"]),
+    ("qos", "high", {"max_tres_mins": {"cpu": 50}}, [(ANN, {"time": 3600})], ["QOSMaxCpuMinutesPerJobLimit"]),
+    (
+        "qos", "high", {"grp_tres_run_mins": {"cpu": 100}},
+        [(ANN, {"time": 2400}), (BOB, {"time": 2400}), (BOB, {"time": 2400})],
+        ["R", "R", "QOSGrpCPURunMinutesLimit"],
+    ),
+    ("qos", "high", {"grp_tres_mins": {"cpu": 0}}, [(ANN, {})], ["QOSGrpCPUMinutesLimit"]),
+    ("qos", "high", {"grp_wall": 0}, [(ANN, {})], ["QOSGrpWallLimit"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "name", "fields", "jobs", "expected"), CASES)
+def test_a_job_beyond_a_limit_waits_with_slurms_word(
+    kind: str, name: str, fields: dict[str, Any], jobs: list[tuple[rq.Caller, dict[str, Any]]], expected: list[str]
+) -> None:
+    c = enforced()
+    limit(c, kind, name, **fields)
+    base = {"qos": "high"} if kind == "qos" else {}
+    ids = [c.add(job(**(base | given)), by) for by, given in jobs]
+    assert words(c, *ids) == expected
+    c.check()
+
+
+@pytest.mark.parametrize(("kind", "name", "fields", "jobs", "expected"), CASES)
+def test_limits_that_are_not_enforced_hold_up_nobody(
+    kind: str, name: str, fields: dict[str, Any], jobs: list[tuple[rq.Caller, dict[str, Any]]], expected: list[str]
+) -> None:
+    c = enforced("associations", "qos")
+    limit(c, kind, name, **fields)
+    ids = [c.add(job(**(({"qos": "high"} if kind == "qos" else {}) | given)), by) for by, given in jobs]
+    assert set(words(c, *ids)) == {"R"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "fields", "word"),
+    [
+        ("account", "chem", {"grp_submit": 2}, "AssocGrpSubmitJobsLimit"),
+        ("account", "chem", {"max_submit": 2}, "AssocMaxSubmitJobLimit"),
+        ("qos", "high", {"max_submit_pu": 2}, "QOSMaxSubmitJobPerUserLimit"),
+        ("qos", "high", {"max_submit_pa": 2}, "MaxSubmitJobsPerAccount"),
+        ("qos", "high", {"grp_submit": 2}, "QOSGrpSubmitJobsLimit"),
+    ],
+)
+def test_too_many_in_the_queue_are_refused(kind: str, name: str, fields: dict[str, Any], word: str) -> None:
+    c = enforced()
+    limit(c, kind, name, **fields)
+    spec = {"qos": "high"} if kind == "qos" else {}
+    assert refusal(c, job(array="1-3", **spec)) == (POLICY, word)  # type: ignore[arg-type]
+    c.submit(job(**spec), job(**spec))  # type: ignore[arg-type]
+    assert refusal(c, job(**spec)) == (POLICY, word)  # type: ignore[arg-type]
+
+
+def test_those_of_one_request_count_together() -> None:
+    c = enforced()
+    limit(c, "account", "chem", grp_submit=2)
+    three = tuple(rq.NewJob(spec=job()) for _ in range(3))
+    assert isinstance(c.ask(rq.SubmitJobs(jobs=three)), Rejected)
+    assert not c.state.jobs
+
+
+def test_deny_on_limit_refuses_what_could_never_start() -> None:
+    c = enforced()
+    limit(c, "qos", "high", max_tres={"cpu": 2}, max_wall=10, min_tres={"mem": 1}, flags=("=DenyOnLimit",))
+    assert refusal(c, job(3, qos="high")) == (POLICY, "QOSMaxCpuPerJobLimit")
+    assert refusal(c, job(1, time=1200, qos="high")) == (POLICY, "QOSMaxWallDurationPerJobLimit")
+    assert refusal(c, job(1, qos="high")) == (POLICY, "QOSMinMemory")
+
+
+def test_who_does_not_say_for_how_long_gets_the_limits_time() -> None:
+    c = enforced()
+    limit(c, "account", "chem", max_wall=10)
+    assert c.job(c.add(job(time=None))).time_limit == 600
+
+
+def test_what_a_qos_sets_no_association_says_differently() -> None:
+    c = enforced()
+    limit(c, "account", "chem", grp_tres={"cpu": 2})
+    limit(c, "qos", "high", grp_tres={"cpu": 6})
+    ids = [c.add(job(5, qos="high")), c.add(job(2, qos="high"), BOB), c.add(job(1), BOB)]
+    assert words(c, *ids) == ["R", "QOSGrpCpuLimit", "AssocGrpCpuLimit"]
+
+
+def test_the_partitions_qos_goes_first_unless_the_jobs_is_over_it() -> None:
+    c = enforced(partition=(Partition(name="batch", default=True, qos="low"),))
+    limit(c, "qos", "low", max_wall=5)
+    limit(c, "qos", "high", max_wall=30)
+    first, second = c.add(job(time=1200, qos="high")), c.add(job(time=1200))
+    assert words(c, first, second) == ["QOSMaxWallDurationPerJobLimit"] * 2
+    limit(c, "qos", "high", flags=("+OverPartQOS",))
+    assert words(c, first, second) == ["R", "QOSMaxWallDurationPerJobLimit"]
+
+
+def test_a_qos_may_lift_the_partitions_own_limits() -> None:
+    c = enforced(partition=(Partition(name="batch", default=True, max_time=600, max_nodes=1),))
+    limit(c, "qos", "high", flags=("=PartitionTimeLimit", "=PartitionMaxNodes"))
+    ids = [c.add(job(time=1200)), c.add(job(time=1200, qos="high")), c.add(job(nodes=2, qos="high"))]
+    assert words(c, *ids) == ["PartitionTimeLimit", "R", "R"]
+    assert c.job(ids[1]).time_limit == 1200
+
+
+def test_when_one_ends_the_next_may_start() -> None:
+    c = enforced()
+    limit(c, "account", "chem", grp_jobs=1)
+    first, second = c.add(job()), c.add(job(), BOB)
+    assert words(c, first, second) == ["R", "AssocGrpJobsLimit"]
+    c.finish(first)
+    assert words(c, second) == ["R"]
+
+
+def test_elements_of_an_array_start_as_far_as_the_limit_goes() -> None:
+    c = enforced()
+    limit(c, "account", "chem", grp_tres={"cpu": 3})
+    array = c.add(job(array="0-9"))
+    c.cycle()
+    assert len(c.running()) == 3
+    assert c.reason(array) == "AssocGrpCpuLimit"
+    c.check()
+
+
+def test_others_pass_who_waits_for_a_limit() -> None:
+    c = enforced()
+    limit(c, "account", "bio", grp_jobs=0)
+    blocked, free = c.add(job(account="bio", nodes=4, exclusive=True)), c.add(job(time=100000), BOB)
+    assert words(c, blocked, free) == ["AssocGrpJobsLimit", "R"]
+
+
+def test_safe_starts_only_what_can_end_within_the_minutes() -> None:
+    for what, expected in ((("limits",), "R"), (("safe",), "AssocGrpCPUMinutesLimit")):
+        c = enforced(*what)
+        limit(c, "account", "chem", grp_tres_mins={"cpu": 10})
+        assert words(c, c.add(job(1, time=1200))) == [expected]
+
+
+def test_minutes_that_were_used_count() -> None:
+    c = enforced()
+    limit(c, "account", "chem", grp_tres_mins={"cpu": 10})
+    first = c.run(job(2, time=10000))
+    c.at(301).finish(first)
+    second = c.add(job())
+    assert words(c, second) == ["AssocGrpCPUMinutesLimit"]
+    c.at(700 * 86400)  # after so long nearly nothing is left of them
+    assert words(c, second) == ["R"]
+
+
+def test_limits_change_for_those_who_wait() -> None:
+    c = enforced()
+    limit(c, "account", "chem", grp_jobs=0)
+    waiting = c.add(job())
+    assert words(c, waiting) == ["AssocGrpJobsLimit"]
+    limit(c, "account", "chem", grp_jobs=-1)
+    assert words(c, waiting) == ["R"]
+
+
+def test_jobs_of_equal_limits_share_a_group() -> None:
+    c = enforced()
+    limit(c, "account", "physics", grp_tres={"cpu": 0})
+    for _ in range(20):
+        c.add(job())
+        c.add(job(), BOB)
+    c.plan()
+    assert len(c.engine.pending.groups) == 1
