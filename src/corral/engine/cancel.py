@@ -6,7 +6,7 @@ from corral.engine import endings
 from corral.engine.arrays import split
 from corral.engine.context import Context
 from corral.engine.effects import Effects
-from corral.engine.outcomes import may_touch
+from corral.engine.outcomes import NO_SUCH_JOB, may_touch
 from corral.engine.selection import Target, Unknown, matching, targets_of
 from corral.engine.steps import signal_step
 from corral.errors import UsageError
@@ -54,11 +54,23 @@ def on_cancel(ctx: Context, request: CancelJobs, caller: Caller, now: float, out
             if selection.ids and target.elements is None and job.array_job_id is None:
                 errors.append(f"Kill job error on job id {text}: Job/step already completing or completed")
             continue
+        if target.step is not None and job.is_pending:
+            continue
         if target.step is not None and target.step not in ctx.state.steps_of(job.id):
             errors.append(f"Kill job error on job step id {text}: Invalid job id specified")
             continue
+        if job.is_pending and selection.ids and not _ends(request):
+            if target.step is None:
+                why = NO_SUCH_JOB if request.batch else "Job can not be altered now, try again later"
+                errors.append(f"Kill job error on job id {text}: {why}")
+            continue
         cancel_one(ctx, job, target, request, caller.uid, now, out)
     out.reply = Done(errors=tuple(errors))
+
+
+def _ends(request: CancelJobs) -> bool:
+    """Or does it only send a signal?"""
+    return request.signal == 0 or (request.signal == SIGKILL and not request.batch)
 
 
 def cancel_one(ctx: Context, job: Job, target: Target, request: CancelJobs, uid: int, now: float, out: Effects) -> None:
@@ -69,7 +81,7 @@ def cancel_one(ctx: Context, job: Job, target: Target, request: CancelJobs, uid:
         if step is not None and step.state not in ENDED:
             signal_step(ctx, step, request.signal or SIGKILL, request.signal in (0, SIGKILL), uid, now, out)
         return
-    ends = request.signal == 0 or (request.signal == SIGKILL and not request.batch)
+    ends = _ends(request)
     if job.is_pending:
         if ends:
             cancel_pending(ctx, job, target.elements, uid, now, out)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from corral.cli import clusters, command, jobstates, query, signals
+from corral.cli import clusters, command, job_columns, jobstates, query, signals
 from corral.cli.getopt import NO, REQUIRED
 from corral.cli.run import Exit, Program, say
 from corral.cli.run import main as run
@@ -25,7 +25,10 @@ OPTIONS = (
     ("wckey", "", REQUIRED),
 )  # fmt: skip
 
-REFUSED = {"sibling": "there are no federations here"}
+REFUSED = {
+    "hurry": "there are no burst buffers whose stage-out could be left out",
+    "sibling": "there are no federations here",
+}
 
 VARIABLES = {
     "SCANCEL_ACCOUNT": "account", "SCANCEL_NAME": "name", "SCANCEL_PARTITION": "partition", "SCANCEL_QOS": "qos",
@@ -44,6 +47,8 @@ SIGKILL = 9
 DENIED = 210
 #: And where there is no such step.
 NO_STEP = 225
+#: A signal for a job that has not begun.
+TRANSITION = 228
 
 #: Of a job named by its id, these are no news: it is not there any more.
 _OVER = ("Invalid job id specified", "Job/step already completing or completed")
@@ -170,6 +175,8 @@ class Scancel:
             connection, "/v1/jobs", ["id", "array_job_id", "array_task_id", "name", "partition"],
             **{"states": jobstates.LIVE, **selection},
         )  # fmt: skip
+        if self.ids and not rows.rows:
+            raise self.program.failed(f"Kill job error on job id {self.ids[0]}: {_OVER[0]}", 1)
         chosen = []
         for job, array, task, name, partition in rows.rows:
             text = str(job) if array is None else f"{array}_{task}" if task is not None else str(array)
@@ -181,10 +188,8 @@ class Scancel:
         return chosen
 
     def _cancel(self, connection: Connection) -> int:
-        for text in self.ids:
-            self.program.verbose(
-                f"Signal {self.signal} to job {text}" if self.signal not in (0, SIGKILL) else f"Terminating job {text}"
-            )
+        if self.program.verbosity > 0:
+            self._announce(connection)
         batch, signal = "batch" in self.given, self.signal
         request = {
             "type": "CancelJobs", "selection": self.selection, "signal": signal or (SIGKILL if batch else 0), "batch": batch,
@@ -196,15 +201,34 @@ class Scancel:
             status = max(status, self._told(problem))
         return status
 
+    def _announce(self, connection: Connection) -> None:
+        """-v: which jobs are meant; and that there is none which meets all conditions."""
+        texts = self.ids
+        if self.filters:
+            shown = ["id", "array_job_id", "array_task_id", "array_waiting"]
+            conditions = {"states": jobstates.LIVE, **(self.selection or {})}
+            rows = query.rows(connection, "/v1/jobs", shown, **conditions)
+            texts = [job_columns.job_id(*row, 0) for row in rows.rows]
+            if not texts:
+                keys = {"name": "job_name"}
+                given = "".join(f"{keys.get(name, name)}={self.given[name]} " for name in self.filters)
+                self.program.error(f"No active jobs match ALL job filters, including: {given}")
+        for text in texts:
+            what = "step" if "." in text else "job"
+            ends = self.signal in (0, SIGKILL)
+            self.program.verbose(f"Terminating {what} {text}" if ends else f"Signal {self.signal} to {what} {text}")
+
     def _told(self, problem: str) -> int:
         """The exit status for one job that could not be cancelled."""
         what, _, why = problem.rpartition(": ")
         step = "." in what.rpartition(" ")[2]
         if step:
             problem = f"{what.replace('on job id', 'on job step id')}: {_OVER[0] if why in _OVER else why}"
-        if why in _OVER and not step and not self.filters:
+        if why in _OVER and not step and not self.filters and "batch" not in self.given:
             if self.program.verbosity > 0:
                 say(f"scancel: error: {problem}\n")
             return 0
         say(f"scancel: error: {problem}\n")
+        if "can not be altered" in why:
+            return TRANSITION
         return DENIED if "denied" in why else NO_STEP if step and why == "Invalid job id specified" else 1
