@@ -215,7 +215,7 @@ SSTAT = _HELP | {
 
 SCANCEL = _HELP | {
     "account": "of this account", "batch": "the signal goes to the batch shell only", "ctld": "accepted: the controller always sends it",
-    "full": "the signal goes to the batch shell and all steps", "hurry": "accepted: there are no burst buffers",
+    "full": "the signal goes to the batch shell and all steps", "cron": "also jobs of crontabs, whose lines are not carried out any more",
     "interactive": "ask before each", "jobname": "of this name", "me": "your own", "name": "of this name",
     "nodelist": "on these nodes", "partition": "in this partition", "qos": "of this QOS", "quiet": "say nothing of jobs that are over",
     "reservation": "only jobs of this reservation", "signal": "send this instead of ending the job",
@@ -253,7 +253,13 @@ SPRIO = _HELP | {
     "sort": "by these letters, `-` before one reverses it", "user": "of these users", "weights": "only the weights",
 }  # fmt: skip
 
+SCRONTAB = {
+    "edit": "with $VISUAL or $EDITOR; so also without options at a terminal", "list": "print it", "remove": "no crontab any more",
+    "user": "that of another user (administrators)", "verbose": "accepted",
+}  # fmt: skip
+
 BY_COMMAND = {
+    "scrontab": SCRONTAB,
     "squeue": SQUEUE,
     "sinfo": SINFO,
     "sacct": SACCT,

@@ -133,6 +133,10 @@ class InvalidJobId(UsageError):
     """Not a job id: {text!r}."""
 
 
+class InvalidCron(UsageError):
+    """Not a line of a crontab: {text!r} ({reason})."""
+
+
 class InvalidDependency(UsageError):
     """Not a dependency: {text!r} (at {part!r}). Write afterok:42:43, for instance."""
 

@@ -191,7 +191,7 @@ def _job_variables(job: JobContext) -> dict[str, str]:
         result["SLURM_JOB_QOS"] = job.qos
     if job.reservation:
         result["SLURM_JOB_RESERVATION"] = job.reservation
-    if job.restarts:
+    if job.restarts and not job.spec.cron:  # a new time of a crontab is no restart
         result["SLURM_RESTART_COUNT"] = str(job.restarts)
     if job.array_task_id is not None:
         result |= {

@@ -21,15 +21,20 @@ def words_of(script: str) -> list[str]:
     words: list[str] = []
     for number, line in enumerate(script.split("\n"), 1):
         if line.startswith(MARK):
-            rest = line[len(MARK) :]
-            while True:
-                word, rest = _word(rest, number)
-                if not word:
-                    break
-                words.append(word)
+            words += words_in(line[len(MARK) :], number)
         elif not _is_comment(line):
             break
     return words
+
+
+def words_in(text: str, number: int) -> list[str]:
+    """What stands behind the mark on one line."""
+    words: list[str] = []
+    while True:
+        word, text = _word(text, number)
+        if not word:
+            return words
+        words.append(word)
 
 
 def _is_comment(line: str) -> bool:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 #: How each command begins what the controller refuses.
 REFUSED_AS = {
     "sbatch": "Batch job submission failed: ",
+    "scrontab": "",
     "srun": "Unable to allocate resources: ",
     "salloc": "Job submit/allocate failed: ",
 }

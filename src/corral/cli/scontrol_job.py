@@ -32,6 +32,8 @@ def job(row: Row, detailed: bool, one_line: bool) -> str:
     ]
     if detailed:
         lines.append(f"DerivedExitCode={_code(row['derived_exit_code'])}")
+    if row["cron"]:
+        lines.append(f'CronJob=Yes CrontabSpec="{row["cron"]}"')
     lines += _times(row, pending)
     lines += [
         f"Partition={row['partition']} AllocNode:Sid={row['submit_host'] or '(null)'}:{row['submit_sid']}",

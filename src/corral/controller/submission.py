@@ -84,6 +84,7 @@ class SentJobs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     jobs: tuple[SentJob, ...]
     user: str = ""
     group: str = ""
+    crontab: str | None = None
     test_only: bool = False
 
 
@@ -130,7 +131,7 @@ class _Texts:
         self.last_environment = (b"{}", "")
 
     def submit(self, message: SentJobs) -> Prepared | Rejected:
-        if not message.jobs:
+        if not message.jobs and message.crontab is None:
             return Rejected(error="jobs: at least one job is needed")
         if len(message.jobs) > MAX_JOBS:
             return Rejected(error=f"jobs: {len(message.jobs)} are too many for one request (at most {MAX_JOBS})")
@@ -140,7 +141,13 @@ class _Texts:
             if isinstance(prepared, str):
                 return Rejected(error=prepared, index=index)
             jobs.append(prepared)
-        request = SubmitJobs(jobs=tuple(jobs), user=message.user, group=message.group, test_only=message.test_only)
+        request = SubmitJobs(
+            jobs=tuple(jobs),
+            user=message.user,
+            group=message.group,
+            crontab=message.crontab,
+            test_only=message.test_only,
+        )
         return Prepared(request, self.blobs)
 
     def step(self, message: SentStep) -> Prepared | Rejected:

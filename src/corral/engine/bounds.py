@@ -78,6 +78,7 @@ _TEXTS: dict[str, tuple[str, int]] = {
     "cpu_bind": ("cpu-bind", 1 << 16),
     "mem_bind": ("mem-bind", 1024),
     "array": ("array", 1 << 20),
+    "cron": ("cron", 1024),
     "dependency": ("dependency", 1 << 17),
     "licenses": ("licenses", 1024),
     "reservation": ("reservation", 1024),

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from corral.engine import endings
+from corral.engine import crontabs, endings
 from corral.engine.arrays import split
 from corral.engine.context import Context
 from corral.engine.effects import Effects
@@ -59,6 +59,12 @@ def on_cancel(ctx: Context, request: CancelJobs, caller: Caller, now: float, out
         if target.step is not None and target.step not in ctx.state.steps_of(job.id):
             errors.append(f"Kill job error on job step id {text}: Invalid job id specified")
             continue
+        if target.step is None and _ends(request) and crontabs.crontab_of(ctx, job) is not None:
+            if not request.cron:
+                if selection.ids:
+                    errors.append(f"Kill job error on job id {text}: {crontabs.NEEDS_CRON}")
+                continue
+            crontabs.disable(ctx, job, now, out)
         if job.is_pending and selection.ids and not _ends(request):
             if target.step is None:
                 why = NO_SUCH_JOB if request.batch else "Job can not be altered now, try again later"

@@ -17,7 +17,7 @@ from corral.model.step import EndCause, Step
 from corral.protocol.events import JobChanged, JobEnded, JobRequeued, StepEnded
 from corral.protocol.orders import EndJob
 from corral.protocol.reports import JobCleaned
-from corral.syntax import exitcodes, jobid
+from corral.syntax import cron, exitcodes, jobid
 
 
 def job_id_of(state: ClusterState, text: str) -> JobId:
@@ -95,7 +95,7 @@ def finish(
     job = msgspec.structs.replace(job, exit_status=status, reason=reason, reason_text=text)
     if not ctx.config.programs.epilog and not ctx.state.live_steps_of(job.id):
         ended = msgspec.structs.replace(job, state=state, end_state=None, end_time=now, **_awake(job, now))
-        if job.requeue_after:
+        if job.requeue_after or comes_again(ctx, ended):
             back_to_queue(ctx, ended, now, out)
         else:
             ctx.record(JobEnded(time=now, job=ended), out)
@@ -219,11 +219,17 @@ def complete(ctx: Context, job: Job, now: float, out: Effects) -> None:
     ended = msgspec.structs.replace(
         job, state=job.end_state or JobState.FAILED, end_state=None, end_time=job.end_time or now
     )
-    if job.requeue_after:
+    if job.requeue_after or comes_again(ctx, ended):
         back_to_queue(ctx, ended, now, out)
     else:
         ctx.record(JobEnded(time=now, job=ended), out)
     settle(ctx)
+
+
+def comes_again(ctx: Context, ended: Job) -> bool:
+    """An entry of a crontab waits for its next time, however this run has ended."""
+    crontab = ctx.state.crontabs.get(ended.owner.uid)
+    return crontab is not None and crontab.entry_of(ended.id) is not None
 
 
 def _killed(step: Step) -> ExitStatus:
@@ -274,7 +280,9 @@ def back_to_queue(ctx: Context, ended: Job, now: float, out: Effects) -> None:
     spec = ctx.state.spec(ended)
     depends = bool(spec.dependency) and not ended.independent
     begin = ctx.state.begin_time(ended)
-    if ctx.config.scheduling.requeue_delay and begin <= now:
+    if spec.cron and comes_again(ctx, ended):
+        begin = cron.next_after(spec.cron, now)
+    elif ctx.config.scheduling.requeue_delay and begin <= now:
         begin = now + ctx.config.scheduling.requeue_delay
     limit = ended.time_limit
     if spec.time_min and spec.time_limit is not None:  # it may have been cut to fit a gap

@@ -14,12 +14,14 @@ from corral.engine.books import Books, BooksDump
 from corral.engine.meter import Meter, MeterDump
 from corral.engine.rules import bucket_of
 from corral.model import ranges
+from corral.model.crontab import Crontab
 from corral.model.job import ACTIVE, ENDED, Job, JobId, JobSpec, JobState
 from corral.model.node import Node
 from corral.model.partition import Partition
 from corral.model.reason import Reason
 from corral.model.reservation import Reservation
 from corral.model.step import Step
+from corral.model.trigger import Trigger
 from corral.protocol import events as ev
 from corral.scheduler.nodetable import NodeTable
 
@@ -41,6 +43,9 @@ class StateDump(msgspec.Struct, frozen=True, kw_only=True):
     last_reservation: int = 0
     books: BooksDump = BooksDump()
     meter: MeterDump = MeterDump()
+    crontabs: list[Crontab] = []
+    triggers: list[Trigger] = []
+    last_trigger: int = 0
 
 
 class ClusterState:
@@ -51,6 +56,9 @@ class ClusterState:
         self.nodes: dict[str, Node] = {}
         self.partitions: dict[str, Partition] = {}
         self.reservations: dict[str, Reservation] = {}
+        self.crontabs: dict[int, Crontab] = {}  #: by uid
+        self.triggers: dict[int, Trigger] = {}
+        self.last_trigger = 0
         self.last_reservation = 0  #: the highest number of one
         self.books = Books()
         self.meter = Meter()  #: what each association and QOS has in the queue, and has used
@@ -154,6 +162,18 @@ class ClusterState:
                 self.meter.set_half_life(event.half_life)
             case ev.UsageReset():
                 self._reset_usage(event)
+            case ev.CrontabChanged():
+                self.crontabs[event.crontab.uid] = event.crontab
+                if not event.crontab.text:
+                    del self.crontabs[event.crontab.uid]
+            case ev.TriggerChanged() | ev.TriggerFired():
+                self.triggers[event.trigger.id] = event.trigger
+                self.last_trigger = max(self.last_trigger, event.trigger.id)
+                if isinstance(event, ev.TriggerFired) and not event.trigger.permanent:
+                    del self.triggers[event.trigger.id]
+            case ev.TriggersCleared():
+                for number in event.ids:
+                    self.triggers.pop(number, None)
             case ev.ControllerStarted():
                 pass
             case _:
@@ -319,6 +339,9 @@ class ClusterState:
                 last_reservation=self.last_reservation,
                 books=self.books.dump(),
                 meter=self.meter.dump(),
+                crontabs=list(self.crontabs.values()),
+                triggers=list(self.triggers.values()),
+                last_trigger=self.last_trigger,
             )
         )
 
@@ -342,5 +365,8 @@ class ClusterState:
             state.steps.setdefault(step.key.job, {})[step.key.step] = step
         state.reservations = {reservation.name: reservation for reservation in dump.reservations}
         state.last_reservation = dump.last_reservation
+        state.crontabs = {crontab.uid: crontab for crontab in dump.crontabs}
+        state.triggers = {trigger.id: trigger for trigger in dump.triggers}
+        state.last_trigger = dump.last_trigger
         state.next_job_id = max(state.next_job_id, dump.next_job_id)
         return state

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from corral.engine import charging, dependencies, reserved_access
+from corral.engine import charging, crontabs, dependencies, reserved_access
 from corral.engine.admission import Admitted, admit, partitions_of, resolve
 from corral.engine.context import Context
 from corral.engine.effects import Effects
@@ -38,9 +38,16 @@ def on_submit(ctx: Context, request: SubmitJobs, owner: Owner, caller: Caller, n
     if not caller.is_operator and any(new.spec.admin_comment for new in request.jobs):
         out.reply = Rejected(error="Access/permission denied", code="denied", detail="--admin-comment is for operators")
         return
+    jobs = request.jobs
+    if request.crontab is not None:
+        timed = crontabs.timed(request.jobs, request.crontab, now)
+        if isinstance(timed, Rejected):
+            out.reply = timed
+            return
+        jobs = timed
     last: tuple[JobSpec, Admitted, charging.Charge] | None = None
     more: dict[Bucket, int] = {}
-    for index, new in enumerate(request.jobs):
+    for index, new in enumerate(jobs):
         if last is not None and last[0] == new.spec:
             refused = _beyond(ctx, last[1], last[2], owner, more)
             if refused is not None:
@@ -87,6 +94,8 @@ def on_submit(ctx: Context, request: SubmitJobs, owner: Owner, caller: Caller, n
         job = new_job(ctx, entry, JobId(next_id + offset), owner, caller, now)
         ctx.record(JobSubmitted(time=now, job=job, spec=entry.spec), out)
         ids.append(job.id)
+    if request.crontab is not None:
+        crontabs.replace(ctx, owner, request.crontab, list(zip(ids, admitted, strict=True)), now, out)
     ctx.wants_cycle = True
     out.reply = Submitted(ids=tuple(ids))
 

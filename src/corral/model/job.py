@@ -221,6 +221,8 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     dependency: str = ""
     kill_on_invalid_dep: bool | None = None
     begin_time: float = 0.0
+    cron: str = ""  #: of a crontab's job: "*/5 * * * *"
+    cron_lines: tuple[int, int] = (0, 0)  #: where it stands in the crontab, counted from 0
     deadline: float = 0.0
     hold: bool = False
     nice: int = 0

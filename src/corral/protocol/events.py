@@ -7,6 +7,7 @@ fields that came later with their defaults. The kinds differ for those who liste
 import msgspec
 
 from corral.model.account import Account, Association, User
+from corral.model.crontab import Crontab
 from corral.model.job import Job, JobId, JobSpec
 from corral.model.node import Node
 from corral.model.partition import Partition
@@ -14,6 +15,7 @@ from corral.model.qos import Qos
 from corral.model.reservation import Reservation
 from corral.model.step import Step
 from corral.model.transaction import Transaction
+from corral.model.trigger import Trigger
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):
@@ -101,6 +103,29 @@ class ReservationRemoved(Event, frozen=True, kw_only=True):
     name: str
 
 
+class CrontabChanged(Event, frozen=True, kw_only=True):
+    """A user has a new crontab, or a line of it is no longer carried out. An empty text: none at all."""
+
+    crontab: Crontab
+
+
+class TriggerChanged(Event, frozen=True, kw_only=True):
+    """Set, or what it waits for has happened and its offset runs."""
+
+    trigger: Trigger
+
+
+class TriggerFired(Event, frozen=True, kw_only=True):
+    """Its program is to be run, once, with these words. It is gone unless it is permanent."""
+
+    trigger: Trigger
+    words: tuple[str, ...] = ()
+
+
+class TriggersCleared(Event, frozen=True, kw_only=True):
+    ids: tuple[int, ...]
+
+
 class ControllerStarted(Event, frozen=True, kw_only=True):
     term: int
 
@@ -135,5 +160,6 @@ class UsageReset(Event, frozen=True, kw_only=True):
 AnyEvent = (
     JobSubmitted | JobStarted | JobChanged | JobRequeued | JobEnded | JobsPurged | StepCreated | StepChanged | StepEnded
     | NodeChanged | NodeRemoved | PartitionChanged | PartitionRemoved | ReservationChanged | ReservationRemoved | ControllerStarted
+    | CrontabChanged | TriggerChanged | TriggerFired | TriggersCleared
     | AccountsChanged | UsageReset | UsageDecayChanged
 )  # fmt: skip

@@ -42,6 +42,7 @@ class SubmitJobs(Request, frozen=True, kw_only=True):
     jobs: tuple[NewJob, ...]
     user: str = ""
     group: str = ""
+    crontab: str | None = None  #: the jobs are those of this text, which becomes the user's crontab; "" = it has none
     test_only: bool = False  #: only say when and where it would start
 
 
@@ -65,6 +66,7 @@ class CancelJobs(Request, frozen=True, kw_only=True):
 
     selection: JobSelection
     signal: int = 0
+    cron: bool = False  #: also jobs of crontabs
     batch: bool = False
     full: bool = False
 

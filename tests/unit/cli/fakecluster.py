@@ -42,7 +42,7 @@ def job(id: int, name: str, **given: Any) -> Row:
         "nodes_min": 1, "nodes_max": 0, "cpus": 1, "ntasks": 1, "cpus_per_task": 1, "ntasks_per_node": 0,
         "memory_per_node_mb": None, "memory_per_cpu_mb": None, "memory_per_gpu_mb": None, "memory_mb": 0, "gres": "",
         "tres_req": "", "tres_alloc": "", "gpus": "", "gpus_per_node": "", "gpus_per_task": "", "cpus_per_gpu": 0,
-        "constraint": "", "dependency": "", "dependency_left": "", "kill_on_invalid_dep": None, "resize_time": 0.0,
+        "constraint": "", "dependency": "", "dependency_left": "", "kill_on_invalid_dep": None, "resize_time": 0.0, "cron": "",
         "exclusive": False, "command": "", "argv": [], "work_dir": "<DIR>", "stdout": "",
         "stderr": "", "stdin": "", "stdout_path": f"<DIR>/slurm-{id}.out", "stderr_path": f"<DIR>/slurm-{id}.out",
         "stdin_path": "/dev/null", "comment": "", "admin_comment": "", "wckey": "", "exit_code": [0, 0], "derived_exit_code": [0, 0],

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 OPTIONS = (
-    ("account", "A", REQUIRED), ("batch", "b", NO), ("cluster", "M", REQUIRED), ("clusters", "M", REQUIRED), ("ctld", "", NO),
+    ("account", "A", REQUIRED), ("batch", "b", NO), ("cluster", "M", REQUIRED), ("clusters", "M", REQUIRED), ("cron", "", NO),
+    ("ctld", "", NO),
     ("full", "f", NO), ("help", "", NO), ("hurry", "H", NO), ("interactive", "i", NO), ("jobname", "n", REQUIRED), ("me", "", NO),
     ("name", "n", REQUIRED), ("nodelist", "w", REQUIRED), ("partition", "p", REQUIRED), ("qos", "q", REQUIRED),
     ("quiet", "Q", NO), ("reservation", "R", REQUIRED), ("sibling", "", REQUIRED), ("signal", "s", REQUIRED),
@@ -193,7 +194,7 @@ class Scancel:
         batch, signal = "batch" in self.given, self.signal
         request = {
             "type": "CancelJobs", "selection": self.selection, "signal": signal or (SIGKILL if batch else 0), "batch": batch,
-            "full": "full" in self.given,
+            "full": "full" in self.given, "cron": "cron" in self.given,
         }  # fmt: skip
         reply = connection.request("POST", "/v1/requests", request)
         status = 0
@@ -205,10 +206,10 @@ class Scancel:
         """-v: which jobs are meant; and that there is none which meets all conditions."""
         texts = self.ids
         if self.filters:
-            shown = ["id", "array_job_id", "array_task_id", "array_waiting"]
+            shown = ["id", "array_job_id", "array_task_id", "array_waiting", "array_throttle"]
             conditions = {"states": jobstates.LIVE, **(self.selection or {})}
             rows = query.rows(connection, "/v1/jobs", shown, **conditions)
-            texts = [job_columns.job_id(*row, 0) for row in rows.rows]
+            texts = [job_columns.job_id(*row) for row in rows.rows]
             if not texts:
                 keys = {"name": "job_name"}
                 given = "".join(f"{keys.get(name, name)}={self.given[name]} " for name in self.filters)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Reader = Callable[[str, str], Any]
 
 #: The letters by which a row says whose option it is.
-COMMANDS = {"sbatch": "b", "srun": "r", "salloc": "a"}
+COMMANDS = {"sbatch": "b", "scrontab": "b", "srun": "r", "salloc": "a"}
 
 
 class Option:

@@ -26,6 +26,7 @@ from corral.controller.api import (
     nodes,
     openapi,
     priorities,
+    schedules,
     statistics,
 )
 from corral.controller.api.http import Refusal, answer, json
@@ -40,7 +41,7 @@ from corral.protocol.requests import Caller
 _WAITING = (jobs.wait_for_job, jobs.wait_for_step, events.get_events)
 
 #: Each with its routes.
-MODULES = (jobs, live_usage, nodes, accounts, accounting, events, credentials, openapi, priorities, statistics)
+MODULES = (jobs, live_usage, nodes, accounts, accounting, events, credentials, openapi, priorities, schedules, statistics)
 
 Handler = Callable[[Service, Request], Awaitable[Any]]
 

@@ -267,6 +267,7 @@ FIELDS: dict[str, Getter] = {
     "wckey": of_spec("wckey"),
     "admin_comment": lambda job, _: job.admin_comment,
     "extra": of_spec("extra"),
+    "cron": of_spec("cron"),
     "kill_on_invalid_dep": of_spec("kill_on_invalid_dep"),
     "exit_code": lambda job, _: [job.exit_status.code, job.exit_status.signal],
     "derived_exit_code": lambda job, _: [job.derived_exit_status.code, job.derived_exit_status.signal],

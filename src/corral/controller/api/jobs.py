@@ -38,6 +38,7 @@ class JobsBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     jobs: tuple[SentJob, ...]
     user: str = ""
     group: str = ""
+    crontab: str | None = None
     test_only: bool = False
 
 
@@ -63,7 +64,9 @@ async def post_request(service: Service, request: Request) -> Any:
 async def post_jobs(service: Service, request: Request) -> Any:
     body = _jobs_body.decode(await body_of(request))
     return await _ask(
-        service, request, SentJobs(jobs=body.jobs, user=body.user, group=body.group, test_only=body.test_only)
+        service,
+        request,
+        SentJobs(jobs=body.jobs, user=body.user, group=body.group, crontab=body.crontab, test_only=body.test_only),
     )
 
 

@@ -83,6 +83,8 @@ def document() -> dict[str, Any]:
             ),
             "post": operation("Submit jobs", reply, [key], jobs_body),
         },
+        "/v1/crontab": {"get": operation("A user's crontab", anything, [_parameter("user")])},
+        "/v1/triggers": {"get": operation("What strigger has set", rows)},
         "/v1/jobs/{id}": {
             "get": operation("One job, or an array's", rows, [job, _fields(JOBS)]),
             "delete": operation("Cancel", reply, [job]),
