@@ -29,7 +29,7 @@ def test_it_asks_for_the_jobs_that_are_meant(
     done = cluster.run("scancel", *argv)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert cluster.requests == [
-        {"type": "CancelJobs", "selection": selection, "signal": signal, "batch": False, "full": False}
+        {"type": "CancelJobs", "selection": selection, "signal": signal, "batch": False, "full": False, "cron": False}
     ]
 
 

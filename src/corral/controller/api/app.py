@@ -41,7 +41,19 @@ from corral.protocol.requests import Caller
 _WAITING = (jobs.wait_for_job, jobs.wait_for_step, events.get_events)
 
 #: Each with its routes.
-MODULES = (jobs, live_usage, nodes, accounts, accounting, events, credentials, openapi, priorities, schedules, statistics)
+MODULES = (
+    jobs,
+    live_usage,
+    nodes,
+    accounts,
+    accounting,
+    events,
+    credentials,
+    openapi,
+    priorities,
+    schedules,
+    statistics,
+)
 
 Handler = Callable[[Service, Request], Awaitable[Any]]
 
