@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from corral.cli.job_columns import command_line, elements, gpu_count, gres, or_null
+from corral.cli.job_columns import command_line, elements, gpu_count, gres, gres_or_null, or_null
 from corral.cli.times import UNLIMITED, or_unknown, padded
 from corral.syntax.size import format_memory
 
@@ -165,6 +165,12 @@ def _tres(row: Row) -> list[str]:
     return lines
 
 
+#: Only what was asked for.
+_STEP_TRES = (
+    ("TresPerStep", "tres_per_step"), ("TresPerNode", "tres_per_node"), ("TresPerTask", "tres_per_task"),
+)  # fmt: skip
+
+
 def step(row: Row, one_line: bool) -> str:
     name = row["text"].rpartition(".")[2]
     own = name not in _END_OF_STEP
@@ -179,10 +185,12 @@ def step(row: Row, one_line: bool) -> str:
             f"TimeLimit={padded(row['time_limit']) if own else 'UNLIMITED'}",
             f"State={row['state']} Partition={row['partition']} NodeList={row['nodes']}",
             f"Nodes={row['node_count']} CPUs={row['cpus'] if own else 0} Tasks={row['ntasks']} Name={row['name']} Network=(null)",
-            f"TRES={(row['tres'] or '(null)') if own else '(null)'}",
+            f"TRES={','.join(sorted(row['tres'].split(','))) or '(null)'}" if own else "TRES=(null)",
             "ResvPorts=(null)",
             f"CPUFreqReq=Default{distribution}",
             f"SrunHost:Pid={host}",
+            *([f"TresBind={row['tres_bind']}"] if row["tres_bind"] else []),
+            *(f"{name}={gres_or_null(row[field])}" for name, field in _STEP_TRES if row[field]),
         ],
         one_line,
     )

@@ -6,6 +6,7 @@ import fcntl
 import gc
 import math
 import os
+import pwd
 import resource
 import signal
 import socket
@@ -197,6 +198,8 @@ class Controller:
             "term": self.term,
             "pid": os.getpid(),
             "version": VERSION,
+            "config": str(self.config_path or ""),
+            "user": f"{pwd.getpwuid(os.geteuid()).pw_name}({os.geteuid()})",
             "host": socket.gethostname(),
             "started": self.started,
             "uptime": clock.now() - self.started,

@@ -2,12 +2,21 @@
 
 from typing import Any
 
+from corral.controller.slurm_constants import CONSTANTS
 from corral.model.cluster import ClusterConfig
 from corral.syntax.duration import format_padded
 
+#: The level that the Slurm-named commands keep to, as their --version says.
+SLURM_VERSION = "22.05.8"
+
 
 def slurm_keys(config: ClusterConfig, facts: dict[str, Any]) -> dict[str, Any]:
-    """Slurm's key names, and texts as it prints them."""
+    """Slurm's key names, and texts as it prints them, by the alphabet."""
+    found = CONSTANTS | _configured(config, facts)
+    return dict(sorted(found.items(), key=lambda pair: pair[0].lower()))
+
+
+def _configured(config: ClusterConfig, facts: dict[str, Any]) -> dict[str, Any]:
     weights, timeouts, scheduling = config.priority, config.timeouts, config.scheduling
     programs, limits = config.programs, config.limits
     return {
@@ -16,8 +25,7 @@ def slurm_keys(config: ClusterConfig, facts: dict[str, Any]) -> dict[str, Any]:
         "BOOT_TIME": facts.get("started", 0.0),
         "ClusterName": config.cluster,
         "CompleteWait": "0 sec",
-        "DefMemPerCPU": _memory(scheduling.default_memory_per_cpu_mb),
-        "DefMemPerNode": _memory(scheduling.default_memory_per_node_mb),
+        **_default_memory(scheduling.default_memory_per_cpu_mb, scheduling.default_memory_per_node_mb),
         "DependencyParameters": "kill_invalid_depend" if scheduling.kill_invalid_depend else "(null)",
         "EnforcePartLimits": "NO",
         "Epilog": _text(programs.epilog),
@@ -37,7 +45,8 @@ def slurm_keys(config: ClusterConfig, facts: dict[str, Any]) -> dict[str, Any]:
         "MpiDefault": config.mpi_default,
         "OverTimeLimit": f"{timeouts.over_time_limit / 60:g} min",
         "PriorityDecayHalfLife": format_padded(weights.decay_half_life),
-        "PriorityMaxAge": _seconds(weights.max_age),
+        "PriorityMaxAge": format_padded(weights.max_age),
+        "PriorityWeightAssoc": 0,
         "PriorityWeightAge": weights.age,
         "PriorityWeightFairShare": weights.fair_share,
         "PriorityWeightJobSize": weights.job_size,
@@ -59,7 +68,11 @@ def slurm_keys(config: ClusterConfig, facts: dict[str, Any]) -> dict[str, Any]:
         "StateSaveLocation": facts.get("state_dir", ""),
         "TaskEpilog": _text(programs.task_epilog),
         "TaskProlog": _text(programs.task_prolog),
-        "SLURM_VERSION": f"corral {facts.get('version', '')}",
+        "PrivateData": ",".join(config.private_data) or "none",
+        "SLURM_CONF": facts.get("config", "") or "(null)",
+        "SLURM_VERSION": SLURM_VERSION,
+        "SlurmUser": facts.get("user", ""),
+        "SlurmctldLogFile": f"{facts.get('state_dir', '')}/controller.log",
     }
 
 
@@ -75,5 +88,8 @@ def _seconds(value: float) -> str:
     return f"{int(value)} sec"
 
 
-def _memory(value: int | None) -> str:
-    return "UNLIMITED" if value is None else str(value)
+def _default_memory(per_cpu: int | None, per_node: int | None) -> dict[str, str]:
+    """Only the one that counts."""
+    if per_cpu is not None:
+        return {"DefMemPerCPU": str(per_cpu)}
+    return {"DefMemPerNode": "UNLIMITED" if per_node is None else str(per_node)}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.unit.cli.fakecluster import DRAINED, FakeCluster, golden, node, queue
+from tests.unit.cli.test_data_parser import STEP
 
 
 @pytest.fixture
@@ -122,7 +123,7 @@ def test_a_drain_needs_a_reason(cluster: FakeCluster) -> None:
 
 def test_the_prompt_goes_on_after_a_mistake(cluster: FakeCluster) -> None:
     done = cluster.run("scontrol", stdin="show hostnames a[1-2]\nnosuch\nquit\n")
-    assert done.stdout.replace("scontrol: ", "") == "a1\na2\n"
+    assert done.stdout == "scontrol: show hostnames a[1-2]\na1\na2\nscontrol: nosuch\nscontrol: quit\n"
     assert (done.stderr, done.returncode) == ("invalid keyword: nosuch\n", 1)
 
 
@@ -132,3 +133,45 @@ def test_without_a_controller_it_says_how_to_start_one() -> None:
     first, hint = fake.run("scontrol", "show", "job").stderr.splitlines()
     assert first == "slurm_load_jobs error: Unable to contact slurm controller (connect failure)"
     assert "corral up" in hint
+
+
+def test_what_a_step_asked_for_is_shown(cluster: FakeCluster) -> None:
+    cluster.steps = [
+        STEP | {"tres_per_task": "cpu:1"},
+        STEP | {"step": 1, "text": "110.1", "name": "gpu1", "cpus": 1, "ntasks": 1, "tres": "cpu=1,mem=200M,node=1,gres/gpu=1",
+                "tres_per_step": "cpu:1", "tres_per_node": "gpu:1"},
+        STEP | {"step": 2, "text": "110.2", "name": "gpt", "cpus": 1, "ntasks": 1, "tres": "cpu=1,mem=200M,node=1,gres/gpu=1",
+                "tres_per_step": "cpu:1", "tres_per_task": "gpu:1", "tres_bind": "gpu:per_task:1", "time_limit": 600},
+        STEP | {"step": 4, "text": "110.4", "name": "ov", "cpus": 6, "ntasks": 1, "tres": "cpu=6,mem=1000M,node=1,gres/gpu=1",
+                "tres_per_step": "cpu:1", "tres_per_node": "gpu:1"},
+    ]  # fmt: skip
+    for step in cluster.steps:
+        step |= {"nodes": "dgx0182", "distribution": "block" if step["ntasks"] > 1 else "cyclic"}
+    shown = re.sub(r"StartTime=\S+", "StartTime=<TIME>", cluster.run("scontrol", "show", "step").stdout)
+    assert shown == golden("scontrol/steps-tres.txt")
+
+
+@pytest.mark.parametrize(
+    ("words", "same"),
+    [
+        (["show", "node=dgx0180"], ["show", "node", "dgx0180"]), (["show", "jobid=110"], ["show", "job", "110"]),
+        (["show", "jobid", "110"], ["show", "job", "110"]), (["show", "partition=batch"], ["show", "part", "batch"]),
+        (["show", "hostnames=a[1-2]"], ["show", "hostnames", "a[1-2]"]),
+    ],
+)  # fmt: skip
+def test_what_is_shown_may_be_named_with_an_equals_sign(
+    cluster: FakeCluster, words: list[str], same: list[str]
+) -> None:
+    one, other = cluster.run("scontrol", *words), cluster.run("scontrol", *same)
+    assert one.stdout == other.stdout != ""
+
+
+def test_quiet_says_nothing_of_what_goes_wrong(cluster: FakeCluster) -> None:
+    done = cluster.run("scontrol", "-Q", "show", "job", "9999")
+    assert (done.stdout, done.stderr, done.returncode) == ("", "", 1)
+
+
+@pytest.mark.parametrize("entity", ["aliases", "burstbuffer", "bbstat", "dwstat", "federation"])
+def test_what_there_is_none_of_is_shown_as_nothing(cluster: FakeCluster, entity: str) -> None:
+    done = cluster.run("scontrol", "show", entity)
+    assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)

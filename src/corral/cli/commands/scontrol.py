@@ -46,13 +46,14 @@ FIELD_TABLES = {
 
 #: What `show` says of things that there are none of here.
 FIXED = {
-    "aliases": "", "burstbuffer": "", "federation": "", "daemons": "slurmctld slurmd\n", "frontend": "No nodes in the system\n",
+    "aliases": "", "bbstat": "", "burstbuffer": "", "dwstat": "", "federation": "",
+    "daemons": "slurmctld slurmd\n", "frontend": "No nodes in the system\n",
 }  # fmt: skip
 
 #: What `show` knows in Slurm, and not here.
 NOT_SHOWN = {
-    "assoc_mgr": "`sacctmgr show associations` lists what is in memory", "bbstat": "there are no burst buffers",
-    "dwstat": "there are no burst buffers", "slurmd": "`corral status` says how this machine's agent is",
+    "assoc_mgr": "`sacctmgr show associations` lists what is in memory",
+    "slurmd": "`corral status` says how this machine's agent is",
 }  # fmt: skip
 
 #: Options that Slurm has and Corral has not, and why.
@@ -126,6 +127,8 @@ class Scontrol:
         while True:
             try:
                 line = input("scontrol: ")
+                if not sys.stdin.isatty():  # a terminal shows by itself what is typed
+                    sys.stdout.write(line + "\n")
             except EOFError:
                 sys.stdout.write("\n")
                 return status
@@ -138,6 +141,7 @@ class Scontrol:
             if words[:1] == ["!!"]:
                 words = self.last
             if not words:
+                status = 1
                 continue
             self.last = words
             if _keyword(words[0]) in ("exit", "quit"):
@@ -150,6 +154,13 @@ class Scontrol:
                 status |= end.status
 
     def one(self, words: list[str]) -> int:
+        """One command; -Q says nothing of what goes wrong."""
+        try:
+            return self._one(words)
+        except Exit as end:
+            raise Exit(end.status) if "quiet" in self.flags else end from None
+
+    def _one(self, words: list[str]) -> int:
         keyword, rest = words[0], words[1:]
         full = _keyword(keyword)
         if full is None:
@@ -211,10 +222,13 @@ class Scontrol:
     def show(self, keyword: str, rest: list[str]) -> int:
         if not rest:
             raise Exit(1, f"too few arguments for keyword:{keyword}")
+        if len(rest) == 1 and "=" in rest[0]:  # show node=n1
+            word, _, value = rest[0].partition("=")
+            rest = [word, value] if value else [word]
         if len(rest) > 2:
             raise Exit(1, f"too many arguments for keyword:{keyword}")
         name = rest[1] if len(rest) > 1 else None
-        entity = _entity(rest[0])
+        entity = "jobs" if rest[0].lower() == "jobid" else _entity(rest[0])
         if entity is None:
             raise Exit(1, f"invalid entity:{rest[0]} for keyword:{keyword} ")
         if entity.startswith("host"):
