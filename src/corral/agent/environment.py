@@ -152,6 +152,7 @@ def task_environment(order: LaunchStep, place: TaskPlace, *, renumber_gpus: bool
         ("SLURM_NTASKS_PER_SOCKET", spec.ntasks_per_socket),
         ("SLURM_NTASKS_PER_CORE", spec.ntasks_per_core),
         ("SLURM_THREADS_PER_CORE", spec.threads_per_core),
+        ("SLURM_NTASKS_PER_TRES", spec.ntasks_per_gpu),
     ):
         if number is not None:
             result[name] = str(number)

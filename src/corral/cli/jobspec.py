@@ -99,7 +99,9 @@ def step_spec(given: Given, argv: list[str], name: str) -> dict[str, Any]:
     for option, field in _STEP_FIELDS.items():
         if _is_said(given.get(option)):
             step[field] = given.values[option]
-    _put_nodes(given, step)
+    packed = (given.get("distribution") or "").rpartition(",")[2] == "pack"
+    if not (packed and "nodes" in given.from_environment):  # on as few nodes of the job as will do
+        _put_nodes(given, step)
     if given.get("exclusive") is True:
         step["exclusive"] = step["exact"] = True
     if "immediate" in given:
