@@ -4,8 +4,10 @@ Whole cores are given, as by Slurm's CR_Core. They are taken task by task: the c
 tasks round the sockets (cyclic, the default), or one socket after another (block).
 """
 
+import functools
+
 from corral.model.gres import GresRequest, GresShare
-from corral.scheduler.demand import Demand
+from corral.scheduler.demand import Demand, Geometry
 from corral.scheduler.feasibility import MANY
 from corral.scheduler.nodetable import NodeTable, ids_of, whole_cores
 
@@ -23,22 +25,29 @@ def choose_cpus(
 ) -> tuple[int, ...] | None:
     """The CPU ids of so many whole cores, all their threads; None when they are not free, or not where they may be."""
     mask = table.free_mask(row, demand.partition, demand.sharers)
-    width = int(table.threads[row])
-    if table.sockets[row] == 1 and not demand.geometry.wants_sockets:
-        free = ids_of(whole_cores(mask, width))
-        chosen = [first // width for first in free[:cores]]
+    layout = int(table.sockets[row]), int(table.cores[row]), int(table.threads[row])
+    return _chosen(
+        mask, layout, demand.geometry, demand.cpus_per_task, 0 if demand.overcommit else tasks, cores, threads
+    )
+
+
+@functools.lru_cache(maxsize=8192)  # in a large cluster most nodes look alike
+def _chosen(
+    mask: int, layout: tuple[int, int, int], asked: Geometry, each: int, tasks: int, cores: int, threads: int
+) -> tuple[int, ...] | None:
+    sockets, per_socket, width = layout
+    if sockets == 1 and not asked.wants_sockets:
+        chosen = [first // width for first in ids_of(whole_cores(mask, width))[:cores]]
     else:
-        chosen = _by_socket(table, row, demand, mask, tasks, cores, threads)
+        free = _free_by_socket(mask, layout)
+        chosen = _by_socket(free, per_socket, asked, _portions(asked, each, tasks, cores, threads))
     if len(chosen) < cores:
         return None
     return tuple(core * width + thread for core in sorted(chosen) for thread in range(width))
 
 
-def _by_socket(
-    table: NodeTable, row: int, demand: Demand, mask: int, tasks: int, cores: int, threads: int
-) -> list[int]:
-    asked = demand.geometry
-    free = _free_by_socket(table, row, mask)
+def _by_socket(free: list[list[int]], size: int, asked: Geometry, portions: list[tuple[int, int]]) -> list[int]:
+    """`size` = the cores of a socket."""
     if asked.cores:
         free = [found if len(found) >= asked.cores else [] for found in free]
     if asked.sockets and sum(map(bool, free)) < asked.sockets:
@@ -46,8 +55,8 @@ def _by_socket(
     limit = [asked.tasks_per_socket or MANY] * len(free)
     chosen: list[int] = []
     position = 0
-    for need, together in _portions(demand, tasks, cores, threads):
-        at = _socket_for(free, limit, need, position, asked.order)
+    for need, together in portions:
+        at = _socket_for(free, limit, need, together, position, asked.order)
         if at is not None:
             chosen += free[at][:need]
             del free[at][:need]
@@ -55,24 +64,18 @@ def _by_socket(
             position = at if asked.order == "block" else at + 1
         else:
             spread = _round_robin(free, need, position if asked.order != "block" else 0, asked.order == "block")
-            if len(spread) < need or (asked.tasks_per_socket and not _fits_nowhere(table, row, need)):
+            if len(spread) < need or (asked.tasks_per_socket and need <= size):
                 return []
             chosen += spread
     return chosen
 
 
-def _fits_nowhere(table: NodeTable, row: int, need: int) -> bool:
-    """Is a task larger than a socket?"""
-    return need > int(table.cores[row])
-
-
-def _portions(demand: Demand, tasks: int, cores: int, threads: int) -> list[tuple[int, int]]:
+def _portions(asked: Geometry, each: int, tasks: int, cores: int, threads: int) -> list[tuple[int, int]]:
     """(cores, tasks) that are to be on one socket, one after another; in all `cores`."""
-    each = demand.cpus_per_task
-    if not tasks or demand.overcommit:
+    if not tasks:
         return [(1, 1)] * cores
     portions: list[tuple[int, int]] = []
-    alone = demand.geometry.tasks_per_core == 1 and each > 1
+    alone = asked.tasks_per_core == 1 and each > 1
     if each >= threads or alone:
         given = 0
         for number in range(1, tasks + 1):
@@ -82,36 +85,38 @@ def _portions(demand: Demand, tasks: int, cores: int, threads: int) -> list[tupl
                 given = upto
     else:
         together = threads // each
-        if demand.geometry.tasks_per_socket:
-            together = min(together, demand.geometry.tasks_per_socket)
+        if asked.tasks_per_socket:
+            together = min(together, asked.tasks_per_socket)
         left = tasks
         while left > 0:
             portions.append((1, min(together, left)))
             left -= together
         given = len(portions)
-    if demand.geometry.order == "fcyclic":  # core by core, whosever they are
+    if asked.order == "fcyclic":  # core by core, whosever they are
         portions = [
             (1, together if first else 0) for need, together in portions for first in [True] + [False] * (need - 1)
         ]
     return portions + [(1, 0)] * (cores - given)
 
 
-def _free_by_socket(table: NodeTable, row: int, mask: int) -> list[list[int]]:
-    width, cores = int(table.threads[row]), int(table.cores[row])
-    free: list[list[int]] = [[] for _ in range(int(table.sockets[row]))]
+def _free_by_socket(mask: int, layout: tuple[int, int, int]) -> list[list[int]]:
+    sockets, cores, width = layout
+    free: list[list[int]] = [[] for _ in range(sockets)]
     for first in ids_of(whole_cores(mask, width)):
         core = first // width
         free[core // cores].append(core)
     return free
 
 
-def _socket_for(free: list[list[int]], limit: list[int], need: int, position: int, order: str) -> int | None:
-    """The next socket with so many free cores and room for a task more."""
+def _socket_for(
+    free: list[list[int]], limit: list[int], need: int, together: int, position: int, order: str
+) -> int | None:
+    """The next socket with so many free cores and room for so many tasks more."""
     count = len(free)
     begin = 0 if order == "block" else position
     for step in range(count):
         at = (begin + step) % count
-        if len(free[at]) >= need and limit[at] > 0:
+        if len(free[at]) >= need and limit[at] >= together:
             return at
     return None
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from corral.scheduler import topology
 from corral.scheduler.demand import Demand
-from corral.scheduler.feasibility import MANY, free_units, rows_with
+from corral.scheduler.feasibility import MANY, free_units, parsed, rows_with
 from corral.scheduler.nodetable import IntColumn, NodeTable
 from corral.scheduler.wanted import Wanted
 from corral.syntax import features
@@ -23,19 +23,27 @@ def choose_rows(table: NodeTable, demand: Demand, capacity: IntColumn, strategy:
     if demand.overcommit:
         capacity = np.where(capacity > 0, MANY, 0)
     order = _preference(table, demand, candidates, "spread" if demand.many_nodes else strategy)
-    required = _required(table, demand, capacity, order)
-    if required is None:
+    named = [table.index.get(name, -1) for name in demand.nodelist]
+    if any(row < 0 or capacity[row] < 1 for row in named):
         return None
-    wanted = Wanted(demand, required, len(order))
-    if wanted.most < demand.nodes_min or len(required) > wanted.most:
+    wanted = Wanted(demand, named, len(order))
+    if wanted.most < wanted.least:
         return None
     if demand.contiguous:
-        return _neighbours(capacity, wanted)
-    if required:
-        order = first(order, required)
+        return _neighbours(table, demand, capacity, wanted)
+
+    def within(rows: IntColumn, count: int) -> Wanted | None:
+        """Who must be among them when it is to be these rows; None when it can't be."""
+        also = _required(table, demand, rows, named)
+        found = Wanted(demand, named + also, count) if also is not None else None
+        return found if found is not None and found.most >= found.least else None
+
     if table.topology is not None and not demand.many_nodes:
-        return topology.choose(table, demand, capacity, order, wanted, pick)
-    picked = pick(table, demand, capacity, order, wanted)
+        return topology.choose(table, demand, capacity, order, wanted, within, pick)
+    found = within(order, len(order))
+    picked = (
+        pick(table, demand, capacity, topology.in_front(order, found.required), found) if found is not None else None
+    )
     return sorted(picked) if picked is not None else None
 
 
@@ -47,12 +55,6 @@ def pick(table: NodeTable, demand: Demand, capacity: IntColumn, order: IntColumn
     if picked is None and wanted.count < wanted.most:
         picked = _pick_fewest(order, capacity, wanted)
     return picked if picked is not None and len(picked) >= wanted.least else None
-
-
-def first(order: IntColumn, required: list[int]) -> IntColumn:
-    """The order with these in front."""
-    chosen = set(required)
-    return np.array(required + [row for row in order.tolist() if row not in chosen], np.int64)
 
 
 def _preference(table: NodeTable, demand: Demand, candidates: IntColumn, strategy: str) -> IntColumn:
@@ -69,22 +71,17 @@ def _preference(table: NodeTable, demand: Demand, candidates: IntColumn, strateg
 # -- nodes that must be among them
 
 
-def _required(table: NodeTable, demand: Demand, capacity: IntColumn, order: IntColumn) -> list[int] | None:
-    """Nodes named, nodes for counted features, a node for the script; None when one of them can't be had."""
+def _required(table: NodeTable, demand: Demand, order: IntColumn, named: list[int]) -> list[int] | None:
+    """Out of these rows the nodes for counted features, and one for the script, beside those that are named; None = there are none."""
     required: list[int] = []
-    for name in demand.nodelist:
-        row = table.index.get(name)
-        if row is None or capacity[row] < 1:
-            return None
-        required.append(row)
     if "*" in demand.constraint:
-        counted = _counted(table, demand, order, required)
+        counted = _counted(table, demand, order, named)
         if counted is None:
             return None
         required += counted
     if demand.batch_features:
-        fit = rows_with(table, features.parse(demand.batch_features))
-        if not any(fit[row] for row in required):
+        fit = rows_with(table, parsed(demand.batch_features))
+        if not any(fit[row] for row in named + required):
             able = order[fit[order]]
             if not len(able):
                 return None
@@ -93,36 +90,51 @@ def _required(table: NodeTable, demand: Demand, capacity: IntColumn, order: IntC
 
 
 def _counted(table: NodeTable, demand: Demand, order: IntColumn, required: list[int]) -> list[int] | None:
-    """a*2&b*1: so many for each term, the rarest term first. A named node counts for its term."""
-    terms = features.counts(features.parse(demand.constraint))
+    """a*2&b*1: so many for each term, the rarest term first; in brackets a node counts for one term only. Named nodes count too."""
+    terms = features.counts(parsed(demand.constraint))
     rows = [(rows_with(table, term), count) for term, count in terms]
     rows.sort(key=lambda term: int(term[0][order].sum()))
-    taken: set[int] = set()
+    apart = "[" in demand.constraint
+    named = set(required)
+    taken: list[int] = []
     for fit, count in rows:
+        if not apart:
+            count -= sum(1 for row in taken if fit[row])
         able = [row for row in required if fit[row] and row not in taken]
-        able += [row for row in order[fit[order]].tolist() if row not in taken and row not in set(required)]
+        able += [row for row in order[fit[order]].tolist() if row not in taken and row not in named]
         if len(able) < count:
             return None
-        taken.update(able[:count])
-    return sorted(taken - set(required))
+        taken += able[: max(0, count)]
+    return sorted(set(taken) - named)
 
 
-def _neighbours(capacity: IntColumn, wanted: Wanted) -> list[int] | None:
+def _neighbours(table: NodeTable, demand: Demand, capacity: IntColumn, wanted: Wanted) -> list[int] | None:
     """Rows without a gap: as few as will do, the first of those."""
     tasks = np.concatenate([[0], np.cumsum(capacity)])
     there = np.concatenate([[0], np.cumsum(capacity > 0)])
     low, high = (min(wanted.required), max(wanted.required)) if wanted.required else (len(capacity), -1)
-    for count in (
-        *range(wanted.count, min(wanted.most, len(capacity)) + 1),
-        *range(wanted.count - 1, wanted.least - 1, -1),
-    ):
+    largest = min(wanted.most, len(capacity))
+    for count in (*range(wanted.count, largest + 1), *range(wanted.count - 1, wanted.least - 1, -1)):
         starts = np.flatnonzero(
             (there[count:] - there[:-count] == count) & (tasks[count:] - tasks[:-count] >= wanted.ntasks)
         )
-        starts = starts[(starts <= low) & (starts + count > high)]
-        if len(starts):
-            return list(range(int(starts[0]), int(starts[0]) + count))
+        for start in starts[(starts <= low) & (starts + count > high)].tolist():
+            rows = list(range(start, start + count))
+            if _is_satisfied(table, demand, rows):
+                return rows
     return None
+
+
+def _is_satisfied(table: NodeTable, demand: Demand, rows: list[int]) -> bool:
+    """Do they have the features, together?"""
+    if "*" in demand.constraint and not features.satisfied(
+        parsed(demand.constraint), [table.features[row] for row in rows]
+    ):
+        return False
+    if not demand.batch_features:
+        return True
+    wanted = parsed(demand.batch_features)
+    return any(features.matches(wanted, table.features[row]) for row in rows)
 
 
 # -- of an order

@@ -1,5 +1,8 @@
 """How many tasks of a job can each node take now, and which nodes can't take any?"""
 
+import functools
+from typing import TypeVar
+
 import numpy as np
 
 from corral.model.gres import GresRequest
@@ -10,21 +13,25 @@ from corral.syntax import features
 #: More tasks than any node takes.
 MANY = 1 << 30
 
+Count = TypeVar("Count", int, IntColumn)
+
 
 def feature_rows(table: NodeTable, constraint: str) -> BoolColumn:
     """Which nodes have the features asked for?"""
     if not constraint:
         return np.ones(len(table), np.bool_)
-    return rows_with(table, features.parse(constraint))
+    return rows_with(table, parsed(constraint))
+
+
+@functools.lru_cache(maxsize=4096)
+def parsed(constraint: str) -> features.Features:
+    return features.parse(constraint)
 
 
 def rows_with(table: NodeTable, wanted: features.Features) -> BoolColumn:
-    """Which nodes may be one of the job's? Looked up once for each set of features that nodes have."""
-    known: dict[frozenset[str], bool] = {}
-    for node in table.features:
-        if node not in known:
-            known[node] = features.matches(wanted, node)
-    return np.array([known[node] for node in table.features], np.bool_)
+    """Which nodes may be one of the job's? Asked once for each set of features that nodes have."""
+    able = np.array([features.matches(wanted, found) for found in table.feature_sets], np.bool_)
+    return able[table.feature_set] if len(able) else np.zeros(0, np.bool_)
 
 
 def static_rows(table: NodeTable, demand: Demand, partition_rows: BoolColumn) -> BoolColumn:
@@ -54,7 +61,18 @@ def threads_used(table: NodeTable, demand: Demand) -> IntColumn:
     return used
 
 
-def tasks_in(demand: Demand, cores: IntColumn, threads: IntColumn) -> IntColumn:
+def threads_lent(table: NodeTable, demand: Demand, row: int) -> int:
+    """As `threads_used`, of one node."""
+    asked = demand.geometry
+    used = int(table.threads[row])
+    if asked.threads:
+        used = min(used, asked.threads)
+    if asked.tasks_per_core and not demand.overcommit:
+        used = min(used, asked.tasks_per_core * demand.cpus_per_task)
+    return used
+
+
+def tasks_in(demand: Demand, cores: Count, threads: Count) -> Count:
     """So many tasks have room in so many cores of which each lends so many threads."""
     each = demand.cpus_per_task
     if demand.geometry.tasks_per_core == 1 and each > 1:  # a core is one task's alone
@@ -65,7 +83,8 @@ def tasks_in(demand: Demand, cores: IntColumn, threads: IntColumn) -> IntColumn:
 def task_room(table: NodeTable, demand: Demand, cpus: IntColumn) -> IntColumn:
     """Tasks by what is free of sockets, cores and threads; `cpus` are free in all."""
     if demand.geometry is ANY_CORES and not demand.gpus_per_socket:
-        return cpus // table.threads * table.threads // demand.cpus_per_task
+        whole: IntColumn = cpus // table.threads * table.threads // demand.cpus_per_task
+        return whole
     threads = threads_used(table, demand)
     cores = cpus // table.threads
     asked = demand.geometry
@@ -85,13 +104,11 @@ def task_room(table: NodeTable, demand: Demand, cpus: IntColumn) -> IntColumn:
         # A task larger than a socket is one of each of its sockets.
         span = np.maximum(1, -(-demand.cpus_per_task // np.maximum(1, table.cores * threads)))
         on_socket = tasks_in(demand, by_socket, threads[:, None])
-        room = np.where(
-            span > 1,
-            np.minimum(room, (by_socket > 0).sum(axis=1) // span),
-            np.minimum(on_socket, asked.tasks_per_socket).sum(axis=1),
-        )
+        single = np.minimum(on_socket, asked.tasks_per_socket).sum(axis=1)
+        room = np.minimum(room, np.where(span > 1, (by_socket > 0).sum(axis=1) // span, single))
         room = np.where(table.cores * table.threads >= asked.tasks_per_socket, room, 0)
-    return room
+    found: IntColumn = room
+    return found
 
 
 def gpus_per_node(demand: Demand) -> int:

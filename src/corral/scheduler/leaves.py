@@ -17,12 +17,9 @@ class Leaves:
         self.of_row: npt.NDArray[np.int64] = np.array(
             [number.get(topology.leaf_of.get(name, ""), -1) for name in names], np.int64
         )
-        #: (level, place in the configuration, numbers of its leaves) of each switch
-        self.switches: list[tuple[int, int, tuple[int, ...]]] = [
-            (
-                topology.level.get(switch.name, 0),
-                position,
-                tuple(number[leaf] for leaf in topology.leaves_under(switch.name) if leaf in number),
-            )
-            for position, switch in enumerate(topology.switches)
-        ]
+        #: level of each switch, in the order of the configuration
+        self.levels = np.array([topology.level.get(switch.name, 0) for switch in topology.switches], np.int64)
+        #: a line for each switch: which leaves are under it
+        self.under = np.zeros((len(topology.switches), self.count), np.bool_)
+        for position, switch in enumerate(topology.switches):
+            self.under[position, [number[leaf] for leaf in topology.leaves_under(switch.name) if leaf in number]] = True

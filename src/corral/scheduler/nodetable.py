@@ -111,6 +111,8 @@ class NodeTable:
         self.gres_masks: list[dict[GresKind, int]] = []  #: free indices
         self.all_gres: list[dict[GresKind, int]] = []  #: all indices
         self.features: list[frozenset[str]] = []
+        self.feature_sets: list[frozenset[str]] = []  #: those that there are, each once
+        self.feature_set: IntColumn = np.zeros(0, np.int64)  #: which of them each node has
         self.holders: dict[int, Allocation] = {}
         self.licenses = Pool()
         self.version = 0  #: grows whenever a node comes, goes or changes
@@ -183,6 +185,9 @@ class NodeTable:
         self.cpu_masks = [(1 << inv.cpus) - 1 for inv in self.inventories]
         self.gres_masks = []
         self.features = [frozenset(inv.features) for inv in self.inventories]
+        number = {features: i for i, features in enumerate(dict.fromkeys(self.features))}
+        self.feature_sets = list(number)
+        self.feature_set = np.array([number[features] for features in self.features], np.int64)
         self.total_gres = {}
         for i, inv in enumerate(self.inventories):
             masks: dict[GresKind, int] = {}

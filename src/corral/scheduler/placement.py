@@ -1,21 +1,21 @@
 """What does a job get: which nodes, how many tasks on each, and what of each?"""
 
 import msgspec
-import numpy as np
 
 from corral.model.allocation import Allocation, NodeShare
 from corral.model.gres import GresRequest, GresShare
 from corral.scheduler import binding
 from corral.scheduler.choice import choose_rows
-from corral.scheduler.demand import ALL_MEMORY, ANY_CORES, Demand
+from corral.scheduler.demand import ALL_MEMORY, Demand
 from corral.scheduler.feasibility import (
     free_cpus,
     free_units,
     on_sockets,
+    parsed,
     rows_with,
     task_capacity,
     tasks_in,
-    threads_used,
+    threads_lent,
 )
 from corral.scheduler.nodetable import BoolColumn, IntColumn, NodeTable, ids_of
 from corral.syntax import features
@@ -24,7 +24,7 @@ from corral.syntax import features
 def place(table: NodeTable, demand: Demand, rows: BoolColumn, strategy: str = "pack") -> Allocation | None:
     """The nodes, tasks, cores and GPUs for one job out of what is free in `rows`; None when it does not fit now."""
     if "[" in demand.constraint:
-        for one in features.alternatives(features.parse(demand.constraint)):
+        for one in features.alternatives(parsed(demand.constraint)):
             text = features.format_features(one)
             found = _place(
                 table, msgspec.structs.replace(demand, constraint=text), rows & rows_with(table, one), strategy
@@ -108,7 +108,7 @@ def spread_tasks(table: NodeTable, demand: Demand, capacity: IntColumn, rows: li
         return [1] * len(rows)
     if demand.tasks_per_node:
         return [demand.tasks_per_node] * len(rows)
-    left = demand.ntasks
+    left = max(demand.ntasks, len(rows))
     if demand.overcommit:
         each, more = divmod(left, len(rows))
         return [each + (1 if i < more else 0) for i in range(len(rows))]
@@ -120,25 +120,26 @@ def spread_tasks(table: NodeTable, demand: Demand, capacity: IntColumn, rows: li
         left -= count
     if len(rows) > 1 and (table.threads[rows] > 1).any():
         return _round_robin(
-            demand.ntasks, [_room_of(table, demand, row, n) for row, n in zip(rows, tasks, strict=True)]
+            max(demand.ntasks, len(rows)), [_room_of(table, demand, row, n) for row, n in zip(rows, tasks, strict=True)]
         )
     return tasks
 
 
 def _room_of(table: NodeTable, demand: Demand, row: int, tasks: int) -> int:
     """So many tasks have room in the cores that this many need."""
-    threads = int(threads_used(table, demand)[row])
-    cores = np.array([binding.cores_needed(demand, tasks, 0, threads)])
-    return max(tasks, int(tasks_in(demand, cores, np.array([threads]))[0]))
+    threads = threads_lent(table, demand, row)
+    return max(tasks, tasks_in(demand, binding.cores_needed(demand, tasks, 0, threads), threads))
 
 
 def _round_robin(ntasks: int, room: list[int]) -> list[int]:
+    """One after another to each that has room: full rounds at once."""
     tasks = [0] * len(room)
     while ntasks:
-        for i, most in enumerate(room):
-            if tasks[i] < most and ntasks:
-                tasks[i] += 1
-                ntasks -= 1
+        open_ones = [i for i, most in enumerate(room) if tasks[i] < most]
+        rounds = min(min(room[i] - tasks[i] for i in open_ones), ntasks // len(open_ones))
+        for i in open_ones if rounds else open_ones[:ntasks]:
+            tasks[i] += rounds or 1
+        ntasks -= rounds * len(open_ones) if rounds else ntasks
     return tasks
 
 
@@ -165,7 +166,7 @@ def node_share(table: NodeTable, demand: Demand, row: int, tasks: int, extra: li
     requests = list(demand.gres_per_node) + extra
     requests += [GresRequest(r.name, r.type, r.count * max(1, demand.geometry.sockets)) for r in on_sockets(demand)]
     requests += [GresRequest(r.name, r.type, r.count * tasks) for r in demand.gres_per_task]
-    threads = int(threads_used(table, demand)[row]) if demand.geometry is not ANY_CORES else int(table.threads[row])
+    threads = threads_lent(table, demand, row)
     cpus: tuple[int, ...] | None
     if demand.exclusive:
         gres = tuple(

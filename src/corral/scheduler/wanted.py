@@ -17,5 +17,5 @@ class Wanted:
             count = min(most, available)  # a range asks for as many nodes as there are, up to its end
         elif demand.many_nodes and demand.nodes_max is None:
             count = min(most, available, self.ntasks)
-        self.count = max(count, len(required))
+        self.count = max(count, self.least)
         self.most = max(most, 0)

@@ -23,7 +23,13 @@ from corral.protocol.replies import Rejected, StepCreated
 
 CASES = [json.loads(line) for line in (GOLDEN / "steps.jsonl").read_text().splitlines()]
 #: Not the step's own; and the bindings, which that Slurm was built without.
-ELSEWHERE = ("SLURM_JOB_CPUS_PER_NODE_PACK_GROUP_0", "SLURM_CPU_BIND", "SLURM_WORKING_CLUSTER", "SLURM_SRUN", "SLURM_LAUNCH")
+ELSEWHERE = (
+    "SLURM_JOB_CPUS_PER_NODE_PACK_GROUP_0",
+    "SLURM_CPU_BIND",
+    "SLURM_WORKING_CLUSTER",
+    "SLURM_SRUN",
+    "SLURM_LAUNCH",
+)
 
 
 def given(command: str, words: str, environment: dict[str, str]) -> Given:
