@@ -255,7 +255,7 @@ def test_no_cpu_is_had_by_more_than_may_share_it(jobs: list[tuple[int, bool, boo
         for cpu in range(4):
             users = [sharers for ids, sharers in having.values() if cpu in ids]
             assert len(users) <= max([1, *users])
-            assert (len(users) <= 1 or 0 not in users)
+            assert len(users) <= 1 or 0 not in users
         if ends and having:
             gone = min(having)
             table.give_back(gone)

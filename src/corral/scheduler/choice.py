@@ -126,7 +126,13 @@ def _neighbours(table: NodeTable, demand: Demand, capacity: IntColumn, wanted: W
 
 
 def _is_satisfied(table: NodeTable, demand: Demand, rows: list[int]) -> bool:
-    """Do they have the features, together?"""
+    """Do they have the features, together, and are they on as few switches as wanted?"""
+    if (
+        demand.switches
+        and table.topology is not None
+        and len({*table.leaves().of_row[rows].tolist()}) > demand.switches
+    ):
+        return False
     if "*" in demand.constraint and not features.satisfied(
         parsed(demand.constraint), [table.features[row] for row in rows]
     ):
