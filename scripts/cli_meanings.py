@@ -213,6 +213,12 @@ SSTAT = _HELP | {
     "parsable2": "`|` between fields",
 }  # fmt: skip
 
+SEFF = {
+    "d": "first the figures that the report is made of",
+    "h": "print the options",
+    "v": "print the version of the report's form",
+}
+
 SCANCEL = _HELP | {
     "account": "of this account", "batch": "the signal goes to the batch shell only", "ctld": "accepted: the controller always sends it",
     "full": "the signal goes to the batch shell and all steps", "cron": "also jobs of crontabs, whose lines are not carried out any more",
@@ -264,6 +270,7 @@ BY_COMMAND = {
     "sinfo": SINFO,
     "sacct": SACCT,
     "sstat": SSTAT,
+    "seff": SEFF,
     "scancel": SCANCEL,
     "scontrol": SCONTROL,
     "sacctmgr": SACCTMGR,

@@ -45,6 +45,7 @@ def run_of(job: Job, spec: JobSpec) -> Run:
         req_cpus=asked.cpus,
         req_nodes=asked.nodes,
         req_mem=asked.memory_text,
+        memory_per_cpu=bool(spec.memory_per_cpu_mb),
         tres_req=asked.tres,
         tres_alloc=values.allocated_tres(allocation) if allocation else "",
         gpus=allocation.gres_count("gpu") if allocation else 0,

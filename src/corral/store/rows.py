@@ -51,6 +51,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     req_cpus: int = 0
     req_nodes: int = 0
     req_mem: str = ""
+    memory_per_cpu: bool = False
     tres_req: str = ""
     tres_alloc: str = ""
     gpus: int = 0

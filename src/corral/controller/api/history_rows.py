@@ -135,6 +135,7 @@ HISTORY: Table[Line] = Table(
         "gpus": _run("gpus"),
         "req_cpus": _run("req_cpus"),
         "req_mem": _run("req_mem"),
+        "memory_per_cpu": _run("memory_per_cpu"),
         "tres_req": _run_only("tres_req"),
         "tres_alloc": _either("tres_alloc"),
         "cluster": lambda _, context: context.cluster,
