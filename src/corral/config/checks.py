@@ -76,6 +76,7 @@ def check(config: ClusterConfig, tree: dict[str, Any]) -> None:
     _check_partitions(config)
     _check_switches(config)
     _check_addresses(config)
+    _check_store(config)
 
 
 def _check_switches(config: ClusterConfig) -> None:
@@ -126,6 +127,14 @@ def _check_partitions(config: ClusterConfig) -> None:
             names = _parsed(hostlist.expand, partition.nodes, ("partition", index, "nodes"))
             if known and (unknown := [name for name in names if name not in known]):
                 raise BadValue(("partition", index, "nodes"), f"there is no [[node]] {unknown[0]}")
+
+
+def _check_store(config: ClusterConfig) -> None:
+    url = config.store.url
+    if "://" in url and not url.startswith(("sqlite:///", "postgresql://", "postgres://")):
+        raise BadValue(
+            ("store", "url"), 'it begins with sqlite:/// or postgresql://; "" is SQLite in the state directory'
+        )
 
 
 def _check_addresses(config: ClusterConfig) -> None:

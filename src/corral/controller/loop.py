@@ -25,7 +25,7 @@ from corral.controller.statistics import Statistics
 from corral.daemon import clock
 from corral.daemon.logs import Log
 from corral.engine.effects import Effects
-from corral.errors import StoreUnavailable
+from corral.errors import StoreSuperseded, StoreUnavailable
 from corral.model.cluster import ClusterConfig
 from corral.model.job import Owner
 from corral.protocol.replies import Done, Rejected, Reply
@@ -333,8 +333,12 @@ class Loop:
                     self._build()
                     is_built = True
                 if self.unavailable:
-                    await asyncio.to_thread(self._store.recover)
+                    last = await asyncio.to_thread(self._store.recover)
+                    if last != self.seq:  # a commit that was given up for lost had come through after all
+                        self._build()
                 break
+            except StoreSuperseded:
+                raise
             except Exception as error:
                 if not isinstance(error, StoreUnavailable):
                     self._log.error("recovery failed", error)

@@ -46,7 +46,8 @@ from corral.model.cluster import ClusterConfig
 from corral.protocol import codec
 from corral.protocol.reports import AgentRegistered, AnyReport, Heartbeat
 from corral.scheduler.cycle import schedule
-from corral.store.sqlite import SqliteStore
+from corral.store.choice import open_store
+from corral.store.sql import SqlStore
 
 #: Allocations between two looks at the youngest objects, and so on: jobs live long, and looking at 100,000 of them costs.
 _GC_THRESHOLDS = (50_000, 20, 50)
@@ -139,12 +140,12 @@ class Controller:
             found.append((socket.create_server((host.strip("[]"), int(port)), family=family, backlog=1024), context))
         return found
 
-    async def _open_store(self) -> SqliteStore | None:
-        """The store, with a new term in it. A full disk is waited for."""
+    async def _open_store(self) -> SqlStore | None:
+        """The store, with a new term in it. A full disk, or a database that is away, is waited for."""
         path = self.directory / "corral.db"
         while not self.stopping.is_set():
             try:
-                store = SqliteStore(self.config.store.url.removeprefix("sqlite:///") or path)
+                store = open_store(self.config.store.url, path)
                 self.term = store.next_term()
                 return store
             except StoreUnavailable as error:
@@ -155,7 +156,7 @@ class Controller:
                     pass
         return None
 
-    def _build(self, store: SqliteStore) -> None:
+    def _build(self, store: SqlStore) -> None:
         config, directory, log = self.config, self.directory, self.log
         keys = ClusterKeys.load_or_create(directory / "keys", config.cluster)
         token_key = tokens.load_key(directory / "api.key")
@@ -272,7 +273,7 @@ class Controller:
             self.log.error("a part of the controller failed", error, part=task.get_name())
             self.stopping.set()
 
-    async def _end(self, server: HttpServer, store: SqliteStore) -> None:
+    async def _end(self, server: HttpServer, store: SqlStore) -> None:
         self.log.info("stopping")
         (self.directory / "controller.ready").unlink(missing_ok=True)
         await server.close()

@@ -113,7 +113,7 @@ class Accounting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class StoreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    url: str = ""  #: "" = SQLite in the state directory
+    url: str = ""  #: postgresql://user:password@host/database, or sqlite:///path; "" = SQLite in the state directory
     snapshot_events: int = 50_000  #: a snapshot of the state is written after so many events
 
 

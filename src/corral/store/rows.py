@@ -189,17 +189,22 @@ def key_of(run: Run) -> RunKey:
     return RunKey(run.submit, run.job, run.restart)
 
 
+def _text(value: str) -> str:
+    """PostgreSQL takes no zero byte in a text. The record in `data` keeps it."""
+    return value.replace("\0", "") if "\0" in value else value
+
+
 def run_row(run: Run) -> dict[str, Any]:
     return {
         "job": run.job,
         "restart": run.restart,
         "array_job": run.array_job,
         "array_task": run.array_task,
-        "user": run.user,
-        "account": run.account,
-        "partition": run.partition,
-        "qos": run.qos,
-        "name": run.name,
+        "user": _text(run.user),
+        "account": _text(run.account),
+        "partition": _text(run.partition),
+        "qos": _text(run.qos),
+        "name": _text(run.name),
         "state": run.state.value,
         "submit": run.submit,
         "start": run.start,

@@ -8,6 +8,9 @@ from corral.errors import StoreUnusable
 
 metadata = sa.MetaData()
 
+#: SQLite's whole numbers have 64 bits whatever they are called, and only one called INTEGER is the row's own number.
+_Number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
 meta = sa.Table(
     "meta",
     metadata,
@@ -18,7 +21,7 @@ meta = sa.Table(
 events = sa.Table(
     "events",
     metadata,
-    sa.Column("seq", sa.Integer, primary_key=True),
+    sa.Column("seq", _Number, primary_key=True),
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("data", sa.LargeBinary, nullable=False),
@@ -27,7 +30,7 @@ events = sa.Table(
 snapshots = sa.Table(
     "snapshots",
     metadata,
-    sa.Column("upto", sa.Integer, primary_key=True),
+    sa.Column("upto", _Number, primary_key=True),
     sa.Column("data", sa.LargeBinary, nullable=False),
 )
 
@@ -35,7 +38,7 @@ blobs = sa.Table(
     "blobs",
     metadata,
     sa.Column("digest", sa.Text, primary_key=True),
-    sa.Column("seq", sa.Integer, nullable=False),  #: the last event that may have named it
+    sa.Column("seq", _Number, nullable=False),  #: the last event that may have named it
     sa.Column("data", sa.LargeBinary, nullable=False),
 )
 
@@ -43,18 +46,20 @@ answered = sa.Table(
     "answered",
     metadata,
     sa.Column("key", sa.Text, primary_key=True),
-    sa.Column("uid", sa.Integer, nullable=False),
+    sa.Column("uid", _Number, nullable=False),
     sa.Column("time", sa.Float, nullable=False, index=True),
     sa.Column("reply", sa.LargeBinary, nullable=False),
 )
 
+_IN_ARRAY = sa.text("array_job IS NOT NULL")
+
 jobs = sa.Table(
     "jobs",
     metadata,
-    sa.Column("job", sa.Integer, primary_key=True),
-    sa.Column("restart", sa.Integer, primary_key=True),
-    sa.Column("array_job", sa.Integer),
-    sa.Column("array_task", sa.Integer),
+    sa.Column("job", _Number, primary_key=True),
+    sa.Column("restart", _Number, primary_key=True),
+    sa.Column("array_job", _Number),
+    sa.Column("array_task", _Number),
     sa.Column("user", sa.Text, nullable=False),
     sa.Column("account", sa.Text, nullable=False),
     sa.Column("partition", sa.Text, nullable=False),
@@ -64,10 +69,10 @@ jobs = sa.Table(
     sa.Column("submit", sa.Float, nullable=False),
     sa.Column("start", sa.Float, nullable=False),
     sa.Column("end", sa.Float, nullable=False),
-    sa.Column("cpus", sa.Integer, nullable=False),
-    sa.Column("gpus", sa.Integer, nullable=False),
+    sa.Column("cpus", _Number, nullable=False),
+    sa.Column("gpus", _Number, nullable=False),
     sa.Column("data", sa.LargeBinary, nullable=False),
-    sa.Index("jobs_by_array", "array_job", sqlite_where=sa.text("array_job IS NOT NULL")),
+    sa.Index("jobs_by_array", "array_job", sqlite_where=_IN_ARRAY, postgresql_where=_IN_ARRAY),
     sa.Index("jobs_by_end", "end"),
     sa.Index("jobs_by_user_and_end", "user", "end"),
 )
@@ -75,9 +80,9 @@ jobs = sa.Table(
 steps = sa.Table(
     "steps",
     metadata,
-    sa.Column("job", sa.Integer, primary_key=True),
-    sa.Column("restart", sa.Integer, primary_key=True),
-    sa.Column("step", sa.Integer, primary_key=True),
+    sa.Column("job", _Number, primary_key=True),
+    sa.Column("restart", _Number, primary_key=True),
+    sa.Column("step", _Number, primary_key=True),
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("start", sa.Float, nullable=False),
     sa.Column("end", sa.Float, nullable=False),

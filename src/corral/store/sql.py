@@ -66,7 +66,10 @@ class SqlStore:
         """When the words of the database mean that nothing can be done here."""
         return None
 
-    def _term_row(self) -> sa.Select[Any]:
+    def _begin_reading(self, connection: sa.Connection) -> None:
+        """Before rows are read some at a time."""
+
+    def _term_row(self, changing: bool = False) -> sa.Select[Any]:
         return sa.select(schema.meta.c.value).where(schema.meta.c.key == "term")
 
     def _replacing(self, table: sa.Table) -> Any:
@@ -228,7 +231,7 @@ class SqlStore:
         return self._last_seq(connection)
 
     def _bump_term(self, connection: sa.Connection) -> int:
-        found = connection.execute(self._term_row()).scalar()
+        found = connection.execute(self._term_row(changing=True)).scalar()
         term = (int(found) if found else 0) + 1
         connection.execute(self._put_meta, [{"key": "term", "value": str(term).encode()}])
         return term
@@ -250,6 +253,7 @@ class SqlStore:
         table = schema.events.c
         query = sa.select(table.kind, table.version, table.data).where(table.seq > upto).order_by(table.seq)
         with self._reading() as connection:
+            self._begin_reading(connection)
             for row in connection.execution_options(yield_per=1000).execute(query):
                 yield StoredEvent(row[0], row[1], row[2])
 
@@ -318,9 +322,9 @@ class _Connected:
 def _roll_back(connection: sa.Connection) -> None:
     try:
         connection.exec_driver_sql("ROLLBACK")
-    except sa.exc.DBAPIError:
-        pass  # SQLite has rolled back already, as it does when the disk is full; or the connection is gone
+    except sa.exc.SQLAlchemyError:
+        pass  # SQLite has rolled back already, as it does when the disk is full; or the server is gone
     try:
         connection.rollback()
-    except sa.exc.DBAPIError:
+    except sa.exc.SQLAlchemyError:
         pass

@@ -32,7 +32,10 @@ _FIELDS = (
     "job_id", "array_job_id", "array_task_id", "step", "cluster", "user", "group", "state", "exit_code", "cpus", "node_count",
     "tres_alloc", "memory_per_cpu", "elapsed", "user_seconds", "system_seconds", "usage",
 )  # fmt: skip
-_WARNING = "WARNING: Efficiency statistics can only be obtained after the job has ended as seff tool is based on the accounting database data.\n"
+_WARNING = (
+    "WARNING: Efficiency statistics can only be obtained after the job has ended "
+    "as seff tool is based on the accounting database data.\n"
+)
 
 
 def main() -> NoReturn:
