@@ -8,7 +8,6 @@ tasks have left, writes the exit record, tells the agent, and ends when the clie
 It depends on nobody: the agent, its spawner, the bus and the controller may all be killed, and the step goes on.
 """
 
-import gc
 import os
 import signal
 import socket
@@ -38,12 +37,12 @@ from corral.agent.identity import Identity, rlimits_to_set
 from corral.agent.outputs import CannotOpen
 from corral.agent.pmi import PmiServer
 from corral.agent.reactor import Reactor
-from corral.agent.records import take, write_record
+from corral.agent.records import write_record
 from corral.agent.sampling import Sampler, io_of
 from corral.agent.stdio import StepStreams
 from corral.agent.taskprograms import Epilogs, prologs_of, run_prolog
 from corral.agent.tasks import TaskPlan, program_of, start
-from corral.agent.vfork import Spawn, prepare
+from corral.agent.vfork import Spawn
 from corral.agent.way import show_the_way
 from corral.daemon import clock
 from corral.model.job import ExitStatus
@@ -52,76 +51,17 @@ from corral.protocol.codec import encode
 from corral.protocol.orders import LaunchStep
 from corral.protocol.reports import StepFinished
 
-_decode_order = msgspec.msgpack.Decoder(LaunchStep).decode
-
 #: Slurm's code for a task that could not be set up at all.
 _LAUNCH_FAILURE = 53
 #: Seconds until an exit record is tried again for which there is no room.
 _FULL_DISK_PAUSE = 0.5
 #: Seconds after a step's end that an agent which is behind is waited for.
 _AGENT_TIMEOUT = 10.0
-#: After so many steps a shepherd ends, and with it what memory it may have gathered.
-_MOST_STEPS = 500
 _MOST_FAULTS = 20
 #: Processes named in an answer, so that it fits into a datagram.
 _MOST_PIDS = 4000
 #: With so much for each task, none of which has begun, the kernel has no reason to look for a victim (vfork.py).
 _MUCH_MEMORY_MB = 64
-
-
-def warm_up(settings: ShepherdSettings) -> Spawn | None:
-    """In the spawner: do once what every shepherd would do for itself."""
-    import array  # noqa: F401 - for send_fds
-
-    os.getgrouplist("root", 0)
-    cgroup.version(settings)
-    clock.now()
-    return prepare(settings)
-
-
-def serve(directory: str, settings: ShepherdSettings, spawn: Spawn | None, offers: socket.socket) -> None:
-    """In the forked process: this step, and then others, one at a time, as long as the spawner has some."""
-    gc.enable()
-    for _ in range(_MOST_STEPS):
-        run(directory, settings, spawn, offers)
-        directory = _next_directory(offers)
-        if not directory:
-            return
-
-
-def _has_begun(spawner: socket.socket) -> None:
-    """The costly part is over: the spawner may begin another."""
-    try:
-        spawner.send(b"begun", socket.MSG_DONTWAIT)
-    except OSError:
-        pass  # it is dead, or behind: it does not wait for long
-
-
-def _next_directory(offers: socket.socket) -> str:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        try:
-            socket.send_fds(offers, [b"idle"], [theirs.fileno()], socket.MSG_DONTWAIT)
-        except OSError:
-            return ""  # the spawner has enough of us, or is dead
-        theirs.close()
-        return ours.recv(4096).decode()
-
-
-def run(directory: str, settings: ShepherdSettings, spawn: Spawn | None, spawner: socket.socket) -> None:
-    """The whole life of one step on this node."""
-    lock = take(directory)
-    if lock is None:
-        _has_begun(spawner)
-        return
-    with open(f"{directory}/launch", "rb", buffering=0) as file:
-        order = _decode_order(file.readall())
-    step = Shepherd(directory, order, settings, spawn)
-    step.begin()
-    _has_begun(spawner)
-    step.live()
-    step.close()
-    os.close(lock)
 
 
 def _without(limits: dict[str, tuple[int, int]], names: tuple[str, ...]) -> dict[str, tuple[int, int]]:
@@ -148,7 +88,7 @@ class Shepherd:
         self._cause = EndCause.EXITED
         self._message = ""
         self._started_at = 0.0
-        self._is_frozen = False
+        self._is_frozen = self._has_said_ended = False
         self._escalation: object | None = None
         self._faults = 0
         self._agent: socket.socket | None = None  #: only while it is behind
@@ -453,21 +393,29 @@ class Shepherd:
     def _on_signal(self, command: Signal) -> None:
         if command.reason or command.kill_after is not None:
             self._end(command.reason, command.kill_after, command.at, command.signal)
-        elif command.only_shell:
+            return
+        if command.signal in (signal.SIGTERM, signal.SIGKILL):
+            self._say_ended("cancelled", command.at, of_signal=True)
+        if command.only_shell:
             processes.signal_all(list(self._running), command.signal)
         else:
             self._signal_all(command.signal)
 
+    def _say_ended(self, reason: str, at: float, of_signal: bool = False) -> None:
+        """Once, and by the first node only."""
+        order = self.order
+        if not self._has_said_ended and order.node == (order.step_nodes or (order.node,))[0]:
+            text = messages.ended_by_order(order.key, str(order.job.job_id), order.node, reason, at or clock.now())
+            self._streams.complain(text, of_signal=of_signal)
+        self._has_said_ended = True
+
     def _end(self, reason: str, kill_after: float | None, at: float, number: int = signal.SIGTERM) -> None:
         """By an order: told in the step's standard error, SIGTERM, and SIGKILL for what is left after a while."""
-        first = self._cause is not EndCause.CANCELLED
         if not self._running and not self._epilogs.are_running:
             return self._streams.give_up()
         self._cause = EndCause.CANCELLED
-        order = self.order
-        if first and reason and order.node == (order.step_nodes or (order.node,))[0]:
-            text = messages.ended_by_order(order.key, str(order.job.job_id), order.node, reason, at or clock.now())
-            self._streams.complain(text)
+        if reason:
+            self._say_ended(reason, at)
         if self._is_frozen:
             self._thaw()
         if not kill_after and kill_after is not None:

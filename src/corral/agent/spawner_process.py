@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import msgspec
 
-from corral.agent import processes, shepherd, tasks
+from corral.agent import processes, shift, tasks
 from corral.agent.control import ShepherdSettings
 from corral.agent.spawner import SPAWNER_SOCKET
 from corral.agent.vfork import Spawn
@@ -40,7 +40,7 @@ def main() -> None:
     tasks.catch_signals()  # it ends with its agent: at the end of the socket
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps
     processes.set_name("corral-spawner")
-    spawn = shepherd.warm_up(settings)
+    spawn = shift.warm_up(settings)
     gc.collect()
     gc.freeze()  # a collection would touch, and so copy, every page in every shepherd
     gc.disable()
@@ -140,7 +140,7 @@ class Spawner:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             processes.become_subreaper()
             processes.set_name("corral-shepherd")
-            shepherd.serve(directory, self._settings, self._spawn, self._for_offers)
+            shift.serve(directory, self._settings, self._spawn, self._for_offers)
         except BaseException:
             traceback.print_exc()
             os._exit(1)

@@ -142,7 +142,7 @@ class StepStreams:
         if self._uplink is not None:
             self._uplink.tell(frames.TASK_ENDED, rank=place.rank, data=frames.NUMBER.pack(status))
 
-    def complain(self, text: str) -> None:
+    def complain(self, text: str, *, of_signal: bool = False) -> None:
         """Into the step's standard error: a file, or the client's."""
         if self._complaints >= 0:
             try:
@@ -150,7 +150,7 @@ class StepStreams:
             except OSError:
                 pass
         elif self._uplink is not None:
-            self._uplink.tell(frames.MESSAGE, data=text.encode())
+            self._uplink.tell(frames.MESSAGE, rank=int(of_signal), data=text.encode())
 
     def hang_up(self) -> None:
         """The terminal's end: signals as from a lost line, and soon the loss itself for what sits in a read and missed them."""

@@ -111,7 +111,7 @@ def _code(pair: list[int]) -> str:
 
 def _nodes(row: Row, pending: bool) -> str:
     if pending and row["nodes_max"]:
-        return f"{row['nodes_min']}-{row['nodes_max']}"
+        return f"{row['node_count']}-{row['node_count']}"
     return str(row["node_count"])
 
 

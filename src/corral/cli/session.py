@@ -163,8 +163,8 @@ class Session:
                 self._output.take(event)
             case TaskEnded(node, rank, status):
                 self._on_task_ended(rank, status, self._names[node])
-            case Message(node, text):
-                self._on_message(text, self._names[node])
+            case Message(node, text, of_signal):
+                self._on_message(text, self._names[node], of_signal)
             case LaunchError(_, text):
                 self._failed = 1
                 self._complain(f"{self._program.name}: error: {text}")
@@ -188,8 +188,8 @@ class Session:
             if not self._tasks.all_ended:
                 self._terminate()
 
-    def _on_message(self, text: str, node: str) -> None:
-        is_cancelled = "*** STEP" in text and " CANCELLED AT " in text
+    def _on_message(self, text: str, node: str, of_signal: bool) -> None:
+        is_cancelled = "*** STEP" in text and " CANCELLED AT " in text and not of_signal
         if is_cancelled and not self._killing:
             if "DUE TO TIME LIMIT" in text:
                 self._failed = exitcode.TIMED_OUT

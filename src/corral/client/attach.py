@@ -91,10 +91,10 @@ class LaunchError(_Event):
 class Message(_Event):
     """The shepherd's own words ("slurmstepd: error: ..."), with the newline, for standard error."""
 
-    __match_args__ = __slots__ = ("node", "text")
+    __match_args__ = __slots__ = ("node", "text", "of_signal")
 
-    def __init__(self, node: int, text: str) -> None:
-        self.node, self.text = node, text
+    def __init__(self, node: int, text: str, of_signal: bool = False) -> None:
+        self.node, self.text, self.of_signal = node, text, of_signal
 
 
 class NodeEnded(_Event):
@@ -232,7 +232,7 @@ class Attachment:
         if frame.kind == frames.LAUNCH_ERROR:
             return LaunchError(node, data.decode(errors="replace"))
         if frame.kind == frames.MESSAGE:
-            return Message(node, data.decode(errors="replace"))
+            return Message(node, data.decode(errors="replace"), bool(frame.rank))
         self._ended[node] = True
         self._streams_due[node] = frames.NUMBER.unpack_from(data)[0]
         self._on_stdin_acknowledged(node, 1 << 62)

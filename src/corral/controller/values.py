@@ -64,6 +64,18 @@ def _asked(spec: JobSpec) -> Asked:
     return Asked(nodes, max(demand.nodes_max or nodes, nodes), cpus, ntasks, memory, gpus, tres, _memory_text(memory))
 
 
+def nodes_wanted(asked: Asked, spec: JobSpec, cpus: int, gpus: int) -> int:
+    """How many nodes with so many CPUs and GPUs it takes; of --nodes=2-4 as many as there are tasks for."""
+    nodes = asked.nodes
+    if cpus and not spec.overcommit:
+        nodes = max(nodes, -(-asked.ntasks // max(1, cpus // (spec.cpus_per_task or 1))))
+    if gpus and spec.gpus:
+        nodes = max(nodes, -(-asked.gpus // gpus))
+    if spec.nodes_max:
+        nodes = min(spec.nodes_max, max(nodes, spec.ntasks or spec.nodes_max))
+    return nodes
+
+
 def _memory_text(megabytes: int) -> str:
     return format_tres({"mem": megabytes})[4:] if megabytes else "0"
 

@@ -199,7 +199,7 @@ def state_of(step: Step) -> JobState:
         return JobState.OUT_OF_MEMORY
     if step.cause is EndCause.LOST:
         return JobState.NODE_FAIL
-    if step.cause is EndCause.LAUNCH_FAILED:
+    if step.cause is EndCause.LAUNCH_FAILED and not step.exit_status.signal:
         return JobState.FAILED
     if step.cause is EndCause.CANCELLED or step.cancelled_by is not None or step.exit_status.signal:
         return JobState.CANCELLED

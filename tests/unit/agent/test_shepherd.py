@@ -154,6 +154,19 @@ def test_a_user_cannot_write_where_only_root_may(node: NodeSide) -> None:
 # ---------------------------------------------------------------------- ending
 
 
+@pytest.mark.parametrize(("number", "is_told"), [(signal.SIGTERM, True), (signal.SIGUSR1, False)])
+def test_a_signal_that_ends_is_told_in_the_output(node: NodeSide, number: int, is_told: bool) -> None:
+    script = "#!/bin/bash\ntrap 'echo got it; exit' TERM USR1\necho ready > ready\nwhile :; do sleep 0.05; done\n"
+    key = node.batch(script)
+    wait_until((node.work_dir / "ready").exists)
+    node.tell(key, Signal(signal=number, only_shell=True, at=1795482518.0))
+    assert node.finished(key).cause is EndCause.EXITED
+    told, _, rest = node.output(key).rpartition("got it\n")
+    assert rest == ""
+    assert bool(told) is is_told
+    assert told.startswith(f"slurmstepd: error: *** JOB {key.job} ON {NODE} CANCELLED AT ") or not is_told
+
+
 def test_time_limit_sends_term_then_kill_and_says_why(node: NodeSide) -> None:
     key = node.batch("#!/bin/bash\ntrap 'echo got TERM' TERM\necho ready > ready\nwhile :; do sleep 0.05; done\n")
     wait_until((node.work_dir / "ready").exists)

@@ -38,3 +38,23 @@ def test_what_is_held():
 def test_node_names_are_folded():
     assert values.fold(("n1",)) == "n1"
     assert values.fold(("n1", "n2", "n4")) == "n[1-2,4]"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "nodes"),
+    [
+        (JobSpec(ntasks=4, cpus_per_task=2), 1),
+        (JobSpec(ntasks=40, cpus_per_task=2), 5),
+        (JobSpec(ntasks=33, cpus_per_task=3), 7),
+        (JobSpec(ntasks=17), 2),
+        (JobSpec(ntasks=4, ntasks_per_node=1), 4),
+        (JobSpec(ntasks=4, nodes_min=2, nodes_max=4), 4),
+        (JobSpec(ntasks=3, nodes_min=3, nodes_max=7), 3),
+        (JobSpec(nodes_min=2, nodes_max=4), 4),
+        (JobSpec(nodes_min=2, nodes_max=2), 2),
+        (JobSpec(ntasks=4, cpus_per_task=2, gpus=(GresRequest("gpu", "", 16),)), 2),
+    ],
+)
+def test_a_waiting_job_shows_the_nodes_it_would_take_of_16_cpus_and_8_gpus(wanted: JobSpec, nodes: int) -> None:
+    """The numbers are those that Slurm 22.05 shows."""
+    assert values.nodes_wanted(values.asked(wanted), wanted, 16, 8) == nodes

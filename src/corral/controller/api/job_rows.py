@@ -27,13 +27,24 @@ class JobContext:
         self.requeue = requeue
         self.open_mode = open_mode
         self.dependency_left: Callable[[Job], str] = lambda job: ""  #: what it still waits for
+        self.largest: Callable[[str], tuple[int, int]] = lambda partition: (0, 0)  #: CPUs and GPUs of its largest nodes
         self._asked: dict[int, values.Asked] = {}
+        self._nodes: dict[tuple[int, str], int] = {}
 
     def asked(self, job: Job) -> values.Asked:
         found = self._asked.get(job.spec_id)
         if found is None:
             found = self._asked[job.spec_id] = values.asked(self.specs[job.spec_id])
         return found
+
+    def nodes(self, job: Job) -> int:
+        """On how many it would run if nothing else did."""
+        key = job.spec_id, job.partition
+        if key not in self._nodes:
+            spec = self.specs[job.spec_id]
+            largest = self.largest((job.partition or spec.partition).partition(",")[0])
+            self._nodes[key] = values.nodes_wanted(self.asked(job), spec, *largest)
+        return self._nodes[key]
 
 
 Getter = Callable[[Job, JobContext], Any]
@@ -69,7 +80,7 @@ def run_seconds(job: Job, context: JobContext) -> float:
 
 
 def node_count(job: Job, context: JobContext) -> int:
-    return len(job.allocation.nodes) if job.allocation is not None else context.asked(job).nodes
+    return len(job.allocation.nodes) if job.allocation is not None else context.nodes(job)
 
 
 def cpus(job: Job, context: JobContext) -> int:

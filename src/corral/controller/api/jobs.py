@@ -1,9 +1,11 @@
 """Jobs and their steps: submit, change, look at, wait for."""
 
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Any
 
 import msgspec
+import numpy as np
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
@@ -16,6 +18,8 @@ from corral.controller.api.step_rows import STEPS, StepContext
 from corral.controller.submission import AnySent, SentJob, SentJobs, SentStep, SentStepSpec, decode
 from corral.daemon import clock
 from corral.engine import dependencies
+from corral.engine.partitions import partition_rows
+from corral.engine.state import ClusterState
 from corral.model import ranges
 from corral.model.job import ENDED, Job, JobId, JobState
 from corral.model.step import STEP_NAMES, Step
@@ -171,8 +175,21 @@ def unique(jobs: Iterable[Job]) -> Iterator[Job]:
 
 def context(service: Service) -> JobContext:
     made = JobContext(service.state.specs, clock.now(), service.config.requeue)
+    made.largest = cache(lambda partition: largest_node(service.state, partition))
     made.dependency_left = lambda job: dependencies.left(service.state, job, made.now)
     return made
+
+
+def largest_node(state: ClusterState, name: str) -> tuple[int, int]:
+    """The most CPUs, and the most GPUs, that a node of this partition has."""
+    table, partition = state.ledger, state.partitions.get(name)
+    if partition is None or not (rows := partition_rows(state, partition, table)).any():
+        return 0, 0
+    gpus = np.zeros(len(table), np.int64)
+    for (kind, _), column in table.total_gres.items():
+        if kind == "gpu":
+            gpus = gpus + column
+    return int(table.cpus[rows].max()), int(gpus[rows].max())
 
 
 def named(service: Service, ref: JobRef) -> list[Job]:
