@@ -264,7 +264,21 @@ SCRONTAB = {
     "user": "that of another user (administrators)", "verbose": "accepted",
 }  # fmt: skip
 
+STRIGGER = _HELP | {
+    "set": "have a program run", "get": "show what is set", "clear": "and take it back: by `--id`, `--jobid` or `--user`",
+    "primary_slurmctld_failure": "a controller begins again: the one before had gone",
+    "primary_slurmctld_resumed_operation": "the same",
+    "down": "a node goes down", "up": "and comes back", "drained": "a node is drained and nothing runs on it any more",
+    "idle": "a node has had no job for as long as `--offset` says", "reconfig": "the configuration is read anew",
+    "fini": "the job is over", "time": "its time limit; `--offset=-300`: five minutes before it",
+    "flags": "`PERM`: again and again", "id": "the trigger's number", "jobid": "of this job, or of its nodes",
+    "node": "of these nodes; without a value of all", "noheader": "no header", "offset": "seconds after it",
+    "program": "a full path, with arguments; the job or the nodes follow", "quiet": "no error where there is nothing to clear",
+    "user": "set by this user", "verbose": "say more",
+}  # fmt: skip
+
 BY_COMMAND = {
+    "strigger": STRIGGER,
     "scrontab": SCRONTAB,
     "squeue": SQUEUE,
     "sinfo": SINFO,

@@ -16,6 +16,7 @@ from corral.bus.permissions import StepRole
 from corral.controller.batch import PendingBatch
 from corral.controller.jobtokens import JobTokens
 from corral.controller.mail import Mail
+from corral.controller.trigger_programs import TriggerPrograms
 from corral.controller.watchers import Watchers
 from corral.daemon import clock
 from corral.daemon.logs import Log
@@ -80,6 +81,7 @@ class Performer:
         self.blobs = blobs
         self._watchers = watchers
         self._mail = mail
+        self._programs = TriggerPrograms(log)
         self._log = log
         self._agents = agents
         self._job_tokens = job_tokens
@@ -116,6 +118,7 @@ class Performer:
     def published(self, records: list[AnyEvent], last_seq: int) -> None:
         self._watchers.publish(records, last_seq)
         self._mail.consider(records)
+        self._programs.consider(records)
 
     def recovered(self) -> None:
         """All agents shall say what they know."""

@@ -11,6 +11,7 @@ from corral.protocol.requests import (
     AnyRequest,
     CancelJobs,
     ChangeAccounts,
+    ClearTriggers,
     CompleteJob,
     CreateReservation,
     CreateStep,
@@ -22,6 +23,7 @@ from corral.protocol.requests import (
     ReleaseJobs,
     RequeueJobs,
     ResumeJobs,
+    SetTrigger,
     SignalStep,
     SubmitJobs,
     SuspendJobs,
@@ -63,6 +65,7 @@ class SentStep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 OtherRequest = (
     CancelJobs | HoldJobs | ReleaseJobs | RequeueJobs | SuspendJobs | ResumeJobs | UpdateJob | UpdateNodes | UpdatePartition
     | CreateReservation | UpdateReservation | DeleteReservation | SentStep | SignalStep | CompleteJob | Reconfigure | NewClusterNodes
+    | SetTrigger | ClearTriggers
     | ChangeAccounts
 )  # fmt: skip
 

@@ -10,8 +10,9 @@ from corral.engine.state import ClusterState
 from corral.engine.waits import Waits
 from corral.model.cluster import ClusterConfig
 from corral.model.job import Job, JobId
+from corral.model.node import Node
 from corral.model.step import StepKey
-from corral.protocol.events import AnyEvent, JobChanged
+from corral.protocol.events import AnyEvent, JobChanged, JobEnded, NodeChanged
 from corral.protocol.orders import AnyOrder
 from corral.scheduler.reservations import Reserved
 
@@ -39,6 +40,12 @@ class Context:
         self.plans_due = float("inf")  #: a cycle has planned no starts: then they are due
         self.windows: tuple[object, Reserved] | None = None  #: the reservations, and what they were made of
         self.reservations_due = 0.0  #: when the next of them begins, ends or is to be looked at
+        self.happened: list[
+            tuple[JobEnded | NodeChanged, Node | None]
+        ] = []  #: for triggers; a node with how it was before
+        self.drained: set[str] | None = None  #: nodes that were so at the last look
+        self.idle_since: dict[str, float] = {}
+        self.idle_told: set[tuple[int, str]] = set()  #: trigger, node
         self.waits = Waits(state)
         self.due = DueTimes(state, config.timeouts.over_time_limit)
 
@@ -53,6 +60,9 @@ class Context:
 
     def record(self, event: AnyEvent, out: Effects) -> None:
         """It is so from now on: the state changes, the event will be written."""
+        if self.state.triggers and isinstance(event, JobEnded | NodeChanged):
+            old = self.state.nodes.get(event.node.name) if isinstance(event, NodeChanged) else None
+            self.happened.append((event, old))
         self.state.apply(event)
         self.waits.seen(event)
         self.due.seen(event)

@@ -23,6 +23,7 @@ from corral.engine import (
     steps,
     submit,
     timers,
+    triggers,
     updates,
 )
 from corral.engine.context import Context
@@ -67,12 +68,18 @@ class Engine:
         """First of all, after the state has been loaded: the partitions of the configuration, a new term."""
         out = Effects()
         self.ctx.record(ControllerStarted(time=now, term=self.ctx.term), out)
-        self.configure(self.ctx.config, now, out)
+        self._configure(self.ctx.config, now, out)
         nodes.resume_after_restart(self.ctx, now)
+        triggers.resumed(self.ctx, now, out)
         return out
 
     def configure(self, config: ClusterConfig, now: float, out: Effects) -> None:
-        """Take over a configuration. Partitions that hold jobs stay until these have ended."""
+        """Take over a configuration that has been read anew."""
+        self._configure(config, now, out)
+        triggers.reconfigured(self.ctx, now, out)
+
+    def _configure(self, config: ClusterConfig, now: float, out: Effects) -> None:
+        """Partitions that hold jobs stay until these have ended."""
         self.ctx.config = config
         self.state.ledger.set_licenses(config.licenses)
         self.state.ledger.topology = Topology(config.switch) if config.switch else None
@@ -114,6 +121,12 @@ class Engine:
                 out.reply = Rejected(error=str(error))
         else:
             self._report(message, now, out)
+        return self._looked(now, out)
+
+    def _looked(self, now: float, out: Effects) -> Effects:
+        """With the programs that are to be run because of what has happened."""
+        if self.ctx.happened:
+            triggers.look(self.ctx, now, out)
         return out
 
     def _request(
@@ -158,6 +171,10 @@ class Engine:
                 out.reply = Done() if caller.is_operator else Rejected(error="Access/permission denied", code="denied")
             case rq.ChangeAccounts():
                 accounts.on_change(ctx, request, caller, now, out)
+            case rq.SetTrigger():
+                triggers.on_set(ctx, request, caller, now, out)
+            case rq.ClearTriggers():
+                triggers.on_clear(ctx, request, caller, now, out)
             case rq.NewClusterNodes():
                 self._new_nodes(request, now, caller, out)
             case _:
@@ -201,7 +218,8 @@ class Engine:
         if (weights.age or weights.fair_share) and now >= self.ranked + INTERVAL:
             self.ranked = now
             self.pending.reprioritise(now)
-        return out
+        triggers.tick(self.ctx, now, out)
+        return self._looked(now, out)
 
     def next_wake(self, now: float) -> float:
         return timers.next_wake(self.ctx, now)
@@ -210,7 +228,7 @@ class Engine:
         """Jobs whose conditions are met become eligible. To be called before `snapshot`."""
         out = Effects()
         dependencies.check(self.ctx, now, out)
-        return out
+        return self._looked(now, out)
 
     def snapshot(self, now: float) -> Snapshot:
         """What the scheduler may see. Anything that changes from now on wants another cycle."""
@@ -222,4 +240,4 @@ class Engine:
         out = Effects()
         commit.commit(self.ctx, plan, now, out)
         self.pending.note(plan)
-        return out
+        return self._looked(now, out)

@@ -7,6 +7,7 @@ import msgspec
 from corral.model.job import JobId, JobSpec, JobState, StepSpec
 from corral.model.node import NodeInventory
 from corral.model.partition import PartitionState
+from corral.model.trigger import TriggerResource
 from corral.protocol.accounting import Condition, Kind, Settings, Verb
 
 
@@ -189,6 +190,25 @@ class Reconfigure(Request, frozen=True, kw_only=True):
     """Read corral.toml again. The controller fills in what it read."""
 
 
+class SetTrigger(Request, frozen=True, kw_only=True):
+    """strigger --set: run a program as the caller when something happens."""
+
+    resource: TriggerResource
+    event: str
+    target: str = ""  #: a job's id, or a host list; "" = every node
+    offset: int = 0  #: seconds after it (before it when negative)
+    program: str
+    permanent: bool = False
+
+
+class ClearTriggers(Request, frozen=True, kw_only=True):
+    """strigger --clear: those that meet all conditions given."""
+
+    id: int | None = None
+    job: str = ""
+    user: str = ""
+
+
 class NewClusterNodes(Request, frozen=True, kw_only=True):
     """An administrator adds nodes that no agent has registered yet (state UNKNOWN)."""
 
@@ -209,5 +229,6 @@ AnyRequest = (
     SubmitJobs | CancelJobs | HoldJobs | ReleaseJobs | RequeueJobs | SuspendJobs | ResumeJobs | UpdateJob | UpdateNodes
     | UpdatePartition | CreateReservation | UpdateReservation | DeleteReservation
     | CreateStep | SignalStep | CompleteJob | Reconfigure | NewClusterNodes
+    | SetTrigger | ClearTriggers
     | ChangeAccounts
 )  # fmt: skip

@@ -18,7 +18,11 @@ def visible(service: Service, caller: Caller, jobs: Iterable[Job]) -> Iterable[J
 
 
 def may_see_event(service: Service, caller: Caller, event: ev.AnyEvent) -> bool:
-    """Nodes and partitions are everybody's; a job's events its owner's."""
+    """Nodes and partitions are everybody's; a job's events its owner's; crontabs and triggers nobody else's at all."""
+    if isinstance(event, ev.CrontabChanged):
+        return caller.is_operator or event.crontab.uid == caller.uid
+    if isinstance(event, ev.TriggerChanged | ev.TriggerFired):
+        return caller.is_operator or event.trigger.uid == caller.uid
     if sees_all(service, caller):
         return True
     match event:

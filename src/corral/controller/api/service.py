@@ -1,5 +1,6 @@
 """What do the handlers of the API work with?"""
 
+import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -15,7 +16,7 @@ from corral.daemon import clock
 from corral.daemon.logs import Log
 from corral.model.cluster import ClusterConfig
 from corral.protocol.replies import Rejected, Reply, StepCreated
-from corral.protocol.requests import Caller
+from corral.protocol.requests import Caller, SetTrigger
 from corral.store.interface import Store
 
 
@@ -53,6 +54,9 @@ class Service:
         prepared = prepare(message, self.config.limits)
         if isinstance(prepared, Rejected):
             return prepared
+        if isinstance(message, SetTrigger) and os.getuid() not in (0, caller.uid):
+            detail = "The controller does not run as root, so that it runs programs of its own user only."
+            return Rejected(error="Access/permission denied", code="denied", detail=detail)
         owner = None
         if isinstance(message, SentJobs) and (
             message.user not in ("", caller.user) or message.group not in ("", caller.group)
