@@ -277,6 +277,13 @@ STRIGGER = _HELP | {
     "user": "set by this user", "verbose": "say more",
 }  # fmt: skip
 
+SSHARE = _HELP | {
+    "all": "all users", "accounts": "these accounts", "helpformat": "print the names of all fields", "long": "nearly every field",
+    "partition": "also the partition of an association", "clusters": "this cluster's name", "noheader": "without the header",
+    "format": "fields: `account,user%20,fairshare`", "parsable": "fields end with `|`", "parsable2": "`|` between fields",
+    "users": "these users", "Users": "users only", "verbose": "also what was asked for",
+}  # fmt: skip
+
 BY_COMMAND = {
     "strigger": STRIGGER,
     "scrontab": SCRONTAB,
@@ -288,6 +295,7 @@ BY_COMMAND = {
     "scancel": SCANCEL,
     "scontrol": SCONTROL,
     "sacctmgr": SACCTMGR,
+    "sshare": SSHARE,
     "sattach": SATTACH,
     "sdiag": SDIAG,
     "sprio": SPRIO,

@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import cli_meanings
 
 from corral.cli import history_columns, job_columns, node_columns, options, priority_columns, step_columns
+from corral.cli.commands import sshare
 from corral.cli.getopt import NO, OPTIONAL
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "cli.md"
@@ -81,8 +82,6 @@ def module(command: str) -> ModuleType:
 
 
 def refused_by(command: str) -> dict[str, str]:
-    if command == "sacctmgr":
-        return {}
     if command == "scontrol":  # its REFUSED are keywords
         return dict(module(command).REFUSED_OPTIONS)
     return dict(getattr(module(command), "REFUSED", {}))
@@ -158,6 +157,7 @@ BLOCKS = {
     "sinfo-columns": lambda: letters_and_names(node_columns.LETTERS, node_columns.names(), node_columns._SAME),
     "sacct-fields": sacct_fields,
     "sacctmgr-fields": sacctmgr_fields,
+    "sshare-fields": lambda: ", ".join(f"`{name}`" for name in sshare.field_names()) + ".\n",
     "sprio-columns": lambda: letters_and_names(priority_columns.letters({}), {}, {}),
 }
 

@@ -25,7 +25,6 @@ COMMANDS = (
 NOT_HERE = {
     ("sbcast", ""): "use a shared directory",
     ("sreport", ""): "`sacct` has the figures of each job",
-    ("sshare", ""): "shares are seen with `sacctmgr show associations`",
     ("sstat", ""): "`sacct` has the figures when a job has ended",
     ("scrontab", ""): "use cron and `sbatch`",
     ("strigger", ""): "follow the [event stream](reference/api.md#the-event-stream), or `--mail-type`",

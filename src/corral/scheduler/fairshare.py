@@ -28,7 +28,7 @@ class Node(msgspec.Struct, frozen=True):
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     shares: float = 0.0  #: its part of its siblings' shares
     usage: float = 0.0  #: its part of all that was used
-    effective: float = 0.0  #: its part of what its siblings have used
+    effective: float = 0.0  #: its part of what all of the account above have used
     level: float = math.inf
     factor: float = 0.0  #: of a user: 1 = nobody stands further in front
 
@@ -47,11 +47,10 @@ def fair_tree(nodes: Iterable[Node]) -> dict[int, Standing]:
     found: dict[int, Standing] = {}
     everything = root.usage
     found[root.id] = Standing(effective=1.0 if everything else 0.0, usage=1.0 if everything else 0.0)
-    for siblings in children.values():
+    for above, siblings in children.items():
         shares = sum(node.shares for node in siblings if node.shares != PARENT)
-        used = sum(node.usage for node in siblings)
         for node in siblings:
-            found[node.id] = _standing(node, shares, used, everything)
+            found[node.id] = _standing(node, shares, known[above].usage, everything)
     users = sum(1 for node in known.values() if node.is_user)
     rank = users
     ahead: list[list[Node]] = _by_level(children.get(root.id, []), found)
@@ -63,10 +62,9 @@ def fair_tree(nodes: Iterable[Node]) -> dict[int, Standing]:
         rank -= len(own)
         below = [child for node in alike if not node.is_user for child in children.get(node.id, [])]
         ahead[:0] = _by_level(below, found)
-    for node in known.values():
-        if node.is_user and node.shares == PARENT and node.parent in found:
-            mother = found[node.parent]
-            found[node.id] = msgspec.structs.replace(found[node.id], shares=mother.shares)
+    for node in sorted(known.values(), key=lambda node: node.is_user):
+        if node.shares == PARENT and node.parent in found:
+            found[node.id] = msgspec.structs.replace(found[node.id], shares=found[node.parent].shares)
     return found
 
 
@@ -82,7 +80,7 @@ def _standing(node: Node, shares: float, used: float, everything: float) -> Stan
     share = node.shares / shares if shares and node.shares != PARENT else 0.0
     effective = node.usage / used if used else 0.0
     if node.shares == PARENT:
-        level = 1.0
+        level = math.inf
     elif not share:
         level = 0.0
     else:

@@ -169,6 +169,7 @@ class FakeCluster:
         self.ping: Row = {"cluster": "oracle", "host": "vm", "started": at("2026-11-24T00:40:52")}
         self.statistics: Row = {"backfill": {"when": at("2026-11-24T00:45:40")}}
         self.priorities: Row = {"weights": {}, "jobs": []}
+        self.shares: Row = {"cluster": "oracle", "rows": []}
         self.requests: list[Row] = []
         self.asked: list[str] = []
         self.reply: Row | Callable[[Row], Row] = {"type": "Done"}
@@ -198,6 +199,8 @@ class FakeCluster:
             return self.statistics
         if path == "/v1/priorities":
             return self.priorities
+        if path == "/v1/shares":
+            return self.shares
         if path == "/v1/config":
             return self.config
         if path.endswith("/script"):

@@ -30,6 +30,9 @@ KEYWORDS = {
     "readonly": 4, "reconfigure": 4, "rollup": 2, "shutdown": 4, "version": 4,
 }  # fmt: skip
 
+#: Where its fields are listed.
+FIELD_TABLES = {"format": "corral.cli.sacctmgr.fields:names"}
+
 _READONLY = "Can't run this command in readonly mode."
 
 

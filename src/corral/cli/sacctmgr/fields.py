@@ -64,6 +64,11 @@ FIELDS = (
 )  # fmt: skip
 
 
+def names() -> dict[str, int]:
+    """All keywords, with their widths."""
+    return {keyword: width for keyword, _, _, width in FIELDS}
+
+
 class Chosen:
     """A column as one format wants it."""
 

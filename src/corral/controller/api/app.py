@@ -27,6 +27,7 @@ from corral.controller.api import (
     openapi,
     priorities,
     schedules,
+    shares,
     statistics,
 )
 from corral.controller.api.http import Refusal, answer, json
@@ -52,6 +53,7 @@ MODULES = (
     openapi,
     priorities,
     schedules,
+    shares,
     statistics,
 )
 

@@ -1,0 +1,24 @@
+"""sshare against what the real one printed of the same usage."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.unit.cli.fakecluster import GOLDEN, FakeCluster
+
+REAL: dict[str, Any] = json.loads((GOLDEN / "sshare.json").read_text())
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[FakeCluster]:
+    with FakeCluster().serving(tmp_path) as fake:
+        fake.shares = {"cluster": "oracle", "rows": REAL["rows"]}
+        yield fake
+
+
+@pytest.mark.parametrize("run", REAL["runs"], ids=lambda run: " ".join(run["argv"]) or "alone")
+def test_it_shows_what_the_real_one_shows(cluster: FakeCluster, run: dict[str, Any]) -> None:
+    done = cluster.run("sshare", *run["argv"])
+    assert (done.stdout, done.stderr, done.returncode) == (run["out"], run["err"], run["rc"])
