@@ -53,7 +53,7 @@ def job(id: int, name: str, **given: Any) -> Row:
         "contiguous": False, "licenses": "", "reservation": "", "switches_wait": None, "shared": "OK", "prefer": "", "batch_features": "",
         "ntasks_per_socket": None, "ntasks_per_core": None, "ntasks_per_gpu": None, "threads_per_core": None,
         "sockets_per_node": None, "cores_per_socket": None, "min_cpus_node": 1, "tmp_disk_mb": 0, "gpus_per_socket": "",
-        "gpu_bind": "", "gres_flags": "", "cpus_per_node": [1],
+        "gpu_bind": "", "gres_flags": "", "cpus_per_node": [1], "extra": "",
     }  # fmt: skip
     row["why"] = given.get("reason", row["reason"]).replace(" ", "_")
     if "array_job_id" in given and given.get("array_task_id") is not None:

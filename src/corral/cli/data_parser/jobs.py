@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from corral.cli import query
 from corral.cli.data_parser import document
-from corral.cli.data_parser.values import NOT_SET, exit_status, job_state, minutes, moment, number, words
+from corral.cli.data_parser.values import INFINITE, NOT_SET, exit_status, job_state, minutes, moment, number, words
 from corral.cli.job_columns import command_line, elements, gres_or_null
 
 TYPE_CHECKING = False  # importing typing costs 5 ms
@@ -54,7 +54,7 @@ def job(row: Row, cluster: str, shapes: Shapes) -> Row:
         "array_max_tasks": number(row["array_throttle"]),
         "array_task_string": elements(row["array_waiting"], row["array_throttle"]) if row["array_waiting"] else "",
         "association_id": 0,
-        "batch_features": "",
+        "batch_features": row["batch_features"],
         "batch_flag": row["batch_flag"],
         "batch_host": row["batch_host"],
         "flags": ["JOB_WAS_RUNNING"] if row["start_time"] else [],
@@ -69,14 +69,14 @@ def job(row: Row, cluster: str, shapes: Shapes) -> Row:
         "contiguous": bool(row["contiguous"]),
         "core_spec": 0,
         "thread_spec": 32766,
-        "cores_per_socket": NOT_SET,
+        "cores_per_socket": number(row["cores_per_socket"] or None),
         "billable_tres": NOT_SET if pending else number(float(row["cpus"])),
         "cpus_per_task": number(row["cpus_per_task"]),
         "cpu_frequency_minimum": NOT_SET,
         "cpu_frequency_maximum": NOT_SET,
         "cpu_frequency_governor": NOT_SET,
         "cpus_per_tres": f"gres:gpu:{row['cpus_per_gpu']}" if row["cpus_per_gpu"] else "",
-        "cron": "",
+        "cron": row["cron"],
         "deadline": moment(row["deadline"]),
         "delay_boot": number(0),
         "dependency": row["dependency_left"],
@@ -85,7 +85,7 @@ def job(row: Row, cluster: str, shapes: Shapes) -> Row:
         "end_time": moment(end),
         "excluded_nodes": row["exclude"],
         "exit_code": exit_status(row["exit_code"]),
-        "extra": "",
+        "extra": row["extra"],
         "failed_node": "",
         "features": row["constraint"],
         "federation_origin": "",
@@ -113,20 +113,20 @@ def job(row: Row, cluster: str, shapes: Shapes) -> Row:
         "network": "",
         "nodes": row["nodes"],
         "nice": row["nice"],
-        "tasks_per_core": NOT_SET | {"infinite": True},
-        "tasks_per_tres": number(0),
+        "tasks_per_core": _or_endless(row["ntasks_per_core"]),
+        "tasks_per_tres": number(row["ntasks_per_gpu"] or 0),
         "tasks_per_node": number(row["ntasks_per_node"]),
-        "tasks_per_socket": NOT_SET | {"infinite": True},
+        "tasks_per_socket": _or_endless(row["ntasks_per_socket"]),
         "tasks_per_board": number(0),
         "cpus": number(row["cpus"]),
         "node_count": number(row["node_count"]),
         "tasks": number(row["ntasks"]),
         "partition": row["partition"],
-        "prefer": "",
+        "prefer": row["prefer"],
         "memory_per_cpu": number(row["memory_per_cpu_mb"]),
         "memory_per_node": NOT_SET if row["memory_per_cpu_mb"] else number(row["memory_per_node_mb"] or 0),
-        "minimum_cpus_per_node": number(row["cpus_per_task"] * (row["ntasks_per_node"] or 1)),
-        "minimum_tmp_disk_per_node": number(0),
+        "minimum_cpus_per_node": number(row["min_cpus_node"]),
+        "minimum_tmp_disk_per_node": number(row["tmp_disk_mb"]),
         "power": {"flags": []},
         "preempt_time": number(0),
         "preemptable_time": number(0),
@@ -138,7 +138,7 @@ def job(row: Row, cluster: str, shapes: Shapes) -> Row:
         "required_nodes": row["req_nodes"],
         "minimum_switches": row["req_switches"],
         "requeue": bool(row["requeue"]),
-        "resize_time": number(0),
+        "resize_time": moment(row["resize_time"]),
         "restart_cnt": row["restarts"],
         "resv_name": row["reservation"],
         "scheduled_nodes": row["expected_nodes"],
@@ -148,7 +148,7 @@ def job(row: Row, cluster: str, shapes: Shapes) -> Row:
         "oversubscribe": not row["exclusive"],
         "show_flags": ["ALL", "DETAIL", "LOCAL"],
         "sockets_per_board": 0,
-        "sockets_per_node": NOT_SET,
+        "sockets_per_node": number(row["sockets_per_node"] or None),
         "start_time": moment(start),
         "state_description": row["reason_text"],
         "state_reason": row["reason"],
@@ -160,21 +160,25 @@ def job(row: Row, cluster: str, shapes: Shapes) -> Row:
         "system_comment": "",
         "time_limit": minutes(row["time_limit"]),
         "time_minimum": number(int(row["time_min"]) // 60),
-        "threads_per_core": NOT_SET,
-        "tres_bind": "",
+        "threads_per_core": number(row["threads_per_core"] or None),
+        "tres_bind": f"gpu:{row['gpu_bind'].removeprefix('gpu:')}" if row["gpu_bind"] else "",
         "tres_freq": "",
         "tres_per_job": _asked(row["gpus"]),
         "tres_per_node": _asked(row["gres"]),
-        "tres_per_socket": "",
+        "tres_per_socket": _asked(row["gpus_per_socket"]),
         "tres_per_task": _asked(row["gpus_per_task"]),
         "tres_req_str": row["tres_req"],
         "tres_alloc_str": row["tres_alloc"],
         "user_id": row["uid"],
         "user_name": row["user"],
-        "maximum_switch_wait_time": 0,
+        "maximum_switch_wait_time": row["switches_wait"] or 0,
         "wckey": row["wckey"],
         "current_working_directory": row["work_dir"],
     }
+
+
+def _or_endless(count: int | None) -> Row:
+    return number(count) if count else INFINITE
 
 
 def _asked(text: str) -> str:
