@@ -1,12 +1,13 @@
 # make demo   a cluster of ten virtual nodes, a session played on it, everything stopped again
 # make test   lint and the whole suite                make check  lint and unit tests, under a minute
+# make test-clients   submitit, dask, Snakemake and others against a live cluster
 # make venv   .venv with the package and all tools    make lint   format, ruff, types, import contracts
 # make bench  speed, beside Slurm where it is there   make soak   long runs with crashes     make docs  check the pages
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint format types contracts unit docs bench soak stats venv clean
+.PHONY: help demo test test-clients check lint format types contracts unit docs bench soak stats venv clean
 
 bin := .venv/bin
 workers ?= $(shell n=$$(nproc); echo $$(( n < 2 ? 2 : n > 8 ? 8 : n )))
@@ -28,6 +29,16 @@ demo: .venv/.installed-run
 test: .venv/.installed-dev lint
 	@scripts/install-test-tools
 	$(bin)/python -m pytest -q -n $(workers) --dist loadfile tests
+
+# Programs written against Slurm's commands, in an environment of their own, against a live cluster.
+.venv-clients/.installed: tests/clients/requirements.txt
+	@echo "corral: installing the clients into .venv-clients"
+	@$(bin)/python -m venv .venv-clients
+	@.venv-clients/bin/pip install --quiet --disable-pip-version-check --requirement tests/clients/requirements.txt
+	@touch $@
+
+test-clients: .venv/.installed-run .venv-clients/.installed
+	PATH="$(CURDIR)/.venv-clients/bin:$(CURDIR)/$(bin):$$PATH" .venv-clients/bin/python -m pytest -q tests/clients
 
 check: lint unit docs
 

@@ -1,0 +1,16 @@
+"""What the tests of the clients ask the cluster, and how they wait for it."""
+
+import subprocess
+import time
+from collections.abc import Callable
+
+
+def said(*command: str) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"it did not come about in {seconds:g} s"
+        time.sleep(0.05)
