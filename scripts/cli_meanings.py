@@ -5,6 +5,10 @@ SUBMIT = {
     "acctg-freq": "seconds between two samples of what the tasks use: `10`, `task=10`; `0`: only at their end",
     "array": "one job per index: `0-31`, `1,3,5-7`, `0-30:5`; `%4` at the end: at most four at a time",
     "batch": "features of the node that runs the script; each of them is in `--constraint` too",
+    "bcast": "send the program to the nodes first, and run it from there: under this path; inside an allocation only",
+    "bcast-exclude": "`--send-libs` leaves out libraries in these places",
+    "compress": "`--bcast` sends the file packed",
+    "send-libs": "`--bcast` sends the libraries the program is linked with, too",
     "begin": "do not start before: `now+1hour`, `16:00`, `2026-05-01T08:00`",
     "bell": "ring the bell when the allocation is there",
     "chdir": "the directory in which the job runs",
@@ -284,6 +288,14 @@ SSHARE = _HELP | {
     "users": "these users", "Users": "users only", "verbose": "also what was asked for",
 }  # fmt: skip
 
+SBCAST = _HELP | {
+    "compress": "the file is packed on its way; `none`: it is not", "exclude": "`--send-libs` leaves out libraries in these places",
+    "fanout": "without effect: the message server sends to all nodes at once", "force": "replace what is there",
+    "jobid": "to the nodes of this job", "preserve": "with its times, and its owner where the user may give it",
+    "send-libs": "the libraries that the program is linked with go to `DEST_libs`", "size": "read so much at a time",
+    "timeout": "seconds that it may take",
+}  # fmt: skip
+
 BY_COMMAND = {
     "strigger": STRIGGER,
     "scrontab": SCRONTAB,
@@ -297,6 +309,7 @@ BY_COMMAND = {
     "sacctmgr": SACCTMGR,
     "sshare": SSHARE,
     "sattach": SATTACH,
+    "sbcast": SBCAST,
     "sdiag": SDIAG,
     "sprio": SPRIO,
 }

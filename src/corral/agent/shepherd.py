@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import traceback
+from collections.abc import Callable
 from functools import partial
 
 import msgspec
@@ -37,6 +38,7 @@ from corral.agent.identity import Identity, rlimits_to_set
 from corral.agent.outputs import CannotOpen
 from corral.agent.pmi import PmiServer
 from corral.agent.reactor import Reactor
+from corral.agent.receiving import receive
 from corral.agent.records import write_record
 from corral.agent.sampling import Sampler, io_of
 from corral.agent.stdio import StepStreams
@@ -156,7 +158,9 @@ class Shepherd:
         except binding.BindingOutside as error:
             self._fail(str(error))
             return
-        before = [partial(run_prolog, program) for program in prologs_of(order)]
+        before: list[Callable[[dict[str, str]], None]] = [partial(run_prolog, program) for program in prologs_of(order)]
+        if order.spec.transfer is not None:
+            before.append(partial(receive, order.spec.transfer))
         plans = [
             TaskPlan(
                 identity=identity,

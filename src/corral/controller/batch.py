@@ -7,6 +7,7 @@ import msgspec
 
 from corral.controller import runs
 from corral.model.job import Job, JobSpec
+from corral.model.step import TRANSFERS
 from corral.protocol import codec, events, orders, replies
 from corral.store.interface import Answered, Batch, StoredEvent
 
@@ -36,7 +37,7 @@ class PendingBatch:
                 spec = specs.get(job.spec_id)
                 if spec is not None:
                     self.stored.runs.append(runs.run_of(job, spec))
-            case events.StepEnded(step=step):
+            case events.StepEnded(step=step) if step.key.step > TRANSFERS:
                 owner = jobs.get(step.key.job)
                 self.stored.steps.append(runs.step_run_of(step, owner.allocation if owner else None))
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from corral.errors import UsageError
-from corral.model.job import UNLIMITED, JobSpec, StdioSpec, StepSpec
+from corral.model.job import UNLIMITED, FileTransfer, JobSpec, StdioSpec, StepSpec
 from corral.protocol.replies import Rejected
 from corral.syntax import cpubind, distribution, gpubind
 
@@ -89,6 +89,7 @@ _TEXTS: dict[str, tuple[str, int]] = {
     "client_host": ("client_host", 1024),
     "task_prolog": ("task-prolog", 4096),
     "task_epilog": ("task-epilog", 4096),
+    "dest": ("dest", 4096),
 }
 _GRES = (
     ("gres", "gres"), ("gpus", "gpus"), ("gpus_per_node", "gpus-per-node"), ("gpus_per_task", "gpus-per-task"),
@@ -126,7 +127,7 @@ class _Bounds:
         return None
 
 
-_JOB, _STEP, _STDIO = _Bounds(JobSpec), _Bounds(StepSpec), _Bounds(StdioSpec)
+_JOB, _STEP, _STDIO, _TRANSFER = _Bounds(JobSpec), _Bounds(StepSpec), _Bounds(StdioSpec), _Bounds(FileTransfer)
 
 
 def of_job(spec: JobSpec) -> Rejected | None:
@@ -142,9 +143,19 @@ def of_job(spec: JobSpec) -> Rejected | None:
 
 
 def of_step(spec: StepSpec) -> Rejected | None:
+    if spec.transfer is not None and (refused := _of_transfer(spec.transfer, spec)) is not None:
+        return refused
     if spec.mpi not in _MPI_TYPES:
         return Rejected(error=f"Invalid MPI type '{spec.mpi[:100]}', --mpi=list for acceptable types")
     return _STEP.refusal(spec) or _STDIO.refusal(spec.stdio) or _more(spec) or _ranks(spec)
+
+
+def _of_transfer(transfer: FileTransfer, spec: StepSpec) -> Rejected | None:
+    if not transfer.dest.startswith("/") or not 0 <= transfer.mode <= 0o7777:
+        return Rejected(error="Invalid --dest specification", detail=transfer.dest[:100])
+    if not spec.overlap or spec.pty or any(not 0 <= time < 1 << 40 for time in transfer.times or ()):
+        return Rejected(error="Invalid --bcast specification", detail="It takes no resources, and has no terminal.")
+    return _TRANSFER.refusal(transfer)
 
 
 def _ranks(spec: StepSpec) -> Rejected | None:

@@ -8,7 +8,7 @@ from corral.engine.effects import Effects
 from corral.engine.launch import send_launch
 from corral.engine.layout import Refusal, lay_out
 from corral.model.job import ENDED, ExitStatus, Job, JobKind, JobState, StepSpec
-from corral.model.step import BATCH, EndCause, Step, StepKey, StepNode, TaskPlace
+from corral.model.step import BATCH, TRANSFERS, EndCause, Step, StepKey, StepNode, TaskPlace
 from corral.protocol.events import StepChanged, StepCreated, StepEnded
 from corral.protocol.orders import SignalTasks
 from corral.protocol.replies import Done, Rejected
@@ -55,8 +55,9 @@ def start_step(ctx: Context, job: Job, spec: StepSpec, now: float, out: Effects)
     layout = lay_out(job.allocation, placed, live)
     if isinstance(layout, Refusal):
         return layout
+    number = job.next_step if spec.transfer is None else min([TRANSFERS, *ctx.state.steps_of(job.id)]) - 1
     step = Step(
-        key=StepKey(job.id, job.next_step, job.restarts),
+        key=StepKey(job.id, number, job.restarts),
         spec=spec,
         nodes=layout.nodes,
         ntasks=layout.ntasks,
@@ -65,9 +66,10 @@ def start_step(ctx: Context, job: Job, spec: StepSpec, now: float, out: Effects)
         start_time=now,
         sent_at=now,
     )
-    changed = ctx.change_job(job, now, out, "step", next_step=job.next_step + 1)
+    if spec.transfer is None:
+        job = ctx.change_job(job, now, out, "step", next_step=job.next_step + 1)
     ctx.record(StepCreated(time=now, step=step), out)
-    send_launch(ctx, changed, step, out)
+    send_launch(ctx, job, step, out)
     return step
 
 
@@ -177,7 +179,7 @@ def end_step(ctx: Context, job: Job, step: Step, ended: float, now: float, out: 
     ctx.killed.pop(step.key, None)
     ctx.record(StepEnded(time=now, step=step), out)
     spec = ctx.state.spec(job)
-    if job.state not in (JobState.RUNNING, JobState.SUSPENDED):
+    if job.state not in (JobState.RUNNING, JobState.SUSPENDED) or step.key.step <= TRANSFERS:
         return
     if step.key.step == BATCH:
         endings.after_batch(ctx, job, step, now, out, message)

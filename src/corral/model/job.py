@@ -86,6 +86,19 @@ class StdioSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     unbuffered: bool = False
 
 
+class FileTransfer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A step that is no program of the user's: each task writes its standard input to a file (sbcast, srun --bcast)."""
+
+    dest: str  #: an absolute path
+    mode: int = 0o700
+    is_directory: bool = False  #: make this directory, and no more; one that is there will do
+    force: bool = False  #: what is there is replaced
+    compressed: bool = False  #: the input is a zlib stream
+    times: tuple[float, float] | None = None  #: last access, last change; None = now
+    owner: tuple[int, int] | None = None  #: uid and gid, where the user may give files away
+    begun: float = 0.0  #: by the clock of who sends it
+
+
 class StepSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one srun asks for. None = take it from the job's allocation."""
 
@@ -134,6 +147,7 @@ class StepSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     time_limit: int | None = None
     immediate: bool = False
     acctg_freq: int | None = None  #: seconds, 0 = only at the end; None = as the job
+    transfer: FileTransfer | None = None
     task_prolog: str = ""  #: run before each task, after the cluster's
     task_epilog: str = ""  #: run after each task, before the cluster's
     rlimits_chosen: bool = False  #: --propagate was said: all of `rlimits` are wanted

@@ -12,6 +12,8 @@ from corral.model.usage import NOTHING, Usage
 BATCH = -5
 EXTERN = -4
 INTERACTIVE = -6
+#: Steps with numbers up to this one carry files to nodes: nobody sees them, and nobody is charged for them.
+TRANSFERS = -1000
 STEP_NAMES = {BATCH: "batch", EXTERN: "extern", INTERACTIVE: "interactive"}
 
 

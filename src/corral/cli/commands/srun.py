@@ -48,6 +48,8 @@ def srun(argv: list[str]) -> int:
         if "relative" not in given or _relative_fits(given):
             from corral.cli.steps import create_step
 
+            if "bcast" in given:
+                _send_program(given, str(inside), step)
             made = create_step(PROGRAM, inside, step, _environment(given), given)
     else:
         from corral.cli.allocation import allocate_and_launch
@@ -92,6 +94,49 @@ def attached(made: Step, given: Given, streams: dict[str, Any]) -> int:
         PROGRAM.line_end = "\n"
 
 
+def _send_program(given: Given, job: str, step: dict[str, Any]) -> None:
+    """--bcast: the program goes to the nodes first, and is run from there."""
+    from corral.cli import broadcast
+    from corral.errors import Refused
+
+    program = step["argv"][0]
+    source = _executable(program)
+    if source is None:
+        raise PROGRAM.fatal(f"Can not execute {program}")
+    dest = os.path.join(os.getcwd(), given.get("bcast") or f"slurm_bcast_{job}_{os.uname().nodename}_{os.getpid()}")
+    if dest.endswith("/"):
+        dest += os.path.basename(source)
+    wishes = broadcast.Wishes(
+        force=True,
+        preserve=True,
+        compress="compress" in given and broadcast.wants_compression(PROGRAM, given.get("compress")),
+        send_libs=bool(given.get("send-libs")),
+        exclude=given.get("bcast-exclude", broadcast.EXCLUDED),
+    )
+    nodes: dict[str, Any] = {field: step[field] for field in ("nodelist", "exclude") if field in step}
+    try:
+        failed = broadcast.Sender(PROGRAM, job, wishes, nodes).send(source, dest)
+    except Refused as error:
+        from corral.cli.steps import refused
+
+        raise refused(PROGRAM, int(job), error) from None
+    if failed:
+        raise PROGRAM.fatal(f"Failed to broadcast '{source}'. Step launch aborted.")
+    step["argv"] = [dest, *step["argv"][1:]]
+    if wishes.send_libs:
+        known = os.environ.get("LD_LIBRARY_PATH")
+        os.environ["LD_LIBRARY_PATH"] = f"{dest}_libs" + (f":{known}" if known else "")
+
+
+def _executable(name: str) -> str | None:
+    """As a shell finds it."""
+    places = [""] if "/" in name else [f"{place or '.'}/" for place in os.environ.get("PATH", os.defpath).split(":")]
+    for place in places:
+        if os.path.isfile(place + name) and os.access(place + name, os.X_OK):
+            return place + name
+    return None
+
+
 # -- what is asked for
 
 
@@ -116,6 +161,10 @@ def step_of(given: Given, words: list[str], streams: dict[str, Any]) -> dict[str
 
 def new_job(given: Given, step: dict[str, Any], argv: list[str]) -> dict[str, Any]:
     """The job of an srun that is in none."""
+    if "bcast" in given:
+        raise PROGRAM.failed(
+            "--bcast is not supported by Corral outside of an allocation: use it in sbatch or salloc, or with --jobid"
+        )
     if "relative" in given:
         raise PROGRAM.fatal("--relative option invalid for job allocation request")
     if given.get("uid") and os.geteuid() != 0:

@@ -8,20 +8,16 @@ from __future__ import annotations
 
 _FREQUENCY = "clock frequencies are not changed"
 _BURST = "there are no burst buffers"
-_FILES = "files are not sent to the nodes; use a shared directory"
 
 #: name -> (letter, argument kind, commands (b = sbatch, r = srun, a = salloc), input variables, why not)
 REFUSED: dict[str, tuple[str, int, str, str, str]] = {
     "accel-bind": ("", 1, "r", "", "accelerators are bound with --gpus-per-task"),
     "bb": ("", 1, "bra", "SBATCH_BURST_BUFFER SLURM_BURST_BUFFER SALLOC_BURST_BUFFER", _BURST),
     "bbf": ("", 1, "bra", "", _BURST),
-    "bcast": ("", 2, "r", "SLURM_BCAST", _FILES),
-    "bcast-exclude": ("", 1, "r", "SLURM_BCAST_EXCLUDE", _FILES),
     "cluster-constraint": (
         "", 1, "bra", "SBATCH_CLUSTER_CONSTRAINT SLURM_CLUSTER_CONSTRAINT SALLOC_CLUSTER_CONSTRAINT",
         "there is one cluster; features of nodes are named with --constraint",
     ),
-    "compress": ("", 2, "r", "SLURM_COMPRESS", _FILES),
     "container": ("", 1, "bra", "SBATCH_CONTAINER SLURM_CONTAINER SALLOC_CONTAINER", "start the container in the script"),
     "context": ("", 1, "bra", "", "security contexts are not set"),
     "cpu-freq": ("", 1, "bra", "SBATCH_CPU_FREQ_REQ SLURM_CPU_FREQ_REQ SALLOC_CPU_FREQ_REQ", _FREQUENCY),
@@ -38,7 +34,6 @@ REFUSED: dict[str, tuple[str, int, str, str, str]] = {
     "power": ("", 1, "bra", "SBATCH_POWER SLURM_POWER SALLOC_POWER", "power is not managed"),
     "reboot": ("", 0, "bra", "", "nodes are not booted for jobs"),
     "resv-ports": ("", 2, "r", "SLURM_RESV_PORTS", "ports are not reserved"),
-    "send-libs": ("", 2, "r", "SLURM_SEND_LIBS", _FILES),
     "slurmd-debug": ("", 1, "r", "SLURMD_DEBUG", "the agent's log says what it does"),
     "x11": ("", 2, "ra", "", "windows are not forwarded; use ssh -X"),
 }  # fmt: skip

@@ -37,6 +37,11 @@ def text(given: str, name: str) -> str:
     return given
 
 
+def unless_no(given: str, name: str) -> bool:
+    """--send-libs, --send-libs=no"""
+    return given.lower() not in ("no", "n", "false", "0")
+
+
 def full_path(given: str, name: str) -> str:
     """A relative one from where we are."""
     import os

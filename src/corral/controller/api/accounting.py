@@ -19,6 +19,7 @@ from corral.controller.api.service import Service
 from corral.daemon import clock
 from corral.errors import StoreUnavailable
 from corral.model.job import JobId, JobState
+from corral.model.step import TRANSFERS
 from corral.store.rows import HistoryQuery, Run, RunKey, StepRun, key_of
 
 _STATES = {state.value: state for state in JobState}
@@ -140,7 +141,9 @@ def live_runs(service: Service, wanted: HistoryQuery) -> Live:
             continue
         live.runs[key_of(run)] = run
         steps = state.steps.get(JobId(job.id), {}).values()
-        live.steps[run.job, run.restart] = [runs.step_run_of(step, job.allocation) for step in steps]
+        live.steps[run.job, run.restart] = [
+            runs.step_run_of(step, job.allocation) for step in steps if step.key.step > TRANSFERS
+        ]
     return live
 
 

@@ -22,7 +22,7 @@ from corral.engine.partitions import partition_rows
 from corral.engine.state import ClusterState
 from corral.model import ranges
 from corral.model.job import ENDED, Job, JobId, JobState
-from corral.model.step import STEP_NAMES, Step
+from corral.model.step import STEP_NAMES, TRANSFERS, Step
 from corral.protocol.replies import JobRows
 from corral.protocol.requests import Caller, CancelJobs, JobSelection, Reconfigure
 from corral.syntax import licenses
@@ -304,7 +304,7 @@ async def get_steps(service: Service, request: Request) -> JobRows:
         step
         for job_id in ids
         for step in state.steps.get(job_id, {}).values()
-        if job_id in state.jobs and (everything or step.state not in ENDED)
+        if job_id in state.jobs and (everything or step.state not in ENDED) and step.key.step > TRANSFERS
     ]
     if not sees_all(service, caller):
         steps = [step for step in steps if state.jobs[step.key.job].owner.uid == caller.uid]
