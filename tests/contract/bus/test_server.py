@@ -105,16 +105,6 @@ def test_a_missing_program_is_said(monkeypatch, tmp_path):
     assert nats_server_program() == tmp_path / "nats-server"
 
 
-def test_it_is_ready_soon(tmp_path, keys):
-    took = []
-    for number in range(3):
-        began = time.monotonic()
-        server = start_server(tmp_path / str(number), keys)
-        took.append(time.monotonic() - began)
-        server.stop()
-    assert min(took) < 0.15
-
-
 def test_a_bus_comes_back_with_a_new_token_after_its_own_has_expired(server, keys, until):
     async def story():
         tokens = [keys.user_jwt("short", EVERYTHING, int(time.time()) + 2), keys.controller_jwt()]
@@ -136,9 +126,7 @@ def test_a_bus_with_bad_credentials_fails_at_once(server):
             await bus.connect(timeout=20)
         assert not bus.is_connected
 
-    began = time.monotonic()
     asyncio.run(story())
-    assert time.monotonic() - began < 10
 
 
 def test_a_server_that_hangs_is_noticed_and_found_again(server, keys, until, monkeypatch):

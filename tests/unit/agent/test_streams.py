@@ -292,12 +292,10 @@ def _sleeps(node: NodeSide) -> bool:
     return subprocess.run(["pgrep", "-x", "-f", "sleep 1000"], capture_output=True, check=False).returncode == 0
 
 
-def test_a_cancelled_shell_ends_within_a_second(node: NodeSide, nats: Nats) -> None:
+def test_a_cancelled_shell_ends_without_waiting_to_be_killed(node: NodeSide, nats: Nats) -> None:
     key, client = shell(node, nats)
-    begin = time.monotonic()
-    node.tell(key, Signal(signal=15, kill_after=10.0, reason="cancelled"))
+    node.tell(key, Signal(signal=15, kill_after=1e6, reason="cancelled"))
     client.to_the_end()
-    assert time.monotonic() - begin < 1.0
     assert node.finished(key).cause is EndCause.CANCELLED
 
 

