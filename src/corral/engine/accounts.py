@@ -47,13 +47,14 @@ def on_change(ctx: Context, request: ChangeAccounts, caller: Caller, now: float,
     except Refusal as refusal:
         out.reply = refusal.reply
         return
+    told = draft.told()
     event = draft.event()
     if not request.test and event is not None:
         if not ctx.state.books:
             ctx.record(founding(now), out)
+        ctx.wants_cycle |= books.changes_rules(event)
         ctx.record(event, out)
-        ctx.wants_cycle = True
-    out.reply = Told(touched=draft.told())
+    out.reply = Told(touched=told)
 
 
 def _check_no_jobs(ctx: Context, draft: Draft) -> None:
@@ -148,21 +149,6 @@ def _remove_accounts(draft: Draft, where: Condition, caller: Caller) -> None:
         top = books.account_of(name)
         for one, _ in books.tree(name) if top is not None else ():
             draft.remove_association(one, told=False)
-    _check_defaults(draft)
-
-
-def _check_defaults(draft: Draft) -> None:
-    """Nobody may lose its default account and keep others."""
-    books, gone = draft.books, draft.removed_associations
-    lines = []
-    for user in sorted(books.users.values(), key=lambda user: user.name):
-        own = books.of_user.get(user.name, {})
-        left = [number for number in own if number not in gone]
-        lost = any(number in gone and books.associations[number].account == user.default_account for number in own)
-        if left and lost and not any(books.associations[number].account == user.default_account for number in left):
-            lines.append(f"  C = {draft.cluster:<10} A = {user.default_account:<10} U = {user.name:<9}")
-    if lines:
-        raise Refusal("You can not remove the default account of a user", detail="\n".join(lines))
 
 
 # -- users
@@ -258,8 +244,6 @@ def _remove_users(draft: Draft, where: Condition, caller: Caller) -> None:
             if not own:
                 rights.check_level(books, caller, 1)
             draft.remove_user(name, left=partial)
-    if partial:
-        _check_defaults(draft)
 
 
 # -- coordinators

@@ -49,6 +49,7 @@ class Books:
         self.next_qos = 1
         self.transactions: list[Transaction] = []
         self.version = 0  #: grows with every change
+        self.rules_version = 0  #: grows when what was known before changes: what is only added touches no job
         # indexes
         self.by_key: dict[tuple[str, str, str], int] = {}
         self.below: dict[str, dict[int, None]] = {}  #: account -> the associations right below it
@@ -172,6 +173,10 @@ class Books:
     # -- changing
 
     def apply(self, event: AccountsChanged) -> None:
+        if self.changes_rules(event):
+            self.rules_version += 1
+            self._effective.clear()
+            self._chains.clear()
         for name in event.removed_accounts:
             self.accounts.pop(name, None)
         for name in event.removed_users:
@@ -193,8 +198,29 @@ class Books:
         self.transactions += event.transactions
         del self.transactions[:-TRANSACTIONS]
         self.version += 1
-        self._effective.clear()
-        self._chains.clear()
+
+    def changes_rules(self, event: AccountsChanged) -> bool:
+        """Does it touch an association or QOS that jobs may have?"""
+        return bool(
+            event.qos
+            or event.removed_qos
+            or event.removed_associations
+            or any(one.id in self.associations for one in event.associations)
+        )
+
+    def moves(self, event: AccountsChanged) -> bool:
+        """Does it change where jobs count, or what their time costs?"""
+        if event.removed_qos or event.removed_associations:
+            return True
+        for one in event.associations:
+            old = self.associations.get(one.id)
+            if old is not None and (old.key, old.parent) != (one.key, one.parent):
+                return True
+        for qos in event.qos:
+            known = self.qos.get(qos.name)
+            if known is None or known.usage_factor != qos.usage_factor:
+                return True
+        return False
 
     def _put(self, one: Association) -> None:
         self.associations[one.id] = one

@@ -36,6 +36,8 @@ class Context:
         self.agents: dict[str, str] = {}
         self.last_tick = 0.0
         self.standings = Standings()
+        self.overuse_due = 0.0  #: when it is looked again who has used up the minutes of its account
+        self.waits_for_minutes = False  #: does some job wait because minutes are used up?
         self._rules = RuleBook(state.books, False, False)
         self.plans_due = float("inf")  #: a cycle has planned no starts: then they are due
         self.windows: tuple[object, Reserved] | None = None  #: the reservations, and what they were made of
@@ -54,7 +56,7 @@ class Context:
         chosen = self.config.accounting.enforce
         limits, safe = "limits" in chosen or "safe" in chosen, "safe" in chosen
         book = self._rules
-        if book.version != self.state.books.version or book.limits != limits or book.safe != safe:
+        if book.version != self.state.books.rules_version or book.limits != limits or book.safe != safe:
             book = self._rules = RuleBook(self.state.books, limits, safe)
         return book
 

@@ -174,6 +174,8 @@ class Draft:
             return None
         for name in self.removed_qos:
             self.qos.pop(name, None)
+        for user in self._without_default():
+            self.users[user.name] = user
         return AccountsChanged(
             time=self.now,
             accounts=tuple(self.accounts.values()),
@@ -186,6 +188,21 @@ class Draft:
             removed_qos=tuple(self.removed_qos),
             transactions=tuple(self.transactions),
         )
+
+    def _without_default(self) -> list[User]:
+        """Who loses the association in its default account has none, until it is given another."""
+        known = self.books.associations
+        lost: dict[str, User] = {}
+        for number in self.removed_associations:
+            one = known[number]
+            user = self.users.get(one.user, self.books.users.get(one.user))
+            if user is None or user.default_account != one.account:
+                continue
+            own = self.books.of_user.get(user.name, {})
+            left = (known[other] for other in own if other not in self.removed_associations)
+            if not any(other.account == one.account for other in left):
+                lost[user.name] = msgspec.structs.replace(user, default_account="")
+        return list(lost.values())
 
     def told(self) -> Touched:
         return Touched(

@@ -24,7 +24,7 @@ from corral.scheduler import limits, priority
 from corral.scheduler.demand import Demand, preferring
 from corral.scheduler.nodetable import BoolColumn
 from corral.scheduler.plan import Expected, NotNow, Plan
-from corral.scheduler.quota import Quota, Rules
+from corral.scheduler.quota import Bucket, Quota, Rules
 from corral.scheduler.reservations import NOTHING
 from corral.scheduler.running import RunningJob
 from corral.scheduler.snapshot import LONGEST, PendingGroup, QueueKey, Snapshot
@@ -82,7 +82,7 @@ class PendingView:
         state = self.ctx.state
         basis = (
             *state.partitions.values(), *state.reservations.values(), self.ctx.config.scheduling,
-            self.ctx.config.accounting.enforce, state.books.version,
+            self.ctx.config.accounting.enforce, state.books.rules_version,
         )  # fmt: skip
         if basis != self.basis:
             self.basis = basis
@@ -108,9 +108,10 @@ class PendingView:
         state, weights = self.ctx.state, self.ctx.config.priority
         cluster = totals(self.ctx)
         changed = False
+        stuck = self._without_age(now) if weights.age else set()
         for group in self.groups.values():
             points = priority.fixed_part(weights, group.shape[0], cluster)
-            keys = [self._ranked(key, points, now) for key in group.queue]
+            keys = [self._ranked(key, points, now, key[2] not in stuck) for key in group.queue]
             if keys != group.queue:
                 changed = True
                 group.queue = sorted(keys)
@@ -120,13 +121,37 @@ class PendingView:
             state.requeue_all()
             self.ctx.wants_cycle = True
 
-    def _ranked(self, key: QueueKey, points: float, now: float) -> QueueKey:
+    def _without_age(self, now: float) -> set[int]:
+        """Those that wait without growing older: more of their account or QOS wait than may (MaxJobsAccrue); the first do."""
+        limited = [
+            (
+                jobs[JobId(key[2])].eligible_time or now,
+                key[2],
+                [rule for _, rules in group.shape[4] for rule in rules.accruing],
+            )
+            for jobs in (self.ctx.state.jobs,)
+            for group in self.groups.values()
+            if any(rules.accruing for _, rules in group.shape[4])
+            for key in group.queue
+        ]
+        counts: dict[Bucket, int] = {}
+        found = set()
+        for _, number, rules in sorted(limited, key=lambda entry: entry[:2]):
+            if any(counts.get(rule.bucket, 0) >= rule.limit for rule in rules):
+                found.add(number)
+                continue
+            for rule in rules:
+                counts[rule.bucket] = counts.get(rule.bucket, 0) + 1
+        return found
+
+    def _ranked(self, key: QueueKey, points: float, now: float, grows: bool = True) -> QueueKey:
         jobs = self.ctx.state.jobs
         job = jobs[JobId(key[2])]
         if job.priority_set:
             return key
         nice = self.ctx.state.spec(job).nice if job.nice is None else job.nice
-        points += priority.age_part(self.ctx.config.priority, job.eligible_time, now)
+        if grows:
+            points += priority.age_part(self.ctx.config.priority, job.eligible_time, now)
         points += standing(self.ctx, job.association, self.ctx.state.spec(job).qos, now)
         rank = priority.total(points, nice)
         if rank == job.priority:
@@ -232,6 +257,7 @@ class PendingView:
     def _quota(self, offers: tuple[PendingGroup, ...], now: float) -> Quota | None:
         """What the limits of these are held against; None when none has any."""
         every = {rules for offer in offers for _, rules in offer.rules}
+        self.ctx.waits_for_minutes = any(rules.minutes or rules.wall for rules in every)
         if not every:
             return None
         return charging.quota(self.ctx, every, now)

@@ -36,7 +36,7 @@ def standing_factors(ctx: Context, association: int, qos: str, now: float) -> tu
     if not (weights.fair_share or weights.qos) or not books:
         return 0.0, 0.0
     share = ctx.standings.factor(ctx.state, association, now) if weights.fair_share and association else 0.0
-    largest = max((one.priority for one in books.qos.values()), default=0)
+    largest = ctx.standings.largest(ctx.state)
     own = books.qos.get(qos)
     return share, own.priority / largest if own is not None and largest else 0.0
 

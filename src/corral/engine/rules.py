@@ -39,7 +39,7 @@ class RuleBook:
 
     def __init__(self, books: Books, limits: bool, safe: bool) -> None:
         self.books = books
-        self.version = books.version
+        self.version = books.rules_version
         self.limits = limits  #: are they enforced?
         self.safe = safe
         self._known: dict[tuple[int, tuple[str, ...], str], Rules] = {}
@@ -84,6 +84,7 @@ class RuleBook:
             minutes_per_job=tuple(found.minutes_per_job),
             least=tuple(found.least),
             longest=tuple(found.longest),
+            accruing=tuple(found.accruing),
             safe=self.safe,
             deny="DenyOnLimit" in flags,
             reserves=reserves,
@@ -115,6 +116,8 @@ class _Rules:
         self.minutes_per_job: list[Rule] = []
         self.least: list[Rule] = []
         self.longest: list[Rule] = []
+        self.accruing: list[Rule] = []
+        self.factor = 1.0  #: of the association's amounts (LimitFactor)
         self.min_priority = 0
         self.used: list[Bucket] = []
         self._seen: set[tuple[str, str]] = set()
@@ -152,6 +155,9 @@ class _Rules:
             ("max_jobs", limits.max_jobs_pu, self.jobs, user, "QOSMaxJobsPerUserLimit"),
             ("grp_wall", limits.grp_wall, self.wall, whole, "QOSGrpWallLimit"),
             ("max_wall", limits.max_wall, self.longest, whole, "QOSMaxWallDurationPerJobLimit"),
+            ("grp_accrue", limits.grp_jobs_accrue, self.accruing, whole, "None"),
+            ("max_accrue_pa", limits.max_jobs_accrue_pa, self.accruing, account, "None"),
+            ("max_accrue", limits.max_jobs_accrue_pu, self.accruing, user, "None"),
         )
         for kind, limit, to, bucket, reason in numbers:
             if limit is not None and self._first(kind):
@@ -173,6 +179,8 @@ class _Rules:
                     self._add(to, bucket, limit, word(kind, resource), resource)
         if limits.min_priority is not None and self._first("min_priority"):
             self.min_priority = limits.min_priority
+        if qos.limit_factor is not None and self._first("limit_factor"):
+            self.factor = qos.limit_factor
 
     def _of_associations(self, books: Books, association: int) -> None:
         seen = set(self._seen)
@@ -182,6 +190,7 @@ class _Rules:
             ("max_submit", limits.max_submit, self.submitted, "AssocMaxSubmitJobLimit"),
             ("max_jobs", limits.max_jobs, self.jobs, "AssocMaxJobsLimit"),
             ("max_wall", limits.max_wall, self.longest, "AssocMaxWallDurationPerJobLimit"),
+            ("max_accrue", limits.max_jobs_accrue, self.accruing, "None"),
         ):
             if limit is not None and (kind, "") not in seen:
                 self._add(to, leaf, limit, reason)
@@ -192,7 +201,8 @@ class _Rules:
         ):
             for resource, limit in tres.items():
                 if (kind.removeprefix("Assoc"), resource) not in seen:
-                    self._add(to, leaf, limit, word(kind, resource), resource)
+                    most = limit if to is self.minutes_per_job else int(limit * self.factor)
+                    self._add(to, leaf, most, word(kind, resource), resource)
         if limits.min_priority is not None and ("min_priority", "") not in seen:
             self.min_priority = limits.min_priority
         for number in books.chain(association):
@@ -202,6 +212,7 @@ class _Rules:
                 ("grp_submit", own.grp_submit, self.submitted, "AssocGrpSubmitJobsLimit"),
                 ("grp_jobs", own.grp_jobs, self.jobs, "AssocGrpJobsLimit"),
                 ("grp_wall", own.grp_wall, self.wall, "AssocGrpWallLimit"),
+                ("grp_accrue", own.grp_jobs_accrue, self.accruing, "None"),
             ):
                 if limit is not None and (kind, "") not in seen:
                     self._add(to, bucket, limit, reason)
@@ -212,7 +223,8 @@ class _Rules:
             ):
                 for resource, limit in tres.items():
                     if (kind.removeprefix("Assoc"), resource) not in seen:
-                        self._add(to, bucket, limit, word(kind, resource), resource)
+                        most = int(limit * self.factor) if to is self.tres else limit
+                        self._add(to, bucket, most, word(kind, resource), resource)
 
 
 def word(kind: str, resource: str) -> str:

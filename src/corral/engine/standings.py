@@ -23,6 +23,14 @@ class Standings:
         self._known: dict[int, Standing] = {}
         self._at = float("-inf")
         self._version = -1
+        self._largest = (-1, 0)  #: as of which books, the highest priority of a QOS
+
+    def largest(self, state: ClusterState) -> int:
+        version, found = self._largest
+        if version != state.books.rules_version:
+            found = max((qos.priority for qos in state.books.qos.values()), default=0)
+            self._largest = (state.books.rules_version, found)
+        return found
 
     def of(self, state: ClusterState, now: float) -> dict[int, Standing]:
         if state.books.version != self._version or not self._at <= now < self._at + INTERVAL:

@@ -180,11 +180,12 @@ class ClusterState:
                 assert_never(event)
 
     def _change_books(self, event: ev.AccountsChanged) -> None:
+        moves = self.books.moves(event)
         self.books.apply(event)
         self.meter.set_constant(
             frozenset(("qos", qos.name) for qos in self.books.qos.values() if "NoDecay" in qos.flags)
         )
-        if event.associations or event.removed_associations or event.qos or event.removed_qos:
+        if moves:
             self._recount()
         for number in event.removed_associations:
             self.meter.forget(bucket_of(number))

@@ -44,6 +44,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     minutes_per_job: tuple[Rule, ...] = ()
     least: tuple[Rule, ...] = ()  #: a job must ask for so much
     longest: tuple[Rule, ...] = ()  #: minutes of a job
+    accruing: tuple[Rule, ...] = ()  #: so many waiting jobs grow older
     safe: bool = False  #: it starts only if it can end within the minutes that are left
     deny: bool = False  #: what can't start by itself is refused at once
     reserves: bool = True  #: it may hold up others by a planned start

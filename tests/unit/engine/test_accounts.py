@@ -124,6 +124,14 @@ def test_an_account_may_move_even_below_its_own_child() -> None:
     ]  # fmt: skip
 
 
+def test_who_loses_its_default_account_has_none() -> None:
+    c = tree()
+    done(change(c, "modify", "user", {"names": ("bob",)}, default_account="bio"))
+    done(change(c, "remove", "account", {"names": ("bio",)}))
+    assert c.state.books.users["bob"].default_account == ""
+    c.check()
+
+
 def test_what_has_jobs_is_not_removed() -> None:
     c = tree()
     running = c.run(job())

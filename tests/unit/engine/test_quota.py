@@ -6,7 +6,7 @@ import pytest
 from tests.accounts import account, limit, qos, user
 from tests.builders import ANN, BOB, OPERATOR, Cluster, cluster, job, nodes
 
-from corral.model.cluster import Accounting
+from corral.model.cluster import Accounting, PriorityWeights
 from corral.model.job import JobSpec, JobState
 from corral.model.partition import Partition
 from corral.protocol import requests as rq
@@ -276,6 +276,17 @@ def test_minutes_that_were_used_count() -> None:
     assert words(c, second) == ["R"]
 
 
+def test_who_has_used_up_the_minutes_ends() -> None:
+    c = enforced()
+    limit(c, "account", "chem", grp_tres_mins={"cpu": 10})
+    long, other = c.run(job(2, time=10000)), c.run(job(2, time=10000, account="bio"))
+    c.at(290)
+    assert c.states(long) == ["RUNNING"]
+    c.at(330)
+    assert c.states(long, other) == ["TIMEOUT", "RUNNING"] or c.job(long).end_state is JobState.TIMEOUT
+    assert c.job(long).reason == "AssocGrpCPUMinutesLimit"
+
+
 def test_limits_change_for_those_who_wait() -> None:
     c = enforced()
     limit(c, "account", "chem", grp_jobs=0)
@@ -293,3 +304,28 @@ def test_jobs_of_equal_limits_share_a_group() -> None:
         c.add(job(), BOB)
     c.plan()
     assert len(c.engine.pending.groups) == 1
+
+
+def test_a_limit_factor_widens_the_limits_of_the_association() -> None:
+    c = enforced()
+    limit(c, "account", "chem", grp_tres={"cpu": 2}, max_tres={"cpu": 2})
+    limit(c, "qos", "high", limit_factor=2.0)
+    assert words(c, c.add(job(4, qos="high")), c.add(job(4))) == ["R", "AssocMaxCpuPerJobLimit"]
+
+
+def test_only_so_many_waiting_jobs_grow_older() -> None:
+    c = enforced(priority=PriorityWeights(age=100_000))
+    limit(c, "account", "chem", max_jobs_accrue=1, grp_jobs=0)
+    first, second, bobs = c.add(job()), c.add(job()), c.add(job(), BOB)
+    c.cycle()
+    c.at(6000)
+    assert c.job(first).priority == c.job(bobs).priority > c.job(second).priority
+
+
+def test_a_qos_that_reserves_nothing_holds_up_nobody() -> None:
+    c = enforced()
+    limit(c, "qos", "high", flags=("=NoReserve",))
+    c.run(job(16, nodes=1, time=1000))
+    large = c.add(job(nodes=4, exclusive=True, qos="high"))
+    late = c.add(job(16, time=100_000), BOB)
+    assert words(c, large, late) == ["Resources", "R"]

@@ -143,7 +143,9 @@ def tasks_per_node(job: Job, context: JobContext) -> list[int]:
 
 
 #: Reasons whose words stand in their place.
-_IN_WORDS = frozenset({Reason.RESOURCES, Reason.RESERVATION_DELETED})
+_IN_WORDS = frozenset(
+    {Reason.RESOURCES, Reason.RESERVATION_DELETED, Reason.ACCOUNT_NOT_ALLOWED, Reason.QOS_NOT_ALLOWED}
+)
 
 
 def why(job: Job, context: JobContext) -> str:
