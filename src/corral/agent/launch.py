@@ -2,7 +2,7 @@
 
 An order's key is claimed by making its directory in the spool; whoever finds it there has a repeated order. The prolog, if there
 is one, runs once per job and node, and all steps of the job wait for it. Then the spawner gets the order, and from there on the
-shepherd answers for the step: it says `started`, leaves an exit record and says `finished`. A step that never gets so far gets its
+shepherd answers for the step: it leaves an exit record and says `finished`. A step that never gets so far gets its
 exit record from the agent, so that every end goes the same way: record, report, acknowledgement, tombstone, directory removed.
 """
 
@@ -22,7 +22,7 @@ from corral.daemon.logs import Log
 from corral.model.step import EndCause, StepKey
 from corral.protocol.codec import decode_order, encode
 from corral.protocol.orders import LaunchStep
-from corral.protocol.reports import NodeFailed, StepFinished, StepStarted
+from corral.protocol.reports import NodeFailed, StepFinished
 
 _decode_finished = msgspec.msgpack.Decoder(StepFinished).decode
 
@@ -140,10 +140,8 @@ class Launcher:
         return f"{order.node}: prolog failed: {words}"
 
     def _tell_again(self, step: LocalStep) -> None:
-        """The controller repeats a launch because it has not heard: say what it missed."""
-        if step.phase is Phase.RUNNING:
-            self._report_started(step)
-        elif step.phase is Phase.FINISHED:
+        """The controller repeats a launch because it has not heard: say what it missed. A launched step counts as running."""
+        if step.phase is Phase.FINISHED:
             self.report_finished(step)
 
     # ------------------------------------------------------------------ what shepherds say
@@ -153,7 +151,6 @@ class Launcher:
         if step is None or step.phase >= Phase.RUNNING:
             return
         step.phase, step.started, step.pids, step.since = Phase.RUNNING, started, pids, clock.monotonic()
-        self._report_started(step)
         self.deliver(step)
 
     def on_finished(self, node: str, key: StepKey) -> None:
@@ -234,8 +231,3 @@ class Launcher:
         self.spool.bury(step_name(report.node, report.key))
         self.spool.remove_step(report.node, report.key)
         self.table.remove(step)
-
-    def _report_started(self, step: LocalStep) -> None:
-        self.outbox.report(
-            StepStarted(agent=self.agent, node=step.node, key=step.key, started=step.started, pids=step.pids)
-        )

@@ -5,10 +5,10 @@ shares all memory with the child until its exec, but runs nothing of ours in it.
 an eye, what its tasks shall be: in their control group, with their limits, as their user, in their directory; what it then spawns
 inherits all that, and the shepherd goes back. It can, since its saved user id stays its own; an exec forgets that one.
 
-What cannot be done so is forked (tasks.py): a task with a terminal, or with a task prolog; limits that the shepherd itself could not
-stand; a control group with so little memory that the kernel, should it look for a victim in just that moment, would find the shepherd
-the largest.
-Whatever goes wrong here is tried again there, where it can be said on the task's standard error.
+What cannot be done so is forked (tasks.py): a task with a terminal, a task prolog, or words to say first (--cpu-bind=verbose);
+limits that the shepherd itself could not stand; a control group with so little memory that the kernel, should it look for a victim
+in just that moment, would find the shepherd the largest. Whatever goes wrong here is tried again there, where it can be said on the
+task's standard error.
 """
 
 import os
@@ -48,6 +48,8 @@ class Spawn:
         nothing: list[int | None] = [None] * len(plans)
         first = plans[0]
         if first.is_terminal or first.before or not all(self._can_have(*limit) for limit in first.rlimits):
+            return nothing
+        if any(plan.note[0] or bool(plan.cpus) != bool(first.cpus) for plan in plans):
             return nothing
         back = [self._home.get(cgroup.hierarchy_of(path), "") for path in first.procs_files]
         if not all(back):

@@ -197,8 +197,6 @@ class Engine:
                 nodes.on_registered(ctx, report, now, out)
             case rp.Heartbeat():
                 nodes.on_heartbeat(ctx, report, now, out)
-            case rp.StepStarted():
-                steps.on_started(ctx, report, now, out)
             case rp.StepFinished():
                 steps.on_finished(ctx, report, now, out)
             case rp.StepSampled():

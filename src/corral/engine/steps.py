@@ -13,7 +13,7 @@ from corral.protocol.events import StepChanged, StepCreated, StepEnded
 from corral.protocol.orders import SignalTasks
 from corral.protocol.replies import Done, Rejected
 from corral.protocol.replies import StepCreated as StepCreatedReply
-from corral.protocol.reports import StepFinished, StepStarted
+from corral.protocol.reports import StepFinished
 from corral.protocol.requests import Caller, CreateStep, SignalStep
 
 
@@ -138,10 +138,6 @@ def signal_step(ctx: Context, step: Step, signal: int, kill: bool, by: int, now:
 
 #: Of several nodes' causes the first of these counts: the others may only have been ended because of it.
 _WEIGHT = (EndCause.LAUNCH_FAILED, EndCause.OUT_OF_MEMORY, EndCause.LOST, EndCause.CANCELLED, EndCause.EXITED)
-
-
-def on_started(ctx: Context, report: StepStarted, now: float, out: Effects) -> None:
-    """Nothing to record: a launched step counts as running."""
 
 
 def on_finished(ctx: Context, report: StepFinished, now: float, out: Effects) -> None:

@@ -39,15 +39,6 @@ class Heartbeat(Report, frozen=True, kw_only=True):
     free_memory_mb: int = 0
 
 
-class StepStarted(Report, frozen=True, kw_only=True):
-    """All tasks of the step on this node have been started."""
-
-    node: str
-    key: StepKey
-    started: float
-    pids: tuple[int, ...] = ()
-
-
 class StepFinished(Report, frozen=True, kw_only=True):
     """All tasks of the step on this node have ended and nothing of it is left there."""
 
@@ -87,4 +78,4 @@ class NodeFailed(Report, frozen=True, kw_only=True):
     reason: str
 
 
-AnyReport = AgentRegistered | Heartbeat | StepStarted | StepFinished | StepSampled | JobCleaned | NodeFailed
+AnyReport = AgentRegistered | Heartbeat | StepFinished | StepSampled | JobCleaned | NodeFailed

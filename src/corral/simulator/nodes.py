@@ -176,11 +176,6 @@ class SimulatedAgent:
             self._over(step, EndCause.CANCELLED, 0, 0)
             return
         self.runs[name] += 1
-        self._report(
-            rp.StepStarted(
-                agent=self.name, node=order.node, key=order.key, started=self.clock.now, sequence=self._next()
-            )
-        )
         self.clock.after(step.ends - self.clock.now, self._exit, step, step.ends)
 
     def _exit(self, step: SimulatedStep, ends: float) -> None:

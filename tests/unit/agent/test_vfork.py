@@ -118,6 +118,13 @@ def test_the_shepherd_stays_what_it_was(node: NodeSide, rlimits: dict[str, tuple
     node.finished(key)
 
 
+def test_what_is_to_be_said_first_is_said(node: NodeSide) -> None:
+    key = node.step("true", cpu_bind="verbose", stdio=StdioSpec(stderr="e"))
+    (pid,) = node.started(key)
+    node.finished(key)
+    assert f"task  0  0 [{pid}]: mask " in (node.work_dir / "e").read_text()
+
+
 def what_is(pid: int | None) -> list[str]:
     status = [
         line

@@ -84,7 +84,6 @@ class FakeAgent:
         self.orders.append(order)
         if isinstance(order, orders.LaunchStep):
             self.launched.append(order)
-            await self.report(reports.StepStarted(agent=AGENT, node=order.node, key=order.key, started=time()))
             if self.ends_at_once:
                 await self.end(order)
         elif isinstance(order, orders.EndJob):
