@@ -16,6 +16,7 @@ from corral.model.cluster import Accounting
 from corral.model.job import JobId, JobKind, JobSpec, JobState
 from corral.model.partition import Partition
 from corral.model.step import EndCause
+from corral.model.trigger import TriggerResource
 from corral.protocol import requests as rq
 from corral.protocol.accounting import Condition
 from corral.protocol.codec import decode_event, encode
@@ -75,6 +76,8 @@ def requests(number: JobId) -> list[rq.AnyRequest]:
     changes = (
         {"timelimit": "1:00"}, {"name": "renamed", "timelimit": "nonsense"}, {"name": "renamed"}, {"priority": "7"},
         {"priority": "0"}, {"dependency": "afterany:1"}, {"partition": "few"}, {"arraytaskthrottle": "1"}, {"numnodes": "2"},
+        {"numnodes": "1"}, {"reqnodelist": "n1"}, {"starttime": "now+30"}, {"endtime": "now+60"}, {"dependency": ""},
+        {"dependency": f"afterok:{text}_1"}, {"deadline": "now+90"}, {"nice": "9", "comment": "x"}, {"requeue": "0"},
     )  # fmt: skip
     return [
         rq.CancelJobs(selection=rq.JobSelection(ids=(text,))),
@@ -87,6 +90,17 @@ def requests(number: JobId) -> list[rq.AnyRequest]:
         rq.ReleaseJobs(ids=(text,)),
         rq.RequeueJobs(ids=(text,)),
         rq.RequeueJobs(ids=(text,), hold=True),
+        rq.RequeueJobs(ids=(f"{text}_[0-2]",), special_exit=True),
+        rq.HoldJobs(ids=(f"{text}_[1-2]",)),
+        rq.ReleaseJobs(ids=(f"{text}_[0-9]",)),
+        rq.UpdateJob(id=f"{text}_[0-1]", changes={"name": "b", "timelimit": "1"}),
+        rq.UpdateJob(id=f"{text}_2", changes={"numnodes": "1", "dependency": "afterany:2"}),
+        rq.SetTrigger(resource=TriggerResource.JOB, event="fini", target=text, program="/bin/p", offset=10),
+        rq.SetTrigger(resource=TriggerResource.JOB, event="down", target=text, program="/bin/p", permanent=True),
+        rq.SetTrigger(resource=TriggerResource.NODE, event="idle", target="n[1-2]", program="/bin/p", permanent=True),
+        rq.SetTrigger(resource=TriggerResource.NODE, event="up", program="/bin/p"),
+        rq.ClearTriggers(id=number),
+        rq.CancelJobs(selection=rq.JobSelection(ids=(text,)), cron=True),
         rq.SuspendJobs(ids=(text,)),
         rq.ResumeJobs(ids=(text,)),
         rq.CompleteJob(job=number, status=0),
@@ -137,6 +151,8 @@ class AnyHistory(RuleBasedStateMachine):
             nodes("n[1-3]", cpus=4, gpus=2, memory=1000),
             partition=(Partition(name="batch", default=True), Partition(name="few", nodes="n[1-2]")),
             timeouts={"min_job_age": 50.0},
+            requeue_exit="1",
+            scheduling={"requeue_delay": 3.0 if cleans else 0.0, "kill_invalid_depend": accounts},
             accounting=Accounting(enforce=("limits",) if accounts else ()),
         )
         if accounts:
@@ -181,6 +197,11 @@ class AnyHistory(RuleBasedStateMachine):
     def request(self, pick: int, which: int, by: rq.Caller) -> None:
         found = requests(self.pick(pick))
         self.ask(found[which % len(found)], by)
+
+    @rule(times=st.lists(st.sampled_from(["* * * * *", "*/2 * * * *", "0 0 1 1 *", "x"]), max_size=3), by=CALLERS)
+    def crontab(self, times: list[str], by: rq.Caller) -> None:
+        jobs = tuple(rq.NewJob(spec=job(cron=spec, cron_lines=(i, i))) for i, spec in enumerate(times))
+        self.ask(rq.SubmitJobs(jobs=jobs, crontab="\n".join(times)), by)
 
     @rule(which=PICK, by=CALLERS)
     def change_accounts(self, which: int, by: rq.Caller) -> None:

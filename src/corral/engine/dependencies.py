@@ -182,8 +182,9 @@ def _had(state: ClusterState, array: JobId, element: int) -> bool:
 
 def _after(targets: list[Job], minutes: int, now: float) -> str:
     for target in targets:
-        began = target.start_time or (target.end_time if target.state in ENDED else 0.0)
-        if not began or target.array_waiting or now < began + minutes * 60:
+        over = target.state in ENDED
+        began = target.start_time or (target.end_time if over else 0.0)
+        if not began or (target.array_waiting and not over) or now < began + minutes * 60:
             return WAITING
     return MET
 

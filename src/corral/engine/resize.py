@@ -11,8 +11,9 @@ from corral.engine.context import Context
 from corral.engine.effects import Effects
 from corral.engine.launch import job_context
 from corral.errors import UsageError
-from corral.model.job import Job
-from corral.protocol.events import JobChanged
+from corral.model.job import ExitStatus, Job
+from corral.model.step import EndCause, Step
+from corral.protocol.events import JobChanged, StepChanged
 from corral.protocol.orders import EndJob
 from corral.syntax import hostlist
 
@@ -44,13 +45,29 @@ def shrink(ctx: Context, job: Job, names: tuple[str, ...], now: float, out: Effe
     context = job_context(ctx, job)
     for step in ctx.state.live_steps_of(job.id):
         if not set(gone).isdisjoint(step.node_names):
-            steps.signal_step(ctx, step, SIGKILL, True, job.owner.uid, now, out)
+            _cut(ctx, step, set(gone), now, out)
     for name in gone:
         order = EndJob(
             term=ctx.term, node=name, job=job.id, restart=job.restarts, kill_after=0.0, epilog=ctx.config.programs.epilog,
             uid=job.owner.uid, reason="resize", context=context,
         )  # fmt: skip
         ctx.send(name, order, out)
+    if not ctx.state.jobs[job.id].is_active:  # it was an srun, and is over with its step
+        return
     changed = msgspec.structs.replace(ctx.state.jobs[job.id], allocation=allocation, resize_time=now)
     ctx.record(JobChanged(time=now, job=changed, what="resized"), out)
     endings.settle(ctx)
+
+
+def _cut(ctx: Context, step: Step, gone: set[str], now: float, out: Effects) -> None:
+    """What is left of the step is told to end; where nothing is, it has ended."""
+    job = ctx.state.jobs[step.key.job]
+    left = tuple(node for node in step.nodes if node.share.node not in gone)
+    changed = msgspec.structs.replace(step, nodes=left, cause=EndCause.CANCELLED, exit_status=ExitStatus(0, SIGKILL))
+    if left and not all(node.finished for node in left):
+        ctx.record(StepChanged(time=now, step=changed), out)
+        steps.signal_step(ctx, changed, SIGKILL, True, job.owner.uid, now, out)
+    else:
+        steps.end_step(
+            ctx, job, changed if left else msgspec.structs.replace(changed, nodes=step.nodes[:1]), now, now, out
+        )

@@ -68,6 +68,10 @@ def on_submit(ctx: Context, request: SubmitJobs, owner: Owner, caller: Caller, n
             if refused is not None:
                 out.reply = msgspec.structs.replace(refused, index=index)
                 return
+        if new.spec.deadline and new.spec.time_min and now + new.spec.time_min > new.spec.deadline > now:
+            error = "Invalid time-min specification (exceeds job's time or other limits)"
+            out.reply = Rejected(error=error, index=index)
+            return
         if new.spec.deadline and new.spec.deadline <= now:
             error = "Requested time limit is invalid (missing or exceeds some limit)"
             out.reply = Rejected(error=error, index=index)

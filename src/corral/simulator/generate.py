@@ -47,6 +47,8 @@ def world_of(chance: random.Random, jobs: tuple[int, int] = (20, 40)) -> World:
             placement=chance.choice(("pack", "spread")),
             backfill=chance.random() < 0.9,
             backfill_max_jobs=chance.choice((1, 1, 4)),
+            requeue_delay=chance.choice((0.0, 0.0, 15.0)),
+            kill_invalid_depend=chance.random() < 0.3,
         ),
         timeouts=Timeouts(kill_wait=5.0, node=30.0, heartbeat=10.0, min_job_age=chance.choice((30.0, 300.0))),
     )
@@ -87,7 +89,7 @@ LONG = 10**6
 
 _DEEDS = (
     "cancel", "cancel", "requeue_cancel", "hold", "release", "requeue", "requeue", "suspend", "resume", "step", "step",
-    "kill_step", "drain", "resume_node", "down", "update",
+    "kill_step", "drain", "resume_node", "down", "update", "later", "special_exit", "hold_elements",
 )  # fmt: skip
 
 

@@ -342,6 +342,9 @@ class Simulation:
             "step": rq.CreateStep(job=text, spec=msgspec.structs.replace(_STEP, exact=job % 2 == 0)),
             "kill_step": rq.SignalStep(job=job, step=0, kill=True),
             "update": rq.UpdateJob(id=text, changes={"name": "renamed"}),
+            "later": rq.UpdateJob(id=text, changes={"starttime": "now+20"}),
+            "special_exit": rq.RequeueJobs(ids=(text,), special_exit=True),
+            "hold_elements": rq.HoldJobs(ids=(f"{text}_[0-2]",)),
         }
         self.ask(requests[what])
 

@@ -47,6 +47,13 @@ def test_after_the_start_of_another(c: Cluster) -> None:
     assert c.running() == [first, second]
 
 
+def test_after_an_array_that_was_cancelled_before_it_began(c: Cluster) -> None:
+    array = c.add(job(hold=True, array="1-3"))
+    second = c.add(job(dependency=f"after:{array}"))
+    c.cancel(array)
+    assert c.cycle().running() == [second]
+
+
 def test_some_minutes_after_the_start(c: Cluster) -> None:
     first = c.run(job(time=1000))
     c.submit(job(dependency=f"after:{first}+2"))

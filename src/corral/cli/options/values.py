@@ -313,6 +313,8 @@ def mail_types(given: str, name: str) -> list[str]:
     found = [word for word in (part.strip().upper() for part in given.split(",")) if word in _MAIL]
     if not found:
         raise invalid(name)
+    if "STAGE_OUT" in found:
+        raise not_offered(f"--{name}=STAGE_OUT", "there are no burst buffers")
     return [] if "NONE" in found else found
 
 
