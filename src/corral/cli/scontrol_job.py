@@ -75,6 +75,19 @@ def job(row: Row, detailed: bool, one_line: bool) -> str:
     return written(lines, one_line)
 
 
+_MAIL_TYPES = (
+    "ARRAY_TASKS", "INVALID_DEPEND", "BEGIN", "END", "FAIL", "REQUEUE", "STAGE_OUT", "TIME_LIMIT_50", "TIME_LIMIT_80",
+    "TIME_LIMIT_90", "TIME_LIMIT",
+)  # fmt: skip
+_ALL_MAIL = _MAIL_TYPES[1:7]
+
+
+def _mail(types: list[str]) -> str:
+    """In Slurm's order; ALL in full."""
+    wanted = {*types, *(_ALL_MAIL if "ALL" in types else ())}
+    return ",".join(name for name in _MAIL_TYPES if name in wanted)
+
+
 def _names(row: Row) -> list[str]:
     names = [f"JobId={row['id']}"]
     if row["array_job_id"] is not None:
@@ -161,7 +174,7 @@ def _tres(row: Row) -> list[str]:
     if row["ntasks_per_gpu"]:
         lines.append(f"NtasksPerTRES={row['ntasks_per_gpu']}")
     if row["mail_types"]:
-        lines.append(f"MailUser={or_null(row['mail_user'])} MailType={','.join(row['mail_types'])}")
+        lines.append(f"MailUser={row['mail_user'] or row['user']} MailType={_mail(row['mail_types'])}")
     return lines
 
 

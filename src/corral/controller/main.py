@@ -43,6 +43,7 @@ from corral.daemon.signals import on_stop
 from corral.engine.engine import Engine
 from corral.errors import CorralError, StoreUnavailable
 from corral.model.cluster import ClusterConfig
+from corral.model.job import Job, JobId
 from corral.protocol import codec
 from corral.protocol.reports import AgentRegistered, AnyReport, Heartbeat
 from corral.scheduler.cycle import schedule
@@ -162,7 +163,7 @@ class Controller:
         token_key = tokens.load_key(directory / "api.key")
         self.keeper = NatsKeeper(config.nats, directory / "nats", keys, log)
         self.watchers = Watchers()
-        self.mail = Mail(config.programs.sendmail, lambda: self.loop.state.specs, log)
+        self.mail = Mail(config.programs.sendmail, lambda: self.loop.state.specs, log, self._array)
         self.bus = NatsBus(self.keeper.url or "nats://127.0.0.1:1", keys.controller_jwt)
         self.performer = Performer(
             cluster=config.cluster,
@@ -182,6 +183,10 @@ class Controller:
             token_key=token_key, facts=self.facts,
         )  # fmt: skip
         self.service.reconfigure = Reconfigurer(self.config_path, self.service, self._take_over).reconfigure
+
+    def _array(self, number: int) -> list[Job]:
+        state = self.loop.state
+        return [state.jobs[member] for member in state.array_members.get(JobId(number), ())]
 
     def start_nothing_more(self) -> None:
         """The cluster is about to be stopped: what waits goes on waiting."""

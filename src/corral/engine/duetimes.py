@@ -3,7 +3,7 @@
 import heapq
 
 from corral.engine.state import ClusterState
-from corral.model.job import UNLIMITED, Job, JobId, JobState
+from corral.model.job import UNLIMITED, Job, JobId, JobSpec, JobState
 from corral.model.reason import Reason
 from corral.protocol import events as ev
 
@@ -18,6 +18,16 @@ def limit_ends(job: Job) -> float:
     if job.time_limit >= UNLIMITED:
         return _NEVER
     return job.start_time + job.time_limit + job.suspended_seconds
+
+
+def marks(job: Job, spec: JobSpec) -> list[tuple[int, float]]:
+    """Percentages of the limit that mail is wanted for and has not been sent, and when they are reached."""
+    if job.time_limit >= UNLIMITED:
+        return []
+    wanted = [
+        percent for percent in (50, 80, 90) if f"TIME_LIMIT_{percent}" in spec.mail_types and percent > job.limit_told
+    ]
+    return [(percent, limit_ends(job) - job.time_limit * (100 - percent) / 100) for percent in wanted]
 
 
 class DueTimes:
@@ -50,10 +60,13 @@ class DueTimes:
     def _of(self, job: Job) -> float:
         if job.state is JobState.RUNNING:
             ends = limit_ends(job)
-            warning = self.state.spec(job).signal
-            if warning is not None and not job.warned:
-                return min(ends - warning[1], ends + self.grace)
-            return ends + self.grace
+            spec = self.state.spec(job)
+            first = ends + self.grace
+            if spec.signal is not None and not job.warned:
+                first = min(ends - spec.signal[1], first)
+            if spec.mail_types:
+                first = min([first, *(when for _, when in marks(job, spec))])
+            return first
         if job.state is JobState.PENDING:
             begins = job.eligible_time if job.reason is Reason.BEGIN_TIME else _NEVER
             deadline = self.state.spec(job).deadline

@@ -306,6 +306,7 @@ def back_to_queue(ctx: Context, ended: Job, now: float, out: Effects) -> None:
         cancelled_by=None,
         next_step=0,
         warned=False,
+        limit_told=0,
         requeue_after=False,
         partition=spec.partition or ended.partition,
         time_limit=limit,

@@ -3,11 +3,14 @@
 from corral.engine import endings, nodes, overuse, reserved_times
 from corral.engine.cancel import signal_job
 from corral.engine.context import Context
-from corral.engine.duetimes import limit_ends
+from corral.engine.duetimes import limit_ends, marks
 from corral.engine.effects import Effects
 from corral.model.job import Job, JobId, JobState
 from corral.model.reason import Reason
 from corral.protocol.events import JobEnded, JobsPurged
+
+#: A part of the time limit has gone by, of which mail is to tell.
+LIMIT_REACHED = "limit reached"
 
 #: An EndJob that a node has not answered is sent again when SIGKILL was due so many seconds ago, and every so many from then on.
 RESEND_END_SECONDS = 10.0
@@ -41,10 +44,14 @@ def _check_limit(ctx: Context, job: Job, now: float, out: Effects) -> None:
     if now >= ends + ctx.config.timeouts.over_time_limit:
         endings.terminate(ctx, job, JobState.TIMEOUT, now, out, why="time_limit", reason=Reason.TIME_LIMIT)
         return
-    warning = ctx.state.spec(job).signal
+    spec = ctx.state.spec(job)
+    warning = spec.signal
     if warning is not None and not job.warned and now >= ends - warning[1]:
         job = ctx.change_job(job, now, out, "warned", warned=True)
         signal_job(ctx, job, warning[0], now, out, batch_too=warning[2], only_batch=warning[2])
+    reached = [percent for percent, when in marks(job, spec) if now >= when] if spec.mail_types else []
+    if reached:
+        ctx.change_job(job, now, out, LIMIT_REACHED, limit_told=reached[-1])
 
 
 def _check_cleaning(ctx: Context, job: Job, now: float, out: Effects) -> None:

@@ -473,3 +473,11 @@ def test_the_failure_to_launch_on_one_node_ends_the_step_everywhere(c: Cluster) 
     c.finish(number, signal=15, step=0, node="n2", cause=EndCause.CANCELLED)
     assert (c.job(number).state, c.reason(number)) == (JobState.FAILED, Reason.JOB_LAUNCH_FAILURE)
     c.check()
+
+
+def test_parts_of_the_time_limit_are_told_where_mail_is_wanted() -> None:
+    c = cluster(nodes("n1", cpus=4))
+    number = c.run(job(time=100, mail_types=("TIME_LIMIT_50", "TIME_LIMIT_90")))
+    told = [c.at(seconds).job(number).limit_told for seconds in (49, 51, 79, 91)]
+    assert told == [0, 50, 50, 90]
+    c.check()
