@@ -62,6 +62,8 @@ SUBMIT = {
     "gres": "generic resources of each node: `gpu:2`, `gpu:v100:2`",
     "gres-flags": "`enforce-binding`, `disable-binding`: kept and shown; no GPU here is nearer to some cores",
     "help": "print the options",
+    "het-group": "on these components of a heterogeneous job: `0,2-3`; without it, on the first",
+    "pack-group": "as `--het-group`",
     "hint": (
         "`compute_bound`, `nomultithread`: one thread of each core; `memory_bound`: one core of each socket "
         "as well; `multithread`"

@@ -8,6 +8,7 @@ A batch script begins from what the submitter had; variables of a job around the
 from collections.abc import Iterable, Sequence
 
 from corral.agent import binding
+from corral.agent.hetjob import counts, het_variables, whole_step
 from corral.agent.login import is_wanted, login_environment
 from corral.model.gres import GresRequest, GresShare
 from corral.model.job import JobKind
@@ -117,18 +118,22 @@ def task_environment(order: LaunchStep, place: TaskPlace, *, renumber_gpus: bool
     ranks = [task.rank for task in order.tasks]
     node_id = order.step_nodes.index(order.node)
     result |= _where(order, node_id=node_id, local_id=place.local_id, rank=place.rank, ranks=ranks)
-    tasks, step_nodes = counts(order.tasks_per_node), fold(order.step_nodes)
+    all_nodes, tasks_per_node, ntasks = order.step_nodes, order.tasks_per_node, order.ntasks
+    if order.het is not None:
+        all_nodes, tasks_per_node, ntasks = order.het.nodes, order.het.tasks_per_node, order.het.ntasks
+        result |= whole_step(order.het, order.node)
+    tasks, step_nodes = counts(tasks_per_node), fold(all_nodes)
     result |= {
         "SLURM_CPUS_ON_NODE": str(len(order.share.cpus)),
-        "SLURM_NNODES": str(len(order.step_nodes)),
-        "SLURM_NPROCS": str(order.ntasks),
-        "SLURM_NTASKS": str(order.ntasks),
+        "SLURM_NNODES": str(len(all_nodes)),
+        "SLURM_NPROCS": str(ntasks),
+        "SLURM_NTASKS": str(ntasks),
         "SLURM_TASKS_PER_NODE": tasks,
         "SLURM_STEPID": str(order.key.step),
         "SLURM_STEP_ID": str(order.key.step),
         "SLURM_STEP_NODELIST": step_nodes,
-        "SLURM_STEP_NUM_NODES": str(len(order.step_nodes)),
-        "SLURM_STEP_NUM_TASKS": str(order.ntasks),
+        "SLURM_STEP_NUM_NODES": str(len(all_nodes)),
+        "SLURM_STEP_NUM_TASKS": str(ntasks),
         "SLURM_STEP_TASKS_PER_NODE": tasks,
         "SLURM_UMASK": f"{spec.umask:04o}",
         "SRUN_DEBUG": "3",
@@ -205,7 +210,7 @@ def _job_variables(job: JobContext) -> dict[str, str]:
         }
     if spec.submit_host:
         result["SLURM_SUBMIT_HOST"] = spec.submit_host
-    return result
+    return result | het_variables(job.het) if job.het else result
 
 
 def _where(order: LaunchStep, *, node_id: int, local_id: int, rank: int, ranks: Iterable[int]) -> dict[str, str]:
@@ -292,14 +297,3 @@ def _gpu_text(requests: Iterable[GresRequest]) -> str | None:
 
 def _ids(numbers: Iterable[int]) -> str:
     return ",".join(map(str, numbers))
-
-
-def counts(numbers: Sequence[int]) -> str:
-    """Slurm's run-length form: 3,1(x2)."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and runs[-1][0] == number:
-            runs[-1][1] += 1
-        else:
-            runs.append([number, 1])
-    return ",".join(f"{number}(x{times})" if times > 1 else str(number) for number, times in runs)

@@ -6,7 +6,8 @@ import signal
 import tempfile
 from collections.abc import Mapping
 
-from corral.agent.environment import GPU_VISIBILITY, counts
+from corral.agent.environment import GPU_VISIBILITY
+from corral.agent.hetjob import counts
 from corral.protocol.orders import JobContext
 from corral.syntax.hostlist import fold
 

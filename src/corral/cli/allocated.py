@@ -43,6 +43,24 @@ def variables(row: dict[str, Any], given: Given, cluster: str) -> dict[str, str]
     return {name: str(value) for name, value in result.items() if value not in (None, "")}
 
 
+#: What is told of the whole of a heterogeneous allocation.
+_WHOLE = frozenset({"SLURM_CLUSTER_NAME", "SLURM_SUBMIT_DIR", "SLURM_SUBMIT_HOST"})
+
+
+def of_components(rows: list[dict[str, Any]], parts: list[Given], cluster: str) -> dict[str, str]:
+    """Of each component with _HET_GROUP_n behind, and by its older name."""
+    result = {"SLURM_HET_SIZE": str(len(rows)), "SLURM_PACK_SIZE": str(len(rows)), "SLURM_JOB_ID": str(rows[0]["id"])}
+    tasks = 0
+    for number, (row, given) in enumerate(zip(rows, parts, strict=False)):
+        for name, value in variables(row, given, cluster).items():
+            if name in _WHOLE:
+                result[name] = value
+            else:
+                result[f"{name}_HET_GROUP_{number}"] = result[f"{name}_PACK_GROUP_{number}"] = value
+        tasks += int(result.get(f"SLURM_NTASKS_HET_GROUP_{number}", row["node_count"]))
+    return result | {"SLURM_NTASKS": str(tasks), "SLURM_NPROCS": str(tasks)}
+
+
 def _asked(row: dict[str, Any], given: Given) -> dict[str, Any]:
     tasks = given.get("ntasks") or (given.get("ntasks-per-node") or 0) * row["node_count"] or None
     if not tasks and "ntasks-per-gpu" in given:

@@ -14,7 +14,7 @@ from corral.errors import CorralError, Refused
 TYPE_CHECKING = False  # importing typing costs 5 ms
 if TYPE_CHECKING:
     import signal
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from corral.cli.given import Given
@@ -44,10 +44,12 @@ class Interrupted(Exception):
 class Allocation:
     """The job of an srun or salloc, from its submission until it holds its nodes."""
 
-    def __init__(self, program: Program, job: dict[str, Any], given: Given) -> None:
+    def __init__(
+        self, program: Program, job: dict[str, Any], given: Given, others: Sequence[dict[str, Any]] = ()
+    ) -> None:
         self._program = program
         self._given = given
-        self.connection, self.job_id = submit(program, job, given.get("uid", ""), given.get("gid", ""))
+        self.connection, self.job_id = submit(program, job, given.get("uid", ""), given.get("gid", ""), others)
         self.was_queued = False
 
     def wait(self, on_queued: Callable[[int], None] | None = None) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from corral.cli import getopt, options
 from corral.cli.options.values import BadValue, FatalValue, SubmissionFailed, flag, not_offered
 from corral.cli.run import Exit, Program, failure, program_text
@@ -159,16 +157,3 @@ def _shown(name: str, value: Any) -> str:
 
         return format_padded(value)
     return ",".join(str(part) for part in value) if isinstance(value, list) else str(value)
-
-
-def read(program: Program, argv: list[str]) -> tuple[Given, list[str]]:
-    """The command line of srun and salloc: variables, then options, and what follows them."""
-    given = Given(program)
-    found, rest = given.split(argv)
-    given.answer(found)
-    given.take_environment(os.environ)
-    given.take(found)
-    if ":" in rest:
-        raise program.failed("`:` is not supported by Corral: there are no heterogeneous jobs")
-    given.settle()
-    return given, rest

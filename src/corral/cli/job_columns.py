@@ -40,14 +40,29 @@ def elements(waiting: list[int], throttle: int) -> str:
     return fold(waiting, throttle, _limit())
 
 
-def job_id(id: int, array: int | None, task: int | None, waiting: list[int], throttle: int) -> str:
-    """42, 42_7 or 42_[1,4,7%2]"""
+def job_id(
+    id: int,
+    array: int | None,
+    task: int | None,
+    waiting: list[int],
+    throttle: int,
+    het: int | None = None,
+    offset: int = 0,
+) -> str:
+    """42, 42_7 or 42_[1,4,7%2]; 42+1"""
+    if het is not None:
+        return f"{het}+{offset}"
     if array is None:
         return str(id)
     if task is not None:
         return f"{array}_{task}"
     text = f"{array}_[{elements(waiting, throttle)}]"
     return text if "SLURM_BITSTR_LEN" in os.environ else text[:_ID_SHOWN]
+
+
+def het_ids(first: int | None, size: int) -> str:
+    """49-50"""
+    return "N/A" if first is None else f"{first}-{first + size - 1}"
 
 
 def task_id(array: int | None, task: int | None, waiting: list[int], throttle: int) -> str:
@@ -159,7 +174,7 @@ def waited(submitted: float, began: float, state: str, eligible: float) -> int:
     return max(0, int(until - submitted)) if submitted else 0
 
 
-_ID = "id array_job_id array_task_id array_waiting array_throttle"
+_ID = "id array_job_id array_task_id array_waiting array_throttle het_job_id het_offset"
 _MEMORY = "memory_per_node_mb memory_per_cpu_mb"
 
 LETTERS: dict[str, Column] = {
@@ -287,6 +302,14 @@ def names() -> dict[str, Column]:
         "tres-per-job": Column("TRES_PER_JOB", "gpus", gres),
         "tres-per-task": Column("TRES_PER_TASK", "gpus_per_task", gres),
     }
+    for name in ("het", "pack"):
+        found |= {
+            f"{name}jobid": Column("HET_JOB_ID", "het_job_id", or_not),
+            f"{name}joboffset": Column(
+                "HET_JOB_OFFSET", "het_job_id het_offset", lambda job, offset: "N/A" if job is None else offset
+            ),
+            f"{name}jobidset": Column("HET_JOB_ID_SET", "het_job_id het_size", het_ids),
+        }
     return found
 
 
@@ -295,11 +318,9 @@ _CONSTANT = (
     ("associd", "ASSOC_ID", "0"), ("boardspernode", "BOARDS_PER_NODE", "0"),
     ("burstbuffer", "BURST_BUFFER", "(null)"), ("burstbufferstate", "BURST_BUFFER_STATE", "(null)"),
     ("clusterfeature", "CLUSTER_FEATURES", "(null)"), ("container", "CONTAINER", "(null)"),
-    ("delayboot", "DELAY_BOOT", "0:00"), ("hetjobid", "HET_JOB_ID", "N/A"), ("hetjobidset", "HET_JOB_ID_SET", "N/A"),
-    ("hetjoboffset", "HET_JOB_OFFSET", "N/A"), ("mcslabel", "MCSLABEL", "(null)"),
+    ("delayboot", "DELAY_BOOT", "0:00"), ("mcslabel", "MCSLABEL", "(null)"),
     ("network", "NETWORK", "(null)"), ("ntperboard", "NTASKS_PER_BOARD", "0"),
     ("origin", "ORIGIN", "NA"), ("originraw", "ORIGIN_RAW", "NA"),
-    ("packjobid", "HET_JOB_ID", "N/A"), ("packjobidset", "HET_JOB_ID_SET", "N/A"), ("packjoboffset", "HET_JOB_OFFSET", "N/A"),
     ("preempttime", "PREEMPT_TIME", "N/A"), ("profile", "PROFILE", "NotSet"),
     ("reboot", "REBOOT", "0"),
     ("siblingsactive", "ACTIVE_SIBLINGS", "NA"), ("siblingsactiveraw", "ACTIVE_SIBLINGS_RAW", "NA"),

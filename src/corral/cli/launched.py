@@ -19,12 +19,23 @@ BUS_SECONDS = 60.0
 class Step:
     """What srun knows of the step it has started."""
 
-    def __init__(self, job_id: int, step_id: int, nodes: list[str], ntasks: int, access: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        job_id: int,
+        step_id: int,
+        nodes: list[str],
+        ntasks: int,
+        access: dict[str, Any],
+        first_rank: int = 0,
+        total: int = 0,
+    ) -> None:
         self.job_id = job_id
         self.step_id = step_id
         self.nodes = nodes
         self.ntasks = ntasks
         self.access = access
+        self.first_rank = first_rank  #: of a part of a step over several components
+        self.total = total or ntasks  #: tasks of the whole
 
     @property
     def text(self) -> str:

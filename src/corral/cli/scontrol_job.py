@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from corral.cli.job_columns import command_line, elements, gpu_count, gres, gres_or_null, or_null
+from corral.cli.job_columns import command_line, elements, gpu_count, gres, gres_or_null, het_ids, or_null
 from corral.cli.times import UNLIMITED, or_unknown, padded
 from corral.syntax.size import format_memory
 
@@ -24,6 +24,7 @@ def job(row: Row, detailed: bool, one_line: bool) -> str:
     pending = row["state"] in ("PENDING", "SPECIAL_EXIT")
     lines = [
         " ".join(_names(row)),
+        *([f"HetJobIdSet={het_ids(row['het_job_id'], row['het_size'])}"] if row["het_job_id"] is not None else []),
         f"UserId={row['user']}({row['uid']}) GroupId={row['group']}({row['gid']}) MCS_label=N/A",
         f"Priority={row['priority']} Nice={row['nice']} Account={or_null(row['account'])} QOS={or_null(row['qos'])}",
         f"JobState={row['state']} Reason={row['why'].replace(' ', '_')} Dependency={or_null(row['dependency_left'])}",
@@ -96,6 +97,8 @@ def _names(row: Row) -> list[str]:
         names += [f"ArrayJobId={row['array_job_id']}", f"ArrayTaskId={waiting}"]
         if row["array_throttle"] and row["state"] in ("PENDING", "RUNNING"):
             names.append(f"ArrayTaskThrottle={row['array_throttle']}")
+    if row["het_job_id"] is not None:
+        names += [f"HetJobId={row['het_job_id']}", f"HetJobOffset={row['het_offset']}"]
     return [*names, f"JobName={row['name']}"]
 
 

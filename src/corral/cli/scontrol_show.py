@@ -193,14 +193,14 @@ def reservations(connection: Connection, manner: Manner, name: str | None) -> in
     rows = query.rows(connection, "/v1/reservations").dicts()
     if name is not None:
         rows = [row for row in rows if row["name"] == name]
-    if not rows:
-        sys.stdout.write(f"Reservation {name} not found\n" if name else "No reservations in the system\n")
-        return int(name is not None)
     if manner.form is not None:
         from corral.cli import reservation_json as parser
 
         parser.write(manner.form, rows, connection, manner.words)
         return 0
+    if not rows:
+        sys.stdout.write(f"Reservation {name} not found\n" if name else "No reservations in the system\n")
+        return int(name is not None)
     sys.stdout.write("".join(scontrol_reservation.text(row, manner.one_line) for row in rows))
     return 0
 

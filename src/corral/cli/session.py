@@ -63,13 +63,13 @@ class Session:
         self._program = program
         self._step = step
         self._wishes = wishes
-        self._tasks = TaskTable(step.ntasks)
+        self._tasks = TaskTable(step.ntasks, step.first_rank)
         self._names = list(step.nodes)
         self._left = set(range(len(step.nodes)))  #: nodes whose part is not over
         self._attachment = attach(step, window_of(0) if wishes.pty else (0, 0))
-        whole_lines = step.ntasks > 1 and not wishes.unbuffered and not wishes.pty
+        whole_lines = step.total > 1 and not wishes.unbuffered and not wishes.pty
         self._output = TaskOutput(
-            self._attachment.consumed, self._on_closed_output, step.ntasks, wishes.label, whole_lines
+            self._attachment.consumed, self._on_closed_output, step.total, wishes.label, whole_lines
         )
         self._stdin_open = wishes.reads_stdin
         self._pending_input = b""

@@ -9,6 +9,7 @@ from corral.errors import Refused
 
 TYPE_CHECKING = False  # importing typing costs 5 ms
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
 #: Said without the usual beginning: the real commands find it out themselves.
@@ -18,10 +19,14 @@ _SAID_ALONE = ("Invalid generic resource (gres) specification",)
 POLL_SECONDS = 60
 
 
-def submit(program: Program, job: dict[str, Any], user: str = "", group: str = "") -> tuple[Connection, int]:
-    """The connection, still open, and the job's id."""
+def submit(
+    program: Program, job: dict[str, Any], user: str = "", group: str = "", others: Sequence[dict[str, Any]] = ()
+) -> tuple[Connection, int]:
+    """The connection, still open, and the job's id. `others`: the further components of a heterogeneous job."""
     connection = Connection()
-    request: dict[str, Any] = {"type": "SubmitJobs", "jobs": [job]}
+    request: dict[str, Any] = {"type": "SubmitJobs", "jobs": [job, *others]}
+    if others:
+        request["het"] = True
     if user:
         request["user"] = user
     if group:
@@ -45,11 +50,15 @@ def refusal(program: Program, error: Refused, beginning: str) -> Exit:
     return Exit(failure(), *lines)
 
 
-def say_when(program: Program, job: dict[str, Any], user: str = "", group: str = "") -> int:
+def say_when(
+    program: Program, job: dict[str, Any], user: str = "", group: str = "", others: Sequence[dict[str, Any]] = ()
+) -> int:
     """--test-only: when and where would it start?"""
     import time
 
-    request: dict[str, Any] = {"type": "SubmitJobs", "jobs": [job], "test_only": True}
+    request: dict[str, Any] = {"type": "SubmitJobs", "jobs": [job, *others], "test_only": True}
+    if others:
+        request["het"] = True
     if user:
         request["user"] = user
     if group:
@@ -67,10 +76,8 @@ def say_when(program: Program, job: dict[str, Any], user: str = "", group: str =
             connection.request("POST", "/v1/requests", {"type": "CancelJobs", "selection": {"ids": ids}}, key=new_key())
         raise program.failed("--test-only is not supported by this controller")
     start = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(reply["start"]))
-    program.info(
-        f"Job {reply['job']} to start at {start} using {reply['cpus']} processors on nodes {reply['nodes']} "
-        f"in partition {reply['partition']}"
-    )
+    where = f"{reply['nodes']}" if others else f"nodes {reply['nodes']} in partition {reply['partition']}"
+    program.info(f"Job {reply['job']} to start at {start} using {reply['cpus']} processors on {where}")
     return 0
 
 

@@ -12,12 +12,14 @@ if TYPE_CHECKING:
 class TaskTable:
     """Which tasks run, which have ended and how; ends are gathered, so that equal ones of a node become one line."""
 
-    def __init__(self, ntasks: int) -> None:
+    def __init__(self, ntasks: int, first: int = 0) -> None:
         self.ntasks = ntasks
+        self._first = first  #: of a part of a step: its ranks begin here, and are told from 0 on
         self.statuses: dict[int, int] = {}  #: rank -> wait(2) status
         self._unsaid: dict[tuple[str, int], list[int]] = {}
 
     def ended(self, rank: int, status: int, node: str) -> None:
+        rank -= self._first
         if rank not in self.statuses:
             self.statuses[rank] = status
             self._unsaid.setdefault((node, status), []).append(rank)

@@ -7,13 +7,15 @@ from typing import Any
 import msgspec
 
 from corral.controller.batch import AnswerFuture
-from corral.protocol.replies import Done, Rejected, Reply, StepCreated, Submitted, WouldStart
+from corral.protocol.replies import Done, HetStepCreated, Rejected, Reply, StepCreated, Submitted, WouldStart
 from corral.store.interface import Answered
 
 #: Answers kept in memory.
 MOST_KEPT = 20_000
 
-_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Done | Rejected | Submitted | WouldStart | StepCreated)
+_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
+    Done | Rejected | Submitted | WouldStart | StepCreated | HetStepCreated
+)
 
 
 class Answers:

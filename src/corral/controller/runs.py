@@ -56,6 +56,10 @@ def run_of(job: Job, spec: JobSpec) -> Run:
         admin_comment=job.admin_comment,
         reason=job.reason.value,
         script_digest=spec.script_digest,
+        reservation=spec.reservation if allocation is None else allocation.reservation,
+        het_job=job.het_job_id,
+        het_offset=job.het_offset,
+        het_size=job.het_size,
     )
 
 

@@ -13,9 +13,11 @@ from corral.protocol.requests import (
     ChangeAccounts,
     ClearTriggers,
     CompleteJob,
+    CreateHetStep,
     CreateReservation,
     CreateStep,
     DeleteReservation,
+    HetPart,
     HoldJobs,
     NewClusterNodes,
     NewJob,
@@ -62,9 +64,24 @@ class SentStep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     environment: dict[str, str] = {}
 
 
+class SentHetPart(HetPart, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """HetPart, likewise."""
+
+    spec: SentStepSpec
+
+
+class SentHetStep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="CreateHetStep"):
+    """CreateHetStep as it is decoded."""
+
+    job: str
+    parts: tuple[SentHetPart, ...]
+    environment: dict[str, str] = {}
+
+
 OtherRequest = (
     CancelJobs | HoldJobs | ReleaseJobs | RequeueJobs | SuspendJobs | ResumeJobs | UpdateJob | UpdateNodes | UpdatePartition
-    | CreateReservation | UpdateReservation | DeleteReservation | SentStep | SignalStep | CompleteJob | Reconfigure | NewClusterNodes
+    | CreateReservation | UpdateReservation | DeleteReservation
+    | SentStep | SentHetStep | SignalStep | CompleteJob | Reconfigure | NewClusterNodes
     | SetTrigger | ClearTriggers
     | ChangeAccounts
 )  # fmt: skip
@@ -89,6 +106,7 @@ class SentJobs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     group: str = ""
     crontab: str | None = None
     test_only: bool = False
+    het: bool = False
 
 
 AnySent = SentJobs | OtherRequest
@@ -117,6 +135,8 @@ def prepare(message: AnySent, limits: Limits) -> Prepared | Rejected:
             return _Texts(limits).submit(message)
         case SentStep():
             return _Texts(limits).step(message)
+        case SentHetStep():
+            return _Texts(limits).het_step(message)
         case CreateReservation() | UpdateReservation():
             known = with_members(message)
             return known if isinstance(known, Rejected) else Prepared(known)
@@ -150,6 +170,7 @@ class _Texts:
             group=message.group,
             crontab=message.crontab,
             test_only=message.test_only,
+            het=message.het,
         )
         return Prepared(request, self.blobs)
 
@@ -159,6 +180,16 @@ class _Texts:
             return Rejected(error=self.too_large("environment", self.limits.max_environment_bytes))
         spec = msgspec.structs.replace(message.spec, environment_digest=digest)
         return Prepared(CreateStep(job=message.job, spec=spec), self.blobs)
+
+    def het_step(self, message: SentHetStep) -> Prepared | Rejected:
+        digest = self.keep_environment(message.environment) if message.environment else ""
+        if digest is None:
+            return Rejected(error=self.too_large("environment", self.limits.max_environment_bytes))
+        parts = tuple(
+            HetPart(group=part.group, spec=msgspec.structs.replace(part.spec, environment_digest=digest))
+            for part in message.parts
+        )
+        return Prepared(CreateHetStep(job=message.job, parts=parts), self.blobs)
 
     def job(self, job: SentJob) -> NewJob | str:
         """The job with digests in its spec; or what is wrong with it."""

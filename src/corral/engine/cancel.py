@@ -19,6 +19,8 @@ from corral.protocol.replies import Done, Rejected
 from corral.protocol.requests import Caller, CancelJobs, CompleteJob
 
 SIGKILL = 9
+#: A component that waits is not cancelled without the others.
+ALONE = "Operation not permitted on individual component of heterogeneous job"
 
 
 def on_cancel(ctx: Context, request: CancelJobs, caller: Caller, now: float, out: Effects) -> None:
@@ -55,6 +57,9 @@ def on_cancel(ctx: Context, request: CancelJobs, caller: Caller, now: float, out
                 errors.append(f"Kill job error on job id {text}: Job/step already completing or completed")
             continue
         if target.step is not None and job.is_pending:
+            continue
+        if job.is_pending and job.het_job_id not in (None, job.id) and text != str(job.het_job_id):
+            errors.append(f"Kill job error on job id {text}: {ALONE}")
             continue
         if target.step is not None and target.step not in ctx.state.steps_of(job.id):
             errors.append(f"Kill job error on job step id {text}: Invalid job id specified")

@@ -22,23 +22,40 @@ from corral.syntax import features
 def commit(ctx: Context, plan: Plan, now: float, out: Effects) -> int:
     """Start what still fits. Returns how many began."""
     began = 0
+    broken = {start.gang for start in plan.starts if start.gang and not _holds(ctx, start, now)}
     for start in plan.starts:
+        if start.gang in broken and start.gang:
+            ctx.wants_cycle = True
+            continue
         if begin(ctx, start, now, out):
             began += 1
         else:
             ctx.wants_cycle = True
+    for start in plan.starts:
+        if start.gang == start.job and start.gang not in broken:  # the first component, now that all are there
+            launch(ctx, ctx.state.jobs[start.job], now, out)
     return began
 
 
-def begin(ctx: Context, start: Start, now: float, out: Effects) -> bool:
+def _holds(ctx: Context, start: Start, now: float) -> bool:
+    """May it start as planned?"""
     job = ctx.state.jobs.get(start.job)
     if job is None or not may_start(ctx.state, job) or not ctx.state.ledger.can_take(start.allocation):
         return False
-    limit = min(start.time_limit or job.time_limit, job.time_limit, _most(ctx, job, start.allocation.partition))
-    if ctx.state.reservations and not still_open(ctx, start.allocation, now, now + limit):
+    if ctx.state.reservations and not still_open(ctx, start.allocation, now, now + _limit(ctx, start, job)):
         return False
-    if not charging.may_start(ctx, job, start.allocation, limit, now):
+    return charging.may_start(ctx, job, start.allocation, _limit(ctx, start, job), now)
+
+
+def _limit(ctx: Context, start: Start, job: Job) -> int:
+    return min(start.time_limit or job.time_limit, job.time_limit, _most(ctx, job, start.allocation.partition))
+
+
+def begin(ctx: Context, start: Start, now: float, out: Effects) -> bool:
+    if not start.gang and not _holds(ctx, start, now):  # a gang has been looked at as a whole
         return False
+    job = ctx.state.jobs[start.job]
+    limit = _limit(ctx, start, job)
     rest: Job | None = None
     if start.task_index is not None:
         if not ranges.contains(job.array_waiting, start.task_index):
@@ -60,7 +77,8 @@ def begin(ctx: Context, start: Start, now: float, out: Effects) -> bool:
         expected_nodes="",
     )
     ctx.record(JobStarted(time=now, job=running, array_rest=rest), out)
-    launch(ctx, running, now, out)
+    if not start.gang:
+        launch(ctx, running, now, out)
     return True
 
 

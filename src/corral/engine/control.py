@@ -96,6 +96,8 @@ def on_requeue(ctx: Context, request: RequeueJobs, caller: Caller, now: float, o
     def requeue_it(job: Job, elements: tuple[int, ...] | None) -> str | None:
         if job.is_pending:
             return "Job is pending execution"
+        if job.het_job_id not in (None, job.id):
+            return None if job.requeue_after else "Invalid job id specified"
         if ctx.state.spec(job).kind is not JobKind.BATCH:
             return "Requested operation not supported on this system"
         if job.state is JobState.COMPLETING:

@@ -91,7 +91,9 @@ def finish(
     out: Effects,
     text: str = "",
 ) -> None:
-    """Its work is done: end it now, or clear away first what is left on its nodes."""
+    """Its work is done: end it now, or clear away first what is left on its nodes. A heterogeneous job ends with its first component."""
+    for other in _followers(ctx, job):
+        finish(ctx, other, state, status, reason, now, out, text)
     job = msgspec.structs.replace(job, exit_status=status, reason=reason, reason_text=text)
     if not ctx.config.programs.epilog and not ctx.state.live_steps_of(job.id):
         ended = msgspec.structs.replace(job, state=state, end_state=None, end_time=now, **_awake(job, now))
@@ -126,7 +128,38 @@ def terminate(
     hold_as: Reason | None = None,
     kill_after: float | None = None,
 ) -> None:
-    """End a job that runs, by another's will: SIGTERM, and SIGKILL after KillWait."""
+    """End a job that runs, by another's will: SIGTERM, and SIGKILL after KillWait.
+
+    With the first component of a heterogeneous job all end, and with any that has lost a node or is to be queued again.
+    """
+    whole = requeue_after or state is JobState.NODE_FAIL
+    for other in _followers(ctx, job, whole):
+        _terminate(ctx, other, state, now, out, why, reason, text, by, requeue_after, hold_as, kill_after)
+    _terminate(ctx, job, state, now, out, why, reason, text, by, requeue_after, hold_as, kill_after)
+
+
+def _followers(ctx: Context, job: Job, whole: bool = False) -> list[Job]:
+    """The other components that run, if they end with this one."""
+    if job.het_job_id is None or not (whole or job.id == job.het_job_id):
+        return []
+    running = (JobState.RUNNING, JobState.SUSPENDED)
+    return [one for one in ctx.state.het_members(job) if one.id != job.id and one.state in running]
+
+
+def _terminate(
+    ctx: Context,
+    job: Job,
+    state: JobState,
+    now: float,
+    out: Effects,
+    why: str,
+    reason: Reason,
+    text: str,
+    by: int | None,
+    requeue_after: bool,
+    hold_as: Reason | None,
+    kill_after: float | None,
+) -> None:
     fields: dict[str, object] = {
         "reason": reason,
         "reason_text": text,

@@ -16,6 +16,7 @@ from corral.engine import (
     control,
     dependencies,
     endings,
+    het,
     nodes,
     partitions,
     reservations,
@@ -163,6 +164,8 @@ class Engine:
                 reservations.on_delete(ctx, request, caller, now, out)
             case rq.CreateStep():
                 steps.on_create(ctx, request, caller, now, out)
+            case rq.CreateHetStep():
+                het.on_create(ctx, request, caller, now, out)
             case rq.SignalStep():
                 steps.on_signal(ctx, request, caller, now, out)
             case rq.CompleteJob():

@@ -6,7 +6,7 @@ from corral.engine.context import Context
 from corral.engine.effects import Effects
 from corral.model.job import UNLIMITED, Job, JobSpec
 from corral.model.step import BATCH, Step
-from corral.protocol.orders import JobContext, LaunchStep, StepIo
+from corral.protocol.orders import HetGroup, JobContext, LaunchStep, StepIo
 from corral.scheduler.nodetable import layout_of
 from corral.syntax import arrayspec
 from corral.syntax.procmapping import process_mapping
@@ -27,6 +27,7 @@ def job_context(ctx: Context, job: Job) -> JobContext:
         allocation=job.allocation,
         spec=spec,
         reservation=job.allocation.reservation,
+        het=het_groups(ctx, job) if job.het_job_id is not None else (),
         restarts=job.restarts,
         start_time=job.start_time,
         end_time=0.0 if job.time_limit >= UNLIMITED else job.start_time + job.time_limit,
@@ -52,6 +53,27 @@ def _limits_left(ctx: Context, step: Step) -> tuple[str, ...]:
     if "ALL" in config.propagate_limits:
         return ()
     return tuple(name for name in step.spec.rlimits if name not in config.propagate_limits)
+
+
+def het_groups(ctx: Context, job: Job) -> tuple[HetGroup, ...]:
+    """The components of its heterogeneous job, as they are told to it."""
+    found = []
+    for one in ctx.state.het_members(job):
+        spec, held = ctx.state.spec(one), one.allocation
+        if held is None:
+            continue
+        tasks = tuple(share.tasks for share in held.nodes)
+        if not (spec.ntasks or spec.ntasks_per_node) or not any(tasks):
+            tasks = tuple(max(1, len(share.cpus) // held.cpus_per_task) for share in held.nodes)
+        memory = held.nodes[0].memory_mb if spec.memory_per_node_mb == 0 else spec.memory_per_node_mb
+        group = HetGroup(
+            job_id=one.id, name=spec.name, account=spec.account, qos=spec.qos or "normal", partition=one.partition,
+            nodes=held.node_names, cpus=tuple(len(share.cpus) for share in held.nodes), tasks=tasks,
+            ntasks=spec.ntasks or (spec.ntasks_per_node or 0) * len(held.nodes) or None, memory_per_node_mb=memory,
+            memory_per_cpu_mb=spec.memory_per_cpu_mb,
+        )  # fmt: skip
+        found.append(group)
+    return tuple(found)
 
 
 _bounds: dict[str, tuple[int, int, int, int]] = {}
@@ -104,6 +126,7 @@ def send_launch(ctx: Context, job: Job, step: Step, out: Effects, only: str = ""
             cpus_per_task=step.cpus_per_task,
             share=node.share,
             job_share=job_share,
+            het=step.het,
             tasks=node.tasks,
             io=None if step.key.step == BATCH else StepIo(cluster=ctx.config.cluster),
             kill_wait=times.kill_wait,

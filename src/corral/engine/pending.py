@@ -13,6 +13,7 @@ from corral.engine.admission import resolve
 from corral.engine.arrays import has_room, room
 from corral.engine.context import Context
 from corral.engine.duetimes import limit_ends
+from corral.engine.het import is_ready
 from corral.engine.partitions import partition_rows
 from corral.engine.ranking import standing, totals
 from corral.engine.state import NOT_YET
@@ -27,7 +28,7 @@ from corral.scheduler.plan import Expected, NotNow, Plan
 from corral.scheduler.quota import Bucket, Quota, Rules
 from corral.scheduler.reservations import NOTHING
 from corral.scheduler.running import RunningJob
-from corral.scheduler.snapshot import LONGEST, PendingGroup, QueueKey, Snapshot
+from corral.scheduler.snapshot import LONGEST, Member, PendingGroup, QueueKey, Snapshot
 
 #: Elements of one array offered to a cycle: more than can start at once only cost time.
 MAX_ELEMENTS = 4096
@@ -49,6 +50,7 @@ class _Group:
         self.offer: PendingGroup | None = None  #: as given to the last cycle; None = it has changed since
         self.fresh: set[JobId] = set()  #: no reason has been noted for these
         self.why: NotNow | None = None  #: what has been noted for those that are not first
+        self.gang: tuple[JobId, ...] = ()  #: the components of a heterogeneous job
 
 
 class PendingView:
@@ -58,6 +60,7 @@ class PendingView:
         self.ctx = ctx
         self.groups: dict[Shape, _Group] = {}
         self.places: dict[JobId, tuple[_Group, QueueKey]] = {}
+        self.leader_of: dict[JobId, JobId] = {}  #: of the components of heterogeneous jobs: where their place is
         self.offered: list[_Group] = []
         self.first: set[JobId] = set()  #: jobs with a reason of their own since the last cycle
         self.refused: list[tuple[_Group, NotNow]] = []  #: groups that the last snapshot left out
@@ -86,7 +89,7 @@ class PendingView:
         )  # fmt: skip
         if basis != self.basis:
             self.basis = basis
-            self.groups, self.places, self.first = {}, {}, set()
+            self.groups, self.places, self.first, self.leader_of = {}, {}, set(), {}
             self.demands = (None, "", -1, ())
             self.guarded = any(charging.guards(partition) for partition in state.partitions.values())
             self.asks_users |= any(partition.exclusive_user for partition in state.partitions.values())
@@ -160,6 +163,7 @@ class PendingView:
         return (-rank, job.submit_time, job.id)
 
     def _remove(self, job_id: JobId) -> None:
+        job_id = self.leader_of.pop(job_id, job_id)
         group, key = self.places.pop(job_id, (None, None))
         self.patience.pop(job_id, None)
         if group is None or key is None:
@@ -171,6 +175,13 @@ class PendingView:
             del self.groups[group.shape]
 
     def _insert(self, job: Job) -> None:
+        gang: tuple[JobId, ...] = ()
+        if job.het_job_id is not None:
+            members = self.ctx.state.het_members(job)
+            if not is_ready(members, NOT_YET) or members[0].id in self.places:
+                return
+            job, gang = members[0], tuple(member.id for member in members)
+            self.leader_of.update((member, job.id) for member in gang)
         spec = self.ctx.state.spec(job)
         if spec.exclusive_user and not self.asks_users:
             self.asks_users = True  # from now on it counts whose each job is
@@ -178,10 +189,8 @@ class PendingView:
             self.refresh_again = True
         if spec.switches:
             self._give_patience(job, spec)
-        alone = job.id if job.array_waiting or job.array_throttle else 0
-        demands = self._demands(job)
-        if self.ctx.state.reservations or spec.reservation:
-            demands = reserved_access.alternatives(self.ctx.state, job.owner.user, spec, demands)
+        alone = job.id if job.array_waiting or job.array_throttle or gang else 0
+        demands = self._alternatives(job)
         limits, denied = self._limits(job, spec) if self.ctx.state.books or self.guarded else ((), "")
         shape = (demands, job.time_limit, spec.time_min or 0, alone, limits, denied)
         if not shape[0]:
@@ -192,6 +201,7 @@ class PendingView:
         key = (-job.priority, job.submit_time, job.id)
         bisect.insort(group.queue, key)
         self.places[job.id] = (group, key)
+        group.gang = gang
         group.offer = None
         group.fresh.add(job.id)
 
@@ -206,6 +216,12 @@ class PendingView:
             if rules:
                 found.append((name, rules))
         return tuple(found), (denied[0] if denied and all(denied) else "")
+
+    def _alternatives(self, job: Job) -> tuple[Demand, ...]:
+        spec, demands = self.ctx.state.spec(job), self._demands(job)
+        if self.ctx.state.reservations or spec.reservation:
+            return reserved_access.alternatives(self.ctx.state, job.owner.user, spec, demands)
+        return demands
 
     def _demands(self, job: Job) -> tuple[Demand, ...]:
         spec = self.ctx.state.spec(job)
@@ -296,23 +312,16 @@ class PendingView:
 
     def _offer(self, group: _Group) -> PendingGroup | NotNow:
         demands, time_limit, time_min, alone, rules, denied = group.shape
+        if group.gang:
+            return self._offer_gang(group)
         if denied:
             return charging.not_now(denied)
         if not alone and group.offer is not None:
             return group.offer
-        partitions = [self.ctx.state.partitions[demand.partition] for demand in demands]
-        if rules:
-            lifted = {name: found.ignores for name, found in rules}
-            partitions = [limits.relaxed(place, lifted.get(place.name, frozenset())) for place in partitions]
-        refused = [
-            Reason.PARTITION_DOWN if partition.state is not PartitionState.UP
-            else limits.beyond(demand, partition, time_limit, time_min)
-            for demand, partition in zip(demands, partitions, strict=True)
-        ]  # fmt: skip
-        if all(refused):
-            return NotNow(refused[0] or Reason.NONE)
-        demands = tuple(demand for demand, reason in zip(demands, refused, strict=True) if reason is None)
-        time_limit = min(time_limit, max(partition.max_time for partition in partitions))
+        found = self._open_to(demands, time_limit, time_min, rules)
+        if isinstance(found, NotNow):
+            return found
+        demands, time_limit = found
         elements: tuple[int, ...] = ()
         more = False
         if alone:
@@ -325,9 +334,49 @@ class PendingView:
                 more = free < ranges.count(record.array_waiting)
         group.offer = PendingGroup(
             demands=demands, time_limit=time_limit, time_min=time_min, queue=tuple(group.queue), elements=elements,
-            has_more_elements=more, tier=max(partition.priority_tier for partition in partitions), rules=rules,
+            has_more_elements=more, rules=rules,
+            tier=max(self.ctx.state.partitions[demand.partition].priority_tier for demand in group.shape[0]),
         )  # fmt: skip
         return group.offer
+
+    def _offer_gang(self, group: _Group) -> PendingGroup | NotNow:
+        """All components, each with the partitions that it may use now."""
+        state = self.ctx.state
+        members = []
+        for job in (state.jobs[job_id] for job_id in group.gang):
+            spec = state.spec(job)
+            rules, denied = self._limits(job, spec) if state.books or self.guarded else ((), "")
+            if denied:
+                return charging.not_now(denied)
+            time_min = spec.time_min or 0
+            offer = self._open_to(self._alternatives(job), job.time_limit, time_min, rules)
+            if isinstance(offer, NotNow):
+                return offer
+            demands, time_limit = offer
+            members.append(Member(job=job.id, demands=demands, time_limit=time_limit, time_min=time_min, rules=rules))
+        first = members[0]
+        tier = max(state.partitions[demand.partition].priority_tier for demand in first.demands)
+        return PendingGroup(
+            demands=first.demands, time_limit=first.time_limit, queue=tuple(group.queue), gang=tuple(members), tier=tier
+        )
+
+    def _open_to(
+        self, demands: tuple[Demand, ...], time_limit: int, time_min: int, rules: tuple[tuple[str, Rules], ...]
+    ) -> tuple[tuple[Demand, ...], int] | NotNow:
+        """The demands in those partitions that let them in, and the limit there."""
+        partitions = [self.ctx.state.partitions[demand.partition] for demand in demands]
+        if rules:
+            lifted = {name: found.ignores for name, found in rules}
+            partitions = [limits.relaxed(place, lifted.get(place.name, frozenset())) for place in partitions]
+        refused = [
+            Reason.PARTITION_DOWN if partition.state is not PartitionState.UP
+            else limits.beyond(demand, partition, time_limit, time_min)
+            for demand, partition in zip(demands, partitions, strict=True)
+        ]  # fmt: skip
+        if all(refused):
+            return NotNow(refused[0] if refused and refused[0] else Reason.NONE)
+        left = tuple(demand for demand, reason in zip(demands, refused, strict=True) if reason is None)
+        return left, min(time_limit, max(partition.max_time for partition in partitions))
 
     # -- and back
 
@@ -348,6 +397,8 @@ class PendingView:
                 self._note_rest(group, rest.why, group.offer.queue[rest.position :], stale)
         for group, why in self.refused:
             self._note_rest(group, why, tuple(group.queue), stale)
+            for job_id in group.gang:
+                self._note(job_id, why, None)
 
     def _note_rest(self, group: _Group, why: NotNow, waiting: tuple[QueueKey, ...], stale: set[JobId]) -> None:
         if group.why == why:

@@ -43,6 +43,14 @@ def targets_of(state: ClusterState, text: str) -> list[Target] | Unknown:
             else:
                 merged.setdefault(target.job, []).extend(target.elements)
         return whole + [Target(record, tuple(elements), step) for record, elements in merged.items()]
+    job = state.jobs.get(job_id)
+    if parts.het is not None:
+        found = (
+            [Target(one.id, None, step) for one in state.het_members(job) if one.het_offset == parts.het] if job else []
+        )
+        return found or Unknown(text)
+    if job is not None and job.id == job.het_job_id and step is None:
+        return [Target(one.id) for one in state.het_members(job)]
     members = state.array_members.get(job_id)
     if members:
         # Slurm begins with the record that has the array's id; the others follow, the youngest first.

@@ -103,6 +103,13 @@ class ClusterState:
         for _, _, job_id in self.queue:
             yield self.jobs[JobId(job_id)]
 
+    def het_members(self, job: Job) -> list[Job]:
+        """The components of its heterogeneous job, in their order."""
+        if job.het_job_id is None:
+            return []
+        ids = range(job.het_job_id, job.het_job_id + job.het_size)
+        return [self.jobs[JobId(number)] for number in ids if number in self.jobs]
+
     def name_of(self, job: Job) -> str:
         return self.spec(job).name
 

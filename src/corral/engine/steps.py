@@ -179,6 +179,8 @@ def end_step(ctx: Context, job: Job, step: Step, ended: float, now: float, out: 
         return
     if step.key.step == BATCH:
         endings.after_batch(ctx, job, step, now, out, message)
+    elif spec.kind is JobKind.SRUN and job.het_job_id is not None:
+        _after_het_srun(ctx, job, now, out, message)
     elif spec.kind is JobKind.SRUN and not ctx.state.live_steps_of(job.id):
         endings.after_srun(ctx, job, step, now, out, message)
     else:
@@ -189,6 +191,20 @@ def end_step(ctx: Context, job: Job, step: Step, ended: float, now: float, out: 
             ctx.change_job(job, now, out, "step", derived_exit_status=step.exit_status)
         if step.spec.kill_on_bad_exit and spec.kind is JobKind.SRUN and step.exit_status != ExitStatus():
             endings.after_srun(ctx, job, step, now, out, message)
+
+
+def _after_het_srun(ctx: Context, job: Job, now: float, out: Effects, message: str) -> None:
+    """An srun's own heterogeneous job ends with the last part of its step, as the worst of them did."""
+    members = ctx.state.het_members(job)
+    if any(ctx.state.live_steps_of(member.id) for member in members):
+        return
+    steps = [step for member in members for step in ctx.state.steps_of(member.id).values()]
+    worst = max(
+        steps,
+        key=lambda step: (len(_WEIGHT) - _WEIGHT.index(step.cause), step.exit_status.code, step.exit_status.signal),
+    )
+    if members[0].state in (JobState.RUNNING, JobState.SUSPENDED):
+        endings.after_srun(ctx, members[0], worst, now, out, message)
 
 
 def state_of(step: Step) -> JobState:

@@ -7,8 +7,9 @@ from corral.engine.admission import Admitted, admit, partitions_of, resolve
 from corral.engine.context import Context
 from corral.engine.effects import Effects
 from corral.engine.endings import granted_limit
+from corral.engine.het import MOST_COMPONENTS
 from corral.engine.ranking import priority_of
-from corral.engine.whatif import would_start
+from corral.engine.whatif import would_start, would_start_together
 from corral.model import ranges
 from corral.model.job import Job, JobId, JobSpec, Owner
 from corral.model.reason import Reason
@@ -89,13 +90,23 @@ def on_submit(ctx: Context, request: SubmitJobs, owner: Owner, caller: Caller, n
             verdict = _as_charged(ctx, verdict, charged, owner)
         admitted.append(verdict)
         last = (new.spec, verdict, charged)
+    if request.het and len(request.jobs) > 1:
+        refused = _no_components(request)
+        if refused is not None:
+            out.reply = refused
+            return
     if request.test_only:
-        out.reply = would_start(ctx, admitted[0], owner.user, now) if admitted else Submitted(ids=())
+        if request.het and len(admitted) > 1:
+            out.reply = would_start_together(ctx, admitted, owner.user, now)
+        else:
+            out.reply = would_start(ctx, admitted[0], owner.user, now) if admitted else Submitted(ids=())
         return
     ids = []
     next_id = max(ctx.state.next_job_id, ctx.config.first_job_id)
     for offset, entry in enumerate(admitted):
         job = new_job(ctx, entry, JobId(next_id + offset), owner, caller, now)
+        if request.het and len(admitted) > 1:
+            job = msgspec.structs.replace(job, het_job_id=JobId(next_id), het_offset=offset, het_size=len(admitted))
         ctx.record(JobSubmitted(time=now, job=job, spec=entry.spec), out)
         ids.append(job.id)
     if request.crontab is not None:
@@ -128,6 +139,21 @@ def _as_charged(ctx: Context, entry: Admitted, charged: charging.Charge, owner: 
     if entry.spec.time_limit is None:
         limit = min(limit, charging.longest(ctx, charged, owner, entry.partition.partition(",")[0]))
     return msgspec.structs.replace(entry, association=charged.association, time_limit=limit)
+
+
+def _no_components(request: SubmitJobs) -> Rejected | None:
+    """What a heterogeneous job cannot be."""
+    if len(request.jobs) > MOST_COMPONENTS:
+        detail = f"A heterogeneous job has at most {MOST_COMPONENTS} components."
+        return Rejected(
+            error="Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)", detail=detail
+        )
+    for index, new in enumerate(request.jobs):
+        if new.spec.array:
+            return Rejected(error="Invalid job array specification", index=index)
+        if new.spec.kind is not request.jobs[0].spec.kind or new.spec.step is not None:
+            return Rejected(error="Components of a heterogeneous job are of one kind, and have no steps", index=index)
+    return None
 
 
 def new_job(ctx: Context, entry: Admitted, job_id: JobId, owner: Owner, caller: Caller, now: float) -> Job:

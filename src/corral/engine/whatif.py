@@ -7,6 +7,7 @@ from corral.engine.duetimes import limit_ends
 from corral.engine.partitions import partition_rows
 from corral.model.job import JobId
 from corral.protocol.replies import Rejected, WouldStart
+from corral.scheduler import gang
 from corral.scheduler.backfill import Timeline
 from corral.scheduler.feasibility import static_rows
 from corral.scheduler.running import RunningJob
@@ -14,14 +15,18 @@ from corral.scheduler.snapshot import LONGEST
 from corral.syntax import hostlist
 
 
+def _running(ctx: Context, now: float) -> list[RunningJob]:
+    return [
+        RunningJob(max(now, min(limit_ends(job), job.start_time + LONGEST)), job.id)
+        for job in (ctx.state.jobs[job_id] for job_id in ctx.state.active)
+    ]
+
+
 def would_start(ctx: Context, entry: Admitted, user: str, now: float) -> WouldStart | Rejected:
     """Beside what runs; jobs that wait are not thought of."""
     state = ctx.state
     table = state.ledger
-    running = [
-        RunningJob(max(now, min(limit_ends(job), job.start_time + LONGEST)), job.id)
-        for job in (state.jobs[job_id] for job_id in state.active)
-    ]
+    running = _running(ctx, now)
     reserved = reserved_access.windows(ctx)
     span = float(entry.time_limit) if entry.time_limit < LONGEST else float("inf")
     best: WouldStart | None = None
@@ -38,3 +43,28 @@ def would_start(ctx: Context, entry: Admitted, user: str, now: float) -> WouldSt
                     cpus=planned.allocation.cpu_count, nodes=hostlist.fold(planned.allocation.node_names), partition=name,
                 )  # fmt: skip
     return best or Rejected(error="Requested node configuration is not available")
+
+
+def would_start_together(ctx: Context, entries: list[Admitted], user: str, now: float) -> WouldStart | Rejected:
+    """The components of a heterogeneous job, each in its first partition."""
+    state = ctx.state
+    table = state.ledger
+    reserved = reserved_access.windows(ctx)
+    parts = []
+    for entry in entries:
+        partition = state.partitions[entry.partition.split(",")[0]]
+        demand = resolve(entry.spec, partition, ctx.config)
+        demand = reserved_access.alternatives(state, user, entry.spec, (demand,))[0]
+        rows = static_rows(table, demand, partition_rows(state, partition, table)) & table.usable
+        span = float(entry.time_limit) if entry.time_limit < LONGEST else float("inf")
+        parts.append(gang.Part(demand, rows, span))
+    timeline = Timeline(table.copy(), _running(ctx, now), max(now, *(entry.spec.begin_time for entry in entries)))
+    planned = gang.plan(timeline, parts, [], reserved, ctx.config.scheduling.placement, 0.0)
+    if planned is None:
+        return Rejected(error="Requested node configuration is not available")
+    names = dict.fromkeys(name for one in planned for name in one.allocation.node_names)
+    return WouldStart(
+        job=JobId(max(state.next_job_id, ctx.config.first_job_id)), start=planned[0].start,
+        cpus=sum(one.allocation.cpu_count for one in planned), nodes=hostlist.fold(list(names)),
+        partition=planned[0].allocation.partition,
+    )  # fmt: skip

@@ -329,6 +329,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     requeue_after: bool = False  #: when COMPLETING is over it goes back to PENDING
     failed_node: str = ""
     batch_host: str = ""
+    het_job_id: JobId | None = None  #: a component of a heterogeneous job: the id of its first
+    het_offset: int = 0
+    het_size: int = 0  #: how many components; their ids follow one another
     association: int = 0  #: of its user in the account it is charged to; 0 = none
 
     @property

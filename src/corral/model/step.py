@@ -68,6 +68,18 @@ class StepNode(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     finished: bool = False
 
 
+class HetStep(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a part of a step over several components of a heterogeneous job knows of the whole."""
+
+    job: JobId  #: the first component's
+    groups: tuple[int, ...]
+    nodes: tuple[str, ...]
+    tasks_per_node: tuple[int, ...]
+    ntasks: int
+    job_nodes: tuple[str, ...]  #: of these components
+    job_cpus: tuple[int, ...]  #: on each of them
+
+
 class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One launch inside a job."""
 
@@ -85,6 +97,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cancelled_by: int | None = None
     sent_at: float = 0.0  #: when its launch was last sent, for resending
     used: Usage = NOTHING  #: by the nodes that have finished
+    het: HetStep | None = None
 
     @property
     def text(self) -> str:

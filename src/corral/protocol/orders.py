@@ -4,7 +4,7 @@ import msgspec
 
 from corral.model.allocation import Allocation, NodeShare
 from corral.model.job import JobSpec, Owner, StepSpec
-from corral.model.step import StepKey, TaskPlace
+from corral.model.step import HetStep, StepKey, TaskPlace
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):
@@ -12,6 +12,22 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=T
 
     term: int = 0
     node: str
+
+
+class HetGroup(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a heterogeneous job is told of one of its components."""
+
+    job_id: int
+    name: str = ""
+    account: str = ""
+    qos: str = ""
+    partition: str = ""
+    nodes: tuple[str, ...]
+    cpus: tuple[int, ...]  #: on each node
+    tasks: tuple[int, ...]
+    ntasks: int | None = None
+    memory_per_node_mb: int | None = None
+    memory_per_cpu_mb: int | None = None
 
 
 class JobContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -37,6 +53,7 @@ class JobContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     array_task_max: int = 0
     array_task_step: int = 1
     reservation: str = ""
+    het: tuple[HetGroup, ...] = ()  #: of a heterogeneous job: its components
     cluster: str = ""
     step_count: int = 0
 
@@ -68,6 +85,7 @@ class LaunchStep(Order, frozen=True, kw_only=True):
     cpus_per_task: int = 1
     share: NodeShare  #: the step's share of this node
     job_share: NodeShare  #: the job's share of this node
+    het: HetStep | None = None  #: it is part of a step over several components
     tasks: tuple[TaskPlace, ...]
     script: str = ""  #: batch step only
     environment: dict[str, str] = {}  #: what the user's shell had; filled in when sent

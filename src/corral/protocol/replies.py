@@ -64,6 +64,12 @@ class StepCreated(Reply, frozen=True, kw_only=True):
     access: StepAccess | None = None
 
 
+class HetStepCreated(Reply, frozen=True, kw_only=True):
+    """One step for each part, in the order of the request."""
+
+    steps: tuple[StepCreated, ...]
+
+
 class JobRows(Reply, frozen=True, kw_only=True):
     """A projection: one row per job, values in the order of `fields`."""
 
@@ -77,4 +83,4 @@ class AccountsChanged(Reply, frozen=True, kw_only=True):
     touched: Touched
 
 
-AnyReply = Done | Rejected | Submitted | WouldStart | StepCreated | JobRows | AccountsChanged
+AnyReply = Done | Rejected | Submitted | WouldStart | StepCreated | HetStepCreated | JobRows | AccountsChanged

@@ -45,6 +45,7 @@ class SubmitJobs(Request, frozen=True, kw_only=True):
     group: str = ""
     crontab: str | None = None  #: the jobs are those of this text, which becomes the user's crontab; "" = it has none
     test_only: bool = False  #: only say when and where it would start
+    het: bool = False  #: they are the components of one heterogeneous job, which start together
 
 
 class JobSelection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -170,6 +171,21 @@ class CreateStep(Request, frozen=True, kw_only=True):
     environment: dict[str, str] = {}
 
 
+class HetPart(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """The part of a step that runs on one component."""
+
+    group: int  #: its offset
+    spec: StepSpec
+
+
+class CreateHetStep(Request, frozen=True, kw_only=True):
+    """srun --het-group: one step over components of a heterogeneous job, its tasks numbered through."""
+
+    job: str
+    parts: tuple[HetPart, ...]
+    environment: dict[str, str] = {}
+
+
 class SignalStep(Request, frozen=True, kw_only=True):
     """Signal one step; kill: end it (SIGTERM, wait, SIGKILL)."""
 
@@ -228,7 +244,7 @@ class ChangeAccounts(Request, frozen=True, kw_only=True):
 AnyRequest = (
     SubmitJobs | CancelJobs | HoldJobs | ReleaseJobs | RequeueJobs | SuspendJobs | ResumeJobs | UpdateJob | UpdateNodes
     | UpdatePartition | CreateReservation | UpdateReservation | DeleteReservation
-    | CreateStep | SignalStep | CompleteJob | Reconfigure | NewClusterNodes
+    | CreateStep | CreateHetStep | SignalStep | CompleteJob | Reconfigure | NewClusterNodes
     | SetTrigger | ClearTriggers
     | ChangeAccounts
 )  # fmt: skip

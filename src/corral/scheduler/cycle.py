@@ -10,11 +10,12 @@ The first jobs that find no place get a planned start (backfill.py). From then o
 import heapq
 
 import msgspec
+import numpy as np
 
 from corral.model.allocation import Allocation
 from corral.model.job import JobId
 from corral.model.reason import Reason
-from corral.scheduler import backfill
+from corral.scheduler import backfill, gang
 from corral.scheduler.demand import Demand
 from corral.scheduler.feasibility import static_rows
 from corral.scheduler.nodetable import BoolColumn, NodeTable
@@ -24,7 +25,7 @@ from corral.scheduler.quota import NO_RULES, Rules, asked, held, most_per_node
 from corral.scheduler.reservations import by_maintenance
 from corral.scheduler.resources import place
 from corral.scheduler.running import RunningJob
-from corral.scheduler.snapshot import LONGEST, PendingGroup, Snapshot
+from corral.scheduler.snapshot import LONGEST, Member, PendingGroup, Snapshot
 
 NODES_ARE_AWAY = "Nodes required for job are DOWN, DRAINED or reserved for jobs in higher priority partitions"
 MAY_BE_RESERVED = "May be reserved for other job"
@@ -56,6 +57,7 @@ class _Cycle:
         self.blocked: set[tuple[str, str]] = set()  #: partitions, and reservations, with a planned job
         self.stuck: set[int] = set()  #: groups whose first has found no place; the next of them are only planned
         self.most_free = -1  #: CPUs on the freest node; -1 = to be looked up
+        self.avoided: BoolColumn | None = None  #: nodes that other components of the same job have just got
 
     def run(self) -> Plan:
         groups = self.snapshot.pending
@@ -87,11 +89,101 @@ class _Cycle:
 
     def consider(self, group: PendingGroup, job: JobId) -> NotNow | None:
         """Start it, or of an array all elements that fit; the reason when something is left."""
+        if group.gang:
+            return self.start_gang(group, job)
         for element in group.elements or (None,):
             why = self.start_one(group, job, element)
             if why is not None:
                 return why
         return NotNow(Reason.ARRAY_TASK_LIMIT) if group.has_more_elements else None
+
+    def start_gang(self, group: PendingGroup, job: JobId) -> NotNow | None:
+        """All components of a heterogeneous job, each in the first of its partitions in which it fits, or none."""
+        why = next((reason for member in group.gang if (reason := self.held_back(member, group)) is not None), None)
+        found, lacking = self.fit_gang(group, apart=True) if why is None else ([], group.gang[0])
+        if why is None and lacking is not None:
+            found, lacking = self.fit_gang(group, apart=False)
+        if lacking is None:
+            for member, allocation, limit in found:
+                alone = alone_of(member, group)
+                if member.rules:
+                    self.take(alone.rules_in(allocation.partition), allocation, limit or member.time_limit)
+                self.start(alone, JobId(member.job), None, allocation, limit, among=job)
+            return None
+        why = why or self.why_gang(group, lacking)
+        for member in group.gang:
+            self.plan.reasons[JobId(member.job)] = why
+        return why
+
+    def fit_gang(
+        self, group: PendingGroup, apart: bool
+    ) -> tuple[list[tuple[Member, Allocation, int | None]], Member | None]:
+        """A place for each, and who finds none. `apart`: no two of them on one node."""
+        found: list[tuple[Member, Allocation, int | None]] = []
+        lacking: Member | None = None
+        for member in group.gang:
+            alone = alone_of(member, group)
+            fitting = (self.fit(alone, demand) for demand in member.demands)
+            allocation, limit = next((one for one in fitting if one[0] is not None), (None, None))
+            if allocation is None:
+                lacking = member
+                break
+            self.table.take(-len(self.plan.starts) - len(found) - 1, allocation)
+            self.most_free = -1
+            found.append((member, allocation, limit))
+            if apart:
+                self.avoided = (
+                    self.rows_of(allocation) if self.avoided is None else self.avoided | self.rows_of(allocation)
+                )
+        for number in range(len(found)):
+            self.table.give_back(-len(self.plan.starts) - number - 1)
+        self.most_free, self.avoided = -1, None
+        return found, lacking
+
+    def held_back(self, member: Member, group: PendingGroup) -> NotNow | None:
+        """Which limit of accounts and QOS keeps a component from all of its partitions?"""
+        alone = alone_of(member, group)
+        reasons = [
+            self.beyond(alone.rules_in(one.partition), alone, one) if member.rules else None for one in member.demands
+        ]
+        return NotNow(reasons[0]) if reasons and all(reasons) and reasons[0] is not None else None
+
+    def rows_of(self, allocation: Allocation) -> BoolColumn:
+        rows: BoolColumn = np.zeros(len(self.table), np.bool_)
+        rows[[self.table.index[name] for name in allocation.node_names]] = True
+        return rows
+
+    def why_gang(self, group: PendingGroup, lacking: Member) -> NotNow:
+        """Why it waits; if for others, a start is planned for all of it."""
+        demand = next((one for one in lacking.demands if not one.reservation), lacking.demands[0])
+        if not self.reserved.is_open(demand, self.now):
+            return NotNow(Reason.RESERVATION)
+        why = self.why_not(demand)
+        if why.reason not in FOR_OTHERS or why.text:
+            return why
+        if not self.policy.backfill or len(self.planned) >= self.policy.backfill_max_jobs:
+            return why
+        if not self.is_any_free() and not self.snapshot.wants_plans:
+            self.plan.without_plans = True
+            return why
+        if self.timeline is None:
+            self.timeline = backfill.Timeline(self.table, self.running, self.now)
+        firsts = [(member, member.demands[0]) for member in group.gang]
+        parts = [
+            gang.Part(one, self.rows(one), float(m.time_limit) if m.time_limit < LONGEST else float("inf"))
+            for m, one in firsts
+        ]
+        planned = gang.plan(
+            self.timeline, parts, self.planned, self.reserved, self.policy.placement, self.policy.backfill_window
+        )
+        if planned is None:
+            return why
+        self.planned += planned
+        for member, one in zip(group.gang, planned, strict=True):
+            self.plan.expected[JobId(member.job)] = Expected(one.start, backfill.folded(one.allocation.node_names))
+        self.shadow = min(self.shadow, planned[0].start)
+        self.blocked.add((demand.partition, demand.reservation))
+        return why
 
     def start_one(self, group: PendingGroup, job: JobId, element: int | None) -> NotNow | None:
         """Start it (None), or say why not."""
@@ -214,6 +306,8 @@ class _Cycle:
     def fit_for(self, group: PendingGroup, demand: Demand, span: float) -> tuple[Allocation | None, int | None]:
         """A place for so many seconds, or for fewer if it may be shorter."""
         table, rows = self.table, self.rows(demand)
+        if self.avoided is not None:
+            rows = rows & ~self.avoided
         if self.reserved:
             kept = self.reserved.kept(demand, self.now, self.now + span)
             rows = self.reserved.rows(demand, rows, kept)
@@ -248,7 +342,13 @@ class _Cycle:
         return rows
 
     def start(
-        self, group: PendingGroup, job: JobId, element: int | None, allocation: Allocation, limit: int | None
+        self,
+        group: PendingGroup,
+        job: JobId,
+        element: int | None,
+        allocation: Allocation,
+        limit: int | None,
+        among: int = 0,
     ) -> None:
         # Elements of one array share the record's id until they are split off: the ledger of this cycle needs keys of its own.
         key = job if element is None else -(len(self.plan.starts) + 1)
@@ -259,7 +359,7 @@ class _Cycle:
         if allocation.reservation:
             ends = min(ends, self.reserved.closes(allocation.reservation, self.now))
         self.running.append(RunningJob(ends, key))
-        self.plan.starts.append(Start(job, allocation, element, limit))
+        self.plan.starts.append(Start(job, allocation, element, limit, among))
         self.plan.backfilled += bool(self.blocked)
 
     def plan_start(self, group: PendingGroup, job: JobId) -> bool:
@@ -334,3 +434,14 @@ def _plain(demands: list[Demand]) -> Demand:
 def _span(group: PendingGroup) -> float:
     """How long it may run, seconds."""
     return group.time_limit if group.time_limit < LONGEST else float("inf")
+
+
+def alone_of(member: Member, group: PendingGroup) -> PendingGroup:
+    """A component as if it were a job of its own."""
+    return PendingGroup(
+        demands=member.demands,
+        time_limit=member.time_limit,
+        time_min=member.time_min,
+        queue=group.queue,
+        rules=member.rules,
+    )

@@ -14,6 +14,7 @@ class Start(msgspec.Struct, frozen=True):
     allocation: Allocation
     task_index: int | None = None
     time_limit: int | None = None  #: seconds, when less than was asked for (--time-min)
+    gang: int = 0  #: not without the others of this number
 
 
 class NotNow(msgspec.Struct, frozen=True):

@@ -132,7 +132,7 @@ class Reserved:
         window: float,
     ) -> backfill.Planned | None:
         """An early start beside what is planned already, at which nothing is kept from it."""
-        begins = self._begins(demand, timeline.now)
+        begins = self.begins(demand, timeline.now)
         latest = timeline.now + window if window else _NEVER
         for number, begin in enumerate(begins):
             until = begins[number + 1] if number + 1 < len(begins) else _NEVER
@@ -152,7 +152,7 @@ class Reserved:
                 moment = found.start
         return None
 
-    def _begins(self, demand: Demand, now: float) -> list[float]:
+    def begins(self, demand: Demand, now: float) -> list[float]:
         """Where a stretch begins in which what is kept from the job only grows."""
         own = self.named.get(demand.reservation)
         begins = {now}

@@ -16,6 +16,16 @@ QueueKey = tuple[int, float, int]
 LONGEST = 365 * 86400
 
 
+class Member(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One component of a heterogeneous job."""
+
+    job: int
+    demands: tuple[Demand, ...]
+    time_limit: int
+    time_min: int = 0
+    rules: tuple[tuple[str, Rules], ...] = ()
+
+
 class PendingGroup(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Waiting jobs of one shape: when one of them finds no place, none that comes after it does.
 
@@ -29,6 +39,7 @@ class PendingGroup(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     tier: int = 1  #: those in a higher one are considered first
     elements: tuple[int, ...] = ()  #: of an array, in order; () = no array
     has_more_elements: bool = False  #: others are held back by the throttle
+    gang: tuple[Member, ...] = ()  #: of a heterogeneous job, whose components start together; it is a group of its own
     rules: tuple[tuple[str, Rules], ...] = ()  #: partition -> the limits that hold there; () = none
 
     def rules_in(self, partition: str) -> Rules:

@@ -42,6 +42,16 @@ def check_job(state: ClusterState, job: Job) -> None:
     _demand(job.spec_id in state.specs, job, "has no spec")
 
 
+def check_gang(state: ClusterState, job: Job) -> None:
+    """Of a heterogeneous job no component waits while another runs; and none runs on when its first has ended."""
+    members = state.het_members(job)
+    if not members:
+        return
+    runs = any(one.state in (JobState.RUNNING, JobState.SUSPENDED) for one in members)
+    _demand(not runs or not any(one.is_pending for one in members), job, "runs, and another component waits")
+    _demand(not runs or members[0].id != job.het_job_id or members[0].is_active, job, "its first component has ended")
+
+
 def check_start(state: ClusterState, job: Job) -> None:
     """No node or core of it is kept for others until its limit; and it has begun in the reservation that it names."""
     assert job.allocation is not None
@@ -119,6 +129,9 @@ def check_events(state: ClusterState, before: dict[JobId, JobState], records: It
                     touched.add(rest.id)
             case ev.StepCreated() | ev.StepChanged() | ev.StepEnded():
                 touched.add(record.step.key.job)
+    for job_id in touched:
+        if job_id in state.jobs:
+            check_gang(state, state.jobs[job_id])
     for job_id in touched:
         touched_job = state.jobs.get(job_id)
         if touched_job is not None:

@@ -62,6 +62,10 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     admin_comment: str = ""
     reason: str = ""
     script_digest: str = ""
+    reservation: str = ""
+    het_job: int | None = None  #: of a component of a heterogeneous job: the id of the first
+    het_offset: int = 0
+    het_size: int = 0
 
     def elapsed(self, now: float) -> float:
         if not self.start:

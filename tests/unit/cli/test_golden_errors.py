@@ -51,7 +51,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Jobs go no further than this list."""
     jobs: list[dict[str, Any]] = []
 
-    def submit(program: run.Program, job: dict[str, Any], user: str = "", group: str = "") -> tuple[Any, int]:
+    def submit(
+        program: run.Program, job: dict[str, Any], user: str = "", group: str = "", others: Any = ()
+    ) -> tuple[Any, int]:
         jobs.append(job)
         return None, 1
 

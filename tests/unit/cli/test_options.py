@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from corral.cli import jobspec, options
-from corral.cli.given import Given, read
+from corral.cli.components import read_all
+from corral.cli.given import Given
 from corral.cli.options.refused import REFUSED
 from corral.cli.run import Exit, Program, program_text
 
@@ -149,7 +150,7 @@ def test_srun_has_a_task_for_each_node_and_no_node_without_task(
 
 def test_the_version_is_that_of_the_slurm_whose_commands_these_are(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(Exit) as end:
-        read(Program("srun"), ["--version"])
+        read_all(Program("srun"), ["--version"], anywhere=False)
     assert (end.value.status, capsys.readouterr().out) == (0, "slurm 22.05.8\n")
 
 

@@ -7,10 +7,10 @@ import time
 
 from corral.cli import allocated, jobspec
 from corral.cli.allocation import Allocation, Interrupted, TooLate, immediate_status, is_granted
-from corral.cli.given import Given, read
+from corral.cli.components import read_all
+from corral.cli.given import Given
 from corral.cli.run import BAD_OPTION, Exit, Program, failure
 from corral.cli.run import main as run
-from corral.cli.submission import row_of
 from corral.client.connection import Connection, new_key
 from corral.errors import CorralError
 
@@ -30,7 +30,8 @@ def main() -> NoReturn:
 
 def salloc(argv: list[str]) -> int:
     """From the command line to the exit status."""
-    given, words = read(PROGRAM, argv)
+    parts = read_all(PROGRAM, argv, anywhere=False)
+    given, words = parts[0][0], parts[-1][1]
     if given.get("uid") and os.geteuid() != 0:
         raise Exit(BAD_OPTION, "salloc: error: --uid only permitted by root user")
     if given.get("gid") and os.geteuid() != 0:
@@ -39,18 +40,18 @@ def salloc(argv: list[str]) -> int:
         from corral.cli import clusters
 
         clusters.named("salloc", given.get("clusters"))
-    job = new_job(given, words, argv)
+    jobs = [new_job(one, words, argv) for one, _ in parts]
     since = time.monotonic()
-    allocation = Allocation(PROGRAM, job, given)
+    allocation = Allocation(PROGRAM, jobs[0], given, jobs[1:])
     job_id = allocation.job_id
-    row = _granted(allocation)
+    rows = _granted(allocation)
     if allocation.was_queued:
         PROGRAM.info(f"job {job_id} has been allocated resources")
     PROGRAM.info(f"Granted job allocation {job_id}")
     _ring(given, time.monotonic() - since)
     if "no-shell" in given:
         return 0
-    return _run_command(allocation, given, words, row)
+    return _run_command(allocation, [one for one, _ in parts], words, rows)
 
 
 def new_job(given: Given, words: list[str], argv: list[str]) -> dict[str, Any]:
@@ -62,8 +63,8 @@ def new_job(given: Given, words: list[str], argv: list[str]) -> dict[str, Any]:
     return {"spec": spec}
 
 
-def _granted(allocation: Allocation) -> dict[str, Any]:
-    """The job's row, once it holds its nodes."""
+def _granted(allocation: Allocation) -> list[dict[str, Any]]:
+    """The job's row (one for each component), once it holds its nodes."""
     job_id = allocation.job_id
     revoked = f"Job allocation {job_id} has been revoked."
     try:
@@ -83,7 +84,8 @@ def _granted(allocation: Allocation) -> dict[str, Any]:
         PROGRAM.info(revoked)
         raise PROGRAM.failed("Job submit/allocate failed: Job/step already completing or completed")
     fields = ",".join(allocated.FIELDS)
-    return row_of(allocation.connection.request("GET", f"/v1/jobs/{job_id}?fields={fields}"))
+    reply = allocation.connection.request("GET", f"/v1/jobs/{job_id}?fields={fields}")
+    return [dict(zip(reply["fields"], row, strict=True)) for row in reply["rows"]]
 
 
 def _ring(given: Given, waited: float) -> None:
@@ -92,12 +94,16 @@ def _ring(given: Given, waited: float) -> None:
         os.write(1, b"\a")
 
 
-def _run_command(allocation: Allocation, given: Given, words: list[str], row: dict[str, Any]) -> int:
+def _run_command(allocation: Allocation, parts: list[Given], words: list[str], rows: list[dict[str, Any]]) -> int:
     from corral.cli.foreground import Foreground
 
     job_id = allocation.job_id
     cluster = str(allocation.connection.request("GET", "/v1/ping").get("cluster", ""))
-    environment = dict(os.environ) | allocated.variables(row, given, cluster)
+    given = parts[0]
+    if len(parts) > 1:
+        environment = dict(os.environ) | allocated.of_components(rows, parts, cluster)
+    else:
+        environment = dict(os.environ) | allocated.variables(rows[0], given, cluster)
     if given.get("chdir"):
         try:
             os.chdir(given.get("chdir"))

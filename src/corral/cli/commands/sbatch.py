@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from corral.cli import clusters, directives, environment, jobspec, script
+from corral.cli import clusters, components, directives, environment, jobspec, script
 from corral.cli.given import REFUSED_AS, Given
 from corral.cli.run import BAD_OPTION, Exit, Program
 from corral.cli.run import main as run
@@ -24,19 +24,21 @@ def main() -> NoReturn:
 
 def sbatch(argv: list[str]) -> int:
     """From the command line to the exit status."""
-    given = Given(PROGRAM)
-    found, rest = given.split(argv)
-    given.answer(found)
+    parts = components.split(Given(PROGRAM), argv, anywhere=False)
+    rest = parts[-1][1]
+    options = [option for found, _ in parts for option in found]
+    Given(PROGRAM).answer(options)
     directory = jobspec.current_directory()
-    text, path = _script(found, rest, directory)
-    _take_all(given, found, text, rest[0] if rest else "-")
-    job = new_job(given, text, path, rest[1:], directory, argv)
+    text, path = _script(options, rest, directory)
+    all_given = _take_all([found for found, _ in parts], text, rest[0] if rest else "-")
+    jobs = [new_job(one, text, path, rest[1:], directory, argv) for one in all_given]
+    given = all_given[0]
     cluster = clusters.named("sbatch", given.get("clusters")) if "clusters" in given else ""
     if "test-only" in given:
         from corral.cli.submission import say_when
 
-        return say_when(PROGRAM, job, given.get("uid", ""), given.get("gid", ""))
-    connection, job_id = submit(PROGRAM, job, given.get("uid", ""), given.get("gid", ""))
+        return say_when(PROGRAM, jobs[0], given.get("uid", ""), given.get("gid", ""), jobs[1:])
+    connection, job_id = submit(PROGRAM, jobs[0], given.get("uid", ""), given.get("gid", ""), jobs[1:])
     if "parsable" in given:
         sys.stdout.write(f"{job_id};{cluster}\n" if cluster else f"{job_id}\n")
     elif PROGRAM.verbosity >= 0:
@@ -62,22 +64,25 @@ def _script(found: list[tuple[str, str | None]], rest: list[str], directory: str
     return script.read(PROGRAM, path if path.startswith("/") else rest[0]), path
 
 
-def _take_all(given: Given, found: list[tuple[str, str | None]], text: str, name: str) -> None:
-    """The script's own options first, then the variables, then the command line: what is read later wins."""
+def _take_all(parts: list[list[tuple[str, str | None]]], text: str, name: str) -> list[Given]:
+    """For each component: the script's own options first, then the variables, then the command line; what is read later wins."""
     try:
-        words = directives.words_of(text)
+        sections = components.sections(directives.words_of(text))
     except directives.BadDirective as error:
         raise PROGRAM.fatal(f"{name}: {error}") from None
-    if words:
-        directed, left = given.split(words)
+    found: list[Given] = []
+    for number in range(max(len(parts), len(sections))):
+        given = components.following(found[-1]) if found else Given(PROGRAM)
+        directed, left = given.split(sections[number]) if number < len(sections) else ([], [])
         if left:
-            if left[0] in ("hetjob", "packjob"):
-                raise PROGRAM.failed("#SBATCH hetjob is not supported by Corral: there are no heterogeneous jobs")
             raise Exit(BAD_OPTION, f"sbatch: error: Invalid directive found in batch script: {left[0]}")
         given.take([(option, value) for option, value in directed if option != "wrap"])
-    given.take_environment(os.environ)
-    given.take(found)
-    given.settle()
+        if not found:
+            given.take_environment(os.environ)
+        given.take(parts[number] if number < len(parts) else [])
+        given.settle()
+        found.append(given)
+    return found
 
 
 def new_job(

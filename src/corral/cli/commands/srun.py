@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 
-from corral.cli import environment, jobspec
+from corral.cli import components, environment, jobspec
 from corral.cli.deathwatch import DeathWatch
-from corral.cli.given import Given, read
-from corral.cli.launched import Step, Wishes
+from corral.cli.given import Given
+from corral.cli.joining import attached
 from corral.cli.run import BAD_OPTION, Exit, Program
 from corral.cli.run import main as run
-from corral.cli.session import Session
 
 TYPE_CHECKING = False  # importing typing costs 5 ms
 if TYPE_CHECKING:
@@ -25,7 +24,12 @@ def main() -> NoReturn:
 
 def srun(argv: list[str]) -> int:
     """From the command line to the exit status."""
-    given, words = read(PROGRAM, argv)
+    parts = components.read_all(PROGRAM, argv, anywhere=True)
+    given, words = parts[0]
+    if len(parts) > 1 or (given.get("jobid") is not None and given.get("het-group") not in (None, "", "0")):
+        return _over_components(parts, argv)
+    if "SLURM_HET_SIZE" in os.environ and given.get("jobid") is not None:
+        components.of_component(given)
     if given.get("mpi") == "list":
         from corral.cli.options.values import MPI_TYPES
 
@@ -62,7 +66,7 @@ def srun(argv: list[str]) -> int:
         made = allocate_and_launch(PROGRAM, job, given)
     watch = DeathWatch(f"{made.job_id}" if inside is None else f"{made.job_id}.{made.step_id}")
     try:
-        status = attached(made, given, streams)
+        status = attached(PROGRAM, made, given, streams)
     finally:
         watch.dismiss()
     if "epilog" in given:
@@ -70,28 +74,21 @@ def srun(argv: list[str]) -> int:
     return status
 
 
-def attached(made: Step, given: Given, streams: dict[str, Any]) -> int:
-    """Join the step until it ends."""
-    wishes = Wishes(
-        pty=bool(given.get("pty")),
-        label="label" in given,
-        unbuffered="unbuffered" in given,
-        reads_stdin=streams.get("stdin", "") in ("", "all") or streams.get("stdin", "").isdigit(),
-        kill_on_bad_exit=bool(given.get("kill-on-bad-exit")),
-        wait_seconds=given.get("wait", 0),
-        disable_status="disable-status" in given,
-        quit_on_interrupt="quit-on-interrupt" in given,
-    )
-    if not wishes.pty:
-        return Session(PROGRAM, made, wishes).run()
-    from corral.cli.terminal import RawTerminal
+def _over_components(parts: list[tuple[Given, list[str]]], argv: list[str]) -> int:
+    """One step over several components of a heterogeneous job."""
+    from corral.cli import hetstep
 
-    PROGRAM.line_end = "\r\n"
-    try:
-        with RawTerminal(0):
-            return Session(PROGRAM, made, wishes).run()
-    finally:
-        PROGRAM.line_end = "\n"
+    given, words = parts[0]
+    for one, _ in parts:
+        if "bcast" in one:
+            raise PROGRAM.failed("--bcast is not supported by Corral with --het-group or `:`; use sbcast")
+        _check(one)
+    if "prolog" in given:
+        _run_aside(given.get("prolog"), words, "prolog_srun")
+    status = hetstep.run(PROGRAM, parts, argv, step_of, _streams)
+    if "epilog" in given:
+        _run_aside(given.get("epilog"), words, "epilog_srun")
+    return status
 
 
 def _send_program(given: Given, job: str, step: dict[str, Any]) -> None:

@@ -21,6 +21,7 @@ from corral.errors import StoreUnavailable
 from corral.model.job import JobId, JobState
 from corral.model.step import TRANSFERS
 from corral.store.rows import HistoryQuery, Run, RunKey, StepRun, key_of
+from corral.syntax.jobid import JobRef
 
 _STATES = {state.value: state for state in JobState}
 #: Runs that are read and shown at once.
@@ -43,7 +44,7 @@ async def get_history(service: Service, request: Request) -> Response:
     if not users and not refs and not query.flag(request, "all_users"):
         users = (caller.user,)
     wanted = HistoryQuery(
-        ids=tuple((ref.job, task) for ref in refs for task in (ref.tasks or (None,))),
+        ids=tuple([each async for each in _ids(service, refs)]),
         users=users,
         accounts=query.words(request, "accounts"),
         partitions=query.words(request, "partitions"),
@@ -89,6 +90,28 @@ async def get_history(service: Service, request: Request) -> Response:
     if len(keys) <= _AT_ONCE:
         return Response(head + first + b"]}", media_type="application/json")
     return StreamingResponse(_pages(service, head, first, keys, page), media_type="application/json")
+
+
+async def _ids(service: Service, refs: list[JobRef]) -> AsyncIterator[tuple[int, int | None]]:
+    """(job, element). The first component of a heterogeneous job stands for all of it."""
+    for ref in refs:
+        if ref.tasks:
+            for task in ref.tasks:
+                yield ref.job, task
+        elif ref.het is not None:
+            yield ref.job + ref.het, None
+        else:
+            for number in range(max(1, await _components(service, ref.job))):
+                yield ref.job + number, None
+
+
+async def _components(service: Service, job: int) -> int:
+    known = service.state.jobs.get(JobId(job))
+    if known is not None:
+        return int(known.het_size) if known.het_job_id == job else 0
+    keys = await asyncio.to_thread(service.store.run_keys, HistoryQuery(ids=((job, None),)))
+    found = await asyncio.to_thread(service.store.runs_at, [key for key in keys if key.job == job][-1:])
+    return next((run.het_size for run in found if run.het_job == job), 0)
 
 
 async def _pages(

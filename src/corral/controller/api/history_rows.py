@@ -48,7 +48,9 @@ def cpu_seconds(step: StepRun) -> tuple[float, float]:
 
 
 def job_text(run: Run) -> str:
-    """42, 42_7, or 42_[0-9%2] of elements that never began."""
+    """42, 42_7, or 42_[0-9%2] of elements that never began; 42+1"""
+    if run.het_job is not None:
+        return f"{run.het_job}+{run.het_offset}"
     if run.array_task is not None:
         return f"{run.array_job}_{run.array_task}"
     if run.array_waiting:
@@ -108,6 +110,9 @@ HISTORY: Table[Line] = Table(
         "step": lambda line, _: None if line.step is None else line.step.step,
         "array_job_id": _run("array_job"),
         "array_task_id": _run("array_task"),
+        "reservation": _run("reservation"),
+        "het_job_id": _run("het_job"),
+        "het_offset": _run("het_offset"),
         "array_waiting": lambda line, _: list(ranges.members(line.run.array_waiting)),
         "name": _either("name"),
         "user": _run("user"),

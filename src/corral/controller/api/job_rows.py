@@ -320,6 +320,9 @@ FIELDS: dict[str, Getter] = {
     "gres_flags": of_spec("gres_flags"),
     "cpus_per_node": of_allocation(lambda allocation: [share.cpu_count for share in allocation.nodes], []),
     "licenses": of_spec("licenses"),
+    "het_job_id": lambda job, _: job.het_job_id,
+    "het_offset": lambda job, _: job.het_offset,
+    "het_size": lambda job, _: job.het_size,
     "reservation": lambda job, context: reservation_of(job, context.specs[job.spec_id]),
 }
 

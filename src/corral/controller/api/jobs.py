@@ -197,6 +197,11 @@ def named(service: Service, ref: JobRef) -> list[Job]:
     state = service.state
     job_id = JobId(ref.job)
     members = state.array_members.get(job_id)
+    first = state.jobs.get(job_id)
+    if ref.het is not None:
+        return [job for job in state.het_members(first) if job.het_offset == ref.het] if first is not None else []
+    if first is not None and first.id == first.het_job_id:
+        return list(state.het_members(first))
     if not ref.tasks:
         if members:
             return [state.jobs[member] for member in sorted(members)]

@@ -17,7 +17,14 @@ from corral.controller.api.step_rows import STEPS
 from corral.controller.facts import VERSION
 from corral.protocol import events, replies, requests
 
-_ANY_REPLY = replies.Done | replies.Rejected | replies.Submitted | replies.WouldStart | replies.StepCreated
+_ANY_REPLY = (
+    replies.Done
+    | replies.Rejected
+    | replies.Submitted
+    | replies.WouldStart
+    | replies.StepCreated
+    | replies.HetStepCreated
+)
 
 
 class Jobs(msgspec.Struct, forbid_unknown_fields=True):

@@ -15,7 +15,7 @@ from corral.controller.watchers import Watchers
 from corral.daemon import clock
 from corral.daemon.logs import Log
 from corral.model.cluster import ClusterConfig
-from corral.protocol.replies import Rejected, Reply, StepCreated
+from corral.protocol.replies import HetStepCreated, Rejected, Reply, StepCreated
 from corral.protocol.requests import Caller, SetTrigger
 from corral.store.interface import Store
 
@@ -68,4 +68,8 @@ class Service:
         reply = await self.loop.ask(prepared.message, caller, key, prepared.blobs, owner)
         if isinstance(reply, StepCreated) and reply.access is None:
             return msgspec.structs.replace(reply, access=self.performer.access(reply.step.key))
+        if isinstance(reply, HetStepCreated):
+            access = self.performer.access
+            steps = tuple(msgspec.structs.replace(one, access=access(one.step.key)) for one in reply.steps)
+            return msgspec.structs.replace(reply, steps=steps)
         return reply
