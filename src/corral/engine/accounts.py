@@ -21,6 +21,8 @@ from corral.protocol.events import UsageReset
 from corral.protocol.replies import AccountsChanged as Told
 from corral.protocol.requests import Caller, ChangeAccounts
 
+#: Accounts below each other.
+DEEPEST = 100
 #: Characters of a name.
 LONGEST = 255
 _ADMIN_LEVELS = ("None", "Operator", "Administrator")
@@ -82,6 +84,7 @@ def _add_accounts(draft: Draft, where: Condition, settings: Settings, caller: Ca
     if books.account_of(parent) is None:
         raise Refusal(f"Parent account '{parent}' doesn't exist on cluster {draft.cluster}", "not_found")
     rights.check_account(books, caller, parent)
+    _check_depth(draft, parent)
     for name in _names(where.names, "account"):
         if name not in books.accounts:
             draft.put_account(
@@ -120,10 +123,20 @@ def _modify_accounts(draft: Draft, where: Condition, settings: Settings, caller:
         if parent:
             if one.account == parent or one.account == ROOT:
                 raise Refusal("Account can not be a child of itself")
+            _check_depth(draft, parent, one)
             _move_away(draft, parent, one)
             changed = msgspec.structs.replace(changed, parent=parent)
         draft.put_association(changed, as_before=one)
         draft.tell_inheritors(one, rest)
+
+
+def _check_depth(draft: Draft, parent: str, moved: Association | None = None) -> None:
+    """How deep accounts may hang below each other."""
+    books = draft.books
+    above = books.account_of(parent)
+    below = max((depth for _, depth in books.tree(moved.account)), default=0) if moved is not None else 0
+    if above is not None and len(books.chain(above.id)) + below >= DEEPEST:
+        raise Refusal(f"Accounts cannot be more than {DEEPEST} deep")
 
 
 def _move_away(draft: Draft, parent: str, one: Association) -> None:
@@ -142,7 +155,7 @@ def _remove_accounts(draft: Draft, where: Condition, caller: Caller) -> None:
     books = draft.books
     names = [name for name in sorted(books.accounts) if _account_matches(books, name, where)]
     if ROOT in names:
-        raise Refusal("The root account cannot be removed", "denied")
+        raise Refusal("You are not allowed to remove the root account.", "denied", "Use remove cluster instead.")
     for name in names:
         rights.check_account(books, caller, name, above=True)
         draft.remove_account(name)

@@ -172,6 +172,22 @@ def test_what_means_nothing_is_refused(kind: str, where: dict[str, Any], fields:
     assert c.state.dump() == before
 
 
+def test_accounts_cannot_hang_below_each_other_without_end() -> None:
+    c = cluster(nodes("n1"))
+    parent = "root"
+    for number in range(200):
+        reply = change(c, "add", "account", {"names": (f"a{number}",)}, parent=parent)
+        if isinstance(reply, Rejected):
+            assert "deep" in reply.error
+            break
+        parent = f"a{number}"
+    assert number == 99
+    account(c, "x")
+    account(c, "y", parent="x")
+    assert isinstance(change(c, "modify", "account", {"names": ("x",)}, parent="a97"), Rejected)
+    c.check()
+
+
 def test_a_log_written_before_there_were_accounts_still_loads() -> None:
     from corral.engine.state import ClusterState
 

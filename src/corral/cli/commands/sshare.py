@@ -105,7 +105,7 @@ class Sshare:
                 named, where = clusters.asked(self.given)
                 if named:
                     clusters.own("sshare", connection, named, where)
-                answer = connection.request("GET", query.url("/v1/shares"))
+                answer = connection.request("GET", query.url("/v1/shares", users=users))
         except Unreachable as error:
             raise command.unreachable("sshare: error", error) from None
         except Refused as error:

@@ -24,6 +24,7 @@ class Asked:
         self.where: dict[str, list[Any]] = {}
         self.flags: set[str] = set()
         self.format = ""
+        self.what = "QOS ID" if any(known == "QOSLevel" for known, _, _ in table) else "AssocId"
         for word in words:
             key, _, value = split(word)
             if value is None:
@@ -46,7 +47,7 @@ class Asked:
         found: list[Any] = names(text, lower=target != "partitions")
         if target == "ids":
             try:
-                found = [values.count(one, "AssocId") for one in found]
+                found = [values.count(one, self.what) for one in found]
             except values.BadValue as error:
                 session.error(str(error))
                 return

@@ -70,7 +70,15 @@ class Words:
             self.where[target] = values.level(value)
             self.given = True
         elif target == "ids":
-            self._add(target, [values.count(one, "QOS ID") for one in names(value)])
+            try:
+                self._add(target, [values.count(one, "QOS ID") for one in names(value)])
+            except BadValue as error:
+                self.session.error(str(error))
+        elif target == "preempt_mode":
+            modes = names(value)
+            known = self.session.books["qos"]
+            self.given = True
+            self._add("names", [qos["name"] for qos in known if (qos["preempt_mode"] or "cluster") in modes] or ["\n"])
         else:
             self._add(target, names(value))
 

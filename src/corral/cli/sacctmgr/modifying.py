@@ -71,9 +71,7 @@ def modify_account(session: Session, words: list[str]) -> None:
         )  # fmt: skip
         if st.find(key, ASSOCIATION) is not None and name == "Description":
             name = ""
-        if value is None:
-            session.problem(f" Bad format on {word}: End your option with an '=' sign")
-        elif name in ("Account", "Acct", "Names"):
+        if value is None or name in ("Account", "Acct", "Names"):
             session.problem(" Can't modify the name of an account")
         elif name == "Clusters":
             session.problem(" Can't modify the cluster of an account")

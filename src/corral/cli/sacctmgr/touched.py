@@ -30,6 +30,8 @@ def refused(session: Session, error: Refused, adding: str = "") -> None:
     if text.startswith("Can't modify because"):
         session.out(f" {text}\n{detail}")
         session.exit_code = 1
+    elif text.startswith("You are not allowed"):
+        session.problem(f" {text}\n {detail}")
     elif text.startswith("Job(s) active"):
         session.problem(f" Error with request: {text}\n{detail}")
     elif error.fields.get("code") == "denied" and text.startswith("Access"):

@@ -38,6 +38,8 @@ def fraction(text: str, what: str) -> float:
         number = float(text)
     except ValueError:
         raise BadValue(f"Invalid value for {what} ({text})", True) from None
+    if number != number or number in (float("inf"), float("-inf")):
+        raise BadValue(f"Invalid value for {what} ({text})", True)
     return CLEAR if number < 0 else number
 
 
@@ -69,11 +71,11 @@ def tres(text: str, what: str, known: Sequence[Sequence[object]]) -> dict[str, i
         if name.isdigit():
             name = next((f"{k}/{n}" if n else str(k) for k, n, number in known if str(number) == name), name)
         if not equals:
-            raise BadValue(f"no value found ({part})", True)
+            raise BadValue(f"slurmdb_format_tres_str: no TRES id found for {part}", True)
         low = name.lower()
         base = low.partition(":")[0]
         if low not in there and base not in there:
-            raise BadValue(f"No tres known by type {low}", True)
+            raise BadValue(f"slurmdb_format_tres_str: no TRES known by type {low}", True)
         found[low] = _amount(low, amount.strip(), part)
     return found
 
@@ -92,7 +94,7 @@ def _amount(name: str, text: str, part: str) -> int:
     elif name in ("mem", "vmem", "fs/disk"):
         factor = 1024
     if not (digits.isascii() and digits.isdigit() and len(digits) < 18):
-        raise BadValue(f"invalid value {part}", True)
+        raise BadValue(f"Invalid unit type '{text.lstrip('0123456789')[:1]}'. Possible options are 'KMGTP'", True)
     number = int(digits) * factor
     return -(-number // 1024) if name in ("mem", "vmem", "fs/disk") else number
 

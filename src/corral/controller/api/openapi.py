@@ -120,7 +120,9 @@ def document() -> dict[str, Any]:
         "/v1/accounts/transactions": {
             "get": operation("Who changed what in the accounts", anything, [_parameter("since"), _parameter("until")])
         },
-        "/v1/shares": {"get": operation("What each association has used, and where it stands", anything)},
+        "/v1/shares": {
+            "get": operation("What each association has used, and where it stands", anything, [_parameter("users")])
+        },
         "/v1/config": {"get": operation("The configuration, in Slurm's names", anything)},
         "/v1/ping": {"get": operation("Is a controller there?", anything)},
         "/v1/status": {"get": operation("How the cluster is", anything)},

@@ -37,6 +37,7 @@ class Service:
         self.reconfigure: Callable[[Caller], Awaitable[Reply]] | None = None
         self.samples = Samples(performer.term, performer.send)
         self.facts = facts  #: what /v1/ping tells of this controller
+        self.accounts: tuple[object, bytes] = (None, b"")  #: the answer to GET /v1/accounts, and as of which change
 
     def heard(self) -> dict[str, float]:
         """When each node was last heard of."""

@@ -5,30 +5,36 @@ from typing import Any
 
 from starlette.requests import Request
 
+from corral.controller.api import query
 from corral.controller.api.accounts import tres_of
 from corral.controller.api.http import caller_of
 from corral.controller.api.service import Service
 from corral.daemon import clock
 from corral.engine.books import founded
 from corral.engine.rules import bucket_of
-from corral.engine.standings import nodes_of
 from corral.engine.state import ClusterState
-from corral.scheduler.fairshare import Standing, fair_tree
+from corral.scheduler.fairshare import Standing
 from corral.scheduler.quota import EMPTY
 
 
 async def get_shares(service: Service, request: Request) -> dict[str, Any]:
     caller_of(service, request)
     names = [f"{kind}/{name}" if name else kind for kind, name, _ in tres_of(service)]
-    return {"cluster": service.config.cluster, "rows": rows(service.state, names, clock.now())}
+    now = clock.now()
+    standings = service.loop.context.standings.of(service.state, now)
+    users = frozenset(query.words(request, "users"))
+    return {"cluster": service.config.cluster, "rows": rows(service.state, standings, users, names, now)}
 
 
-def rows(state: ClusterState, tres: list[str], now: float) -> list[dict[str, Any]]:
-    """In the order of the tree."""
+def rows(
+    state: ClusterState, standings: dict[int, Standing], users: frozenset[str], tres: list[str], now: float
+) -> list[dict[str, Any]]:
+    """In the order of the tree; of users only these, if any are named."""
     books = founded(state.books)
-    standings = fair_tree(nodes_of(state, now))
     found = []
     for one, depth in books.tree():
+        if one.user and users and one.user not in users:
+            continue
         standing = standings.get(one.id, Standing())
         bucket = bucket_of(one.id)
         used, tally = state.meter.used(bucket, now), state.meter.tallies.get(bucket, EMPTY)
