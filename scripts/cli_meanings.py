@@ -225,6 +225,15 @@ SEFF = {
     "v": "print the version of the report's form",
 }
 
+SREPORT = _HELP | {
+    "all_clusters": "accepted: there is one cluster", "clusters": "of these clusters; there is one",
+    "federation": "accepted: there is one cluster", "local": "accepted: there is one cluster", "immediate": "accepted: nothing is changed",
+    "noheader": "without the head", "parsable": "fields end with `|`", "parsable2": "`|` between fields",
+    "quiet": "accepted: it says no more",
+    "time": "`Minutes`, `Seconds`, `Hours`, `Percent`, `SecPer`, `MinPer`, `HourPer`",
+    "tres": "of these resources: `cpu,mem,gres/gpu`, or `ALL`",
+}  # fmt: skip
+
 SCANCEL = _HELP | {
     "account": "of this account", "batch": "the signal goes to the batch shell only", "ctld": "accepted: the controller always sends it",
     "full": "the signal goes to the batch shell and all steps", "cron": "also jobs of crontabs, whose lines are not carried out any more",
@@ -306,6 +315,7 @@ BY_COMMAND = {
     "sacct": SACCT,
     "sstat": SSTAT,
     "seff": SEFF,
+    "sreport": SREPORT,
     "scancel": SCANCEL,
     "scontrol": SCONTROL,
     "sacctmgr": SACCTMGR,

@@ -10,6 +10,7 @@ from corral.model.job import Job, JobSpec
 from corral.model.step import TRANSFERS
 from corral.protocol import codec, events, orders, replies
 from corral.store.interface import Answered, Batch, StoredEvent
+from corral.store.rollup import add_run
 
 AnswerFuture = asyncio.Future[replies.Reply]
 
@@ -36,7 +37,9 @@ class PendingBatch:
             case events.JobEnded(job=job) | events.JobRequeued(ended=job):
                 spec = specs.get(job.spec_id)
                 if spec is not None:
-                    self.stored.runs.append(runs.run_of(job, spec))
+                    run = runs.run_of(job, spec)
+                    self.stored.runs.append(run)
+                    add_run(self.stored.usage, run)
             case events.StepEnded(step=step) if step.key.step > TRANSFERS:
                 owner = jobs.get(step.key.job)
                 self.stored.steps.append(runs.step_run_of(step, owner.allocation if owner else None))

@@ -20,6 +20,7 @@ from corral.controller.batch import PendingBatch
 from corral.controller.cycle import CycleTimer
 from corral.controller.flight import Flight
 from corral.controller.interface import Asked, Configured, Engine, Item, Outside, Reported, new_future, resolve
+from corral.controller.nodetimes import NodeTimes
 from corral.controller.recovery import Recovered
 from corral.controller.statistics import Statistics
 from corral.daemon import clock
@@ -32,6 +33,7 @@ from corral.protocol.replies import Done, Rejected, Reply
 from corral.protocol.reports import AnyReport
 from corral.protocol.requests import AnyRequest, Caller
 from corral.store.interface import ANSWERS_KEPT, Store
+from corral.store.rows import EVER
 
 #: Seconds a turn may take from the inbox before others (HTTP, the bus) get their turn.
 SLICE = 0.02
@@ -86,6 +88,7 @@ class Loop:
         recovered = self._recover()
         self.engine = self._make_engine(recovered)
         self._flight.start(recovered.seq, recovered.seq - recovered.replayed)
+        self._node_times = NodeTimes(self._store.node_changes(EVER))
         self._to_start = True
 
     @property
@@ -192,6 +195,9 @@ class Loop:
         if self._to_start:
             self._to_start = False
             self._take(self.engine.start(clock.now()), batch)
+            for node in self.engine.state.nodes.values():
+                if (change := self._node_times.of(node, clock.now())) is not None:
+                    batch.stored.node_changes.append(change)
         ends = clock.monotonic() + SLICE
         while self._inbox and not self._failure and clock.monotonic() < ends:
             self._handle(self._inbox.popleft(), batch)
@@ -282,6 +288,8 @@ class Loop:
             for event in effects.records:
                 self.statistics.on_event(event)
                 batch.record(event, specs, jobs)
+                if (change := self._node_times.seen(event)) is not None:
+                    batch.stored.node_changes.append(change)
         if effects.sends:
             batch.sends += effects.sends
 

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from corral.store.rollup import JobSizes, NodeChange, Usage
 from corral.store.rows import HistoryQuery, Run, RunKey, StepRun
 
 #: Answers to requests with an idempotency key are kept so many seconds; a client gives up long before.
@@ -37,9 +38,11 @@ class Batch(msgspec.Struct, kw_only=True):
     runs: list[Run] = msgspec.field(default_factory=list)
     steps: list[StepRun] = msgspec.field(default_factory=list)
     answered: list[Answered] = msgspec.field(default_factory=list)
+    usage: Usage = msgspec.field(default_factory=dict)  #: to be added to what is there
+    node_changes: list[NodeChange] = msgspec.field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.events or self.blobs or self.runs or self.steps or self.answered)
+        return bool(self.events or self.blobs or self.runs or self.steps or self.answered or self.node_changes)
 
 
 class Loaded(msgspec.Struct, kw_only=True):
@@ -84,6 +87,18 @@ class HistoryStore(Protocol):
 
     def runs_at(self, keys: list[RunKey]) -> list[Run]:
         """In the order of the keys; those that are gone meanwhile are left out."""
+
+    def usage(self, since: int, until: int) -> dict[tuple[str, str, str, str], float]:
+        """The sums of all hours from `since` on that begin before `until`, by account, user, wckey and resource."""
+
+    def cpu_hours(self, since: int, until: int) -> dict[tuple[int, str], float]:
+        """By hour: `cpu` in use, and `planned`."""
+
+    def node_changes(self, until: float) -> list[NodeChange]:
+        """Before this moment, by node and time."""
+
+    def job_sizes(self, query: HistoryQuery) -> list[JobSizes]:
+        """Of the runs that touch the window. Looked at are its users, accounts, partitions, nodes and groups."""
 
     def steps_at(self, keys: list[RunKey]) -> list[StepRun]:
         """By job, run and step."""

@@ -4,6 +4,7 @@ from concurrent.futures import Future
 
 from corral.errors import StoreUnavailable
 from corral.store.interface import Answered, Batch, Loaded, StoredEvent, done, failed
+from corral.store.rollup import PLANNED, JobSizes, NodeChange, Usage, add_size, sizes
 from corral.store.rows import HistoryQuery, Run, RunKey, StepRun, key_of
 
 
@@ -20,6 +21,8 @@ class MemoryStore:
         self._answered: dict[str, Answered] = {}
         self._runs: dict[tuple[int, int], Run] = {}
         self._steps: dict[tuple[int, int, int], StepRun] = {}
+        self._usage: Usage = {}
+        self._node_changes: dict[tuple[str, float], NodeChange] = {}
         self._term = 0
 
     def append(self, batch: Batch) -> "Future[int]":
@@ -32,6 +35,9 @@ class MemoryStore:
         self._blobs.update((digest, (self._seq, data)) for digest, data in batch.blobs.items())
         self._answered.update((answer.key, answer) for answer in batch.answered)
         self._runs.update(((run.job, run.restart), run) for run in batch.runs)
+        for key, seconds in batch.usage.items():
+            self._usage[key] = self._usage.get(key, 0.0) + seconds
+        self._node_changes.update(((change.node, change.time), change) for change in batch.node_changes)
         self._steps.update(((step.job, step.restart, step.step), step) for step in batch.steps)
         return done(self._seq)
 
@@ -82,3 +88,30 @@ class MemoryStore:
     def steps_at(self, keys: list[RunKey]) -> list[StepRun]:
         wanted = {(key.job, key.restart) for key in keys}
         return [step for key, step in sorted(self._steps.items()) if key[:2] in wanted]
+
+    def usage(self, since: int, until: int) -> dict[tuple[str, str, str, str], float]:
+        found: dict[tuple[str, str, str, str], float] = {}
+        for key, seconds in self._usage.items():
+            if since <= key.hour < until and key.tres != PLANNED:
+                found[key[1:]] = found.get(key[1:], 0.0) + seconds
+        return found
+
+    def cpu_hours(self, since: int, until: int) -> dict[tuple[int, str], float]:
+        found: dict[tuple[int, str], float] = {}
+        for key, seconds in self._usage.items():
+            if since <= key.hour < until and key.tres in ("cpu", PLANNED):
+                found[key.hour, key.tres] = found.get((key.hour, key.tres), 0.0) + seconds
+        return found
+
+    def node_changes(self, until: float) -> list[NodeChange]:
+        return [change for _, change in sorted(self._node_changes.items()) if change.time < until]
+
+    def job_sizes(self, query: HistoryQuery) -> list[JobSizes]:
+        found: dict[tuple[str, str, str, str], list[float]] = {}
+        for run in self._runs.values():
+            named = (not query.users or run.user in query.users) and (
+                not query.accounts or run.account in query.accounts
+            )
+            if named and (not query.partitions or run.partition in query.partitions):
+                add_size(found, run, query)
+        return sizes(found)

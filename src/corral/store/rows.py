@@ -215,6 +215,7 @@ def run_row(run: Run) -> dict[str, Any]:
         "end": run.end,
         "cpus": run.cpus,
         "gpus": run.gpus,
+        "wckey": _text(run.wckey),
         "data": _encoder.encode(run),
     }
 

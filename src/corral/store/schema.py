@@ -5,6 +5,8 @@ from collections.abc import Callable
 import sqlalchemy as sa
 
 from corral.errors import StoreUnusable
+from corral.store.rollup import Usage, add_run
+from corral.store.rows import run_of
 
 metadata = sa.MetaData()
 
@@ -71,10 +73,12 @@ jobs = sa.Table(
     sa.Column("end", sa.Float, nullable=False),
     sa.Column("cpus", _Number, nullable=False),
     sa.Column("gpus", _Number, nullable=False),
+    sa.Column("wckey", sa.Text, nullable=False, server_default=""),
     sa.Column("data", sa.LargeBinary, nullable=False),
     sa.Index("jobs_by_array", "array_job", sqlite_where=_IN_ARRAY, postgresql_where=_IN_ARRAY),
     sa.Index("jobs_by_end", "end"),
     sa.Index("jobs_by_user_and_end", "user", "end"),
+    sa.Index("jobs_by_account_and_end", "account", "end"),
 )
 
 steps = sa.Table(
@@ -89,10 +93,45 @@ steps = sa.Table(
     sa.Column("data", sa.LargeBinary, nullable=False),
 )
 
+usage_hours = sa.Table(
+    "usage_hours",
+    metadata,
+    sa.Column("hour", _Number, primary_key=True),
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("user", sa.Text, primary_key=True),
+    sa.Column("wckey", sa.Text, primary_key=True),
+    sa.Column("tres", sa.Text, primary_key=True),
+    sa.Column("seconds", sa.Float, nullable=False),
+)
+
+node_changes = sa.Table(
+    "node_changes",
+    metadata,
+    sa.Column("node", sa.Text, primary_key=True),
+    sa.Column("time", sa.Float, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("tres", sa.Text, nullable=False),
+)
+
 Migration = Callable[[sa.Connection], None]
 
+
+def _with_rollups(connection: sa.Connection) -> None:
+    """wckey as a column; the sums by the hour, of the jobs that are there."""
+    connection.execute(sa.text("ALTER TABLE jobs ADD COLUMN wckey TEXT NOT NULL DEFAULT ''"))
+    next(index for index in jobs.indexes if index.name == "jobs_by_account_and_end").create(connection)
+    usage_hours.create(connection)
+    node_changes.create(connection)
+    usage: Usage = {}
+    for data in connection.execute(sa.select(jobs.c.data).execution_options(yield_per=1000)).scalars():
+        add_run(usage, run_of(data))
+    rows = [{**key._asdict(), "seconds": seconds} for key, seconds in usage.items()]
+    for start in range(0, len(rows), 5000):
+        connection.execute(usage_hours.insert(), rows[start : start + 5000])
+
+
 #: MIGRATIONS[n] takes a database from version n + 1 to n + 2. Never change one that was released.
-MIGRATIONS: tuple[Migration, ...] = ()
+MIGRATIONS: tuple[Migration, ...] = (_with_rollups,)
 
 VERSION = len(MIGRATIONS) + 1
 

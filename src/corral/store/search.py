@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from corral.model.job import JobState
 from corral.store import schema
+from corral.store.rollup import PLANNED
 from corral.store.rows import EVER, HistoryQuery, RunKey
 
 _table = schema.jobs.c
@@ -27,14 +28,14 @@ def _conditions(query: HistoryQuery) -> list[sa.ColumnElement[bool]]:
     if query.ids:
         numbers = sorted({job for job, _ in query.ids})
         found.append(sa.or_(_table.job.in_(numbers), _table.array_job.in_(numbers)))
-    until = query.until or EVER
+    since, until = float(query.since), float(query.until or EVER)
     if query.states and (query.since or query.until):
-        found.append(sa.or_(*(_in_state(state, query.since, until) for state in query.states)))
+        found.append(sa.or_(*(_in_state(state, since, until) for state in query.states)))
     else:
         if query.since:
-            found.append(_table.end >= query.since)
+            found.append(_table.end >= since)
         if query.until:
-            found.append(_table.submit <= query.until)
+            found.append(_table.submit <= float(query.until))
         if query.states:
             found.append(_table.state.in_([state.value for state in query.states]))
     for column, values in (
@@ -54,7 +55,7 @@ def _in_state(state: JobState, since: float, until: float) -> sa.ColumnElement[b
     if state is JobState.PENDING:
         return sa.and_(_table.submit < until, sa.or_(_table.start > since, _table.end > since))
     if state is JobState.RUNNING:
-        return sa.and_(_table.start > 0, _table.end > since, _table.start < until)
+        return sa.and_(_table.start > 0.0, _table.end > since, _table.start < until)
     return sa.and_(_table.state == state.value, _table.end.between(since, until))
 
 
@@ -69,3 +70,30 @@ def steps_at(keys: list[RunKey]) -> sa.Select[Any]:
         .where(table.job.in_(sorted({key.job for key in keys})))
         .order_by(table.job, table.restart, table.step)
     )
+
+
+def usage_of(since: int, until: int) -> sa.Select[Any]:
+    table = schema.usage_hours.c
+    who = (table.account, table.user, table.wckey, table.tres)
+    select = sa.select(*who, sa.func.sum(table.seconds))
+    return select.where(table.hour >= since, table.hour < until, table.tres != PLANNED).group_by(*who)
+
+
+def cpu_hours_of(since: int, until: int) -> sa.Select[Any]:
+    table = schema.usage_hours.c
+    select = sa.select(table.hour, table.tres, sa.func.sum(table.seconds))
+    within = (table.hour >= since, table.hour < until, table.tres.in_(("cpu", PLANNED)))
+    return select.where(*within).group_by(table.hour, table.tres)
+
+
+def touching(query: HistoryQuery) -> sa.Select[Any]:
+    """Records of runs that ran at any time of the window."""
+    select = sa.select(_table.data).where(
+        _table.start > 0.0, _table.end >= float(query.since), _table.start < float(query.until or EVER)
+    )
+    for column, values in (
+        (_table.user, query.users), (_table.account, query.accounts), (_table.partition, query.partitions),
+    ):  # fmt: skip
+        if values:
+            select = select.where(column.in_(values))
+    return select

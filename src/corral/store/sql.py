@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from corral.errors import StoreSuperseded, StoreUnavailable
 from corral.store import schema, search
 from corral.store.interface import ANSWERS_KEPT, Answered, Batch, Loaded, StoredEvent, failed
+from corral.store.rollup import JobSizes, NodeChange, add_size, sizes
 from corral.store.rows import HistoryQuery, Run, RunKey, StepRun, run_of, run_row, step_of, step_row
 
 _Job = tuple[Callable[[sa.Connection], int], "Future[int]"]
@@ -50,6 +51,12 @@ class SqlStore:
         self._put_answer = self._replacing(schema.answered)
         self._put_snapshot = self._replacing(schema.snapshots)
         self._put_meta = self._replacing(meta)
+        self._put_node_change = self._replacing(schema.node_changes)
+        usage = self._insert_into(schema.usage_hours)
+        self._add_usage = usage.on_conflict_do_update(
+            index_elements=["hour", "account", "user", "wckey", "tres"],
+            set_={"seconds": schema.usage_hours.c.seconds + usage.excluded.seconds},
+        )
         self._write_now(self._open)
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
@@ -205,6 +212,15 @@ class SqlStore:
             connection.execute(self._put_run, [run_row(run) for run in batch.runs])
         if batch.steps:
             connection.execute(self._put_step, [step_row(step) for step in batch.steps])
+        if batch.usage:
+            connection.execute(
+                self._add_usage, [{**key._asdict(), "seconds": seconds} for key, seconds in batch.usage.items()]
+            )
+        if batch.node_changes:
+            connection.execute(
+                self._put_node_change,
+                [{"node": c.node, "time": c.time, "kind": c.kind, "tres": c.tres} for c in batch.node_changes],
+            )
         if batch.answered:
             connection.execute(
                 self._put_answer,
@@ -291,6 +307,31 @@ class SqlStore:
                 rows = connection.execute(search.steps_at(keys[start : start + _AT_ONCE]))
                 found += [step_of(data) for job, restart, data in rows if (job, restart) in wanted]
         return found
+
+    def usage(self, since: int, until: int) -> dict[tuple[str, str, str, str], float]:
+        with self._reading() as connection:
+            return {
+                (row[0], row[1], row[2], row[3]): row[4] for row in connection.execute(search.usage_of(since, until))
+            }
+
+    def cpu_hours(self, since: int, until: int) -> dict[tuple[int, str], float]:
+        with self._reading() as connection:
+            return {(row[0], row[1]): row[2] for row in connection.execute(search.cpu_hours_of(since, until))}
+
+    def node_changes(self, until: float) -> list[NodeChange]:
+        table = schema.node_changes.c
+        query = sa.select(table.node, table.time, table.kind, table.tres).where(table.time < until)
+        with self._reading() as connection:
+            return [NodeChange(*row) for row in connection.execute(query.order_by(table.node, table.time))]
+
+    def job_sizes(self, query: HistoryQuery) -> list[JobSizes]:
+        keys = search.touching(query)
+        found: dict[tuple[str, str, str, str], list[float]] = {}
+        with self._reading() as connection:
+            self._begin_reading(connection)
+            for data in connection.execute(keys.execution_options(yield_per=1000)).scalars():
+                add_size(found, run_of(data), query)
+        return sizes(found)
 
 
 class _Connected:

@@ -166,6 +166,9 @@ class FakeCluster:
         self.steps: list[Row] = []
         self.history: list[Row] = []
         self.usage: list[Row] = []
+        self.reports: Row = {}
+        self.sizes: list[Row] = []
+        self.accounts: Row = {}
         self.config: Row = {}
         self.ping: Row = {"cluster": "oracle", "host": "vm", "started": at("2026-11-24T00:40:52")}
         self.statistics: Row = {"backfill": {"when": at("2026-11-24T00:45:40")}}
@@ -187,6 +190,12 @@ class FakeCluster:
             "/v1/partitions": self.partitions,
             "/v1/steps": self.steps,
         }
+        if path == "/v1/reports/utilization":
+            return {**self.reports, "since": query["since"], "until": query["until"]}
+        if path == "/v1/reports/sizes":
+            return table(self.sizes, query)
+        if path == "/v1/accounts":
+            return self.accounts
         if path == "/v1/usage":
             wanted = query["steps"].split(",")
             return table([row for row in self.usage if row["text"] in wanted], query)

@@ -26,6 +26,7 @@ from corral.controller.api import (
     nodes,
     openapi,
     priorities,
+    reports,
     schedules,
     shares,
     statistics,
@@ -45,6 +46,7 @@ _WAITING = (jobs.wait_for_job, jobs.wait_for_step, events.get_events)
 MODULES = (
     jobs,
     live_usage,
+    reports,
     nodes,
     accounts,
     accounting,

@@ -108,6 +108,16 @@ def document() -> dict[str, Any]:
         "/v1/jobs/{id}/access/{step}": {"get": operation("The way to a step's streams", access, [job, step])},
         "/v1/steps": {"get": operation("Steps", rows, [_fields(STEPS), _parameter("job"), _parameter("all")])},
         "/v1/steps/{id}/{step}/wait": {"get": operation("Wait until it has ended", rows, [job, step, timeout])},
+        "/v1/reports/utilization": {
+            "get": operation("What was used by whom", anything, [_parameter("since"), _parameter("until")])
+        },
+        "/v1/reports/sizes": {
+            "get": operation(
+                "How long jobs of which size ran",
+                rows,
+                [_parameter(name) for name in ("since", "until", "users", "accounts", "partitions", "nodes", "gids")],
+            )
+        },
         "/v1/usage": {
             "get": operation("What running steps use now", rows, [_parameter("steps", text="42.0,42.batch")])
         },

@@ -1,0 +1,103 @@
+"""What has been used in which hour, by whom? The sums that sreport adds up, kept as runs end.
+
+A run counts in every hour that it ran in, each resource it held by the seconds: cpu, mem (MB), node, billing, gres/gpu. Its wait, from
+eligible to start, counts as `planned`: the CPUs that it asked for, by the seconds, under nobody's name. So a report of a year adds up
+some thousand rows, and looks at no run.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+import msgspec
+
+from corral.errors import UsageError
+from corral.store.rows import EVER, HistoryQuery, Run
+from corral.syntax import tres
+
+HOUR = 3600
+PLANNED = "planned"
+
+
+class UsageKey(NamedTuple):
+    hour: int  #: its first second
+    account: str
+    user: str
+    wckey: str
+    tres: str
+
+
+Usage = dict[UsageKey, float]
+
+
+class NodeChange(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """From this moment on a node has so much, and is so."""
+
+    node: str
+    time: float
+    kind: str  #: up, down (or drained), gone
+    tres: str
+
+
+class JobSizes(NamedTuple):
+    """Runs of one size, for `sreport job Sizes`: how long within the window, and how many."""
+
+    account: str
+    wckey: str
+    user: str
+    tres: str
+    seconds: float
+    jobs: int
+
+
+@lru_cache(maxsize=1024)
+def amounts_of(text: str) -> tuple[tuple[str, int], ...]:
+    try:
+        return tuple(tres.parse(text).items())
+    except UsageError:
+        return ()
+
+
+def add_run(usage: Usage, run: Run, until: float = 0.0) -> None:
+    """What a run has used, by the hour. `until`: of one that has not ended, up to now."""
+    end = run.end or until
+    if run.start and end > run.start:
+        over = end - run.suspended
+        held = amounts_of(run.tres_alloc)
+        for hour, seconds in hours(run.start, over):
+            for name, amount in held:
+                if amount:
+                    key = UsageKey(hour, run.account, run.user, run.wckey, name)
+                    usage[key] = usage.get(key, 0.0) + amount * seconds
+    waited_until = run.start or end
+    if run.eligible and run.req_cpus and waited_until > run.eligible:
+        for hour, seconds in hours(run.eligible, waited_until):
+            key = UsageKey(hour, "", "", "", PLANNED)
+            usage[key] = usage.get(key, 0.0) + run.req_cpus * seconds
+
+
+def hours(start: float, end: float) -> Iterator[tuple[int, float]]:
+    """Each hour between, with its seconds."""
+    hour = int(start) // HOUR * HOUR
+    while hour < end:
+        yield hour, min(end, hour + HOUR) - max(start, hour)
+        hour += HOUR
+
+
+def add_size(
+    found: dict[tuple[str, str, str, str], list[float]], run: Run, query: HistoryQuery, now: float = 0.0
+) -> None:
+    """Count a run that ran within the window."""
+    end = min((run.end or now) - run.suspended, query.until or EVER)
+    seconds = end - max(run.start, query.since)
+    if not run.start or seconds <= 0 or (query.nodes and query.nodes.isdisjoint(run.node_names)):
+        return
+    if query.gids and run.gid not in query.gids:
+        return
+    total = found.setdefault((run.account, run.wckey, run.user, run.tres_alloc), [0.0, 0])
+    total[0] += seconds
+    total[1] += 1
+
+
+def sizes(found: dict[tuple[str, str, str, str], list[float]]) -> list[JobSizes]:
+    return [JobSizes(*key, seconds, int(jobs)) for key, (seconds, jobs) in sorted(found.items())]
