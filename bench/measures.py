@@ -7,10 +7,12 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 from clusters import NODES, Cluster, until
 
@@ -174,6 +176,22 @@ def srun_wide(cluster: Cluster) -> float:
     return _inside(cluster, ("-N2", "-n32"), "srun -n 32 -N 2 true", 11)
 
 
+MPI_PROGRAM = "#include <mpi.h>\nint main(int c, char **v) { MPI_Init(&c, &v); MPI_Finalize(); return 0; }\n"
+
+
+def mpi_start(cluster: Cluster) -> float:
+    """64 ranks of MPICH on ten nodes, from srun to the last one's end (packages mpich and libmpich-dev)."""
+    with tempfile.TemporaryDirectory(prefix="corral-bench-") as directory:
+        source, program = f"{directory}/start.c", f"{directory}/start"
+        Path(source).write_text(MPI_PROGRAM)
+        subprocess.run(["mpicc.mpich", "-o", program, source], check=True)
+        figures = []
+        for _ in range(3):
+            drain(cluster)
+            figures.append(timed(cluster, "srun", "--mpi=pmi2", "-N10", "-n64", "--mem=100", program))
+    return sorted(figures)[1] * 1000
+
+
 def sbatch_to_end(cluster: Cluster) -> float:
     figures = []
     for _ in range(9):
@@ -238,6 +256,7 @@ MEASURES = [
     Measure("srun true on an idle cluster", srun_idle, "ms", False, 2),
     Measure("srun true inside an allocation", srun_inside, "ms", False, 2),
     Measure("srun -n 32 -N 2 true inside an allocation", srun_wide, "ms", False, 1),
+    Measure("MPI start of 64 ranks on ten nodes", mpi_start, "ms", False, 2),
     Measure("sbatch --wrap true on an idle cluster, to its end", sbatch_to_end, "ms", False, 0.3),
     Measure("controller killed under 10,100 jobs, until squeue answers", restart, "s", False, 1.5),
     Measure("controller memory with 10,000 pending jobs", controller_memory, "MiB", False, 0),

@@ -88,7 +88,7 @@ SUBMIT = {
     "mem-bind": "`none`, `local`",
     "mem-per-cpu": "memory for each CPU",
     "mem-per-gpu": "memory for each GPU",
-    "mpi": "how the tasks of an MPI program find each other: `none`, `pmi2` (PMI-1 and PMI-2, as MPICH uses them), or `list`",
+    "mpi": "how the tasks of an MPI program find each other: `none`, `pmi2` (PMI-1 and PMI-2, for MPICH), `pmix` (for Open MPI), or `list`",
     "mincpus": "CPUs of each node, at least",
     "msg-timeout": "accepted; there are no such messages",
     "multi-prog": "the program is a file that says what each rank runs",

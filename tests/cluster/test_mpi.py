@@ -90,3 +90,22 @@ def test_mpirun_in_salloc_starts_them_on_all_nodes(cluster: LiveCluster, tmp_pat
     lines = cluster.text("salloc", "-Q", "-N2", "--ntasks-per-node=4", "bash", "mpirun.sh", program).splitlines()
     assert len(lines) == 8
     assert {line.partition(": ")[2] for line in lines} == {"28"}
+
+
+@needs_open_mpi
+def test_eight_ranks_of_open_mpi_meet_by_pmix(cluster: LiveCluster, tmp_path: Path) -> None:
+    if "pmix" not in cluster.text("srun", "--mpi=list"):
+        pytest.skip("needs libpmix: apt-get install libpmix2")
+    program = compiled(tmp_path, "mpicc.openmpi")
+    step = ("srun", "--mpi=pmix", "-N2", "-n8", "--ntasks-per-node=4", program)
+    nodes = ["dgx0180"] * 4 + ["dgx0181"] * 4
+    lines = cluster.text(*step).splitlines()
+    assert sorted(lines) == [f"{rank} of 8 on {node}: 28" for rank, node in enumerate(nodes)]
+    done = cluster.run(*step, "abort", check=False)
+    assert done.returncode  # which one depends on how far the others are
+    assert "CANCELLED AT" in done.stderr
+    wait_until(lambda: cluster.text("squeue", "-h") == "")
+
+
+def test_the_kinds_of_mpi_are_listed(cluster: LiveCluster) -> None:
+    assert cluster.text("srun", "--mpi=list").splitlines()[:3] == ["MPI plugin types are...", "\tnone", "\tpmi2"]

@@ -37,6 +37,7 @@ from corral.agent.environment import batch_environment, task_environment
 from corral.agent.identity import Identity, rlimits_to_set
 from corral.agent.outputs import CannotOpen
 from corral.agent.pmi import PmiServer
+from corral.agent.pmix import CannotServe, PmixServer
 from corral.agent.reactor import Reactor
 from corral.agent.receiving import receive
 from corral.agent.records import write_record
@@ -81,7 +82,10 @@ class Shepherd:
         self._reactor.add_reader(self._control.fileno(), self._on_control)
         self._reactor.on_child = self._on_child
         self._group: cgroup.Group | None = None
-        self._pmi = PmiServer(order, self._reactor, self._abort) if order.mpi == "pmi2" else None
+        self._pmi: PmiServer | PmixServer | None = None
+        if order.mpi:
+            kind = PmiServer if order.mpi == "pmi2" else PmixServer
+            self._pmi = kind(order, self._reactor, self._abort)
         peers = self._pmi.peers if self._pmi is not None else None
         self._streams = StepStreams(order, self._reactor, self._signal, settings.bus_ca, peers)
         self._epilogs = Epilogs(order, self._reactor, self._streams.complain)
@@ -101,7 +105,7 @@ class Shepherd:
         """Start the tasks, or end the step with the reason why that cannot be."""
         try:
             self._begin()
-        except CannotOpen as error:
+        except (CannotOpen, CannotServe) as error:
             self._fail(str(error))
         except OSError as error:
             self._fail(f"{error.filename or 'task launch failed'}: {error.strerror}")
@@ -150,6 +154,8 @@ class Shepherd:
         identity = Identity(order.job.owner)
         self._started_at = clock.now()
         self._streams.open(identity)
+        if isinstance(self._pmi, PmixServer):
+            self._pmi.begin(identity)
         argv, script = self._write_script(identity) if order.key.step == BATCH else (None, -1)
         rlimits = rlimits_to_set(_without(order.spec.rlimits or order.job.spec.rlimits, order.rlimits_left))
         procs_files = self._group.procs_files() if self._group else ()

@@ -142,8 +142,8 @@ def _limit_names(text: str) -> list[str]:
 
 
 def _mpi_type(text: str) -> str:
-    if text.lower() not in ("none", "pmi2"):
-        raise NotCarried(f"{text}: tasks are served none or pmi2")
+    if text.lower() not in ("none", "pmi2", "pmix"):
+        raise NotCarried(f"{text}: tasks are served none, pmi2 or pmix")
     return text.lower()
 
 

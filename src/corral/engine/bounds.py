@@ -95,7 +95,7 @@ _GRES = (
     ("gres", "gres"), ("gpus", "gpus"), ("gpus_per_node", "gpus-per-node"), ("gpus_per_task", "gpus-per-task"),
     ("gpus_per_socket", "gpus-per-socket"),
 )  # fmt: skip
-_MPI_TYPES = ("", "none", "pmi2")
+_MPI_TYPES = ("", "none", "pmi2", "pmix")
 _LIMITS = frozenset(
     {
         "CPU", "FSIZE", "DATA", "STACK", "CORE", "RSS", "NPROC", "NOFILE", "MEMLOCK", "AS", "LOCKS", "SIGPENDING",

@@ -151,7 +151,7 @@ class StepSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     task_prolog: str = ""  #: run before each task, after the cluster's
     task_epilog: str = ""  #: run after each task, before the cluster's
     rlimits_chosen: bool = False  #: --propagate was said: all of `rlimits` are wanted
-    mpi: str = ""  #: "none", "pmi2": how its ranks find each other; "" = the cluster's mpi_default
+    mpi: str = ""  #: "none", "pmi2", "pmix": how its ranks find each other; "" = the cluster's mpi_default
     interactive: bool = False  #: salloc's shell step (LaunchParameters=use_interactive_step)
     client_host: str = ""
     client_pid: int = 0

@@ -100,7 +100,7 @@ class LaunchStep(Order, frozen=True, kw_only=True):
     task_prolog: str = ""
     task_epilog: str = ""
     rlimits_left: tuple[str, ...] = ()  #: these of the submitter's limits the step does not get
-    mpi: str = ""  #: "pmi2", or "" = none: which server the tasks find their peers by
+    mpi: str = ""  #: "pmi2", "pmix", or "" = none: which server the tasks find their peers by
     process_mapping: str = ""  #: for mpi: which rank is on which node, as PMI_process_mapping says it
     #: where the node is: its address and the address's pattern; "" = no switches are known
     topology: tuple[str, str] = ("", "")

@@ -33,7 +33,8 @@ def srun(argv: list[str]) -> int:
     if given.get("mpi") == "list":
         from corral.cli.options.values import MPI_TYPES
 
-        os.write(1, "".join(("MPI plugin types are...\n", *(f"\t{name}\n" for name in MPI_TYPES))).encode())
+        there = [name for name in MPI_TYPES if name != "pmix" or _has_libpmix()]
+        os.write(1, "".join(("MPI plugin types are...\n", *(f"\t{name}\n" for name in there))).encode())
         return 0
     if not words:
         raise PROGRAM.fatal("No command given to execute.")
@@ -74,6 +75,17 @@ def srun(argv: list[str]) -> int:
     return status
 
 
+def _has_libpmix() -> bool:
+    """On this machine; what counts at last is the node."""
+    import ctypes
+
+    try:
+        ctypes.CDLL("libpmix.so.2")
+    except OSError:
+        return False
+    return True
+
+
 def _over_components(parts: list[tuple[Given, list[str]]], argv: list[str]) -> int:
     """One step over several components of a heterogeneous job."""
     from corral.cli import hetstep
@@ -82,6 +94,10 @@ def _over_components(parts: list[tuple[Given, list[str]]], argv: list[str]) -> i
     for one, _ in parts:
         if "bcast" in one:
             raise PROGRAM.failed("--bcast is not supported by Corral with --het-group or `:`; use sbcast")
+        if one.get("mpi", "none") != "none":
+            raise PROGRAM.failed(
+                "--mpi is not supported by Corral with --het-group or `:`; start the ranks with mpirun"
+            )
         _check(one)
     if "prolog" in given:
         _run_aside(given.get("prolog"), words, "prolog_srun")

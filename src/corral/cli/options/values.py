@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 _LARGEST = (1 << 31) - 1
 #: What --mpi takes.
-MPI_TYPES = ("none", "pmi2")
+MPI_TYPES = ("none", "pmi2", "pmix")
 
 
 class BadValue(Exception):
@@ -322,8 +322,8 @@ def mpi(given: str, name: str) -> str:
     """Which server the tasks find each other by."""
     if given in (*MPI_TYPES, "list"):
         return given
-    if given.startswith("pmix"):
-        raise not_offered(f"--mpi={given}", "start Open MPI's programs with mpirun, others with --mpi=pmi2")
+    if given in ("pmix_v3", "pmix_v4"):  # the version is that of the library which is there
+        return "pmix"
     raise BadValue(
         f"Couldn't find the specified plugin name for mpi/{given} looking at all files",
         f"cannot find mpi plugin for mpi/{given}",
