@@ -45,6 +45,8 @@ def change(connect: Connect, keyword: str, words: list[str]) -> int:
         words = words[1:]
     for text in [part for word in words for part in apart(word)]:
         try:
+            if not holds and "=" in text:
+                raise Problem(NO_SUCH_JOB)
             for job in _named(connect, text):
                 status |= _one(connect, request | {"ids": [job]})
         except Problem as problem:

@@ -171,7 +171,7 @@ def _error(error: Refused, text: str) -> str:
         return f"scontrol: error: Invalid {full} value: {said.partition(' value: ')[2]}"
     if said.startswith("Update of this parameter"):
         return f"{said}\nRequest aborted"
-    return f"{said} for job {text}"
+    return f"{text}: {said}" if "_" in text else f"{said} for job {text}"
 
 
 def full_key(key: str, known: Iterable[str]) -> str | None:

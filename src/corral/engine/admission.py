@@ -200,6 +200,8 @@ def _check_words(
         try:
             dependency.parse(spec.dependency)
         except UsageError:
+            if spec.dependency.lower().startswith("expand:"):
+                return Rejected(error="Requested operation not supported on this system")
             return Rejected(error="Job dependency problem")
     if abs(spec.nice) > (1 << 31) - 3 or (spec.nice < 0 and not caller.is_operator):
         return Rejected(error="Invalid --nice value")

@@ -3,11 +3,12 @@
 Elements of one array for which the same is to be said share a line, as in the real one: `42_1,3: Job has already finished`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from corral.engine.context import Context
 from corral.engine.effects import Effects
 from corral.engine.selection import Unknown, missing_of, targets_of
+from corral.engine.state import ClusterState
 from corral.errors import UsageError
 from corral.model import ranges
 from corral.model.job import Job, JobId
@@ -36,6 +37,7 @@ class Outcomes:
     def __init__(self) -> None:
         self.plain: list[tuple[str, str]] = []
         self.arrays: dict[tuple[JobId, str], set[int]] = {}
+        self.by_element = False  #: elements were named: their lines come in the order of the first of each
 
     def add(self, text: str, job: Job, elements: tuple[int, ...] | None, problem: str | None) -> None:
         if job.array_job_id is None:
@@ -47,13 +49,20 @@ class Outcomes:
             )
         self.arrays.setdefault((job.array_job_id, problem or NO_ERROR), set()).update(elements)
 
-    def missing(self, array: JobId, elements: Iterable[int]) -> None:
-        self.arrays.setdefault((array, NO_SUCH_JOB), set()).update(elements)
+    def missing(self, state: ClusterState, text: str) -> None:
+        """Elements that were named and that there are not."""
+        array, elements = missing_of(state, text)
+        self.by_element = self.by_element or "_" in text
+        if elements:
+            self.arrays.setdefault((array, NO_SUCH_JOB), set()).update(elements)
 
     def lines(self) -> tuple[tuple[str, str], ...]:
         """Nothing at all when all went well."""
         found = [*self.plain]
-        for (array, problem), elements in self.arrays.items():
+        groups = list(self.arrays.items())
+        if self.by_element:
+            groups.sort(key=lambda group: (group[0][0], min(group[1])))
+        for (array, problem), elements in groups:
             found.append((f"{array}_{','.join(arrayspec.runs(sorted(elements)))}", problem))
         return tuple(found) if any(problem != NO_ERROR for _, problem in found) else ()
 
@@ -80,7 +89,5 @@ def for_each(
             job = ctx.state.jobs[target.job]
             problem = act(job, target.elements) if may_touch(caller, job) else not_yours
             outcomes.add(text, job, target.elements, problem)
-        array, gone = missing_of(ctx.state, text)
-        if gone:
-            outcomes.missing(array, gone)
+        outcomes.missing(ctx.state, text)
     out.reply = outcomes.reply()

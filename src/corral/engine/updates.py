@@ -15,7 +15,7 @@ from corral.engine.effects import Effects
 from corral.engine.endings import granted_limit
 from corral.engine.outcomes import DENIED, FINISHED, NO_LONGER_PENDING, NO_SUCH_JOB, NOT_YOURS, Outcomes, may_touch
 from corral.engine.ranking import priority_of
-from corral.engine.selection import Target, Unknown, missing_of, targets_of
+from corral.engine.selection import Target, Unknown, targets_of
 from corral.engine.state import ClusterState
 from corral.engine.update_fields import NOT_SUPPORTED, REFUSED, SPEC_KEYS, Unacceptable, changed_spec, node_range
 from corral.errors import UsageError
@@ -45,9 +45,7 @@ def on_update(ctx: Context, request: UpdateJob, caller: Caller, now: float, out:
             out.reply = refused
             return
         outcomes.add(request.id, job, target.elements, None if refused is None else refused.error)
-    array, missing = missing_of(ctx.state, request.id)
-    if missing:
-        outcomes.missing(array, missing)
+    outcomes.missing(ctx.state, request.id)
     out.reply = outcomes.reply()
 
 
@@ -227,6 +225,10 @@ class _Change:
             refused = self._admit(spec)
             if refused is not None:
                 return refused
+        if spec is not None and spec.reservation != self.old.reservation:
+            refused = reserved_access.problem_of(self.ctx.state, spec, job.owner.user)
+            if refused is not None:
+                return refused
         if spec is not None and spec.licenses != self.old.licenses and job.allocation is not None:
             refused = self._other_licenses(spec, job.allocation)
             if refused is not None:
@@ -266,9 +268,6 @@ class _Change:
         checked = spec
         if spec.time_min and spec.time_limit is not None and spec.time_min > spec.time_limit:
             checked = msgspec.structs.replace(spec, time_limit=limit)
-        refused = reserved_access.problem_of(state, spec, job.owner.user)
-        if refused is not None:
-            return refused
         verdict = admit(state, self.ctx.config, checked, self.caller, state.ledger.emptied())
         if isinstance(verdict, Rejected):
             return verdict

@@ -155,7 +155,7 @@ def why(job: Job, context: JobContext) -> str:
             return job.reason_text
         if job.reason is Reason.REQ_NODE_NOT_AVAIL:
             return f"{job.reason.value}, {job.reason_text}"
-    return job.reason.value.replace(" ", "_")
+    return job.reason.value
 
 
 def reservation_of(job: Job, spec: JobSpec) -> str:
