@@ -7,7 +7,7 @@ import sys
 import time
 
 from corral.cli import getopt
-from corral.cli.run import VERSION, Exit, Program, program_text
+from corral.cli.run import VERSION, Exit, Program, program_text, say
 from corral.client.connection import Connection
 from corral.errors import Refused, Unreachable
 
@@ -92,17 +92,30 @@ def apart(text: str) -> list[str]:
 
 
 def show_every(seconds: int, show: Callable[[Connection], None], asker: str) -> int:
-    """-i: again and again with a blank line between; once when `seconds` is 0. `asker` stands before what goes wrong."""
-    try:
-        with Connection() as connection:
-            while True:
-                show(connection)
-                if not seconds:
-                    return 0
-                sys.stdout.write("\n")
-                sys.stdout.flush()
-                time.sleep(seconds)
-    except Unreachable as error:
-        raise unreachable(asker, error) from None
-    except Refused as error:
-        raise Exit(1, f"{asker}: {error}") from None
+    """-i: again and again with a blank line between, whatever goes wrong; once when `seconds` is 0.
+
+    `asker` stands before what goes wrong.
+    """
+    while True:
+        try:
+            with Connection() as connection:
+                while True:
+                    show(connection)
+                    if not seconds:
+                        return 0
+                    _pause(seconds)
+        except Unreachable as error:
+            end = unreachable(asker, error)
+        except Refused as error:
+            end = Exit(1, f"{asker}: {error}")
+        if not seconds:
+            raise end
+        for line in end.lines:
+            say(line + "\n")
+        _pause(seconds)
+
+
+def _pause(seconds: int) -> None:
+    sys.stdout.write("\n")
+    sys.stdout.flush()
+    time.sleep(seconds)

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -274,12 +274,24 @@ class FakeCluster:
 
     def run(self, *argv: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
         """The command as its own process."""
-        code = f"from corral.cli.commands.{argv[0]} import main; main()"
         return subprocess.run(
-            [sys.executable, "-c", code, *argv[1:]], input=stdin, capture_output=True, text=True, timeout=20, check=False,
-            env={"CORRAL_ENDPOINT": self.endpoint, "PYTHONPATH": str(ROOT / "src"), "TZ": "UTC", "PATH": os.environ["PATH"]}
-            | environment,
+            _command(argv), input=stdin, capture_output=True, text=True, timeout=20, check=False,
+            env=self.environment() | environment,
         )  # fmt: skip
+
+    def start(self, *argv: str) -> subprocess.Popen[str]:
+        pipe = subprocess.PIPE
+        return subprocess.Popen(_command(argv), stdout=pipe, stderr=pipe, text=True, env=self.environment())
+
+    def environment(self) -> dict[str, str]:
+        return {
+            "CORRAL_ENDPOINT": self.endpoint, "PYTHONPATH": str(ROOT / "src"), "TZ": "UTC", "PATH": os.environ["PATH"],
+        }  # fmt: skip
+
+
+def _command(argv: Sequence[str]) -> list[str]:
+    code = f"from corral.cli.commands.{argv[0]} import main; main()"
+    return [sys.executable, "-c", code, *argv[1:]]
 
 
 def table(rows: list[Row], query: dict[str, str]) -> Row:

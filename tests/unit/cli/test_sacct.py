@@ -1,8 +1,10 @@
 """sacct against what the real one printed of the same jobs."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from tests.unit.cli.fakecluster import UNLIMITED, FakeCluster, at, golden
@@ -261,3 +263,29 @@ def test_sizes_in_one_unit(cluster: FakeCluster, option: str, shown: str) -> Non
 def test_all_is_every_field(cluster: FakeCluster) -> None:
     head = cluster.run("sacct", "-P", "-o", "all").stdout.split("\n")[0]
     assert head.split("|") == [field.name for field in history_columns.FIELDS]
+
+
+@pytest.mark.parametrize(
+    ("argv", "window"),
+    [
+        ("", ("today", "now")), ("-s F", ("now", "now")), ("-s F -S 2026-11-29", ("2026-11-29", "2026-11-29")),
+        ("-s F -S 2026-11-28 -E 2026-11-29", ("2026-11-28", "2026-11-29")), ("-j 5", (0.0, 0.0)), ("-j 5 -s F", (0.0, "now")),
+        ("-j 5 -S 2026-11-29", ("2026-11-29", 0.0)), ("-S 2026-11-28", ("2026-11-28", "now")),
+    ],
+)  # fmt: skip
+def test_the_time_that_counts_without_a_start_or_an_end(
+    cluster: FakeCluster, argv: str, window: tuple[str | float, str | float]
+) -> None:
+    cluster.run("sacct", *argv.split())
+    (path,) = [line for line in cluster.asked if line.startswith("/v1/history")]
+    given = parse_qs(urlsplit(path).query)
+    now = time.time()
+    named = {"now": now, "today": time.mktime((*time.localtime(now)[:3], 0, 0, 0, 0, 0, -1))}
+    for name, meant in zip(("since", "until"), window, strict=True):
+        wanted = meant if isinstance(meant, float) else named[meant] if meant in named else at(f"{meant}T00:00:00")
+        assert float(given.get(name, ["0"])[0]) == pytest.approx(wanted, abs=60)
+
+
+def test_nothing_between_the_fields(cluster: FakeCluster) -> None:
+    cluster.history = [row("1", "a")]
+    assert cluster.run("sacct", "-n", "-P", "--delimiter", "", "-o", "jobid,jobname").stdout == "1a\n"

@@ -1,5 +1,6 @@
 """squeue against what the real one printed of the same jobs."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -109,3 +110,33 @@ def test_the_letters_of_the_environment_win_over_its_names(cluster: FakeCluster)
     both = {"SQUEUE_FORMAT": "%i|%j", "SQUEUE_FORMAT2": "jobid,name"}
     assert cluster.run("squeue", "-j", "110", **both).stdout == "JOBID|NAME\n110|train\n"
     assert cluster.run("squeue", "-j", "110", "-l", **both).stdout.splitlines()[1].split()[0] == "JOBID"
+
+
+@pytest.mark.parametrize("option", ["-p", "-n", "-A", "-q", "-w", "-L", "-R", "-u", "-t"])
+def test_an_empty_list_chooses_no_job(cluster: FakeCluster, option: str) -> None:
+    done = cluster.run("squeue", "-h", option, "")
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("command", ["squeue", "sinfo"])
+def test_no_header_no_date(cluster: FakeCluster, command: str) -> None:
+    assert not re.match(r"\w+ \w+ +\d+ ", cluster.run(command, "-l", "-h").stdout)
+    assert re.match(r"\w+ \w+ +\d+ ", cluster.run(command, "-l").stdout)
+
+
+def test_it_goes_on_looking_whatever_goes_wrong(cluster: FakeCluster) -> None:
+    """-i: a job that is not there yet, or a controller that is starting anew, ends nothing."""
+    cluster.jobs = []
+    with cluster.start("squeue", "-h", "-i", "1", "-j", "110", "-o", "%i") as process:
+        assert process.stdout
+        assert process.stderr
+        assert process.stderr.readline() == "slurm_load_jobs error: Invalid job id specified\n"
+        cluster.jobs = queue()
+        assert "110\n" in [process.stdout.readline() for _ in range(3)]
+        process.kill()
+
+
+@pytest.mark.parametrize("word", ["4294967295", "2147483648", "0"])
+def test_numbers_that_no_job_has(cluster: FakeCluster, word: str) -> None:
+    done = cluster.run("squeue", "-j", word)
+    assert (done.returncode, done.stderr) == (1, f"squeue: error: Invalid job id: {word}\n")

@@ -168,23 +168,27 @@ class Sacct:
             raise self._fatal(f"unrecognized job state value '{error}'") from None
 
     def _window(self, by_job: bool, by_state: bool) -> tuple[float, float]:
-        """From when to when; 0 = open. Without -S it begins with today, with states now, with jobs at the beginning."""
+        """From when to when; 0 = open. Without -S it begins with today, with states now, with jobs at the beginning.
+
+        Without -E it ends now; but with states it is the moment of -S, as in Slurm.
+        """
         now = time.time()
         since, until = self._time("starttime", now), self._time("endtime", now)
+        end = until
+        if end is None:
+            end = since if by_state and since is not None else now
         if since is None:
             if by_job:
                 since = 0.0
-            elif by_state and until is None:
+            elif by_state:
                 since = now
             else:
                 since = time.mktime((*time.localtime(now)[:3], 0, 0, 0, 0, 0, -1))
-        if until is None and by_state and "starttime" not in self.given and not by_job:
-            until = now
         if since > (until or now):
             raise self.program.failed(
                 f"Start time ({moment(since)}) requested is after end time ({moment(until or now)}).", 1
             )
-        return since, until or 0.0
+        return since, 0.0 if by_job and not by_state else end
 
     def _time(self, name: str, now: float) -> float | None:
         text = self.given.get(name)
@@ -330,7 +334,8 @@ class Sacct:
             return
         header = "noheader" not in self.given
         if self.parsable:
-            mark = self.given.get("delimiter") or "|"
+            mark = self.given.get("delimiter", "|")
+            assert mark is not None
             lines = fields.separated_lines(self.chosen, rows, header, mark, self.parsable == "parsable")
         else:
             lines = fields.table_lines(self.chosen, rows, header)

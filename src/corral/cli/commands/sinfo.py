@@ -209,9 +209,9 @@ class Sinfo:
         fields = layout.fields
         header, texts = layout.render(fields, [[line[field] for field in fields] for line in lines])
         out = [f"CLUSTER: {name}"] if name and "noheader" not in self.given else []
-        if "long" in self.given or self.every:
-            out.append(date_line())
         if "noheader" not in self.given:
+            if "long" in self.given or self.every:
+                out.append(date_line())
             out.append(header)
         out += texts
         if out:

@@ -61,6 +61,9 @@ FIELD_TABLES = {
     "step letters": "corral.cli.step_columns:LETTERS", "step names": "corral.cli.step_columns:names",
 }  # fmt: skip
 
+#: Conditions that an empty list never meets.
+_LISTS = ("partitions", "name", "accounts", "qos", "nodelist", "licenses", "reservation", "steps")
+
 _FORMATS = {"format": "-o (--format)", "Format": "-O (--Format)"}
 
 #: Every array's line carries these, however little of them is shown.
@@ -156,7 +159,7 @@ class Squeue:
         found = []
         for word in command.apart(text):
             digits = word.partition("_")[0].partition(".")[0].partition("+")[0]
-            if not digits.isdigit() or not int(digits):
+            if not digits.isdigit() or not 0 < int(digits) < 1 << 31:
                 raise self.program.failed(f"Invalid job id: {word}", 1)
             try:
                 found.append(str(jobid.parse(word.partition(".")[0])))
@@ -224,9 +227,9 @@ class Squeue:
         sorting.in_order(rows.rows, {name: at for at, name in enumerate(rows.fields)}, order)
         header, lines = layout.render(rows.fields, rows.rows)
         out = [f"CLUSTER: {name}"] if name and "noheader" not in self.given else []
-        if "long" in self.given or self.every:
-            out.append(date_line())
         if "noheader" not in self.given:
+            if "long" in self.given or self.every:
+                out.append(date_line())
             out.append(header)
         if problem is None:
             out += lines
@@ -262,6 +265,7 @@ class Squeue:
         return (
             bool(self.by_steps and (self.given.get("reservation") or self.given.get("licenses")))
             or self.users == [] or self.states == [] or self.ids == []
+            or any(self.given.get(name) == "" for name in _LISTS)
         )  # fmt: skip
 
     def _jobs(self, connection: Connection, needed: Iterable[str]) -> query.Rows:
