@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from corral.cli.data_parser import document
 from corral.cli.data_parser.values import moment, number
 from corral.cli.output import write_old
@@ -19,7 +21,7 @@ def write(form: document.Form, rows: list[Row], connection: Connection, words: l
     if form.is_old:
         write_old(form, "reservations", [_old(row) for row in rows])
         return
-    body = {"reservations": [_reservation(row) for row in rows], "last_update": moment(0)}
+    body = {"reservations": [_reservation(row) for row in rows], "last_update": document.written_at(time.time())}
     document.write(form, body, document.cluster_of(connection), words)
 
 
@@ -41,7 +43,7 @@ def write_licenses(form: document.Form, rows: list[Row], connection: Connection,
     if form.is_old:
         write_old(form, "licenses", records)
         return
-    body = {"licenses": records, "last_update": moment(0)}
+    body = {"licenses": records, "last_update": document.written_at(time.time())}
     document.write(form, body, document.cluster_of(connection), words)
 
 

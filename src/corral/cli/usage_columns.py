@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     Sized = Callable[[Row, "Units"], Any]
 
 #: What goes in and out, by the names of TRES, in the order of the texts: (TRES, kind of usage).
-_IN = (
+USED_IN = (
     ("cpu", "cpu"), ("energy", ""), ("fs/disk", "read"), ("gres/gpumem", "gpumem"), ("gres/gpuutil", "gpuutil"),
     ("mem", "mem"), ("pages", "pages"), ("vmem", "vmem"),
 )  # fmt: skip
-_OUT = (("energy", ""), ("fs/disk", "written"))
+USED_OUT = (("energy", ""), ("fs/disk", "written"))
 
 
 class Units:
@@ -97,7 +97,7 @@ def tres_sizes(out: bool, what: str) -> Sized:
         if not usage:
             return ""
         parts = []
-        for name, kind in _OUT if out else _IN:
+        for name, kind in USED_OUT if out else USED_IN:
             if not kind:
                 parts.append(f"{name}=0")
             elif kind in usage:
@@ -120,7 +120,7 @@ def tres_places(out: bool, what: str, cpu_as_time: bool = False) -> Callable[[Ro
         if not usage:
             return ""
         parts = []
-        for name, kind in _OUT if out else _IN:
+        for name, kind in USED_OUT if out else USED_IN:
             if not kind:
                 if not of_tasks:
                     parts.append(f"{name}={usage['node']}")

@@ -189,6 +189,7 @@ class FakeCluster:
             "/v1/nodes": self.nodes,
             "/v1/partitions": self.partitions,
             "/v1/steps": self.steps,
+            "/v1/reservations": [],
         }
         if path == "/v1/reports/utilization":
             return {**self.reports, "since": query["since"], "until": query["until"]}

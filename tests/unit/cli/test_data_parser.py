@@ -156,3 +156,37 @@ def test_tres_as_records() -> None:
 def test_options_of_scontrol_may_stand_behind_the_words(cluster: FakeCluster) -> None:
     assert cluster.run("scontrol", "show", "part", "-o").stdout == cluster.run("scontrol", "-o", "show", "part").stdout
     assert cluster.run("scontrol", "show", "-o", "nodes").stdout.count("\n") == len(cluster.nodes)
+
+
+def test_what_the_tasks_of_a_step_used(cluster: FakeCluster) -> None:
+    mem = {
+        "total": 3072,
+        "ave": 1536,
+        "max": 2048,
+        "max_node": "dgx0181",
+        "max_task": 1,
+        "min": 1024,
+        "min_node": "dgx0180",
+        "min_task": 0,
+    }
+    usage = {"tasks": 2, "node": "dgx0180", "mem": mem, "written": mem}
+    cluster.history = [run("126", "three", constraint="fast", memory_per_cpu=True), run("126.0", "true", usage=usage)]
+    (found,) = shown(cluster, "sacct", "--json")["jobs"]
+    assert found["constraints"] == "fast"
+    assert found["priority"] == number(1)
+    assert found["required"]["memory_per_cpu"] == number(64000)
+    assert not found["required"]["memory_per_node"]["set"]
+    (step,) = found["steps"]
+    record = {"type": "mem", "name": "", "id": 2}
+    assert step["tres"]["requested"] == {
+        "max": [record | {"count": 2048, "task": 1, "node": "dgx0181"}],
+        "min": [record | {"count": 1024, "task": 0, "node": "dgx0180"}],
+        "average": [record | {"count": 1536}],
+        "total": [record | {"count": 3072}],
+    }
+    assert step["tres"]["consumed"]["total"] == [{"type": "fs", "name": "disk", "id": 6, "count": 3072}]
+    assert step["tres"]["allocated"][0]["type"] == "cpu"
+
+
+def test_no_reservations_are_an_empty_list(cluster: FakeCluster) -> None:
+    assert shown(cluster, "scontrol", "show", "reservations", "--json")["reservations"] == []

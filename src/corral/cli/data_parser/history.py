@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from corral.cli.data_parser import document
-from corral.cli.data_parser.values import NOT_SET, exit_status, job_state, minutes, moment, number, tres
+from corral.cli.data_parser.values import NOT_SET, exit_status, job_state, minutes, moment, number, tres, tres_record
+from corral.cli.usage_columns import USED_IN, USED_OUT
 from corral.errors import InvalidSize
 from corral.syntax import hostlist, size
 
@@ -47,7 +48,7 @@ def job(row: Row) -> Row:
         },
         "block": "",
         "cluster": row["cluster"],
-        "constraints": "",
+        "constraints": row["constraint"],
         "container": "",
         "derived_exit_code": exit_status(row["derived_exit_code"]),
         "time": {
@@ -72,12 +73,12 @@ def job(row: Row) -> Row:
         "mcs": {"label": ""},
         "nodes": row["nodes"] or "None assigned",
         "partition": row["partition"],
-        "priority": NOT_SET,
+        "priority": number(row["priority"]),
         "qos": row["qos"],
         "required": {
             "CPUs": row["req_cpus"],
-            "memory_per_cpu": NOT_SET,
-            "memory_per_node": number(_megabytes(row["req_mem"])),
+            "memory_per_cpu": number(_megabytes(row["req_mem"])) if row["memory_per_cpu"] else NOT_SET,
+            "memory_per_node": NOT_SET if row["memory_per_cpu"] else number(_megabytes(row["req_mem"])),
         },
         "kill_request_user": _who(row["cancelled_by"]),
         "reservation": {"id": 0, "name": ""},
@@ -118,10 +119,25 @@ def step(row: Row) -> Row:
         "step": {"id": f"{row['job_id']}.{name}", "name": row["name"]},
         "task": {"distribution": "Unknown"},
         "tres": {
-            "requested": {"max": [], "min": [], "average": [], "total": []},
-            "consumed": {"max": [], "min": [], "average": [], "total": []},
+            "requested": _used(row["usage"], USED_IN),
+            "consumed": _used(row["usage"], USED_OUT),
             "allocated": tres(row["tres_alloc"]),
         },
+    }
+
+
+def _used(usage: Row | None, kinds: tuple[tuple[str, str], ...]) -> Row:
+    """Slurm calls what the tasks took in "requested" and what they gave out "consumed"."""
+    known = [(name, usage[kind]) for name, kind in kinds if kind in usage] if usage else []
+    return {
+        "max": [
+            tres_record(name, one["max"]) | {"task": one["max_task"], "node": one["max_node"]} for name, one in known
+        ],
+        "min": [
+            tres_record(name, one["min"]) | {"task": one["min_task"], "node": one["min_node"]} for name, one in known
+        ],
+        "average": [tres_record(name, one["ave"]) for name, one in known],
+        "total": [tres_record(name, one["total"]) for name, one in known],
     }
 
 

@@ -70,14 +70,18 @@ def tres(text: str) -> list[Row]:
     found = []
     for part in words(text):
         key, _, value = part.partition("=")
-        kind, _, name = key.partition("/")
         try:
-            count = size.parse_printed(value) if kind == "mem" else int(value)
+            count = size.parse_printed(value) if key == "mem" else int(value)
         except (ValueError, InvalidSize):
             continue
-        found.append({"type": kind, "name": name, "id": _IDS.get(kind, 1001), "count": count})
+        found.append(tres_record(key, count))
     return found
 
 
+def tres_record(key: str, count: int) -> Row:
+    kind, _, name = key.partition("/")
+    return {"type": kind, "name": name, "id": _IDS.get(kind, 1001), "count": count}
+
+
 #: Slurm's numbers of what every cluster counts; what is configured begins at 1001.
-_IDS = {"cpu": 1, "mem": 2, "energy": 3, "node": 4, "billing": 5}
+_IDS = {"cpu": 1, "mem": 2, "energy": 3, "node": 4, "billing": 5, "fs": 6, "vmem": 7, "pages": 8}

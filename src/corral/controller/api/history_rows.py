@@ -122,6 +122,8 @@ HISTORY: Table[Line] = Table(
         "account": _run("account"),
         "partition": _run("partition"),
         "qos": _run("qos"),
+        "constraint": _run_only("constraint"),
+        "priority": _run_only("priority", None),
         "state": lambda line, _: (line.run.state if line.step is None else line.step.state).value,
         "cancelled_by": _either("cancelled_by"),
         "submit": lambda line, _: line.run.submit if line.step is None else line.step.start,
