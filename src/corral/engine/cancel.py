@@ -48,7 +48,7 @@ def on_cancel(ctx: Context, request: CancelJobs, caller: Caller, now: float, out
         wanted = [(str(job_id), Target(job_id)) for job_id in sorted(allowed)]
     for text, target in wanted:
         job = ctx.state.jobs[target.job]
-        if not may_touch(caller, job):
+        if not may_touch(ctx.state, caller, job):
             if selection.ids or selection.users:  # somebody else's are meant; else all that may be touched are
                 errors.append(f"Kill job error on job id {text}: Access/permission denied")
             continue
@@ -147,7 +147,7 @@ def on_complete(ctx: Context, request: CompleteJob, caller: Caller, now: float, 
     job = ctx.state.jobs.get(request.job)
     if job is None:
         out.reply = Rejected(error="Invalid job id specified", code="not_found")
-    elif not may_touch(caller, job):
+    elif not may_touch(ctx.state, caller, job):
         out.reply = Rejected(error="Access/permission denied", code="denied")
     elif job.state in ENDED or job.state is JobState.COMPLETING:
         out.reply = Done(errors=("Job/step already completing or completed",))

@@ -27,8 +27,14 @@ NO_LONGER_PENDING = "Job is no longer pending execution"
 Act = Callable[[Job, tuple[int, ...] | None], str | None]
 
 
-def may_touch(caller: Caller, job: Job) -> bool:
-    return caller.is_operator or job.owner.uid == caller.uid
+def may_touch(state: ClusterState, caller: Caller, job: Job) -> bool:
+    """Its owner, operators, and coordinators of the account it is charged to."""
+    return caller.is_operator or job.owner.uid == caller.uid or coordinates(state, caller, job)
+
+
+def coordinates(state: ClusterState, caller: Caller, job: Job) -> bool:
+    one = state.books.associations.get(job.association)
+    return one is not None and state.books.coordinates(caller.user, one.account)
 
 
 class Outcomes:
@@ -87,7 +93,7 @@ def for_each(
             continue
         for target in found:
             job = ctx.state.jobs[target.job]
-            problem = act(job, target.elements) if may_touch(caller, job) else not_yours
+            problem = act(job, target.elements) if may_touch(ctx.state, caller, job) else not_yours
             outcomes.add(text, job, target.elements, problem)
         outcomes.missing(ctx.state, text)
     out.reply = outcomes.reply()

@@ -54,7 +54,7 @@ def _update(
 ) -> Rejected | None:
     job = ctx.state.jobs[target.job]
     privileged = any(key in SPEC_KEYS and SPEC_KEYS[key].operator for key in changes) or "admincomment" in changes
-    if not may_touch(caller, job):
+    if not may_touch(ctx.state, caller, job):
         return Rejected(error=DENIED if privileged else NOT_YOURS, code="denied")
     if job.state in ENDED:
         return Rejected(error=FINISHED)

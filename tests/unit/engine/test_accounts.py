@@ -84,6 +84,16 @@ def test_an_operator_manages_accounts_but_not_qos_and_gives_no_higher_level() ->
     assert isinstance(change(c, "modify", "user", {"names": ("bob",)}, OPERATOR, admin_level="Administrator"), Rejected)
 
 
+def test_a_coordinator_manages_the_jobs_of_its_accounts() -> None:
+    c = tree()
+    subs, bios = c.add(job(account="sub"), BOB), c.add(job(account="bio"), BOB)
+    for one, may in ((subs, True), (bios, False)):
+        held = c.ask(rq.HoldJobs(ids=(str(one),)), ANN)
+        assert (bool(c.job(one).held_by), getattr(held, "errors", ()) == ()) == (may, may)
+    c.cancel(subs, bios, by=ANN)
+    assert c.states(subs, bios) == ["CANCELLED", "PENDING"]
+
+
 def test_a_test_changes_nothing_and_tells_what_it_would() -> None:
     c = tree()
     before = c.state.dump()

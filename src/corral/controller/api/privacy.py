@@ -1,8 +1,10 @@
-"""Whose jobs does a caller see? Its own; all of them as operator, or where `private_data` does not name jobs."""
+"""Whose jobs does a caller see? Its own, as coordinator those of its accounts; all of them as operator, or where `private_data` does not
+name jobs."""
 
 from collections.abc import Iterable
 
 from corral.controller.api.service import Service
+from corral.engine.outcomes import coordinates
 from corral.model.job import Job
 from corral.protocol import events as ev
 from corral.protocol.requests import Caller
@@ -14,7 +16,10 @@ def sees_all(service: Service, caller: Caller) -> bool:
 
 def visible(service: Service, caller: Caller, jobs: Iterable[Job]) -> Iterable[Job]:
     """Those of them that the caller may see."""
-    return jobs if sees_all(service, caller) else [job for job in jobs if job.owner.uid == caller.uid]
+    if sees_all(service, caller):
+        return jobs
+    state = service.state
+    return [job for job in jobs if job.owner.uid == caller.uid or (job.association and coordinates(state, caller, job))]
 
 
 def may_see_event(service: Service, caller: Caller, event: ev.AnyEvent) -> bool:
