@@ -148,6 +148,17 @@ class ClusterClient:
         """As sacct: ids, users, since, until, states; all_users=True, steps=True, duplicates=True."""
         return self._table("/v1/history", fields=fields, **conditions)
 
+    def accounts(self) -> Row:
+        """accounts, users, associations (in the order of the tree), qos and tres, each a list of rows."""
+        found: Row = msgspec.json.decode(self._call("GET", "/v1/accounts"))
+        return found
+
+    def shares(self, users: Sequence[str] = ()) -> "_List[Row]":
+        """As sshare: what each account and user has used, and where it stands."""
+        chosen = f"?{urlencode({'users': ','.join(users)})}" if users else ""
+        rows: list[Row] = msgspec.json.decode(self._call("GET", f"/v1/shares{chosen}"))["rows"]
+        return rows
+
     def status(self) -> Row:
         found: Row = msgspec.json.decode(self._call("GET", "/v1/status"))
         return found

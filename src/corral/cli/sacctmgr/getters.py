@@ -144,6 +144,11 @@ EVENT: dict[str, Getter] = {
     "User": _of("user"), "TimeStart": lambda row: moment(row["since"], "Unknown"), "TimeEnd": lambda row: "Unknown",
     "Event": lambda row: "Node", "TRES": _of("tres"),
 }  # fmt: skip
+RESERVATION: dict[str, Getter] = {
+    "Cluster": _of("cluster"), "Name": _of("name"), "TRES": lambda row: f"cpu={row['cpu_count']}" if row["cpu_count"] else "",
+    "TimeStart": lambda row: moment(row["start_time"]), "TimeEnd": lambda row: moment(row["end_time"]), "NodeName": _of("nodes"),
+    "Flags": lambda row: ",".join(row["flags"]),
+}  # fmt: skip
 TRANSACTION: dict[str, Getter] = {
     "Time": lambda row: moment(row["time"]), "Action": _of("action"), "Actor": _of("actor"), "Where": _of("where"), "Info": _of("info"),
 }  # fmt: skip

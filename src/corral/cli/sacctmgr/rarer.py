@@ -202,8 +202,21 @@ def reservations(session: Session, words: list[str]) -> None:
             ("Ids", 1, "ids"),
         ),
     )
+    if session.exit_code:
+        return
+    from corral.cli.sacctmgr.getters import RESERVATION
+
     columns = fields.chosen(asked.format or "Cluster,Name%15,TRES%30,TimeStart,TimeEnd,UnusedWall")
-    fields.write(session, columns, [], {})
+    wanted = "name,start_time,end_time,nodes,node_names,cpu_count,flags"
+    answer = session.connection().request("GET", f"/v1/reservations?fields={wanted}")
+    rows = [{"cluster": session.cluster, **dict(zip(answer["fields"], row, strict=True))} for row in answer["rows"]]
+    nodes = set(asked.where.get("nodes", ()))
+    rows = [
+        row
+        for row in rows
+        if asked.takes("names", row["name"].lower()) and (not nodes or nodes & set(row["node_names"]))
+    ]
+    fields.write(session, columns, rows, RESERVATION)
 
 
 def runaway(session: Session, words: list[str]) -> None:

@@ -23,13 +23,16 @@ FIRST_GRES = 1001
 def tres_of(service: Service) -> list[tuple[str, str, int]]:
     """(type, name, number) of each."""
     gres = [("gres", name, FIRST_GRES + at) for at, name in enumerate(service.config.gres_types)]
-    return [*TRES, *gres]
+    licenses = [
+        ("license", name, FIRST_GRES + len(gres) + at) for at, name in enumerate(sorted(service.config.licenses))
+    ]
+    return [*TRES, *gres, *licenses]
 
 
 async def get_accounts(service: Service, request: Request) -> Response:
     """Made once after each change: with ten thousand users it takes a while."""
     caller_of(service, request)
-    version = (service.state.books.version, service.config.cluster, service.config.gres_types)
+    version = (service.state.books.version, service.config.cluster, service.config.gres_types, *service.config.licenses)
     if service.accounts[0] != version:
         service.accounts = (version, encode(_document(service, founded(service.state.books))))
     return Response(service.accounts[1], media_type="application/json")
