@@ -193,11 +193,29 @@ def write(connect: Connect, keyword: str, words: list[str]) -> int:
     return 0
 
 
+def top(connect: Connect, keyword: str, words: list[str]) -> int:
+    """Jobs before the others of their user."""
+    if len(words) > 1:
+        raise Exit(1, "too many arguments for keyword:top")
+    ids = apart(words[0])
+    try:
+        if not all(text[:1].isdigit() for text in ids):
+            raise Refused(error=NO_SUCH_JOB)
+        connect().request("POST", "/v1/requests", {"type": "TopJobs", "ids": ids})
+    except Refused as error:
+        say(f"{error} for job {words[0]}\n")
+        return 1
+    except Unreachable as error:
+        raise unreachable("slurm_top_job error", error) from None
+    return 0
+
+
 ACTIONS: dict[str, Callable[[Connect, str, list[str]], int]] = {
     **dict.fromkeys(_REQUESTS, change),
     "ping": ping,
     "reconfigure": reconfigure,
     "completing": completing,
+    "top": top,
     "wait_job": wait_job,
     "write": write,
 }

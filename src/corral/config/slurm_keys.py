@@ -58,6 +58,8 @@ def _scheduler(text: str) -> bool:
 
 def _scheduler_parameters(text: str) -> None:
     kept = [word for word in _words(text) if word.split("=")[0] not in _TUNING]
+    if "enable_user_top" in kept:
+        raise NotCarried("enable_user_top: write enable_user_top = true into [scheduling]")
     if kept:
         raise NotCarried(f"{', '.join(kept)}: there is nothing like it yet")
 

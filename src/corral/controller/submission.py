@@ -29,6 +29,7 @@ from corral.protocol.requests import (
     SignalStep,
     SubmitJobs,
     SuspendJobs,
+    TopJobs,
     UpdateJob,
     UpdateNodes,
     UpdatePartition,
@@ -82,7 +83,7 @@ OtherRequest = (
     CancelJobs | HoldJobs | ReleaseJobs | RequeueJobs | SuspendJobs | ResumeJobs | UpdateJob | UpdateNodes | UpdatePartition
     | CreateReservation | UpdateReservation | DeleteReservation
     | SentStep | SentHetStep | SignalStep | CompleteJob | Reconfigure | NewClusterNodes
-    | SetTrigger | ClearTriggers
+    | SetTrigger | ClearTriggers | TopJobs
     | ChangeAccounts
 )  # fmt: skip
 

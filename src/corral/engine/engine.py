@@ -24,6 +24,7 @@ from corral.engine import (
     steps,
     submit,
     timers,
+    top,
     triggers,
     updates,
 )
@@ -174,6 +175,8 @@ class Engine:
                 out.reply = Done() if caller.is_operator else Rejected(error="Access/permission denied", code="denied")
             case rq.ChangeAccounts():
                 accounts.on_change(ctx, request, caller, now, out)
+            case rq.TopJobs():
+                top.on_top(ctx, request, caller, now, out)
             case rq.SetTrigger():
                 triggers.on_set(ctx, request, caller, now, out)
             case rq.ClearTriggers():

@@ -56,6 +56,7 @@ class Scheduling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     default_memory_per_node_mb: int | None = None
     placement: str = "pack"  #: pack or spread
     max_switch_wait: int = 300  #: seconds that a job may wait for the number of switches it wants, at most
+    enable_user_top: bool = False  #: users may put one of their waiting jobs before their others (`scontrol top`)
     kill_invalid_depend: bool = False  #: a job whose dependency can never be satisfied is cancelled
     requeue_delay: float = (
         0.0  #: seconds that a requeued job waits before it can start (Slurm: its credentials' life, 120)

@@ -96,6 +96,12 @@ class ResumeJobs(Request, frozen=True, kw_only=True):
     ids: tuple[str, ...]
 
 
+class TopJobs(Request, frozen=True, kw_only=True):
+    """scontrol top: before all others of the same user."""
+
+    ids: tuple[str, ...]
+
+
 class UpdateJob(Request, frozen=True, kw_only=True):
     """scontrol update JobId=...: `changes` maps scontrol's key in lower case (timelimit, partition, name ...) to its text."""
 
@@ -245,6 +251,6 @@ AnyRequest = (
     SubmitJobs | CancelJobs | HoldJobs | ReleaseJobs | RequeueJobs | SuspendJobs | ResumeJobs | UpdateJob | UpdateNodes
     | UpdatePartition | CreateReservation | UpdateReservation | DeleteReservation
     | CreateStep | CreateHetStep | SignalStep | CompleteJob | Reconfigure | NewClusterNodes
-    | SetTrigger | ClearTriggers
+    | SetTrigger | ClearTriggers | TopJobs
     | ChangeAccounts
 )  # fmt: skip

@@ -87,7 +87,7 @@ def _split(command: str) -> list[str]:
     return [word.replace("\0", " ") for word in command.replace("=a b", "=a\0b").split(" ")]
 
 
-@pytest.mark.parametrize("name", ["update-pending", "update-running", "hold-requeue", "dependencies", "arrays"])
+@pytest.mark.parametrize("name", ["update-pending", "update-running", "hold-requeue", "dependencies", "arrays", "top"])
 def test_a_session_of_the_real_one(
     cluster: RunningController, name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -71,7 +71,7 @@ REFUSED = {
     "notify": "there is no way to a job's terminal", "pidinfo": "see the job's id in the process's environment, SLURM_JOB_ID",
     "reboot": "nodes are not rebooted here", "schedloglevel": "write it into corral.toml", "setdebug": "write it into corral.toml",
     "setdebugflags": "write it into corral.toml", "shutdown": "`corral down` stops the cluster",
-    "takeover": "another controller takes over by itself", "token": "`corral token` makes tokens", "top": "change the priority",
+    "takeover": "another controller takes over by itself", "token": "`corral token` makes tokens",
 }  # fmt: skip
 
 
@@ -263,7 +263,7 @@ class Scontrol:
 #: These need something to act on.
 _FROM_ONE = frozenset(
     (
-        "hold", "holdu", "uhold", "release", "requeue", "requeuehold", "suspend", "resume", "update", "wait_job", "write",
+        "hold", "holdu", "uhold", "release", "requeue", "requeuehold", "suspend", "resume", "top", "update", "wait_job", "write",
     )
 )  # fmt: skip
 
