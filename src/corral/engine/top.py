@@ -26,7 +26,7 @@ def on_top(ctx: Context, request: TopJobs, caller: Caller, now: float, out: Effe
             out.reply = Rejected(error=NO_SUCH_JOB, code="not_found")
             return
         for job in found:
-            refused = _refusal(job, caller, chosen)
+            refused = _refusal(ctx, job, caller, chosen)
             if refused is not None:
                 out.reply = refused
                 return
@@ -44,8 +44,8 @@ def _jobs_of(ctx: Context, text: str) -> list[Job]:
     return [] if isinstance(found, Unknown) else [ctx.state.jobs[target.job] for target in found]
 
 
-def _refusal(job: Job, caller: Caller, chosen: list[Job]) -> Rejected | None:
-    if not may_touch(caller, job):
+def _refusal(ctx: Context, job: Job, caller: Caller, chosen: list[Job]) -> Rejected | None:
+    if not may_touch(ctx.state, caller, job):
         return Rejected(error=DENIED, code="denied")
     if not job.is_pending:
         return Rejected(error=NO_LONGER_PENDING)
