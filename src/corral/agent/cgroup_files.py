@@ -18,18 +18,21 @@ def make_pair(base: str, job: str, step: str) -> bool:
     """Make base/job/step, also while another step's end removes the job's directory. True: the job's is new."""
     path, is_new = f"{base}/{job}/{step}", False
     for _ in range(100):
+        try:  # the job's first: most steps are the first of theirs
+            os.mkdir(f"{base}/{job}")
+            is_new = True
+        except FileExistsError:
+            pass
+        except FileNotFoundError:
+            os.makedirs(base, exist_ok=True)
+            continue
         try:
             os.mkdir(path)
             return is_new
         except FileExistsError:
             return is_new
         except FileNotFoundError:
-            os.makedirs(base, exist_ok=True)
-            try:
-                os.mkdir(f"{base}/{job}")
-                is_new = True
-            except FileExistsError:
-                pass
+            is_new = False
     raise OSError(errno.EBUSY, "cannot make the control group", path)
 
 

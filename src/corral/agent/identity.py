@@ -60,13 +60,13 @@ class Identity:
 
 def rlimits_to_set(limits: Mapping[str, tuple[int, int]]) -> list[tuple[int, tuple[int, int]]]:
     """Resources whose limits differ from this process's. Slurm hands over the soft ones; what is too much here is cut."""
-    found = []
+    found, is_root = [], os.geteuid() == 0
     for name, (soft, hard) in limits.items():
         number = getattr(resource, f"RLIMIT_{name.upper().removeprefix('RLIMIT_')}", None)
         if number is None:
             continue
         current = resource.getrlimit(number)
-        most = current[1] if os.geteuid() else max(_number(hard), _number(soft), key=_size)
+        most = current[1] if not is_root else max(_number(hard), _number(soft), key=_size)
         wanted = min(_number(soft), most, key=_size), most
         if wanted != current:
             found.append((number, wanted))
