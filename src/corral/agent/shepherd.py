@@ -191,7 +191,11 @@ class Shepherd:
                 plan.pmi_fd, variables = self._pmi.admit(place)
                 plan.environment |= variables
         self._epilogs.prepare(plans, order.tasks)
-        self._start(plans)
+        try:
+            self._start(plans)
+        finally:
+            if script >= 0:
+                os.close(script)
         self._close_task_ends()
         pids = tuple(self._running)
         self._streams.tell_started(pids)

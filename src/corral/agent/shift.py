@@ -6,7 +6,7 @@ import socket
 
 import msgspec
 
-from corral.agent import cgroup
+from corral.agent import cgroup, processes
 from corral.agent.control import ShepherdSettings
 from corral.agent.records import take
 from corral.agent.shepherd import Shepherd
@@ -33,8 +33,11 @@ def warm_up(settings: ShepherdSettings) -> Spawn | None:
 def serve(directory: str, settings: ShepherdSettings, spawn: Spawn | None, offers: socket.socket) -> None:
     """In the forked process: this step, and then others, one at a time, as long as the spawner has some."""
     gc.enable()
+    own = processes.traits()
     for _ in range(_MOST_STEPS):
         run(directory, settings, spawn, offers)
+        if processes.traits() != own:
+            return  # the user of that step has changed what the next one's tasks would inherit (vfork.py)
         directory = _next_directory(offers)
         if not directory:
             return

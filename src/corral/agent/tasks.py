@@ -104,7 +104,10 @@ def _become(plan: TaskPlan) -> NoReturn:
     plan.environment["SLURM_TASK_PID"] = str(os.getpid())
     for step in plan.before:
         step(plan.environment)
-    _execute(command_line(plan), plan.environment)
+    argv = command_line(plan)
+    if argv is not plan.argv:
+        os.set_inheritable(plan.script, True)
+    _execute(argv, plan.environment)
 
 
 def command_line(plan: TaskPlan) -> Sequence[str]:
@@ -112,7 +115,6 @@ def command_line(plan: TaskPlan) -> Sequence[str]:
     if plan.script < 0 or os.access(plan.argv[0], os.R_OK | os.X_OK):
         return plan.argv
     # The spool lies where this user may not look: the script alone is the user's.
-    os.set_inheritable(plan.script, True)
     return [f"/proc/self/fd/{plan.script}", *plan.argv[1:]]
 
 

@@ -16,6 +16,7 @@ import struct
 #: The first variable of the environment it is started with.
 VARIABLE, ZEROS = "SLURM_TASK_PID", "0" * 10
 REPORT_FD = 3
+_MFD_EXEC = 0x10
 REPORT = struct.Struct("=ii")
 
 _X86_64 = """
@@ -139,8 +140,11 @@ def descriptor() -> int | None:
     if code is None:
         return None
     try:
-        fd = os.memfd_create("corral-task", os.MFD_CLOEXEC)
+        fd = os.memfd_create("corral-task", os.MFD_CLOEXEC | _MFD_EXEC)
     except OSError:
-        return None
+        try:
+            fd = os.memfd_create("corral-task", os.MFD_CLOEXEC)  # a kernel before 6.3
+        except OSError:
+            return None
     os.write(fd, code)
     return fd

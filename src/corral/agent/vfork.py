@@ -79,7 +79,7 @@ class Spawn:
         environment = {trampoline.VARIABLE: trampoline.ZEROS} | plan.environment
         environment[trampoline.VARIABLE] = trampoline.ZEROS
         try:
-            with _inherited(plan.pmi_fd):
+            with _inherited(plan.pmi_fd), _inherited(plan.script if argv is not plan.argv else -1):
                 return os.posix_spawn(self._path, [program, *argv], environment, file_actions=actions, setpgroup=0)
         except (OSError, ValueError):
             return None
@@ -120,7 +120,7 @@ class Spawn:
 
 @contextmanager
 def _inherited(fd: int) -> Iterator[None]:
-    """-1: there is none."""
+    """By what is started meanwhile, and by nothing that comes later. -1: there is none."""
     if fd < 0:
         yield
         return

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.unit.agent.node_side import NodeSide
+from tests.unit.agent.node_side import NodeSide, wait_until
 
 from corral.agent import trampoline
 from corral.agent.control import End, shepherd_pid
@@ -116,6 +116,33 @@ def test_the_shepherd_stays_what_it_was(node: NodeSide, rlimits: dict[str, tuple
     assert what_is(shepherd) == before
     node.tell(key, End())
     node.finished(key)
+
+
+@needs_root
+def test_nobody_inherits_the_script_of_the_job_before(node: NodeSide) -> None:
+    """The spool is closed to the user, so the script goes to it as a descriptor; the shepherd then takes another job."""
+    with tempfile.TemporaryDirectory() as open_to_all:
+        os.chmod(open_to_all, 0o777)
+        for number in range(5):
+            key = node.batch("#!/bin/sh\ntrue\n", owner=NOBODY, work_dir=open_to_all)
+            assert node.finished(key).tasks[0].status == ExitStatus()
+            node.finished(node.step("ls", "/proc/self/fd", stdio=StdioSpec(stdout=f"o-{number}")))
+            assert (node.work_dir / f"o-{number}").read_text().split() == ["0", "1", "2", "3"]
+
+
+def test_a_shepherd_that_somebody_has_changed_takes_no_other_step(node: NodeSide) -> None:
+    shepherds = []
+    for number in range(3):
+        key = node.batch(f"#!/bin/sh\ntouch runs-{number}\nwhile [ ! -e end-{number} ]; do sleep 0.05; done\n")
+        wait_until((node.work_dir / f"runs-{number}").exists)
+        shepherd = shepherd_pid(str(node.directory(key)))
+        assert shepherd is not None
+        assert os.getpriority(os.PRIO_PROCESS, shepherd) == os.getpriority(os.PRIO_PROCESS, node.spawner.pid)
+        os.setpriority(os.PRIO_PROCESS, shepherd, 7)
+        shepherds.append(shepherd)
+        (node.work_dir / f"end-{number}").touch()
+        node.finished(key)
+    assert len(set(shepherds)) == 3
 
 
 def test_what_is_to_be_said_first_is_said(node: NodeSide) -> None:
