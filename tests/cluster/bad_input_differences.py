@@ -26,7 +26,7 @@ for reason, indices in {
     "a backwards range is refused as a name, not by running out of memory": (168,),
     "expand is no dependency here": (193,),
     "salloc was given nothing that could be revoked": (506, 613, 631, 632),
-    "two streams come in another order": (518, 519, 520, 521, 548, 557, 614),
+    "two streams come in another order": (518, 519, 520, 521, 548, 557, 561, 614),
     "a bracket is not completed": (716, 795),
     "without an accounting database": (862, 906),
     "verbose texts show Corral's own requests": (740,),
@@ -38,11 +38,14 @@ for reason, indices in {
     "a waiting array is named by its id": (690,),
     "resume of a job that there is not": (919,),
     "-t is no option": (1037,),
+    "tasks can be bound to CPUs": (564, 565),
+    "--json takes a version": (739, 781),
 }.items():
     OTHER_WORDS |= dict.fromkeys(indices, reason)
 
 for reason, indices in {
     "srun finds the program on the submitter's PATH": (499, 587),
+    "virtual nodes have one socket with all their cores": (311,),
     "an idle node may be resumed once more: nothing changes": (868,),
     "active and available features are one list": (875, 876),
     "an unlimited time limit stays so": (824,),
