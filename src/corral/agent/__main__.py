@@ -22,7 +22,8 @@ def parser() -> argparse.ArgumentParser:
     virtual.add_argument("--nodes", metavar="LIST", help="their names: dgx[0180-0189]")
     virtual.add_argument("--cpus", type=int, default=1)
     virtual.add_argument("--sockets", type=int, default=1)
-    virtual.add_argument("--threads", type=int, default=1, help="per core")
+    virtual.add_argument("--cores-per-socket", type=int)
+    virtual.add_argument("--threads-per-core", type=int, default=1)
     virtual.add_argument("--mem", type=int, default=1, help="MB")
     virtual.add_argument("--gpus", type=int, default=0)
     virtual.add_argument("--gpu-type", default="")
@@ -38,7 +39,8 @@ def virtual_nodes(arguments: argparse.Namespace) -> VirtualNodes | None:
         names=tuple(hostlist.expand(arguments.nodes)),
         cpus=arguments.cpus,
         sockets=arguments.sockets,
-        threads_per_core=arguments.threads,
+        cores_per_socket=arguments.cores_per_socket,
+        threads_per_core=arguments.threads_per_core,
         memory_mb=arguments.mem,
         gres=(gpus,) if arguments.gpus else (),
         features=tuple(filter(None, arguments.features.split(","))),

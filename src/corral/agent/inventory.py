@@ -54,6 +54,7 @@ def virtual_inventories(nodes: VirtualNodes, agent_start_time: float) -> tuple[N
         cores_per_socket=cores,
         threads_per_core=nodes.threads_per_core,
         memory_mb=nodes.memory_mb,
+        tmp_disk_mb=shutil.disk_usage("/tmp").total >> 20,
         gres=nodes.gres,
         features=nodes.features,
         virtual=True,

@@ -26,6 +26,7 @@ SLURM_CALLS = {
     "get_script": ("REQUEST_BATCH_SCRIPT", 2051), "HoldJobs": ("REQUEST_UPDATE_JOB", 3001),
     "ReleaseJobs": ("REQUEST_UPDATE_JOB", 3001), "UpdateJob": ("REQUEST_UPDATE_JOB", 3001),
     "UpdateNodes": ("REQUEST_UPDATE_NODE", 3002), "UpdatePartition": ("REQUEST_UPDATE_PARTITION", 3005),
+    "CreatePartition": ("REQUEST_CREATE_PARTITION", 3004), "DeletePartition": ("REQUEST_DELETE_PARTITION", 3011),
     "SubmitJobs": ("REQUEST_SUBMIT_BATCH_JOB", 4003), "wait_for_job": ("REQUEST_JOB_READY", 4019),
     "CreateStep": ("REQUEST_JOB_STEP_CREATE", 5001), "SignalStep": ("REQUEST_CANCEL_JOB_STEP", 5005),
     "SuspendJobs": ("REQUEST_SUSPEND", 5014), "ResumeJobs": ("REQUEST_SUSPEND", 5014),

@@ -64,17 +64,18 @@ def partition(row: Row, one_line: bool) -> str:
             f"PartitionName={row['name']}",
             f"AllowGroups={_all(row['allow_groups'])} {_accounts(row)} {_qos(row)}",
             f"AllocNodes=ALL Default={_yes(row['default'])} QoS={row.get('qos') or 'N/A'}",
-            f"DefaultTime={'NONE' if row['default_time'] is None else padded(row['default_time'])} DisableRootJobs=NO "
+            f"DefaultTime={'NONE' if row['default_time'] is None else padded(row['default_time'])} "
+            f"DisableRootJobs={_yes(row['disable_root_jobs'])} "
             f"ExclusiveUser={_yes(row['exclusive_user'])} GraceTime={row['grace_time']} Hidden={_yes(row['hidden'])}",
             f"MaxNodes={_most(row['max_nodes'])} MaxTime={padded(row['max_time'])} MinNodes={row['min_nodes']} "
             f"LLN={_yes(row['lln'])} MaxCPUsPerNode={_most(row['max_cpus_per_node'])}",
             f"Nodes={row['nodes'] or '(null)'}",
             f"PriorityJobFactor={row['priority_job_factor']} PriorityTier={row['priority_tier']} RootOnly={_yes(row['root_only'])} "
-            f"ReqResv=NO OverSubscribe={row['oversubscribe']}",
+            f"ReqResv={_yes(row['requires_reservation'])} OverSubscribe={row['oversubscribe']}",
             f"OverTimeLimit=NONE PreemptMode={row['preempt_mode']}",
             f"State={row['state']} TotalCPUs={row['total_cpus']} TotalNodes={row['total_nodes']} SelectTypeParameters=NONE",
-            "JobDefaults=(null)",
-            f"{_default_memory(row)} MaxMemPerNode={_most(row['max_memory_per_node_mb'])}",
+            f"JobDefaults={_job_defaults(row)}",
+            f"{_default_memory(row)} {_most_memory(row)}",
             f"TRES={row['tres']}",
         ],
         one_line,
@@ -95,6 +96,17 @@ def _accounts(row: Row) -> str:
     if row["deny_accounts"]:
         return f"DenyAccounts={','.join(row['deny_accounts'])}"
     return f"AllowAccounts={_all(row['allow_accounts'])}"
+
+
+def _job_defaults(row: Row) -> str:
+    parts = [("DefCpuPerGPU", row["default_cpus_per_gpu"]), ("DefMemPerGPU", row["default_memory_per_gpu_mb"])]
+    return ",".join(f"{name}={number}" for name, number in parts if number) or "(null)"
+
+
+def _most_memory(row: Row) -> str:
+    if row["max_memory_per_cpu_mb"]:
+        return f"MaxMemPerCPU={row['max_memory_per_cpu_mb']}"
+    return f"MaxMemPerNode={_most(row['max_memory_per_node_mb'] or None)}"
 
 
 def _default_memory(row: Row) -> str:

@@ -242,10 +242,9 @@ def delete(connect: Connect, words: list[str]) -> int:
         equals, name = "=", words[1]
     low = key.lower()
     if equals and low and "partitionname".startswith(low):
-        raise Exit(
-            1,
-            "scontrol: error: delete partition is not supported: take it out of corral.toml and `scontrol reconfigure`.",
-        )
+        from corral.cli import scontrol_partition
+
+        return scontrol_partition.delete(connect, shown if "=" in shown else f"{key}={name}", name)
     if not equals:
         raise Exit(1, "scontrol: error: Proper format is 'delete <ENTITY>=<ID>' or 'delete <ENTITY> <ID>'")
     if not low or not ("reservationname".startswith(low) or low == "reservation"):

@@ -205,6 +205,24 @@ def reservations(connection: Connection, manner: Manner, name: str | None) -> in
     return 0
 
 
+def topology(connection: Connection, manner: Manner, name: str | None) -> int:
+    """All switches; of a switch itself, of a node those above it."""
+    rows = query.rows(connection, "/v1/switches").dicts()
+    if not rows:
+        raise Exit(0, "scontrol: error: No topology information available")
+    if name is not None:
+        chosen = [row for row in rows if row["name"] == name] or [row for row in rows if name in row["node_names"]]
+        if not chosen:
+            raise Exit(0, f"scontrol: error: Topology information contains no switch or node named {name}")
+        rows = chosen
+    for row in rows:
+        below = f" Switches={row['switches']}" if row["switches"] else ""
+        sys.stdout.write(
+            f"SwitchName={row['name']} Level={row['level']} LinkSpeed={row['link_speed']} Nodes={row['nodes']}{below}\n"
+        )
+    return 0
+
+
 def config(connection: Connection, manner: Manner, name: str | None) -> int:
     from corral.cli import scontrol_node
 
@@ -222,5 +240,6 @@ _ENTITIES: dict[str, tuple[Callable[[Connection, Manner, str | None], int], str]
     "partition": (partitions, "slurm_load_partitions error"),
     "reservation": (reservations, "slurm_load_reservations error"),
     "license": (licenses, "slurm_load_licenses error"),
+    "topology": (topology, "slurm_load_topo error"),
     "config": (config, "slurm_load_ctl_conf error"),
 }

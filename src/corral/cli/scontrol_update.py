@@ -6,7 +6,7 @@ import sys
 
 from corral.cli import scontrol_update_job
 from corral.cli.run import Exit
-from corral.cli.scontrol_update_job import ALONE, full_key
+from corral.cli.scontrol_update_job import ALONE
 from corral.errors import Refused
 
 TYPE_CHECKING = False  # importing typing costs 5 ms
@@ -21,18 +21,6 @@ NO_ENTITY = (
     "No valid entity in update command\n"
     'Input line must include "NodeName", "PartitionName", "Reservation", "JobId", or "SlurmctldDebug"'
 )
-
-PARTITION_KEYS = (
-    "AllowAccounts", "AllowGroups", "AllowQos", "Default", "DefaultTime", "DefMemPerCPU", "DefMemPerNode", "DenyAccounts", "DenyQos",
-    "ExclusiveUser", "GraceTime", "Hidden", "LLN", "MaxCPUsPerNode", "MaxMemPerNode", "MaxNodes", "MaxTime", "MinNodes",
-    "Nodes", "OverSubscribe", "PriorityJobFactor", "PriorityTier", "QoS", "RootOnly", "State",
-)  # fmt: skip
-
-PARTITION_REFUSED = (
-    "AllocNodes", "Alternate", "CpuBind", "DisableRootJobs", "MaxMemPerCPU", "OverTimeLimit",
-    "PowerDownOnIdle", "PreemptMode", "Priority", "ReqResv", "ResumeTimeout", "SuspendTime", "Shared",
-    "TRESBillingWeights", "JobDefaults",
-)  # fmt: skip
 
 NODE_STATES = ("down", "drain", "fail", "idle", "resume", "undrain")
 _OTHER_NODE_STATES = ("noresp", "future", "power", "powerdown", "power_down", "powerup", "power_up", "maint", "reboot")
@@ -66,6 +54,11 @@ def update(connect: Callable[[], Connection], words: list[str]) -> int:
         if "=" not in words[0]:
             raise Exit(1, "scontrol: error: Reservation must be given.  No reservation update.")
         return scontrol_reservation.update(connect, words)
+    first = words[0].partition("=")[0].lower()
+    if len(first) > 2 and "partitionname".startswith(first):
+        from corral.cli import scontrol_partition
+
+        return scontrol_partition.update(connect, words)
     found = pairs(words)
     keys = {key.lower() for key, _, _ in found}
     if keys & {"stepid", "step"}:
@@ -75,7 +68,9 @@ def update(connect: Callable[[], Connection], words: list[str]) -> int:
     if keys & {"nodename", "node"}:
         return _nodes(connect, found)
     if keys & {"partitionname", "partition"}:
-        return _partition(connect, found)
+        from corral.cli import scontrol_partition
+
+        return scontrol_partition.update(connect, words)
     if keys & {"reservationname", "reservation", "res"}:
         from corral.cli import scontrol_reservation
 
@@ -118,7 +113,7 @@ def _nodes(connect: Callable[[], Connection], found: list[tuple[str, str, str]])
         raise Exit(1, "No changes specified")
     if request.get("state") in ("drain", "fail", "down") and not request.get("reason"):
         raise Exit(1, "You must specify a reason when DOWNING or DRAINING a node. Request denied")
-    return _asked(connect, {"type": "UpdateNodes", **request})
+    return asked(connect, {"type": "UpdateNodes", **request})
 
 
 def _node_state(value: str, word: str) -> str:
@@ -135,57 +130,7 @@ def _node_state(value: str, word: str) -> str:
     )  # fmt: skip
 
 
-# -- partitions
-
-
-def _partition(connect: Callable[[], Connection], found: list[tuple[str, str, str]]) -> int:
-    name = ""
-    changes: Changes = {}
-    state = ""
-    for key, value, word in found:
-        if key.lower() in ("partitionname", "partition"):
-            name = value
-            continue
-        full = full_key(key, PARTITION_KEYS)
-        if full is None and full_key(key, PARTITION_REFUSED) is not None:
-            raise Exit(1, f"scontrol: error: Update of {key} is not supported by Corral.")
-        if full is None:
-            raise Exit(
-                1, f"scontrol: error: Update of this parameter is not supported: {word}\n", "scontrol: error: Request aborted",
-                "slurm_update error: No error",
-            )  # fmt: skip
-        if full == "State":
-            state = value.upper()
-            if state not in ("UP", "DOWN", "DRAIN", "INACTIVE"):
-                raise _not_acceptable(word, "State", "UP, DOWN, DRAIN and INACTIVE")
-            continue
-        if full in ("Default", "Hidden", "RootOnly", "ExclusiveUser", "LLN") and value.lower() not in ("yes", "no"):
-            raise _not_acceptable(word, full, "YES and NO")
-        if full in ("MaxTime", "DefaultTime"):
-            from corral.errors import InvalidDuration
-            from corral.syntax import duration
-
-            try:
-                duration.parse(value)
-            except InvalidDuration:
-                raise Exit(1, f"scontrol: error: Invalid input {word}", "slurm_update error: No error") from None
-        if full in ("MaxNodes", "MinNodes") and not value.isdigit():
-            raise Exit(1, f'scontrol: error: Invalid numeric value "{value}" for {full}.')
-        changes[full.lower()] = value
-    if not changes and not state:
-        raise Exit(1, "scontrol: error: No changes specified")
-    request: dict[str, object] = {"type": "UpdatePartition", "name": name, "changes": changes}
-    return _asked(connect, request | ({"state": state} if state else {}))
-
-
-def _not_acceptable(word: str, key: str, values: str) -> Exit:
-    return Exit(
-        1, f"scontrol: error: Invalid input: {word}", f"scontrol: error: Acceptable {key} values are {values}",
-        "slurm_update error: No error",
-    )  # fmt: skip
-
-
-def _asked(connect: Callable[[], Connection], request: dict[str, object]) -> int:
+def asked(connect: Callable[[], Connection], request: dict[str, object]) -> int:
     from corral.cli.command import unreachable
     from corral.errors import Unreachable
 

@@ -1,4 +1,4 @@
-"""What does a slurm.conf, with the gres.conf beside it, mean as a corral.toml?
+"""What does a slurm.conf, with the gres.conf and topology.conf beside it, mean as a corral.toml?
 
 Lines are read as Slurm reads them: `Key=Value` words, names without regard to case, `#` to the end, a backslash joins lines,
 `Include` reads another file. Every key is carried over, or known to need no counterpart, or listed with what is lost.
@@ -42,11 +42,14 @@ class Imported:
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
     nodes: list[dict[str, Any]] = field(default_factory=list)
     partitions: list[dict[str, Any]] = field(default_factory=list)
+    switches: list[dict[str, Any]] = field(default_factory=list)
+    has_tree: bool = False  #: TopologyPlugin=topology/tree: topology.conf counts
     left: list[tuple[Line, str]] = field(default_factory=list)  #: lines that could not be carried over, and why
 
     def toml(self) -> str:
         parts = [_table(self.top)] if self.top else []
         parts += [f"[{name}]\n{_table(values)}" for name, values in self.tables.items() if values]
+        parts += [f"[[switch]]\n{_table(values)}" for values in self.switches]
         parts += [f"[[node]]\n{_table(values)}" for values in self.nodes]
         parts += [f"[[partition]]\n{_table(values)}" for values in self.partitions]
         return "\n".join(parts)
@@ -76,6 +79,10 @@ def read(path: Path) -> Imported:
     if gres_path.exists():
         for line in lines_of(gres_path):
             _gres_line(found, line)
+    topology_path = path.with_name("topology.conf")
+    if found.has_tree and topology_path.exists():
+        for line in lines_of(topology_path):
+            _switch(found, line)
     return found
 
 
@@ -104,6 +111,9 @@ def lines_of(path: Path) -> Iterator[Line]:
 def _settings(found: Imported, line: Line, words: dict[str, str]) -> None:
     if not words:
         found.left.append((line, "not understood"))
+    found.has_tree |= words.get("topologyplugin", "") == "topology/tree"
+    if (seconds := slurm_keys.switch_wait(words.get("schedulerparameters", ""))) is not None:
+        found.tables.setdefault("scheduling", {})["max_switch_wait"] = seconds
     for name, value in words.items():
         if rule := slurm_keys.SETTINGS.get(name):
             table, key, convert = rule
@@ -156,6 +166,20 @@ def _partition(found: Imported, line: Line, words: dict[str, str]) -> None:
     if partition.get("nodes", "").upper() == "ALL":
         partition["nodes"] = "ALL"
     found.partitions.append(partition)
+
+
+def _switch(found: Imported, line: Line) -> None:
+    words = line.words
+    if "switchname" not in words:
+        found.left.append((line, "not understood"))
+        return
+    switch: dict[str, Any] = {"name": words["switchname"]}
+    for name, value in words.items():
+        if rule := slurm_keys.SWITCH.get(name):
+            switch[rule[0]] = rule[1](value)
+        elif name != "switchname":
+            found.left.append((line, f"{name} of a switch: there is nothing like it yet"))
+    found.switches.append(switch)
 
 
 def _gres_line(found: Imported, line: Line) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from corral.model.job import UNLIMITED
+from corral.model.partition import oversubscribe
 from corral.syntax import duration, licenses, size
 
 
@@ -57,7 +58,7 @@ def _scheduler(text: str) -> bool:
 
 
 def _scheduler_parameters(text: str) -> None:
-    kept = [word for word in _words(text) if word.split("=")[0] not in _TUNING]
+    kept = [word for word in _words(text) if word.split("=")[0] not in _TUNING and switch_wait(word) is None]
     if "enable_user_top" in kept:
         raise NotCarried("enable_user_top: write enable_user_top = true into [scheduling]")
     if kept:
@@ -150,9 +151,21 @@ def _mpi_type(text: str) -> str:
 
 
 def _oversubscribe(text: str) -> str | None:
-    if text.upper() not in ("NO", "EXCLUSIVE"):
-        raise NotCarried(f"OverSubscribe={text}: cores are never shared between jobs")
-    return "EXCLUSIVE" if text.upper() == "EXCLUSIVE" else None
+    written = oversubscribe(text)
+    if written is None:
+        raise ValueError(f"OverSubscribe={text} is none of NO, EXCLUSIVE, YES:# and FORCE:#")
+    return None if written == "NO" else written
+
+
+def _topology_plugin(text: str) -> None:
+    if text not in ("topology/tree", "topology/none", "topology/default"):
+        raise NotCarried(f"{text}: switches are a tree here ([[switch]])")
+
+
+def switch_wait(text: str) -> int | None:
+    """max_switch_wait, out of SchedulerParameters."""
+    found = [word.partition("=")[2] for word in _words(text) if word.startswith("max_switch_wait=")]
+    return int(found[-1]) if found and found[-1].isdigit() else None
 
 
 def _no_preemption(text: str) -> None:
@@ -208,6 +221,7 @@ SETTINGS: dict[str, tuple[str, str, Callable[[str], Any]]] = {
     "prioritymaxage": ("priority", "max_age", _minutes),
     "schedulertype": ("scheduling", "backfill", _scheduler),
     "schedulerparameters": ("scheduling", "", _scheduler_parameters),
+    "topologyplugin": ("", "", _topology_plugin),
     "selecttype": ("scheduling", "", _selection),
     "selecttypeparameters": ("scheduling", "placement", _selection_parameters),
     "defmempercpu": ("scheduling", "default_memory_per_cpu_mb", _memory),
@@ -219,6 +233,12 @@ SETTINGS: dict[str, tuple[str, str, Callable[[str], Any]]] = {
     "proctracktype": ("", "enforce", _enforce),
     "enforcepartlimits": ("", "", _enforce_limits),
 }  # fmt: skip
+
+SWITCH: dict[str, Rule] = {
+    "nodes": ("nodes", str),
+    "switches": ("switches", str),
+    "linkspeed": ("link_speed", int),
+}
 
 NODE: dict[str, Rule] = {
     "cpus": ("cpus", int),
@@ -248,6 +268,12 @@ PARTITION: dict[str, Rule] = {
     "defmempercpu": ("default_memory_per_cpu_mb", _memory),
     "defmempernode": ("default_memory_per_node_mb", _memory),
     "maxmempernode": ("max_memory_per_node_mb", _memory),
+    "maxmempercpu": ("max_memory_per_cpu_mb", _memory),
+    "defcpupergpu": ("default_cpus_per_gpu", int),
+    "defmempergpu": ("default_memory_per_gpu_mb", _memory),
+    "disablerootjobs": ("disable_root_jobs", lambda text: _yes(text) or None),
+    "reqresv": ("requires_reservation", lambda text: _yes(text) or None),
+    "shared": ("oversubscribe", _oversubscribe),
     "allowgroups": ("allow_groups", _names),
     "allowaccounts": ("allow_accounts", _names),
     "allowqos": ("allow_qos", _names),
@@ -296,7 +322,6 @@ LOST = {
     "prioritycalcperiod": "priorities are worked out when they are needed",
     "preempttype": "there is no preemption yet",
     "preemptmode": "there is no preemption yet",
-    "topologyplugin": "topology is not there yet",
     "jobsubmitplugins": "there are no submit plugins",
     "healthcheckprogram": "there is no health check program yet",
     "healthcheckinterval": "there is no health check program yet",

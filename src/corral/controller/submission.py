@@ -14,8 +14,10 @@ from corral.protocol.requests import (
     ClearTriggers,
     CompleteJob,
     CreateHetStep,
+    CreatePartition,
     CreateReservation,
     CreateStep,
+    DeletePartition,
     DeleteReservation,
     HetPart,
     HoldJobs,
@@ -81,6 +83,7 @@ class SentHetStep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 OtherRequest = (
     CancelJobs | HoldJobs | ReleaseJobs | RequeueJobs | SuspendJobs | ResumeJobs | UpdateJob | UpdateNodes | UpdatePartition
+    | CreatePartition | DeletePartition
     | CreateReservation | UpdateReservation | DeleteReservation
     | SentStep | SentHetStep | SignalStep | CompleteJob | Reconfigure | NewClusterNodes
     | SetTrigger | ClearTriggers | TopJobs

@@ -144,6 +144,10 @@ def _check_partition_access(
             return Rejected(error="User's group not permitted to use this partition", code="denied")
         if partition.allow_groups and not caller.is_operator and caller.group not in partition.allow_groups:
             return Rejected(error="User's group not permitted to use this partition", code="denied")
+        if partition.disable_root_jobs and caller.uid == 0:
+            return Rejected(error="Access/permission denied", code="denied")
+        if partition.requires_reservation and not spec.reservation:
+            return Rejected(error="Access/permission denied", code="denied")
         if partition.state in (PartitionState.INACTIVE, PartitionState.DRAIN):
             return Rejected(error="Required partition not available (inactive or drain)", code="invalid")
     return None

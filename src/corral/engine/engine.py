@@ -157,6 +157,14 @@ class Engine:
                 partitions.on_update(ctx.state, request, caller, now, out)
                 reserved_times.tick(ctx, now, out)
                 ctx.wants_cycle = True
+            case rq.CreatePartition():
+                partitions.on_create(ctx.state, request, caller, now, out)
+                reserved_times.tick(ctx, now, out)
+                ctx.wants_cycle = True
+            case rq.DeletePartition():
+                partitions.on_delete(ctx.state, request, caller, now, out)
+                reserved_times.tick(ctx, now, out)
+                ctx.wants_cycle = True
             case rq.CreateReservation():
                 reservations.on_create(ctx, request, caller, now, out)
             case rq.UpdateReservation():

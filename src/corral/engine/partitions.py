@@ -8,9 +8,9 @@ from corral.engine.state import ClusterState
 from corral.errors import UsageError
 from corral.model.job import UNLIMITED
 from corral.model.partition import Partition, PartitionState, oversubscribe
-from corral.protocol.events import PartitionChanged
+from corral.protocol.events import PartitionChanged, PartitionRemoved
 from corral.protocol.replies import Done, Rejected
-from corral.protocol.requests import Caller, UpdatePartition
+from corral.protocol.requests import Caller, CreatePartition, DeletePartition, UpdatePartition
 from corral.scheduler.nodetable import BoolColumn, NodeTable
 from corral.syntax import duration, hostlist
 
@@ -42,12 +42,23 @@ _INTEGERS = {
     "defmempercpu": "default_memory_per_cpu_mb",
     "defmempernode": "default_memory_per_node_mb",
     "maxmempernode": "max_memory_per_node_mb",
+    "maxmempercpu": "max_memory_per_cpu_mb",
 }
+#: Said of a CPU or of a node, not of both: the one said later holds.
+_OTHER = {
+    "default_memory_per_cpu_mb": "default_memory_per_node_mb",
+    "default_memory_per_node_mb": "default_memory_per_cpu_mb",
+    "max_memory_per_cpu_mb": "max_memory_per_node_mb",
+    "max_memory_per_node_mb": "max_memory_per_cpu_mb",
+}
+_JOB_DEFAULTS = {"defcpupergpu": "default_cpus_per_gpu", "defmempergpu": "default_memory_per_gpu_mb"}
 _FLAGS = {
     "default": "default",
     "hidden": "hidden",
     "rootonly": "root_only",
     "exclusiveuser": "exclusive_user",
+    "disablerootjobs": "disable_root_jobs",
+    "reqresv": "requires_reservation",
     "lln": "lln",
 }
 _LISTS = {
@@ -68,21 +79,59 @@ def on_update(state: ClusterState, request: UpdatePartition, caller: Caller, now
     if not caller.is_operator:
         out.reply = Rejected(error="Access/permission denied", code="denied")
         return
-    fields: dict[str, object] = {}
-    if request.state is not None:
-        fields["state"] = request.state
-    for key, value in request.changes.items():
+    put(state, partition, request.changes, request.state, now, out)
+
+
+def on_create(state: ClusterState, request: CreatePartition, caller: Caller, now: float, out: Effects) -> None:
+    """scontrol create PartitionName=: it is there until the configuration is read again."""
+    if not caller.is_operator:
+        out.reply = Rejected(error="Access/permission denied", code="denied")
+    elif not request.name or request.name in state.partitions or not set(request.name).isdisjoint(",* \t\n="):
+        out.reply = Rejected(error="Invalid partition name specified")
+    else:
+        put(state, Partition(name=request.name, nodes=""), request.changes, request.state, now, out)
+
+
+def on_delete(state: ClusterState, request: DeletePartition, caller: Caller, now: float, out: Effects) -> None:
+    """Not while a job waits or runs there."""
+    if not caller.is_operator:
+        out.reply = Rejected(error="Access/permission denied", code="denied")
+    elif request.name not in state.partitions:
+        out.reply = Rejected(error="Invalid partition name specified", code="not_found")
+    elif any(request.name in job.partition.split(",") for job in state.jobs.values() if not job.has_ended):
+        out.reply = Rejected(error="Partition is in use", code="busy")
+    else:
+        record(state, PartitionRemoved(time=now, name=request.name), out)
+        out.reply = Done()
+
+
+def put(
+    state: ClusterState,
+    partition: Partition,
+    changes: dict[str, str],
+    up: PartitionState | None,
+    now: float,
+    out: Effects,
+) -> None:
+    """The partition with these changes; all of them hold, or none."""
+    fields: dict[str, object] = {} if up is None else {"state": up}
+    for key, value in changes.items():
         try:
-            field, parsed = _parsed(key.lower(), value)
+            found = _parsed(key.lower(), value)
         except (ValueError, UsageError) as error:
-            out.reply = Rejected(error=f"Invalid value for {key}: {value}", detail=str(error))
+            said = (
+                "Invalid JobDefaults specification"
+                if key.lower() == "jobdefaults"
+                else f"Invalid value for {key}: {value}"
+            )
+            out.reply = Rejected(error=said, detail=str(error))
             return
-        if field == "nodes" and value.upper() != "ALL":
-            unknown = [name for name in hostlist.expand(value) if name not in state.nodes]
+        if "nodes" in found and value.upper() != "ALL":
+            unknown = [name for name in hostlist.expand(value) if name not in state.nodes] if value else []
             if unknown:
                 out.reply = Rejected(error="Invalid node name specified", detail=", ".join(unknown))
                 return
-        fields[field] = parsed
+        fields |= found
     changed = msgspec.structs.replace(partition, **fields)
     if changed.default and not partition.default:
         for other in [p for p in state.partitions.values() if p.default and p.name != changed.name]:
@@ -91,42 +140,72 @@ def on_update(state: ClusterState, request: UpdatePartition, caller: Caller, now
     out.reply = Done()
 
 
-def record(state: ClusterState, event: PartitionChanged, out: Effects) -> None:
+def record(state: ClusterState, event: PartitionChanged | PartitionRemoved, out: Effects) -> None:
     state.apply(event)
     out.records.append(event)
 
 
-def _parsed(key: str, value: str) -> tuple[str, object]:
+def _parsed(key: str, value: str) -> dict[str, object]:
+    """The fields that this key sets."""
     if key == "state":
-        return "state", PartitionState(value.upper())
+        return {"state": PartitionState(value.upper())}
     if key in ("maxtime", "defaulttime"):
         seconds = duration.parse(value)
-        return ("max_time" if key == "maxtime" else "default_time"), UNLIMITED if seconds is None else seconds
+        return {("max_time" if key == "maxtime" else "default_time"): UNLIMITED if seconds is None else seconds}
     if key == "oversubscribe":
         written = oversubscribe(value)
         if written is None:
             raise ValueError("it is NO, EXCLUSIVE, YES:# or FORCE:#")
-        return "oversubscribe", written
+        return {"oversubscribe": written}
     if key == "gracetime":
         if duration.parse(value):
             raise ValueError("there is no preemption yet")
-        return "grace_time", 0
+        return {"grace_time": 0}
     if key == "nodes":
-        return "nodes", "ALL" if value.upper() == "ALL" else hostlist.fold(hostlist.expand(value))
+        return {"nodes": "ALL" if value.upper() == "ALL" else hostlist.fold(hostlist.expand(value)) if value else ""}
+    if key == "priority":
+        number = _number(value, 65533)
+        return {"priority_tier": number, "priority_job_factor": number}
+    if key == "jobdefaults":
+        return _job_defaults(value)
     if key in _INTEGERS:
-        if value.upper() in ("UNLIMITED", "INFINITE") and key.startswith("max"):
-            return _INTEGERS[key], None
-        number = int(value)
-        if number < 0:
-            raise ValueError("a number from 0 on is needed")
-        return _INTEGERS[key], number
+        return _integer(key, value)
     if key in _FLAGS:
         word = value.lower()
         if word not in ("yes", "no"):
             raise ValueError("YES or NO is needed")
-        return _FLAGS[key], word == "yes"
+        return {_FLAGS[key]: word == "yes"}
     if key == "qos":
-        return "qos", "" if value.upper() in ("N/A", "NONE", "") else value.lower()
+        return {"qos": "" if value.upper() in ("N/A", "NONE", "") else value.lower()}
     if key in _LISTS:
-        return _LISTS[key], () if value.upper() == "ALL" else tuple(value.split(","))
+        return {_LISTS[key]: () if value.upper() in ("ALL", "") else tuple(value.split(","))}
     raise ValueError("no such key, or it can't be changed while running")
+
+
+def _integer(key: str, value: str) -> dict[str, object]:
+    field = _INTEGERS[key]
+    if value.upper() in ("UNLIMITED", "INFINITE") and key.startswith("max"):
+        return {field: None}
+    number = _number(value, 65533 if key.startswith("priority") else (1 << 31) - 1)
+    found: dict[str, object] = {field: number}
+    if field in _OTHER:
+        found = {field: number or None, _OTHER[field]: None}
+    return found
+
+
+def _number(value: str, most: int) -> int:
+    number = int(value)
+    if not 0 <= number <= most:
+        raise ValueError(f"a number from 0 to {most} is needed")
+    return number
+
+
+def _job_defaults(value: str) -> dict[str, object]:
+    """DefCpuPerGPU=2,DefMemPerGPU=100; nothing = none."""
+    found: dict[str, object] = dict.fromkeys(_JOB_DEFAULTS.values())
+    for part in value.split(",") if value else ():
+        name, _, number = part.partition("=")
+        if name.lower() not in _JOB_DEFAULTS:
+            raise ValueError(f"{name} is none of DefCpuPerGPU and DefMemPerGPU")
+        found[_JOB_DEFAULTS[name.lower()]] = _number(number, (1 << 31) - 1) or None
+    return found

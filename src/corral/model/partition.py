@@ -39,11 +39,12 @@ class Partition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, f
     priority_tier: int = 1  #: jobs in a higher one are considered first
     priority_job_factor: int = 1  #: beside the largest; weighed by priority.partition
     root_only: bool = False
+    disable_root_jobs: bool = False
+    requires_reservation: bool = False  #: jobs run in a reservation only
     hidden: bool = False  #: shown by squeue and sinfo with -a only
     exclusive_user: bool = False  #: a node has jobs of one user at a time
-    oversubscribe: str = (
-        "NO"  #: EXCLUSIVE: jobs get whole nodes; FORCE:4: up to 4 jobs share a CPU; YES:4: those that ask for it
-    )
+    #: EXCLUSIVE: jobs get whole nodes; FORCE:4: up to 4 jobs share a CPU; YES:4: those that ask for it
+    oversubscribe: str = "NO"
     grace_time: int = 0  #: not yet: only 0 is taken
     preempt_mode: str = "OFF"  #: not yet: only OFF is taken
     lln: bool = False  #: jobs go to the least loaded nodes

@@ -13,7 +13,7 @@ class Switch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     name: str
     nodes: str = ""  #: a hostlist
     switches: str = ""  #: a hostlist: those below it
-    link_speed: int = 0  #: shown, and nothing else
+    link_speed: int = 1  #: shown, and nothing else
 
 
 class Topology:

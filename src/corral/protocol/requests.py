@@ -126,6 +126,18 @@ class UpdatePartition(Request, frozen=True, kw_only=True):
     state: PartitionState | None = None
 
 
+class CreatePartition(Request, frozen=True, kw_only=True):
+    """scontrol create PartitionName=: until the configuration is read again, as with Slurm."""
+
+    name: str
+    changes: dict[str, str] = {}
+    state: PartitionState | None = None
+
+
+class DeletePartition(Request, frozen=True, kw_only=True):
+    name: str
+
+
 class Names(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """Users, groups, accounts or flags: set, or with a sign added or taken away. A user or account with - before it is denied."""
 
@@ -249,7 +261,7 @@ class ChangeAccounts(Request, frozen=True, kw_only=True):
 
 AnyRequest = (
     SubmitJobs | CancelJobs | HoldJobs | ReleaseJobs | RequeueJobs | SuspendJobs | ResumeJobs | UpdateJob | UpdateNodes
-    | UpdatePartition | CreateReservation | UpdateReservation | DeleteReservation
+    | UpdatePartition | CreatePartition | DeletePartition | CreateReservation | UpdateReservation | DeleteReservation
     | CreateStep | CreateHetStep | SignalStep | CompleteJob | Reconfigure | NewClusterNodes
     | SetTrigger | ClearTriggers | TopJobs
     | ChangeAccounts

@@ -147,7 +147,8 @@ def partition(**given: Any) -> Row:
         "allow_accounts": [], "deny_accounts": [], "allow_qos": [], "priority_tier": 1, "priority_job_factor": 1,
         "root_only": False, "hidden": False, "oversubscribe": "NO", "grace_time": 0, "preempt_mode": "OFF", "lln": False,
         "total_cpus": 160, "total_nodes": 10, "exclusive_user": False, "default_memory_per_cpu_mb": None,
-        "default_memory_per_node_mb": None, "max_memory_per_node_mb": None,
+        "default_memory_per_node_mb": None, "max_memory_per_node_mb": None, "max_memory_per_cpu_mb": None, "default_cpus_per_gpu": None,
+        "default_memory_per_gpu_mb": None, "disable_root_jobs": False, "requires_reservation": False,
         "tres": "cpu=160,mem=625G,node=10,billing=160,gres/gpu=80",
     } | given  # fmt: skip
 

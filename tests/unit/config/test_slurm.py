@@ -93,3 +93,35 @@ def test_included_files_are_read(tmp_path: Path) -> None:
 def test_a_line_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"slurm.conf:2: .*CPUs=many"):
         imported(tmp_path, "# nodes\nNodeName=n1 CPUs=many\n")
+
+
+def test_the_tree_of_switches_comes_with_it(tmp_path: Path) -> None:
+    (tmp_path / "topology.conf").write_text(
+        "SwitchName=leaf1 Nodes=n[1-4] LinkSpeed=10\nSwitchName=leaf2 Nodes=n[5-8]\nSwitchName=top Switches=leaf[1-2]\n"
+    )
+    config, left = imported(
+        tmp_path,
+        "TopologyPlugin=topology/tree\nSchedulerParameters=max_switch_wait=60,bf_window=10\nNodeName=n[1-8] CPUs=4\n",
+    )
+    assert [(one.name, one.nodes, one.switches, one.link_speed) for one in config.switch] == [
+        ("leaf1", "n[1-4]", "", 10), ("leaf2", "n[5-8]", "", 1), ("top", "", "leaf[1-2]", 1),
+    ]  # fmt: skip
+    assert config.scheduling.max_switch_wait == 60
+    assert left == []
+
+
+def test_a_topology_file_that_slurm_does_not_read_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "topology.conf").write_text("SwitchName=leaf1 Nodes=n[1-4]\n")
+    assert imported(tmp_path, "NodeName=n[1-8] CPUs=4\n")[0].switch == ()
+
+
+def test_how_a_partition_shares_its_cpus(tmp_path: Path) -> None:
+    config, left = imported(
+        tmp_path,
+        "NodeName=n1 CPUs=4\nPartitionName=a Nodes=n1 OverSubscribe=FORCE:2 DefCpuPerGPU=4 MaxMemPerCPU=2000\n"
+        "PartitionName=b Nodes=n1 Shared=YES\n",
+    )
+    a, b = config.partition
+    assert (a.oversubscribe, a.default_cpus_per_gpu, a.max_memory_per_cpu_mb) == ("FORCE:2", 4, 2000)
+    assert b.oversubscribe == "YES:4"
+    assert left == []

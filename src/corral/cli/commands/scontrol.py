@@ -202,11 +202,16 @@ class Scontrol:
             return command.reaching("slurm_delete error", lambda: scontrol_reservation.delete(self.connect, rest))
         entity, equals, _ = rest[0].partition("=")
         low = entity.lower()
-        if low and ("partitionname".startswith(low) or "nodename".startswith(low)):
-            raise Exit(
-                1,
-                f"scontrol: error: create {low} is not supported: write it into corral.toml and `scontrol reconfigure`.",
+        if low and "partitionname".startswith(low):
+            from corral.cli import scontrol_partition
+
+            if not equals:
+                raise Exit(1, f"scontrol: error: Invalid input: {rest[0]}  Request aborted")
+            return command.reaching(
+                "Error creating the partition", lambda: scontrol_partition.create(self.connect, rest)
             )
+        if low and "nodename".startswith(low):
+            raise Exit(1, "scontrol: error: create node is not supported: a node comes when its agent registers.")
         if not low or not ("reservationname".startswith(low) or low == "reservation"):
             raise Exit(1, f"scontrol: error: Invalid creation entity: {entity}")
         words = rest if equals else rest[1:]
@@ -241,9 +246,6 @@ class Scontrol:
         if entity in FIXED:
             sys.stdout.write(FIXED[entity])
             return 0
-        if entity == "topology":
-            say("scontrol: error: No topology information available\n")
-            return 0
         if entity in NOT_SHOWN:
             raise Exit(1, f"scontrol: error: show {entity} is not supported: {NOT_SHOWN[entity]}.")
         from corral.cli import scontrol_show
@@ -256,7 +258,7 @@ class Scontrol:
 
             manner.form, manner.words = document.form_of(self.program, self.forms), ["scontrol", "show", *rest]
         return scontrol_show.show(
-            self.connect, manner, entity if entity == "config" else entity.removesuffix("s"), name
+            self.connect, manner, entity if entity in ("config", "topology") else entity.removesuffix("s"), name
         )
 
 

@@ -9,8 +9,9 @@ from corral.model.allocation import NodeShare
 from corral.model.gres import GresDevice
 from corral.model.job import Job, JobState
 from corral.model.node import Node
-from corral.model.partition import Partition
+from corral.model.partition import Partition, oversubscribe
 from corral.model.reservation import Flag, Reservation
+from corral.model.topology import Switch
 from corral.syntax import hostlist
 
 #: sinfo's compact and long words for a base state.
@@ -59,7 +60,7 @@ def members(partition: Partition, all_nodes: Iterable[str]) -> dict[str, None]:
     """The names of a partition's nodes, in order (also of nodes that have not come yet)."""
     if partition.nodes.upper() == "ALL":
         return dict.fromkeys(all_nodes)
-    return dict.fromkeys(hostlist.expand(partition.nodes))
+    return dict.fromkeys(hostlist.expand(partition.nodes) if partition.nodes else ())
 
 
 def allocated_cpus(node: Node, context: NodeContext) -> int:
@@ -242,7 +243,7 @@ PARTITIONS: Table[Partition] = Table(
         "priority_job_factor": lambda p, _: p.priority_job_factor,
         "root_only": lambda p, _: p.root_only,
         "hidden": lambda p, _: p.hidden,
-        "oversubscribe": lambda p, _: p.oversubscribe,
+        "oversubscribe": lambda p, _: oversubscribe(p.oversubscribe) or p.oversubscribe,
         "grace_time": lambda p, _: p.grace_time,
         "preempt_mode": lambda p, _: p.preempt_mode,
         "lln": lambda p, _: p.lln,
@@ -252,6 +253,11 @@ PARTITIONS: Table[Partition] = Table(
         "default_memory_per_cpu_mb": lambda p, _: p.default_memory_per_cpu_mb,
         "default_memory_per_node_mb": lambda p, _: p.default_memory_per_node_mb,
         "max_memory_per_node_mb": lambda p, _: p.max_memory_per_node_mb,
+        "max_memory_per_cpu_mb": lambda p, _: p.max_memory_per_cpu_mb,
+        "default_cpus_per_gpu": lambda p, _: p.default_cpus_per_gpu,
+        "default_memory_per_gpu_mb": lambda p, _: p.default_memory_per_gpu_mb,
+        "disable_root_jobs": lambda p, _: p.disable_root_jobs,
+        "requires_reservation": lambda p, _: p.requires_reservation,
         "tres": lambda p, nodes: _tres(p, nodes),
     }
 )
@@ -263,3 +269,16 @@ def _tres(partition: Partition, nodes: Mapping[str, Node]) -> str:
     memory = sum(node.inventory.memory_mb for node in there)
     total = sum(gpus(node) for node in there)
     return values.tres_text(cpus, memory, len(there), {"gpu": total} if total else {})
+
+
+#: The context is the tree.
+SWITCHES: Table[Switch] = Table(
+    {
+        "name": lambda one, _: one.name,
+        "level": lambda one, tree: tree.level.get(one.name, 0),
+        "link_speed": lambda one, _: one.link_speed,
+        "nodes": lambda one, tree: hostlist.fold_sorted(tree.nodes_under(one.name)),
+        "node_names": lambda one, tree: tree.nodes_under(one.name),
+        "switches": lambda one, tree: hostlist.fold(tree.below[one.name]) if tree.below[one.name] else "",
+    }
+)

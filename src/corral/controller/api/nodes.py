@@ -7,13 +7,14 @@ from starlette.requests import Request
 from corral.controller.api import query
 from corral.controller.api.http import Refusal, caller_of
 from corral.controller.api.license_rows import LICENSES, license_context
-from corral.controller.api.node_rows import NODES, PARTITIONS, NodeContext
+from corral.controller.api.node_rows import NODES, PARTITIONS, SWITCHES, NodeContext
 from corral.controller.api.reservation_rows import RESERVATIONS, ReservationContext
 from corral.controller.api.service import Service
 from corral.controller.slurm_config import slurm_keys
 from corral.daemon import clock
 from corral.model import ranges
 from corral.model.job import JobState
+from corral.model.topology import Topology
 from corral.protocol.replies import JobRows
 
 
@@ -51,6 +52,12 @@ async def get_partitions(service: Service, request: Request) -> JobRows:
     state = service.state
     in_order = {name: state.nodes[name] for name in state.ledger.names if name in state.nodes}
     return PARTITIONS.rows(shown, fields, in_order)
+
+
+async def get_switches(service: Service, request: Request) -> JobRows:
+    caller_of(service, request)
+    tree = service.state.ledger.topology or Topology(())
+    return SWITCHES.rows(tree.switches, SWITCHES.check(query.words(request, "fields")), tree)
 
 
 async def get_licenses(service: Service, request: Request) -> JobRows:
@@ -117,6 +124,7 @@ ROUTES = (
     ("GET", "/v1/nodes/{name}", get_node),
     ("GET", "/v1/partitions", get_partitions),
     ("GET", "/v1/licenses", get_licenses),
+    ("GET", "/v1/switches", get_switches),
     ("GET", "/v1/reservations", get_reservations),
     ("GET", "/v1/config", get_config),
     ("GET", "/v1/ping", get_ping),

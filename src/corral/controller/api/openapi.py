@@ -10,7 +10,7 @@ from corral.controller.api.history_rows import HISTORY
 from corral.controller.api.job_rows import JOBS
 from corral.controller.api.jobs import StepBody
 from corral.controller.api.license_rows import LICENSES
-from corral.controller.api.node_rows import NODES, PARTITIONS
+from corral.controller.api.node_rows import NODES, PARTITIONS, SWITCHES
 from corral.controller.api.reservation_rows import RESERVATIONS
 from corral.controller.api.service import Service
 from corral.controller.api.step_rows import STEPS
@@ -124,6 +124,7 @@ def document() -> dict[str, Any]:
         "/v1/nodes": {"get": operation("Nodes", rows, [_fields(NODES), _parameter("names", text="a hostlist")])},
         "/v1/nodes/{name}": {"get": operation("One node", rows, [_parameter("name", "path"), _fields(NODES)])},
         "/v1/partitions": {"get": operation("Partitions", rows, [_fields(PARTITIONS)])},
+        "/v1/switches": {"get": operation("The switches that connect the nodes", rows, [_fields(SWITCHES)])},
         "/v1/licenses": {"get": operation("Licences", rows, [_fields(LICENSES)])},
         "/v1/reservations": {"get": operation("Reservations", rows, [_fields(RESERVATIONS)])},
         "/v1/accounts": {"get": operation("Accounts, users, associations and QOS", anything)},
