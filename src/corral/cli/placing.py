@@ -21,6 +21,9 @@ def settle(given: Given) -> None:
         if option in given:
             program.error(f"Ignoring {written} since it's not allowed by configuration (AllowSpecResourcesUsage = No)")
             given.drop(option)
+    order = given.get("distribution") or ""
+    if order.startswith("arbitrary") and not given.get("nodelist"):
+        _take_host_file(given)
     if "hint" in given and any(option in given for option in _GEOMETRY):
         given.drop("hint")
     if "extra-node-info" in given:
@@ -40,6 +43,24 @@ def settle(given: Given) -> None:
     _settle_hint(given)
     if "ntasks-per-gpu" in given and "gpus-per-task" in given:
         raise program.fatal("--gpus-per-task is mutually exclusive with --ntasks-per-gpu and SLURM_NTASKS_PER_GPU")
+
+
+def _take_host_file(given: Given) -> None:
+    """SLURM_HOSTFILE: a node for each task, in the order of their ranks."""
+    import os
+
+    path = os.environ.get("SLURM_HOSTFILE", "")
+    if not path:
+        return
+    from corral.cli.options.values import nodes_in
+    from corral.syntax import hostlist
+
+    try:
+        given.values["nodelist"] = nodes_in(path)
+    except OSError as error:
+        raise given.program.fatal(f"SLURM_HOSTFILE {path}: {error.strerror}") from None
+    if "ntasks" not in given or "ntasks" in given.from_environment:
+        given.values["ntasks"] = len(hostlist.expand(given.values["nodelist"]))
 
 
 def _settle_hint(given: Given) -> None:

@@ -26,6 +26,8 @@ def choose_rows(table: NodeTable, demand: Demand, capacity: IntColumn, strategy:
     named = [table.index.get(name, -1) for name in demand.nodelist]
     if any(row < 0 or capacity[row] < 1 for row in named):
         return None
+    if any(capacity[row] < tasks for row, tasks in zip(named, demand.tasks_on, strict=False)):
+        return None
     wanted = Wanted(demand, named, len(order))
     if wanted.most < wanted.least:
         return None

@@ -53,6 +53,7 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     gpus_per_socket: tuple[GresRequest, ...] = ()
     tasks_per_gpu: int = 0
     nodelist: tuple[str, ...] = ()
+    tasks_on: tuple[int, ...] = ()  #: how many tasks each of them gets (--distribution=arbitrary)
     exclude: tuple[str, ...] = ()
     constraint: str = ""
     batch_features: str = ""
@@ -87,7 +88,8 @@ def demand_of(spec: JobSpec, partition: str, memory_per_cpu_mb: int = 0, memory_
     Rules as sbatch(1) has them: --ntasks-per-node without --ntasks multiplies with the nodes; a node list asks for at least its
     nodes; without any count it is one task on one node.
     """
-    nodelist = tuple(hostlist.expand(spec.nodelist)) if spec.nodelist else ()
+    listed = hostlist.expand(spec.nodelist) if spec.nodelist else []
+    nodelist = tuple(dict.fromkeys(listed))
     exclude = tuple(sorted(hostlist.expand(spec.exclude))) if spec.exclude else ()
     nodes_min = max(spec.nodes_min or 1, len(nodelist))
     nodes_max = spec.nodes_max
@@ -137,6 +139,11 @@ def demand_of(spec: JobSpec, partition: str, memory_per_cpu_mb: int = 0, memory_
         licenses=licences_of(spec),
     )
     more = _more(spec)
+    if nodelist and spec.distribution.startswith("arbitrary"):
+        more |= {
+            "tasks_on": tuple(listed.count(name) for name in nodelist), "ntasks": len(listed), "nodes_min": len(nodelist),
+            "nodes_max": len(nodelist),
+        }  # fmt: skip
     return msgspec.structs.replace(demand, **more) if more else demand
 
 

@@ -108,6 +108,9 @@ def spread_tasks(table: NodeTable, demand: Demand, capacity: IntColumn, rows: li
         return [1] * len(rows)
     if demand.tasks_per_node:
         return [demand.tasks_per_node] * len(rows)
+    if demand.tasks_on:
+        named = dict(zip(demand.nodelist, demand.tasks_on, strict=True))
+        return [named[table.names[row]] for row in rows]
     left = max(demand.ntasks, len(rows))
     if demand.overcommit:
         each, more = divmod(left, len(rows))

@@ -36,7 +36,7 @@ def test_values_that_mean_something_are_taken() -> None:
     "line",
     [
         "AccountingStorageEnforce=wckeys", "KillOnBadExit=1",
-        "PartitionName=x Nodes=n1 PreemptMode=REQUEUE", "PartitionName=x Nodes=n1 PreemptMode=REQUEUE",
+        "PartitionName=x Nodes=n1 PreemptMode=REQUEUE",
         "PartitionName=x Nodes=n1 GraceTime=60",
     ],
 )  # fmt: skip

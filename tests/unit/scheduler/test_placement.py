@@ -168,3 +168,10 @@ def test_nobody_gets_more_than_there_is() -> None:
     assert len(c.running()) == 8
     assert c.job(9).state is JobState.PENDING
     c.check()
+
+
+def test_an_arbitrary_distribution_gives_each_node_the_tasks_of_the_list() -> None:
+    c = ten_dgx()
+    spec = job(ntasks=4, nodelist="dgx0181,dgx0180,dgx0181,dgx0181", distribution="arbitrary")
+    assert c.where(c.run(spec)) == {"dgx0180": 1, "dgx0181": 3}
+    c.check()

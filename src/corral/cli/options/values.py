@@ -373,20 +373,21 @@ def group(given: str, name: str) -> str:
 
 def nodes_named(given: str, name: str) -> str:
     """A list of node names; a path is a file that has them."""
-    return _nodes_in(given) if "/" in given else given
+    return nodes_in(given) if "/" in given else given
 
 
 def node_file(given: str, name: str) -> str:
     if not given:
         raise BadValue("Invalid --nodefile node file")
     try:
-        return _nodes_in(given)
+        return nodes_in(given)
     except OSError as error:
         lines = f"slurm_allocate_resources error opening file {given}, {error.strerror}", "Invalid --nodefile node file"
         raise BadValue(*lines) from None
 
 
-def _nodes_in(path: str) -> str:
+def nodes_in(path: str) -> str:
+    """The names in a file, a list of them."""
     with open(path) as file:
         words = [line.partition("#")[0].replace(",", " ").split() for line in file]
     return ",".join(name for line in words for name in line)
