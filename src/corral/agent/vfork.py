@@ -5,17 +5,10 @@ shares all memory with the child until its exec, but runs nothing of ours in it.
 an eye, what its tasks shall be: in their control group, with their limits, as their user, in their directory; what it then spawns
 inherits all that, and the shepherd goes back. It can, since its saved user id stays its own; an exec forgets that one.
 
-<<<<<<< HEAD
 What cannot be done so is forked (tasks.py): a task with a terminal, a task prolog, or words to say first (--cpu-bind=verbose);
 limits that the shepherd itself could not stand; a control group with so little memory that the kernel, should it look for a victim
 in just that moment, would find the shepherd the largest. Whatever goes wrong here is tried again there, where it can be said on the
 task's standard error.
-=======
-What cannot be done so is forked (tasks.py): a task with a terminal, with a task prolog, or with something to say first
-(--cpu-bind=verbose); limits that the shepherd itself could not stand; a control group with so little memory that the kernel, should
-it look for a victim in just that moment, would find the shepherd the largest.
-Whatever goes wrong here is tried again there, where it can be said on the task's standard error.
->>>>>>> 6d7aa34 (Arbitrary distribution with SLURM_HOSTFILE; bindings said aloud; tests)
 """
 
 import os
