@@ -7,7 +7,7 @@ import sys
 from corral.cli.command import apart, unreachable
 from corral.cli.query import NO_CONTROLLER, rows
 from corral.cli.run import Exit, say
-from corral.cli.scontrol_update import slurms
+from corral.cli.scontrol_ask import slurms
 from corral.errors import Refused, Unreachable
 
 TYPE_CHECKING = False  # importing typing costs 5 ms

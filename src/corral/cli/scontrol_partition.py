@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from corral.cli.run import Exit
-from corral.cli.scontrol_update import asked
+from corral.cli.scontrol_ask import asked
 from corral.cli.scontrol_update_job import full_key
 from corral.errors import Refused
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 from corral.cli import scontrol_update_job
 from corral.cli.run import Exit
+from corral.cli.scontrol_ask import asked
 from corral.cli.scontrol_update_job import ALONE
-from corral.errors import Refused
 
 TYPE_CHECKING = False  # importing typing costs 5 ms
 if TYPE_CHECKING:
@@ -24,12 +22,6 @@ NO_ENTITY = (
 
 NODE_STATES = ("down", "drain", "fail", "idle", "resume", "undrain")
 _OTHER_NODE_STATES = ("noresp", "future", "power", "powerdown", "power_down", "powerup", "power_up", "maint", "reboot")
-
-#: What the controller says, and what Slurm would.
-_SLURMS = {
-    "Access/permission denied": "Invalid user id",
-    "Job/step already completing or completed": "Job has already finished",
-}  # fmt: skip
 
 
 def pairs(words: list[str]) -> list[tuple[str, str, str]]:
@@ -80,10 +72,6 @@ def update(connect: Callable[[], Connection], words: list[str]) -> int:
     raise Exit(1, NO_ENTITY)
 
 
-def slurms(text: str) -> str:
-    return _SLURMS.get(text, text)
-
-
 # -- nodes
 
 
@@ -128,18 +116,3 @@ def _node_state(value: str, word: str) -> str:
         "Valid states are: NoResp DRAIN FAIL FUTURE RESUME POWER_DOWN POWER_UP UNDRAIN",
         "Not all states are valid given a node's prior state",
     )  # fmt: skip
-
-
-def asked(connect: Callable[[], Connection], request: dict[str, object]) -> int:
-    from corral.cli.command import unreachable
-    from corral.errors import Unreachable
-
-    try:
-        reply = connect().request("POST", "/v1/requests", request)
-    except Refused as error:
-        raise Exit(1, f"slurm_update error: {slurms(str(error))}") from None
-    except Unreachable as error:
-        raise unreachable("slurm_update error", error) from None
-    for line in reply.get("messages", ()):
-        sys.stdout.write(line + "\n")
-    return 0
