@@ -1,11 +1,11 @@
-"""Writes docs/reference/configuration.md from the records in model/cluster.py and model/partition.py; --check only compares."""
+"""Writes docs/reference/configuration.md from the records of the configuration in model/; --check only compares."""
 
 import ast
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-SOURCES = [ROOT / "src" / "corral" / "model" / name for name in ("cluster.py", "partition.py")]
+SOURCES = [ROOT / "src" / "corral" / "model" / name for name in ("cluster.py", "partition.py", "topology.py")]
 PAGE = ROOT / "docs" / "reference" / "configuration.md"
 HEAD = """# Configuration
 

@@ -141,10 +141,6 @@ def or_star(number: int | None) -> str:
     return str(number) if number else "*"
 
 
-def by_switches(count: int, wait: int | None) -> str:
-    return f"{count}@{span(wait)}" if count and wait is not None else str(count)
-
-
 def tmp_disk(megabytes: int) -> str:
     from corral.syntax.size import format_memory
 
@@ -284,7 +280,7 @@ def names() -> dict[str, Column]:
         "ntpersocket": Column("NTASKS_PER_SOCKET", "ntasks_per_socket", or_not),
         "ntpercore": Column("NTASKS_PER_CORE", "ntasks_per_core", or_not),
         "prefer": Column("PREFER", "prefer", or_null),
-        "reqswitch": Column("REQ_SWITCH", "req_switches switches_wait", by_switches),
+        "reqswitch": Column("REQ_SWITCH", "req_switches"),
         "tres-bind": Column(
             "TRES_BIND", "gpu_bind", lambda text: f"gpu:{text.removeprefix('gpu:')}" if text else "N/A"
         ),

@@ -5,6 +5,7 @@ waits is noted in its record, and not recorded: the next cycle after a restart f
 """
 
 import bisect
+import heapq
 
 import msgspec
 
@@ -72,6 +73,7 @@ class PendingView:
         self.last_plans = float("-inf")
         self.without_plans = False
         self.patience: dict[JobId, float] = {}  #: until when they wait for the number of switches they want
+        self.patience_ends: list[tuple[float, JobId]] = []  #: a heap; also of some that are gone
         self.now = 0.0  #: of the last snapshot
         self.refresh_again = False
         self.running: list[RunningJob] = []  #: ascending
@@ -242,11 +244,15 @@ class PendingView:
         """It waits so long for as few switches as it wants; then it takes what there is."""
         most = self.ctx.config.scheduling.max_switch_wait
         wait = most if spec.switches_wait is None else min(spec.switches_wait, most)
-        self.patience[job.id] = job.eligible_time + wait
+        due = self.patience[job.id] = job.eligible_time + wait
+        if due > self.now:
+            heapq.heappush(self.patience_ends, (due, job.id))
 
     def _lose_patience(self, now: float) -> None:
-        for job_id in sorted(job_id for job_id, due in self.patience.items() if self.now < due <= now):
-            self.ctx.state.touched.add(job_id)
+        while self.patience_ends and self.patience_ends[0][0] <= now:
+            due, job_id = heapq.heappop(self.patience_ends)
+            if self.patience.get(job_id) == due:
+                self.ctx.state.touched.add(job_id)
         self.now = now
 
     # -- to the scheduler
@@ -384,9 +390,8 @@ class PendingView:
         """Why each one waits. Looks only at those for which it may have changed."""
         self.without_plans = plan.without_plans
         self.ctx.plans_due = self.last_plans + PLAN_SECONDS if plan.without_plans else float("inf")
-        if self.patience:
-            later = (due for due in self.patience.values() if due > self.now)
-            self.ctx.plans_due = min(self.ctx.plans_due, min(later, default=float("inf")))
+        if self.patience_ends:
+            self.ctx.plans_due = min(self.ctx.plans_due, self.patience_ends[0][0])
         stale = self.first - plan.reasons.keys()
         self.first = set(plan.reasons)
         for job_id, why in plan.reasons.items():

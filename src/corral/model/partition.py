@@ -43,8 +43,9 @@ class Partition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, f
     requires_reservation: bool = False  #: jobs run in a reservation only
     hidden: bool = False  #: shown by squeue and sinfo with -a only
     exclusive_user: bool = False  #: a node has jobs of one user at a time
-    #: EXCLUSIVE: jobs get whole nodes; FORCE:4: up to 4 jobs share a CPU; YES:4: those that ask for it
-    oversubscribe: str = "NO"
+    oversubscribe: str = (
+        "NO"  #: EXCLUSIVE: whole nodes; FORCE:4: up to 4 jobs share a CPU; YES:4: those that ask for it
+    )
     grace_time: int = 0  #: not yet: only 0 is taken
     preempt_mode: str = "OFF"  #: not yet: only OFF is taken
     lln: bool = False  #: jobs go to the least loaded nodes

@@ -33,6 +33,7 @@ class Topology:
                 self.leaf_of |= dict.fromkeys(hostlist.expand(switch.nodes), switch.name)
         for switch in self.switches:
             self._find_level(switch.name, 0)
+        self.height = max(self.level.values(), default=-1) + 1
 
     def _find_level(self, name: str, depth: int) -> int:
         if name not in self.level:
@@ -61,8 +62,7 @@ class Topology:
         while at and len(path) <= len(self.switches):
             path.append(at)
             at = self.parent.get(at, "")
-        deepest = max(self.level.values(), default=-1) + 1
-        path += [""] * (deepest + 1 - len(path))
+        path += [""] * (self.height + 1 - len(path))
         return ".".join(reversed(path)), ".".join(["switch"] * (len(path) - 1) + ["node"])
 
     def problem(self) -> tuple[int, str, str] | None:

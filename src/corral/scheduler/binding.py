@@ -7,7 +7,7 @@ tasks round the sockets (cyclic, the default), or one socket after another (bloc
 import functools
 
 from corral.model.gres import GresRequest, GresShare
-from corral.scheduler.demand import Demand, Geometry
+from corral.scheduler.demand import ANY_CORES, Demand, Geometry
 from corral.scheduler.feasibility import MANY
 from corral.scheduler.nodetable import NodeTable, ids_of, whole_cores
 
@@ -25,6 +25,11 @@ def choose_cpus(
 ) -> tuple[int, ...] | None:
     """The CPU ids of so many whole cores, all their threads; None when they are not free, or not where they may be."""
     mask = table.free_mask(row, demand.partition, demand.sharers)
+    if cores == 1 and demand.geometry is ANY_CORES:  # the lowest one, as it would be chosen below
+        width = int(table.threads[row])
+        free = whole_cores(mask, width)
+        first = (free & -free).bit_length() - 1
+        return tuple(range(first, first + width)) if free else None
     layout = int(table.sockets[row]), int(table.cores[row]), int(table.threads[row])
     return _chosen(
         mask, layout, demand.geometry, demand.cpus_per_task, 0 if demand.overcommit else tasks, cores, threads

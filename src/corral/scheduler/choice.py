@@ -115,8 +115,12 @@ def _neighbours(table: NodeTable, demand: Demand, capacity: IntColumn, wanted: W
     tasks = np.concatenate([[0], np.cumsum(capacity)])
     there = np.concatenate([[0], np.cumsum(capacity > 0)])
     low, high = (min(wanted.required), max(wanted.required)) if wanted.required else (len(capacity), -1)
-    largest = min(wanted.most, len(capacity))
-    for count in (*range(wanted.count, largest + 1), *range(wanted.count - 1, wanted.least - 1, -1)):
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], capacity > 0, [False]]).astype(np.int8)))
+    longest = int((edges[1::2] - edges[::2]).max(initial=0))
+    least = -(-wanted.ntasks // max(1, int(capacity.max(initial=1))))
+    up = range(max(wanted.count, least), min(wanted.most, longest) + 1)
+    down = range(min(wanted.count - 1, longest), max(wanted.least, least) - 1, -1)
+    for count in (*up, *down):
         starts = np.flatnonzero(
             (there[count:] - there[:-count] == count) & (tasks[count:] - tasks[:-count] >= wanted.ntasks)
         )

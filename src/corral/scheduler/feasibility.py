@@ -83,8 +83,8 @@ def tasks_in(demand: Demand, cores: Count, threads: Count) -> Count:
 def task_room(table: NodeTable, demand: Demand, cpus: IntColumn) -> IntColumn:
     """Tasks by what is free of sockets, cores and threads; `cpus` are free in all."""
     if demand.geometry is ANY_CORES and not demand.gpus_per_socket:
-        whole: IntColumn = cpus // table.threads * table.threads // demand.cpus_per_task
-        return whole
+        whole: IntColumn = cpus if table.has_single_threads else cpus // table.threads * table.threads
+        return whole if demand.cpus_per_task == 1 else whole // demand.cpus_per_task
     threads = threads_used(table, demand)
     cores = cpus // table.threads
     asked = demand.geometry

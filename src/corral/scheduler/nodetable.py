@@ -100,6 +100,7 @@ class NodeTable:
         self.sockets: IntColumn = np.zeros(0, np.int64)
         self.cores: IntColumn = np.zeros(0, np.int64)  #: of each socket
         self.threads: IntColumn = np.zeros(0, np.int64)  #: of each core
+        self.has_single_threads = True  #: all of them
         self.tmp_disk: IntColumn = np.zeros(0, np.int64)
         self.shared = Layers()
         self.withheld: dict[int, int] = {}  #: CPUs of a row that nobody gets out of this copy
@@ -176,6 +177,7 @@ class NodeTable:
         self.memory = np.array([inv.memory_mb for inv in self.inventories], np.int64)
         layouts = np.array([layout_of(inv) for inv in self.inventories], np.int64).reshape(n, 3)
         self.sockets, self.cores, self.threads = layouts[:, 0], layouts[:, 1], layouts[:, 2]
+        self.has_single_threads = bool((self.threads == 1).all())
         self.tmp_disk = np.array([inv.tmp_disk_mb for inv in self.inventories], np.int64)
         self.shared = Layers()
         self._by_socket, self._stale = None, set()

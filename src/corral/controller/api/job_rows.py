@@ -20,12 +20,18 @@ class JobContext:
     """What rows need beside the job itself. Made anew for each answer: what a spec comes to is worked out once in it."""
 
     def __init__(
-        self, specs: dict[Any, JobSpec], now: float, requeue: bool = True, open_mode: str = "truncate"
+        self,
+        specs: dict[Any, JobSpec],
+        now: float,
+        requeue: bool = True,
+        open_mode: str = "truncate",
+        switch_wait: int = 300,
     ) -> None:
         self.specs = specs
         self.now = now
         self.requeue = requeue
         self.open_mode = open_mode
+        self.switch_wait = switch_wait
         self.dependency_left: Callable[[Job], str] = lambda job: ""  #: what it still waits for
         self.largest: Callable[[str], tuple[int, int]] = lambda partition: (0, 0)  #: CPUs and GPUs of its largest nodes
         self._asked: dict[int, values.Asked] = {}
@@ -302,7 +308,7 @@ FIELDS: dict[str, Getter] = {
     "open_mode": lambda job, context: context.specs[job.spec_id].stdio.open_mode or context.open_mode,
     "overcommit": of_spec("overcommit"),
     "req_switches": lambda job, c: c.specs[job.spec_id].switches or 0,
-    "switches_wait": lambda job, c: c.specs[job.spec_id].switches_wait,
+    "switches_wait": lambda job, c: c.switch_wait if (own := c.specs[job.spec_id].switches_wait) is None else own,
     "contiguous": of_spec("contiguous"),
     "shared": shared,
     "prefer": of_spec("prefer"),

@@ -174,7 +174,8 @@ def unique(jobs: Iterable[Job]) -> Iterator[Job]:
 
 
 def context(service: Service) -> JobContext:
-    made = JobContext(service.state.specs, clock.now(), service.config.requeue)
+    config = service.config
+    made = JobContext(service.state.specs, clock.now(), config.requeue, switch_wait=config.scheduling.max_switch_wait)
     made.largest = cache(lambda partition: largest_node(service.state, partition))
     made.dependency_left = lambda job: dependencies.left(service.state, job, made.now)
     return made
