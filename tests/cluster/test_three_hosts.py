@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -239,3 +240,25 @@ def test_a_token_of_one_node_does_not_open_the_place_of_another(hosts: ThreeHost
         assert hosts.n1.daemons.pop().wait(20) != 0
         assert "this token is for another agent or for other nodes" in hosts.n1.words()
     assert hosts.on_head("sinfo", "-h", "-N", "-o%N").split() == ["n1", "n2"]
+
+
+PMI_CLIENT = """
+import os
+fd = os.fdopen(int(os.environ["PMI_FD"]), "r+b", buffering=0)
+def say(text):
+    fd.write(text.encode() + b"\\n")
+    return fd.readline().decode().strip()
+rank = os.environ["PMI_RANK"]
+say("cmd=init pmi_version=1 pmi_subversion=1")
+say(f"cmd=put kvsname=x key=k{rank} value={os.environ['SLURMD_NODENAME']}")
+say("cmd=barrier_in")
+print(rank, *(say(f"cmd=get kvsname=x key=k{other}").rpartition("=")[2] for other in range(4)))
+say("cmd=finalize")
+"""
+
+
+def test_mpi_tasks_learn_of_each_other_where_no_node_reaches_another(hosts: ThreeHosts) -> None:
+    (hosts.head.directory / "pmi.py").write_text(PMI_CLIENT)
+    program = f"{hosts.head.directory}/pmi.py"
+    said = hosts.on_head("srun", "--mpi=pmi2", "-D", "/", "-N2", "-n4", "--ntasks-per-node=2", sys.executable, program)
+    assert sorted(said.splitlines()) == [f"{rank} n1 n1 n2 n2" for rank in range(4)]
