@@ -5,7 +5,7 @@ SUBMIT = {
     "acctg-freq": "seconds between two samples of what the tasks use: `10`, `task=10`; `0`: only at their end",
     "array": "one job per index: `0-31`, `1,3,5-7`, `0-30:5`; `%4` at the end: at most four at a time",
     "batch": "features of the node that runs the script; each of them is in `--constraint` too",
-    "bcast": "send the program to the nodes first, and run it from there: under this path; inside an allocation only",
+    "bcast": "send the program to the nodes first, and run it from there: under this path",
     "bcast-exclude": "`--send-libs` leaves out libraries in these places",
     "compress": "`--bcast` sends the file packed",
     "send-libs": "`--bcast` sends the libraries the program is linked with, too",

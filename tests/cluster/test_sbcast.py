@@ -57,6 +57,14 @@ def test_srun_runs_the_program_that_it_has_sent(cluster: LiveCluster) -> None:
     assert "libc.so.6" in os.listdir(f"{sent}_libs")
 
 
+def test_an_srun_in_no_job_sends_its_program_to_a_job_of_its_own(cluster: LiveCluster) -> None:
+    done = cluster.run("srun", "-n2", "-N2", "--bcast=own", "sh", "-c", "echo $0; exit 3", check=False)
+    assert done.stdout.splitlines() == [str(cluster.work / "own")] * 2
+    assert done.returncode == 3
+    assert cluster.text("squeue", "-h") == ""
+    assert cluster.text("sacct", "-n", "-P", "-o", "JobName,State").splitlines()[-2:] == ["sh|FAILED", "sh|FAILED"]
+
+
 def test_a_file_is_the_users_who_sends_it(make_cluster: Callable[..., LiveCluster]) -> None:
     cluster = make_cluster()
     cluster.up("--nodes=1", "--cpus=2")

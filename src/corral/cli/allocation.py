@@ -133,8 +133,8 @@ def immediate_status() -> int:
     return int(given) & 0xFF if given.isdigit() else failure()
 
 
-def allocate_and_launch(program: Program, job: dict[str, Any], given: Given) -> Step:
-    """For srun: the job is submitted with its step, which starts as soon as the job does."""
+def allocate(program: Program, job: dict[str, Any], given: Given) -> tuple[Allocation, dict[str, Any]]:
+    """For srun: its own job, once it is decided, and the job's row."""
     allocation = Allocation(program, job, given)
     job_id = allocation.job_id
     try:
@@ -146,6 +146,13 @@ def allocate_and_launch(program: Program, job: dict[str, Any], given: Given) -> 
         raise Exit(failure()) from None
     except TooLate as why:
         raise Exit(immediate_status(), f"srun: error: Unable to allocate resources: {why}") from None
+    return allocation, row
+
+
+def allocate_and_launch(program: Program, job: dict[str, Any], given: Given) -> Step:
+    """The job is submitted with its step, which starts as soon as the job does."""
+    allocation, row = allocate(program, job, given)
+    job_id = allocation.job_id
     step = _step_of(allocation, row)
     if step is None:
         program.info("Job has been cancelled")

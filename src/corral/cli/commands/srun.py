@@ -56,6 +56,8 @@ def srun(argv: list[str]) -> int:
             if "bcast" in given:
                 _send_program(given, str(inside), step)
             made = create_step(PROGRAM, inside, step, _environment(given), given)
+    elif "bcast" in given and "test-only" not in given:
+        return _in_own_allocation(given, step, argv, streams)
     else:
         from corral.cli.allocation import allocate_and_launch
 
@@ -104,6 +106,34 @@ def _over_components(parts: list[tuple[Given, list[str]]], argv: list[str]) -> i
     status = hetstep.run(PROGRAM, parts, argv, step_of, _streams)
     if "epilog" in given:
         _run_aside(given.get("epilog"), words, "epilog_srun")
+    return status
+
+
+def _in_own_allocation(given: Given, step: dict[str, Any], argv: list[str], streams: dict[str, Any]) -> int:
+    """A job whose step comes only when the program is on its nodes. It is held as salloc holds one, and given back."""
+    from corral.cli.allocation import allocate, is_granted
+    from corral.cli.steps import create_step
+    from corral.client.connection import Connection, new_key
+
+    job = new_job(given, step, argv)
+    job["spec"] |= {"kind": "salloc"}
+    del job["spec"]["step"]
+    allocation, row = allocate(PROGRAM, job, given)
+    if not is_granted(row):
+        PROGRAM.info("Job has been cancelled")
+        raise PROGRAM.failed("Unable to allocate resources: Job/step already completing or completed")
+    if allocation.was_queued:
+        PROGRAM.info(f"job {allocation.job_id} has been allocated resources")
+    watch, status = DeathWatch(f"{allocation.job_id}"), 1
+    try:
+        _send_program(given, str(allocation.job_id), step)
+        made = create_step(PROGRAM, allocation.job_id, step, _environment(given), given)
+        status = attached(PROGRAM, made, given, streams)
+    finally:
+        request = {"type": "CompleteJob", "job": allocation.job_id, "status": (status & 0xFF) << 8}
+        with Connection() as connection:
+            connection.request("POST", "/v1/requests", request, key=new_key(), retry_seconds=60)
+        watch.dismiss()
     return status
 
 
@@ -174,10 +204,6 @@ def step_of(given: Given, words: list[str], streams: dict[str, Any]) -> dict[str
 
 def new_job(given: Given, step: dict[str, Any], argv: list[str]) -> dict[str, Any]:
     """The job of an srun that is in none."""
-    if "bcast" in given:
-        raise PROGRAM.failed(
-            "--bcast is not supported by Corral outside of an allocation: use it in sbatch or salloc, or with --jobid"
-        )
     if "relative" in given:
         raise PROGRAM.fatal("--relative option invalid for job allocation request")
     if given.get("uid") and os.geteuid() != 0:
