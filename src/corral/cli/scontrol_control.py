@@ -210,12 +210,19 @@ def top(connect: Connect, keyword: str, words: list[str]) -> int:
     return 0
 
 
+def _listpids(connect: Connect, keyword: str, words: list[str]) -> int:
+    from corral.cli.scontrol_pids import listpids
+
+    return listpids(connect, keyword, words)
+
+
 ACTIONS: dict[str, Callable[[Connect, str, list[str]], int]] = {
     **dict.fromkeys(_REQUESTS, change),
     "ping": ping,
     "reconfigure": reconfigure,
     "completing": completing,
     "top": top,
+    "listpids": _listpids,
     "wait_job": wait_job,
     "write": write,
 }

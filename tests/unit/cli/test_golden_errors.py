@@ -114,6 +114,7 @@ def test_srun_and_salloc_say_what_the_real_ones_say(
     for module in (srun, salloc):
         monkeypatch.setattr(module, "PROGRAM", run.Program(module.__name__.rpartition(".")[2]))
     monkeypatch.setattr("corral.cli.allocation.allocate_and_launch", ask)
+    monkeypatch.setattr("corral.cli.allocation.allocate", ask)
     monkeypatch.setattr("corral.cli.steps.create_step", ask)
     monkeypatch.setattr("corral.cli.submission.say_when", ask)
     monkeypatch.setattr(salloc, "Allocation", ask)

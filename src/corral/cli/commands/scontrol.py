@@ -67,7 +67,7 @@ REFUSED = {
     "abort": "`corral down` stops the cluster", "cancel_reboot": "nodes are not rebooted here",
     "cluster": "CORRAL_ENDPOINT says which cluster is asked",
     "errnumstr": "there are no error numbers",
-    "fsdampeningfactor": "fair share has no dampening factor", "listpids": "see the processes with ps",
+    "fsdampeningfactor": "fair share has no dampening factor",
     "notify": "there is no way to a job's terminal", "pidinfo": "see the job's id in the process's environment, SLURM_JOB_ID",
     "reboot": "nodes are not rebooted here", "schedloglevel": "write it into corral.toml", "setdebug": "write it into corral.toml",
     "setdebugflags": "write it into corral.toml", "shutdown": "`corral down` stops the cluster",
