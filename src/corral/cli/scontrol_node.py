@@ -77,9 +77,15 @@ def partition(row: Row, one_line: bool) -> str:
             f"JobDefaults={_job_defaults(row)}",
             f"{_default_memory(row)} {_most_memory(row)}",
             f"TRES={row['tres']}",
+            *_billing(row.get("billing_weights") or {}),
         ],
         one_line,
     )
+
+
+def _billing(weights: dict[str, float]) -> list[str]:
+    parts = [f"{name}={weight:g}{'G' if name == 'mem' else ''}" for name, weight in weights.items()]
+    return [f"TRESBillingWeights={','.join(parts)}"] if parts else []
 
 
 def _all(names: list[str]) -> str:

@@ -1,5 +1,6 @@
 """Which values have the right type and are wrong all the same?"""
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any, get_args
 
@@ -55,6 +56,8 @@ def check(config: ClusterConfig, tree: dict[str, Any]) -> None:
     for limit in config.enforce:
         if limit not in _ENFORCEABLE:
             raise BadValue(("enforce",), f"{limit!r} cannot be enforced: it is one of {', '.join(_ENFORCEABLE)}")
+    if not math.isfinite(config.priority.decay_half_life) or config.priority.decay_half_life < 0:
+        raise BadValue(("priority", "decay_half_life"), "'decay_half_life' must be a time, or 0: use counts for ever")
     for index, what in enumerate(config.accounting.enforce):
         if what not in _ACCOUNTING:
             raise BadValue(
@@ -123,6 +126,11 @@ def _check_partitions(config: ClusterConfig) -> None:
         if oversubscribe(partition.oversubscribe) is None:
             problem = f"'oversubscribe' cannot be {partition.oversubscribe!r}: it is NO, EXCLUSIVE, YES:4 or FORCE:4, with any number"
             raise BadValue(("partition", index, "oversubscribe"), problem)
+        for name, weight in partition.billing_weights.items():
+            if not 0 <= weight <= 1e9:
+                raise BadValue(
+                    ("partition", index, "billing_weights", name), f"{weight} is no weight: it is from 0 to 1e9"
+                )
         if partition.nodes != "ALL":
             names = _parsed(hostlist.expand, partition.nodes, ("partition", index, "nodes"))
             if known and (unknown := [name for name in names if name not in known]):

@@ -117,6 +117,19 @@ def _licenses(text: str) -> dict[str, int]:
     return dict(licenses.parse(text.replace("*", ":")))
 
 
+def _billing_weights(text: str) -> dict[str, float]:
+    """Memory by the GB: Slurm's counts MB, unless a unit stands behind."""
+    found = {}
+    for word in _words(text):
+        name, _, value = word.partition("=")
+        name, unit = name.lower(), value[-1:].upper()
+        weight = float(value[:-1] if unit in ("K", "M", "G", "T") else value)
+        if name == "mem":
+            weight *= {"K": 1 << 20, "G": 1, "T": 1 / 1024}.get(unit, 1024)
+        found[name] = weight
+    return found
+
+
 def _half_life(text: str) -> int:
     seconds = duration.parse(text)
     return 0 if seconds >= UNLIMITED else seconds
@@ -276,6 +289,7 @@ PARTITION: dict[str, Rule] = {
     "shared": ("oversubscribe", _oversubscribe),
     "allowgroups": ("allow_groups", _names),
     "allowaccounts": ("allow_accounts", _names),
+    "tresbillingweights": ("billing_weights", _billing_weights),
     "allowqos": ("allow_qos", _names),
     "denyaccounts": ("deny_accounts", _words),
     "denyqos": ("deny_qos", _words),

@@ -81,7 +81,13 @@ def _memory_text(megabytes: int) -> str:
 
 
 def tres_text(
-    cpus: int, memory_mb: int, nodes: int, gres: dict[str, int], billing: bool = True, licenses: Licenses = ()
+    cpus: int,
+    memory_mb: int,
+    nodes: int,
+    gres: dict[str, int],
+    billing: bool = True,
+    licenses: Licenses = (),
+    charged: int = -1,
 ) -> str:
     """cpu=2,mem=100M,node=1,billing=2,gres/gpu=1"""
     amounts = {"cpu": cpus}
@@ -89,7 +95,7 @@ def tres_text(
         amounts["mem"] = memory_mb
     amounts["node"] = nodes
     if billing:
-        amounts["billing"] = cpus
+        amounts["billing"] = cpus if charged < 0 else charged
     for name, count in gres.items():
         amounts[f"gres/{name}"] = count
     for name, count in licenses:
@@ -108,7 +114,7 @@ def gres_totals(allocation: Allocation) -> dict[str, int]:
 def allocated_tres(allocation: Allocation, billing: bool = True) -> str:
     return tres_text(
         allocation.cpu_count, allocation.memory_mb, len(allocation.nodes), gres_totals(allocation), billing,
-        allocation.licenses,
+        allocation.licenses, allocation.billed,
     )  # fmt: skip
 
 

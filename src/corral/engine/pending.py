@@ -67,6 +67,7 @@ class PendingView:
         self.refused: list[tuple[_Group, NotNow]] = []  #: groups that the last snapshot left out
         self.basis: tuple[object, ...] = ()  #: what the demands were made of
         self.demands: tuple[JobSpec | None, str, int, tuple[Demand, ...]] = (None, "", -1, ())  #: of the spec seen last
+        self.billing: dict[str, dict[str, float]] = {}  #: partitions that say what their resources are charged with
         self.guarded = False  #: does some partition take only certain accounts or QOS?
         self.asks_users = False  #: does some partition keep nodes to one user?
         self.rows: tuple[int, tuple[object, ...], dict[str, BoolColumn]] = (-1, (), {})
@@ -93,6 +94,7 @@ class PendingView:
             self.basis = basis
             self.groups, self.places, self.first, self.leader_of = {}, {}, set(), {}
             self.demands = (None, "", -1, ())
+            self.billing = {name: one.billing_weights for name, one in state.partitions.items() if one.billing_weights}
             self.guarded = any(charging.guards(partition) for partition in state.partitions.values())
             self.asks_users |= any(partition.exclusive_user for partition in state.partitions.values())
             state.touched.update(JobId(key[2]) for key in state.queue)
@@ -272,6 +274,7 @@ class PendingView:
             partition_rows=self._rows(),
             policy=self.ctx.config.scheduling,
             reserved=reserved_access.windows(self.ctx) if state.reservations else NOTHING,
+            billing=self.billing,
             quota=self._quota(offers, now),
             wants_plans=wants_plans,
         )

@@ -15,6 +15,7 @@ from corral.model.job import ExitStatus, Job
 from corral.model.step import EndCause, Step
 from corral.protocol.events import JobChanged, StepChanged
 from corral.protocol.orders import EndJob
+from corral.scheduler import quota
 from corral.syntax import hostlist
 
 SIGKILL = 9
@@ -42,6 +43,10 @@ def shrink(ctx: Context, job: Job, names: tuple[str, ...], now: float, out: Effe
     shares = tuple(share for share in held.nodes if share.node in names)
     ntasks = sum(share.tasks for share in shares) or held.ntasks
     allocation = msgspec.structs.replace(held, nodes=shares, ntasks=ntasks)
+    place = ctx.state.partitions.get(held.partition)
+    if place is not None and held.billing >= 0:
+        billing = quota.billed(quota.held(allocation), place.billing_weights)
+        allocation = msgspec.structs.replace(allocation, billing=billing)
     context = job_context(ctx, job)
     for step in ctx.state.live_steps_of(job.id):
         if not set(gone).isdisjoint(step.node_names):

@@ -34,6 +34,7 @@ class Allocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     only_user: bool = False  #: no other user's job on these nodes
     licenses: tuple[tuple[str, int], ...] = ()  #: of the cluster's
     reservation: str = ""  #: in which it runs
+    billing: int = -1  #: what a second of it is charged with; -1 = as many as it has CPUs
     sharers: int = 0  #: so many jobs of its partition may have its CPUs; 0 = they are its own
 
     @property
@@ -43,6 +44,10 @@ class Allocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def cpu_count(self) -> int:
         return sum(len(share.cpus) for share in self.nodes)
+
+    @property
+    def billed(self) -> int:
+        return self.cpu_count if self.billing < 0 else self.billing
 
     @property
     def memory_mb(self) -> int:

@@ -21,7 +21,7 @@ from corral.scheduler.feasibility import static_rows
 from corral.scheduler.nodetable import BoolColumn, NodeTable
 from corral.scheduler.placement import fits_when_empty
 from corral.scheduler.plan import Expected, NotNow, Plan, Rest, Start
-from corral.scheduler.quota import NO_RULES, Rules, asked, held, most_per_node
+from corral.scheduler.quota import NO_RULES, Rules, asked, billed, held, most_per_node
 from corral.scheduler.reservations import by_maintenance
 from corral.scheduler.resources import place
 from corral.scheduler.running import RunningJob
@@ -202,6 +202,9 @@ class _Cycle:
                 continue
             allocation, limit = self.fit(group, demand)
             if allocation is not None:
+                weights = self.snapshot.billing.get(demand.partition)
+                if weights:
+                    allocation = msgspec.structs.replace(allocation, billing=billed(held(allocation), weights))
                 reason = self.take(rules, allocation, limit or group.time_limit) if rules else None
                 if reason is not None:
                     held_back = held_back or reason
@@ -237,8 +240,12 @@ class _Cycle:
         quota = self.snapshot.quota
         if quota is None:
             return None
+        amounts = asked(demand)
+        weights = self.snapshot.billing.get(demand.partition)
+        if weights:
+            amounts["billing"] = billed(amounts, weights)
         reason = quota.before(rules, group.time_limit)
-        return reason or quota.with_amounts(rules, asked(demand), {}, group.time_limit)
+        return reason or quota.with_amounts(rules, amounts, {}, group.time_limit)
 
     def take(self, rules: Rules, allocation: Allocation, time_limit: int) -> Reason | None:
         """Count it; or which limit stands against it, now that is known what it gets."""

@@ -229,7 +229,7 @@ def held(allocation: Allocation) -> dict[str, int]:
         "cpu": allocation.cpu_count,
         "mem": allocation.memory_mb,
         "node": len(allocation.nodes),
-        "billing": allocation.cpu_count,
+        "billing": allocation.billed,
     }
     for share in allocation.nodes:
         for gres in share.gres:
@@ -241,6 +241,15 @@ def held(allocation: Allocation) -> dict[str, int]:
     for name, count in allocation.licenses:
         found[f"license/{name}"] = count
     return found
+
+
+def billed(amounts: Mapping[str, int], weights: Mapping[str, float]) -> int:
+    """What a second of this is charged with: the sum of its parts, memory in GB."""
+    total = 0.0
+    for name, weight in weights.items():
+        amount = amounts.get(name, 0)
+        total += weight * (amount / 1024 if name == "mem" else amount)
+    return int(total)
 
 
 def most_per_node(allocation: Allocation) -> dict[str, int]:

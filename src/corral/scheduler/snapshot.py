@@ -58,6 +58,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     partition_rows: dict[str, BoolColumn]  #: which rows of `nodes` belong to a partition
     policy: Scheduling
     reserved: Reserved = NOTHING
+    billing: dict[str, dict[str, float]] = {}  #: partition -> what its resources are charged with, where it says so
     quota: Quota | None = None  #: what the limits are held against; None = there are none
     #: also of starts that decide nothing in this cycle, because nothing is free: users like to see them
     wants_plans: bool = True

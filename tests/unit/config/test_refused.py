@@ -13,6 +13,8 @@ from corral.errors import ConfigError
     ("text", "line", "words"),
     [
         ('[accounting]\nenforce = ["wckeys"]\n', 2, "associations"),
+        ("[priority]\ndecay_half_life = nan\n", 2, "for ever"),
+        ('[[partition]]\nname = "a"\nbilling_weights = { cpu = inf }\n', 3, "no weight"),
         ('[[partition]]\nname = "a"\noversubscribe = "MAYBE"\n', 3, "FORCE:4"),
         ('[[partition]]\nname = "a"\n\npreempt_mode = "REQUEUE"\n', 4, "no preemption"),
         ('[[partition]]\nname = "a"\ngrace_time = 60\n', 3, "no preemption"),

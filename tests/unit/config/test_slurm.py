@@ -59,6 +59,13 @@ def test_nodes_partitions_timeouts_and_weights_are_carried_over(tmp_path: Path) 
     assert gpu.qos == "high"
 
 
+def test_billing_weights_are_carried_over_with_memory_by_the_gb(tmp_path: Path) -> None:
+    config, left = imported(
+        tmp_path, 'ClusterName=lab\nPartitionName=a Nodes=ALL TRESBillingWeights="CPU=1.0,Mem=0.25G,GRES/gpu=2"\n'
+    )  # fmt: skip
+    assert (config.partition[0].billing_weights, left) == ({"cpu": 1.0, "mem": 0.25, "gres/gpu": 2.0}, [])
+
+
 def test_what_is_enforced_and_fair_share_are_carried_over(tmp_path: Path) -> None:
     text = "ClusterName=lab\nAccountingStorageEnforce=limits,qos,safe\nPriorityWeightFairshare=10\nPriorityDecayHalfLife=1-0\n"
     config, left = imported(tmp_path, text)

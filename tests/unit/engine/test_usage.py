@@ -6,7 +6,8 @@ from tests.builders import BOB, ROOT, Cluster, cluster, job, nodes
 
 from corral.engine.rules import bucket_of
 from corral.engine.state import ClusterState
-from corral.model.cluster import PriorityWeights
+from corral.model.cluster import Accounting, PriorityWeights
+from corral.model.partition import Partition
 from corral.protocol import requests as rq
 
 HALF = 1000.0
@@ -70,6 +71,26 @@ def test_a_qos_says_what_its_time_costs() -> None:
     c.run(job(2, qos="cheap", time=10000))
     c.at(100)
     assert used(c, "chem") == 100.0
+
+
+def test_a_partition_says_what_its_resources_cost() -> None:
+    weights = {"cpu": 1.0, "mem": 2.0, "gres/gpu": 10.0}
+    c = cluster(
+        nodes("n1", cpus=16, gpus=4, memory=4096),
+        priority=PriorityWeights(decay_half_life=0.0),
+        partition=(Partition(name="batch", default=True, billing_weights=weights),),
+        accounting=Accounting(enforce=("limits",)),
+    )
+    account(c, "chem", grp_tres={"billing": 40})
+    user(c, "ann", "chem")
+    running = c.run(job(2, gpus=3, memory_per_node_mb=2048, time=10000))
+    assert c.job(running).allocation.billed == 2 + 2 * 2 + 3 * 10  # type: ignore[union-attr]
+    waits = c.add(job(1, gpus=1))
+    c.cycle()
+    assert c.reason(waits) == "AssocGrpBilling"
+    c.at(10)
+    assert used(c, "chem") == 360.0
+    c.check()
 
 
 def test_usage_can_be_forgotten() -> None:

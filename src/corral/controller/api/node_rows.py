@@ -239,6 +239,7 @@ PARTITIONS: Table[Partition] = Table(
         "allow_qos": lambda p, _: p.allow_qos,
         "deny_qos": lambda p, _: p.deny_qos,
         "qos": lambda p, _: p.qos,
+        "billing_weights": lambda p, _: p.billing_weights,
         "priority_tier": lambda p, _: p.priority_tier,
         "priority_job_factor": lambda p, _: p.priority_job_factor,
         "root_only": lambda p, _: p.root_only,
