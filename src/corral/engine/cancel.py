@@ -59,7 +59,8 @@ def on_cancel(ctx: Context, request: CancelJobs, caller: Caller, now: float, out
         if target.step is not None and job.is_pending:
             continue
         if job.is_pending and job.het_job_id not in (None, job.id) and text != str(job.het_job_id):
-            errors.append(f"Kill job error on job id {text}: {ALONE}")
+            if selection.ids:
+                errors.append(f"Kill job error on job id {text}: {ALONE}")
             continue
         if target.step is not None and target.step not in ctx.state.steps_of(job.id):
             errors.append(f"Kill job error on job step id {text}: Invalid job id specified")

@@ -69,6 +69,17 @@ class Context:
         self.waits.seen(event)
         self.due.seen(event)
         out.records.append(event)
+        if isinstance(event, JobEnded) and event.job.id == event.job.het_job_id:
+            for one in self.state.het_members(event.job):  # no component waits for a first one that is over
+                if one.is_pending:
+                    ended = msgspec.structs.replace(
+                        one,
+                        state=event.job.state,
+                        end_time=event.time,
+                        reason=event.job.reason,
+                        cancelled_by=event.job.cancelled_by,
+                    )
+                    self.record(JobEnded(time=event.time, job=ended), out)
 
     def change_job(self, job: Job, now: float, out: Effects, what: str = "", **fields: object) -> Job:
         """Record a JobChanged with these fields set."""

@@ -256,6 +256,7 @@ def complete(ctx: Context, job: Job, now: float, out: Effects) -> None:
         back_to_queue(ctx, ended, now, out)
     else:
         ctx.record(JobEnded(time=now, job=ended), out)
+        rejoin(ctx, ended, now, out)
     settle(ctx)
 
 
@@ -346,6 +347,16 @@ def back_to_queue(ctx: Context, ended: Job, now: float, out: Effects) -> None:
         priority=0 if held else ended.priority,
     )
     ctx.record(JobRequeued(time=now, job=waits, ended=ended), out)
+    rejoin(ctx, waits, now, out)
+
+
+def rejoin(ctx: Context, job: Job, now: float, out: Effects) -> None:
+    """Components that ended by themselves come back when the first is queued again: they start together."""
+    members = ctx.state.het_members(job)
+    if members and members[0].is_pending:
+        for one in members:
+            if one.state in ENDED:
+                back_to_queue(ctx, one, now, out)
 
 
 def _why_held(ended: Job) -> Reason:

@@ -5,7 +5,7 @@ from corral.engine.cancel import signal_job
 from corral.engine.context import Context
 from corral.engine.duetimes import limit_ends, marks
 from corral.engine.effects import Effects
-from corral.model.job import Job, JobId, JobState
+from corral.model.job import ENDED, Job, JobId, JobState
 from corral.model.reason import Reason
 from corral.protocol.events import JobEnded, JobsPurged
 
@@ -92,6 +92,9 @@ def _is_needed(ctx: Context, job_id: JobId) -> bool:
     state = ctx.state
     job = state.jobs[job_id]
     if job_id in ctx.waits.waiting_for or job.array_job_id in ctx.waits.waiting_for:
+        return True
+    members = state.het_members(job)
+    if members and any(one.state not in ENDED for one in members):
         return True
     if job.array_job_id is None:
         return False

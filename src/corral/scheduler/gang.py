@@ -119,6 +119,6 @@ def _planned(
         beside = table.copy()
         for other, taken in enumerate(allocations):
             if other != number:
-                beside.take(-1 - other, taken)
+                beside.take(-2_000_000_000 - other, taken)
         found.append(backfill.Planned(start, start + part.span, allocation, part.demand, beside))
     return found

@@ -10,7 +10,7 @@ from corral.model.gres import GresDevice, GresRequest
 from corral.model.job import JobKind, JobSpec, StepSpec
 from corral.model.node import NodeInventory
 from corral.model.partition import Partition
-from corral.protocol.requests import AnyRequest, CreateReservation, Names, ReservationFields
+from corral.protocol.requests import AnyRequest, CreateReservation, Names, NewJob, ReservationFields, SubmitJobs
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -60,10 +60,27 @@ def world_of(chance: random.Random, jobs: tuple[int, int] = (20, 40)) -> World:
     for _ in range(chance.randint(0, 12)):
         what = chance.choice(_DEEDS)
         wishes.append(Wish(chance.uniform(0, span * 1.2), what, None, chance.random()))
+    for _ in range(chance.choice((0, 0, 2, 4))):
+        specs = [
+            _component(chance, max(1, cpus // 3), 0 if cpus < 3 else gpus)
+            for _ in range(min(cpus, chance.randint(2, 3)))
+        ]
+        request = SubmitJobs(jobs=tuple(NewJob(spec=spec) for spec in specs), het=True)
+        wishes.append(Wish(chance.uniform(0, span), "het", request=request))
     for number in range(chance.choice((0, 0, 1, 3))):
         wishes.append(Wish(chance.uniform(0, span), "reserve", request=_reservation(chance, number, count, cpus)))
     wishes.sort(key=lambda wish: wish.at)
     return World(config=config, agents=tuple(tuple(a) for a in agents), wishes=tuple(wishes), span=span)
+
+
+def _component(chance: random.Random, cpus: int, gpus: int) -> JobSpec:
+    seconds = round(chance.uniform(0.1, 20), 2)
+    gres = (GresRequest("gpu", "", 1),) if gpus and chance.random() < 0.3 else ()
+    return JobSpec(
+        name="het", cpus_per_task=chance.randint(1, cpus), time_limit=int(chance.choice((seconds * 2 + 5, seconds * 0.5 + 1, LONG))),
+        argv=(str(seconds), chance.choice(("0", "1"))), gres=gres, licenses=chance.choice(("", "", "", "a")) if cpus > 1 else "",
+        requeue=chance.random() < 0.8,
+    )  # fmt: skip
 
 
 def _reservation(chance: random.Random, number: int, nodes: int, cpus: int) -> CreateReservation:

@@ -305,6 +305,9 @@ class Simulation:
                 spec = msgspec.structs.replace(spec, dependency=text)
             self.ask(rq.SubmitJobs(jobs=(rq.NewJob(spec=spec),)), ANN)
             return
+        if isinstance(wish.request, rq.SubmitJobs):
+            self.ask(wish.request, ANN)
+            return
         if isinstance(wish.request, rq.CreateReservation):
             fields = wish.request.fields
             fields = msgspec.structs.replace(fields, start_time=self.clock.now + (fields.start_time or 0.0))
@@ -399,6 +402,8 @@ class Simulation:
         for job_id, ended in self.endings.items():
             job = ended.job
             if job.state not in (JobState.COMPLETED, JobState.FAILED) or self.kinds[job.spec_id] is not JobKind.BATCH:
+                continue
+            if job.het_offset:  # the script runs on the first component
                 continue
             name = (job.batch_host, StepKey(job_id, BATCH, job.restarts))
             agent = self.of_node[job.batch_host]
