@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from corral.cli.job_columns import elements, gres
+from corral.cli.job_columns import elements, gres, het_ids
 from corral.cli.output import write_old
 from corral.cli.times import UNLIMITED
 
@@ -21,7 +21,7 @@ _FIXED: dict[str, Any] = {
     "core_spec": None, "thread_spec": None, "cpu_frequency_minimum": None,
     "cpu_frequency_maximum": None, "cpu_frequency_governor": None, "delay_boot": 0, "federation_origin": "",
     "federation_siblings_active": "", "federation_siblings_viable": "", "mcs_label": "",
-    "tasks_per_board": 0, "het_job_id": 0, "het_job_id_set": "", "het_job_offset": 0,
+    "tasks_per_board": 0,
     "preempt_time": 0, "profile": None, "reboot": False, "resize_time": 0,
     "show_flags": ["SHOW_ALL", "SHOW_DETAIL"], "sockets_per_board": 0, "system_comment": "",
     "tres_freq": "",
@@ -57,6 +57,9 @@ def _job(row: Row, cluster: str) -> Row:
         "admin_comment": row["admin_comment"],
         "licenses": row["licenses"],
         "resv_name": row["reservation"],
+        "het_job_id": row["het_job_id"] or 0,
+        "het_job_id_set": "" if row["het_job_id"] is None else het_ids(row["het_job_id"], row["het_size"]),
+        "het_job_offset": row["het_offset"],
         "array_job_id": row["array_job_id"] or 0,
         "array_task_id": row["array_task_id"],
         "array_max_tasks": row["array_throttle"],

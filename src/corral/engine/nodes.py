@@ -202,6 +202,8 @@ def lose(ctx: Context, name: str, now: float, out: Effects) -> None:
     """A node is gone, or has booted since: what it ran has failed, or is queued again."""
     for job_id in sorted(ctx.state.jobs_by_node.get(name, set()).copy()):
         job = ctx.state.jobs[job_id]
+        if not job.is_active:  # a component that has ended with another
+            continue
         if job.state is JobState.COMPLETING:
             waiting = ctx.cleaning.get(job_id)
             if waiting is not None:

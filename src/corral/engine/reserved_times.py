@@ -82,7 +82,8 @@ def uses(ctx: Context, name: str) -> list[Job]:
 def _end(ctx: Context, one: Reservation, now: float, out: Effects) -> None:
     """Jobs in it are over, unless it is FLEX; those that still ask for it are held."""
     left = False
-    for job in _jobs_in(ctx, one.name):
+    for job_id in [job.id for job in _jobs_in(ctx, one.name)]:
+        job = ctx.state.jobs[job_id]
         left = left or job.state is JobState.COMPLETING or one.has(Flag.FLEX)
         if job.state in (JobState.RUNNING, JobState.SUSPENDED) and not one.has(Flag.FLEX):
             endings.terminate(ctx, job, JobState.TIMEOUT, now, out, why="time_limit", reason=Reason.TIME_LIMIT)

@@ -50,6 +50,7 @@ DENIED = 210
 NO_STEP = 225
 #: A signal for a job that has not begun.
 TRANSITION = 228
+ONE_COMPONENT = 60  #: of a heterogeneous job that waits
 
 #: Of a job named by its id, these are no news: it is not there any more.
 _OVER = ("Invalid job id specified", "Job/step already completing or completed")
@@ -230,6 +231,8 @@ class Scancel:
                 say(f"scancel: error: {problem}\n")
             return 0
         say(f"scancel: error: {problem}\n")
+        if "individual component" in why:
+            return ONE_COMPONENT
         if "can not be altered" in why:
             return TRANSITION
         return DENIED if "denied" in why else NO_STEP if step and why == "Invalid job id specified" else 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from corral.cli import query
 from corral.cli.data_parser import document
 from corral.cli.data_parser.values import INFINITE, NOT_SET, exit_status, job_state, minutes, moment, number, words
-from corral.cli.job_columns import command_line, elements, gres_or_null
+from corral.cli.job_columns import command_line, elements, gres_or_null, het_ids
 
 TYPE_CHECKING = False  # importing typing costs 5 ms
 if TYPE_CHECKING:
@@ -94,9 +94,9 @@ def job(row: Row, cluster: str, shapes: Shapes) -> Row:
         "gres_detail": [devices for *_, devices in row["alloc_detail"] if devices],
         "group_id": row["gid"],
         "group_name": row["group"],
-        "het_job_id": number(0),
-        "het_job_id_set": "",
-        "het_job_offset": number(0),
+        "het_job_id": number(row["het_job_id"] or 0),
+        "het_job_id_set": "" if row["het_job_id"] is None else het_ids(row["het_job_id"], row["het_size"]),
+        "het_job_offset": number(row["het_offset"]),
         "job_id": row["id"],
         "job_resources": _resources(row, shapes) if row["alloc_detail"] else {},
         "job_size_str": [],
