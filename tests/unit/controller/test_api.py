@@ -271,6 +271,26 @@ def test_who_comes_by_tcp_needs_a_token(controller):
     assert "expired" in get({"Authorization": f"Bearer {late}"})[1]
 
 
+def test_an_admin_level_in_the_accounts_raises_who_comes_by_token(controller, api):
+    def change(kind, verb, names, token="", **settings):
+        body = {"type": "ChangeAccounts", "verb": verb, "kind": kind, "where": {"names": names}, "settings": settings}
+        if not token:
+            return api.request("POST", "/v1/requests", body)["type"]
+        connection = http.client.HTTPConnection("127.0.0.1", controller.port, timeout=5)
+        connection.request("POST", "/v1/requests", json.dumps(body), {"Authorization": f"Bearer {token}"})
+        return connection.getresponse().status
+
+    daemon = tokens.sign(tokens.Claims(user="daemon"), b"k" * 32)
+    assert change("account", "add", ["chem"], daemon) == 403
+    assert change("account", "add", ["chem"]) == "AccountsChanged"
+    body = {"names": ["daemon"], "accounts": ["chem"]}
+    body = {"type": "ChangeAccounts", "verb": "add", "kind": "user", "where": body, "settings": {}}
+    api.request("POST", "/v1/requests", body)
+    for level, status in (("Operator", 200), ("None", 403), ("Administrator", 200)):
+        change("user", "modify", ["daemon"], words={"admin_level": level})
+        assert change("account", "add", [f"of{level}".lower()], daemon) == status
+
+
 def test_what_is_no_http_is_refused_and_the_next_one_served(controller, api):
     with socket.create_connection(("127.0.0.1", controller.port), 5) as plain:
         plain.sendall(b"\x16\x03\x01 nonsense\r\n\r\n")

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from tests.accounts import account, limit, qos, user
 from tests.builders import ANN, BOB, OPERATOR, Cluster, cluster, job, nodes
 
+from corral.engine.effects import Effects
 from corral.model.cluster import Accounting, PriorityWeights
 from corral.model.job import JobSpec, JobState
 from corral.model.partition import Partition
@@ -31,6 +33,11 @@ def refusal(c: Cluster, spec: JobSpec, by: rq.Caller = ANN) -> tuple[str, str]:
     reply = c.ask(rq.SubmitJobs(jobs=(rq.NewJob(spec=spec),)), by)
     assert isinstance(reply, Rejected), reply
     return reply.error, reply.detail
+
+
+def reconfigure(c: Cluster, *what: Any) -> None:
+    config = msgspec.structs.replace(c.engine.config, accounting=Accounting(enforce=what))
+    c.engine.configure(config, c.now, Effects())
 
 
 def words(c: Cluster, *jobs: int) -> list[str]:
@@ -294,6 +301,20 @@ def test_limits_change_for_those_who_wait() -> None:
     assert words(c, waiting) == ["AssocGrpJobsLimit"]
     limit(c, "account", "chem", grp_jobs=-1)
     assert words(c, waiting) == ["R"]
+
+
+def test_what_is_enforced_may_change_while_jobs_wait() -> None:
+    c = enforced()
+    limit(c, "account", "chem", grp_jobs=0)
+    waiting = c.add(job())
+    assert words(c, waiting) == ["AssocGrpJobsLimit"]
+    reconfigure(c, "associations")
+    assert words(c, waiting) == ["R"]
+    reconfigure(c, *ALL)
+    assert words(c, c.add(job())) == ["AssocGrpJobsLimit"]
+    assert refusal(c, job(), OPERATOR)[0] == "Invalid account or account/partition combination specified"
+    reconfigure(c)
+    assert words(c, waiting, c.add(job(), by=OPERATOR)) == ["R", "R"]
 
 
 def test_jobs_of_equal_limits_share_a_group() -> None:
