@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from corral.cli.command import apart, unreachable
+from corral.cli.command import apart, reaching, unreachable
 from corral.cli.query import NO_CONTROLLER, rows
 from corral.cli.run import Exit, say
 from corral.cli.scontrol_ask import slurms
@@ -216,6 +216,12 @@ def _listpids(connect: Connect, keyword: str, words: list[str]) -> int:
     return listpids(connect, keyword, words)
 
 
+def _pidinfo(connect: Connect, keyword: str, words: list[str]) -> int:
+    from corral.cli.scontrol_pids import pidinfo
+
+    return reaching("slurm_get_end_time error", lambda: pidinfo(connect, keyword, words))
+
+
 ACTIONS: dict[str, Callable[[Connect, str, list[str]], int]] = {
     **dict.fromkeys(_REQUESTS, change),
     "ping": ping,
@@ -223,6 +229,7 @@ ACTIONS: dict[str, Callable[[Connect, str, list[str]], int]] = {
     "completing": completing,
     "top": top,
     "listpids": _listpids,
+    "pidinfo": _pidinfo,
     "wait_job": wait_job,
     "write": write,
 }

@@ -1,9 +1,11 @@
-"""Which processes here belong to which job (scontrol listpids)? Each has the step it began in in its first environment."""
+"""Which processes here belong to which job (scontrol listpids, pidinfo)? Each has the step it began in in its first environment."""
 
 from __future__ import annotations
 
 import os
+import re
 import sys
+import time
 
 from corral.cli.run import Exit
 
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from corral.client.connection import Connection
 
 _MARK = b"CORRAL_STEP"
+_GROUP = re.compile(r"/corral-[^/]*/[^/]+\.job_(\d+)\.\d+/step_")
+_A_YEAR = 365 * 86400
 _HEADER = "PID      JOBID    STEPID   LOCALID GLOBALID\n"
 
 
@@ -69,4 +73,36 @@ def _processes() -> Iterator[tuple[str, str, str, int, str, str]]:
         yield node, job, {"-5": "batch", "-4": "extern", "-6": "interactive"}.get(step, step), int(name), local, rank
 
 
-__all__ = ["listpids"]
+def pidinfo(connect: Callable[[], Connection], keyword: str, words: list[str]) -> int:
+    """PID: until when does its job run?"""
+    if len(words) != 1:
+        raise Exit(1, f"{'too many arguments' if words else 'missing argument'} for keyword:{keyword}")
+    job = _job_of(words[0])
+    if not job:
+        raise Exit(1, "Failed to locate job for requested pid")
+    from corral.cli import query
+
+    (row,) = query.rows(connect(), f"/v1/jobs/{job}", ["start_time", "end_time"]).dicts()
+    end = row["end_time"] or row["start_time"] + _A_YEAR
+    sys.stdout.write(
+        f"Slurm JobId={job} ends at {time.strftime('%a %b %d %H:%M:%S %Y', time.localtime(end))}\n"
+        f"Job remaining time is {max(0, int(end - time.time()))} seconds\n"
+    )
+    return 0
+
+
+def _job_of(pid: str) -> str:
+    """Its cgroup says it to everybody, its environment to who may read that."""
+    if not pid.isdigit():
+        return ""
+    try:
+        with open(f"/proc/{pid}/cgroup") as file:
+            group = _GROUP.search(file.read())
+    except OSError:
+        return ""
+    if group is not None:
+        return group[1]
+    return next((job for _, job, _, known, _, _ in _processes() if known == int(pid)), "")
+
+
+__all__ = ["listpids", "pidinfo"]

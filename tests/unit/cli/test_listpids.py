@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from corral.cli.run import Exit
-from corral.cli.scontrol_pids import listpids
+from corral.cli.scontrol_pids import listpids, pidinfo
 
 HEADER = "PID      JOBID    STEPID   LOCALID GLOBALID\n"
 
@@ -53,3 +53,10 @@ def test_what_is_not_there_is_said_as_the_real_one_says_it(
 def test_nothing_that_is_no_jobs_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert listpids(connect, "listpids", []) == 0  # type: ignore[arg-type]
     assert f"\n{os.getpid()} " not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("word", ["1", "0", "999999999", "x", "-1"])
+def test_a_process_of_no_job(word: str) -> None:
+    with pytest.raises(Exit) as end:
+        pidinfo(connect, "pidinfo", [word])  # type: ignore[arg-type]
+    assert (end.value.status, end.value.lines) == (1, ("Failed to locate job for requested pid",))

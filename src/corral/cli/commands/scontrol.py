@@ -68,7 +68,7 @@ REFUSED = {
     "cluster": "CORRAL_ENDPOINT says which cluster is asked",
     "errnumstr": "there are no error numbers",
     "fsdampeningfactor": "fair share has no dampening factor",
-    "notify": "there is no way to a job's terminal", "pidinfo": "see the job's id in the process's environment, SLURM_JOB_ID",
+    "notify": "there is no way to a job's terminal",
     "reboot": "nodes are not rebooted here", "schedloglevel": "write it into corral.toml", "setdebug": "write it into corral.toml",
     "setdebugflags": "write it into corral.toml", "shutdown": "`corral down` stops the cluster",
     "takeover": "another controller takes over by itself", "token": "`corral token` makes tokens",
