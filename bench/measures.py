@@ -188,7 +188,7 @@ def mpi_start(cluster: Cluster) -> float:
         figures = []
         for _ in range(3):
             drain(cluster)
-            figures.append(timed(cluster, "srun", "--mpi=pmi2", "-N10", "-n64", "--mem=100", program))
+            figures.append(timed(cluster, "srun", "--mpi=pmi2", "-N10", "-n64", "--mem=4000", program))
     return sorted(figures)[1] * 1000
 
 
