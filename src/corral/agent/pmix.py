@@ -7,11 +7,9 @@ comes back is all nodes' blobs, one behind the other.
 """
 
 import os
-import shutil
 import signal
 import socket
 import struct
-import tempfile
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
@@ -51,6 +49,8 @@ class PmixServer:
 
     def begin(self, identity: Identity) -> None:
         """Fork the server and wait until it knows the step. Raises CannotServe."""
+        import tempfile  # like shutil below: nothing that every shepherd should carry
+
         self._identity = identity
         with identity.for_a_while():
             self._directory = tempfile.mkdtemp(prefix="corral-pmix-", dir="/tmp")
@@ -87,6 +87,8 @@ class PmixServer:
         self._drop()
         self.peers.close()
         if self._directory and self._identity is not None:
+            import shutil
+
             with self._identity.for_a_while():
                 shutil.rmtree(self._directory, ignore_errors=True)
 

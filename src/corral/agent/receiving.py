@@ -6,9 +6,7 @@ one sent, and younger than the sending, has been put there by another node of th
 
 import errno
 import os
-import secrets
 import signal
-import zlib
 from typing import NoReturn
 
 from corral.model.job import FileTransfer
@@ -20,6 +18,8 @@ _TOLERANCE = 0.1
 
 def receive(transfer: FileTransfer, environment: dict[str, str]) -> NoReturn:
     """Does not come back: 0, or the error's number."""
+    import zlib
+
     signal.signal(signal.SIGTERM, _on_terminated)
     # There is no exec to close what is the shepherd's: with the other end of its own input open, that would never end.
     os.closerange(3, 1 << 20)
@@ -52,7 +52,7 @@ def _receive_file(transfer: FileTransfer) -> None:
     if not transfer.force and os.path.lexists(dest) and not _is_younger(dest, transfer):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), dest)
     directory, _, name = dest.rpartition("/")
-    part = f"{directory}/.{name[:100]}.{secrets.token_hex(6)}"
+    part = f"{directory}/.{name[:100]}.{os.urandom(6).hex()}"
     fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with open(fd, "wb", buffering=0) as file:
@@ -78,6 +78,8 @@ def _receive_file(transfer: FileTransfer) -> None:
 
 
 def _copy_input(transfer: FileTransfer, fd: int) -> None:
+    import zlib  # the shepherds, which have this module, do not need it
+
     unpack = zlib.decompressobj() if transfer.compressed else None
     while data := os.read(0, _CHUNK):
         rest: bytes | memoryview = memoryview(unpack.decompress(data) if unpack is not None else data)
