@@ -274,8 +274,8 @@ def test_hold_change_and_release(cluster: LiveCluster) -> None:
 def test_sinfo_answers_to_a_format(cluster: LiveCluster) -> None:
     shown = cluster.text("sinfo", "-h", "-N", "-n", "dgx0189", "-o", "%P %R %N %D %c %m %f").split()
     assert shown == ["batch*", "batch", "dgx0189", "1", "16", "64000", "(null)"]
-    assert (
-        re.fullmatch(r"\d+/\d+/0/160 \d+/\d+/0/10", cluster.text("sinfo", "-h", "-o", "%C %F").splitlines()[0]) or True
+    assert re.fullmatch(
+        r"\d+/\d+/0/160 \d+/\d+/0/10", cluster.text("sinfo", "-h", "-o", "%C %F", "-p", "batch").splitlines()[0]
     )
     assert cluster.text("sinfo", "-h", "-t", "down", "-N") == ""
     assert cluster.text("sinfo", "-h", "-N", "-n", "dgx0189", "-O", "nodelist:|,cpus:|") == "dgx0189|16|"
@@ -301,8 +301,8 @@ def test_srun_finds_its_job_by_the_id_alone(cluster: LiveCluster) -> None:
 def test_a_signal_comes_before_the_time_limit(cluster: LiveCluster, shell: bool) -> None:
     trap = "trap 'echo warned; exit 0' USR1; while :; do sleep 0.05; done"
     body = trap if shell else f'srun sh -c "{trap}"'
-    job = cluster.submit("-t", "0:04", f"--signal={'B:' if shell else ''}USR1@2", str(script(cluster, "warn.sh", body)))
-    assert output(cluster, job).splitlines()[0] == "warned"
+    job = cluster.submit("-t", "0:10", f"--signal={'B:' if shell else ''}USR1@4", str(script(cluster, "warn.sh", body)))
+    assert "warned" in output(cluster, job).splitlines()  # the shell may also say that its sleep got the signal
     cluster.wait_for(job, "COMPLETED")
 
 
