@@ -9,8 +9,10 @@ from corral.syntax.hostlist import fold
 
 def het_variables(groups: Sequence[HetGroup]) -> dict[str, str]:
     """SLURM_HET_SIZE, and of each component what a job of its own would be told, with _HET_GROUP_n behind (and by its older name)."""
-    result = {"SLURM_HET_SIZE": str(len(groups)), "SLURM_PACK_SIZE": str(len(groups))}
-    for number, group in enumerate(groups):
+    size = str(max(group.offset for group in groups) + 1)
+    result = {"SLURM_HET_SIZE": size, "SLURM_PACK_SIZE": size}
+    for group in groups:
+        number = group.offset
         for name, value in of_group(group).items():
             if value not in (None, ""):
                 result[f"{name}_HET_GROUP_{number}"] = result[f"{name}_PACK_GROUP_{number}"] = str(value)

@@ -351,11 +351,11 @@ def back_to_queue(ctx: Context, ended: Job, now: float, out: Effects) -> None:
 
 
 def rejoin(ctx: Context, job: Job, now: float, out: Effects) -> None:
-    """Components that ended by themselves come back when the first is queued again: they start together."""
+    """Components that ended by themselves come back when the first is queued again, unless somebody cancelled them."""
     members = ctx.state.het_members(job)
     if members and members[0].is_pending:
         for one in members:
-            if one.state in ENDED:
+            if one.state in ENDED and one.state is not JobState.CANCELLED:
                 back_to_queue(ctx, one, now, out)
 
 

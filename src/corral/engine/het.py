@@ -141,8 +141,10 @@ def _shifted(node: StepNode, by: int) -> StepNode:
     return msgspec.structs.replace(node, tasks=tasks)
 
 
-def is_ready(members: list[Job], not_yet: Collection[Reason]) -> bool:
-    """Do all of them wait for nothing but resources?"""
-    return len(members) == members[0].het_size and all(
-        job.is_pending and not job.held_by and job.reason not in not_yet for job in members
+def ready(members: list[Job], not_yet: Collection[Reason]) -> list[Job]:
+    """Those that start together, if all of them wait for nothing but resources. One that was cancelled alone is left out."""
+    waiting = [job for job in members if job.state is not JobState.CANCELLED]
+    is_ready = len(members) == members[0].het_size and all(
+        job.is_pending and not job.held_by and job.reason not in not_yet for job in waiting
     )
+    return waiting if is_ready else []

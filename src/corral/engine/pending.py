@@ -14,7 +14,7 @@ from corral.engine.admission import resolve
 from corral.engine.arrays import has_room, room
 from corral.engine.context import Context
 from corral.engine.duetimes import limit_ends
-from corral.engine.het import is_ready
+from corral.engine.het import ready
 from corral.engine.partitions import partition_rows
 from corral.engine.ranking import standing, totals
 from corral.engine.state import NOT_YET
@@ -182,7 +182,8 @@ class PendingView:
         gang: tuple[JobId, ...] = ()
         if job.het_job_id is not None:
             members = self.ctx.state.het_members(job)
-            if not is_ready(members, NOT_YET) or members[0].id in self.places:
+            members = ready(members, NOT_YET)
+            if not members or members[0].id in self.places:
                 return
             job, gang = members[0], tuple(member.id for member in members)
             self.leader_of.update((member, job.id) for member in gang)

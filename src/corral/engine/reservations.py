@@ -28,6 +28,10 @@ BAD_TIME = "Invalid time specified"
 #: Seconds by which a start may lie in the past.
 LATE = 600.0
 MOST_RESERVATIONS = 10_000
+#: The year 3000: calendars end somewhere.
+LATEST = 32_503_680_000.0
+_MOST = (1 << 31) - 1
+_LONGEST_TEXT = 1 << 16
 _UNSUPPORTED = "Requested operation not supported on this system"
 
 
@@ -123,7 +127,19 @@ def _default_name(known: dict[str, Reservation], draft: Reservation, number: int
 # -- who, and what it is called
 
 
+def _check_bounds(fields: ReservationFields) -> None:
+    """Anybody may speak to the API: numbers that count nothing, and texts without end."""
+    counts = (*(fields.node_counts or ()), *(fields.core_counts or ()), fields.purge_seconds or 0)
+    if any(not 0 <= count <= _MOST for count in counts) or len(counts) > MOST_RESERVATIONS:
+        raise _refuse("Node count specification invalid")
+    people = [one for one in (fields.users, fields.groups, fields.accounts, fields.flags) if one is not None]
+    texts = [fields.nodes, fields.licenses, fields.partition, fields.features, *(",".join(one.names) for one in people)]
+    if any(text and (len(text) > _LONGEST_TEXT or not text.isprintable()) for text in texts):
+        raise _refuse(INVALID, "A text is too long, or has characters that do not print.")
+
+
 def _words(ctx: Context, draft: Reservation, fields: ReservationFields) -> Reservation:
+    _check_bounds(fields)
     changes: dict[str, object] = {}
     if fields.partition is not None:
         if fields.partition and fields.partition not in ctx.state.partitions:
@@ -230,7 +246,7 @@ def _times(draft: Reservation, fields: ReservationFields, now: float, old: Reser
         end = signed[fields.duration_sign]
     elif old is None and fields.end_time is None:
         raise _refuse(BAD_TIME)
-    if end < start or not 0 < start < 1 << 40 or (old is not None and end != old.end_time and end <= now):
+    if end < start or not 0 < start < LATEST or (old is not None and end != old.end_time and end <= now):
         raise _refuse(BAD_TIME)
     if end - start > 3650 * DAY:
         raise _refuse(BAD_TIME)

@@ -18,6 +18,7 @@ class HetGroup(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a heterogeneous job is told of one of its components."""
 
     job_id: int
+    offset: int = 0
     name: str = ""
     account: str = ""
     qos: str = ""

@@ -147,6 +147,28 @@ def test_all_are_queued_again_together() -> None:
     c.check()
 
 
+def test_one_that_was_cancelled_alone_stays_so_and_the_others_run_again() -> None:
+    c = two()
+    ids = add(c, job(1), job(1), job(1))
+    c.cycle().cancel("1+1")
+    c.ask(rq.RequeueJobs(ids=(str(ids[0]),)))
+    c.cycle()
+    assert c.states(*ids) == ["RUNNING", "CANCELLED", "RUNNING"]
+    assert [group.offset for group in c.orders(od.LaunchStep)[-1].job.het] == [0, 2]
+    c.check()
+
+
+def test_one_that_had_failed_alone_comes_back_with_the_others() -> None:
+    c = two()
+    ids = add(c, job(1, time=1000), job(1, time=100))
+    c.cycle().at(100)
+    assert c.states(*ids) == ["RUNNING", "TIMEOUT"]
+    c.ask(rq.RequeueJobs(ids=(str(ids[0]),)))
+    c.cycle()
+    assert c.states(*ids) == ["RUNNING", "RUNNING"]
+    c.check()
+
+
 def test_a_lost_node_ends_all() -> None:
     c = two()
     ids = add(c, job(4, requeue=False), job(4, requeue=False))

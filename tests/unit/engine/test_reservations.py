@@ -120,6 +120,12 @@ def test_cores_are_spread_as_they_are_asked_for() -> None:
         ({"flags": ("ANY_NODES",)}, "Requested reservation is invalid"),
         ({"nodes": "n1", "duration": 1 << 40}, None),
         ({"nodes": "n1", "by": ANN}, "Invalid user id"),
+        ({"nodes": "n1", "start": 1e11, "flags": ("DAILY",)}, "Invalid time specified"),
+        ({"nodes": "n1", "duration": -60}, "Invalid time specified"),
+        ({"node_counts": (-1,)}, "Node count specification invalid"),
+        ({"nodes": "n1", "core_counts": (-3,)}, "Node count specification invalid"),
+        ({"nodes": "n1", "purge_seconds": -1}, "Node count specification invalid"),
+        ({"nodes": "n1", "accounts": names("x" * 100_000)}, "Requested reservation is invalid"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_and_changes_nothing(fields: dict[str, Any], error: str | None) -> None:
