@@ -5,6 +5,7 @@ from typing import Any
 from corral.engine.effects import Effects
 from corral.engine.engine import Engine
 from corral.engine.state import ClusterState
+from corral.model import ranges
 from corral.model.cluster import ClusterConfig, Scheduling, Timeouts
 from corral.model.gres import GresDevice, GresRequest
 from corral.model.job import Job, JobId, JobSpec, JobState, StepSpec
@@ -207,7 +208,8 @@ class Cluster:
 
     def element(self, array: int, task: int) -> Job:
         members = self.state.array_members[JobId(array)]
-        return next(j for j in (self.state.jobs[m] for m in members) if j.array_task_id == task)
+        found = (self.state.jobs[m] for m in members)
+        return next(j for j in found if j.array_task_id == task or ranges.contains(j.array_waiting, task))
 
     def running(self) -> list[int]:
         return sorted(self.state.active)

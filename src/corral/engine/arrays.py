@@ -16,6 +16,18 @@ def split(state: ClusterState, record: Job, element: int) -> tuple[Job, Job | No
     return own, msgspec.structs.replace(record, array_waiting=rest)
 
 
+def part(state: ClusterState, record: Job, elements: tuple[int, ...]) -> tuple[Job, Job | None]:
+    """(a record of just these elements, what is left). Several that share a fate cost as much as one."""
+    if len(elements) == 1:
+        return split(state, record, elements[0])
+    if len(elements) == ranges.count(record.array_waiting):
+        return record, None
+    own = ranges.ranges_of(sorted(elements))
+    rest = ranges.without_all(record.array_waiting, elements)
+    apart = msgspec.structs.replace(record, id=JobId(state.next_job_id), array_waiting=own)
+    return apart, msgspec.structs.replace(record, array_waiting=rest)
+
+
 def has_room(state: ClusterState, record: Job) -> bool:
     """Does the throttle let one more element run now?"""
     return not record.array_throttle or room(state, record) > 0

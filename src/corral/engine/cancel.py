@@ -3,14 +3,13 @@
 import msgspec
 
 from corral.engine import crontabs, endings
-from corral.engine.arrays import split
+from corral.engine.arrays import part
 from corral.engine.context import Context
 from corral.engine.effects import Effects
 from corral.engine.outcomes import NO_SUCH_JOB, may_touch
 from corral.engine.selection import Target, Unknown, matching, targets_of
 from corral.engine.steps import signal_step
 from corral.errors import UsageError
-from corral.model import ranges
 from corral.model.job import ENDED, Job, JobKind, JobState
 from corral.model.reason import Reason
 from corral.protocol.events import JobEnded
@@ -132,14 +131,9 @@ def cancel_pending(
     ctx: Context, job: Job, elements: tuple[int, ...] | None, uid: int, now: float, out: Effects
 ) -> None:
     """A waiting job, or waiting elements of an array (None = all of them)."""
-    if elements is None or len(elements) == ranges.count(job.array_waiting) > 1:
-        gone = endings.given_up(job, JobState.CANCELLED, now, cancelled_by=uid)
-        ctx.record(JobEnded(time=now, job=gone), out)
-    else:
-        for element in elements:
-            own, rest = split(ctx.state, ctx.state.jobs[job.id], element)
-            gone = endings.given_up(own, JobState.CANCELLED, now, cancelled_by=uid)
-            ctx.record(JobEnded(time=now, job=gone, array_rest=rest), out)
+    own, rest = (job, None) if elements is None else part(ctx.state, job, elements)
+    gone = endings.given_up(own, JobState.CANCELLED, now, cancelled_by=uid)
+    ctx.record(JobEnded(time=now, job=gone, array_rest=rest), out)
     endings.settle(ctx)
 
 

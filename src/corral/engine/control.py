@@ -3,12 +3,11 @@
 import msgspec
 
 from corral.engine import endings
-from corral.engine.arrays import split
+from corral.engine.arrays import part
 from corral.engine.context import Context
 from corral.engine.effects import Effects
 from corral.engine.outcomes import DENIED, FINISHED, NOT_YOURS, for_each
 from corral.engine.ranking import priority_of
-from corral.model import ranges
 from corral.model.job import ENDED, Job, JobKind, JobState
 from corral.model.reason import Reason
 from corral.protocol.events import JobChanged
@@ -17,15 +16,19 @@ from corral.protocol.requests import Caller, HoldJobs, ReleaseJobs, RequeueJobs,
 
 
 def split_off(ctx: Context, job: Job, elements: tuple[int, ...] | None, now: float, out: Effects) -> list[Job]:
-    """Records for just these elements."""
-    if elements is None or len(elements) == ranges.count(job.array_waiting) > 1:
+    """A record for just these elements; of those that are over, one for each."""
+    if elements is None:
         return [job]
-    records = []
-    for element in elements:
-        own, rest = split(ctx.state, ctx.state.jobs[job.id], element)
+    if job.state not in ENDED:
+        return [_apart(ctx, job, elements, now, out)]
+    return [_apart(ctx, ctx.state.jobs[job.id], (element,), now, out) for element in elements]
+
+
+def _apart(ctx: Context, job: Job, elements: tuple[int, ...], now: float, out: Effects) -> Job:
+    own, rest = part(ctx.state, job, elements)
+    if own != job:
         ctx.record(JobChanged(time=now, job=own, array_rest=rest, what="split"), out)
-        records.append(own)
-    return records
+    return own
 
 
 def on_hold(ctx: Context, request: HoldJobs, caller: Caller, now: float, out: Effects) -> None:
@@ -104,9 +107,11 @@ def on_requeue(ctx: Context, request: RequeueJobs, caller: Caller, now: float, o
             return "Job/step already completing or completed"
         if not endings.may_requeue(ctx, job):
             return "Requested operation is presently disabled"
-        if request.special_exit:
-            job = msgspec.structs.replace(job, special_exit=True)
-        endings.requeue(ctx, job, now, out, hold_as=hold_as)
+        if job.array_waiting and elements is None:  # cancelled before they began: only by name do they come back
+            return None
+        for record in split_off(ctx, job, elements, now, out):
+            marked = msgspec.structs.replace(record, special_exit=True) if request.special_exit else record
+            endings.requeue(ctx, marked, now, out, hold_as=hold_as)
         return None
 
     for_each(ctx, request.ids, caller, out, requeue_it)

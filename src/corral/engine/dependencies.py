@@ -200,5 +200,5 @@ def _targets(state: ClusterState, condition: dependency.Condition) -> list[Job]:
     own = state.array_elements.get(job_id, {}).get(condition.task)
     if own is not None:
         return [state.jobs[own]]
-    record = state.jobs.get(job_id)
-    return [record] if record is not None and ranges.contains(record.array_waiting, condition.task) else []
+    record = state.part_with(job_id, condition.task)
+    return [record] if record is not None else []

@@ -3,7 +3,6 @@
 import msgspec
 
 from corral.engine.state import ClusterState
-from corral.model import ranges
 from corral.model.job import Job, JobId, JobSpec
 from corral.model.step import STEP_NAMES
 from corral.protocol.requests import JobSelection
@@ -64,9 +63,9 @@ def _element(state: ClusterState, array: JobId, element: int) -> Target | None:
     own = state.array_elements.get(array, {}).get(element)
     if own is not None:
         return Target(own)
-    record = state.jobs.get(array)  # what still waits together keeps the array's id
-    if record is not None and record.array_job_id == array and ranges.contains(record.array_waiting, element):
-        return Target(array, (element,))
+    record = state.part_with(array, element)
+    if record is not None:
+        return Target(record.id, (element,))
     return None
 
 

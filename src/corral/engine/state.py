@@ -72,6 +72,9 @@ class ClusterState:
         self.ended: dict[JobId, float] = {}  #: id -> end time, in the order of ending
         self.array_members: dict[JobId, set[JobId]] = {}  #: array id -> records, the waiting one included
         self.array_elements: dict[JobId, dict[int, JobId]] = {}  #: array id -> element -> its own record
+        self.array_parts: dict[
+            JobId, set[JobId]
+        ] = {}  #: array id -> records of several elements: they wait, or were cancelled
         self.array_live: dict[JobId, int] = {}  #: array id -> how many records have not ended
         self.array_active: dict[JobId, int] = {}  #: array id -> how many hold resources
         self.live_by_name: dict[tuple[int, str], set[JobId]] = {}  #: (uid, name) -> not ended, for `singleton`
@@ -91,6 +94,13 @@ class ClusterState:
     def begin_time(self, job: Job) -> float:
         """Before this it does not start."""
         return self.specs[job.spec_id].begin_time if job.begin_time is None else job.begin_time
+
+    def part_with(self, array: JobId, element: int) -> Job | None:
+        """The record of several elements that this one is among."""
+        for number in sorted(self.array_parts.get(array, ())):
+            if ranges.contains(self.jobs[number].array_waiting, element):
+                return self.jobs[number]
+        return None
 
     def steps_of(self, job: JobId) -> dict[int, Step]:
         return self.steps.get(job, _NO_STEPS)
@@ -266,6 +276,9 @@ class ClusterState:
             self.array_members.setdefault(job.array_job_id, set()).add(job.id)
             if job.array_task_id is not None:
                 self.array_elements.setdefault(job.array_job_id, {})[job.array_task_id] = job.id
+                self.array_parts.get(job.array_job_id, set()).discard(job.id)
+            else:
+                self.array_parts.setdefault(job.array_job_id, set()).add(job.id)
         if job.state not in ENDED:
             if job.array_job_id is not None:
                 self.array_live[job.array_job_id] = self.array_live.get(job.array_job_id, 0) + 1
@@ -314,11 +327,13 @@ class ClusterState:
             members = self.array_members.get(job.array_job_id)
             if job.array_task_id is not None:
                 self.array_elements.get(job.array_job_id, {}).pop(job.array_task_id, None)
+            self.array_parts.get(job.array_job_id, set()).discard(job_id)
             if members is not None:
                 members.discard(job_id)
                 if not members:
                     del self.array_members[job.array_job_id]
                     self.array_elements.pop(job.array_job_id, None)
+                    self.array_parts.pop(job.array_job_id, None)
                     self.array_active.pop(job.array_job_id, None)
                     self.array_live.pop(job.array_job_id, None)
         self._release_spec(job.spec_id)

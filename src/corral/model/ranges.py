@@ -44,6 +44,12 @@ def contains(ranges: Ranges, index: int) -> bool:
     return any(first <= index <= last and (index - first) % step == 0 for first, last, step in ranges)
 
 
+def without_all(ranges: Ranges, indices: Iterable[int]) -> Ranges:
+    """The set less these."""
+    gone = frozenset(indices)
+    return ranges_of(index for index in sorted(members(ranges)) if index not in gone)
+
+
 def without(ranges: Ranges, index: int) -> Ranges:
     """The set less one member; unchanged when it is none."""
     result: list[tuple[int, int, int]] = []

@@ -1,4 +1,4 @@
-from tests.builders import cluster, job, nodes
+from tests.builders import OPERATOR, cluster, job, nodes
 
 from corral.model import ranges
 from corral.model.job import JobState
@@ -149,4 +149,48 @@ def test_an_array_is_kept_together_until_all_of_it_is_old() -> None:
     assert {j.array_task_id for j in c.state.jobs.values()} == {3}
     c.at(801)
     assert not c.state.jobs
+    c.check()
+
+
+def test_several_that_share_a_fate_are_one_record() -> None:
+    c = cluster(nodes("n1", cpus=4))
+    array = c.add(job(4, array="0-99999", hold=True))
+    before = len(c.events)
+    c.cancel(f"{array}_[10-9999]")
+    c.ask(rq.HoldJobs(ids=(f"{array}_[20000-29999]",)), OPERATOR)
+    c.ask(rq.UpdateJob(id=f"{array}_[30000-39999]", changes={"name": "x"}))
+    assert len(c.events) - before < 8
+    assert c.element(array, 500).state is JobState.CANCELLED
+    assert c.element(array, 25000).reason is Reason.HELD_ADMIN
+    assert c.state.spec(c.element(array, 35000)).name == "x"
+    assert c.state.waiting == 100000 - 9990
+    c.check()
+
+
+def test_a_part_runs_element_by_element_under_the_throttle_of_the_whole() -> None:
+    c = cluster(nodes("n1", cpus=8))
+    array = c.add(job(1, array="0-5%2", hold=True))
+    c.ask(rq.HoldJobs(ids=(f"{array}_[2-3]",)))
+    c.ask(rq.ReleaseJobs(ids=(str(array),)))
+    seen = []
+    for _ in range(8):
+        c.cycle()
+        assert len(c.running()) <= 2
+        for number in c.running():
+            seen.append(c.job(number).array_task_id)
+            c.finish(number)
+    assert sorted(seen) == [0, 1, 2, 3, 4, 5]
+    c.check()
+
+
+def test_what_was_cancelled_before_it_began_comes_back_only_by_name() -> None:
+    c = cluster(nodes("n1", cpus=4))
+    array = c.add(job(1, array="0-9", hold=True))
+    waiting = c.add(job(dependency=f"afterok:{array}_4"))
+    c.cancel(f"{array}_[3-5]")
+    assert c.cycle().reason(waiting) is Reason.DEPENDENCY_NEVER_SATISFIED
+    c.ask(rq.RequeueJobs(ids=(str(array),)))
+    assert c.element(array, 4).state is JobState.CANCELLED
+    c.ask(rq.RequeueJobs(ids=(f"{array}_4",)))
+    assert (c.element(array, 4).state, c.element(array, 5).state) == (JobState.PENDING, JobState.CANCELLED)
     c.check()
