@@ -82,6 +82,7 @@ def _asked(row: dict[str, Any], given: Given) -> dict[str, Any]:
         "SLURM_GPUS_PER_TASK": _gpus(given.get("gpus-per-task")),
         "SLURM_GPUS_PER_SOCKET": _gpus(given.get("gpus-per-socket")),
         "SLURM_GPU_BIND": given.get("gpu-bind"),
+        **_memory_binding(given.get("mem-bind") or ""),
         "SLURM_HINT": given.get("hint"),
         "SLURM_NTASKS_PER_CORE": given.get("ntasks-per-core"),
         "SLURM_NTASKS_PER_GPU": given.get("ntasks-per-gpu"),
@@ -91,6 +92,13 @@ def _asked(row: dict[str, Any], given: Given) -> dict[str, Any]:
         "SLURM_DIST_PLANESIZE": (given.get("distribution") or "").partition("=")[2],
         "SLURM_OVERCOMMIT": "1" if "overcommit" in given else None,
     }
+
+
+def _memory_binding(text: str) -> dict[str, str]:
+    words = [word for word in text.split(",") if word]
+    kinds = [word for word in words if word not in ("q", "quiet", "v", "verbose")]
+    how = "verbose" if words[:1] in (["v"], ["verbose"]) else "quiet"
+    return {"SLURM_MEM_BIND": kinds[0], "SLURM_MEM_BIND_VERBOSE": how} if kinds else {}
 
 
 def _gpus(requests: list[list[Any]] | None) -> str | None:

@@ -104,6 +104,8 @@ def resolve(spec: JobSpec, partition: Partition, config: ClusterConfig, uid: int
 def could_ever_run(empty: NodeTable, demand: Demand, rows: BoolColumn) -> str | None:
     """None = yes; "" = only if the partition grew; else the first line of the refusal."""
     allowed = static_rows(empty, demand, rows)
+    if any(not rows[empty.index[name]] for name in demand.nodelist if name in empty.index):
+        return UNAVAILABLE  # named, and of another partition
     if fits_when_empty(empty, demand, allowed):
         return None
     if not allowed.any() and rows.any():
@@ -145,7 +147,7 @@ def _check_partition_access(
         if partition.allow_groups and not caller.is_operator and caller.group not in partition.allow_groups:
             return Rejected(error="User's group not permitted to use this partition", code="denied")
         if partition.disable_root_jobs and caller.uid == 0:
-            return Rejected(error="Access/permission denied", code="denied")
+            return Rejected(error="Invalid user id", code="denied")
         if partition.requires_reservation and not spec.reservation:
             return Rejected(error="Access/permission denied", code="denied")
         if partition.state in (PartitionState.INACTIVE, PartitionState.DRAIN):

@@ -75,10 +75,11 @@ class NodeSide:
         environment: dict[str, str] | None = None,
         stdio: StdioSpec = StdioSpec(),  # noqa: B008 - it is frozen
         sample_seconds: float = 30.0,
+        cpus: tuple[int, ...] = (0,),
         **spec: Any,
     ) -> StepKey:
         key = StepKey(JobId(next(_numbers)), step, 0)
-        share = NodeShare(node=NODE, cpus=(0,), memory_mb=memory_mb)
+        share = NodeShare(node=NODE, cpus=cpus, memory_mb=memory_mb)
         spec.setdefault("work_dir", str(self.work_dir))
         order = LaunchStep(
             node=NODE,

@@ -1,13 +1,16 @@
 """Which CPUs a task is bound to, what the variables and --cpu-bind=verbose say of it, and which of the machine's CPUs they are."""
 
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.agent.node_side import NodeSide
 from tests.unit.agent.test_environment import job, share
 
 from corral.agent import binding, cpus
 from corral.model.allocation import NodeShare
-from corral.model.job import JobId, JobSpec, StepSpec
+from corral.model.job import JobId, JobSpec, StdioSpec, StepSpec
 from corral.model.step import StepKey, TaskPlace
 from corral.protocol.orders import LaunchStep
 
@@ -98,3 +101,21 @@ def test_the_machines_numbers_follow_sockets_cores_and_threads() -> None:
     places = {cpu: (cpu % 4 // 2, cpu % 2) for cpu in range(8)}
     assert cpus.ordered(places) == (0, 4, 1, 5, 2, 6, 3, 7)
     assert cpus.ordered({3: (0, 0), 1: (-1, -1)}) == (1, 3)
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one CPU only")
+@pytest.mark.parametrize("verbose", ["", "verbose,"])
+def test_tasks_on_real_cpus_are_really_bound(tmp_path: Path, verbose: str) -> None:
+    side = NodeSide(tmp_path / "agent", virtual=False, cgroups="off")
+    try:
+        key = side.step(
+            "sh", "-c", "grep Cpus_allowed_list /proc/self/status", ntasks=2, cpus=(0, 1), cpu_bind=f"{verbose}map_cpu:1,0",
+            stdio=StdioSpec(stdout="out.%t", stderr="err.%t"),
+        )  # fmt: skip
+        side.finished(key)
+        mine = [(side.work_dir / f"out.{rank}").read_text().split() for rank in range(2)]
+        assert [int(words[1]) for words in mine] == [cpus.in_order()[1], cpus.in_order()[0]]
+        said = (side.work_dir / "err.1").read_text()
+        assert ("cpu-bind=MAP  - " in said and "mask 0x1 set" in said) == bool(verbose)
+    finally:
+        side.close()

@@ -72,6 +72,20 @@ def outcome(line: str) -> dict[str, Any]:
     return {"exit": 0, "tasks": [tasks[rank] for rank in sorted(tasks)], "env": zero}
 
 
+ALLOCATIONS = [json.loads(line) for line in (GOLDEN / "salloc.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("case", ALLOCATIONS, ids=[case["line"] for case in ALLOCATIONS])
+def test_the_variables_of_an_allocation_are_as_they_are_there(case: dict[str, Any]) -> None:
+    cluster = oracle()
+    own = given("salloc", case["line"], {})
+    spec = msgspec.convert(jobspec.job_spec(own, "salloc") | {"rlimits": {}}, JobSpec)
+    job = cluster.job(cluster.run(spec, ANN))
+    row = {name: value(job, JobContext(cluster.state.specs, cluster.now)) for name, value in FIELDS.items()}
+    found = allocated.variables(row, own, "oracle")
+    assert {name: found.get(name) for name in case["env"]} == case["env"]
+
+
 def difference(wanted: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
     result = {key: found.get(key) for key in ("exit", "tasks") if wanted.get(key) != found.get(key)}
     if wanted["exit"] and wanted.get("stderr") != found.get("stderr"):

@@ -32,6 +32,7 @@ class JobContext:
         self.requeue = requeue
         self.open_mode = open_mode
         self.switch_wait = switch_wait
+        self.is_forced: Callable[[str], bool] = lambda partition: False  #: do all its jobs share their CPUs?
         self.dependency_left: Callable[[Job], str] = lambda job: ""  #: what it still waits for
         self.largest: Callable[[str], tuple[int, int]] = lambda partition: (0, 0)  #: CPUs and GPUs of its largest nodes
         self._asked: dict[int, values.Asked] = {}
@@ -118,7 +119,7 @@ def shared(job: Job, context: JobContext) -> str:
     spec, allocation = context.specs[job.spec_id], job.allocation
     if spec.exclusive or (allocation is not None and allocation.exclusive):
         return "NO"
-    if spec.oversubscribe or (allocation is not None and allocation.sharers):
+    if spec.oversubscribe or (context.is_forced(job.partition) if allocation is None else allocation.sharers):
         return "YES"
     return "USER" if spec.exclusive_user else "OK"
 

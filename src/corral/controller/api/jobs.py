@@ -177,6 +177,8 @@ def context(service: Service) -> JobContext:
     config = service.config
     made = JobContext(service.state.specs, clock.now(), config.requeue, switch_wait=config.scheduling.max_switch_wait)
     made.largest = cache(lambda partition: largest_node(service.state, partition))
+    partitions = service.state.partitions
+    made.is_forced = lambda name: name in partitions and partitions[name].oversubscribe.startswith("FORCE")
     made.dependency_left = lambda job: dependencies.left(service.state, job, made.now)
     return made
 
