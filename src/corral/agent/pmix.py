@@ -24,6 +24,11 @@ from corral.protocol.orders import LaunchStep
 
 #: Seconds that the library may take to begin.
 _PATIENCE = 20.0
+#: What cannot be ignored, or says that the server itself has gone wrong.
+_OUR_OWN = {
+    signal.SIGKILL, signal.SIGSTOP, signal.SIGCONT, signal.SIGCHLD, signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL,
+    signal.SIGABRT,
+}  # fmt: skip
 _LENGTH = struct.Struct("!I")
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
@@ -179,7 +184,7 @@ def _receive(sock: socket.socket) -> tuple[str, Any]:
 
 def _serve(order: LaunchStep, identity: Identity, sock: socket.socket, directory: str) -> NoReturn:
     signal.set_wakeup_fd(-1)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2):
+    for number in signal.valid_signals() - _OUR_OWN:
         signal.signal(number, signal.SIG_IGN)  # they are meant for the tasks
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     own = os.dup2(sock.fileno(), 3, inheritable=False)

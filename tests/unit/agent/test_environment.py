@@ -371,3 +371,17 @@ def test_gpus_are_counted_from_zero_where_a_task_sees_only_its_own() -> None:
     variables = batch_environment(batch(context), renumber_gpus=True)
     assert variables["CUDA_VISIBLE_DEVICES"] == "0,1"
     assert variables["SLURM_JOB_GPUS"] == "4,6"
+
+
+def test_a_step_with_an_mpi_server_says_which() -> None:
+    from tests.unit.agent.test_pmi import Node
+
+    from corral.agent.environment import task_environment
+
+    node = Node()
+    try:
+        order = node.server._order
+        assert task_environment(order, order.tasks[0])["SLURM_MPI_TYPE"] == "pmi2"
+    finally:
+        node.server.close()
+        node.reactor.close()

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corral.agent.pmi_wire import BadRequest, Decoder, line, message
@@ -35,6 +35,7 @@ def test_a_spawn_of_pmi_1_is_one_request() -> None:
     assert request["totspawns"] == request["spawnssofar"] == "1"
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=50))
 def test_a_value_of_pmi_2_comes_back_whatever_is_in_it(value: str) -> None:
     (request,) = decoder(INIT_2).feed(message("kvs-put", {"key": "k", "value": value}))

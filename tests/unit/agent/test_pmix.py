@@ -4,7 +4,7 @@ import ctypes.util
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.agent.test_pmi import Node
 
@@ -12,6 +12,7 @@ from corral.agent.pmix import _cut, _packed, ranks_by_node
 from corral.syntax.procmapping import process_mapping
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=40))
 def test_the_ranks_of_each_node_come_back_from_the_mapping(node_of: list[int]) -> None:
     ranks = [[rank for rank, node in enumerate(node_of) if node == one] for one in range(5)]

@@ -1,7 +1,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corral.syntax.procmapping import process_mapping
@@ -21,6 +21,7 @@ def test_the_words_of_the_real_one(ranks: list[list[int]], text: str) -> None:
     assert process_mapping(ranks) == text
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=60))
 def test_dealing_ranks_as_it_says_gives_every_ranks_node_again(node_of: list[int]) -> None:
     text = process_mapping([[rank for rank, node in enumerate(node_of) if node == one] for one in range(6)])
