@@ -144,7 +144,7 @@ FIELDS = (
     Field("AllocCPUS", 10, "cpus req_cpus", _cpus),
     Field("AllocNodes", 10, "node_count", _value("node_count")),
     Field("AllocTRES", 10, "tres_alloc", _tres_amounts("tres_alloc"), sized=True),
-    Field("AssocID", 7, "", _nothing("0")),
+    Field("AssocID", 7, "association", _value("association")),
     Field("AveCPU", 10, "usage", cpu_time("ave")),
     Field("AveCPUFreq", 10, "", _of_step_alone("0")),
     Field("AveDiskRead", 14, "usage", disk("read", "ave"), sized=True),

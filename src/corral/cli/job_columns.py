@@ -262,6 +262,7 @@ def names() -> dict[str, Column]:
         "admin_comment": Column("ADMIN_COMMENT", "admin_comment", or_null),
         "allocsid": Column("ALLOC_SID", "submit_sid"),
         "allocnodes": Column("ALLOC_NODES", "submit_host", or_null),
+        "associd": Column("ASSOC_ID", "association"),
         "batchflag": Column("BATCH_FLAG", "batch_flag", number),
         "cluster": Column("CLUSTER", "cluster"),
         "cpus-per-task": Column("CPUS_PER_TASK", "cpus_per_task"),
@@ -311,7 +312,7 @@ def names() -> dict[str, Column]:
 
 #: What there is none of here, as Slurm shows it then.
 _CONSTANT = (
-    ("associd", "ASSOC_ID", "0"), ("boardspernode", "BOARDS_PER_NODE", "0"),
+    ("boardspernode", "BOARDS_PER_NODE", "0"),
     ("burstbuffer", "BURST_BUFFER", "(null)"), ("burstbufferstate", "BURST_BUFFER_STATE", "(null)"),
     ("clusterfeature", "CLUSTER_FEATURES", "(null)"), ("container", "CONTAINER", "(null)"),
     ("delayboot", "DELAY_BOOT", "0:00"), ("mcslabel", "MCSLABEL", "(null)"),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 #: What no job here has.
 _FIXED: dict[str, Any] = {
-    "association_id": 0, "burst_buffer": "", "burst_buffer_state": "", "cluster_features": "", "container": "",
+    "burst_buffer": "", "burst_buffer_state": "", "cluster_features": "", "container": "",
     "core_spec": None, "thread_spec": None, "cpu_frequency_minimum": None,
     "cpu_frequency_maximum": None, "cpu_frequency_governor": None, "delay_boot": 0, "federation_origin": "",
     "federation_siblings_active": "", "federation_siblings_viable": "", "mcs_label": "",
@@ -126,6 +126,7 @@ def _job(row: Row, cluster: str) -> Row:
         "tres_per_socket": gres(row["gpus_per_socket"]) if row["gpus_per_socket"] else "",
         "pre_sus_time": _second(row["suspend_time"] - row["start_time"]) if row["suspend_time"] else 0,
         "priority": row["priority"],
+        "association_id": row["association"],
         "qos": row["qos"],
         "required_nodes": row["req_nodes"],
         "requeue": bool(row["requeue"]),

@@ -23,6 +23,7 @@ def run_of(job: Job, spec: JobSpec) -> Run:
         group=job.owner.group,
         gid=job.owner.gid,
         account=spec.account,
+        association=job.association,
         partition=job.partition or spec.partition,
         qos=spec.qos or "normal",
         constraint=spec.constraint,

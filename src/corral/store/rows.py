@@ -29,6 +29,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     group: str = ""
     gid: int = 0
     account: str = ""
+    association: int = 0  #: the id of the one it was charged to
     partition: str = ""
     qos: str = ""
     constraint: str = ""

@@ -50,7 +50,7 @@ def job(id: int, name: str, **given: Any) -> Row:
         "submit_sid": 0,
         "submit_line": "", "kind": "batch", "cancelled_by": None, "mail_types": [], "mail_user": "", "distribution": "",
         "begin_time": 0.0, "deadline": 0.0, "open_mode": "truncate", "overcommit": False, "req_switches": 0,
-        "contiguous": False, "licenses": "", "reservation": "", "het_job_id": None, "het_offset": 0, "het_size": 0,
+        "contiguous": False, "licenses": "", "reservation": "", "association": 0, "het_job_id": None, "het_offset": 0, "het_size": 0,
         "switches_wait": None, "shared": "OK", "prefer": "", "batch_features": "",
         "ntasks_per_socket": None, "ntasks_per_core": None, "ntasks_per_gpu": None, "threads_per_core": None,
         "sockets_per_node": None, "cores_per_socket": None, "min_cpus_node": 1, "tmp_disk_mb": 0, "gpus_per_socket": "",

@@ -22,7 +22,7 @@ def row(
     return {
         "jobid": jobid, "job_id": int(whole.partition("_")[0]), "step": step or None,
         "array_job_id": None, "array_task_id": None, "name": name, "user": "root", "uid": 0, "group": "root", "gid": 0,
-        "account": "root", "partition": "batch",
+        "account": "root", "association": 0, "partition": "batch",
         "qos": "normal", "state": state, "cancelled_by": None, "submit": SUBMIT, "eligible": SUBMIT, "start": SUBMIT + 1,
         "end": SUBMIT + 1, "elapsed": 0.0, "suspended": 0.0, "time_limit": UNLIMITED, "exit_code": exit_code,
         "derived_exit_code": [0, 0], "nodes": "dgx0181", "node_count": 1, "cpus": cpus, "ntasks": cpus, "req_cpus": cpus,

@@ -291,6 +291,19 @@ def test_an_admin_level_in_the_accounts_raises_who_comes_by_token(controller, ap
         assert change("account", "add", [f"of{level}".lower()], daemon) == status
 
 
+def test_jobs_tell_which_association_they_are_charged_to(api):
+    where = {"type": "ChangeAccounts", "verb": "add", "settings": {}}
+    api.request("POST", "/v1/requests", where | {"kind": "account", "where": {"names": ["chem"]}})
+    who = {"names": ["root"], "accounts": ["chem"]}
+    api.request("POST", "/v1/requests", where | {"kind": "user", "where": who})
+    [job] = submit(api, "a", hold=True, account="chem")
+    known = api.request("GET", "/v1/accounts")["associations"]
+    [wanted] = [one["id"] for one in known if (one["user"], one["account"]) == ("root", "chem")]
+    assert column(api, "association") == [wanted]
+    answer = api.request("GET", f"/v1/history?ids={job}&fields=association")
+    assert answer["rows"] == [[wanted]]
+
+
 def test_what_is_no_http_is_refused_and_the_next_one_served(controller, api):
     with socket.create_connection(("127.0.0.1", controller.port), 5) as plain:
         plain.sendall(b"\x16\x03\x01 nonsense\r\n\r\n")

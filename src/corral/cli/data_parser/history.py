@@ -44,7 +44,7 @@ def job(row: Row) -> Row:
             "cluster": row["cluster"],
             "partition": "",
             "user": row["user"],
-            "id": 0,
+            "id": row["association"],
         },
         "block": "",
         "cluster": row["cluster"],

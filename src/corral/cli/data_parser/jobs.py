@@ -53,7 +53,7 @@ def job(row: Row, cluster: str, shapes: Shapes) -> Row:
         "array_task_id": number(row["array_task_id"]),
         "array_max_tasks": number(row["array_throttle"]),
         "array_task_string": elements(row["array_waiting"], row["array_throttle"]) if row["array_waiting"] else "",
-        "association_id": 0,
+        "association_id": row["association"],
         "batch_features": row["batch_features"],
         "batch_flag": row["batch_flag"],
         "batch_host": row["batch_host"],

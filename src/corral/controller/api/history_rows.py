@@ -120,6 +120,7 @@ HISTORY: Table[Line] = Table(
         "group": _run("group"),
         "gid": _run("gid"),
         "account": _run("account"),
+        "association": _run("association"),
         "partition": _run("partition"),
         "qos": _run("qos"),
         "constraint": _run_only("constraint"),

@@ -224,6 +224,7 @@ FIELDS: dict[str, Getter] = {
     "group": lambda job, _: job.owner.group,
     "gid": lambda job, _: job.owner.gid,
     "account": of_spec("account"),
+    "association": lambda job, _: job.association,
     "qos": lambda job, context: context.specs[job.spec_id].qos or "normal",
     "partition": lambda job, context: job.partition or context.specs[job.spec_id].partition,
     "state": lambda job, _: "SPECIAL_EXIT" if job.special_exit and job.state is _PENDING else job.state.value,
