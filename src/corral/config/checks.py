@@ -80,6 +80,7 @@ def check(config: ClusterConfig, tree: dict[str, Any]) -> None:
     _check_switches(config)
     _check_addresses(config)
     _check_store(config)
+    _check_purges(config)
 
 
 def _check_switches(config: ClusterConfig) -> None:
@@ -135,6 +136,14 @@ def _check_partitions(config: ClusterConfig) -> None:
             names = _parsed(hostlist.expand, partition.nodes, ("partition", index, "nodes"))
             if known and (unknown := [name for name in names if name not in known]):
                 raise BadValue(("partition", index, "nodes"), f"there is no [[node]] {unknown[0]}")
+
+
+def _check_purges(config: ClusterConfig) -> None:
+    for key in ("purge_jobs_after", "purge_steps_after", "purge_usage_after", "purge_events_after"):
+        if 0 < getattr(config.accounting, key) < 3600:
+            raise BadValue(("accounting", key), f"{key!r} is at least an hour, or 0 for never")
+    if config.accounting.archive_dir and not config.accounting.archive_dir.startswith("/"):
+        raise BadValue(("accounting", "archive_dir"), "'archive_dir' is a whole path, beginning with /")
 
 
 def _check_store(config: ClusterConfig) -> None:

@@ -14,7 +14,13 @@ _TIMES = {
     "priority": ("max_age", "decay_half_life"),
     "scheduling": ("backfill_window", "cycle_interval", "time_limit_step", "requeue_delay"),
     "api": ("token_lifetime",),
-    "accounting": ("sample_interval",),
+    "accounting": (
+        "sample_interval",
+        "purge_jobs_after",
+        "purge_steps_after",
+        "purge_usage_after",
+        "purge_events_after",
+    ),
     "partition": ("max_time", "default_time", "grace_time"),
 }
 _WITH_UNIT = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|min|h|d|w)$")

@@ -99,6 +99,7 @@ class Controller:
             (self._message_plane(), "bus"),
             (self.performer.run(), "perform"),
             (self.mail.run(), "mail"),
+            (self.service.purger.run(), "purge"),
         ):
             self._start(work, name)
         await self.stopping.wait()

@@ -6,7 +6,7 @@ from corral.engine import charging, steps
 from corral.engine.arrays import has_room, split
 from corral.engine.context import Context
 from corral.engine.effects import Effects
-from corral.engine.endings import settle
+from corral.engine.endings import end_of, settle
 from corral.engine.layout import Refusal
 from corral.engine.reserved_access import still_open
 from corral.engine.state import NOT_YET, ClusterState
@@ -115,7 +115,8 @@ def launch(ctx: Context, job: Job, now: float, out: Effects) -> None:
         if isinstance(made, Refusal):
             current = ctx.state.jobs[job.id]
             failed = msgspec.structs.replace(
-                current, state=JobState.FAILED, end_time=now, exit_status=ExitStatus(1, 0), reason=Reason.JOB_LAUNCH_FAILURE,
+                current, state=JobState.FAILED, end_time=end_of(current, now),
+                exit_status=ExitStatus(1, 0), reason=Reason.JOB_LAUNCH_FAILURE,
                 reason_text=made.error,
             )  # fmt: skip
             ctx.record(JobEnded(time=now, job=failed), out)

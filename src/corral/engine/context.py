@@ -1,5 +1,7 @@
 """What every handler of the engine works on: the state, the configuration, and a way to record facts."""
 
+from typing import Any
+
 import msgspec
 
 from corral.engine.duetimes import DueTimes
@@ -59,6 +61,21 @@ class Context:
         if book.version != self.state.books.rules_version or book.limits != limits or book.safe != safe:
             book = self._rules = RuleBook(self.state.books, limits, safe)
         return book
+
+    def set_back(self, seconds: float, now: float) -> None:
+        """The clock has been: what lies in its future now was noted before, and is as long ago as it was, or as far ahead."""
+        noted: list[dict[Any, float]] = [
+            self.kill_at,
+            self.killed,
+            self.last_heard,
+            self.idle_since,
+            *self.cleaning.values(),
+        ]
+        for times in noted:
+            for key, time in times.items():
+                if time > now:
+                    times[key] = time - seconds
+        self.overuse_due -= seconds
 
     def record(self, event: AnyEvent, out: Effects) -> None:
         """It is so from now on: the state changes, the event will be written."""

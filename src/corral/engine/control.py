@@ -134,7 +134,7 @@ def on_suspend(ctx: Context, request: SuspendJobs | ResumeJobs, caller: Caller, 
             return None
         assert job.allocation is not None
         if thaw:
-            gone = job.suspended_seconds + now - job.suspend_time
+            gone = job.suspended_seconds + max(0.0, now - job.suspend_time)
             ctx.change_job(job, now, out, "resumed", state=JobState.RUNNING, suspended_seconds=gone, suspend_time=0.0)
         else:
             ctx.change_job(job, now, out, "suspended", state=JobState.SUSPENDED, suspend_time=now)

@@ -96,7 +96,7 @@ def finish(
         finish(ctx, other, state, status, reason, now, out, text)
     job = msgspec.structs.replace(job, exit_status=status, reason=reason, reason_text=text)
     if not ctx.config.programs.epilog and not ctx.state.live_steps_of(job.id):
-        ended = msgspec.structs.replace(job, state=state, end_state=None, end_time=now, **_awake(job, now))
+        ended = msgspec.structs.replace(job, state=state, end_state=None, end_time=end_of(job, now), **_awake(job, now))
         if job.requeue_after or comes_again(ctx, ended):
             back_to_queue(ctx, ended, now, out)
         else:
@@ -110,7 +110,7 @@ def _awake(job: Job, now: float) -> dict[str, float]:
     """The time for which it was suspended until it ended."""
     if not job.suspend_time:
         return {}
-    return {"suspended_seconds": job.suspended_seconds + now - job.suspend_time, "suspend_time": 0.0}
+    return {"suspended_seconds": job.suspended_seconds + max(0.0, now - job.suspend_time), "suspend_time": 0.0}
 
 
 def terminate(
@@ -175,9 +175,14 @@ def _terminate(
     clear_away(ctx, changed, state, now, out, why, wait)
 
 
+def end_of(job: Job, now: float) -> float:
+    """Not before it began, also when the clock has been set back."""
+    return max(now, job.start_time, job.submit_time)
+
+
 def given_up(job: Job, state: JobState, now: float, **fields: object) -> Job:
     """The record of a job that ends while it waits; why it waited stays to be seen."""
-    return msgspec.structs.replace(job, state=state, end_time=now, **fields)
+    return msgspec.structs.replace(job, state=state, end_time=end_of(job, now), **fields)
 
 
 def cancel_instead(ctx: Context, job: Job, now: float, out: Effects, by: int) -> None:
@@ -190,7 +195,9 @@ def cancel_instead(ctx: Context, job: Job, now: float, out: Effects, by: int) ->
 def clear_away(ctx: Context, job: Job, state: JobState, now: float, out: Effects, why: str, kill_after: float) -> None:
     held = job.allocation
     assert held is not None
-    job = msgspec.structs.replace(job, state=JobState.COMPLETING, end_state=state, end_time=now, **_awake(job, now))
+    job = msgspec.structs.replace(
+        job, state=JobState.COMPLETING, end_state=state, end_time=end_of(job, now), **_awake(job, now)
+    )
     ctx.record(JobChanged(time=now, job=job, what="completing"), out)
     nodes = {name for name in held.node_names if name in ctx.state.nodes and ctx.state.nodes[name].up}
     ctx.cleaning[job.id] = dict.fromkeys(nodes, now)
@@ -245,12 +252,12 @@ def complete(ctx: Context, job: Job, now: float, out: Effects) -> None:
         state = job.end_state if job.end_state is JobState.NODE_FAIL else JobState.CANCELLED
         assert state is not None
         gone = msgspec.structs.replace(
-            step, state=state, end_time=now, cause=EndCause.CANCELLED, exit_status=_killed(step)
+            step, state=state, end_time=max(now, step.start_time), cause=EndCause.CANCELLED, exit_status=_killed(step)
         )
         ctx.record(StepEnded(time=now, step=gone), out)
     job = ctx.state.jobs[job.id]
     ended = msgspec.structs.replace(
-        job, state=job.end_state or JobState.FAILED, end_state=None, end_time=job.end_time or now
+        job, state=job.end_state or JobState.FAILED, end_state=None, end_time=job.end_time or end_of(job, now)
     )
     if job.requeue_after or comes_again(ctx, ended):
         back_to_queue(ctx, ended, now, out)

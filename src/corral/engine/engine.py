@@ -227,7 +227,7 @@ class Engine:
         out = Effects()
         timers.tick(self.ctx, now, out)
         weights = self.config.priority
-        if (weights.age or weights.fair_share) and now >= self.ranked + INTERVAL:
+        if (weights.age or weights.fair_share) and not 0 <= now - self.ranked < INTERVAL:
             self.ranked = now
             self.pending.reprioritise(now)
         triggers.tick(self.ctx, now, out)

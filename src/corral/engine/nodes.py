@@ -129,7 +129,7 @@ def compare(
                 unknown = (
                     any(n.share.node == name and not n.finished for n in step.nodes) and (name, step.key) not in there
                 )
-                if unknown and now - step.sent_at >= wait:
+                if unknown and not 0 <= now - step.sent_at < wait:
                     again = msgspec.structs.replace(step, sent_at=now)
                     ctx.record(StepChanged(time=now, step=again), out)
                     send_launch(ctx, job, again, out, only=name)

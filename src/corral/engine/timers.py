@@ -18,6 +18,8 @@ RESEND_END_SECONDS = 10.0
 
 def tick(ctx: Context, now: float, out: Effects) -> None:
     """Do all that is due."""
+    if now < ctx.last_tick:
+        ctx.set_back(ctx.last_tick - now, now)
     ctx.last_tick = now
     for job_id in ctx.due.take(now):
         job = ctx.state.jobs[job_id]
@@ -106,4 +108,6 @@ def _is_needed(ctx: Context, job_id: JobId) -> bool:
 def next_wake(ctx: Context, now: float) -> float:
     """When `tick` has something to do next, at the latest."""
     boundary = ctx.reservations_due if ctx.state.reservations else float("inf")
-    return max(now, min(ctx.last_tick + ctx.config.timeouts.heartbeat, ctx.due.next(), ctx.plans_due, boundary))
+    return max(
+        now, min(min(ctx.last_tick, now) + ctx.config.timeouts.heartbeat, ctx.due.next(), ctx.plans_due, boundary)
+    )

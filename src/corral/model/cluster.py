@@ -109,6 +109,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 class Accounting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sample_interval: float = 30.0  #: seconds between two looks at what a step's tasks use; 0 = only at their end
+    purge_jobs_after: float = 0.0  #: seconds after their end; jobs go with their steps; 0 = never
+    purge_steps_after: float = 0.0
+    purge_usage_after: float = 0.0  #: the sums that sreport adds up
+    purge_events_after: float = 0.0  #: when nodes were up and down
+    archive_dir: str = ""  #: jobs and steps are written there before they are purged; "" = they are not
     #: "associations" (who has none may not submit), "limits", "qos" (only those that are allowed), "safe" (what can end within its minutes)
     enforce: tuple[str, ...] = ()
 

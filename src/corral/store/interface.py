@@ -45,6 +45,15 @@ class Batch(msgspec.Struct, kw_only=True):
         return bool(self.events or self.blobs or self.runs or self.steps or self.answered or self.node_changes)
 
 
+class Purge(msgspec.Struct, frozen=True, kw_only=True):
+    """What is taken out of the history, in one transaction."""
+
+    runs: tuple[tuple[int, int], ...] = ()  #: (job, restart), with their steps
+    steps: tuple[tuple[int, int, int], ...] = ()  #: (job, restart, step)
+    usage_before: int = 0  #: sums of the hours before this one
+    changes_before: float = 0.0  #: changes of nodes, but for the last one of each
+
+
 class Loaded(msgspec.Struct, kw_only=True):
     """The state as it was left: a snapshot (if there is one) and what came after it, in order."""
 
@@ -69,6 +78,9 @@ class EventStore(Protocol):
     def write_snapshot(self, data: bytes, upto: int, live_blobs: set[str]) -> "Future[int]":
         """Keep `data` as the state up to this event, and drop older events, and blobs that are older and not live."""
 
+    def purge(self, what: Purge) -> "Future[int]":
+        """How many rows it were."""
+
     def blob(self, digest: str) -> bytes | None: ...
 
     def answered(self, since: float) -> list[Answered]: ...
@@ -87,6 +99,11 @@ class HistoryStore(Protocol):
 
     def runs_at(self, keys: list[RunKey]) -> list[Run]:
         """In the order of the keys; those that are gone meanwhile are left out."""
+
+    def ended_before(self, time: float, limit: int) -> list[RunKey]:
+        """Of some runs that ended before this moment."""
+
+    def steps_ended_before(self, time: float, limit: int) -> list[StepRun]: ...
 
     def usage(self, since: int, until: int) -> dict[tuple[str, str, str, str], float]:
         """The sums of all hours from `since` on that begin before `until`, by account, user, wckey and resource."""

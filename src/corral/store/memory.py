@@ -3,7 +3,7 @@
 from concurrent.futures import Future
 
 from corral.errors import StoreUnavailable
-from corral.store.interface import Answered, Batch, Loaded, StoredEvent, done, failed
+from corral.store.interface import Answered, Batch, Loaded, Purge, StoredEvent, done, failed
 from corral.store.rollup import PLANNED, JobSizes, NodeChange, Usage, add_size, sizes
 from corral.store.rows import HistoryQuery, Run, RunKey, StepRun, key_of
 
@@ -115,3 +115,25 @@ class MemoryStore:
             if named and (not query.partitions or run.partition in query.partitions):
                 add_size(found, run, query)
         return sizes(found)
+
+    def ended_before(self, time: float, limit: int) -> list[RunKey]:
+        found = sorted((run.end, key_of(run)) for run in self._runs.values() if 0 < run.end < time)
+        return [key for _, key in found[:limit]]
+
+    def steps_ended_before(self, time: float, limit: int) -> list[StepRun]:
+        found = [step for step in self._steps.values() if 0 < step.end < time]
+        return sorted(found, key=lambda step: step.end)[:limit]
+
+    def purge(self, what: Purge) -> "Future[int]":
+        before = len(self._runs) + len(self._usage) + len(self._node_changes) + len(what.steps)
+        for run in what.runs:
+            self._runs.pop(run, None)
+        self._steps = {
+            key: step for key, step in self._steps.items() if key[:2] not in what.runs and key not in what.steps
+        }
+        self._usage = {key: seconds for key, seconds in self._usage.items() if key.hour >= what.usage_before}
+        last = {change.node: change.time for change in self.node_changes(what.changes_before)}
+        self._node_changes = {
+            key: change for key, change in self._node_changes.items() if change.time >= last.get(change.node, 0.0)
+        }
+        return done(before - len(self._runs) - len(self._usage) - len(self._node_changes))

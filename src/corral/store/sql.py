@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from corral.errors import StoreSuperseded, StoreUnavailable
 from corral.store import schema, search
-from corral.store.interface import ANSWERS_KEPT, Answered, Batch, Loaded, StoredEvent, failed
+from corral.store.interface import ANSWERS_KEPT, Answered, Batch, Loaded, Purge, StoredEvent, failed
 from corral.store.rollup import JobSizes, NodeChange, add_size, sizes
 from corral.store.rows import HistoryQuery, Run, RunKey, StepRun, run_of, run_row, step_of, step_row
 
@@ -92,6 +92,9 @@ class SqlStore:
 
     def write_snapshot(self, data: bytes, upto: int, live_blobs: set[str]) -> "Future[int]":
         return self._enqueue(lambda connection: self._snapshot(connection, data, upto, live_blobs))
+
+    def purge(self, what: Purge) -> "Future[int]":
+        return self._enqueue(lambda connection: self._purge(connection, what))
 
     def _enqueue(self, work: Callable[[sa.Connection], int]) -> "Future[int]":
         if self._broken:
@@ -240,6 +243,30 @@ class SqlStore:
         connection.execute(sa.delete(schema.answered).where(schema.answered.c.time < newest - ANSWERS_KEPT))
         return upto
 
+    def _purge(self, connection: sa.Connection, what: Purge) -> int:
+        count = 0
+        jobs, steps, changes = schema.jobs, schema.steps, schema.node_changes
+        if what.runs:
+            keys = [{"j": job, "r": restart} for job, restart in what.runs]
+            for table in (steps, jobs):
+                of_run = (table.c.job == sa.bindparam("j")) & (table.c.restart == sa.bindparam("r"))
+                connection.execute(sa.delete(table).where(of_run), keys)
+            count += len(keys)
+        if what.steps:
+            step_keys = [{"j": job, "r": restart, "s": step} for job, restart, step in what.steps]
+            of_step = (steps.c.job == sa.bindparam("j")) & (steps.c.restart == sa.bindparam("r"))
+            connection.execute(sa.delete(steps).where(of_step, steps.c.step == sa.bindparam("s")), step_keys)
+            count += len(step_keys)
+        if what.usage_before:
+            old = schema.usage_hours.c.hour < what.usage_before
+            count += connection.execute(sa.delete(schema.usage_hours).where(old)).rowcount
+        if what.changes_before:
+            newer = changes.alias()
+            later = (newer.c.node == changes.c.node) & (newer.c.time > changes.c.time)
+            is_followed = sa.exists().where(later, newer.c.time <= what.changes_before)
+            count += connection.execute(sa.delete(changes).where(is_followed)).rowcount
+        return count
+
     def _probe(self, connection: sa.Connection) -> int:
         """As much as a batch may want, and taken away again in the same transaction. The number of the last event."""
         connection.execute(self._put_meta, [{"key": "probe", "value": bytes(262144)}])
@@ -307,6 +334,18 @@ class SqlStore:
                 rows = connection.execute(search.steps_at(keys[start : start + _AT_ONCE]))
                 found += [step_of(data) for job, restart, data in rows if (job, restart) in wanted]
         return found
+
+    def ended_before(self, time: float, limit: int) -> list[RunKey]:
+        table = schema.jobs.c
+        query = sa.select(table.submit, table.job, table.restart).where(table.end > 0.0, table.end < time)
+        with self._reading() as connection:
+            return [RunKey(*row) for row in connection.execute(query.order_by(table.end).limit(limit))]
+
+    def steps_ended_before(self, time: float, limit: int) -> list[StepRun]:
+        table = schema.steps.c
+        query = sa.select(table.data).where(table.end > 0.0, table.end < time).order_by(table.end).limit(limit)
+        with self._reading() as connection:
+            return [step_of(data) for data in connection.execute(query).scalars()]
 
     def usage(self, since: int, until: int) -> dict[tuple[str, str, str, str], float]:
         with self._reading() as connection:

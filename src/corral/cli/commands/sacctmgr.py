@@ -161,7 +161,9 @@ class Sacctmgr:
 
                 loading.load(session, words)
             case "archive":
-                self._archive(words)
+                from corral.cli.sacctmgr import archiving
+
+                archiving.archive(session, words)
             case "clear":
                 if not words or not is_short_for(words[0], "stats", 1):
                     session.problem('No valid entity in clear command\nInput line must include "Stats"')
@@ -175,12 +177,6 @@ class Sacctmgr:
                 session.problem(f"invalid keyword: {keyword}")
             case _:
                 self._word(name, keyword, words)
-
-    def _archive(self, words: list[str]) -> None:
-        if not words or not (is_short_for(words[0], "dump", 1) or is_short_for(words[0], "load", 1)):
-            self.session.problem('No valid entity in archive command\nInput line must include, "Dump", or "load"')
-            return
-        raise Wrong(" Nothing is archived by sacctmgr here.")
 
     def _word(self, name: str, keyword: str, words: list[str]) -> None:
         """Those that stand alone."""

@@ -19,6 +19,7 @@ from starlette.routing import Route
 from corral.controller.api import (
     accounting,
     accounts,
+    archives,
     credentials,
     events,
     jobs,
@@ -45,6 +46,7 @@ _WAITING = (jobs.wait_for_job, jobs.wait_for_step, events.get_events)
 #: Each with its routes.
 MODULES = (
     jobs,
+    archives,
     live_usage,
     reports,
     nodes,

@@ -9,6 +9,7 @@ import msgspec
 from corral.auth.peer import owner_named
 from corral.controller.loop import Loop
 from corral.controller.perform import Performer
+from corral.controller.purge import Purger
 from corral.controller.samples import Samples
 from corral.controller.submission import AnySent, SentJobs, prepare
 from corral.controller.watchers import Watchers
@@ -35,6 +36,7 @@ class Service:
         self.log = log
         self.token_key = token_key
         self.reconfigure: Callable[[Caller], Awaitable[Reply]] | None = None
+        self.purger = Purger(store, lambda: self.config, log)
         self.samples = Samples(performer.term, performer.send)
         self.facts = facts  #: what /v1/ping tells of this controller
         self.accounts: tuple[object, bytes] = (None, b"")  #: the answer to GET /v1/accounts, and as of which change
