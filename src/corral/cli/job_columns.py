@@ -29,6 +29,14 @@ _SHOWN, _MOST_SHOWN = 64, 4096
 _ID_SHOWN = 31
 
 
+def letters_of(state: str, reason: str) -> str:
+    return "RD" if state == "PENDING" and reason == "ReservationDeleted" else STATE_LETTERS[state]
+
+
+def state_of(state: str, reason: str) -> str:
+    return "RESV_DEL_HOLD" if state == "PENDING" and reason == "ReservationDeleted" else state
+
+
 def _limit() -> int:
     text = os.environ.get("SLURM_BITSTR_LEN", "")
     given = int(text) if text.isascii() and text.isdigit() else _SHOWN
@@ -212,8 +220,8 @@ LETTERS: dict[str, Column] = {
     "R": Column("NODELIST(REASON)", "nodes state why", nodes_or_reason, WHOLE_NODES),
     "s": Column("", "", ""),
     "S": Column("START_TIME", "start_time expected_start state", start),
-    "t": Column("ST", "state", STATE_LETTERS.__getitem__),
-    "T": Column("STATE", "state"),
+    "t": Column("ST", "state reason", letters_of),
+    "T": Column("STATE", "state reason", state_of),
     "u": Column("USER", "user"),
     "U": Column("UID", "uid"),
     "v": Column("RESERVATION", "reservation", or_null),
