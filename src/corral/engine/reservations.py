@@ -162,6 +162,9 @@ def _words(ctx: Context, draft: Reservation, fields: ReservationFields) -> Reser
         changes["users"], changes["users_denied"] = _people(draft.users, draft.users_denied, fields.users, DENIED)
     if fields.accounts is not None:
         problem = "Invalid account or account/partition combination specified"
+        named = [name.removeprefix("-") for name in fields.accounts.names if name]
+        if ctx.state.books and any(name not in ctx.state.books.accounts for name in named):
+            raise _refuse(problem)
         changes["accounts"], changes["accounts_denied"] = _people(
             draft.accounts, draft.accounts_denied, fields.accounts, problem
         )

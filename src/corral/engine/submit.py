@@ -3,7 +3,7 @@
 import msgspec
 
 from corral.engine import charging, crontabs, dependencies, reserved_access
-from corral.engine.admission import Admitted, admit, partitions_of, resolve
+from corral.engine.admission import Admitted, admit, has_licenses, partitions_of, resolve
 from corral.engine.context import Context
 from corral.engine.effects import Effects
 from corral.engine.endings import granted_limit
@@ -91,7 +91,7 @@ def on_submit(ctx: Context, request: SubmitJobs, owner: Owner, caller: Caller, n
         admitted.append(verdict)
         last = (new.spec, verdict, charged)
     if request.het and len(request.jobs) > 1:
-        refused = _no_components(request)
+        refused = _no_components(ctx, request)
         if refused is not None:
             out.reply = refused
             return
@@ -141,13 +141,16 @@ def _as_charged(ctx: Context, entry: Admitted, charged: charging.Charge, owner: 
     return msgspec.structs.replace(entry, association=charged.association, time_limit=limit)
 
 
-def _no_components(request: SubmitJobs) -> Rejected | None:
+def _no_components(ctx: Context, request: SubmitJobs) -> Rejected | None:
     """What a heterogeneous job cannot be."""
     if len(request.jobs) > MOST_COMPONENTS:
         detail = f"A heterogeneous job has at most {MOST_COMPONENTS} components."
         return Rejected(
             error="Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)", detail=detail
         )
+    if not has_licenses(ctx.config, ",".join(new.spec.licenses for new in request.jobs if new.spec.licenses)):
+        detail = "Together the components ask for more than there are."
+        return Rejected(error="Invalid license specification", detail=detail)
     for index, new in enumerate(request.jobs):
         if new.spec.array:
             return Rejected(error="Invalid job array specification", index=index)

@@ -198,6 +198,17 @@ def test_an_array_is_no_component() -> None:
     assert reply.error == "Invalid job array specification"
 
 
+def test_components_share_the_licences_that_there_are() -> None:
+    c = cluster(nodes("n[1-2]", cpus=4), licenses={"a": 2})
+    reply = ask(c, job(1, licenses="a:2"), job(1, licenses="a"))
+    assert isinstance(reply, Rejected)
+    assert reply.error == "Invalid license specification"
+    add(c, job(1, licenses="a"), job(1, licenses="a"))
+    c.cycle()
+    assert c.running() == [1, 2]
+    c.check()
+
+
 def test_a_step_over_several_numbers_its_tasks_through() -> None:
     c = two()
     ids = add(c, job(1, ntasks=2, kind=JobKind.SALLOC), job(1, ntasks=3, kind=JobKind.SALLOC))
