@@ -60,15 +60,15 @@ def on_submit(ctx: Context, request: SubmitJobs, owner: Owner, caller: Caller, n
         if isinstance(charged, Rejected):
             out.reply = msgspec.structs.replace(charged, index=index)
             return
+        if new.spec.reservation:
+            refused = reserved_access.problem_of(ctx.state, charged.spec, owner.user)
+            if refused is not None:
+                out.reply = msgspec.structs.replace(refused, index=index)
+                return
         verdict = admit(ctx.state, ctx.config, charged.spec, caller, ctx.state.ledger.emptied())
         if isinstance(verdict, Rejected):
             out.reply = msgspec.structs.replace(verdict, index=index)
             return
-        if new.spec.reservation:
-            refused = reserved_access.problem_of(ctx.state, new.spec, owner.user)
-            if refused is not None:
-                out.reply = msgspec.structs.replace(refused, index=index)
-                return
         if new.spec.deadline and new.spec.time_min and now + new.spec.time_min > new.spec.deadline > now:
             error = "Invalid time-min specification (exceeds job's time or other limits)"
             out.reply = Rejected(error=error, index=index)

@@ -31,6 +31,9 @@ def sbatch(argv: list[str]) -> int:
     directory = jobspec.current_directory()
     text, path = _script(options, rest, directory)
     all_given = _take_all([found for found, _ in parts], text, rest[0] if rest else "-")
+    if any(name == "wrap" for name, _ in options):  # it is the script of all, whichever it stands by
+        for one in all_given:
+            one.values.setdefault("wrap", "")
     jobs = [new_job(one, text, path, rest[1:], directory, argv) for one in all_given]
     given = all_given[0]
     cluster = clusters.named("sbatch", given.get("clusters")) if "clusters" in given else ""
