@@ -328,6 +328,23 @@ def test_gpus_are_seen_by_their_numbers(cluster: LiveCluster, options: list[str]
     assert len(output(cluster, job).strip().split(",")) == 2
 
 
+def test_bytes_that_are_no_utf_8_stay_as_they_are(cluster: LiveCluster) -> None:
+    """A comment in Latin-1 in the script, a variable, an argument, a name, a directory."""
+    word = b"caf\xe9"
+    directory = os.fsencode(cluster.work) + b"/d" + word
+    os.mkdir(directory)
+    path = cluster.work / "latin.sh"
+    path.write_bytes(b'#!/bin/sh\n# \xe9\necho "$WORD $1 $SLURM_JOB_NAME" \xe9\nsrun echo "$WORD"\n')
+    job = subprocess.run(
+        [b"sbatch", b"--parsable", b"-D", directory, b"-J", word, b"-o", b"out-%x", os.fsencode(path), word], check=True,
+        env=os.environb | {os.fsencode(k): os.fsencode(v) for k, v in cluster.environment.items()} | {b"WORD": word},
+        stdout=subprocess.PIPE,
+    ).stdout.decode().strip()  # fmt: skip
+    cluster.wait_for(job, "COMPLETED")
+    with open(directory + b"/out-" + word, "rb") as file:
+        assert file.read() == b"caf\xe9 caf\xe9 caf\xe9 \xe9\ncaf\xe9\n"
+
+
 def test_patterns_of_output_and_one_file_for_both_streams(cluster: LiveCluster) -> None:
     job = cluster.submit("-J", "named", "-a", "3", "-o", "%x-%A-%a-%N.txt", "--wrap", "echo out; echo err >&2")
     wait_until(lambda: not cluster.text("squeue", "-h", "-j", job))

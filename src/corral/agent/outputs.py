@@ -10,6 +10,7 @@ from corral.model.job import StdioSpec
 from corral.model.step import BATCH, STEP_NAMES, TaskPlace
 from corral.protocol.orders import LaunchStep
 from corral.syntax import filename
+from corral.syntax.rawbytes import restored
 
 _OF_A_NODE = frozenset("nNt")
 
@@ -63,7 +64,7 @@ def _stream(text: str, rank: int, marks: Mapping[str, str | int], work_dir: str,
         return Stream(Where.NOWHERE)
     if text.isdigit() and order.key.step != BATCH:
         return client if int(text) == rank else Stream(Where.NOWHERE)
-    return Stream(Where.FILE, os.path.join(work_dir, filename.expand(text, marks)))
+    return Stream(Where.FILE, restored(os.path.join(work_dir, filename.expand(text, marks))))
 
 
 def marks_of(order: LaunchStep, place: TaskPlace) -> dict[str, str | int]:

@@ -53,6 +53,7 @@ from corral.model.step import BATCH, EndCause, TaskExit, TaskPlace
 from corral.protocol.codec import encode
 from corral.protocol.orders import LaunchStep
 from corral.protocol.reports import StepFinished
+from corral.syntax.rawbytes import restored
 
 #: Slurm's code for a task that could not be set up at all.
 _LAUNCH_FAILURE = 53
@@ -170,12 +171,14 @@ class Shepherd:
         plans = [
             TaskPlan(
                 identity=identity,
-                work_dir=order.spec.work_dir,
+                work_dir=restored(order.spec.work_dir),
                 umask=order.spec.umask,
                 rlimits=rlimits,
                 procs_files=procs_files,
-                argv=argv or program_of(place.rank, order.spec.multi_prog) or order.spec.argv,
-                environment=self._environment(place),
+                argv=[
+                    restored(word) for word in argv or program_of(place.rank, order.spec.multi_prog) or order.spec.argv
+                ],
+                environment={restored(name): restored(value) for name, value in self._environment(place).items()},
                 streams=self._streams.of_task(place),
                 cpus=self._cpus_of(bound),
                 note=binding.verbose_line(order, place, bound),
@@ -261,7 +264,7 @@ class Shepherd:
         """Its command line, and a descriptor that can be executed."""
         path = f"{self.directory}/slurm_script"
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o700)
-        data = self.order.script.encode(errors="surrogateescape")
+        data = restored(self.order.script).encode(errors="surrogateescape")
         while data:
             data = data[os.write(fd, data) :]
         if identity.changes:

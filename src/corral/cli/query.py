@@ -16,7 +16,12 @@ _SAFE = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567
 
 def quote(text: str) -> str:
     """For a URL's query; urllib would cost 10 ms to import."""
-    data = text.encode("utf-8", "surrogateescape")
+    try:
+        data = text.encode()
+    except UnicodeEncodeError:
+        from corral.syntax.rawbytes import carried
+
+        data = carried(text).encode()
     return "".join(chr(byte) if byte in _SAFE else f"%{byte:02X}" for byte in data)
 
 

@@ -87,6 +87,11 @@ def program_text(command: str, kind: str) -> str:
 def main(program: Program, body: Callable[[list[str]], int]) -> NoReturn:
     """Run the command and end the process with its status."""
     status = 0
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(
+            stream, "reconfigure"
+        ):  # whatever PYTHONIOENCODING and the locale say: names are shown byte for byte
+            stream.reconfigure(encoding="utf-8", errors="surrogateescape")
     try:
         status = body(sys.argv[1:])
     except Exit as end:

@@ -93,14 +93,13 @@ class Connection:
         retry_seconds: float = RETRY_SECONDS,
     ) -> Json:  # fmt: skip
         """The decoded answer (text, where it is not JSON). Refused when the controller says no, Unreachable without one."""
-        data = (
-            raw
-            if raw is not None
-            else b""
-            if body is None
-            else quickjson.encode(body).encode("utf-8", "surrogateescape")
-        )
-        content = self.call(method, path, data, key=key, retry_seconds=retry_seconds).decode("utf-8", "replace")
+        data = raw if raw is not None else b"" if body is None else _bytes_of(quickjson.encode(body))
+        answer = self.call(method, path, data, key=key, retry_seconds=retry_seconds)
+        content = answer.decode("utf-8", "replace")
+        if b"\xf4\x8f" in answer:
+            from corral.syntax.rawbytes import restored
+
+            content = restored(content)
         return quickjson.decode(content) if self._is_json else content
 
     def call(
@@ -243,6 +242,15 @@ class Connection:
     def _unreachable(self, error: Exception) -> Unreachable:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return Unreachable(endpoint=self.endpoint, reason=reason)
+
+
+def _bytes_of(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        from corral.syntax.rawbytes import carried
+
+        return carried(text).encode()
 
 
 def _refusal(status: int, content: bytes) -> Refused:

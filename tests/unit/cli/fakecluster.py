@@ -246,7 +246,7 @@ class FakeCluster:
                 )
             if isinstance(answer, dict) and answer.get("type") == "Rejected":
                 status = status if status[0] == "4" else "400 No"
-            data = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
+            data = answer.encode() if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False).encode()
             if isinstance(answer, str):
                 kind = "text/plain"
             connection.sendall(
@@ -280,6 +280,12 @@ class FakeCluster:
             _command(argv), input=stdin, capture_output=True, text=True, timeout=20, check=False,
             env=self.environment() | environment,
         )  # fmt: skip
+
+    def raw(self, *argv: str, **environment: str) -> bytes:
+        """Its standard output, undecoded."""
+        return subprocess.run(
+            _command(argv), capture_output=True, timeout=20, check=True, env=self.environment() | environment
+        ).stdout
 
     def start(self, *argv: str) -> subprocess.Popen[str]:
         pipe = subprocess.PIPE

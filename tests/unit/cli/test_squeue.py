@@ -1,5 +1,6 @@
 """squeue against what the real one printed of the same jobs."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -140,3 +141,12 @@ def test_it_goes_on_looking_whatever_goes_wrong(cluster: FakeCluster) -> None:
 def test_numbers_that_no_job_has(cluster: FakeCluster, word: str) -> None:
     done = cluster.run("squeue", "-j", word)
     assert (done.returncode, done.stderr) == (1, f"squeue: error: Invalid job id: {word}\n")
+
+
+def test_bytes_that_are_no_utf_8_are_shown_as_they_are(cluster: FakeCluster) -> None:
+    """And whatever Python is told of its streams."""
+    cluster.jobs = [job(7, "caf\U0010ffe9"), job(8, "café")]
+    told = {"PYTHONIOENCODING": "ascii", "LANG": "en_US.UTF-8"}
+    assert cluster.raw("squeue", "-h", "-o", "%j", **told) == b"caf\xe9\ncaf\xc3\xa9\n"
+    named = cluster.run("squeue", "--json", **told).stdout
+    assert [one["name"] for one in json.loads(named)["jobs"]] == ["caf?", "café"]

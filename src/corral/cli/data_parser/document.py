@@ -32,11 +32,16 @@ class Form:
         self.is_old = version == OLD
 
     def write(self, document: Row) -> None:
-        if self.style == "json":
-            import json
+        import json
 
-            sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        is_json = self.style == "json"
+        text = json.dumps(document, indent=2 if is_json else None, ensure_ascii=False)
+        valid = text.encode("utf-8", "replace").decode()  # a name's bytes that are no UTF-8 would be no JSON either
+        if is_json:
+            sys.stdout.write(valid + "\n")
             return
+        if valid != text:
+            document = json.loads(valid)
         import yaml
 
         class Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
