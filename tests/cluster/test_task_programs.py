@@ -31,3 +31,19 @@ def test_the_clusters_programs_come_before_and_after_the_users_own(make_cluster:
     own, propagated = [line for line in cluster.text(*limits).splitlines() if line.isdigit() or line == "unlimited"]
     assert own != "77"
     assert propagated == "77"
+
+
+def test_srun_runs_what_the_cluster_wants_run_beside_it(make_cluster: Callable[..., LiveCluster]) -> None:
+    cluster = make_cluster()
+    for name in ("before", "after"):
+        path = cluster.work / name
+        path.write_text(f"#!/bin/sh\necho {name} $SLURM_SCRIPT_CONTEXT $*\n")
+        path.chmod(0o755)
+    (cluster.directory / "corral.toml").write_text(
+        f'[programs]\nsrun_prolog = "{cluster.work}/before"\nsrun_epilog = "{cluster.work}/after"\n'
+    )
+    cluster.up("--nodes=1", "--cpus=2")
+    around = ["before prolog_srun echo task", "task", "after epilog_srun echo task"]
+    assert cluster.text("srun", "-n1", "echo", "task").splitlines() == around
+    assert cluster.text("salloc", "-Q", "srun", "echo", "task").splitlines() == around
+    assert cluster.text("srun", "-n1", "--prolog=none", "--epilog=none", "echo", "task") == "task"

@@ -35,6 +35,8 @@ def create_step(program: Program, job_id: int, spec: dict[str, Any], variables: 
             try:
                 reply = connection.request("POST", "/v1/requests", request, key=new_key(), retry_seconds=PATIENCE)
             except Refused as error:
+                if error.fields.get("code") == "srun_programs":
+                    raise
                 patience = given.get("immediate")
                 gone = time.monotonic() - asked_since
                 if error.fields.get("code") != "busy" or (patience is not None and gone >= patience):

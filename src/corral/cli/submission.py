@@ -34,6 +34,8 @@ def submit(
     try:
         reply = connection.request("POST", "/v1/requests", request, key=new_key())
     except Refused as error:
+        if error.fields.get("code") == "srun_programs":
+            raise
         raise refusal(program, error, REFUSED_AS[program.name]) from None
     for message in reply.get("messages", ()):
         program.info(message)

@@ -206,6 +206,8 @@ SETTINGS: dict[str, tuple[str, str, Callable[[str], Any]]] = {
     "firstjobid": ("", "first_job_id", int),
     "jobrequeue": ("", "requeue", _yes),
     "licenses": ("", "licenses", _licenses),
+    "srunprolog": ("programs", "srun_prolog", str),
+    "srunepilog": ("programs", "srun_epilog", str),
     "taskprolog": ("programs", "task_prolog", str),
     "taskepilog": ("programs", "task_epilog", str),
     "propagateresourcelimits": ("", "propagate_limits", _limit_names),

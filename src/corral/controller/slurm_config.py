@@ -66,6 +66,8 @@ def _configured(config: ClusterConfig, facts: dict[str, Any]) -> dict[str, Any]:
         "SlurmctldTimeout": "120 sec",
         "SlurmdTimeout": _seconds(timeouts.node),
         "StateSaveLocation": facts.get("state_dir", ""),
+        "SrunEpilog": _text(programs.srun_epilog),
+        "SrunProlog": _text(programs.srun_prolog),
         "TaskEpilog": _text(programs.task_epilog),
         "TaskProlog": _text(programs.task_prolog),
         "PrivateData": ",".join(config.private_data) or "none",

@@ -73,6 +73,15 @@ def start_step(ctx: Context, job: Job, spec: StepSpec, now: float, out: Effects)
     return step
 
 
+def asked_for_programs(ctx: Context, spec: StepSpec) -> Rejected | None:
+    """What an srun has to run beside the step, and does not know of. It asks again when it has run the first of them."""
+    programs = ctx.config.programs
+    if not spec.asks_programs or not (programs.srun_prolog or programs.srun_epilog):
+        return None
+    detail = f"{programs.srun_prolog}\n{programs.srun_epilog}"
+    return Rejected(error="This cluster has a prolog or an epilog for srun", code="srun_programs", detail=detail)
+
+
 def on_create(ctx: Context, request: CreateStep, caller: Caller, now: float, out: Effects) -> None:
     """srun inside an allocation."""
     job = ctx.state.jobs.get(endings.job_id_of(ctx.state, request.job))
@@ -88,7 +97,7 @@ def on_create(ctx: Context, request: CreateStep, caller: Caller, now: float, out
         )
     elif job.state is not JobState.RUNNING:
         out.reply = Rejected(error="Job/step already completing or completed", code="invalid")
-    elif (refused := bounds.of_step(request.spec)) is not None:
+    elif (refused := bounds.of_step(request.spec) or asked_for_programs(ctx, request.spec)) is not None:
         out.reply = refused
     else:
         step = start_step(ctx, job, request.spec, now, out)

@@ -9,6 +9,7 @@ from corral.engine.effects import Effects
 from corral.engine.endings import granted_limit
 from corral.engine.het import MOST_COMPONENTS
 from corral.engine.ranking import priority_of
+from corral.engine.steps import asked_for_programs
 from corral.engine.whatif import would_start, would_start_together
 from corral.model import ranges
 from corral.model.job import Job, JobId, JobSpec, Owner
@@ -39,6 +40,10 @@ def on_submit(ctx: Context, request: SubmitJobs, owner: Owner, caller: Caller, n
     if not caller.is_operator and any(new.spec.admin_comment for new in request.jobs):
         out.reply = Rejected(error="Access/permission denied", code="denied", detail="--admin-comment is for operators")
         return
+    for new in request.jobs:
+        if new.spec.step is not None and (asked := asked_for_programs(ctx, new.spec.step)) is not None:
+            out.reply = asked
+            return
     jobs = request.jobs
     if request.crontab is not None:
         timed = crontabs.timed(request.jobs, request.crontab, now)

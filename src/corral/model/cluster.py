@@ -94,6 +94,8 @@ class Roles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class Programs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     prolog: str = ""  #: run on each node before a job's first step
     epilog: str = ""  #: after its last
+    srun_prolog: str = ""  #: SrunProlog: run by srun, where it is, before it starts a step
+    srun_epilog: str = ""  #: SrunEpilog: and after
     task_prolog: str = ""  #: TaskProlog: run as the user before each task; its lines "export X=Y", "unset X", "print ..." act on the task
     task_epilog: str = ""  #: TaskEpilog: run as the user after each task
     sendmail: str = "/usr/sbin/sendmail"

@@ -150,6 +150,9 @@ class StepSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     transfer: FileTransfer | None = None
     task_prolog: str = ""  #: run before each task, after the cluster's
     task_epilog: str = ""  #: run after each task, before the cluster's
+    asks_programs: bool = (
+        False  #: an srun that would run the cluster's SrunProlog and SrunEpilog first, should there be some
+    )
     rlimits_chosen: bool = False  #: --propagate was said: all of `rlimits` are wanted
     mpi: str = ""  #: "none", "pmi2", "pmix": how its ranks find each other; "" = the cluster's mpi_default
     interactive: bool = False  #: salloc's shell step (LaunchParameters=use_interactive_step)

@@ -13,7 +13,10 @@ from corral.cli.run import main as run
 
 TYPE_CHECKING = False  # importing typing costs 5 ms
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, NoReturn
+
+    from corral.cli.launched import Step
 
 PROGRAM = Program("srun")
 
@@ -48,6 +51,7 @@ def srun(argv: list[str]) -> int:
     if "prolog" in given:
         _run_aside(given.get("prolog"), words, "prolog_srun")
     step = step_of(given, words, streams)
+    step["asks_programs"] = not ("prolog" in given and "epilog" in given)
     inside = given.get("jobid")
     if inside is not None:
         if "relative" not in given or _relative_fits(given):
@@ -55,7 +59,7 @@ def srun(argv: list[str]) -> int:
 
             if "bcast" in given:
                 _send_program(given, str(inside), step)
-            made = create_step(PROGRAM, inside, step, _environment(given), given)
+            made = _launched(given, step, lambda: create_step(PROGRAM, inside, step, _environment(given), given))
     elif "bcast" in given and "test-only" not in given:
         return _in_own_allocation(given, step, argv, streams)
     else:
@@ -66,7 +70,7 @@ def srun(argv: list[str]) -> int:
             from corral.cli.submission import say_when
 
             return say_when(PROGRAM, job, given.get("uid", ""), given.get("gid", ""))
-        made = allocate_and_launch(PROGRAM, job, given)
+        made = _launched(given, step, lambda: allocate_and_launch(PROGRAM, job, given))
     watch = DeathWatch(f"{made.job_id}" if inside is None else f"{made.job_id}.{made.step_id}")
     try:
         status = attached(PROGRAM, made, given, streams)
@@ -75,6 +79,24 @@ def srun(argv: list[str]) -> int:
     if "epilog" in given:
         _run_aside(given.get("epilog"), words, "epilog_srun")
     return status
+
+
+def _launched(given: Given, step: dict[str, Any], launch: Callable[[], Step]) -> Step:
+    """A cluster that wants programs run before and after says so in answer to the first try."""
+    from corral.errors import Refused
+
+    try:
+        return launch()
+    except Refused as error:
+        if error.fields.get("code") != "srun_programs":
+            raise
+        prolog, _, epilog = str(error.fields.get("detail", "")).partition("\n")
+    del step["asks_programs"]
+    if prolog and "prolog" not in given:
+        _run_aside(prolog, step["argv"], "prolog_srun")
+    if epilog and "epilog" not in given:
+        given.values["epilog"] = epilog
+    return launch()
 
 
 def _has_libpmix() -> bool:
@@ -127,13 +149,15 @@ def _in_own_allocation(given: Given, step: dict[str, Any], argv: list[str], stre
     watch, status = DeathWatch(f"{allocation.job_id}"), 1
     try:
         _send_program(given, str(allocation.job_id), step)
-        made = create_step(PROGRAM, allocation.job_id, step, _environment(given), given)
+        made = _launched(given, step, lambda: create_step(PROGRAM, allocation.job_id, step, _environment(given), given))
         status = attached(PROGRAM, made, given, streams)
     finally:
         request = {"type": "CompleteJob", "job": allocation.job_id, "status": (status & 0xFF) << 8}
         with Connection() as connection:
             connection.request("POST", "/v1/requests", request, key=new_key(), retry_seconds=60)
         watch.dismiss()
+    if "epilog" in given:
+        _run_aside(given.get("epilog"), step["argv"], "epilog_srun")
     return status
 
 
