@@ -209,3 +209,18 @@ def test_many_steps_one_after_another() -> None:
     c.ask(rq.CompleteJob(job=c.job(number).id))
     assert c.job(number).state is JobState.COMPLETED
     c.check()
+
+
+def test_an_srun_that_asks_is_told_what_the_cluster_wants_run_beside_its_step() -> None:
+    from corral.engine.steps import asked_for_programs
+    from corral.model.cluster import ClusterConfig, Programs
+
+    class Context:
+        config = ClusterConfig(programs=Programs(srun_prolog="/before"))
+
+    told = asked_for_programs(Context(), StepSpec(asks_programs=True))  # type: ignore[arg-type]
+    assert told is not None
+    assert (told.code, told.detail) == ("srun_programs", "/before\n")
+    assert asked_for_programs(Context(), StepSpec()) is None  # type: ignore[arg-type]
+    Context.config = ClusterConfig()
+    assert asked_for_programs(Context(), StepSpec(asks_programs=True)) is None  # type: ignore[arg-type]
