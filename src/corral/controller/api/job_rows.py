@@ -46,12 +46,14 @@ class JobContext:
 
     def nodes(self, job: Job) -> int:
         """On how many it would run if nothing else did."""
-        key = job.spec_id, job.partition
-        if key not in self._nodes:
+        asked = self.asked(job)
+        key = id(asked), job.partition  # what is asked for alike is one object, which lives as long as this
+        found = self._nodes.get(key)
+        if found is None:
             spec = self.specs[job.spec_id]
             largest = self.largest((job.partition or spec.partition).partition(",")[0])
-            self._nodes[key] = values.nodes_wanted(self.asked(job), spec, *largest)
-        return self._nodes[key]
+            found = self._nodes[key] = values.nodes_wanted(asked, spec, *largest)
+        return found
 
 
 Getter = Callable[[Job, JobContext], Any]
