@@ -1,14 +1,18 @@
 """When and where would a job start (--test-only)?"""
 
+import msgspec
+
 from corral.engine import reserved_access
 from corral.engine.admission import Admitted, resolve
 from corral.engine.context import Context
 from corral.engine.duetimes import limit_ends
 from corral.engine.partitions import partition_rows
 from corral.model.job import JobId
+from corral.model.partition import Partition
 from corral.protocol.replies import Rejected, WouldStart
 from corral.scheduler import gang
 from corral.scheduler.backfill import Timeline
+from corral.scheduler.demand import Demand
 from corral.scheduler.feasibility import static_rows
 from corral.scheduler.running import RunningJob
 from corral.scheduler.snapshot import LONGEST
@@ -22,6 +26,11 @@ def _running(ctx: Context, now: float) -> list[RunningJob]:
     ]
 
 
+def _demand(ctx: Context, entry: Admitted, partition: Partition) -> Demand:
+    """For few switches it waits for a while, not for ever."""
+    return msgspec.structs.replace(resolve(entry.spec, partition, ctx.config), switches=0)
+
+
 def would_start(ctx: Context, entry: Admitted, user: str, now: float) -> WouldStart | Rejected:
     """Beside what runs; jobs that wait are not thought of."""
     state = ctx.state
@@ -32,7 +41,7 @@ def would_start(ctx: Context, entry: Admitted, user: str, now: float) -> WouldSt
     best: WouldStart | None = None
     for name in entry.partition.split(","):
         partition = state.partitions[name]
-        demands = (resolve(entry.spec, partition, ctx.config),)
+        demands = (_demand(ctx, entry, partition),)
         for demand in reserved_access.alternatives(state, user, entry.spec, demands):
             rows = static_rows(table, demand, partition_rows(state, partition, table)) & table.usable
             timeline = Timeline(table, running, max(now, entry.spec.begin_time))
@@ -53,7 +62,7 @@ def would_start_together(ctx: Context, entries: list[Admitted], user: str, now: 
     parts = []
     for entry in entries:
         partition = state.partitions[entry.partition.split(",")[0]]
-        demand = resolve(entry.spec, partition, ctx.config)
+        demand = _demand(ctx, entry, partition)
         demand = reserved_access.alternatives(state, user, entry.spec, (demand,))[0]
         rows = static_rows(table, demand, partition_rows(state, partition, table)) & table.usable
         span = float(entry.time_limit) if entry.time_limit < LONGEST else float("inf")

@@ -7,6 +7,8 @@ from corral.config.checks import BadValue, check
 from corral.model.cluster import ClusterConfig
 from corral.model.reason import Reason
 from corral.model.topology import Switch, Topology
+from corral.protocol import requests as rq
+from corral.protocol.replies import WouldStart
 
 TREE = (
     Switch(name="s1", nodes="n[1-4]"),
@@ -97,3 +99,11 @@ def test_addresses() -> None:
 def test_a_tree_that_is_none_is_refused(switches: list[Switch], words: str) -> None:
     with pytest.raises(BadValue, match=words):
         check(ClusterConfig(switch=tuple(switches)), {})
+
+
+def test_asked_when_it_would_start_it_does_not_wait_for_switches_for_ever() -> None:
+    c = tree()
+    asked = rq.SubmitJobs(jobs=(rq.NewJob(spec=job(4, nodes=6, switches=1)),), test_only=True)
+    reply = c.ask(asked)
+    assert isinstance(reply, WouldStart)
+    assert reply.start == c.now
