@@ -35,6 +35,9 @@ def timed(jobs: tuple[NewJob, ...], text: str, now: float) -> tuple[NewJob, ...]
     for index, new in enumerate(jobs):
         if new.spec.array or new.spec.kind is not JobKind.BATCH:
             return Rejected(error="Invalid job array specification", detail="a crontab has plain jobs", index=index)
+        first, last = new.spec.cron_lines
+        if not 0 <= first <= last < len(text.split("\n")):
+            return Rejected(error=f"crontab: there are no lines {first} to {last}", index=index)
         try:
             begin = cron.next_after(new.spec.cron, now)
         except InvalidCron as error:

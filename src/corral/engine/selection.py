@@ -1,8 +1,11 @@
 """Which jobs does a request mean?"""
 
+from collections.abc import Iterator
+
 import msgspec
 
 from corral.engine.state import ClusterState
+from corral.model import ranges
 from corral.model.job import Job, JobId, JobSpec
 from corral.model.step import STEP_NAMES
 from corral.protocol.requests import JobSelection
@@ -31,7 +34,7 @@ def targets_of(state: ClusterState, text: str) -> list[Target] | Unknown:
     job_id = JobId(parts.job)
     step = _STEP_NUMBERS.get(parts.step, int(parts.step) if parts.step.isdigit() else None)
     if parts.tasks:
-        found = [target for element in parts.tasks if (target := _element(state, job_id, element)) is not None]
+        found = list(_elements(state, job_id, parts.tasks))
         if not found:
             return Unknown(text)
         merged: dict[JobId, list[int]] = {}
@@ -59,21 +62,39 @@ def targets_of(state: ClusterState, text: str) -> list[Target] | Unknown:
     return [Target(job_id, None, step)] if job_id in state.jobs else Unknown(text)
 
 
-def _element(state: ClusterState, array: JobId, element: int) -> Target | None:
-    own = state.array_elements.get(array, {}).get(element)
-    if own is not None:
-        return Target(own)
-    record = state.part_with(array, element)
-    if record is not None:
-        return Target(record.id, (element,))
-    return None
+def _elements(state: ClusterState, array: JobId, wanted: tuple[int, ...]) -> Iterator[Target]:
+    """Those of them that there are: it costs as much as the array has, not as somebody has thought of."""
+    own = state.array_elements.get(array, {})
+    parts = [state.jobs[number] for number in sorted(state.array_parts.get(array, ()))]
+    if len(wanted) == 1:
+        (element,) = wanted
+        if element in own:
+            yield Target(own[element])
+        else:
+            yield from (Target(job.id, wanted) for job in parts if ranges.contains(job.array_waiting, element))
+        return
+    names = frozenset(wanted)
+    yield from (Target(own[element]) for element in sorted(names & own.keys()))
+    for job in parts:
+        chosen = tuple(element for element in ranges.members(job.array_waiting) if element in names)
+        if chosen:
+            yield Target(job.id, chosen)
+
+
+def _known(state: ClusterState, array: JobId) -> set[int]:
+    found = set(state.array_elements.get(array, ()))
+    for number in state.array_parts.get(array, ()):
+        found.update(ranges.members(state.jobs[number].array_waiting))
+    return found
 
 
 def missing_of(state: ClusterState, text: str) -> tuple[JobId, list[int]]:
     """Elements that 42_[1-9] names and the array has not."""
     parts = jobid.parse(text)
     array = JobId(parts.job)
-    return array, [element for element in parts.tasks if _element(state, array, element) is None]
+    if len(parts.tasks) == 1:
+        return array, [] if any(_elements(state, array, parts.tasks)) else list(parts.tasks)
+    return array, sorted(frozenset(parts.tasks) - _known(state, array))
 
 
 def matching(state: ClusterState, selection: JobSelection) -> list[Job]:

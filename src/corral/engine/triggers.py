@@ -49,7 +49,7 @@ def _refusal(ctx: Context, request: SetTrigger, caller: Caller) -> Rejected | No
         return Rejected(
             error="Requested operation not supported on this system", detail=f"{request.event} never happens here"
         )
-    if not request.program.startswith("/") or len(request.program) > 4096 or "\0" in request.program:
+    if not request.program.startswith("/") or len(request.program) > 4096 or not request.program.isprintable():
         return Rejected(error="Invalid argument", detail="the program is a full path, with its arguments")
     if abs(request.offset) > LONGEST_OFFSET:
         return Rejected(error="Invalid argument", detail=f"the offset is at most {LONGEST_OFFSET} seconds")

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from corral.engine import charging, dependencies, endings, reserved_access, resize
+from corral.engine import bounds, charging, dependencies, endings, reserved_access, resize
 from corral.engine.admission import Admitted, admit, has_licenses
 from corral.engine.context import Context
 from corral.engine.control import held, split_off
@@ -127,10 +127,12 @@ class _Change:
             case "priority":
                 return self._priority(int(value))
             case "arraytaskthrottle":
-                self.fields["array_throttle"] = max(0, int(value))
+                self.fields["array_throttle"] = _within(int(value), 0, _MOST)
             case "admincomment":
                 if not self.caller.is_operator:
                     return Rejected(error=DENIED, code="denied")
+                if len(value) > 1 << 16:
+                    return Rejected(error="Pathname of a file, directory or other parameter too long")
                 self.fields["admin_comment"] = value
             case "resetaccruetime":
                 if not self.job.is_pending:
@@ -181,9 +183,7 @@ class _Change:
 
     def _priority(self, number: int) -> Rejected | None:
         job = self.job
-        if number < 0:
-            raise ValueError("a number from 0 on")
-        if not number:
+        if not _within(number, 0, _MOST_PRIORITY):
             if job.held_by == "admin" and not self.caller.is_operator:
                 return None
             self.fields |= held(job, "admin" if self.caller.is_operator else "user")
@@ -215,6 +215,8 @@ class _Change:
     def settle(self) -> Rejected | None:
         """Do the changes go together, and what follows from them?"""
         job, spec, now = self.job, self.spec, self.now
+        if spec is not None and (refused := bounds.of_job(spec)) is not None:
+            return refused
         if spec is not None and (spec.account, spec.qos) != (self.old.account, self.old.qos):
             charged = self._charge(spec)
             if isinstance(charged, Rejected):
@@ -316,6 +318,14 @@ class _Change:
             resize.shrink(self.ctx, self.ctx.state.jobs[job.id], self.nodes, self.now, out)
 
 
+def _within(number: int, least: int, most: int) -> int:
+    if not least <= number <= most:
+        raise ValueError(f"a number from {least} to {most}")
+    return number
+
+
+_MOST = (1 << 31) - 1
+_MOST_PRIORITY = (1 << 32) - 1
 _TIME_MIN = "Invalid time-min specification (exceeds job's time or other limits)"
 
 

@@ -9,7 +9,7 @@ from corral.syntax import arrayspec
 
 _NAMED_STEPS = ("batch", "extern", "interactive")
 _LARGEST = 0xFFFFFFFF
-_ALL = 1 << 22  # an array larger than any
+_ALL = 1_000_001  # an array larger than any: who names more elements only keeps the controller from its work
 
 
 class JobRef(namedtuple("JobRef", ("job", "tasks", "het", "step"), defaults=((), None, ""))):

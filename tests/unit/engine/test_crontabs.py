@@ -101,10 +101,16 @@ def test_a_bad_line_changes_nothing(c: Cluster) -> None:
 
 def test_each_user_has_an_own_one(c: Cluster) -> None:
     crontab(c, TEXT, "* * * * *")
-    crontab(c, "other", "* * * * *", by=BOB)
-    assert {uid: found.text for uid, found in c.state.crontabs.items()} == {ANN.uid: TEXT, BOB.uid: "other"}
+    crontab(c, "other\n\n", "* * * * *", by=BOB)
+    assert {uid: found.text for uid, found in c.state.crontabs.items()} == {ANN.uid: TEXT, BOB.uid: "other\n\n"}
     ann = Owner(uid=ANN.uid, gid=ANN.gid, user=ANN.user, group=ANN.group)
     request = rq.SubmitJobs(jobs=(), crontab="", user="ann")
     assert isinstance(c.engine.handle(request, c.now, BOB, ann).reply, Rejected)
     assert not isinstance(c.engine.handle(request, c.now, ROOT, ann).reply, Rejected)
     assert set(c.state.crontabs) == {BOB.uid}
+
+
+@pytest.mark.parametrize("lines", [(-1, 0), (1, 0), (0, 1 << 60)])
+def test_lines_that_there_are_not(c: Cluster, lines: tuple[int, int]) -> None:
+    jobs = (rq.NewJob(spec=job(cron="* * * * *", cron_lines=lines)),)
+    assert isinstance(c.ask(rq.SubmitJobs(jobs=jobs, crontab=TEXT)), Rejected)

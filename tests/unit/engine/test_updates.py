@@ -171,3 +171,21 @@ def test_a_dependency_may_be_given_and_taken_back(c: Cluster) -> None:
     assert c.reason(second) is Reason.BEGIN_TIME
     assert update(c, second, dependency=f"afterok:{second}") == "Job dependency problem"
     assert update(c, second, dependency="foo") == "Job dependency problem"
+
+
+@pytest.mark.parametrize("key", [
+    "priority", "arraytaskthrottle", "nice", "numnodes", "numtasks", "numcpus", "cpuspertask", "minmemorynode", "timelimit", "timemin",
+    "starttime", "endtime", "deadline", "switches", "wait-for-switch", "mincpusnode", "mintmpdisknode", "reqcores", "taskspernode",
+])  # fmt: skip
+@pytest.mark.parametrize("value", ["9" * 25, "-" + "9" * 25, "x", "", "1e9", "\x00", "\u0665"])
+def test_no_number_is_too_strange(c: Cluster, key: str, value: str) -> None:
+    """What is taken can be recorded."""
+    for number in (c.add(job(hold=True, array="1-2")), c.run(job())):
+        update(c, number, OPERATOR, **{key: value})
+        c.state.dump()
+
+
+def test_texts_have_an_end(c: Cluster) -> None:
+    number = c.run(job())
+    for key in ("comment", "jobname", "mailuser", "qos", "admincomment", "extra"):
+        assert update(c, number, OPERATOR, **{key: "x" * (1 << 20)}) != ""
