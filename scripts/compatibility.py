@@ -21,13 +21,8 @@ COMMANDS = (
     "sreport", "sstat", "sshare", "scrontab", "strigger",
 )  # fmt: skip
 
-#: What Slurm knows and no table of ours: (command, name) -> why. "" = the command itself.
+#: What Slurm knows and no table of ours: (command, name) -> why.
 NOT_HERE = {
-    ("sbcast", ""): "use a shared directory",
-    ("sreport", ""): "`sacct` has the figures of each job",
-    ("sstat", ""): "`sacct` has the figures when a job has ended",
-    ("scrontab", ""): "use cron and `sbatch`",
-    ("strigger", ""): "follow the [event stream](reference/api.md#the-event-stream), or `--mail-type`",
     ("srun", "ctrl-comm-ifhn"): "obsolete: Slurm takes it and does nothing",
     ("srun", "mpi-combine"): "obsolete",
     ("srun", "slurmd_debug"): "a mistake in Slurm's usage text: the option is `--slurmd-debug`",
