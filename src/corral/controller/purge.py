@@ -38,6 +38,7 @@ class Purger:
     def __init__(self, store: Store, config: Callable[[], ClusterConfig], log: Log) -> None:
         self._store, self._config, self._log = store, config, log
         self._lock = asyncio.Lock()
+        self._steps_gone = 0.0
 
     async def run(self) -> None:
         await asyncio.sleep(FIRST)
@@ -78,13 +79,20 @@ class Purger:
             await asyncio.sleep(PAUSE)
 
     async def _steps(self, before: float, directory: str, purged: Purged) -> None:
-        while steps := await asyncio.to_thread(self._store.steps_ended_before, before, AT_ONCE):
-            if directory:
-                path = await asyncio.to_thread(archive.write, Path(directory), self._config().cluster, [], steps)
-                purged.files.append(str(path))
-            what = Purge(steps=tuple((step.job, step.restart, step.step) for step in steps))
-            purged.steps += await asyncio.wrap_future(self._store.purge(what))
+        """Of runs that have ended; those up to `_steps_gone` have none any more."""
+        after = self._steps_gone
+        while keys := await asyncio.to_thread(self._store.ended_before, before, AT_ONCE, after):
+            runs = await asyncio.to_thread(self._store.runs_at, keys)
+            after = max((run.end for run in runs), default=before)
+            steps = await asyncio.to_thread(self._store.steps_at, keys)
+            if steps:
+                if directory:
+                    path = await asyncio.to_thread(archive.write, Path(directory), self._config().cluster, [], steps)
+                    purged.files.append(str(path))
+                what = Purge(steps=tuple((step.job, step.restart, step.step) for step in steps))
+                purged.steps += await asyncio.wrap_future(self._store.purge(what))
             await asyncio.sleep(PAUSE)
+        self._steps_gone = after
 
     async def load(self, path: Path) -> Purged:
         """Bring an archive back. What is there already is replaced by the same; the sums of hours have stayed as they were."""
@@ -95,4 +103,5 @@ class Purger:
                 await asyncio.wrap_future(self._store.append(Batch(runs=runs, steps=steps)))
                 loaded.jobs += len(runs)
                 loaded.steps += len(steps)
+        self._steps_gone = 0.0
         return loaded

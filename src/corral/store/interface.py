@@ -100,10 +100,8 @@ class HistoryStore(Protocol):
     def runs_at(self, keys: list[RunKey]) -> list[Run]:
         """In the order of the keys; those that are gone meanwhile are left out."""
 
-    def ended_before(self, time: float, limit: int) -> list[RunKey]:
-        """Of some runs that ended before this moment."""
-
-    def steps_ended_before(self, time: float, limit: int) -> list[StepRun]: ...
+    def ended_before(self, time: float, limit: int, after: float = 0.0) -> list[RunKey]:
+        """The first so many of the runs that ended between, in the order of their ends."""
 
     def usage(self, since: int, until: int) -> dict[tuple[str, str, str, str], float]:
         """The sums of all hours from `since` on that begin before `until`, by account, user, wckey and resource."""

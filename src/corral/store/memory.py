@@ -116,13 +116,9 @@ class MemoryStore:
                 add_size(found, run, query)
         return sizes(found)
 
-    def ended_before(self, time: float, limit: int) -> list[RunKey]:
-        found = sorted((run.end, key_of(run)) for run in self._runs.values() if 0 < run.end < time)
+    def ended_before(self, time: float, limit: int, after: float = 0.0) -> list[RunKey]:
+        found = sorted((run.end, key_of(run)) for run in self._runs.values() if after < run.end < time)
         return [key for _, key in found[:limit]]
-
-    def steps_ended_before(self, time: float, limit: int) -> list[StepRun]:
-        found = [step for step in self._steps.values() if 0 < step.end < time]
-        return sorted(found, key=lambda step: step.end)[:limit]
 
     def purge(self, what: Purge) -> "Future[int]":
         before = len(self._runs) + len(self._usage) + len(self._node_changes) + len(what.steps)

@@ -91,7 +91,6 @@ steps = sa.Table(
     sa.Column("start", sa.Float, nullable=False),
     sa.Column("end", sa.Float, nullable=False),
     sa.Column("data", sa.LargeBinary, nullable=False),
-    sa.Index("steps_by_end", "end"),
 )
 
 usage_hours = sa.Table(
@@ -121,7 +120,6 @@ def _with_rollups(connection: sa.Connection) -> None:
     """wckey as a column; the sums by the hour, of the jobs that are there."""
     connection.execute(sa.text("ALTER TABLE jobs ADD COLUMN wckey TEXT NOT NULL DEFAULT ''"))
     next(index for index in jobs.indexes if index.name == "jobs_by_account_and_end").create(connection)
-    next(index for index in steps.indexes if index.name == "steps_by_end").create(connection)
     usage_hours.create(connection)
     node_changes.create(connection)
     usage: Usage = {}

@@ -335,17 +335,11 @@ class SqlStore:
                 found += [step_of(data) for job, restart, data in rows if (job, restart) in wanted]
         return found
 
-    def ended_before(self, time: float, limit: int) -> list[RunKey]:
+    def ended_before(self, time: float, limit: int, after: float = 0.0) -> list[RunKey]:
         table = schema.jobs.c
-        query = sa.select(table.submit, table.job, table.restart).where(table.end > 0.0, table.end < time)
+        query = sa.select(table.submit, table.job, table.restart).where(table.end > after, table.end < time)
         with self._reading() as connection:
             return [RunKey(*row) for row in connection.execute(query.order_by(table.end).limit(limit))]
-
-    def steps_ended_before(self, time: float, limit: int) -> list[StepRun]:
-        table = schema.steps.c
-        query = sa.select(table.data).where(table.end > 0.0, table.end < time).order_by(table.end).limit(limit)
-        with self._reading() as connection:
-            return [step_of(data) for data in connection.execute(query).scalars()]
 
     def usage(self, since: int, until: int) -> dict[tuple[str, str, str, str], float]:
         with self._reading() as connection:
