@@ -58,20 +58,20 @@ def amounts_of(text: str) -> tuple[tuple[str, int], ...]:
         return ()
 
 
-def add_run(usage: Usage, run: Run, until: float = 0.0) -> None:
-    """What a run has used, by the hour. `until`: of one that has not ended, up to now."""
-    end = run.end or until
+def add_run(usage: Usage, run: Run, now: float = 0.0, window: tuple[float, float] = (0.0, EVER)) -> None:
+    """What a run has used, by the hour; of one that has not ended, up to now. Only what lies within the window."""
+    end = run.end or now
     if run.start and end > run.start:
         over = end - run.suspended
         held = amounts_of(run.tres_alloc)
-        for hour, seconds in hours(run.start, over):
+        for hour, seconds in hours(max(run.start, window[0]), min(over, window[1])):
             for name, amount in held:
                 if amount:
                     key = UsageKey(hour, run.account, run.user, run.wckey, name)
                     usage[key] = usage.get(key, 0.0) + amount * seconds
     waited_until = run.start or end
     if run.eligible and run.req_cpus and waited_until > run.eligible:
-        for hour, seconds in hours(run.eligible, waited_until):
+        for hour, seconds in hours(max(run.eligible, window[0]), min(waited_until, window[1])):
             key = UsageKey(hour, "", "", "", PLANNED)
             usage[key] = usage.get(key, 0.0) + run.req_cpus * seconds
 

@@ -60,7 +60,7 @@ async def get_history(service: Service, request: Request) -> Response:
         since=query.number(request, "since"),
         until=query.number(request, "until"),
         also_held=bool(refs),
-        limit=int(query.number(request, "limit")),
+        limit=max(0, int(query.number(request, "limit"))),
     )
     all_runs = query.flag(request, "duplicates")
     owner = None if sees_all(service, caller) else caller.uid

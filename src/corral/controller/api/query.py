@@ -42,9 +42,12 @@ def numbers(request: Request, name: str) -> tuple[float, ...]:
     found = []
     for word in words(request, name):
         try:
-            found.append(float(word))
+            value = float(word)
         except ValueError:
-            raise Refusal(f"{name}: not a number: {word!r}") from None
+            value = math.nan
+        if not math.isfinite(value):
+            raise Refusal(f"{name}: not a number: {word!r}")
+        found.append(value)
     return tuple(found)
 
 

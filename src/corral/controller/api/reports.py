@@ -38,7 +38,7 @@ async def get_utilization(service: Service, request: Request) -> dict[str, Any]:
     span = span_of(request, now)
     live: Usage = {}
     for run in live_runs(service):
-        add_run(live, run, now)
+        add_run(live, run, now, (span.since, span.until))
     used = await asyncio.to_thread(service.store.usage, span.since, span.until)
     by_hour = await asyncio.to_thread(service.store.cpu_hours, span.since, span.until)
     changes = await asyncio.to_thread(service.store.node_changes, float(span.until))
@@ -48,7 +48,7 @@ async def get_utilization(service: Service, request: Request) -> dict[str, Any]:
                 used[key[1:]] = used.get(key[1:], 0.0) + seconds
             if key.tres in ("cpu", PLANNED):
                 by_hour[key.hour, key.tres] = by_hour.get((key.hour, key.tres), 0.0) + seconds
-    cluster = cluster_time(changes, used, by_hour, span, min(now, span.until))
+    cluster = await asyncio.to_thread(cluster_time, changes, used, by_hour, span, min(now, span.until))
     if not sees_all(service, caller):
         used = {key: seconds for key, seconds in used.items() if key[1] == caller.user}
     return {
@@ -73,7 +73,7 @@ def cluster_time(
     total: dict[str, float] = {}
     down: dict[str, float] = {}
     count: dict[str, int] = {}
-    idle_by_hour: dict[int, float] = {}
+    levels: dict[float, float] = {}  #: when CPUs that are up come and go
     for index, change in enumerate(changes):
         following = changes[index + 1] if index + 1 < len(changes) else None
         is_last = following is None or following.node != change.node
@@ -89,15 +89,16 @@ def cluster_time(
             if change.kind == "down":
                 down[name] = down.get(name, 0.0) + amount * (end - start)
             elif name == "cpu":
-                for hour, seconds in hours(start, end):
-                    idle_by_hour[hour] = idle_by_hour.get(hour, 0.0) + amount * seconds
+                levels[start] = levels.get(start, 0.0) + amount
+                levels[end] = levels.get(end, 0.0) - amount
     in_use: dict[str, float] = {}
     for (_, _, _, name), seconds in used.items():
         in_use[name] = in_use.get(name, 0.0) + seconds
     planned = over = 0.0
+    up_by_hour = _by_hour(levels)
     for (hour, name), seconds in by_hour.items():
         if name == PLANNED:
-            idle = max(0.0, idle_by_hour.get(hour, 0.0) - by_hour.get((hour, "cpu"), 0.0))
+            idle = max(0.0, up_by_hour.get(hour, 0.0) - by_hour.get((hour, "cpu"), 0.0))
             planned += min(seconds, idle)
             over += max(0.0, seconds - idle)
     found = {}
@@ -111,6 +112,18 @@ def cluster_time(
             "count": count.get(name, 0), "total": held, "allocated": allocated, "down": lost, "planned_down": 0.0, "planned": waited,
             "idle": held - allocated - lost - waited, "over": over if name == "cpu" else 0.0,
         }  # fmt: skip
+    return found
+
+
+def _by_hour(levels: dict[float, float]) -> dict[int, float]:
+    """How much there was in each hour, in seconds of one, when it came and went at these times."""
+    found: dict[int, float] = {}
+    level = before = 0.0
+    for time, change in sorted(levels.items()):
+        if level > 0:
+            for hour, seconds in hours(before, time):
+                found[hour] = found.get(hour, 0.0) + level * seconds
+        level, before = level + change, time
     return found
 
 
