@@ -42,7 +42,9 @@ def _holds(ctx: Context, start: Start, now: float) -> bool:
     job = ctx.state.jobs.get(start.job)
     if job is None or not may_start(ctx.state, job) or not ctx.state.ledger.can_take(start.allocation):
         return False
-    if ctx.state.reservations and not still_open(ctx, start.allocation, now, now + _limit(ctx, start, job)):
+    if (ctx.state.reservations or start.allocation.reservation) and not still_open(
+        ctx, start.allocation, now, now + _limit(ctx, start, job)
+    ):
         return False
     return charging.may_start(ctx, job, start.allocation, _limit(ctx, start, job), now)
 

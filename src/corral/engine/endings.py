@@ -354,7 +354,22 @@ def back_to_queue(ctx: Context, ended: Job, now: float, out: Effects) -> None:
         priority=0 if held else ended.priority,
     )
     ctx.record(JobRequeued(time=now, job=waits, ended=ended), out)
+    if spec.reservation and not any(name in ctx.state.reservations for name in spec.reservation.split(",")):
+        leave_reservation(ctx, waits, spec.reservation, now, out)
     rejoin(ctx, waits, now, out)
+
+
+def leave_reservation(ctx: Context, job: Job, name: str, now: float, out: Effects) -> None:
+    """The reservation in which it was to run is no more: it is held, and when it is released runs without."""
+    spec = msgspec.structs.replace(ctx.state.spec(job), reservation="")
+    fields: dict[str, object] = {}
+    if not job.held_by:
+        fields = {
+            "held_by": "user", "priority": 0, "eligible_time": 0.0, "reason": Reason.RESERVATION_DELETED,
+            "reason_text": f"Reservation {name} was deleted",
+        }  # fmt: skip
+    held = msgspec.structs.replace(job, **fields)
+    ctx.record(JobChanged(time=now, job=held, spec=spec, what="reservation"), out)
 
 
 def rejoin(ctx: Context, job: Job, now: float, out: Effects) -> None:

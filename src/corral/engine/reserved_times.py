@@ -114,10 +114,8 @@ def remove(ctx: Context, one: Reservation, now: float, out: Effects) -> None:
 
 def _without(ctx: Context, job: Job, spec: JobSpec, one: Reservation, now: float, out: Effects) -> None:
     left = [name for name in names_of(spec.reservation) if name != one.name and name in ctx.state.reservations]
+    if not left and not one.has(Flag.NO_HOLD_JOBS_AFTER_END):
+        endings.leave_reservation(ctx, job, one.name, now, out)
+        return
     spec = msgspec.structs.replace(spec, reservation=",".join(left))
-    if not left and not one.has(Flag.NO_HOLD_JOBS_AFTER_END) and not job.held_by:
-        job = msgspec.structs.replace(
-            job, held_by="admin", priority=0, eligible_time=0.0, reason=Reason.RESERVATION_DELETED,
-            reason_text=f"Reservation {one.name} was deleted",
-        )  # fmt: skip
     ctx.record(JobChanged(time=now, job=job, spec=spec, what="reservation"), out)

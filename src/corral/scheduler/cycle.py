@@ -298,7 +298,7 @@ class _Cycle:
         too_few = not self.is_any_free() or (self.most_free < demand.cpus_per_task and not demand.overcommit)
         if too_few and not demand.sharers:
             return None, None
-        if not self.reserved:
+        if not self.reserved and not demand.reservation:
             return self.fit_for(group, demand, _span(group))
         if not self.reserved.is_open(demand, self.now):
             return None, None

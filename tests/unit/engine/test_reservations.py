@@ -428,12 +428,27 @@ def test_who_still_waits_when_it_ends_is_held() -> None:
     c.cycle().at(300)
     found = c.job(waits)
     assert (found.held_by, found.reason, found.reason_text) == (
-        "admin", Reason.RESERVATION_DELETED, "Reservation r was deleted",
+        "user", Reason.RESERVATION_DELETED, "Reservation r was deleted",
     )  # fmt: skip
     assert c.state.spec(found).reservation == ""
-    c.ask(rq.ReleaseJobs(ids=(str(waits),)), OPERATOR)
+    c.ask(rq.ReleaseJobs(ids=(str(waits),)))
     c.cycle()
     assert c.states(waits) == ["RUNNING"]
+    c.check()
+
+
+def test_who_is_queued_again_when_it_is_gone_is_held_too() -> None:
+    c = two()
+    reserve(c, nodes="n1", duration=120)
+    mine = c.run(inside(time=100))
+    c.finish(mine).at(120)
+    assert not c.state.reservations
+    c.ask(rq.RequeueJobs(ids=(str(mine),)))
+    c.cycle()
+    assert (c.states(mine), c.reason(mine)) == (["PENDING"], Reason.RESERVATION_DELETED)
+    c.ask(rq.ReleaseJobs(ids=(str(mine),)))
+    c.cycle()
+    assert c.states(mine) == ["RUNNING"]
     c.check()
 
 
