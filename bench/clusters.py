@@ -171,4 +171,19 @@ def slurm(directory: Path) -> Iterator[Cluster]:
                 os.kill(int(file.read_text()), signal.SIGKILL)
             except (ProcessLookupError, ValueError):
                 pass
-        subprocess.run(["pkill", "-9", "-f", "slurmstepd: "], check=False)
+        for pid in _steps_of(environment["SLURM_CONF"]):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _steps_of(configuration: str) -> list[int]:
+    """The slurmstepds of this cluster: others on the machine are nobody's business here."""
+    found = []
+    mark = f"SLURM_CONF={configuration}".encode()
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            is_step = Path(f"/proc/{name}/cmdline").read_bytes().startswith(b"slurmstepd: ")
+            if is_step and mark in Path(f"/proc/{name}/environ").read_bytes().split(b"\0"):
+                found.append(int(name))
+        except OSError:
+            pass
+    return found
