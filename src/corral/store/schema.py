@@ -125,9 +125,21 @@ def _with_rollups(connection: sa.Connection) -> None:
     usage: Usage = {}
     for data in connection.execute(sa.select(jobs.c.data).execution_options(yield_per=1000)).scalars():
         add_run(usage, run_of(data))
-    rows = [{**key._asdict(), "seconds": seconds} for key, seconds in usage.items()]
-    for start in range(0, len(rows), 5000):
-        connection.execute(usage_hours.insert(), rows[start : start + 5000])
+        if len(usage) >= 100_000:
+            _add_usage(connection, usage)
+            usage = {}
+    _add_usage(connection, usage)
+
+
+def _add_usage(connection: sa.Connection, usage: Usage) -> None:
+    """To what is there: a million jobs are not summed up in memory. Both databases read it so."""
+    if usage:
+        statement = sa.text(
+            'INSERT INTO usage_hours (hour, account, "user", wckey, tres, seconds) '
+            'VALUES (:hour, :account, :user, :wckey, :tres, :seconds) ON CONFLICT (hour, account, "user", wckey, tres) '
+            "DO UPDATE SET seconds = usage_hours.seconds + excluded.seconds"
+        )
+        connection.execute(statement, [{**key._asdict(), "seconds": seconds} for key, seconds in usage.items()])
 
 
 #: MIGRATIONS[n] takes a database from version n + 1 to n + 2. Never change one that was released.
