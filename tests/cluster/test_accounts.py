@@ -62,7 +62,7 @@ def test_two_users_share_the_limits_of_their_account(make_cluster: Callable[...,
     assert by(cluster, "bin", "squeue", "-h", "-o%i").stdout.strip() == second
 
     before = cluster.text("sacctmgr", "-P", "show", "associations")
-    used = int(cluster.text("sshare", "-nP", "-A", "chem", "-o", "rawusage").split()[0])
+    used = wait_until(lambda: int(cluster.text("sshare", "-nP", "-A", "chem", "-o", "rawusage").split()[0]))
     for line in cluster.processes():
         if "controller" in line:
             os.kill(int(line.split()[0]), 9)

@@ -17,14 +17,15 @@ def running_step(cluster: LiveCluster) -> str:
 
 
 def test_it_hears_what_the_tasks_say_and_how_they_end(cluster: LiveCluster) -> None:
-    script = "until read -t 0.1 x; do echo waits; done; echo $SLURM_PROCID $x; exit $SLURM_PROCID"
+    script = "until [ -e go ]; do echo waits; sleep 0.1; done; read x; echo $SLURM_PROCID $x; exit $SLURM_PROCID"
     srun = start(cluster, "srun", "-N2", "-n2", "bash", "-c", script)
     sattach = start(cluster, "sattach", "-l", running_step(cluster))
     assert srun.stdin is not None
     assert sattach.stdout is not None
     wait_until(lambda: sattach.stdout is not None and "waits" in sattach.stdout.readline())
+    (cluster.work / "go").touch()
     srun.stdin.write("word\n")
-    out, error = sattach.communicate(timeout=20)
+    out, error = sattach.communicate(timeout=60)
     assert {line for line in out.splitlines() if "waits" not in line} == {"0: 0 word", "1: 1 word"}
     assert (sattach.returncode, error) == (1, "sattach: error: task 1 exited with exit code 1\n")
     assert {"0 word", "1 word"} <= set(srun.communicate()[0].splitlines())

@@ -77,7 +77,7 @@ def on_update(state: ClusterState, request: UpdatePartition, caller: Caller, now
         out.reply = Rejected(error="Invalid partition name specified", code="not_found")
         return
     if not caller.is_operator:
-        out.reply = Rejected(error="Access/permission denied", code="denied")
+        out.reply = Rejected(error="Invalid user id", code="denied")
         return
     put(state, partition, request.changes, request.state, now, out)
 
@@ -85,7 +85,7 @@ def on_update(state: ClusterState, request: UpdatePartition, caller: Caller, now
 def on_create(state: ClusterState, request: CreatePartition, caller: Caller, now: float, out: Effects) -> None:
     """scontrol create PartitionName=: it is there until the configuration is read again."""
     if not caller.is_operator:
-        out.reply = Rejected(error="Access/permission denied", code="denied")
+        out.reply = Rejected(error="Invalid user id", code="denied")
     elif not request.name or request.name in state.partitions or not set(request.name).isdisjoint(",* \t\n="):
         out.reply = Rejected(error="Invalid partition name specified")
     else:
@@ -95,7 +95,7 @@ def on_create(state: ClusterState, request: CreatePartition, caller: Caller, now
 def on_delete(state: ClusterState, request: DeletePartition, caller: Caller, now: float, out: Effects) -> None:
     """Not while a job waits or runs there."""
     if not caller.is_operator:
-        out.reply = Rejected(error="Access/permission denied", code="denied")
+        out.reply = Rejected(error="Invalid user id", code="denied")
     elif request.name not in state.partitions:
         out.reply = Rejected(error="Invalid partition name specified", code="not_found")
     elif any(request.name in job.partition.split(",") for job in state.jobs.values() if not job.has_ended):

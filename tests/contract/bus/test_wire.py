@@ -259,6 +259,8 @@ def test_pings_are_answered(tmp_path):
 def test_a_server_that_hangs_is_given_up_at_the_timeout(server, keys):
     link = wire.connect(server.url, keys.controller_jwt())
     os.kill(server.pid, signal.SIGSTOP)
+    while Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+        time.sleep(0.01)
     try:
         with pytest.raises(NoReply):
             link.flush(0.05)
