@@ -98,7 +98,7 @@ def _from_file(given: Given) -> dict[str, str]:
         with open(int(name) if name.isdigit() else name, "rb", closefd=not name.isdigit()) as file:
             content = file.read()
     except OSError as error:
-        raise given.program.failed(f"Could not read {name}: {error.strerror}") from None
+        raise given.program.failed(f"Could not open user environment file {name}: {error.strerror}") from None
     found: dict[str, str] = {}
     for entry in content.split(b"\0"):
         key, equals, value = os.fsdecode(entry).partition("=")

@@ -6,9 +6,6 @@ TYPE_CHECKING = False  # importing typing costs 5 ms
 if TYPE_CHECKING:
     from typing import Any
 
-#: srun of a step that ran into its limit (ESLURMD... of the real one: wait status of a step timed out).
-TIMED_OUT = 124
-
 #: What strsignal(3) calls them: srun's "task 0: Terminated".
 SIGNAL_TEXTS = {
     1: "Hangup", 2: "Interrupt", 3: "Quit", 4: "Illegal instruction", 5: "Trace/breakpoint trap", 6: "Aborted",
@@ -35,8 +32,6 @@ def of_pair(code: int, signal: int) -> int:
 def of_job(row: dict[str, Any]) -> int:
     """sbatch --wait: the script's exit code; 1 when a signal or something else ended the job."""
     code, signal = row.get("exit_code") or (0, 0)
-    if row["state"] == "TIMEOUT":
-        return TIMED_OUT
     if row["state"] == "COMPLETED":
         return 0
     return code if code and not signal else 1

@@ -81,6 +81,7 @@ class Session:
         self._killing = False
         self._silent = False  #: the user has ended it with Ctrl-C, and knows
         self._failed = 0  #: exit status for what is no task's
+        self._timed_out = False  #: the tasks say themselves how they ended
         self._ends_at = 0.0  #: the controller has said that it is over: not to be waited for longer
         self._wake_read, self._wake_write = os.pipe()
         self._follower: Follower | None = None
@@ -192,8 +193,7 @@ class Session:
         is_cancelled = "*** STEP" in text and " CANCELLED AT " in text and not of_signal
         if is_cancelled and not self._killing:
             if "DUE TO TIME LIMIT" in text:
-                self._failed = exitcode.TIMED_OUT
-                self._program.info("forcing job termination")
+                self._timed_out = True
             elif "DUE TO NODE FAILURE" in text:
                 self._complain(f"{self._program.name}: error: Node failure on {node}")
             self._say_aborted()
@@ -323,13 +323,11 @@ class Session:
         row = self._follower.row if self._follower is not None else None
         if not self._attachment.has_ended:
             self._say_lost(row or {})
-        elif self._failed == exitcode.TIMED_OUT:
+        elif self._timed_out:
             pass
         elif self._tasks.was_killed() and not self._aborted and not self._silent:
             self._program.info(f"Force Terminated {self._step.text}")
         self._attachment.close()
-        if self._failed == exitcode.TIMED_OUT:
-            return self._failed
         return max(self._failed, self._tasks.exit_status())
 
     def _say_lost(self, row: dict[str, Any]) -> None:

@@ -84,12 +84,12 @@ def _filled(
     taken: dict[str, tuple[NodeShare, ...]],
 ) -> Layout | Refusal:  # fmt: skip
     """The shares of the nodes that run these ranks."""
+    used = [(share, mine) for share, mine in zip(chosen, ranks, strict=True) if mine]
+    totals = _totals([share if spec.overlap else _without(share, taken.get(share.node, ())) for share, _ in used], spec)
     nodes = []
-    for share, mine in zip(chosen, ranks, strict=True):
-        if not mine:
-            continue
+    for (share, mine), total in zip(used, totals, strict=True):
         others = taken.get(share.node, ())
-        made = _share(share, _without(share, others), spec, len(mine), cpus_per_task, others)
+        made = _share(share, _without(share, others), spec, len(mine), cpus_per_task, others, total)
         if isinstance(made, Refusal):
             return made
         nodes.append(StepNode(share=made, tasks=_places(made, mine, spec)))
@@ -267,14 +267,28 @@ def _units(share: NodeShare, request: GresRequest) -> list[tuple[str, str, int]]
     ]
 
 
+def _totals(shares: list[NodeShare], spec: StepSpec) -> list[list[GresRequest]]:
+    """--gpus counts over all nodes: each in turn gives what it has, and leaves one to each that follows."""
+    given: list[list[GresRequest]] = [[] for _ in shares]
+    for request in spec.gpus or ():
+        left = request.count
+        for i, share in enumerate(shares):
+            following = len(shares) - i - 1
+            count = min(len(_units(share, request)), left - following) if following else left
+            given[i].append(GresRequest(request.name, request.type, max(0, count)))
+            left -= max(0, count)
+    return given
+
+
 def _share(
-    job: NodeShare, free: NodeShare, spec: StepSpec, tasks: int, cpus_per_task: int, taken: tuple[NodeShare, ...]
-) -> NodeShare | Refusal:
+    job: NodeShare, free: NodeShare, spec: StepSpec, tasks: int, cpus_per_task: int, taken: tuple[NodeShare, ...],
+    total_gpus: list[GresRequest],
+) -> NodeShare | Refusal:  # fmt: skip
     source = job if spec.overlap else free
     cpus = source.cpus[: _cpus_needed(source, spec, tasks, cpus_per_task)] if spec.exact else source.cpus
     requests: list[GresRequest] = list(spec.gres or ()) + list(spec.gpus_per_node or ())
     requests += [GresRequest(r.name, r.type, r.count * tasks) for r in spec.gpus_per_task or ()]
-    requests += list(spec.gpus or ())
+    requests += total_gpus
     asked = any(value is not None for value in (spec.gres, spec.gpus, spec.gpus_per_node, spec.gpus_per_task))
     gres: tuple[GresShare, ...]
     if not asked:

@@ -80,7 +80,7 @@ def test_an_end_in_words(status: int, text: str) -> None:
         ("FAILED", [3, 0], 3),
         ("FAILED", [0, 9], 1),
         ("CANCELLED", [0, 15], 1),
-        ("TIMEOUT", [0, 15], 124),
+        ("TIMEOUT", [0, 15], 1),
     ],
 )
 def test_sbatch_wait_ends_with_the_jobs_code(state: str, pair: list[int], status: int) -> None:

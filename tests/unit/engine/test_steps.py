@@ -122,6 +122,19 @@ def test_two_steps_have_different_gpus(c: Cluster) -> None:
     c.check()
 
 
+def test_gpus_of_a_step_count_over_its_nodes() -> None:
+    c = cluster(nodes("n[1-3]", cpus=4, gpus=4))
+    number = c.run(job(ntasks=3, nodes=3, gres=gpus(2)))
+    step = make(c, srun(3, gpus=gpus(4)), number)
+    assert [[list(held.indices) for held in node.share.gres] for node in step.nodes] == [[[0, 1]], [[0]], [[0]]]
+    assert make(c, srun(1, gpus=gpus(1), exact=True, nodelist="n1"), number).code == "busy"
+    c.check()
+
+
+def test_more_gpus_than_the_nodes_of_the_step_have(c: Cluster) -> None:
+    assert make(c, srun(2, gpus=gpus(9), nodes_min=2)).error == "Invalid generic resource (gres) specification"
+
+
 def test_no_gpus(c: Cluster) -> None:
     assert make(c, srun(1, gres=(), nodelist="n1")).nodes[0].share.gres == ()
 
