@@ -165,7 +165,7 @@ _HELP = {
 
 SQUEUE = _HELP | {
     "accounts": "of these accounts", "all": "also in hidden partitions", "array": "one line per element of an array",
-    "array-unique": "accepted: an array is one line unless `-r`",
+    "array-unique": "elements with records of their own apart from the rest of their array",
     "Format": "columns by name: `name[:[.]width[suffix]],...`", "format": "columns by letter: `%[.][width]letter ...`",
     "hide": "not in hidden partitions (the default)", "iterate": "again every so many seconds", "jobs": "these jobs",
     "licenses": "those that ask for one of these licences", "local": "accepted: there is one cluster",

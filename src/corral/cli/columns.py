@@ -58,6 +58,15 @@ class Piece:
         self.right = right
         self.suffix = suffix
 
+    def shortened(self, values: Sequence[Any]) -> Sequence[Any]:
+        """Where more than the template is needed for it."""
+        width, whole = self.width, self.column.whole
+        if width and whole == WHOLE_NODES:
+            return [value[:width] if value[:1] == "(" else value for value in values]
+        if width and whole == STARRED:
+            return [f"{value[: width - 1]}*" if value[-1:] == "*" and len(value) > width else value for value in values]
+        return values
+
     def template(self, width: int, whole: bool) -> str:
         text = self.suffix.replace("%", "%%")
         if not width:
@@ -96,12 +105,8 @@ class Layout:
             width = piece.width
             if width == GROWS:
                 width = max(NARROWEST, max((len(value) for value in values), default=0))
-            elif width and column.whole == WHOLE_NODES:
-                values = [value[:width] if value[:1] == "(" else value for value in values]
-            elif width and column.whole == STARRED:
-                values = [
-                    f"{value[: width - 1]}*" if value[-1:] == "*" and len(value) > width else value for value in values
-                ]
+            else:
+                values = piece.shortened(values)
             template += piece.template(width, column.whole in (WHOLE_VALUE, WHOLE, WHOLE_NODES))
             top += piece.template(width, column.whole in (WHOLE_HEADER, WHOLE, WHOLE_NODES))
             headers.append(column.header)
@@ -110,6 +115,24 @@ class Layout:
         if not cells:
             return header, iter([header] * len(rows))
         return header, map(template.__mod__, zip(*cells, strict=True))
+
+    def opened(self, index: Mapping[str, int], row: Sequence[Any], own: frozenset[str]) -> tuple[str, list[Column]]:
+        """A template for many lines that are like this row but in the fields `own`; and its columns that differ in each."""
+        template = self.lead.replace("%", "%%")
+        columns, different = [(value,) for value in row], []
+        for piece in self.pieces:
+            if isinstance(piece, str):
+                template += piece.replace("%", "%%")
+                continue
+            column = piece.column
+            part = piece.template(piece.width, column.whole in (WHOLE_VALUE, WHOLE, WHOLE_NODES))
+            if own.isdisjoint(column.fields):
+                [value] = piece.shortened(column.cells(index, columns, 1))
+                part = (part % (value,)).replace("%", "%%")
+            else:
+                different.append(column)
+            template += part
+        return template, different
 
 
 def parse_letters(

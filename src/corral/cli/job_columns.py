@@ -6,12 +6,16 @@ import os
 
 from corral.cli.columns import WHOLE, WHOLE_NODES, WHOLE_VALUE, Column
 from corral.cli.times import UNLIMITED, left, moment, span
-from corral.syntax.arrayspec import fold
+from corral.syntax.arrayspec import fold_ranges
 from corral.syntax.size import format_memory
 
 TYPE_CHECKING = False  # importing typing costs 5 ms
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
+
+    #: (first, last, step); or the text itself, of lines that were made one
+    Waiting = Sequence[Sequence[int]] | str
 
 STATE_LETTERS = {
     "PENDING": "PD", "CONFIGURING": "CF", "RUNNING": "R", "SUSPENDED": "S", "COMPLETING": "CG", "COMPLETED": "CD",
@@ -43,16 +47,16 @@ def _limit() -> int:
     return given if given <= _MOST_SHOWN else _SHOWN
 
 
-def elements(waiting: list[int], throttle: int) -> str:
+def elements(waiting: Waiting, throttle: int) -> str:
     """1,4,7%2"""
-    return fold(waiting, throttle, _limit())
+    return waiting if isinstance(waiting, str) else fold_ranges(waiting, throttle, _limit())
 
 
 def job_id(
     id: int,
     array: int | None,
     task: int | None,
-    waiting: list[int],
+    waiting: Waiting,
     throttle: int,
     het: int | None = None,
     offset: int = 0,
@@ -73,7 +77,7 @@ def het_ids(first: int | None, size: int) -> str:
     return "N/A" if first is None else f"{first}-{first + size - 1}"
 
 
-def task_id(array: int | None, task: int | None, waiting: list[int], throttle: int) -> str:
+def task_id(array: int | None, task: int | None, waiting: Waiting, throttle: int) -> str:
     if array is None:
         return "N/A"
     return str(task) if task is not None else elements(waiting, throttle)

@@ -1,4 +1,4 @@
-"""In which order does squeue show jobs and steps, and how are an array's elements set apart?"""
+"""In which order does squeue show jobs and steps?"""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from corral.cli.job_columns import STATE_LETTERS
 
 TYPE_CHECKING = False  # importing typing costs 5 ms
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from typing import Any
 
     from corral.cli.sorting import Key
@@ -86,15 +85,3 @@ def natural(fields: list[str]) -> Any:
         return row[array] or row[job], _NEVER if row[task] is None else row[task]
 
     return key
-
-
-def one_by_one(fields: list[str], rows: list[list[Any]]) -> Iterable[list[Any]]:
-    """A line for each waiting element of an array."""
-    waiting, task = fields.index("array_waiting"), fields.index("array_task_id")
-    for row in rows:
-        if not row[waiting]:
-            yield row
-        for element in row[waiting] or ():
-            own = list(row)
-            own[task], own[waiting] = element, []
-            yield own

@@ -57,6 +57,8 @@ def jobs(connection: Connection, manner: Manner, name: str | None) -> int:
             except Refused:
                 sys.stdout.write(f"Job {name} not found\n")
                 return 1
+        elif reference.het is None:  # of an array the rest first, then what was split off last
+            rows.sort(key=lambda row: (row["id"] != row["array_job_id"], -row["id"] if row["array_job_id"] else 0))
     if manner.form is not None:
         if manner.form.is_old:
             from corral.cli import job_json

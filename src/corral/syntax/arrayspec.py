@@ -8,7 +8,7 @@ from corral.errors import InvalidArraySpec
 
 TYPE_CHECKING = False  # importing typing costs 5 ms
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 #: MaxArraySize as Slurm has it when nobody says otherwise: the highest index is one less.
 MAX_SIZE = 1001
@@ -54,7 +54,33 @@ def parse(text: str, max_size: int = MAX_SIZE) -> ArraySpec:
 def fold(indices: Iterable[int], throttle: int = 0, limit: int = 0) -> str:
     """0-3,7%8, as squeue and scontrol write what still waits; `limit` cuts the list as SLURM_BITSTR_LEN does (0 = never)."""
     ordered = sorted(set(indices))
-    text = _stepped(ordered) or ",".join(runs(ordered))
+    return _cut(_stepped(ordered) or ",".join(runs(ordered)), throttle, limit)
+
+
+def fold_ranges(ranges: Iterable[Sequence[int]], throttle: int = 0, limit: int = 0) -> str:
+    """As `fold`, of (first, last, step): long runs are not walked through."""
+    found = list(ranges)
+    if not any(step == 1 and last > first for first, last, step in found):  # then the whole may have a step of its own
+        return fold((n for first, last, step in found for n in range(first, last + 1, step)), throttle, limit)
+    return _cut(spans(found), throttle, limit)
+
+
+def spans(ranges: Iterable[Sequence[int]]) -> str:
+    """0-3,7 of (first, last, step) in any order: steps are written out, neighbours joined."""
+    pieces: list[tuple[int, int]] = []
+    for first, last, step in ranges:
+        pieces += [(first, last)] if step == 1 else [(n, n) for n in range(first, last + 1, step)]
+    pieces.sort()
+    joined: list[tuple[int, int]] = []
+    for first, last in pieces:
+        if joined and first <= joined[-1][1] + 1:
+            joined[-1] = joined[-1][0], max(last, joined[-1][1])
+        else:
+            joined.append((first, last))
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in joined)
+
+
+def _cut(text: str, throttle: int, limit: int) -> str:
     if limit > 4 and len(text) >= limit:
         text = text[: limit - 4] + "..."
     return f"{text}%{throttle}" if throttle else text

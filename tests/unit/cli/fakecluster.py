@@ -104,7 +104,7 @@ def queue(ran: float = 4.0) -> list[Row]:
             tres_req="cpu=1,mem=62.50G,node=1,billing=1"),
         job(120, "begin", reason="BeginTime", begin_time=at("2026-11-24T01:45:39"), expected_start=at("2026-11-24T01:45:39"),
             eligible_time=at("2026-11-24T01:45:39"), tres_req="cpu=1,mem=62.50G,node=1,billing=1"),
-        job(121, "arr", array_job_id=121, array_waiting=[1, 4, 7, 10, 20], array_throttle=2, node_count=9, nodes_min=9, nodes_max=9,
+        job(121, "arr", array_job_id=121, array_waiting=[[1, 10, 3], [20, 20, 1]], array_throttle=2, node_count=9, nodes_min=9, nodes_max=9,
             cpus=9, ntasks=9, exclusive=True, expected_start=at("2027-11-24T00:45:47"), stdout_path=path, stderr_path=path,
             tres_req="cpu=9,mem=562.50G,node=9,billing=9"),
         job(122, "single", tres_req="cpu=1,mem=62.50G,node=1,billing=1"),

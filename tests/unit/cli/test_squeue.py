@@ -82,7 +82,7 @@ def test_one_format_language_at_a_time(cluster: FakeCluster, argv: list[str], er
     ],
 )
 def test_long_lists_of_elements_are_cut(cluster: FakeCluster, limit: str, shown: str) -> None:
-    cluster.jobs = [job(25, "x", array_job_id=25, array_waiting=[*range(0, 31, 3), 50])]
+    cluster.jobs = [job(25, "x", array_job_id=25, array_waiting=[[0, 30, 3], [50, 50, 1]])]
     more = {"SLURM_BITSTR_LEN": limit} if limit else {}
     assert cluster.run("squeue", "-h", "-o", "%i|%K", **more).stdout == shown + "\n"
 

@@ -60,7 +60,7 @@ def test_conditions_on_jobs(api, query, names):
 
 def test_an_array_is_found_whole_and_by_element(controller, api):
     [job] = submit(api, "a", array="0-3", hold=True)
-    assert column(api, "array_waiting", ids=job) == [[0, 1, 2, 3]]
+    assert column(api, "array_waiting", ids=job) == [[[0, 3, 1]]]
     rows = api.request("GET", f"/v1/jobs/{job}_2?fields=array_job_id,array_task_id,array_waiting")["rows"]
     assert rows == [[job, 2, []]]
     assert refusal(api, "GET", f"/v1/jobs/{job}_9").fields["status"] == 404

@@ -6,9 +6,9 @@ import gc
 import os
 import sys
 
-from corral.cli import clusters, columns, command, job_columns, jobstates, query, sorting
+from corral.cli import array_lines, clusters, columns, command, job_columns, jobstates, query, sorting
 from corral.cli.getopt import NO, OPTIONAL, REQUIRED
-from corral.cli.job_order import SORT_KEYS, STEP_SORT_KEYS, natural, one_by_one
+from corral.cli.job_order import SORT_KEYS, STEP_SORT_KEYS, natural
 from corral.cli.run import Exit, Program, program_text
 from corral.cli.run import main as run
 from corral.cli.times import date_line
@@ -65,9 +65,6 @@ FIELD_TABLES = {
 _LISTS = ("partitions", "name", "accounts", "qos", "nodelist", "licenses", "reservation", "steps")
 
 _FORMATS = {"format": "-o (--format)", "Format": "-O (--Format)"}
-
-#: Every array's line carries these, however little of them is shown.
-_ARRAY = ("id", "array_job_id", "array_task_id", "array_waiting", "array_throttle")
 
 
 def main() -> NoReturn:
@@ -223,9 +220,14 @@ class Squeue:
         except sorting.InvalidSort as error:  # Slurm finds out after it has printed the header
             problem = self.program.failed(f"Invalid sort specification: {error}", 1)
         needed = dict.fromkeys([*layout.fields, *sorting.fields(order)])
-        rows = self._steps(connection, needed) if self.by_steps else self._jobs(connection, needed)
-        sorting.in_order(rows.rows, {name: at for at, name in enumerate(rows.fields)}, order)
-        header, lines = layout.render(rows.fields, rows.rows)
+        lines: Iterable[str]
+        if self.by_steps:
+            rows = self._steps(connection, needed)
+            sorting.in_order(rows.rows, {name: at for at, name in enumerate(rows.fields)}, order)
+            header, lines = layout.render(rows.fields, rows.rows)
+        else:
+            rows = self._jobs(connection, dict.fromkeys([*array_lines.FIELDS, *needed]))
+            header, lines = self._lines(layout, rows, order)
         out = [f"CLUSTER: {name}"] if name and "noheader" not in self.given else []
         if "noheader" not in self.given:
             if "long" in self.given or self.every:
@@ -238,13 +240,29 @@ class Squeue:
         if problem is not None:
             raise problem
 
+    def _lines(
+        self, layout: columns.Layout, rows: query.Rows, order: list[tuple[sorting.Key, bool]]
+    ) -> tuple[str, Iterable[str]]:
+        """The header and the lines, in order; arrays as they were asked for."""
+        each = "array" in self.given
+        if not each and "array-unique" not in self.given:
+            rows.rows = array_lines.merge(rows.fields, rows.rows)
+        rows.rows = array_lines.apart(rows.fields, rows.rows)
+        rows.rows.sort(key=natural(rows.fields))
+        sorting.in_order(rows.rows, {name: at for at, name in enumerate(rows.fields)}, order)
+        return array_lines.lines(layout, rows.fields, rows.rows) if each else layout.render(rows.fields, rows.rows)
+
     def _write(self, connection: Connection) -> None:
         """For programs."""
         from corral.cli.data_parser import document
 
         form = document.form_of(self.program, self.given)
         assert form is not None
-        rows = self._jobs(connection, []).dicts()
+        found = self._jobs(connection, [])
+        found.rows.sort(key=natural(found.fields))
+        if "array" in self.given:
+            found.rows = list(array_lines.one_by_one(found.fields, found.rows))
+        rows = found.dicts()
         if form.is_old:
             from corral.cli import job_json
 
@@ -269,7 +287,7 @@ class Squeue:
         )  # fmt: skip
 
     def _jobs(self, connection: Connection, needed: Iterable[str]) -> query.Rows:
-        fields = list(dict.fromkeys([*_ARRAY, *needed])) if needed else []
+        fields = list(needed)
         asked = [field for field in fields if field != "cluster"]
         self._check_nodes(connection)
         if self._nothing_can_match():
@@ -284,9 +302,6 @@ class Squeue:
         rows = query.Rows(connection.request("GET", path))
         if not rows.rows and self.ids and len(self.ids) == 1 and self.ids[0].isdigit():
             query.rows(connection, f"/v1/jobs/{self.ids[0]}", ["id"])  # Refused when there is no such job
-        rows.rows.sort(key=natural(rows.fields))
-        if "array" in self.given:
-            rows.rows = list(one_by_one(rows.fields, rows.rows))
         return _with_cluster(rows, connection) if "cluster" in fields else rows
 
     def _check_nodes(self, connection: Connection) -> None:

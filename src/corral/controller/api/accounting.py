@@ -7,6 +7,7 @@ found and sorted, then their records are read, shown and sent, some at a time, i
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -18,6 +19,7 @@ from corral.controller.api.privacy import sees_all
 from corral.controller.api.service import Service
 from corral.daemon import clock
 from corral.errors import StoreUnavailable
+from corral.model import ranges
 from corral.model.job import JobId, JobState
 from corral.model.step import TRANSFERS
 from corral.store.rows import HistoryQuery, Run, RunKey, StepRun, key_of
@@ -177,6 +179,13 @@ def lines(found: list[Run], steps: list[StepRun]) -> list[Line]:
         by_run.setdefault((step.job, step.restart), []).append(step)
     ordered = []
     for run in found:
+        if run.array_waiting and run.job != run.array_job and run.state is JobState.PENDING:
+            # Elements that were changed together: one record here, and in Slurm a record, and so a line, for each.
+            ordered += [
+                Line(msgspec.structs.replace(run, array_task=element, array_waiting=()))
+                for element in ranges.members(run.array_waiting)
+            ]
+            continue
         ordered.append(Line(run))
         ordered += [Line(run, step) for step in sorted(by_run.get((run.job, run.restart), ()), key=lambda s: s.step)]
     return ordered

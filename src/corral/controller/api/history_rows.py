@@ -113,7 +113,7 @@ HISTORY: Table[Line] = Table(
         "reservation": _run("reservation"),
         "het_job_id": _run("het_job"),
         "het_offset": _run("het_offset"),
-        "array_waiting": lambda line, _: list(ranges.members(line.run.array_waiting)),
+        "array_waiting": _run("array_waiting"),
         "name": _either("name"),
         "user": _run("user"),
         "uid": _run("uid"),
