@@ -15,7 +15,7 @@ COMMANDS = Path(sys.executable).parent
 TEN_NODES = ("--nodes=10", "--cpus=16", "--mem=64000", "--gpus=8", "--gpu-type=v100", "--prefix=dgx0180")
 
 
-def wait_until(condition: Callable[[], T], seconds: float = 15.0, what: str = "") -> T:
+def wait_until(condition: Callable[[], T], seconds: float = 60.0, what: str = "") -> T:
     """What the condition gives when it is true at last."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
