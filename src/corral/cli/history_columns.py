@@ -123,6 +123,13 @@ def _nothing_of_job(text: str) -> Getter:
     return lambda row: text if row["step"] is None else ""
 
 
+def _flags(row: Row) -> str:
+    """How it got its turn; the rest is Slurm's word (and spelling) for what the accounting has heard of."""
+    if row["step"] is not None:
+        return ""
+    return f"{row['started_by']},StartRecieved" if row["started_by"] else "StartRecieved"
+
+
 def _of_step_alone(text: str) -> Getter:
     return lambda row: "" if row["step"] is None else text
 
@@ -168,7 +175,7 @@ FIELDS = (
     Field("Eligible", 19, "eligible", _time("eligible")),
     Field("End", 19, "end", _time("end")),
     Field("ExitCode", 8, "exit_code state", _code),
-    Field("Flags", 19, "", _nothing()),
+    Field("Flags", 19, "started_by", _flags),
     Field("GID", 6, "gid", _of_job("gid")),
     Field("Group", 9, "group", _of_job("group")),
     Field("JobID", 12, "jobid", _value("jobid"), left=True),
@@ -201,7 +208,7 @@ FIELDS = (
     Field("Partition", 10, "partition", _of_job("partition")),
     Field("Priority", 10, "priority", _of_job("priority")),
     Field("QOS", 10, "qos", _of_job("qos")),
-    Field("QOSRAW", 6, "", _nothing_of_job("1")),
+    Field("QOSRAW", 6, "qos_id", _of_job("qos_id")),
     Field("Reason", 22, "reason", _of_job("reason")),
     Field("ReqCPUFreq", 10, "", _frequency),
     Field("ReqCPUFreqGov", 13, "", _frequency),

@@ -117,7 +117,8 @@ def _times(row: Row, pending: bool) -> list[str]:
         *([f"ResizeTime={or_unknown(row['resize_time'])}"] if row["resize_time"] else []),
         f"StartTime={or_unknown(start)} EndTime={or_unknown(end)} Deadline={or_unknown(row['deadline']) if row['deadline'] else 'N/A'}",
         f"SuspendTime={or_unknown(row['suspend_time']) if row['suspend_time'] else 'None'} SecsPreSuspend={int(before)} "
-        f"LastSchedEval={or_unknown(row['start_time'] or row['submit_time'])} Scheduler=Main",
+        f"LastSchedEval={or_unknown(row['start_time'] or row['submit_time'])} "
+        f"Scheduler={'Backfill' if row['started_by'] == 'SchedBackfill' else 'Main'}",
     ]
 
 

@@ -31,7 +31,7 @@ def run_of(job: Job, spec: JobSpec) -> Run:
         state=job.end_state if job.end_state is not None and not job.has_ended else job.state,
         cancelled_by=job.cancelled_by,
         submit=job.submit_time,
-        eligible=job.eligible_time,
+        eligible=values.eligible_time(job),
         start=job.start_time,
         end=job.end_time,
         suspended=job.suspended_seconds,
@@ -61,6 +61,7 @@ def run_of(job: Job, spec: JobSpec) -> Run:
         het_job=job.het_job_id,
         het_offset=job.het_offset,
         het_size=job.het_size,
+        started_by=job.started_by,
     )
 
 

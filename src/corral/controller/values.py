@@ -7,6 +7,7 @@ import msgspec
 from corral.model.allocation import Allocation, NodeShare
 from corral.model.gres import GresRequest
 from corral.model.job import Job, JobSpec
+from corral.model.reason import Reason
 from corral.scheduler.demand import demand_of
 from corral.syntax import hostlist
 from corral.syntax.licenses import Licenses
@@ -116,6 +117,11 @@ def allocated_tres(allocation: Allocation, billing: bool = True) -> str:
         allocation.cpu_count, allocation.memory_mb, len(allocation.nodes), gres_totals(allocation), billing,
         allocation.licenses, allocation.billed,
     )  # fmt: skip
+
+
+def eligible_time(job: Job) -> float:
+    """Elements that the array's throttle holds back are not eligible."""
+    return 0.0 if job.is_pending and job.reason is Reason.ARRAY_TASK_LIMIT else job.eligible_time
 
 
 def tasks_of(job: Job, spec: JobSpec) -> int:

@@ -12,7 +12,7 @@ from corral.engine.reserved_access import still_open
 from corral.engine.state import NOT_YET, ClusterState
 from corral.model import ranges
 from corral.model.allocation import Allocation
-from corral.model.job import UNLIMITED, ExitStatus, Job, JobKind, JobSpec, JobState
+from corral.model.job import UNLIMITED, ExitStatus, Job, JobKind, JobSpec, JobState, StartedBy
 from corral.model.reason import Reason
 from corral.protocol.events import JobEnded, JobStarted
 from corral.scheduler.plan import Plan, Start
@@ -65,23 +65,33 @@ def begin(ctx: Context, start: Start, now: float, out: Effects) -> bool:
         job, rest = split(ctx.state, job, start.task_index)
     elif job.array_waiting:
         return False
+    spec = ctx.state.spec(job)
     running = msgspec.structs.replace(
         job,
         state=JobState.RUNNING,
         reason=Reason.NONE,
         reason_text="",
         partition=start.allocation.partition,
+        # An element that the throttle held back could not have begun before.
+        eligible_time=now if job.reason is Reason.ARRAY_TASK_LIMIT else job.eligible_time,
         start_time=now,
         allocation=msgspec.structs.replace(start.allocation, user=job.owner.uid),
         time_limit=limit,
-        batch_host=batch_host(ctx.state, ctx.state.spec(job), start.allocation),
+        batch_host=batch_host(ctx.state, spec, start.allocation),
         expected_start=0.0,
         expected_nodes="",
+        started_by=_started_by(start, job, spec),
     )
     ctx.record(JobStarted(time=now, job=running, array_rest=rest), out)
     if not start.gang:
         launch(ctx, running, now, out)
     return True
+
+
+def _started_by(start: Start, job: Job, spec: JobSpec) -> StartedBy:
+    if spec.kind is not JobKind.BATCH and job.reason is Reason.NONE:
+        return StartedBy.SUBMISSION
+    return StartedBy.GAP if start.is_backfill else StartedBy.TURN
 
 
 def batch_host(state: ClusterState, spec: JobSpec, allocation: Allocation) -> str:

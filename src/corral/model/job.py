@@ -284,6 +284,14 @@ class ExitStatus(msgspec.Struct, frozen=True, omit_defaults=True):
         return cls(0, signal) if signal else cls((status >> 8) & 0xFF, 0)
 
 
+class StartedBy(enum.StrEnum):
+    """How did a job get its turn? In the words of sacct's Flags."""
+
+    TURN = "SchedMain"
+    GAP = "SchedBackfill"  #: others that were before it still waited
+    SUBMISSION = "SchedSubmit"  #: an srun or salloc that never waited
+
+
 class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One job's record. An array is one record until an element starts; then the element gets a record (and id) of its own.
 
@@ -336,6 +344,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     het_offset: int = 0
     het_size: int = 0  #: how many components; their ids follow one another
     association: int = 0  #: of its user in the account it is charged to; 0 = none
+    started_by: StartedBy = StartedBy.TURN  #: of one that has started
 
     @property
     def is_pending(self) -> bool:

@@ -366,7 +366,7 @@ class _Cycle:
         if allocation.reservation:
             ends = min(ends, self.reserved.closes(allocation.reservation, self.now))
         self.running.append(RunningJob(ends, key))
-        self.plan.starts.append(Start(job, allocation, element, limit, among))
+        self.plan.starts.append(Start(job, allocation, element, limit, among, bool(self.blocked)))
         self.plan.backfilled += bool(self.blocked)
 
     def plan_start(self, group: PendingGroup, job: JobId) -> bool:

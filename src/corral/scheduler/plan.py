@@ -15,6 +15,7 @@ class Start(msgspec.Struct, frozen=True):
     task_index: int | None = None
     time_limit: int | None = None  #: seconds, when less than was asked for (--time-min)
     gang: int = 0  #: not without the others of this number
+    is_backfill: bool = False  #: jobs before it still wait
 
 
 class NotNow(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from corral.model import ranges
-from corral.model.job import ExitStatus, JobState
+from corral.model.job import ExitStatus, JobState, StartedBy
 from corral.model.ranges import Ranges
 from corral.model.usage import NOTHING, Usage
 
@@ -67,6 +67,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     het_job: int | None = None  #: of a component of a heterogeneous job: the id of the first
     het_offset: int = 0
     het_size: int = 0
+    started_by: StartedBy = StartedBy.TURN
 
     def elapsed(self, now: float) -> float:
         if not self.start:

@@ -35,7 +35,8 @@ def job(id: int, name: str, **given: Any) -> Row:
     row: Row = {
         "id": id, "array_job_id": None, "array_task_id": None, "array_waiting": [], "array_throttle": 0, "name": name,
         "user": "root", "uid": 0, "group": "root", "gid": 0, "account": "root", "qos": "normal", "partition": "batch",
-        "state": "PENDING", "end_state": None, "reason": "Priority", "reason_text": "", "priority": 1, "nice": 0, "held_by": "",
+        "state": "PENDING", "end_state": None, "reason": "Priority", "reason_text": "", "started_by": "",
+        "priority": 1, "nice": 0, "held_by": "",
         "submit_time": SUBMITTED, "eligible_time": SUBMITTED, "start_time": 0.0, "end_time": 0.0, "expected_start": 0.0,
         "expected_nodes": "", "time_limit": UNLIMITED, "time_min": 0, "run_seconds": 0.0, "suspend_time": 0.0,
         "suspended_seconds": 0.0, "restarts": 0, "nodes": "", "node_count": 1, "node_names": [], "req_nodes": "", "exclude": "",
@@ -120,6 +121,7 @@ def node(number: int, **given: Any) -> Row:
         "state_text": "idle", "state_long": "idle", "cpus": 16, "cpus_alloc": 0, "boards": 1, "sockets": 16, "cores_per_socket": 1,
         "threads_per_core": 1, "memory_mb": 64000, "memory_alloc_mb": 0, "free_memory_mb": 23473, "load": 0.09, "tmp_disk_mb": 0,
         "gres": "gpu:v100:8", "gres_used": "gpu:v100:0(IDX:N/A)", "gpus_total": 8, "gpus_alloc": 0, "features": [], "weight": 1,
+        "reservation": "",
         "partitions": ["batch"], "reason": "", "reason_by": "", "reason_time": 0.0, "boot_time": at("2026-11-24T00:22:00"),
         "agent_start_time": at("2026-11-24T00:40:52"), "arch": "x86_64", "os": "Linux 6.18.44-fc-v595 #1 SMP PREEMPT_DYNAMIC @0",
         "version": "22.05.8", "comment": "", "jobs": [], "last_heard": at("2026-11-24T00:47:40"), "unenforced": [], "virtual": True,

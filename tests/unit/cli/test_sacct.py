@@ -1,5 +1,6 @@
 """sacct against what the real one printed of the same jobs."""
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +24,8 @@ def row(
         "jobid": jobid, "job_id": int(whole.partition("_")[0]), "step": step or None,
         "array_job_id": None, "array_task_id": None, "name": name, "user": "root", "uid": 0, "group": "root", "gid": 0,
         "account": "root", "association": 0, "partition": "batch",
-        "qos": "normal", "state": state, "cancelled_by": None, "submit": SUBMIT, "eligible": SUBMIT, "start": SUBMIT + 1,
+        "qos": "normal", "qos_id": 1, "started_by": "SchedMain", "reservation": "",
+        "state": state, "cancelled_by": None, "submit": SUBMIT, "eligible": SUBMIT, "start": SUBMIT + 1,
         "end": SUBMIT + 1, "elapsed": 0.0, "suspended": 0.0, "time_limit": UNLIMITED, "exit_code": exit_code,
         "derived_exit_code": [0, 0], "nodes": "dgx0181", "node_count": 1, "cpus": cpus, "ntasks": cpus, "req_cpus": cpus,
         "req_mem": "62.50G", "tres_req": "", "tres_alloc": f"cpu={cpus},mem=62.50G,node=1,billing={cpus}", "cluster": "oracle",
@@ -289,3 +291,22 @@ def test_the_time_that_counts_without_a_start_or_an_end(
 def test_nothing_between_the_fields(cluster: FakeCluster) -> None:
     cluster.history = [row("1", "a")]
     assert cluster.run("sacct", "-n", "-P", "--delimiter", "", "-o", "jobid,jobname").stdout == "1a\n"
+
+
+def test_how_a_job_got_its_turn(cluster: FakeCluster) -> None:
+    cluster.history = [
+        row("1", "a", started_by="SchedSubmit", qos="high", qos_id=2), row("1.0", "a"),
+        row("2", "b", started_by="SchedBackfill"), row("3", "c", state="PENDING", started_by="", start=0.0),
+    ]  # fmt: skip
+    assert cluster.run("sacct", "-a", "-P", "-n", "-o", "jobid,flags,qos,qosraw").stdout.splitlines() == [
+        "1|SchedSubmit,StartRecieved|high|2", "1.0|||", "2|SchedBackfill,StartRecieved|normal|1",
+        "3|StartRecieved|normal|1",
+    ]  # fmt: skip
+
+
+def test_the_json_names_the_reservation_and_how_it_began(cluster: FakeCluster) -> None:
+    cluster.history = [row("1", "a", reservation="res1")]
+    (job,) = json.loads(cluster.run("sacct", "--json").stdout)["jobs"]
+    assert (job["reservation"], job["flags"]) == (
+        {"id": 0, "name": "res1"}, ["STARTED_ON_SCHEDULE", "START_RECEIVED"],
+    )  # fmt: skip

@@ -1,5 +1,6 @@
 from tests.builders import OPERATOR, cluster, job, nodes
 
+from corral.controller import values
 from corral.model import ranges
 from corral.model.job import JobState
 from corral.model.reason import Reason
@@ -193,4 +194,17 @@ def test_what_was_cancelled_before_it_began_comes_back_only_by_name() -> None:
     assert c.element(array, 4).state is JobState.CANCELLED
     c.ask(rq.RequeueJobs(ids=(f"{array}_4",)))
     assert (c.element(array, 4).state, c.element(array, 5).state) == (JobState.PENDING, JobState.CANCELLED)
+    c.check()
+
+
+def test_elements_that_the_throttle_holds_back_are_eligible_when_they_start() -> None:
+    c = cluster(nodes("n1"))
+    array = c.add(job(1, array="1-3%1"))
+    c.cycle()
+    first = c.element(array, 1)
+    assert values.eligible_time(first) == first.submit_time
+    assert values.eligible_time(c.job(array)) == 0.0
+    c.at(20).finish(first.id).cycle()
+    second = c.element(array, 2)
+    assert second.eligible_time == second.start_time > second.submit_time
     c.check()

@@ -2,7 +2,7 @@ from typing import Any
 
 from tests.builders import OPERATOR, ROOT, cluster, job, nodes
 
-from corral.model.job import UNLIMITED
+from corral.model.job import UNLIMITED, JobKind, StartedBy
 from corral.model.partition import Partition, PartitionState
 from corral.model.reason import Reason
 from corral.protocol import requests as rq
@@ -52,6 +52,18 @@ def test_a_short_job_fills_the_gap_before_a_big_one() -> None:
     c = cluster(nodes("n[1-2]"))
     c.submit(job(4, time=100), job(4, nodes=2, time=200), job(4, time=100)).cycle()
     assert c.running() == [1, 3]
+
+
+def test_of_each_job_is_known_how_it_got_its_turn() -> None:
+    c = cluster(nodes("n[1-2]"))
+    c.submit(job(4, time=100), job(4, nodes=2, time=200), job(4, time=100)).cycle()
+    assert [c.job(number).started_by for number in (1, 3)] == [StartedBy.TURN, StartedBy.GAP]
+    alone = cluster(nodes("n1"))
+    waits = alone.run(job(4, kind=JobKind.SALLOC))
+    late = alone.add(job(4, kind=JobKind.SALLOC))
+    alone.cycle().cancel(waits)
+    alone.clean(waits, "n1").cycle()
+    assert [alone.job(number).started_by for number in (waits, late)] == [StartedBy.SUBMISSION, StartedBy.TURN]
 
 
 def test_a_long_job_does_not_delay_the_first_one_waiting() -> None:

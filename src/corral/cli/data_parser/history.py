@@ -26,6 +26,15 @@ def write(form: document.Form, rows: list[Row], cluster: str) -> None:
     document.write(form, {"jobs": jobs}, cluster)
 
 
+_FLAGS = {
+    "SchedSubmit": "STARTED_ON_SUBMIT", "SchedMain": "STARTED_ON_SCHEDULE", "SchedBackfill": "STARTED_ON_BACKFILL",
+}  # fmt: skip
+
+
+def _flags(started_by: str) -> list[str]:
+    return [_FLAGS[started_by], "START_RECEIVED"] if started_by else ["START_RECEIVED"]
+
+
 def job(row: Row) -> Row:
     pending = row["state"] == "PENDING"
     waiting = row["jobid"].partition("_[")[2]
@@ -64,7 +73,7 @@ def job(row: Row) -> Row:
         "exit_code": exit_status(row["exit_code"], pending),
         "extra": "",
         "failed_node": "",
-        "flags": [],
+        "flags": _flags(row["started_by"]),
         "group": row["group"],
         "het": {"job_id": 0, "job_offset": NOT_SET},
         "job_id": row["job_id"],
@@ -81,7 +90,7 @@ def job(row: Row) -> Row:
             "memory_per_node": NOT_SET if row["memory_per_cpu"] else number(_megabytes(row["req_mem"])),
         },
         "kill_request_user": _who(row["cancelled_by"]),
-        "reservation": {"id": 0, "name": ""},
+        "reservation": {"id": 0, "name": row["reservation"]},
         "script": "",
         "state": {"current": job_state(row["state"]), "reason": row["reason"] or "None"},
         "steps": [],

@@ -69,7 +69,7 @@ def node(row: Row, cluster: str) -> Row:
         "reason_changed_at": moment(row["reason_time"]),
         "reason_set_by_user": row["reason_by"],
         "resume_after": number(0),
-        "reservation": "",
+        "reservation": row["reservation"],
         "alloc_memory": row["memory_alloc_mb"],
         "alloc_cpus": row["cpus_alloc"],
         "alloc_idle_cpus": row["cpus"] - row["cpus_alloc"],

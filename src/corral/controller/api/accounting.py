@@ -76,6 +76,7 @@ async def get_history(service: Service, request: Request) -> Response:
         is_shown = all_runs or run.state is not JobState.REQUEUED
         return is_shown and (owner is None or run.uid == owner) and wanted.takes(run)
 
+    qos_ids = {name: one.id for name, one in service.state.books.qos.items()}
     now, cluster, with_steps = clock.now(), service.config.cluster, query.flag(request, "steps")
 
     def page(some: list[RunKey]) -> bytes:
@@ -83,7 +84,7 @@ async def get_history(service: Service, request: Request) -> Response:
         ended = {key_of(run): run for run in service.store.runs_at([key for key in some if key not in live.runs])}
         chosen = [run for key in some if (run := live.runs.get(key) or ended.get(key)) is not None and is_meant(run)]
         steps = _steps_of(service, chosen, live) if with_steps else []
-        rows = HISTORY.rows(lines(chosen, steps), fields, HistoryContext(cluster, now, steps)).rows
+        rows = HISTORY.rows(lines(chosen, steps), fields, HistoryContext(cluster, now, steps, qos_ids)).rows
         return bytes(encode(rows)[1:-1])
 
     # The first page before the first byte: what fails then is answered as what it is.

@@ -1,6 +1,6 @@
 """What does sacct get to see of a run and its steps?"""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from corral.controller.api.table import Table
@@ -22,7 +22,10 @@ class Line:
 
 
 class HistoryContext:
-    def __init__(self, cluster: str, now: float, steps: Iterable[StepRun] = ()) -> None:
+    def __init__(
+        self, cluster: str, now: float, steps: Iterable[StepRun] = (), qos_ids: Mapping[str, int] | None = None
+    ) -> None:
+        self.qos_ids = qos_ids or {}
         self.cluster = cluster
         self.now = now
         self.numbered: set[tuple[int, int]] = set()  #: runs with a step that a srun began
@@ -111,6 +114,8 @@ HISTORY: Table[Line] = Table(
         "array_job_id": _run("array_job"),
         "array_task_id": _run("array_task"),
         "reservation": _run("reservation"),
+        "qos_id": lambda line, context: context.qos_ids.get(line.run.qos, 1),
+        "started_by": lambda line, _: line.run.started_by.value if line.run.start else "",
         "het_job_id": _run("het_job"),
         "het_offset": _run("het_offset"),
         "array_waiting": _run("array_waiting"),

@@ -49,7 +49,10 @@ class NodeContext:
         self.heard = heard or {}
         self.node_timeout = node_timeout
         open_now = [one for one in reservations if one.is_active(now)]
-        self.reserved = {name for one in open_now for name in one.nodes}
+        self.reserved: dict[str, str] = {}  #: node -> names of the reservations that hold it now
+        for one in open_now:
+            for name in one.nodes:
+                self.reserved[name] = f"{self.reserved[name]},{one.name}" if name in self.reserved else one.name
         self.maintained = {name for one in open_now if one.has(Flag.MAINT) for name in one.nodes}
 
     def shares(self, node: Node) -> list[tuple[Job, NodeShare]]:
@@ -197,6 +200,7 @@ NODES: Table[Node] = Table(
         "gpus_total": lambda node, _: gpus(node),
         "gpus_alloc": gpus_in_use,
         "features": found("features"),
+        "reservation": lambda node, context: context.reserved.get(node.name, ""),
         "weight": lambda node, _: node.weight,
         "partitions": lambda node, context: [p for p, names in context.partitions.items() if node.name in names],
         "reason": reason("text"),
