@@ -8,13 +8,14 @@ A batch script begins from what the submitter had; variables of a job around the
 from collections.abc import Iterable, Sequence
 
 from corral.agent import binding
-from corral.agent.hetjob import counts, het_variables, whole_step
+from corral.agent.hetjob import het_variables, whole_step
 from corral.agent.login import is_wanted, login_environment
 from corral.model.gres import GresRequest, GresShare
 from corral.model.job import JobKind
 from corral.model.step import StepKey, TaskPlace
 from corral.protocol.orders import JobContext, LaunchStep
 from corral.syntax.hostlist import fold
+from corral.syntax.runlength import counts
 
 #: All name the GPUs a program may use, for CUDA, OpenCL, ROCm and oneAPI.
 GPU_VISIBILITY = ("CUDA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from corral.model.step import HetStep
 from corral.protocol.orders import HetGroup
 from corral.syntax.hostlist import fold
+from corral.syntax.runlength import counts
 
 
 def het_variables(groups: Sequence[HetGroup]) -> dict[str, str]:
@@ -49,14 +50,3 @@ def whole_step(het: HetStep, node: str) -> dict[str, str]:
         "SLURM_JOB_CPUS_PER_NODE": counts(het.job_cpus),
         "SLURM_NODEID": str(het.nodes.index(node)),
     }
-
-
-def counts(numbers: Sequence[int]) -> str:
-    """Slurm's run-length form: 3,1(x2)."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and runs[-1][0] == number:
-            runs[-1][1] += 1
-        else:
-            runs.append([number, 1])
-    return ",".join(f"{number}(x{times})" if times > 1 else str(number) for number, times in runs)

@@ -7,9 +7,9 @@ import tempfile
 from collections.abc import Mapping
 
 from corral.agent.environment import GPU_VISIBILITY
-from corral.agent.hetjob import counts
 from corral.protocol.orders import JobContext
 from corral.syntax.hostlist import fold
+from corral.syntax.runlength import counts
 
 #: What a shell says of a program that is not there.
 NOT_FOUND = 127

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from corral.syntax.runlength import counts
+
 TYPE_CHECKING = False  # importing typing costs 5 ms
 if TYPE_CHECKING:
     from typing import Any
@@ -103,14 +105,3 @@ def _memory_binding(text: str) -> dict[str, str]:
 
 def _gpus(requests: list[list[Any]] | None) -> str | None:
     return ",".join(f"{kind}:{count}" if kind else str(count) for _, kind, count in requests) if requests else None
-
-
-def counts(numbers: list[int]) -> str:
-    """3,1(x2): how Slurm writes a number per node."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and runs[-1][0] == number:
-            runs[-1][1] += 1
-        else:
-            runs.append([number, 1])
-    return ",".join(f"{number}(x{times})" if times > 1 else str(number) for number, times in runs)

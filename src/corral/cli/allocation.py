@@ -133,9 +133,11 @@ def immediate_status() -> int:
     return int(given) & 0xFF if given.isdigit() else failure()
 
 
-def allocate(program: Program, job: dict[str, Any], given: Given) -> tuple[Allocation, dict[str, Any]]:
-    """For srun: its own job, once it is decided, and the job's row."""
-    allocation = Allocation(program, job, given)
+def allocate(
+    program: Program, job: dict[str, Any], given: Given, others: Sequence[dict[str, Any]] = ()
+) -> tuple[Allocation, dict[str, Any]]:
+    """For srun: its own job (and the other components of a heterogeneous one), once it is decided, and the job's row."""
+    allocation = Allocation(program, job, given, others)
     job_id = allocation.job_id
     try:
         row = allocation.wait()

@@ -94,7 +94,7 @@ def _parts(
 
 def _in_own_job(program: Program, parts: list[Part], argv: list[str]) -> int:
     """A job of so many components, which ends with the step."""
-    from corral.cli.allocation import Allocation, Interrupted, TooLate, immediate_status, is_granted
+    from corral.cli.allocation import allocate, is_granted
 
     jobs = []
     for part in parts:
@@ -118,17 +118,8 @@ def _in_own_job(program: Program, parts: list[Part], argv: list[str]) -> int:
         from corral.cli.submission import say_when
 
         return say_when(program, jobs[0], given.get("uid", ""), given.get("gid", ""), jobs[1:])
-    allocation = Allocation(program, jobs[0], given, jobs[1:])
+    allocation, row = allocate(program, jobs[0], given, jobs[1:])
     job_id = allocation.job_id
-    try:
-        row = allocation.wait()
-    except Interrupted:
-        allocation.cancel()
-        program.info(f"Job allocation {job_id} has been revoked")
-        program.info(f"Force Terminated JobId={job_id}")
-        raise Exit(failure()) from None
-    except TooLate as why:
-        raise Exit(immediate_status(), f"srun: error: Unable to allocate resources: {why}") from None
     if not is_granted(row):
         program.info("Job has been cancelled")
         raise program.failed("Unable to allocate resources: Job/step already completing or completed")
