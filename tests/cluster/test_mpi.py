@@ -62,12 +62,15 @@ def test_without_a_server_each_rank_is_alone(cluster: LiveCluster, program: str)
 
 @needs_mpich
 def test_an_abort_ends_the_step_on_all_nodes(cluster: LiveCluster, program: str) -> None:
-    done = cluster.run("srun", "--mpi=pmi2", "-N2", "-n8", "--ntasks-per-node=4", program, "abort", check=False)
+    argv = ("--mpi=pmi2", "-J", "aborts", "-N2", "-n8", "--ntasks-per-node=4", program, "abort")
+    done = cluster.run("srun", *argv, check=False)
     assert done.returncode == 137
     assert "application called MPI_Abort(MPI_COMM_WORLD, 7) - process 3" in done.stderr
     assert "srun: Job step aborted: Waiting up to 3 seconds for job step to finish." in done.stderr
     assert "CANCELLED AT" in done.stderr
     wait_until(lambda: cluster.text("squeue", "-h") == "")
+    history = cluster.text("sacct", "-n", "-P", "--name=aborts", "-X", "-o", "state,exitcode")
+    assert history == "FAILED|0:9"
 
 
 @needs_open_mpi

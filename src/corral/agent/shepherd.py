@@ -426,11 +426,19 @@ class Shepherd:
             self._streams.complain(text, of_signal=of_signal)
         self._has_said_ended = True
 
-    def _end(self, reason: str, kill_after: float | None, at: float, number: int = signal.SIGTERM) -> None:
-        """By an order: told in the step's standard error, SIGTERM, and SIGKILL for what is left after a while."""
+    def _end(
+        self,
+        reason: str,
+        kill_after: float | None,
+        at: float,
+        number: int = signal.SIGTERM,
+        *,
+        cause: EndCause = EndCause.CANCELLED,
+    ) -> None:
+        """By an order (or a task's wish): told in the step's standard error, SIGTERM, and SIGKILL for what is left after a while."""
         if not self._running and not self._epilogs.are_running:
             return self._streams.give_up()
-        self._cause = EndCause.CANCELLED
+        self._cause = cause
         if reason:
             self._say_ended(reason, at)
         if self._is_frozen:
@@ -446,7 +454,8 @@ class Shepherd:
 
     def _abort(self) -> None:
         """By a task's MPI_Abort, here or on another node."""
-        self._end("cancelled", 0.0, clock.now())
+        if self._cause is EndCause.EXITED:
+            self._end("cancelled", 0.0, clock.now(), cause=EndCause.ABORTED)
 
     def _signal(self, number: int) -> None:
         """From the client: to all that the tasks run."""

@@ -98,7 +98,7 @@ class Message(_Event):
 
 
 class NodeEnded(_Event):
-    """Nothing of the step is left on this node. cause: "exited", "cancelled", "oom", "launch_failed"."""
+    """Nothing of the step is left on this node. cause: "exited", "cancelled", "aborted", "oom", "launch_failed"."""
 
     __match_args__ = __slots__ = ("node", "cause")
 

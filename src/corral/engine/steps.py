@@ -146,7 +146,14 @@ def signal_step(ctx: Context, step: Step, signal: int, kill: bool, by: int, now:
 
 
 #: Of several nodes' causes the first of these counts: the others may only have been ended because of it.
-_WEIGHT = (EndCause.LAUNCH_FAILED, EndCause.OUT_OF_MEMORY, EndCause.LOST, EndCause.CANCELLED, EndCause.EXITED)
+_WEIGHT = (
+    EndCause.LAUNCH_FAILED,
+    EndCause.OUT_OF_MEMORY,
+    EndCause.LOST,
+    EndCause.CANCELLED,
+    EndCause.ABORTED,
+    EndCause.EXITED,
+)
 
 
 def on_finished(ctx: Context, report: StepFinished, now: float, out: Effects) -> None:
@@ -224,7 +231,7 @@ def state_of(step: Step) -> JobState:
         return JobState.NODE_FAIL
     if step.cause is EndCause.LAUNCH_FAILED and not step.exit_status.signal:
         return JobState.FAILED
-    if step.cause is EndCause.CANCELLED or step.cancelled_by is not None or step.exit_status.signal:
+    if step.cause in (EndCause.CANCELLED, EndCause.ABORTED) or step.cancelled_by is not None or step.exit_status.signal:
         return JobState.CANCELLED
     return JobState.COMPLETED if step.exit_status == ExitStatus() else JobState.FAILED
 

@@ -38,6 +38,7 @@ class EndCause(enum.StrEnum):
 
     EXITED = "exited"  #: by themselves
     CANCELLED = "cancelled"  #: by an order (scancel, time limit, preemption)
+    ABORTED = "aborted"  #: by one of the tasks itself, for all of them (MPI_Abort)
     OUT_OF_MEMORY = "oom"
     LAUNCH_FAILED = "launch_failed"  #: never ran: no such program or directory, output not writable, prolog failed
     LOST = "lost"  #: the shepherd itself died

@@ -63,6 +63,14 @@ def test_the_cause_decides(c: Cluster, cause: EndCause, state: JobState) -> None
     c.check()
 
 
+def test_after_mpi_abort_the_job_of_its_own_srun_has_failed_and_its_step_is_cancelled(c: Cluster) -> None:
+    number = c.run(job(kind=JobKind.SRUN, ntasks=2, step=srun(2)))
+    c.finish(number, signal=9, step=0, cause=EndCause.ABORTED)
+    assert (c.job(number).state, c.reason(number)) == (JobState.FAILED, Reason.JOB_LAUNCH_FAILURE)
+    assert c.step(number, 0).state is JobState.CANCELLED
+    c.check()
+
+
 def test_a_report_that_comes_twice_changes_nothing(c: Cluster) -> None:
     number = c.run(job())
     c.finish(number)
