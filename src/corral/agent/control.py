@@ -2,7 +2,7 @@
 
     shepherd -> agent       DIR/agent.sock              notices: "started NODE KEY TIME PID,PID...", "exit NODE KEY"
                                                         "sampled NODE KEY QUERY" and what is used now (msgpack)
-    agent -> shepherd       DIR/steps/NODE/KEY/ctl      commands: Signal, Suspend, End, Sample (msgpack)
+    agent -> shepherd       DIR/steps/NODE/KEY/ctl      commands: Signal, Suspend, Notify, End, Sample (msgpack)
 
 A notice may be lost (the agent may be dead): what counts is in the step's directory. `pid` is there and locked while the
 shepherd lives, `exit` holds the StepFinished when it is over. A command to a shepherd that does not listen (yet, or any more) is
@@ -55,6 +55,12 @@ class Suspend(Command, frozen=True, kw_only=True):
     thaw: bool = False
 
 
+class Notify(Command, frozen=True, kw_only=True):
+    """Words for the client, or for the step's standard error."""
+
+    message: str
+
+
 class End(Command, frozen=True, kw_only=True):
     """The job is over: SIGTERM, and SIGKILL after `kill_after` seconds (at once when 0)."""
 
@@ -95,15 +101,15 @@ class Sampled(msgspec.Struct, frozen=True):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Signal | Suspend | End | Sample).decode
+_decode = msgspec.msgpack.Decoder(Signal | Suspend | Notify | End | Sample).decode
 _decode_sample = msgspec.msgpack.Decoder(tuple[Usage, tuple[int, ...]]).decode
 
 
-def encode_command(command: Signal | Suspend | End | Sample) -> bytes:
+def encode_command(command: Signal | Suspend | Notify | End | Sample) -> bytes:
     return _encode(command)
 
 
-def decode_command(data: bytes) -> Signal | Suspend | End | Sample:
+def decode_command(data: bytes) -> Signal | Suspend | Notify | End | Sample:
     return _decode(data)
 
 

@@ -6,13 +6,13 @@ acknowledged. The order may come again at any time: while that is under way it c
 
 import asyncio
 
-from corral.agent.control import End, Signal, Suspend, encode_command
+from corral.agent.control import End, Notify, Signal, Suspend, encode_command
 from corral.agent.launch import Launcher
 from corral.agent.prolog import node_program_environment, run_program
 from corral.agent.spool import job_name
 from corral.agent.steps import LocalStep, Phase
 from corral.daemon import clock
-from corral.protocol.orders import EndJob, SignalTasks, SuspendJob
+from corral.protocol.orders import EndJob, NotifyStep, SignalTasks, SuspendJob
 from corral.protocol.reports import JobCleaned, NodeFailed
 
 #: Seconds a shepherd gets beyond `kill_after` before it is itself killed.
@@ -53,6 +53,11 @@ class Endings:
         for step in self._launcher.table.of_job(order.node, order.job, order.restart):
             if step.phase in (Phase.LAUNCHED, Phase.RUNNING):
                 self._launcher.control(step, encode_command(Suspend(thaw=order.thaw)))
+
+    def on_notify(self, order: NotifyStep) -> None:
+        for step in self._launcher.table.of_job(order.node, order.job, order.restart):
+            if step.key.step == order.step and step.phase in (Phase.LAUNCHED, Phase.RUNNING):
+                self._launcher.control(step, encode_command(Notify(message=order.message)))
 
     def on_end_job(self, order: EndJob) -> None:
         job = (order.node, order.job, order.restart)

@@ -21,6 +21,7 @@ from corral.daemon.logs import Log
 from corral.model.node import NodeInventory
 from corral.protocol.orders import (
     EndJob,
+    NotifyStep,
     ReportsCommitted,
     SampleSteps,
     SendInventory,
@@ -31,7 +32,15 @@ from corral.protocol.orders import (
 from corral.protocol.reports import AgentRegistered, Heartbeat, JobCleaned, StepFinished, StepSampled
 
 _decode_order = msgspec.msgpack.Decoder(
-    LaunchHead | EndJob | SignalTasks | SuspendJob | SampleSteps | ReportsCommitted | SendInventory | ShutDown
+    LaunchHead
+    | EndJob
+    | SignalTasks
+    | SuspendJob
+    | NotifyStep
+    | SampleSteps
+    | ReportsCommitted
+    | SendInventory
+    | ShutDown
 ).decode
 
 #: Seconds that `corral down` waits for killed jobs, and for their ends to be acknowledged.
@@ -185,6 +194,8 @@ class AgentLoop:
                 self._endings.on_end_job(order)
             case SuspendJob():
                 self._endings.on_suspend(order)
+            case NotifyStep():
+                self._endings.on_notify(order)
             case SampleSteps():
                 for key in order.keys:
                     self._shepherds.control(order.node, key, encode_command(Sample(query=order.query)))

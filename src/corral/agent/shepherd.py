@@ -21,6 +21,7 @@ from corral.agent import binding, cgroup, cpus, messages, processes
 from corral.agent.control import (
     End,
     Exited,
+    Notify,
     Sample,
     Sampled,
     ShepherdSettings,
@@ -395,6 +396,8 @@ class Shepherd:
                     self._on_signal(command)
                 case End():
                     self._end(command.reason or "cancelled", command.kill_after, 0.0)
+                case Notify(message=message):
+                    self._streams.notify(message)
                 case Sample(query=query):
                     self._answer(query)
                 case Suspend(thaw=thaw):

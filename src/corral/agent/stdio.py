@@ -7,6 +7,7 @@ client is a pipe, or for --pty the first task's terminal, read only as long as t
 import os
 from collections.abc import Callable, Sequence
 
+from corral.agent import messages
 from corral.agent.identity import Identity
 from corral.agent.outputs import OutputFiles, Stream, Where, for_reading, streams_of
 from corral.agent.peers import Peers
@@ -151,6 +152,13 @@ class StepStreams:
                 pass
         elif self._uplink is not None:
             self._uplink.tell(frames.MESSAGE, rank=int(of_signal), data=text.encode())
+
+    def notify(self, text: str) -> None:
+        """An operator's words (scontrol notify): the client says them as its own."""
+        if self._uplink is not None:
+            self._uplink.tell(frames.MESSAGE, rank=frames.FOR_USER, data=text.encode(errors="replace"))
+        else:
+            self.complain(messages.error(text))
 
     def hang_up(self) -> None:
         """The terminal's end: signals as from a lost line, and soon the loss itself for what sits in a read and missed them."""

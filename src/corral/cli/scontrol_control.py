@@ -210,6 +210,24 @@ def top(connect: Connect, keyword: str, words: list[str]) -> int:
     return 0
 
 
+def notify(connect: Connect, keyword: str, words: list[str]) -> int:
+    """What Slurm says of an id that is none has no newline."""
+    if len(words) < 2:
+        raise Exit(1, "too few arguments for keyword:notify")
+    job, message = words[0], " ".join(words[1:])
+    try:
+        if not job[:1].isdigit():
+            say(f"Invalid job_id {job}")
+            raise Refused(error="No error")
+        connect().request("POST", "/v1/requests", {"type": "NotifyJob", "id": job, "message": message})
+    except Refused as error:
+        say(f"job notify failure: {error}\n")
+        return 1
+    except Unreachable as error:
+        raise unreachable("job notify failure", error) from None
+    return 0
+
+
 def _listpids(connect: Connect, keyword: str, words: list[str]) -> int:
     from corral.cli.scontrol_pids import listpids
 
@@ -228,6 +246,7 @@ ACTIONS: dict[str, Callable[[Connect, str, list[str]], int]] = {
     "reconfigure": reconfigure,
     "completing": completing,
     "top": top,
+    "notify": notify,
     "listpids": _listpids,
     "pidinfo": _pidinfo,
     "wait_job": wait_job,

@@ -22,6 +22,7 @@ from corral.client.attach import (
     LaunchError,
     Message,
     NodeEnded,
+    Notice,
     Output,
     Ready,
     Started,
@@ -166,6 +167,8 @@ class Session:
                 self._on_task_ended(rank, status, self._names[node])
             case Message(node, text, of_signal):
                 self._on_message(text, self._names[node], of_signal)
+            case Notice(text):
+                self._program.info(text)
             case LaunchError(_, text):
                 self._failed = 1
                 self._complain(f"{self._program.name}: error: {text}")

@@ -97,6 +97,15 @@ class Message(_Event):
         self.node, self.text, self.of_signal = node, text, of_signal
 
 
+class Notice(_Event):
+    """What somebody has to say to the user of this client, without a newline."""
+
+    __match_args__ = __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
 class NodeEnded(_Event):
     """Nothing of the step is left on this node. cause: "exited", "cancelled", "aborted", "oom", "launch_failed"."""
 
@@ -231,6 +240,8 @@ class Attachment:
             return TaskEnded(node, frame.rank, frames.NUMBER.unpack(data)[0])
         if frame.kind == frames.LAUNCH_ERROR:
             return LaunchError(node, data.decode(errors="replace"))
+        if frame.kind == frames.MESSAGE and frame.rank == frames.FOR_USER:
+            return Notice(data.decode(errors="replace"))
         if frame.kind == frames.MESSAGE:
             return Message(node, data.decode(errors="replace"), bool(frame.rank))
         self._ended[node] = True

@@ -23,6 +23,7 @@ from corral.protocol.requests import (
     HoldJobs,
     NewClusterNodes,
     NewJob,
+    NotifyJob,
     Reconfigure,
     ReleaseJobs,
     RequeueJobs,
@@ -86,7 +87,7 @@ OtherRequest = (
     | CreatePartition | DeletePartition
     | CreateReservation | UpdateReservation | DeleteReservation
     | SentStep | SentHetStep | SignalStep | CompleteJob | Reconfigure | NewClusterNodes
-    | SetTrigger | ClearTriggers | TopJobs
+    | SetTrigger | ClearTriggers | TopJobs | NotifyJob
     | ChangeAccounts
 )  # fmt: skip
 

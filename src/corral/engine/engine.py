@@ -18,6 +18,7 @@ from corral.engine import (
     endings,
     het,
     nodes,
+    notify,
     partitions,
     reservations,
     reserved_times,
@@ -183,6 +184,8 @@ class Engine:
                 out.reply = Done() if caller.is_operator else Rejected(error="Access/permission denied", code="denied")
             case rq.ChangeAccounts():
                 accounts.on_change(ctx, request, caller, now, out)
+            case rq.NotifyJob():
+                notify.on_notify(ctx, request, caller, out)
             case rq.TopJobs():
                 top.on_top(ctx, request, caller, now, out)
             case rq.SetTrigger():

@@ -143,6 +143,15 @@ class SuspendJob(Order, frozen=True, kw_only=True):
     thaw: bool = False
 
 
+class NotifyStep(Order, frozen=True, kw_only=True):
+    """Say this to the client of the step, or into its standard error. It may be said twice."""
+
+    job: int
+    step: int
+    restart: int = 0
+    message: str
+
+
 class SampleSteps(Order, frozen=True, kw_only=True):
     """Say what these steps use now. Answered once with StepSampled; whoever asks does not rely on it."""
 
@@ -166,4 +175,14 @@ class ShutDown(Order, frozen=True, kw_only=True):
     kill_jobs: bool = False
 
 
-AnyOrder = LaunchStep | SignalTasks | EndJob | SuspendJob | SampleSteps | ReportsCommitted | SendInventory | ShutDown
+AnyOrder = (
+    LaunchStep
+    | SignalTasks
+    | EndJob
+    | SuspendJob
+    | NotifyStep
+    | SampleSteps
+    | ReportsCommitted
+    | SendInventory
+    | ShutDown
+)

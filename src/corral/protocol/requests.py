@@ -102,6 +102,13 @@ class TopJobs(Request, frozen=True, kw_only=True):
     ids: tuple[str, ...]
 
 
+class NotifyJob(Request, frozen=True, kw_only=True):
+    """A message to who watches the job: its srun, or the standard error of its script."""
+
+    id: str
+    message: str
+
+
 class UpdateJob(Request, frozen=True, kw_only=True):
     """scontrol update JobId=...: `changes` maps scontrol's key in lower case (timelimit, partition, name ...) to its text."""
 
@@ -263,6 +270,6 @@ AnyRequest = (
     SubmitJobs | CancelJobs | HoldJobs | ReleaseJobs | RequeueJobs | SuspendJobs | ResumeJobs | UpdateJob | UpdateNodes
     | UpdatePartition | CreatePartition | DeletePartition | CreateReservation | UpdateReservation | DeleteReservation
     | CreateStep | CreateHetStep | SignalStep | CompleteJob | Reconfigure | NewClusterNodes
-    | SetTrigger | ClearTriggers | TopJobs
+    | SetTrigger | ClearTriggers | TopJobs | NotifyJob
     | ChangeAccounts
 )  # fmt: skip

@@ -48,6 +48,7 @@ STARTED = 32  #: data = processes, !I each, in the order of local ids
 TASK_ENDED = 33  #: rank; data = status of wait(2), !I
 LAUNCH_ERROR = 34  #: data = text for the user; not everything was started
 MESSAGE = 35  #: data = text of the shepherd itself for the client's standard error; rank 1 = of a signal, which ends nothing by itself
+FOR_USER = 2  #: rank of a MESSAGE that the client says as its own (scontrol notify)
 STEP_ENDED = 36  #: this node's part is over; data = how many streams to the client it had (!I), and the EndCause's word
 
 EVENTS = 255  #: in place of a stream, for ACK

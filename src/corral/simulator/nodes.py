@@ -151,6 +151,8 @@ class SimulatedAgent:
                 self._on_signal(order)
             case od.SuspendJob():
                 self._on_suspend(order)
+            case od.NotifyStep():
+                pass  # nobody listens
             case od.SampleSteps():
                 pass  # simulated tasks use nothing
             case od.ReportsCommitted():

@@ -12,9 +12,20 @@ from pathlib import Path
 import pytest
 from tests.unit.agent.node_side import NODE, NodeSide, wait_until
 
-from corral.agent.control import End, Signal, shepherd_pid
+from corral.agent.control import End, Notify, Signal, shepherd_pid
 from corral.bus.server import start_server
-from corral.client.attach import STDERR, STDOUT, Attachment, LaunchError, Message, NodeEnded, Output, Started, TaskEnded
+from corral.client.attach import (
+    STDERR,
+    STDOUT,
+    Attachment,
+    LaunchError,
+    Message,
+    NodeEnded,
+    Notice,
+    Output,
+    Started,
+    TaskEnded,
+)
 from corral.model.job import StdioSpec
 from corral.model.step import EndCause, StepKey
 from corral.protocol.orders import StepIo
@@ -170,6 +181,19 @@ def test_a_cancelled_step_says_so_to_the_client(node: NodeSide, nats: Nats) -> N
     assert isinstance(message, Message)
     assert message.text.startswith(f"slurmstepd: error: *** STEP {key.job}.0 ON {NODE} CANCELLED AT ")
     assert client.statuses == {0: 15}
+
+
+def test_a_message_for_the_user_comes_as_such(node: NodeSide, nats: Nats) -> None:
+    key = node.step("sleep", "1000", io=io(nats))
+    client = Client(nats, key)
+    client.until(lambda: client.all_of(Started))
+    node.tell(key, Notify(message="back at noon"))
+    client.until(lambda: client.all_of(Notice))
+    (notice,) = client.all_of(Notice)
+    assert isinstance(notice, Notice)
+    assert notice.text == "back at noon"
+    node.tell(key, Signal(signal=9))
+    client.to_the_end()
 
 
 def test_a_signal_of_the_client_reaches_the_tasks(node: NodeSide, nats: Nats) -> None:

@@ -175,3 +175,30 @@ def test_quiet_says_nothing_of_what_goes_wrong(cluster: FakeCluster) -> None:
 def test_what_there_is_none_of_is_shown_as_nothing(cluster: FakeCluster, entity: str) -> None:
     done = cluster.run("scontrol", "show", entity)
     assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        ("0", "No error"), ("1", "Operation not permitted"), ("2017", "Invalid job id specified"), ("07", "Argument list too long"),
+        ("4294967295", "Unspecified error"), ("4294967290", "Unknown negative error number"), ("4294967296", "No error"),
+        ("99999999999", "Unknown error 1215752191"), ("", "No error"), (" 5", "Input/output error"), ("134", "Unknown error 134"),
+    ],
+)  # fmt: skip
+def test_numbers_of_errors_are_slurms(cluster: FakeCluster, number: str, text: str) -> None:
+    assert cluster.run("scontrol", "errnumstr", number).stdout == text + "\n"
+
+
+@pytest.mark.parametrize(
+    ("argv", "problem"),
+    [
+        ("errnumstr", "one arguments required for keyword:errnumstr"),
+        ("errnumstr 1 2", "one arguments required for keyword:errnumstr"),
+        ("errnumstr 2017x", "numeric arguments required for keyword:errnumstr"),
+        ("notify", "too few arguments for keyword:notify"), ("notify 5", "too few arguments for keyword:notify"),
+        ("notify x hi", "Invalid job_id xjob notify failure: No error"),
+    ],
+)  # fmt: skip
+def test_what_errnumstr_and_notify_need(cluster: FakeCluster, argv: str, problem: str) -> None:
+    done = cluster.run("scontrol", *argv.split())
+    assert (done.returncode, done.stderr) == (1, problem + "\n")

@@ -66,9 +66,7 @@ REFUSED_OPTIONS = {
 REFUSED = {
     "abort": "`corral down` stops the cluster", "cancel_reboot": "nodes are not rebooted here",
     "cluster": "CORRAL_ENDPOINT says which cluster is asked",
-    "errnumstr": "there are no error numbers",
     "fsdampeningfactor": "fair share has no dampening factor",
-    "notify": "there is no way to a job's terminal",
     "reboot": "nodes are not rebooted here", "schedloglevel": "write it into corral.toml", "setdebug": "write it into corral.toml",
     "setdebugflags": "write it into corral.toml", "shutdown": "`corral down` stops the cluster",
     "takeover": "another controller takes over by itself", "token": "`corral token` makes tokens",
@@ -188,6 +186,10 @@ class Scontrol:
             return 0
         if full in ("exit", "quit"):
             return 0
+        if full == "errnumstr":
+            from corral.cli import errnumstr
+
+            return errnumstr.say(rest)
         from corral.cli import scontrol_control
 
         act: Callable[[Callable[[], Connection], str, list[str]], int] = scontrol_control.ACTIONS[full]
