@@ -64,6 +64,8 @@ def of_step(given: Given) -> dict[str, str]:
     kept = exported(text, os.environ)
     if text is not None and "export" not in given.from_environment:
         kept["SLURM_EXPORT_ENV"] = text
+    if "job-name" in given and "job-name" not in given.from_environment:
+        kept["SLURM_JOB_NAME"] = given.get("job-name")
     if "SLURM_JOB_ID" not in os.environ:
         kept["SLURM_SUBMIT_DIR"] = os.getcwd()
         kept["SLURM_SUBMIT_HOST"] = os.uname().nodename

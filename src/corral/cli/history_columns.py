@@ -58,7 +58,7 @@ def _derived(row: Row) -> str:
 
 
 def _state(row: Row) -> str:
-    if row["state"] == "CANCELLED" and row["cancelled_by"] is not None and row["step"] is None:
+    if row["state"] == "CANCELLED" and row["cancelled_by"] is not None:
         return f"CANCELLED by {row['cancelled_by']}"
     return str(row["state"])
 

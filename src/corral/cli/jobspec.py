@@ -136,10 +136,11 @@ def fit_tasks_to_nodes(given: Given) -> None:
     if not per_node or tasks is None or not least or most not in (0, least):
         return
     if tasks // least != per_node:
-        given.program.warning(
-            f"can't honor --ntasks-per-node set to {per_node} which doesn't match the requested tasks {tasks} "
-            f"with the number of requested nodes {least}. Ignoring --ntasks-per-node."
-        )
+        if "ntasks-per-node" not in given.from_environment:  # of the job: meant for the whole of it, not for this step
+            given.program.warning(
+                f"can't honor --ntasks-per-node set to {per_node} which doesn't match the requested tasks {tasks} "
+                f"with the number of requested nodes {least}. Ignoring --ntasks-per-node."
+            )
         given.drop("ntasks-per-node")
     elif tasks > per_node * least and given.get("jobid") is not None:  # the real one goes on without a word
         given.drop("ntasks-per-node")

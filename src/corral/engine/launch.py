@@ -1,6 +1,6 @@
 """Which orders start a step on its nodes?"""
 
-from itertools import pairwise
+import re
 
 from corral.engine.context import Context
 from corral.engine.effects import Effects
@@ -84,9 +84,8 @@ def array_bounds(spec: JobSpec) -> tuple[int, int, int, int]:
     known = _bounds.get(spec.array)
     if known is None:
         indices = arrayspec.parse(spec.array, 1 << 30).indices
-        step = indices[1] - indices[0] if len(indices) > 1 else 1
-        if any(b - a != step for a, b in pairwise(indices)):
-            step = 1
+        stepped = re.search(r":(\d+)", spec.array)  # the first that is written, also where other ranges follow
+        step = int(stepped[1]) if stepped else 1
         if len(_bounds) > 1000:
             _bounds.clear()
         known = _bounds[spec.array] = (len(indices), indices[0], indices[-1], step)

@@ -60,7 +60,7 @@ def lay_out(allocation: Allocation, spec: StepSpec, others: list[Step]) -> Layou
     if order.pack == "pack" and not _count(spec):
         fewest = _fewest(ntasks, [_capacity(free[share.node], spec, cpus_per_task) for share in chosen]) or fewest
     if fewest < len(chosen):
-        chosen = _freest(chosen, free, spec, cpus_per_task, fewest)
+        chosen = _freest(chosen, free, spec, cpus_per_task, fewest, taken)
     if ntasks > MAX_TASKS_PER_NODE * len(chosen):
         return Refusal("Task count specification invalid", detail=f"{ntasks} tasks on {len(chosen)} nodes")
     whole = [_capacity(share, spec, cpus_per_task) for share in chosen]
@@ -135,14 +135,28 @@ def _count(spec: StepSpec) -> int:
 
 
 def _freest(
-    chosen: list[NodeShare], free: dict[str, NodeShare], spec: StepSpec, cpus_per_task: int, count: int
-) -> list[NodeShare]:
+    chosen: list[NodeShare], free: dict[str, NodeShare], spec: StepSpec, cpus_per_task: int, count: int,
+    taken: dict[str, tuple[NodeShare, ...]],
+) -> list[NodeShare]:  # fmt: skip
     """So many of them, in their order: named ones first, then those with room for a task now."""
+    count = max(1, count)
     if spec.nodelist or spec.relative is not None:
-        return chosen[: max(1, count)]
-    has_room = {s.node for s in chosen if _capacity(free[s.node], spec, cpus_per_task) > 0}
-    picked = {s.node for s in sorted(chosen, key=lambda s: s.node not in has_room)[: max(1, count)]}
-    return [share for share in chosen if share.node in picked]
+        return chosen[:count]
+    one_of_each = [GresRequest(r.name, r.type, 1) for r in spec.gpus or ()]
+    picked: list[str] = []
+    for share in chosen:
+        if len(picked) == count:
+            break
+        now, others = free[share.node], taken.get(share.node, ())
+        if _capacity(now, spec, cpus_per_task) > 0:
+            made = _share(share, now, spec, 1, cpus_per_task, others, one_of_each) if others else share
+            if not isinstance(made, Refusal):
+                picked.append(share.node)
+    for share in chosen if len(picked) < count else ():
+        if len(picked) < count and share.node not in picked:
+            picked.append(share.node)
+    wanted = set(picked)
+    return [share for share in chosen if share.node in wanted]
 
 
 def _nodes(allocation: Allocation, spec: StepSpec) -> list[NodeShare] | Refusal:
@@ -280,15 +294,28 @@ def _totals(shares: list[NodeShare], spec: StepSpec) -> list[list[GresRequest]]:
     return given
 
 
+def _requests(spec: StepSpec, tasks: int, total_gpus: list[GresRequest]) -> list[GresRequest]:
+    """Of several ways to count the same thing (some come from the job's environment) one holds: per node, per task, in all."""
+    per_node, gres = list(spec.gpus_per_node or ()), list(spec.gres or ())
+    if sum(r.count for r in gres if r.name == "gpu") > sum(r.count for r in per_node):
+        per_node = []
+    elif per_node:
+        gres = [r for r in gres if r.name != "gpu"]
+    requests = gres + per_node
+    per_task = [GresRequest(r.name, r.type, r.count * tasks) for r in spec.gpus_per_task or ()]
+    for wish in (per_task, total_gpus):
+        named = {r.name for r in requests}
+        requests += [r for r in wish if r.name not in named]
+    return requests
+
+
 def _share(
     job: NodeShare, free: NodeShare, spec: StepSpec, tasks: int, cpus_per_task: int, taken: tuple[NodeShare, ...],
     total_gpus: list[GresRequest],
 ) -> NodeShare | Refusal:  # fmt: skip
     source = job if spec.overlap else free
     cpus = source.cpus[: _cpus_needed(source, spec, tasks, cpus_per_task)] if spec.exact else source.cpus
-    requests: list[GresRequest] = list(spec.gres or ()) + list(spec.gpus_per_node or ())
-    requests += [GresRequest(r.name, r.type, r.count * tasks) for r in spec.gpus_per_task or ()]
-    requests += total_gpus
+    requests = _requests(spec, tasks, total_gpus)
     asked = any(value is not None for value in (spec.gres, spec.gpus, spec.gpus_per_node, spec.gpus_per_task))
     gres: tuple[GresShare, ...]
     if not asked:

@@ -2,7 +2,9 @@
 
 import pytest
 
-from corral.cli.environment import exported, mode
+from corral.cli.environment import exported, mode, of_step
+from corral.cli.given import Given
+from corral.cli.run import Program
 
 HERE = {"PATH": "/bin", "FOO": "1", "BAR": "2", "SLURM_JOB_ID": "7"}
 
@@ -34,3 +36,12 @@ def test_mode(text: str | None, word: str) -> None:
 
 def test_a_token_of_the_user_stays_here() -> None:
     assert "CORRAL_TOKEN" not in exported(None, {"CORRAL_TOKEN": "secret"})
+
+
+def test_the_name_of_a_step_is_told_to_its_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_JOB_NAME", "wrap")
+    given = Given(Program("srun"))
+    given.take_environment({"SLURM_JOB_NAME": "wrap"})
+    assert of_step(given)["SLURM_JOB_NAME"] == "wrap"
+    given.take(given.split(["-J", "sub"])[0])
+    assert of_step(given)["SLURM_JOB_NAME"] == "sub"

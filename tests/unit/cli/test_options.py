@@ -148,6 +148,12 @@ def test_srun_has_a_task_for_each_node_and_no_node_without_task(
     assert (found.get("ntasks"), found.get("nodes")) == (tasks, nodes)
 
 
+def test_tasks_per_node_of_the_job_are_no_wish_of_a_step(capsys: pytest.CaptureFixture[str]) -> None:
+    found = given("srun", "-N1", "-n1", SLURM_NTASKS_PER_NODE="2")
+    jobspec.fit_tasks_to_nodes(found)
+    assert ("ntasks-per-node" in found, capsys.readouterr().err) == (False, "")
+
+
 def test_the_version_is_that_of_the_slurm_whose_commands_these_are(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(Exit) as end:
         read_all(Program("srun"), ["--version"], anywhere=False)

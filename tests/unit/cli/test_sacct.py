@@ -202,6 +202,14 @@ def test_formats(cluster: FakeCluster, argv: list[str], expected: str) -> None:
     assert cluster.run("sacct", "-j", "42", *argv).stdout == expected
 
 
+def test_a_step_that_was_cancelled_alone_says_by_whom(cluster: FakeCluster) -> None:
+    steps = [row("42.0", "x", state="CANCELLED", cancelled_by=0), row("42.1", "x", state="CANCELLED")]
+    cluster.history = [row("42", "x"), *steps]
+    assert cluster.run("sacct", "-nP", "-j", "42", "-o", "jobid,state").stdout.splitlines()[1:] == [
+        "42.0|CANCELLED by 0", "42.1|CANCELLED",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0.036, "00:00.036"), (0.0, "00:00:00"), (61.5, "01:01.500"), (3600.25, "01:00:00")]
 )

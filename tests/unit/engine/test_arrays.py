@@ -1,8 +1,10 @@
+import pytest
 from tests.builders import OPERATOR, cluster, job, nodes
 
 from corral.controller import values
+from corral.engine.launch import array_bounds
 from corral.model import ranges
-from corral.model.job import JobState
+from corral.model.job import JobSpec, JobState
 from corral.model.reason import Reason
 from corral.protocol import requests as rq
 from corral.protocol.orders import LaunchStep
@@ -42,6 +44,14 @@ def test_an_element_knows_its_number() -> None:
         28,
     )
     assert context.array_task_step == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "step"),
+    [("5,7", 1), ("1,3,5,7,9,11,13", 1), ("3", 1), ("1-5:2,8", 2), ("3,5-9:2", 2), ("1-5:2,6-10:3", 2), ("1-9:4%2", 4)],
+)
+def test_the_step_of_an_array_is_the_first_that_is_written(text: str, step: int) -> None:
+    assert array_bounds(JobSpec(array=text))[3] == step
 
 
 def test_the_throttle() -> None:

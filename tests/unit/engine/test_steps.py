@@ -135,6 +135,29 @@ def test_more_gpus_than_the_nodes_of_the_step_have(c: Cluster) -> None:
     assert make(c, srun(2, gpus=gpus(9), nodes_min=2)).error == "Invalid generic resource (gres) specification"
 
 
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [
+        ({"gpus": gpus(1), "gpus_per_node": gpus(2)}, [2, 2]),
+        ({"gpus": gpus(4), "gpus_per_task": gpus(1)}, [1, 1]),
+        ({"gpus_per_task": gpus(1), "gpus_per_node": gpus(2)}, [2, 2]),
+        ({"gres": gpus(1), "gpus_per_node": gpus(2)}, [2, 2]),
+        ({"gres": gpus(3), "gpus_per_node": gpus(2)}, [3, 3]),
+    ],
+)
+def test_of_several_counts_of_gpus_one_holds(c: Cluster, asked: dict[str, Any], given: list[int]) -> None:
+    step = make(c, srun(2, nodes_min=2, **asked))
+    assert [sum(len(held.indices) for held in node.share.gres) for node in step.nodes] == given
+
+
+@pytest.mark.parametrize("more", [{}, {"gres": gpus(2)}, {"gres": (), "memory_per_node_mb": 500}])
+def test_steps_of_one_node_go_where_gpus_and_memory_are_free(more: dict[str, Any]) -> None:
+    c = cluster(nodes("n[1-2]", cpus=4, memory=1000, gpus=4))
+    number = c.run(job(ntasks=8, nodes=2, gres=gpus(2), memory_per_node_mb=500))
+    steps = [make(c, srun(1, exact=True, nodes_min=1, nodes_max=1, **more), number) for _ in range(2)]
+    assert [step.node_names for step in steps] == [("n1",), ("n2",)]
+
+
 def test_no_gpus(c: Cluster) -> None:
     assert make(c, srun(1, gres=(), nodelist="n1")).nodes[0].share.gres == ()
 
