@@ -1,5 +1,6 @@
 """Who listens to a step beside its srun."""
 
+import signal
 import subprocess
 
 from tests.cluster.live import LiveCluster, wait_until
@@ -29,6 +30,19 @@ def test_it_hears_what_the_tasks_say_and_how_they_end(cluster: LiveCluster) -> N
     assert {line for line in out.splitlines() if "waits" not in line} == {"0: 0 word", "1: 1 word"}
     assert (sattach.returncode, error) == (1, "sattach: error: task 1 exited with exit code 1\n")
     assert {"0 word", "1 word"} <= set(srun.communicate()[0].splitlines())
+
+
+def test_it_ends_by_sigpipe_when_nobody_reads_it_and_the_step_goes_on(cluster: LiveCluster) -> None:
+    srun = start(cluster, "srun", "bash", "-c", "until read -t 0.1 x; do echo waits; done")
+    sattach = start(cluster, "sattach", running_step(cluster))
+    assert sattach.stdout is not None
+    assert srun.stdin is not None
+    sattach.stdout.readline()
+    sattach.stdout.close()
+    assert sattach.wait(20) == -signal.SIGPIPE
+    srun.stdin.write("word\n")
+    srun.communicate(timeout=20)
+    assert srun.returncode == 0
 
 
 def test_what_is_typed_at_it_goes_to_the_tasks(cluster: LiveCluster) -> None:

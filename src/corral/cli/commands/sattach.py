@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import sys
 import time
 
@@ -159,6 +160,9 @@ class _Session:
                 self._on_input()
             self._on_silence()
         listener.close()
+        if self._is_closed:  # as programs end whose reader has gone
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGPIPE)
         return self._status
 
     def _timeout(self) -> float | None:
