@@ -7,7 +7,7 @@ from corral.engine.arrays import part
 from corral.engine.context import Context
 from corral.engine.effects import Effects
 from corral.engine.outcomes import NO_SUCH_JOB, may_touch
-from corral.engine.selection import Target, Unknown, matching, targets_of
+from corral.engine.selection import Target, Unknown, matching, targets_of, too_many
 from corral.engine.steps import signal_step
 from corral.errors import UsageError
 from corral.model.job import ENDED, Job, JobKind, JobState
@@ -24,6 +24,10 @@ ALONE = "Operation not permitted on individual component of heterogeneous job"
 
 def on_cancel(ctx: Context, request: CancelJobs, caller: Caller, now: float, out: Effects) -> None:
     """scancel: by id, and all live ones that meet the other conditions."""
+    refused = too_many(request.selection.ids)
+    if refused is not None:
+        out.reply = refused
+        return
     errors: list[str] = []
     wanted: list[tuple[str, Target]] = []
     selection = request.selection

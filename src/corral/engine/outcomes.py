@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from corral.engine.context import Context
 from corral.engine.effects import Effects
-from corral.engine.selection import Unknown, missing_of, targets_of
+from corral.engine.selection import Unknown, missing_of, targets_of, too_many
 from corral.engine.state import ClusterState
 from corral.errors import UsageError
 from corral.model import ranges
@@ -82,8 +82,12 @@ def for_each(
     ctx: Context, ids: tuple[str, ...], caller: Caller, out: Effects, act: Act, not_yours: str = DENIED
 ) -> None:
     """Do it to every job named; what goes wrong with one does not stop the others."""
+    refused = too_many(ids)
+    if refused is not None:
+        out.reply = refused
+        return
     outcomes = Outcomes()
-    for text in ids:
+    for text in dict.fromkeys(ids):
         try:
             found = targets_of(ctx.state, text)
         except UsageError:

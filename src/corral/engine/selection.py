@@ -1,6 +1,7 @@
 """Which jobs does a request mean?"""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -8,10 +9,37 @@ from corral.engine.state import ClusterState
 from corral.model import ranges
 from corral.model.job import Job, JobId, JobSpec
 from corral.model.step import STEP_NAMES
+from corral.protocol.replies import Rejected
 from corral.protocol.requests import JobSelection
 from corral.syntax import jobid
 
 _STEP_NUMBERS: dict[str, int | None] = {"": None, **{name: number for number, name in STEP_NAMES.items()}}
+
+
+#: So many ids, and array elements named one by one or as ranges, in one request: more would keep the controller from everybody else.
+MOST_IDS = 100_000
+MOST_ELEMENTS = 200_000
+_SPAN = re.compile(r"([0-9]{1,10})-([0-9]{1,10})(?::([0-9]{1,10}))?")
+
+
+def too_many(ids: Iterable[str]) -> Rejected | None:
+    """The refusal of a request that names more than is carried out at once. Nothing is expanded to find that out."""
+    count = elements = 0
+    for text in ids:
+        count += 1
+        if "_[" not in text:
+            continue
+        elements += text.count(",") + 1
+        for first, last, step in _SPAN.findall(text):
+            elements += max(0, int(last) - int(first)) // max(1, int(step or 1))
+    if count > MOST_IDS:
+        return Rejected(error=f"{count} ids are too many for one request (at most {MOST_IDS})")
+    if elements > MOST_ELEMENTS:
+        return Rejected(
+            error=f"{elements} array elements are too many for one request (at most {MOST_ELEMENTS}): "
+            "name the whole array by its id"
+        )
+    return None
 
 
 class Target(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ what they gain by it the others lose in equal parts. It is done by their nice va
 from corral.engine.context import Context
 from corral.engine.effects import Effects
 from corral.engine.outcomes import DENIED, NO_LONGER_PENDING, NO_SUCH_JOB, may_touch
-from corral.engine.selection import Unknown, targets_of
+from corral.engine.selection import Unknown, targets_of, too_many
 from corral.errors import UsageError
 from corral.model.job import Job
 from corral.protocol.replies import Done, Rejected
@@ -18,6 +18,10 @@ def on_top(ctx: Context, request: TopJobs, caller: Caller, now: float, out: Effe
     """All of them, or none."""
     if not caller.is_operator and not ctx.config.scheduling.enable_user_top:
         out.reply = Rejected(error=DENIED, code="denied", detail="scheduling.enable_user_top does not allow it")
+        return
+    too_long = too_many(request.ids)
+    if too_long is not None:
+        out.reply = too_long
         return
     chosen: list[Job] = []
     for text in request.ids:

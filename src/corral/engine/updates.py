@@ -15,7 +15,7 @@ from corral.engine.effects import Effects
 from corral.engine.endings import granted_limit
 from corral.engine.outcomes import DENIED, FINISHED, NO_LONGER_PENDING, NO_SUCH_JOB, NOT_YOURS, Outcomes, may_touch
 from corral.engine.ranking import priority_of
-from corral.engine.selection import Target, Unknown, targets_of
+from corral.engine.selection import Target, Unknown, targets_of, too_many
 from corral.engine.state import ClusterState
 from corral.engine.update_fields import NOT_SUPPORTED, REFUSED, SPEC_KEYS, Unacceptable, changed_spec, node_range
 from corral.errors import UsageError
@@ -30,6 +30,10 @@ from corral.syntax import duration, timestamp
 
 
 def on_update(ctx: Context, request: UpdateJob, caller: Caller, now: float, out: Effects) -> None:
+    too_long = too_many((request.id,))
+    if too_long is not None:
+        out.reply = too_long
+        return
     try:
         found = targets_of(ctx.state, request.id)
     except UsageError:

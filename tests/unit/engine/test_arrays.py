@@ -8,7 +8,7 @@ from corral.model.job import JobSpec, JobState
 from corral.model.reason import Reason
 from corral.protocol import requests as rq
 from corral.protocol.orders import LaunchStep
-from corral.protocol.replies import Done
+from corral.protocol.replies import Done, Rejected
 
 
 def test_each_element_becomes_a_job_when_it_starts() -> None:
@@ -218,3 +218,34 @@ def test_elements_that_the_throttle_holds_back_are_eligible_when_they_start() ->
     second = c.element(array, 2)
     assert second.eligible_time == second.start_time > second.submit_time
     c.check()
+
+
+@pytest.mark.parametrize(
+    ("ids", "problem"),
+    [
+        (("1_[0-999999]",), "1000000 array elements are too many for one request (at most 200000)"),
+        (("1_[0-99999:2,7]",) * 5, "250005 array elements are too many"),
+        (("1",) * 100_001, "100001 ids are too many for one request (at most 100000)"),
+    ],
+)
+def test_a_request_names_a_bounded_number_of_things(ids: tuple[str, ...], problem: str) -> None:
+    c = cluster(nodes("n1"))
+    array = c.add(job(1, array="0-9", hold=True))
+    one_by_one = (rq.UpdateJob(id=ids[0], changes={"nice": "5"}),) if len(ids) == 1 else ()
+    for request in (
+        rq.HoldJobs(ids=ids),
+        rq.CancelJobs(selection=rq.JobSelection(ids=ids)),
+        rq.TopJobs(ids=ids),
+        *one_by_one,
+    ):
+        reply = c.ask(request, OPERATOR)
+        assert isinstance(reply, Rejected)
+        assert problem in reply.error
+    assert list(ranges.members(c.job(array).array_waiting)) == [*range(10)]
+
+
+def test_an_id_that_is_named_often_is_meant_once() -> None:
+    c = cluster(nodes("n1"))
+    array = c.add(job(1, array="0-9"))
+    assert c.ask(rq.HoldJobs(ids=(str(array),) * 1000)) == Done()
+    assert c.job(array).held_by == "user"
