@@ -49,7 +49,6 @@ class Context:
         ] = []  #: for triggers; a node with how it was before
         self.drained: set[str] | None = None  #: nodes that were so at the last look
         self.idle_since: dict[str, float] = {}
-        self.idle_told: set[tuple[int, str]] = set()  #: trigger, node
         self.waits = Waits(state)
         self.due = DueTimes(state, config.timeouts.over_time_limit)
 

@@ -37,7 +37,7 @@ def on_set(ctx: Context, request: SetTrigger, caller: Caller, now: float, out: E
     )  # fmt: skip
     same = msgspec.structs.replace(made, id=0, permanent=False)
     for other in ctx.state.triggers.values():
-        if msgspec.structs.replace(other, id=0, permanent=False, due=0.0, found=()) == same:
+        if msgspec.structs.replace(other, id=0, permanent=False, due=0.0, found=(), told=()) == same:
             out.reply = Rejected(error="Duplicate event trigger")
             return
     ctx.record(TriggerChanged(time=now, trigger=made), out)
@@ -190,16 +190,17 @@ def _idle(ctx: Context, now: float, out: Effects) -> None:
             ctx.idle_since.setdefault(name, now)
         else:
             ctx.idle_since.pop(name, None)
-            ctx.idle_told = {told for told in ctx.idle_told if told[1] != name}
     for trigger in [t for t in _of(ctx, TriggerResource.NODE) if t.event == "idle"]:
-        names = _chosen(trigger, tuple(sorted(ctx.idle_since)))
+        names, before = _chosen(trigger, tuple(sorted(ctx.idle_since))), frozenset(trigger.told)
         fresh = [
             name for name in names
-            if now - ctx.idle_since[name] >= max(0, trigger.offset) and (trigger.id, name) not in ctx.idle_told
+            if now - ctx.idle_since[name] >= max(0, trigger.offset) and name not in before
         ]  # fmt: skip
+        told = tuple(name for name in trigger.told if name in ctx.idle_since)
         if fresh:
-            ctx.idle_told |= {(trigger.id, name) for name in fresh}
-            _fire(ctx, trigger, tuple(fresh), now, out)
+            _fire(ctx, msgspec.structs.replace(trigger, told=(*told, *fresh)), tuple(fresh), now, out)
+        elif told != trigger.told:
+            ctx.record(TriggerChanged(time=now, trigger=msgspec.structs.replace(trigger, told=told)), out)
 
 
 # -- who is told

@@ -37,3 +37,4 @@ class Trigger(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     #: What has happened and is to be told when the offset is over: the moment, and the job or nodes.
     due: float = 0.0
     found: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()  #: idle nodes for which it has been run, and that have been idle since

@@ -3,6 +3,7 @@
 import pytest
 from tests.builders import ANN, BOB, ROOT, Cluster, cluster, job, nodes
 
+from corral.engine.engine import Engine
 from corral.engine.state import ClusterState
 from corral.model.trigger import TriggerResource
 from corral.protocol import requests as rq
@@ -108,6 +109,19 @@ def test_idle_for_some_time(c: Cluster) -> None:
     assert fired(c) == []
     c.at(102).at(110)
     assert fired(c) == [("n[1,3]",)]
+
+
+def test_a_new_controller_does_not_tell_again_of_nodes_that_have_been_idle_all_the_time(c: Cluster) -> None:
+    set_trigger(c, "idle", permanent=True)
+    c.at(1)
+    assert fired(c) == [("n[1-3]",)]
+    c.engine = Engine(c.engine.config, ClusterState.load(c.state.dump()), c.engine.ctx.term + 1)
+    c.at(2)
+    assert fired(c) == [("n[1-3]",)]
+    number = c.run(job(4, nodelist="n2"))
+    c.at(3).finish(number)
+    c.at(4)
+    assert fired(c) == [("n[1-3]",), ("n2",)]
 
 
 def test_the_controller_begins_again_or_reads_its_configuration(c: Cluster) -> None:
