@@ -90,7 +90,7 @@ def step_run_of(step: Step, held: Allocation | None) -> StepRun:
         step=step.key.step,
         name=name,
         state=step.state,
-        cancelled_by=step.cancelled_by,
+        cancelled_by=None if step.by_launcher else step.cancelled_by,
         start=step.start_time,
         end=step.end_time,
         exit_status=step.exit_status,

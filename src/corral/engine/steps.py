@@ -117,16 +117,19 @@ def on_signal(ctx: Context, request: SignalStep, caller: Caller, now: float, out
         out.reply = Rejected(error="Access/permission denied", code="denied")
         return
     if step.state not in ENDED:
-        signal_step(ctx, step, request.signal, request.kill, caller.uid, now, out)
+        signal_step(ctx, step, request.signal, request.kill, caller.uid, now, out, by_launcher=True)
     out.reply = Done()
 
 
-def signal_step(ctx: Context, step: Step, signal: int, kill: bool, by: int, now: float, out: Effects) -> None:
+def signal_step(
+    ctx: Context, step: Step, signal: int, kill: bool, by: int, now: float, out: Effects, *, by_launcher: bool = False
+) -> None:
     """To every node of the step. kill: SIGTERM, then SIGKILL after KillWait."""
     if kill:
         ctx.killed[step.key] = now
     if kill and step.cancelled_by is None:
-        ctx.record(StepChanged(time=now, step=msgspec.structs.replace(step, cancelled_by=by)), out)
+        told = msgspec.structs.replace(step, cancelled_by=by, by_launcher=by_launcher)
+        ctx.record(StepChanged(time=now, step=told), out)
     for node in step.nodes:
         if not node.finished:
             order = SignalTasks(
@@ -178,7 +181,7 @@ def on_finished(ctx: Context, report: StepFinished, now: float, out: Effects) ->
         return
     ctx.record(StepChanged(time=now, step=changed), out)
     if report.cause in (EndCause.LAUNCH_FAILED, EndCause.LOST):  # the others would wait for it for ever
-        signal_step(ctx, changed, 15, True, 0, now, out)
+        signal_step(ctx, changed, 15, True, 0, now, out, by_launcher=True)
 
 
 def end_step(ctx: Context, job: Job, step: Step, ended: float, now: float, out: Effects, message: str = "") -> None:

@@ -96,6 +96,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     exit_status: ExitStatus = ExitStatus()
     cause: EndCause = EndCause.EXITED
     cancelled_by: int | None = None
+    by_launcher: bool = False  #: its own srun ended it (Ctrl-C, --kill-on-bad-exit): nobody else did
     sent_at: float = 0.0  #: when its launch was last sent, for resending
     used: Usage = NOTHING  #: by the nodes that have finished
     het: HetStep | None = None

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from tests.builders import Cluster, cluster, gpus, job, nodes, srun
 
+from corral.controller.runs import step_run_of
 from corral.model.job import JobKind, JobState, StepSpec
 from corral.model.step import EndCause
 from corral.model.usage import Amount, of_task
@@ -212,6 +213,14 @@ def test_a_step_is_cancelled_by_itself(c: Cluster) -> None:
     assert c.step(1, 0).state is JobState.CANCELLED
     assert c.job(1).state is JobState.RUNNING
     c.check()
+
+
+def test_the_accounting_says_who_cancelled_a_step_and_not_that_its_own_srun_ended_it(c: Cluster) -> None:
+    for _ in range(2):
+        make(c, srun(1, exact=True))
+    c.cancel("1.0")
+    c.ask(rq.SignalStep(job=1, step=1, kill=True))
+    assert [step_run_of(c.step(1, i), None).cancelled_by for i in (0, 1)] == [1000, None]
 
 
 def test_the_batch_step_too(c: Cluster) -> None:
