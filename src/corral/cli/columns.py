@@ -44,7 +44,28 @@ class Column:
         if self.text is None:
             return columns[index[self.fields[0]]]
         assert not isinstance(self.text, str)
-        return list(map(self.text, *[columns[index[field]] for field in self.fields]))
+        own = [columns[index[field]] for field in self.fields]
+        if count > _FEW and (known := _texts(self.text, own)) is not None:
+            return known
+        return list(map(self.text, *own))
+
+
+#: With more rows than this it pays to look whether many are alike.
+_FEW = 200
+
+
+def _texts(text: Callable[..., Any], columns: Sequence[Sequence[Any]]) -> Sequence[Any] | None:
+    """Made once for values that come again and again; None where that would not pay."""
+    if all(column.count(column[0]) == len(column) for column in columns):
+        return [text(*[column[0] for column in columns])] * len(columns[0])
+    [values, *more] = columns
+    try:
+        if more or len(set(values[:_FEW])) > _FEW // 4:
+            return None
+        made = {value: text(value) for value in set(values)}
+    except TypeError:  # lists
+        return None
+    return list(map(made.__getitem__, values))
 
 
 class Piece:
@@ -107,13 +128,17 @@ class Layout:
                 width = max(NARROWEST, max((len(value) for value in values), default=0))
             else:
                 values = piece.shortened(values)
-            template += piece.template(width, column.whole in (WHOLE_VALUE, WHOLE, WHOLE_NODES))
+            part = piece.template(width, column.whole in (WHOLE_VALUE, WHOLE, WHOLE_NODES))
             top += piece.template(width, column.whole in (WHOLE_HEADER, WHOLE, WHOLE_NODES))
             headers.append(column.header)
-            cells.append(values)
+            if len(values) > _FEW and values.count(values[0]) == len(values):  # the same in all rows: once for all
+                part = (part % (values[0],)).replace("%", "%%")
+            else:
+                cells.append(values)
+            template += part
         header = top % tuple(headers)
         if not cells:
-            return header, iter([header] * len(rows))
+            return header, iter([template % ()] * len(rows))
         return header, map(template.__mod__, zip(*cells, strict=True))
 
     def opened(self, index: Mapping[str, int], row: Sequence[Any], own: frozenset[str]) -> tuple[str, list[Column]]:

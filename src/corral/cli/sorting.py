@@ -45,10 +45,16 @@ def fields(order: list[tuple[Key, bool]]) -> list[str]:
     return [field for (names, _), _ in order for field in names.split()]
 
 
+def _is_one(values: list[Any]) -> bool:
+    return not values or values.count(values[0]) == len(values)
+
+
 def in_order(rows: list[Any], index: Mapping[str, Any], order: list[tuple[Key, bool]]) -> None:
     """Sort in place; equal rows keep their places."""
     for (names, make), reverse in reversed(order):
         places = [index[name] for name in names.split()]
+        if all(_is_one([row[place] for row in rows]) for place in places):
+            continue  # all are equal
         if make is None:
             place = places[0]
             rows.sort(key=lambda row, at=place: row[at], reverse=reverse)  # type: ignore[misc]

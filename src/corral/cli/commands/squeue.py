@@ -245,9 +245,11 @@ class Squeue:
     ) -> tuple[str, Iterable[str]]:
         """The header and the lines, in order; arrays as they were asked for."""
         each = "array" in self.given
-        if not each and "array-unique" not in self.given:
-            rows.rows = array_lines.merge(rows.fields, rows.rows)
-        rows.rows = array_lines.apart(rows.fields, rows.rows)
+        waiting = rows.fields.index("array_waiting")
+        if any(row[waiting] for row in rows.rows):
+            if not each and "array-unique" not in self.given:
+                rows.rows = array_lines.merge(rows.fields, rows.rows)
+            rows.rows = array_lines.apart(rows.fields, rows.rows)
         rows.rows.sort(key=natural(rows.fields))
         sorting.in_order(rows.rows, {name: at for at, name in enumerate(rows.fields)}, order)
         return array_lines.lines(layout, rows.fields, rows.rows) if each else layout.render(rows.fields, rows.rows)

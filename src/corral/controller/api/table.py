@@ -1,6 +1,7 @@
 """How do records become the rows that were asked for? Each field is one function; only those wanted are called."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
 from corral.protocol.replies import JobRows, Rejected
@@ -8,6 +9,16 @@ from corral.protocol.replies import JobRows, Rejected
 T = TypeVar("T")
 
 Getter = Callable[[T, Any], Any]
+
+
+class Attribute:
+    """A getter of what is an attribute of the record itself: many at once cost a third."""
+
+    def __init__(self, name: str) -> None:
+        self.value = attrgetter(name)
+
+    def __call__(self, record: Any, context: Any) -> Any:
+        return self.value(record)
 
 
 class UnknownField(Exception):
@@ -33,5 +44,12 @@ class Table(Generic[T]):
 
     def rows(self, records: Iterable[T], fields: Sequence[str], context: Any) -> JobRows:
         chosen = self.check(fields)
-        getters = [self.getters[field] for field in chosen]
-        return JobRows(fields=chosen, rows=[[get(record, context) for get in getters] for record in records])
+        found = list(records)
+        columns = [self._column(self.getters[field], found, context) for field in chosen]
+        return JobRows(fields=chosen, rows=list(map(list, zip(*columns, strict=True))))
+
+    @staticmethod
+    def _column(get: Getter[T], records: list[T], context: Any) -> Iterable[Any]:
+        if isinstance(get, Attribute):
+            return map(get.value, records)
+        return [get(record, context) for record in records]
