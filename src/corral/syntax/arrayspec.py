@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
-
 from corral.errors import InvalidArraySpec
 
 TYPE_CHECKING = False  # importing typing costs 5 ms
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import Any
 
 #: MaxArraySize as Slurm has it when nobody says otherwise: the highest index is one less.
 MAX_SIZE = 1001
@@ -17,12 +16,24 @@ MAX_SIZE = 1001
 SHOWN = 64
 
 
-class ArraySpec(namedtuple("ArraySpec", ("indices", "throttle"))):
+class ArraySpec:
     """The elements, ascending and each once, and how many may run at once (0 = all)."""
 
-    __slots__ = ()
-    indices: tuple[int, ...]
-    throttle: int
+    __slots__ = ("indices", "throttle")
+
+    def __init__(self, indices: tuple[int, ...], throttle: int) -> None:  # importing namedtuple would cost 2 ms
+        self.indices = indices
+        self.throttle = throttle
+
+    def __iter__(self) -> Iterator[Any]:
+        yield self.indices
+        yield self.throttle
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ArraySpec) and (self.indices, self.throttle) == (other.indices, other.throttle)
+
+    def __hash__(self) -> int:
+        return hash((self.indices, self.throttle))
 
     def __str__(self) -> str:
         return fold(self.indices, self.throttle)
