@@ -152,6 +152,15 @@ def squeue_many(cluster: Cluster, jobs: int = 10_000) -> float:
     return figure
 
 
+def squeue_elements(cluster: Cluster, arrays: int = 10) -> float:
+    """A thousand held elements in each: whole arrays, as they were sent."""
+    for _ in range(arrays):
+        cluster.run(*SBATCH[:-2], "-H", "--array=1-1000", *SBATCH[-2:])
+    figure = _median(cluster, 7, "squeue", "-r")
+    clear(cluster)
+    return figure
+
+
 def srun_idle(cluster: Cluster) -> float:
     figures = []
     for _ in range(11):
@@ -253,6 +262,7 @@ MEASURES = [
     Measure("sinfo as a process", sinfo_latency, "ms", False, 0),
     Measure("scontrol show job as a process", scontrol_latency, "ms", False, 0),
     Measure("squeue of 10,000 pending jobs", squeue_many, "ms", False, 1),
+    Measure("squeue -r of 10,000 waiting elements", squeue_elements, "ms", False, 1.5),
     Measure("srun true on an idle cluster", srun_idle, "ms", False, 2),
     Measure("srun true inside an allocation", srun_inside, "ms", False, 2),
     Measure("srun -n 32 -N 2 true inside an allocation", srun_wide, "ms", False, 1),

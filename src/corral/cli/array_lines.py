@@ -134,6 +134,6 @@ def lines(layout: Layout, fields: Sequence[str], rows: list[Line]) -> tuple[str,
         template, different = layout.opened(index, row, _OWN)
         columns: list[Any] = [repeat(value) for value in row]
         columns[task], columns[waiting] = elements, [()] * len(elements)
-        cells = [column.cells(index, columns, len(elements)) for column in different]
+        cells = [column.each(index, columns) for column in different]
         found += map(template.__mod__, zip(*cells, strict=True)) if cells else [template % ()] * len(elements)
     return header, found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # importing typing costs 5 ms
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
 #: As wide as the longest value, but at least this.
@@ -48,6 +48,14 @@ class Column:
         if count > _FEW and (known := _texts(self.text, own)) is not None:
             return known
         return list(map(self.text, *own))
+
+    def each(self, index: Mapping[str, int], columns: Sequence[Iterable[Any]]) -> Iterable[Any]:
+        """As `cells`, of values that need not be lists; as many as the shortest has."""
+        own = [columns[index[field]] for field in self.fields]
+        if self.text is None:
+            return own[0]
+        assert not isinstance(self.text, str)
+        return map(self.text, *own)
 
 
 #: With more rows than this it pays to look whether many are alike.

@@ -52,10 +52,11 @@ def test_without_a_rest_that_waits_each_element_has_its_line(cluster: FakeCluste
     assert cluster.run("squeue", "-h", "-o", "%i").stdout.split() == ["25_40", "25_41", "25_43"]
 
 
-def test_each_element_s_line_is_as_that_of_a_record_of_its_own(cluster: FakeCluster) -> None:
+@pytest.mark.parametrize("last", [13, 999])
+def test_each_element_s_line_is_as_that_of_a_record_of_its_own(cluster: FakeCluster, last: int) -> None:
     name = "100%_%s"
-    together = [job(25, name, array_job_id=25, array_waiting=[[1, 9, 4], [12, 13, 1]])]
-    apart = [element(25, n, name=name) for n in (1, 5, 9, 12, 13)]
+    together = [job(25, name, array_job_id=25, array_waiting=[[1, 9, 4], [12, last, 1]])]
+    apart = [element(25, n, name=name) for n in (1, 5, 9, *range(12, last + 1))]
     for option in (
         ("-o", "%.18i|%9P|%.5j|%K x%%|%R"),
         ("-o", "%A %j"),
