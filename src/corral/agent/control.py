@@ -193,7 +193,7 @@ def _with_short_path(path: str, use: Callable[[str], object]) -> None:
 
 
 def shepherd_pid(directory: str) -> int | None:
-    """The process that watches this step now; None when there is none (any more, or yet)."""
+    """The process that watches this step now; 0: it has taken the step and not yet written its number; None: there is none."""
     try:
         fd = os.open(f"{directory}/pid", os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -203,7 +203,7 @@ def shepherd_pid(directory: str) -> int | None:
         return None
     except BlockingIOError:
         text = os.read(fd, 32)
-        return int(text) if text else None
+        return int(text or 0)
     finally:
         os.close(fd)
 

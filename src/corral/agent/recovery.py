@@ -54,8 +54,9 @@ def recover(launcher: Launcher) -> None:
 def _recover_step(launcher: Launcher, node: str, key: StepKey) -> None:
     spool, shepherds = launcher.spool, launcher.shepherds
     step = LocalStep(node, key, Phase.LAUNCHED, clock.monotonic())
-    # Its life is asked for before its record: it may end in between, and then the record is there.
-    is_alive, has_begun = shepherds.is_alive(node, key), shepherds.has_begun(node, key)
+    # Whether it ever began is asked for first: a shepherd may take the step in between, and is not dead for that. Its life is asked
+    # for before its record: it may end in between, and then the record is there.
+    has_begun, is_alive = shepherds.has_begun(node, key), shepherds.is_alive(node, key)
     if spool.exit_record(node, key) is not None:
         launcher.table.add(step)
         launcher.report_finished(step)
@@ -90,14 +91,14 @@ def sweep(launcher: Launcher, grace: float) -> None:
     for step in launcher.table:
         if step.phase not in (Phase.LAUNCHED, Phase.RUNNING) or now - step.since < grace:
             continue
-        is_alive = shepherds.is_alive(step.node, step.key)
+        has_begun, is_alive = shepherds.has_begun(step.node, step.key), shepherds.is_alive(step.node, step.key)
         if spool.exit_record(step.node, step.key) is not None:
             launcher.report_finished(step)
         elif is_alive:
             if step.phase is Phase.LAUNCHED:
                 launcher.on_started(step.node, step.key, shepherds.begun_at(step.node, step.key), ())
             launcher.deliver(step)
-        elif shepherds.has_begun(step.node, step.key):
+        elif has_begun:
             launcher.end_lost(step)
         elif now - step.since > UNTAKEN_SECONDS:
             launcher.log.warning("no shepherd took a launch", step=str(step.key), node=step.node)

@@ -6,7 +6,7 @@ Of a batch job to its script's standard error, of an srun to that srun. salloc i
 from corral.engine.context import Context
 from corral.engine.effects import Effects
 from corral.engine.endings import job_id_of
-from corral.engine.outcomes import DENIED, NO_SUCH_JOB, may_touch
+from corral.engine.outcomes import NO_SUCH_JOB, NOT_YOURS, may_touch
 from corral.errors import UsageError
 from corral.model.job import JobKind
 from corral.model.step import BATCH
@@ -26,7 +26,7 @@ def on_notify(ctx: Context, request: NotifyJob, caller: Caller, out: Effects) ->
         out.reply = Rejected(error=NO_SUCH_JOB, code="not_found")
         return
     if not may_touch(ctx.state, caller, job):
-        out.reply = Rejected(error=DENIED, code="denied")
+        out.reply = Rejected(error=NOT_YOURS, code="denied")
         return
     if job.is_pending:
         out.reply = Rejected(error="Requested operation is presently disabled")

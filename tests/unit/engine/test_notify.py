@@ -42,7 +42,7 @@ def test_who_does_not_hear_it() -> None:
     ("message", "by", "refused"),
     [
         ("x" * 4097, OPERATOR, "The message is longer than 4096 bytes"),
-        ("x", BOB, "Access/permission denied"),
+        ("x", BOB, "Invalid user id"),
     ],
 )
 def test_what_is_refused(message: str, by: rq.Caller, refused: str) -> None:
