@@ -9,6 +9,7 @@ Every transaction looks at the term first: when another controller has begun to 
 
 import queue
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any
@@ -34,7 +35,7 @@ def reason_of(error: BaseException) -> str:
     return str(inner).strip() or type(inner).__name__
 
 
-class SqlStore:
+class SqlStore(ABC):
     """What is the same for every database. `_insert_into`, `_begin` and `_term_row` are the dialect's."""
 
     def __init__(self, engine: sa.Engine) -> None:
@@ -63,17 +64,19 @@ class SqlStore:
 
     # -- the dialect's part
 
+    @abstractmethod
     def _insert_into(self, table: sa.Table) -> Any:
-        raise NotImplementedError
+        """An INSERT that knows what to do on a conflict."""
 
+    @abstractmethod
     def _begin(self, connection: sa.Connection) -> None:
-        raise NotImplementedError
+        """Open the transaction that writes."""
 
     def _unusable(self, reason: str) -> Exception | None:
         """When the words of the database mean that nothing can be done here."""
         return None
 
-    def _begin_reading(self, connection: sa.Connection) -> None:
+    def _begin_reading(self, connection: sa.Connection) -> None:  # noqa: B027 - most databases need nothing
         """Before rows are read some at a time."""
 
     def _term_row(self, changing: bool = False) -> sa.Select[Any]:
