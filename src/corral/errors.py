@@ -23,7 +23,8 @@ CorralError
     ├── InvalidLicenses       matlab:2,ansys
     ├── InvalidDistribution   block:cyclic,Pack
     ├── InvalidBinding        map_cpu:0,4
-    └── InvalidFilename       slurm-%j.out
+    ├── InvalidFilename       slurm-%j.out
+    └── InvalidSnapshot       a file of `corral snapshot`
 """
 
 from __future__ import annotations
@@ -155,3 +156,7 @@ class InvalidBinding(UsageError):
 
 class InvalidFilename(UsageError):
     """Not a file name: {text!r} ({reason})."""
+
+
+class InvalidSnapshot(UsageError):
+    """{file}: {problem}"""

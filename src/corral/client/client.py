@@ -153,6 +153,10 @@ class ClusterClient:
         found: Row = msgspec.json.decode(self._call("GET", "/v1/accounts"))
         return found
 
+    def snapshot(self) -> bytes:
+        """All of the state that decides about jobs, as JSON: `corral simulate --snapshot` reads it. For operators."""
+        return self._call("GET", "/v1/snapshot")
+
     def shares(self, users: Sequence[str] = ()) -> "_List[Row]":
         """As sshare: what each account and user has used, and where it stands."""
         chosen = f"?{urlencode({'users': ','.join(users)})}" if users else ""

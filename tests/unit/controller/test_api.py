@@ -12,6 +12,7 @@ from tests.unit.controller.running import running, wait_until
 from tests.unit.controller.test_loop import column, submit
 
 from corral.auth import tokens
+from corral.engine import snapshotfile
 from corral.errors import Refused
 from corral.model.cluster import ClusterConfig, PriorityWeights
 
@@ -337,3 +338,16 @@ def test_priorities_are_told_share_by_share(tmp_path):
     assert (job["id"], job["partition"], job["nice"], job["set"]) == (small, "batch", 5, False)
     assert job["tres"] == {"cpu": 0.25}
     assert job["priority"] == 1000 * job["job_size"] + 25 - 5
+
+
+def test_a_snapshot_tells_of_the_cluster_what_the_scheduler_knows(api):
+    [job] = submit(api, "a", hold=True)
+    file = snapshotfile.load(api.call("GET", "/v1/snapshot"))
+    assert [(one.id, one.held_by) for one in file.jobs] == [(job, "user")]
+
+
+def test_a_snapshot_is_for_operators(controller):
+    connection = http.client.HTTPConnection("127.0.0.1", controller.port, timeout=5)
+    token = tokens.sign(tokens.Claims(user="daemon"), b"k" * 32)
+    connection.request("GET", "/v1/snapshot", headers={"Authorization": f"Bearer {token}"})
+    assert connection.getresponse().status == 403

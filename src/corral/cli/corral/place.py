@@ -6,7 +6,7 @@ import os
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from corral.client.connection import state_dir
+from corral.client.connection import default_endpoint, state_dir
 from corral.config import files
 from corral.config.cluster import load
 from corral.errors import ConfigError
@@ -57,6 +57,13 @@ def place_of(arguments: Namespace, *, is_lenient: bool = False) -> Place:
             raise
         config = ClusterConfig()
     return Place(directory, found, config)
+
+
+def endpoint_of(arguments: Namespace) -> str:
+    """Where it answers: as --dir or --config say, else as the commands have it."""
+    if arguments.dir is None and arguments.config is None:
+        return default_endpoint()
+    return place_of(arguments).endpoint
 
 
 def _usual() -> Path:

@@ -30,6 +30,7 @@ from corral.controller.api import (
     reports,
     schedules,
     shares,
+    snapshots,
     statistics,
 )
 from corral.controller.api.http import Refusal, answer, json
@@ -58,6 +59,7 @@ MODULES = (
     priorities,
     schedules,
     shares,
+    snapshots,
     statistics,
 )
 

@@ -144,6 +144,7 @@ def document() -> dict[str, Any]:
             "get": operation("How busy the controller is, and with what", anything),
             "delete": operation("Begin counting anew (operators)", reply),
         },
+        "/v1/snapshot": {"get": operation("All that decides about jobs (operators)", anything)},
         "/v1/tokens": {"post": operation("Credentials for a user or a node", anything)},
         "/v1/history": {
             "get": operation(
