@@ -9,6 +9,7 @@ clock, and replaying the events gives the same.
 """
 
 import math
+from collections.abc import Iterator
 
 import msgspec
 
@@ -170,6 +171,12 @@ class Meter:
     def rates(self) -> dict[Bucket, dict[str, int]]:
         """How fast usage grows now."""
         return {bucket: dict(one.rate) for bucket, one in self._usage.items() if one.rate}
+
+    def holders(self, bucket: Bucket, now: float) -> Iterator[tuple[JobId, dict[str, int], float]]:
+        """The running jobs that count in it: what each holds, and how many seconds it may still run."""
+        for job_id, one in self._jobs.items():
+            if one.jobs and bucket in one.buckets:
+                yield job_id, one.tres, float(one.left) if one.ends < 0 else max(0.0, one.ends - now)
 
     def used(self, bucket: Bucket, now: float) -> Used:
         usage = self._usage.get(bucket)

@@ -136,8 +136,8 @@ class _Rules:
         self._seen.add((kind, resource))
         return True
 
-    def _add(self, to: list[Rule], bucket: Bucket, limit: int, reason: str, resource: str = "") -> None:
-        to.append(Rule(bucket, limit, Reason(reason), resource))
+    def _add(self, to: list[Rule], bucket: Bucket, name: str, limit: int, reason: str, resource: str = "") -> None:
+        to.append(Rule(bucket, limit, Reason(reason), resource, name))
         if bucket not in self.used:
             self.used.append(bucket)
 
@@ -146,37 +146,37 @@ class _Rules:
         whole: Bucket = ("qos", qos.name)
         user: Bucket = ("user", qos.name, self._user)
         account: Bucket = ("account", qos.name, self._account)
-        numbers: tuple[tuple[str, int | None, list[Rule], Bucket, str], ...] = (
-            ("grp_submit", limits.grp_submit, self.submitted, whole, "QOSGrpSubmitJobsLimit"),
-            ("max_submit_pa", limits.max_submit_pa, self.submitted, account, "MaxSubmitJobsPerAccount"),
-            ("max_submit", limits.max_submit_pu, self.submitted, user, "QOSMaxSubmitJobPerUserLimit"),
-            ("grp_jobs", limits.grp_jobs, self.jobs, whole, "QOSGrpJobsLimit"),
-            ("max_jobs_pa", limits.max_jobs_pa, self.jobs, account, "MaxJobsPerAccount"),
-            ("max_jobs", limits.max_jobs_pu, self.jobs, user, "QOSMaxJobsPerUserLimit"),
-            ("grp_wall", limits.grp_wall, self.wall, whole, "QOSGrpWallLimit"),
-            ("max_wall", limits.max_wall, self.longest, whole, "QOSMaxWallDurationPerJobLimit"),
-            ("grp_accrue", limits.grp_jobs_accrue, self.accruing, whole, "None"),
-            ("max_accrue_pa", limits.max_jobs_accrue_pa, self.accruing, account, "None"),
-            ("max_accrue", limits.max_jobs_accrue_pu, self.accruing, user, "None"),
-        )
-        for kind, limit, to, bucket, reason in numbers:
+        numbers: tuple[tuple[str, str, int | None, list[Rule], Bucket, str], ...] = (
+            ("grp_submit", "GrpSubmitJobs", limits.grp_submit, self.submitted, whole, "QOSGrpSubmitJobsLimit"),
+            ("max_submit_pa", "MaxSubmitJobsPerAccount", limits.max_submit_pa, self.submitted, account, "MaxSubmitJobsPerAccount"),
+            ("max_submit", "MaxSubmitJobsPerUser", limits.max_submit_pu, self.submitted, user, "QOSMaxSubmitJobPerUserLimit"),
+            ("grp_jobs", "GrpJobs", limits.grp_jobs, self.jobs, whole, "QOSGrpJobsLimit"),
+            ("max_jobs_pa", "MaxJobsPerAccount", limits.max_jobs_pa, self.jobs, account, "MaxJobsPerAccount"),
+            ("max_jobs", "MaxJobsPerUser", limits.max_jobs_pu, self.jobs, user, "QOSMaxJobsPerUserLimit"),
+            ("grp_wall", "GrpWall", limits.grp_wall, self.wall, whole, "QOSGrpWallLimit"),
+            ("max_wall", "MaxWall", limits.max_wall, self.longest, whole, "QOSMaxWallDurationPerJobLimit"),
+            ("grp_accrue", "GrpJobsAccrue", limits.grp_jobs_accrue, self.accruing, whole, "None"),
+            ("max_accrue_pa", "MaxJobsAccruePerAccount", limits.max_jobs_accrue_pa, self.accruing, account, "None"),
+            ("max_accrue", "MaxJobsAccruePerUser", limits.max_jobs_accrue_pu, self.accruing, user, "None"),
+        )  # fmt: skip
+        for kind, name, limit, to, bucket, reason in numbers:
             if limit is not None and self._first(kind):
-                self._add(to, bucket, limit, reason)
-        amounts: tuple[tuple[str, Tres, list[Rule], Bucket], ...] = (
-            ("QOSGrp", limits.grp_tres, self.tres, whole),
-            ("QOSGrpMinutes", limits.grp_tres_mins, self.minutes, whole),
-            ("QOSGrpRunMinutes", limits.grp_tres_run_mins, self.run_minutes, whole),
-            ("QOSMaxPerUser", limits.max_tres_pu, self.tres, user),
-            ("MaxPerAccount", limits.max_tres_pa, self.tres, account),
-            ("QOSMaxPerJob", limits.max_tres, self.per_job, whole),
-            ("QOSMaxPerNode", limits.max_tres_per_node, self.per_node, whole),
-            ("QOSMaxMinutesPerJob", limits.max_tres_mins, self.minutes_per_job, whole),
-            ("QOSMin", limits.min_tres, self.least, whole),
+                self._add(to, bucket, name, limit, reason)
+        amounts: tuple[tuple[str, str, Tres, list[Rule], Bucket], ...] = (
+            ("QOSGrp", "GrpTRES", limits.grp_tres, self.tres, whole),
+            ("QOSGrpMinutes", "GrpTRESMins", limits.grp_tres_mins, self.minutes, whole),
+            ("QOSGrpRunMinutes", "GrpTRESRunMins", limits.grp_tres_run_mins, self.run_minutes, whole),
+            ("QOSMaxPerUser", "MaxTRESPerUser", limits.max_tres_pu, self.tres, user),
+            ("MaxPerAccount", "MaxTRESPerAccount", limits.max_tres_pa, self.tres, account),
+            ("QOSMaxPerJob", "MaxTRESPerJob", limits.max_tres, self.per_job, whole),
+            ("QOSMaxPerNode", "MaxTRESPerNode", limits.max_tres_per_node, self.per_node, whole),
+            ("QOSMaxMinutesPerJob", "MaxTRESMinsPerJob", limits.max_tres_mins, self.minutes_per_job, whole),
+            ("QOSMin", "MinTRESPerJob", limits.min_tres, self.least, whole),
         )
-        for kind, tres, to, bucket in amounts:
+        for kind, name, tres, to, bucket in amounts:
             for resource, limit in tres.items():
                 if self._first(kind.removeprefix("QOS"), resource):
-                    self._add(to, bucket, limit, word(kind, resource), resource)
+                    self._add(to, bucket, name, limit, word(kind, resource), resource)
         if limits.min_priority is not None and self._first("min_priority"):
             self.min_priority = limits.min_priority
         if qos.limit_factor is not None and self._first("limit_factor"):
@@ -186,45 +186,45 @@ class _Rules:
         seen = set(self._seen)
         leaf = bucket_of(association)
         limits = books.effective(association).limits
-        for kind, limit, to, reason in (
-            ("max_submit", limits.max_submit, self.submitted, "AssocMaxSubmitJobLimit"),
-            ("max_jobs", limits.max_jobs, self.jobs, "AssocMaxJobsLimit"),
-            ("max_wall", limits.max_wall, self.longest, "AssocMaxWallDurationPerJobLimit"),
-            ("max_accrue", limits.max_jobs_accrue, self.accruing, "None"),
+        for kind, name, limit, to, reason in (
+            ("max_submit", "MaxSubmitJobs", limits.max_submit, self.submitted, "AssocMaxSubmitJobLimit"),
+            ("max_jobs", "MaxJobs", limits.max_jobs, self.jobs, "AssocMaxJobsLimit"),
+            ("max_wall", "MaxWall", limits.max_wall, self.longest, "AssocMaxWallDurationPerJobLimit"),
+            ("max_accrue", "MaxJobsAccrue", limits.max_jobs_accrue, self.accruing, "None"),
         ):
             if limit is not None and (kind, "") not in seen:
-                self._add(to, leaf, limit, reason)
-        for kind, tres, to in (
-            ("AssocMaxPerJob", limits.max_tres, self.per_job),
-            ("AssocMaxPerNode", limits.max_tres_per_node, self.per_node),
-            ("AssocMaxMinutesPerJob", limits.max_tres_mins, self.minutes_per_job),
+                self._add(to, leaf, name, limit, reason)
+        for kind, name, tres, to in (
+            ("AssocMaxPerJob", "MaxTRESPerJob", limits.max_tres, self.per_job),
+            ("AssocMaxPerNode", "MaxTRESPerNode", limits.max_tres_per_node, self.per_node),
+            ("AssocMaxMinutesPerJob", "MaxTRESMinsPerJob", limits.max_tres_mins, self.minutes_per_job),
         ):
             for resource, limit in tres.items():
                 if (kind.removeprefix("Assoc"), resource) not in seen:
                     most = limit if to is self.minutes_per_job else int(limit * self.factor)
-                    self._add(to, leaf, most, word(kind, resource), resource)
+                    self._add(to, leaf, name, most, word(kind, resource), resource)
         if limits.min_priority is not None and ("min_priority", "") not in seen:
             self.min_priority = limits.min_priority
         for number in books.chain(association):
             own = books.associations[number].limits
             bucket = bucket_of(number)
-            for kind, limit, to, reason in (
-                ("grp_submit", own.grp_submit, self.submitted, "AssocGrpSubmitJobsLimit"),
-                ("grp_jobs", own.grp_jobs, self.jobs, "AssocGrpJobsLimit"),
-                ("grp_wall", own.grp_wall, self.wall, "AssocGrpWallLimit"),
-                ("grp_accrue", own.grp_jobs_accrue, self.accruing, "None"),
+            for kind, name, limit, to, reason in (
+                ("grp_submit", "GrpSubmitJobs", own.grp_submit, self.submitted, "AssocGrpSubmitJobsLimit"),
+                ("grp_jobs", "GrpJobs", own.grp_jobs, self.jobs, "AssocGrpJobsLimit"),
+                ("grp_wall", "GrpWall", own.grp_wall, self.wall, "AssocGrpWallLimit"),
+                ("grp_accrue", "GrpJobsAccrue", own.grp_jobs_accrue, self.accruing, "None"),
             ):
                 if limit is not None and (kind, "") not in seen:
-                    self._add(to, bucket, limit, reason)
-            for kind, tres, to in (
-                ("AssocGrp", own.grp_tres, self.tres),
-                ("AssocGrpMinutes", own.grp_tres_mins, self.minutes),
-                ("AssocGrpRunMinutes", own.grp_tres_run_mins, self.run_minutes),
+                    self._add(to, bucket, name, limit, reason)
+            for kind, name, tres, to in (
+                ("AssocGrp", "GrpTRES", own.grp_tres, self.tres),
+                ("AssocGrpMinutes", "GrpTRESMins", own.grp_tres_mins, self.minutes),
+                ("AssocGrpRunMinutes", "GrpTRESRunMins", own.grp_tres_run_mins, self.run_minutes),
             ):
                 for resource, limit in tres.items():
                     if (kind.removeprefix("Assoc"), resource) not in seen:
                         most = int(limit * self.factor) if to is self.tres else limit
-                        self._add(to, bucket, most, word(kind, resource), resource)
+                        self._add(to, bucket, name, most, word(kind, resource), resource)
 
 
 def word(kind: str, resource: str) -> str:

@@ -5,7 +5,8 @@ a QOS), how much is allowed, and with which word a job waits. The rules of a job
 (engine/rules.py); here they are held against what is counted. What a cycle starts is counted on top, in tallies of its own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
 
 import msgspec
 
@@ -27,6 +28,7 @@ class Rule(msgspec.Struct, frozen=True, gc=False):
     limit: int
     reason: Reason
     resource: str = ""
+    name: str = ""  #: as sacctmgr calls it
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
@@ -80,6 +82,17 @@ class Tally:
 EMPTY = Tally()
 
 
+class Wanted(msgspec.Struct, frozen=True, gc=False):
+    """What a job asks for."""
+
+    amounts: Mapping[str, int]
+    per_node: Mapping[str, int]  #: the most on one node
+    time_limit: int
+
+    def minutes(self, resource: str) -> float:
+        return self.amounts.get(resource, 0) * min(self.time_limit, LONGEST) / 60
+
+
 class Quota:
     """The tallies as one cycle sees them: those of the state, and what the cycle itself has started."""
 
@@ -91,46 +104,23 @@ class Quota:
 
     def before(self, rules: Rules, time_limit: int) -> Reason | None:
         """What stands against it before anybody knows where it would run?"""
-        for rule in rules.minutes:
-            used = self.used.get(rule.bucket)
-            if used is not None and used.minutes(rule.resource) >= rule.limit:
-                return rule.reason
-            if used is None and rule.limit <= 0:
-                return rule.reason
-        for rule in rules.jobs:
-            if self._jobs(rule.bucket) >= rule.limit:
-                return rule.reason
-        for rule in rules.wall:
-            used = self.used.get(rule.bucket)
-            if (used.wall_minutes if used is not None else 0.0) >= rule.limit:
-                return rule.reason
-        for rule in rules.longest:
-            if minutes_of(time_limit) > rule.limit:
-                return rule.reason
-        return None
+        wanted = Wanted({}, {}, time_limit)
+        return next((rule.reason for rule, _ in self.beyond(rules, wanted, BEFORE)), None)
 
     def with_amounts(
         self, rules: Rules, amounts: Mapping[str, int], per_node: Mapping[str, int], time_limit: int
     ) -> Reason | None:
         """And with so much of each resource?"""
-        seconds = min(time_limit, LONGEST)
-        reason = alone(rules, amounts, per_node, time_limit)
-        if reason is not None:
-            return reason
-        for rule in rules.tres:
-            if self._held(rule.bucket, rule.resource) + amounts.get(rule.resource, 0) > rule.limit:
-                return rule.reason
-        for rule in rules.run_minutes:
-            more = amounts.get(rule.resource, 0) * seconds
-            if self._run_seconds(rule.bucket, rule.resource) + more > rule.limit * 60:
-                return rule.reason
-        for rule in rules.minutes if rules.safe else ():
-            used = self.used.get(rule.bucket)
-            minutes = used.minutes(rule.resource) if used is not None else 0.0
-            ahead = self._run_seconds(rule.bucket, rule.resource) + amounts.get(rule.resource, 0) * seconds
-            if minutes + ahead / 60 > rule.limit:
-                return rule.reason
-        return None
+        wanted = Wanted(amounts, per_node, time_limit)
+        return next((rule.reason for rule, _ in self.beyond(rules, wanted, AFTER)), None)
+
+    def beyond(self, rules: Rules, wanted: Wanted, checks: "tuple[Check, ...]") -> "Iterator[tuple[Rule, Measure]]":
+        """The limits that it would break, in Slurm's order."""
+        for field, measured in checks:
+            for rule in getattr(rules, field):
+                found = measured(self, rules, rule, wanted)
+                if found.breaks:
+                    yield rule, found
 
     def take(self, rules: Rules, amounts: Mapping[str, int], time_limit: int) -> None:
         seconds = min(time_limit, LONGEST)
@@ -143,16 +133,100 @@ class Quota:
                 tally.tres[resource] = tally.tres.get(resource, 0) + amount
                 tally.frozen[resource] = tally.frozen.get(resource, 0) + amount * seconds
 
-    def _jobs(self, bucket: Bucket) -> int:
+    def jobs(self, bucket: Bucket) -> int:
         return self.tallies.get(bucket, EMPTY).jobs + self.started.get(bucket, EMPTY).jobs
 
-    def _held(self, bucket: Bucket, resource: str) -> int:
+    def held(self, bucket: Bucket, resource: str) -> int:
         held = self.tallies.get(bucket, EMPTY).tres.get(resource, 0)
         return held + self.started.get(bucket, EMPTY).tres.get(resource, 0)
 
-    def _run_seconds(self, bucket: Bucket, resource: str) -> float:
+    def run_minutes(self, bucket: Bucket, resource: str) -> float:
         seconds = self.tallies.get(bucket, EMPTY).run_seconds(resource, self.now)
-        return seconds + self.started.get(bucket, EMPTY).run_seconds(resource, self.now)
+        return (seconds + self.started.get(bucket, EMPTY).run_seconds(resource, self.now)) / 60
+
+    def minutes(self, rule: Rule) -> float:
+        used = self.used.get(rule.bucket)
+        return used.minutes(rule.resource) if used is not None else 0.0
+
+    def wall_minutes(self, rule: Rule) -> float:
+        used = self.used.get(rule.bucket)
+        return used.wall_minutes if used is not None else 0.0
+
+
+class Measure(NamedTuple):
+    """How a job stands to a limit, in the limit's unit."""
+
+    used: float
+    asked: float
+    breaks: bool
+
+
+def _minutes(quota: Quota, rules: Rules, rule: Rule, wanted: Wanted) -> Measure:
+    used = quota.minutes(rule)
+    return Measure(used, 0.0, used >= rule.limit)
+
+
+def _jobs(quota: Quota, rules: Rules, rule: Rule, wanted: Wanted) -> Measure:
+    running = quota.jobs(rule.bucket)
+    return Measure(running, 1, running >= rule.limit)
+
+
+def _wall(quota: Quota, rules: Rules, rule: Rule, wanted: Wanted) -> Measure:
+    used = quota.wall_minutes(rule)
+    return Measure(used, 0.0, used >= rule.limit)
+
+
+def _longest(quota: Quota, rules: Rules, rule: Rule, wanted: Wanted) -> Measure:
+    asked = minutes_of(wanted.time_limit)
+    return Measure(0, asked, asked > rule.limit)
+
+
+def _per_job(quota: Quota, rules: Rules, rule: Rule, wanted: Wanted) -> Measure:
+    asked = wanted.amounts.get(rule.resource, 0)
+    return Measure(0, asked, asked > rule.limit)
+
+
+def _per_node(quota: Quota, rules: Rules, rule: Rule, wanted: Wanted) -> Measure:
+    asked = wanted.per_node.get(rule.resource, 0)
+    return Measure(0, asked, asked > rule.limit)
+
+
+def _least(quota: Quota, rules: Rules, rule: Rule, wanted: Wanted) -> Measure:
+    asked = wanted.amounts.get(rule.resource, 0)
+    return Measure(0, asked, asked < rule.limit)
+
+
+def _minutes_per_job(quota: Quota, rules: Rules, rule: Rule, wanted: Wanted) -> Measure:
+    asked = wanted.minutes(rule.resource)
+    return Measure(0, asked, asked > rule.limit)
+
+
+def _tres(quota: Quota, rules: Rules, rule: Rule, wanted: Wanted) -> Measure:
+    held, asked = quota.held(rule.bucket, rule.resource), wanted.amounts.get(rule.resource, 0)
+    return Measure(held, asked, held + asked > rule.limit)
+
+
+def _run_minutes(quota: Quota, rules: Rules, rule: Rule, wanted: Wanted) -> Measure:
+    ahead, asked = quota.run_minutes(rule.bucket, rule.resource), wanted.minutes(rule.resource)
+    return Measure(ahead, asked, ahead + asked > rule.limit)
+
+
+def _minutes_to_end(quota: Quota, rules: Rules, rule: Rule, wanted: Wanted) -> Measure:
+    """With `safe` it has to be able to end within what is left when all that run have ended."""
+    if not rules.safe:
+        return Measure(0, 0, False)
+    used = quota.minutes(rule) + quota.run_minutes(rule.bucket, rule.resource)
+    asked = wanted.minutes(rule.resource)
+    return Measure(used, asked, used + asked > rule.limit)
+
+
+#: Which of a job's rules, and how it stands to each of them.
+Check = tuple[str, Callable[[Quota, Rules, Rule, Wanted], Measure]]
+BEFORE: tuple[Check, ...] = (("minutes", _minutes), ("jobs", _jobs), ("wall", _wall), ("longest", _longest))
+ALONE: tuple[Check, ...] = (
+    ("per_job", _per_job), ("per_node", _per_node), ("least", _least), ("minutes_per_job", _minutes_per_job),
+)  # fmt: skip
+AFTER: tuple[Check, ...] = (*ALONE, ("tres", _tres), ("run_minutes", _run_minutes), ("minutes", _minutes_to_end))
 
 
 class Used(msgspec.Struct, frozen=True):
@@ -169,37 +243,12 @@ class Used(msgspec.Struct, frozen=True):
         return self.wall / 60
 
 
-def alone(rules: Rules, amounts: Mapping[str, int], per_node: Mapping[str, int], time_limit: int) -> Reason | None:
-    """Could a job like this never start, even if nothing else ran?"""
-    for rule in rules.per_job:
-        if amounts.get(rule.resource, 0) > rule.limit:
-            return rule.reason
-    for rule in rules.per_node:
-        if per_node.get(rule.resource, 0) > rule.limit:
-            return rule.reason
-    for rule in rules.least:
-        if amounts.get(rule.resource, 0) < rule.limit:
-            return rule.reason
-    for rule in rules.minutes_per_job:
-        if amounts.get(rule.resource, 0) * min(time_limit, LONGEST) > rule.limit * 60:
-            return rule.reason
-    return None
-
-
 def refused_alone(rules: Rules, demand: Demand, time_limit: int | None) -> Reason | None:
     """DenyOnLimit: what is refused at submission, by the job's own size."""
-    amounts = asked(demand)
-    limit = UNLIMITED if time_limit is None else time_limit
-    for rule in rules.longest:
-        if time_limit is not None and minutes_of(time_limit) > rule.limit:
-            return rule.reason
-    reason = alone(rules, amounts, {}, limit)
-    if reason is not None:
-        return reason
-    for rule in rules.tres:
-        if amounts.get(rule.resource, 0) > rule.limit:
-            return rule.reason
-    return None
+    nothing = Quota({}, {}, 0.0)
+    wanted = Wanted(asked(demand), {}, UNLIMITED if time_limit is None else time_limit)
+    checks = ((("longest", _longest),) if time_limit is not None else ()) + ALONE + (("tres", _tres),)
+    return next((rule.reason for rule, _ in nothing.beyond(rules, wanted, checks)), None)
 
 
 def minutes_of(seconds: int) -> int:
