@@ -9,6 +9,7 @@ CorralError
 │   ├── NotFound              there is no such thing
 │   └── PermissionDenied      not yours, and you are no operator
 ├── ConfigError               a configuration file cannot be used
+├── BadWorkload               a trace cannot be simulated
 └── UsageError                what the user wrote cannot be read; exit_code is the command's
     ├── InvalidHostlist       node[01-04,07]
     ├── InvalidDuration       1-12:00:00
@@ -90,6 +91,10 @@ class PermissionDenied(Refused):
 
 class ConfigError(CorralError):
     """{file}:{line}: {problem}"""
+
+
+class BadWorkload(CorralError):
+    """{file}, line {line}, column {column}: {problem}"""
 
 
 class UsageError(CorralError):

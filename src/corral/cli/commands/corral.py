@@ -20,6 +20,7 @@ VERBS = {
     "controller": ("controller", "run a controller in the foreground"),
     "agent": ("agent", "run a node's agent in the foreground"),
     "token": ("token", "make credentials for a node or a user"),
+    "simulate": ("simulate", "what would become of a workload, under this policy or that one"),
     "import-slurm": ("import_slurm", "turn a slurm.conf into a corral.toml"),
     "version": ("version", "print the version"),
 }
