@@ -53,6 +53,15 @@ def set_name(name: str) -> None:
     os.close(fd)
 
 
+def name_of(pid: int) -> str:
+    """As ps shows it; "" = it is gone."""
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
+            return file.read().rstrip("\n")
+    except OSError:
+        return ""
+
+
 def descendants(pid: int) -> list[int]:
     """All processes below this one, parents first."""
     found = _children(pid)

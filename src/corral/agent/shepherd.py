@@ -62,6 +62,8 @@ _LAUNCH_FAILURE = 53
 _FULL_DISK_PAUSE = 0.5
 #: Seconds after a step's end that an agent which is behind is waited for.
 _AGENT_TIMEOUT = 10.0
+#: Seconds for the sruns of a cancelled job's script to say how their steps ended.
+_LAST_WORDS, _LAST_WORDS_PAUSE = 2.0, 0.05
 _MOST_FAULTS = 20
 #: Processes named in an answer, so that it fits into a datagram.
 _MOST_PIDS = 4000
@@ -119,6 +121,7 @@ class Shepherd:
         """Until the last task is over, and all is said of it."""
         while self._running or self._epilogs.are_running:
             self._turn()
+        self._let_sruns_end()
         self._kill_what_is_left()
         self._look_for_oom()
         self._streams.finish(self._ended, self._cause, self._message)
@@ -315,6 +318,15 @@ class Shepherd:
         self._ended.append(TaskExit(place.rank, ExitStatus.from_wait(status), clock.now()))
         self._streams.tell_ended(place, status)
 
+    def _let_sruns_end(self) -> None:
+        """The script of a cancelled job is dead before its sruns, which have yet to hear how their tasks ended, and to say it."""
+        if self.order.key.step != BATCH or self._cause is not EndCause.CANCELLED:
+            return
+        until = clock.monotonic() + _LAST_WORDS
+        while clock.monotonic() < until and any(processes.name_of(pid) == "srun" for pid in self._all_pids()):
+            self._reactor.run_once(_LAST_WORDS_PAUSE)
+            self._reap()
+
     def _kill_what_is_left(self) -> None:
         """Background processes of the tasks, wherever they have gone."""
         if self._is_frozen:
@@ -449,8 +461,8 @@ class Shepherd:
         if not kill_after and kill_after is not None:
             number = signal.SIGKILL
         self._streams.hang_up()
-        self._signal_all(number)
         self._signal_all(signal.SIGCONT)
+        self._signal_all(number)
         if kill_after and number != signal.SIGKILL:
             self._reactor.cancel(self._escalation)
             self._escalation = self._reactor.call_later(kill_after, lambda: self._signal_all(signal.SIGKILL))

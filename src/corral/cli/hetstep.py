@@ -58,6 +58,8 @@ def run(
     first = parts[0][0]
     inside = first.get("jobid")
     made = _parts(program, parts, step_of, streams_of, inside is not None)
+    for part in made:
+        part.spec["submit_line"] = " ".join(["srun", *argv])
     if inside is None:
         return _in_own_job(program, made, argv)
     steps = create(program, inside, made)

@@ -104,6 +104,8 @@ def step_spec(given: Given, argv: list[str], name: str) -> dict[str, Any]:
         _put_nodes(given, step)
     if given.get("exclusive") is True:
         step["exclusive"] = step["exact"] = True
+    elif "cpus-per-task" in given and "whole" not in given:  # srun(1): it implies --exact
+        step["exact"] = True
     if "immediate" in given:
         step["immediate"] = True
     return step

@@ -100,5 +100,6 @@ def step_run_of(step: Step, held: Allocation | None) -> StepRun:
         ntasks=step.ntasks,
         tres_alloc=values.tres_text(cpus, memory, len(step.nodes), gres, billing=False),
         used=step.used,
+        submit_line=step.spec.submit_line,
         task_nodes=_task_nodes(step) if len(step.nodes) > 1 else {},
     )

@@ -158,6 +158,7 @@ class StepSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     interactive: bool = False  #: salloc's shell step (LaunchParameters=use_interactive_step)
     client_host: str = ""
     client_pid: int = 0
+    submit_line: str = ""  #: the command line of its srun
 
 
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -94,6 +94,7 @@ class StepRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tres_alloc: str = ""
     usage: dict[str, float] = {}  #: as older versions wrote it: user_seconds, system_seconds, max_rss_kb
     used: Usage = NOTHING
+    submit_line: str = ""
     task_nodes: dict[int, str] = {}  #: of several nodes: where those tasks were that `used` names
 
 

@@ -167,6 +167,19 @@ def test_a_signal_that_ends_is_told_in_the_output(node: NodeSide, number: int, i
     assert told.startswith(f"slurmstepd: error: *** JOB {key.job} ON {NODE} CANCELLED AT ") or not is_told
 
 
+def test_the_sruns_of_a_cancelled_script_have_the_last_word(node: NodeSide) -> None:
+    program = node.work_dir / "srun"
+    program.write_text(
+        "#!/bin/bash\ntrap 'sleep 0.3; echo last words; exit' TERM\necho > ready; while :; do sleep 0.05; done\n"
+    )
+    program.chmod(0o755)
+    key = node.batch("#!/bin/bash\n./srun\necho not reached\n")
+    wait_until((node.work_dir / "ready").exists)
+    node.tell(key, End(kill_after=30.0, reason="cancelled"))
+    assert node.finished(key).tasks[0].status == ExitStatus(0, 15)
+    assert node.output(key).splitlines()[-1] == "last words"
+
+
 def test_time_limit_sends_term_then_kill_and_says_why(node: NodeSide) -> None:
     key = node.batch("#!/bin/bash\ntrap 'echo got TERM' TERM\necho ready > ready\nwhile :; do sleep 0.05; done\n")
     wait_until((node.work_dir / "ready").exists)

@@ -177,3 +177,10 @@ def test_the_kind_of_mpi_is_the_steps() -> None:
     assert jobspec.step_spec(given("srun", "--mpi=pmi2"), ["x"], "x")["mpi"] == "pmi2"
     assert jobspec.step_spec(given("srun", SLURM_MPI_TYPE="pmi2"), ["x"], "x")["mpi"] == "pmi2"
     assert "mpi" not in jobspec.step_spec(given("srun"), ["x"], "x")
+
+
+@pytest.mark.parametrize(
+    ("words", "is_exact"), [(("-c2",), True), ((), False), (("-c2", "--whole"), False), (("--exclusive",), True)]
+)
+def test_a_step_that_says_cpus_per_task_takes_no_more(words: tuple[str, ...], is_exact: bool) -> None:
+    assert jobspec.step_spec(given("srun", *words), ["x"], "x").get("exact", False) is is_exact

@@ -163,6 +163,13 @@ def test_no_gpus(c: Cluster) -> None:
     assert make(c, srun(1, gres=(), nodelist="n1")).nodes[0].share.gres == ()
 
 
+def test_steps_of_an_exclusive_job_have_the_gpus_that_they_ask_for() -> None:
+    c = cluster(nodes("n1", cpus=4, gpus=4))
+    c.run(job(ntasks=1, exclusive=True))
+    assert make(c, srun(1, exact=True)).nodes[0].share.gres == ()
+    assert make(c, srun(1, exact=True, gres=gpus(2))).nodes[0].share.gres[0].indices == (0, 1)
+
+
 def test_more_gpus_than_the_job_has(c: Cluster) -> None:
     refused = make(c, srun(1, gres=gpus(5)))
     assert refused.error == "Invalid generic resource (gres) specification"

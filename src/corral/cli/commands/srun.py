@@ -51,6 +51,7 @@ def srun(argv: list[str]) -> int:
     if "prolog" in given:
         _run_aside(given.get("prolog"), words, "prolog_srun")
     step = step_of(given, words, streams)
+    step["submit_line"] = " ".join(["srun", *argv])
     step["asks_programs"] = not ("prolog" in given and "epilog" in given)
     inside = given.get("jobid")
     if inside is not None:

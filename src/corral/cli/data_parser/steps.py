@@ -55,7 +55,7 @@ def step(row: Row, cluster: str) -> Row:
         "srun": {"host": row["client_host"], "pid": row["client_pid"]},
         "state": job_state(row["state"]),
         "id": row["text"],
-        "submit_line": "",
+        "submit_line": row["submit_line"],
         "task": {"distribution": row["distribution"] or "Unknown"},
         "user": row["user"],
     }

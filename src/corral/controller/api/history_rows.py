@@ -153,7 +153,7 @@ HISTORY: Table[Line] = Table(
         "tres_alloc": _either("tres_alloc"),
         "cluster": lambda _, context: context.cluster,
         "work_dir": _run("work_dir"),
-        "submit_line": _run_only("submit_line"),
+        "submit_line": _either("submit_line"),
         "user_seconds": lambda line, context: context.cpu_seconds(line)[0],
         "system_seconds": lambda line, context: context.cpu_seconds(line)[1],
         "usage": _usage,

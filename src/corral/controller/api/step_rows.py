@@ -6,7 +6,7 @@ from typing import Any
 from corral.controller import runs
 from corral.controller.api.table import Table
 from corral.model.gres import GresRequest
-from corral.model.job import UNLIMITED, Job, JobId, JobSpec
+from corral.model.job import UNLIMITED, Job, JobId, JobKind, JobSpec, StepSpec
 from corral.model.step import Step
 from corral.store.rows import StepRun
 
@@ -32,24 +32,51 @@ def job_text(job: Job) -> str:
     return f"{job.array_job_id}_{job.array_task_id}" if job.array_task_id is not None else str(job.id)
 
 
-def _per_node(step: Step, _: StepContext) -> str:
-    """What its srun asked for of each node; nothing of a step that has what the job has."""
-    return _written((step.spec.gres or ()) + (step.spec.gpus_per_node or ()))
+def _asks(step: Step) -> bool:
+    """Does its srun say itself which GPUs and the like it wants, if only none?"""
+    spec = step.spec
+    return any(one is not None for one in (spec.gres, spec.gpus, spec.gpus_per_node, spec.gpus_per_task))
 
 
-def _per_step(step: Step, _: StepContext) -> str:
+def _asking(step: Step, context: StepContext) -> tuple[StepSpec | JobSpec | None, bool]:
+    """Who asked for its GPUs and the like, and was it the step's own srun? Else the step has what its job asked for."""
     if step.key.step < 0:
+        return None, False
+    job = context.specs.get(context.job(step).spec_id)
+    is_own = _asks(step)
+    if is_own or job is None:
+        return step.spec, is_own
+    return job, job.kind is JobKind.SRUN and bool(job.gres or job.gpus or job.gpus_per_node or job.gpus_per_task)
+
+
+def _per_node(step: Step, context: StepContext) -> str:
+    spec, _ = _asking(step, context)
+    return _written((spec.gres or ()) + (spec.gpus_per_node or ())) if spec is not None else ""
+
+
+def _per_step(step: Step, context: StepContext) -> str:
+    """CPUs are named only beside GPUs and the like."""
+    spec, is_own = _asking(step, context)
+    if spec is None:
         return ""
-    return ",".join([f"cpu:{step.ntasks * step.cpus_per_task}", *map(str, step.spec.gpus or ())])
+    cpus = [f"cpu:{step.ntasks * step.cpus_per_task}"] if is_own else []
+    return ",".join([*cpus, *map(str, spec.gpus or ())])
 
 
-def _per_task(step: Step, _: StepContext) -> str:
-    own = step.spec.cpus_per_task
-    return ",".join([*([f"cpu:{own}"] if own else []), *map(str, step.spec.gpus_per_task or ())])
+def _per_task(step: Step, context: StepContext) -> str:
+    spec, is_own = _asking(step, context)
+    if spec is None:
+        return ""
+    own = step.spec.cpus_per_task if is_own else None
+    gpus = [str(one) for one in spec.gpus_per_task or () if one.count]
+    return ",".join([*([f"cpu:{own}"] if own else []), *gpus])
 
 
-def _bind(step: Step, _: StepContext) -> str:
-    return "gpu:per_task:" + str(sum(one.count for one in step.spec.gpus_per_task)) if step.spec.gpus_per_task else ""
+def _bind(step: Step, context: StepContext) -> str:
+    spec, _ = _asking(step, context)
+    if spec is None or not spec.gpus_per_task:
+        return ""
+    return f"gpu:per_task:{sum(one.count for one in spec.gpus_per_task)}"
 
 
 def _written(requests: tuple[GresRequest, ...]) -> str:
@@ -95,5 +122,6 @@ STEPS: Table[Step] = Table(
         "client_host": lambda step, _: step.spec.client_host,
         "client_pid": lambda step, _: step.spec.client_pid,
         "distribution": lambda step, _: step.spec.distribution,
+        "submit_line": lambda step, _: step.spec.submit_line,
     }
 )
