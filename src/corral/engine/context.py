@@ -10,7 +10,7 @@ from corral.engine.rules import RuleBook
 from corral.engine.standings import Standings
 from corral.engine.state import ClusterState
 from corral.engine.waits import Waits
-from corral.model.cluster import ClusterConfig
+from corral.model.cluster import ClusterConfig, NodeConfig
 from corral.model.job import Job, JobId
 from corral.model.node import Node
 from corral.model.step import StepKey
@@ -27,6 +27,8 @@ class Context:
         self.state = state
         self.term = term
         self.wants_cycle = True
+        #: what the configuration says of each node, by name (of several entries the first), and of which tables that was made
+        self.node_entries: tuple[tuple[NodeConfig, ...], dict[str, NodeConfig]] | None = None
         #: COMPLETING jobs -> nodes that have not reported JobCleaned, and when EndJob was last sent there
         self.cleaning: dict[JobId, dict[str, float]] = {}
         #: when what is left of these gets SIGKILL

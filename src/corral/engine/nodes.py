@@ -37,10 +37,12 @@ def configured(ctx: Context, found: NodeInventory) -> tuple[NodeInventory, int] 
     """What the operator said of a node wins over what was found; None = the configuration does not know the node."""
     if not ctx.config.node:
         return found, 1
-    for entry in ctx.config.node:
-        if found.name in hostlist.expand(entry.name):
-            return _with(entry, found), entry.weight
-    return None
+    known = ctx.node_entries
+    if known is None or known[0] is not ctx.config.node:
+        by_name = {name: entry for entry in reversed(ctx.config.node) for name in hostlist.expand(entry.name)}
+        known = ctx.node_entries = (ctx.config.node, by_name)
+    entry = known[1].get(found.name)
+    return (_with(entry, found), entry.weight) if entry is not None else None
 
 
 def _with(entry: NodeConfig, found: NodeInventory) -> NodeInventory:

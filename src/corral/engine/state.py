@@ -62,7 +62,7 @@ class ClusterState:
         self.last_reservation = 0  #: the highest number of one
         self.books = Books()
         self.meter = Meter()  #: what each association and QOS has in the queue, and has used
-        self.ledger = NodeTable()
+        self._ledger = NodeTable()
         self.next_job_id = 1
         # indexes
         #: (-priority, submit time, id) of every pending job that is not held, sorted
@@ -85,6 +85,14 @@ class ClusterState:
         self.touched: set[JobId] = (
             set()
         )  #: entered, changed in or left the queue since whoever keeps a view of it has looked
+
+    @property
+    def ledger(self) -> NodeTable:
+        """What is free on every node."""
+        table = self._ledger
+        if table.unsettled:
+            table.settle()
+        return table
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
@@ -157,7 +165,7 @@ class ClusterState:
                     self.steps.setdefault(event.step.key.job, {})[event.step.key.step] = event.step
             case ev.NodeChanged():
                 self.nodes[event.node.name] = event.node
-                self.ledger.set_node(event.node.inventory, event.node.is_usable, event.node.weight)
+                self._ledger.set_node(event.node.inventory, event.node.is_usable, event.node.weight)
             case ev.NodeRemoved():
                 self.nodes.pop(event.name, None)
                 self.ledger.remove_node(event.name)

@@ -48,7 +48,9 @@ class PriorityWeights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 class Scheduling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    backfill: bool = True
+    #: which waiting jobs get a planned start that later ones must not delay: "easy" = the first of each partition; "conservative" = all;
+    #: true = the first backfill_max_jobs; false = none, and none starts before another of its partition
+    backfill: bool | Literal["easy", "conservative"] = True
     backfill_window: float = 0.0  #: seconds ahead that starts are planned for; 0 = without end, so that no job starves
     backfill_max_jobs: int = 10  #: how many waiting jobs get a planned start in one cycle
     cycle_interval: float = 0.01  #: least seconds between two cycles

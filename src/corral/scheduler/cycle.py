@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from corral.model.allocation import Allocation
+from corral.model.cluster import Scheduling
 from corral.model.job import JobId
 from corral.model.reason import Reason
 from corral.scheduler import backfill, gang
@@ -43,6 +44,7 @@ class _Cycle:
     def __init__(self, snapshot: Snapshot, now: float) -> None:
         self.snapshot = snapshot
         self.policy = snapshot.policy
+        self.most_planned = most_planned(snapshot.policy)
         self.now = now
         self.table = snapshot.nodes
         self.running: list[RunningJob] = list(snapshot.running)
@@ -161,7 +163,7 @@ class _Cycle:
         why = self.why_not(demand)
         if why.reason not in FOR_OTHERS or why.text:
             return why
-        if not self.policy.backfill or len(self.planned) >= self.policy.backfill_max_jobs:
+        if not self.policy.backfill or len(self.planned) >= self.most_planned:
             return why
         if not self.is_any_free() and not self.snapshot.wants_plans:
             self.plan.without_plans = True
@@ -265,7 +267,7 @@ class _Cycle:
 
     def plan_next(self, group: PendingGroup, job: JobId) -> NotNow:
         """It waits behind another; a start may be planned for it too."""
-        if self.policy.backfill and not self.plan.without_plans:
+        if self.policy.backfill and self.policy.backfill != "easy" and not self.plan.without_plans:
             self.plan_start(group, job)
         return self.behind(group.demands[0])
 
@@ -275,7 +277,10 @@ class _Cycle:
 
     def may_plan(self) -> bool:
         return (
-            self.policy.backfill and not self.plan.without_plans and len(self.planned) < self.policy.backfill_max_jobs
+            bool(self.policy.backfill)
+            and self.policy.backfill != "easy"
+            and not self.plan.without_plans
+            and len(self.planned) < self.most_planned
         )
 
     def shape(self, group: PendingGroup, demand: Demand) -> object:
@@ -370,7 +375,7 @@ class _Cycle:
         self.plan.backfilled += bool(self.blocked)
 
     def plan_start(self, group: PendingGroup, job: JobId) -> bool:
-        if len(self.planned) >= self.policy.backfill_max_jobs:
+        if len(self.planned) >= self.most_planned:
             return False
         if self.timeline is None:
             self.timeline = backfill.Timeline(self.table, self.running, self.now)
@@ -430,6 +435,11 @@ class _Cycle:
         if fits_when_empty(table, demand, mask):
             return NotNow(Reason.RESOURCES, NODES_ARE_AWAY)
         return NotNow(Reason.PARTITION_CONFIG)
+
+
+def most_planned(policy: Scheduling) -> float:
+    """So many waiting jobs get a planned start; of "easy" the first of each partition, however many these are."""
+    return policy.backfill_max_jobs if policy.backfill is True else float("inf")
 
 
 def _plain(demands: list[Demand]) -> Demand:

@@ -57,6 +57,17 @@ def natural_key(name: str) -> tuple[str, int, str]:
     return (name[:end], int(name[end:] or -1), name)
 
 
+def _alike(one: NodeInventory, other: NodeInventory) -> bool:
+    """Is there as much of everything on it, under the same names? It may have booted, or run another version."""
+    return one is other or all(getattr(one, field) == getattr(other, field) for field in _SEEN)
+
+
+#: What the table takes from an inventory.
+_SEEN = (
+    "cpus", "sockets", "cores_per_socket", "threads_per_core", "memory_mb", "tmp_disk_mb", "gres", "features", "partitions",
+)  # fmt: skip
+
+
 def layout_of(inventory: NodeInventory) -> tuple[int, int, int]:
     """Sockets, cores of each, threads of each: of the CPUs that are given out, whatever else was claimed."""
     sockets, cores, threads = inventory.sockets, inventory.cores_per_socket, inventory.threads_per_core
@@ -117,6 +128,11 @@ class NodeTable:
         self.holders: dict[int, Allocation] = {}
         self.licenses = Pool()
         self.version = 0  #: grows whenever a node comes, goes or changes
+        self.layout_version = 0  #: likewise, but not when it only becomes usable or stops being so
+        self.grown = 0  #: grows whenever something may have become free: what found no place before still finds none if it has not
+        self.unsettled: dict[
+            str, tuple[NodeInventory, bool, int]
+        ] = {}  #: nodes without a row yet, or with another one to come
         self.topology: Topology | None = None  #: which switches there are; None = none are configured
         self._leaves: tuple[int, Topology, Leaves] | None = None
         self._emptied: tuple[int, NodeTable] | None = None
@@ -128,30 +144,44 @@ class NodeTable:
     # -- nodes ------------------------------------------------------------------------------------------------------
 
     def set_node(self, inventory: NodeInventory, usable: bool, weight: int = 1) -> None:
-        """Add a node, or replace what is known of it; what jobs hold on it stays held."""
-        self.set_nodes([(inventory, usable, weight)])
+        """Add a node, or replace what is known of it; what jobs hold on it stays held. Of what is new `settle` makes rows."""
+        i = self.index.get(inventory.name)
+        if i is None or not _alike(self.inventories[i], inventory):
+            self.unsettled[inventory.name] = (inventory, usable, weight)
+            return
+        self.unsettled.pop(inventory.name, None)
+        if self.inventories[i] is not inventory:
+            self.inventories[i] = inventory
+        if self.weight[i] != weight:
+            self.weight[i] = weight
+            self.layout_version += 1
+        if self.usable[i] != usable:
+            self.usable[i] = usable
+            self.grown += 1
+        self.version += 1
 
     def set_nodes(self, nodes: Iterable[tuple[NodeInventory, bool, int]]) -> None:
         """Many at once: the columns are built anew only once."""
-        known = {inv.name: (inv, bool(self.usable[i]), int(self.weight[i])) for i, inv in enumerate(self.inventories)}
-        rebuild = False
         for inventory, usable, weight in nodes:
-            old = known.get(inventory.name)
-            if old is not None and old[0] == inventory:
-                i = self.index[inventory.name]
-                self.usable[i], self.weight[i] = usable, weight
-                self.version += 1
-                known[inventory.name] = (inventory, usable, weight)
-            else:
-                known[inventory.name] = (inventory, usable, weight)
-                rebuild = True
-        if rebuild:
+            self.set_node(inventory, usable, weight)
+        self.settle()
+
+    def settle(self) -> None:
+        """Make rows of the nodes that are new or have changed: all of them together, as that costs as much as there are rows."""
+        if self.unsettled:
+            known = {
+                inv.name: (inv, bool(self.usable[i]), int(self.weight[i])) for i, inv in enumerate(self.inventories)
+            }
+            known.update(self.unsettled)
+            self.unsettled = {}
             self._rebuild(list(known.values()))
 
     def set_licenses(self, total: dict[str, int]) -> None:
         """How many the cluster has. What jobs hold stays held, even when it is more."""
         self.licenses.total = total
         self.version += 1
+        self.layout_version += 1
+        self.grown += 1
 
     def remove_node(self, name: str) -> None:
         i = self.index[name]
@@ -163,6 +193,7 @@ class NodeTable:
     def set_usable(self, name: str, usable: bool) -> None:
         self.usable[self.index[name]] = usable
         self.version += 1
+        self.grown += 1
 
     def _rebuild(self, rows: list[tuple[NodeInventory, bool, int]]) -> None:
         rows.sort(key=lambda row: natural_key(row[0].name))
@@ -210,6 +241,8 @@ class NodeTable:
         self.holders = {}
         self.licenses = Pool(self.licenses.total)
         self.version += 1
+        self.layout_version += 1
+        self.grown += 1
         for job, allocation in held.items():
             self._take(job, allocation, forced=True)
 
@@ -236,6 +269,7 @@ class NodeTable:
         """Free all that the job holds; nothing when it holds nothing."""
         allocation = self.holders.pop(job, None)
         if allocation is not None:
+            self.grown += 1
             for share in allocation.nodes:
                 self._change(share, -1, allocation, forced=True)
             self.licenses.change(allocation.licenses, -1)
@@ -347,8 +381,8 @@ class NodeTable:
         """At which switches the nodes are, where there are any."""
         assert self.topology is not None
         known = self._leaves
-        if known is None or known[0] != self.version or known[1] is not self.topology:
-            known = self._leaves = (self.version, self.topology, Leaves(self.topology, self.names))
+        if known is None or known[0] != self.layout_version or known[1] is not self.topology:
+            known = self._leaves = (self.layout_version, self.topology, Leaves(self.topology, self.names))
         return known[2]
 
     def copy(self) -> "NodeTable":
@@ -370,10 +404,10 @@ class NodeTable:
     def emptied(self) -> "NodeTable":
         """The same nodes, usable and with nothing held: could a job ever run? Kept until a node changes; not to be changed."""
         known = self._emptied
-        if known is None or known[0] != self.version or known[1].topology is not self.topology:
+        if known is None or known[0] != self.layout_version or known[1].topology is not self.topology:
             other = NodeTable()
             other.licenses = Pool(self.licenses.total)
             other.topology = self.topology
             other._rebuild([(inv, True, int(self.weight[i])) for i, inv in enumerate(self.inventories)])
-            known = self._emptied = (self.version, other)
+            known = self._emptied = (self.layout_version, other)
         return known[1]

@@ -3,8 +3,9 @@
 import random
 
 import pytest
-from tests.builders import ROOT, cluster, gpus, job, node, nodes
+from tests.builders import ROOT, cluster, gpus, job, node, nodes, partitions
 
+from corral.model.partition import Partition
 from corral.model.reason import Reason
 
 
@@ -93,3 +94,18 @@ def test_no_planned_start_is_ever_delayed(seed: int) -> None:
             if first:
                 best[job_id] = record.expected_start
     assert best
+
+
+def test_easy_plans_for_the_first_that_waits_in_each_partition() -> None:
+    c = cluster(
+        nodes("n[1-2]"), scheduling={"backfill": "easy"}, **partitions(Partition(name="a", default=True), Partition(name="b"))
+    )  # fmt: skip
+    c.submit(job(4, nodes=2))
+    c.submit(*[job(4, partition=name) for name in ("a", "a", "b", "b")]).cycle()
+    assert [bool(c.job(i).expected_start) for i in (2, 3, 4, 5)] == [True, False, True, False]
+
+
+def test_conservative_plans_for_all() -> None:
+    c = cluster(nodes("n1"), scheduling={"backfill": "conservative", "backfill_max_jobs": 1})
+    c.submit(*[job(4, time=100)] * 30).cycle()
+    assert [c.job(i).expected_start - 1000 for i in range(2, 31)] == [100.0 * i for i in range(1, 30)]
