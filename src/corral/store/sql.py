@@ -19,12 +19,12 @@ import sqlalchemy as sa
 from corral.errors import StoreSuperseded, StoreUnavailable
 from corral.store import schema, search
 from corral.store.interface import ANSWERS_KEPT, Answered, Batch, Loaded, Purge, StoredEvent, failed
+from corral.store.prepared import Prepared
 from corral.store.rollup import JobSizes, NodeChange, add_size, sizes
 from corral.store.rows import HistoryQuery, Run, RunKey, StepRun, run_of, run_row, step_of, step_row
 
 _Job = tuple[Callable[[sa.Connection], int], "Future[int]"]
 
-_insert_event = sa.insert(schema.events)
 #: Jobs named in one statement.
 _AT_ONCE = 5_000
 
@@ -46,18 +46,26 @@ class SqlStore(ABC):
         self._term = 0
         meta, blobs = schema.meta, self._insert_into(schema.blobs)
         newest = sa.case((schema.blobs.c.seq > blobs.excluded.seq, schema.blobs.c.seq), else_=blobs.excluded.seq)
-        self._put_blob = blobs.on_conflict_do_update(index_elements=["digest"], set_={"seq": newest})
-        self._put_run = self._replacing(schema.jobs)
-        self._put_step = self._replacing(schema.steps)
-        self._put_answer = self._replacing(schema.answered)
-        self._put_snapshot = self._replacing(schema.snapshots)
-        self._put_meta = self._replacing(meta)
-        self._put_node_change = self._replacing(schema.node_changes)
         usage = self._insert_into(schema.usage_hours)
-        self._add_usage = usage.on_conflict_do_update(
+        add_usage = usage.on_conflict_do_update(
             index_elements=["hour", "account", "user", "wckey", "tres"],
             set_={"seconds": schema.usage_hours.c.seconds + usage.excluded.seconds},
         )
+
+        def prepared(statement: Any) -> Prepared:
+            return Prepared(statement, engine.dialect)
+
+        # What nearly every commit carries out.
+        self._find_term = prepared(self._term_row())
+        self._put_event = prepared(sa.insert(schema.events))
+        self._put_blob = prepared(blobs.on_conflict_do_update(index_elements=["digest"], set_={"seq": newest}))
+        self._put_run = prepared(self._replacing(schema.jobs))
+        self._put_step = prepared(self._replacing(schema.steps))
+        self._put_answer = prepared(self._replacing(schema.answered))
+        self._add_usage = prepared(add_usage)
+        self._put_snapshot = self._replacing(schema.snapshots)
+        self._put_meta = self._replacing(meta)
+        self._put_node_change = self._replacing(schema.node_changes)
         self._write_now(self._open)
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
@@ -186,7 +194,7 @@ class SqlStore(ABC):
 
     def _check_term(self, connection: sa.Connection) -> None:
         if self._term:
-            found = connection.execute(self._term_row()).scalar()
+            found = self._find_term.scalar(connection)
             if found is not None and int(found) != self._term:
                 raise StoreSuperseded(term=int(found))
 
@@ -209,18 +217,18 @@ class SqlStore(ABC):
                 {"seq": seq, "kind": event.kind, "version": event.version, "data": event.data}
                 for seq, event in enumerate(batch.events, first)
             ]
-            connection.execute(_insert_event, rows)
+            self._put_event.put(connection, rows)
             self._seq += len(rows)
         if batch.blobs:
             seq = self._seq
-            connection.execute(self._put_blob, [{"digest": d, "seq": seq, "data": b} for d, b in batch.blobs.items()])
+            self._put_blob.put(connection, [{"digest": d, "seq": seq, "data": b} for d, b in batch.blobs.items()])
         if batch.runs:
-            connection.execute(self._put_run, [run_row(run) for run in batch.runs])
+            self._put_run.put(connection, [run_row(run) for run in batch.runs])
         if batch.steps:
-            connection.execute(self._put_step, [step_row(step) for step in batch.steps])
+            self._put_step.put(connection, [step_row(step) for step in batch.steps])
         if batch.usage:
-            connection.execute(
-                self._add_usage, [{**key._asdict(), "seconds": seconds} for key, seconds in batch.usage.items()]
+            self._add_usage.put(
+                connection, [{**key._asdict(), "seconds": seconds} for key, seconds in batch.usage.items()]
             )
         if batch.node_changes:
             connection.execute(
@@ -228,8 +236,8 @@ class SqlStore(ABC):
                 [{"node": c.node, "time": c.time, "kind": c.kind, "tres": c.tres} for c in batch.node_changes],
             )
         if batch.answered:
-            connection.execute(
-                self._put_answer,
+            self._put_answer.put(
+                connection,
                 [{"key": a.key, "uid": a.uid, "time": a.time, "reply": a.reply} for a in batch.answered],
             )
         return self._seq
