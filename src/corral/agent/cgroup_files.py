@@ -65,20 +65,26 @@ def write(path: str, text: str) -> None:
 
 
 def pids_in(path: str) -> list[int]:
+    """The group's processes; none where it is gone."""
+    data = b""
     try:
-        with open(path) as file:
-            return [int(pid) for pid in file]
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return []
+    try:
+        while more := os.read(fd, 65536):
+            data += more
+    except OSError:
+        return []
+    finally:
+        os.close(fd)
+    return list(map(int, data.split()))
 
 
 def value_of(key: str, text: str) -> int:
     """From lines `key number`."""
-    for line in text.splitlines():
-        name, _, number = line.partition(" ")
-        if name == key:
-            return int(number)
-    return 0
+    _, found, rest = f"\n{text}".partition(f"\n{key} ")
+    return int(rest.partition("\n")[0]) if found else 0
 
 
 def folded_cpus(cpus: tuple[int, ...]) -> str:

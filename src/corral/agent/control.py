@@ -1,6 +1,7 @@
 """How do an agent and its shepherds speak? Short datagrams on two kinds of unix sockets, and nothing else.
 
-    shepherd -> agent       DIR/agent.sock              notices: "started NODE KEY TIME PID,PID...", "exit NODE KEY"
+    shepherd -> agent       DIR/agent.sock              notices: "started NODE KEY TIME", of a step that does not end at once;
+                                                        "exit NODE KEY" and the exit record, if that is small (msgpack);
                                                         "sampled NODE KEY QUERY" and what is used now (msgpack)
     agent -> shepherd       DIR/steps/NODE/KEY/ctl      commands: Signal, Suspend, Notify, End, Sample (msgpack)
 
@@ -75,12 +76,11 @@ class Sample(Command, frozen=True, kw_only=True):
 
 
 class Started(msgspec.Struct, frozen=True):
-    """All tasks of the step on this node have been started."""
+    """All tasks of the step on this node have been started, and its shepherd listens."""
 
     node: str
     key: StepKey
     time: float
-    pids: tuple[int, ...]
 
 
 class Exited(msgspec.Struct, frozen=True):
@@ -88,6 +88,7 @@ class Exited(msgspec.Struct, frozen=True):
 
     node: str
     key: StepKey
+    record: bytes = b""  #: what lies there; empty: it is to be read
 
 
 class Sampled(msgspec.Struct, frozen=True):
@@ -99,6 +100,9 @@ class Sampled(msgspec.Struct, frozen=True):
     used: Usage
     pids: tuple[int, ...]
 
+
+#: Bytes of an exit record that still go into a notice.
+_LARGEST_RECORD = 8192
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Signal | Suspend | Notify | End | Sample).decode
@@ -118,12 +122,17 @@ def encode_notice(notice: Started | Exited | Sampled) -> bytes:
         head = f"sampled {notice.node} {notice.key} {notice.query} "
         return head.encode() + _encode((notice.used, notice.pids))
     if isinstance(notice, Started):
-        return f"started {notice.node} {notice.key} {notice.time!r} {','.join(map(str, notice.pids))}".encode()
-    return f"exit {notice.node} {notice.key}".encode()
+        return f"started {notice.node} {notice.key} {notice.time!r}".encode()
+    record = notice.record if len(notice.record) <= _LARGEST_RECORD else b""
+    return f"exit {notice.node} {notice.key} ".encode() + record
 
 
 def decode_notice(data: bytes) -> Started | Exited | Sampled:
     """Raises ValueError for what is none."""
+    if data.startswith(b"exit "):
+        _, name, key_bytes, record = data.split(b" ", 3)
+        job, step, restart = map(int, key_bytes.split(b"."))
+        return Exited(name.decode(), StepKey(JobId(job), step, restart), record)
     if data.startswith(b"sampled "):
         _, name, key_bytes, query, record = data.split(b" ", 4)
         job, step, restart = map(int, key_bytes.split(b"."))
@@ -134,11 +143,8 @@ def decode_notice(data: bytes) -> Started | Exited | Sampled:
         return Sampled(name.decode(), StepKey(JobId(job), step, restart), int(query), used, pids)
     word, node, key_text, *rest = data.decode().split(" ")
     job, step, restart = map(int, key_text.split("."))
-    key = StepKey(JobId(job), step, restart)
-    if word == "exit":
-        return Exited(node, key)
-    if word == "started" and len(rest) == 2:
-        return Started(node, key, float(rest[0]), tuple(int(pid) for pid in rest[1].split(",") if pid))
+    if word == "started" and len(rest) == 1:
+        return Started(node, StepKey(JobId(job), step, restart), float(rest[0]))
     raise ValueError(f"not a notice: {data[:40]!r}")
 
 

@@ -146,17 +146,18 @@ class Launcher:
 
     # ------------------------------------------------------------------ what shepherds say
 
-    def on_started(self, node: str, key: StepKey, started: float, pids: tuple[int, ...]) -> None:
+    def on_started(self, node: str, key: StepKey, started: float) -> None:
         step = self.table.get(node, key)
-        if step is None or step.phase >= Phase.RUNNING:
+        if step is None or step.is_over:
             return
-        step.phase, step.started, step.pids, step.since = Phase.RUNNING, started, pids, clock.monotonic()
+        if step.phase < Phase.RUNNING:
+            step.phase, step.started, step.since = Phase.RUNNING, started, clock.monotonic()
         self.deliver(step)
 
-    def on_finished(self, node: str, key: StepKey) -> None:
+    def on_finished(self, node: str, key: StepKey, record: bytes = b"") -> None:
         step = self.table.get(node, key)
         if step is not None and not step.is_over:
-            self.report_finished(step)
+            self.report_finished(step, record)
 
     def deliver(self, step: LocalStep) -> None:
         """Hand over the control datagrams that the shepherd could not take yet."""
@@ -201,17 +202,17 @@ class Launcher:
             self.log.error("an exit record cannot be written", error, step=str(step.key))
         self._report(step, record)
 
-    def report_finished(self, step: LocalStep) -> None:
-        """Read the exit record and report it until it is acknowledged."""
-        data = self.spool.exit_record(step.node, step.key)
+    def report_finished(self, step: LocalStep, record: bytes = b"") -> None:
+        """Report its exit record, which is read if it is not given, until that is acknowledged."""
+        data = record or self.spool.exit_record(step.node, step.key)
         if data is None:
             return
         try:
-            record = _decode_finished(data)
+            report = _decode_finished(data)
         except msgspec.DecodeError as error:
             self.log.error("an exit record is not readable", error, step=str(step.key))
-            record = StepFinished(agent="", node=step.node, key=step.key, tasks=(), cause=EndCause.LOST)
-        self._report(step, record)
+            report = StepFinished(agent="", node=step.node, key=step.key, tasks=(), cause=EndCause.LOST)
+        self._report(step, report)
 
     def _report(self, step: LocalStep, record: StepFinished) -> None:
         first = not step.is_over

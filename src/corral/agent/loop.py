@@ -222,9 +222,9 @@ class AgentLoop:
                     )
                 )  # fmt: skip
             elif isinstance(notice, Started):
-                self._launcher.on_started(notice.node, notice.key, notice.time, notice.pids)
+                self._launcher.on_started(notice.node, notice.key, notice.time)
             else:
-                self._launcher.on_finished(notice.node, notice.key)
+                self._launcher.on_finished(notice.node, notice.key, notice.record)
 
     def _on_spawner(self) -> None:
         try:

@@ -9,7 +9,7 @@ import os
 
 _PR_SET_CHILD_SUBREAPER = 36
 _CLONE_NEWUTS = 0x04000000
-_IOPRIO_GET = {"x86_64": 252, "aarch64": 31}
+_IOPRIO_GET = {"x86_64": 252, "aarch64": 31}.get(os.uname().machine, -1)
 
 _libc = ctypes.CDLL(None)
 _prctl = _libc.prctl
@@ -38,8 +38,7 @@ def has_capability(number: int) -> bool:
 
 def traits() -> tuple[object, ...]:
     """What a process of the same user may change of this one, and what its children inherit."""
-    number = _IOPRIO_GET.get(os.uname().machine, -1)
-    io = _libc.syscall(number, 1, 0) if number >= 0 else 0
+    io = _libc.syscall(_IOPRIO_GET, 1, 0) if _IOPRIO_GET >= 0 else 0
     return os.getpriority(os.PRIO_PROCESS, 0), os.sched_getscheduler(0), os.sched_getaffinity(0), io
 
 

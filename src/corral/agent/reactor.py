@@ -34,6 +34,15 @@ class Reactor:
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
         self.add_reader(self._wake_read, self._on_wake)
 
+    def clear(self) -> None:
+        """As new, for another step."""
+        self._poll = select.poll()
+        self._readers.clear()
+        self._writers.clear()
+        self._timers.clear()
+        self.on_child = lambda: None
+        self.add_reader(self._wake_read, self._on_wake)
+
     def close(self) -> None:
         signal.set_wakeup_fd(-1)
         os.close(self._wake_read)
@@ -102,7 +111,7 @@ class Reactor:
 
     def _on_wake(self) -> None:
         try:
-            while os.read(self._wake_read, 4096):
+            while len(os.read(self._wake_read, 4096)) == 4096:
                 pass
         except BlockingIOError:
             pass

@@ -26,6 +26,19 @@ def take(directory: str) -> int | None:
     return fd
 
 
+def read(path: str) -> bytes:
+    """The whole file."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        size = os.fstat(fd).st_size
+        data = os.read(fd, size)
+        while len(data) < size and (more := os.read(fd, size)):
+            data += more
+        return data
+    finally:
+        os.close(fd)
+
+
 def write_record(directory: str, record: bytes) -> bool:
     """The exit record, whole or not at all. False: the disk is full.
 
@@ -38,7 +51,8 @@ def write_record(directory: str, record: bytes) -> bool:
                 written = 0
                 while written < len(record):
                     written += os.write(fd, record[written:])
-                os.ftruncate(fd, written)
+                if not flags:
+                    os.ftruncate(fd, written)
             finally:
                 os.close(fd)
             os.rename(path, f"{directory}/exit")

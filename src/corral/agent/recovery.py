@@ -62,7 +62,7 @@ def _recover_step(launcher: Launcher, node: str, key: StepKey) -> None:
         launcher.report_finished(step)
     elif is_alive:
         launcher.table.add(step)
-        launcher.on_started(node, key, shepherds.begun_at(node, key), ())
+        launcher.on_started(node, key, shepherds.begun_at(node, key))
     elif has_begun:
         launcher.table.add(step)
         launcher.end_lost(step)
@@ -96,7 +96,7 @@ def sweep(launcher: Launcher, grace: float) -> None:
             launcher.report_finished(step)
         elif is_alive:
             if step.phase is Phase.LAUNCHED:
-                launcher.on_started(step.node, step.key, shepherds.begun_at(step.node, step.key), ())
+                launcher.on_started(step.node, step.key, shepherds.begun_at(step.node, step.key))
             launcher.deliver(step)
         elif has_begun:
             launcher.end_lost(step)

@@ -111,6 +111,18 @@ def own_memory() -> int:
         os.close(fd)
 
 
+_seen_own = [
+    0
+]  #: the least that proved nothing when it was last looked; it is looked again before anything counts as proof
+
+
+def _proves(most: int) -> bool:
+    """Is a task's highest memory, as wait4 tells it, certainly its own?"""
+    if most > _seen_own[0]:
+        _seen_own[0] = own_memory()
+    return most > _seen_own[0]
+
+
 class Sampler:
     """Of the tasks of one step on one node."""
 
@@ -119,14 +131,11 @@ class Sampler:
         self._gpus: GpuUse | None = None
         self._seen: tuple[int, ...] = ()
         self._asked_gpus = False
-        self._own_memory = 0
         self._last = 0.0
         self._tasks: dict[int, TaskUse] = {}  #: by the task's pid
         self._user_us = self._system_us = 0  #: of processes that are no task's
 
     def add(self, pid: int, place: TaskPlace) -> None:
-        if not self._tasks:
-            self._own_memory = own_memory()
         self._tasks[pid] = TaskUse(place.rank, pid)
 
     def pause(self, is_cheap: bool) -> float:
@@ -190,7 +199,7 @@ class Sampler:
             return
         task.user_us += user_us
         task.system_us += system_us
-        if used.ru_maxrss << 10 > self._own_memory:
+        if _proves(used.ru_maxrss << 10):
             task.mem = max(task.mem, used.ru_maxrss << 10)
         task.faults = max(task.faults, used.ru_majflt)
         task.read, task.written = max(task.read, io[0]), max(task.written, io[1])

@@ -24,29 +24,25 @@ from corral.agent.control import (
     Notify,
     Sample,
     Sampled,
-    ShepherdSettings,
     Signal,
     Started,
     Suspend,
     bind_datagrams,
-    connected_datagrams,
     decode_command,
     encode_notice,
-    send_datagram,
 )
 from corral.agent.environment import batch_environment, task_environment
-from corral.agent.identity import Identity, rlimits_to_set
+from corral.agent.identity import Identity
+from corral.agent.kit import Kit
 from corral.agent.outputs import CannotOpen
 from corral.agent.pmi import PmiServer
 from corral.agent.pmix import CannotServe, PmixServer
-from corral.agent.reactor import Reactor
 from corral.agent.receiving import receive
 from corral.agent.records import write_record
 from corral.agent.sampling import Sampler, io_of
 from corral.agent.stdio import StepStreams
 from corral.agent.taskprograms import Epilogs, prologs_of, run_prolog
 from corral.agent.tasks import TaskPlan, program_of, start
-from corral.agent.vfork import Spawn
 from corral.agent.way import show_the_way
 from corral.daemon import clock
 from corral.model.job import ExitStatus
@@ -60,6 +56,8 @@ from corral.syntax.rawbytes import restored
 _LAUNCH_FAILURE = 53
 #: Seconds until an exit record is tried again for which there is no room.
 _FULL_DISK_PAUSE = 0.5
+#: A step that is over within so many seconds is heard of by its end alone, and takes no commands.
+_AT_ONCE = 0.01
 #: Seconds after a step's end that an agent which is behind is waited for.
 _AGENT_TIMEOUT = 10.0
 #: Seconds for the sruns of a cancelled job's script to say how their steps ended.
@@ -78,20 +76,22 @@ def _without(limits: dict[str, tuple[int, int]], names: tuple[str, ...]) -> dict
 class Shepherd:
     """The state of one step on one node."""
 
-    def __init__(self, directory: str, order: LaunchStep, settings: ShepherdSettings, spawn: Spawn | None) -> None:
-        self.directory, self.order, self.settings = directory, order, settings
-        self._spawn = spawn
-        self._reactor = Reactor()
-        self._control = bind_datagrams(f"{directory}/ctl")
-        self._reactor.add_reader(self._control.fileno(), self._on_control)
+    def __init__(self, directory: str, order: LaunchStep, kit: Kit, *, has_private: bool = True) -> None:
+        """has_private: somewhere in the order may be characters that stand for bytes (rawbytes.py)."""
+        self.directory, self.order, self.settings = directory, order, kit.settings
+        self._kit, self._reactor, self._notices = kit, kit.reactor, kit.notices
+        self._restored = restored if has_private else str
+        self._has_private = has_private
+        self._control: socket.socket | None = None  #: where the agent's commands come in, if it takes so long
         self._reactor.on_child = self._on_child
+        self._is_alone = True  #: nobody is below this process
         self._group: cgroup.Group | None = None
         self._pmi: PmiServer | PmixServer | None = None
         if order.mpi:
             kind = PmiServer if order.mpi == "pmi2" else PmixServer
             self._pmi = kind(order, self._reactor, self._abort)
         peers = self._pmi.peers if self._pmi is not None else None
-        self._streams = StepStreams(order, self._reactor, self._signal, settings.bus_ca, peers)
+        self._streams = StepStreams(order, self._reactor, self._signal, self.settings.bus_ca, peers)
         self._epilogs = Epilogs(order, self._reactor, self._streams.complain)
         self._running: dict[int, TaskPlace] = {}
         self._ended: list[TaskExit] = []
@@ -101,8 +101,6 @@ class Shepherd:
         self._is_frozen = self._has_said_ended = False
         self._escalation: object | None = None
         self._faults = 0
-        self._agent: socket.socket | None = None  #: only while it is behind
-        self._late_notices: list[bytes] = []
         self._sampler = Sampler(order.sample_seconds, self._own_pids)
 
     def begin(self) -> None:
@@ -117,8 +115,9 @@ class Shepherd:
             traceback.print_exc()
             self._fail(f"task launch failed: {error}")
 
-    def live(self) -> None:
-        """Until the last task is over, and all is said of it."""
+    def live(self, on_slow: Callable[[], None]) -> None:
+        """Until the last task is over, and all is said of it. `on_slow`: called when that does not come at once."""
+        self._reactor.call_later(_AT_ONCE, partial(self._announce, on_slow))
         while self._running or self._epilogs.are_running:
             self._turn()
         self._let_sruns_end()
@@ -126,8 +125,9 @@ class Shepherd:
         self._look_for_oom()
         self._streams.finish(self._ended, self._cause, self._message)
         self._record()
-        self._reactor.call_later(_AGENT_TIMEOUT, self._stop_notifying)
-        while self._late_notices or not self._streams.is_drained:
+        if self._notices.are_waiting:
+            self._reactor.call_later(_AGENT_TIMEOUT, self._notices.give_up)
+        while self._notices.are_waiting or not self._streams.is_drained:
             self._turn()
 
     def _turn(self) -> None:
@@ -146,10 +146,9 @@ class Shepherd:
             self._pmi.close()
         self._epilogs.close()
         self._streams.close()
-        self._reactor.close()
-        self._control.close()
-        if self._agent is not None:
-            self._agent.close()
+        if self._control is not None:
+            self._control.close()
+        self._notices.close_step()
 
     # ------------------------------------------------------------------ beginning
 
@@ -162,7 +161,7 @@ class Shepherd:
         if isinstance(self._pmi, PmixServer):
             self._pmi.begin(identity)
         argv, script = self._write_script(identity) if order.key.step == BATCH else (None, -1)
-        rlimits = rlimits_to_set(_without(order.spec.rlimits or order.job.spec.rlimits, order.rlimits_left))
+        rlimits = self._kit.rlimits(_without(order.spec.rlimits or order.job.spec.rlimits, order.rlimits_left))
         procs_files = self._group.procs_files() if self._group else ()
         try:
             bounds = binding.bind(order)
@@ -175,14 +174,15 @@ class Shepherd:
         plans = [
             TaskPlan(
                 identity=identity,
-                work_dir=restored(order.spec.work_dir),
+                work_dir=self._restored(order.spec.work_dir),
                 umask=order.spec.umask,
                 rlimits=rlimits,
                 procs_files=procs_files,
                 argv=[
-                    restored(word) for word in argv or program_of(place.rank, order.spec.multi_prog) or order.spec.argv
+                    self._restored(word)
+                    for word in argv or program_of(place.rank, order.spec.multi_prog) or order.spec.argv
                 ],
-                environment={restored(name): restored(value) for name, value in self._environment(place).items()},
+                environment=self._environment(place),
                 streams=self._streams.of_task(place),
                 cpus=self._cpus_of(bound),
                 note=binding.verbose_line(order, place, bound),
@@ -204,9 +204,7 @@ class Shepherd:
             if script >= 0:
                 os.close(script)
         self._close_task_ends()
-        pids = tuple(self._running)
-        self._streams.tell_started(pids)
-        self._notify(encode_notice(Started(order.node, order.key, self._started_at, pids)))
+        self._streams.tell_started(tuple(self._running))
         self._streams.connect()
         self._sample_later()
 
@@ -214,8 +212,9 @@ class Shepherd:
         places = self.order.tasks
         memory_mb = self.order.share.memory_mb or _MUCH_MEMORY_MB * len(plans)
         pids: list[int | None] = [None] * len(plans)
-        if self._spawn is not None and memory_mb >= _MUCH_MEMORY_MB * len(plans):
-            pids = self._spawn.start(plans)
+        self._is_alone = False
+        if self._kit.spawn is not None and memory_mb >= _MUCH_MEMORY_MB * len(plans):
+            pids = self._kit.spawn.start(plans)
         self._running |= {pid: place for pid, place in zip(pids, places, strict=True) if pid}
         for pid, plan, place in zip(pids, plans, places, strict=True):
             if not pid:
@@ -253,7 +252,10 @@ class Shepherd:
             variables = batch_environment(self.order, renumber_gpus=renumber)
         else:
             variables = task_environment(self.order, place, renumber_gpus=renumber)
-        return show_the_way(variables, self.order, self.settings)
+        variables = show_the_way(variables, self.order, self.settings)
+        if self._has_private:
+            variables = {restored(name): restored(value) for name, value in variables.items()}
+        return variables
 
     def _cpus_of(self, bound: binding.Bound) -> tuple[int, ...]:
         """By affinity to its own CPUs where it has some, and to its step's where no cpuset does it."""
@@ -268,7 +270,7 @@ class Shepherd:
         """Its command line, and a descriptor that can be executed."""
         path = f"{self.directory}/slurm_script"
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o700)
-        data = restored(self.order.script).encode(errors="surrogateescape")
+        data = self._restored(self.order.script).encode(errors="surrogateescape")
         while data:
             data = data[os.write(fd, data) :]
         if identity.changes:
@@ -298,7 +300,7 @@ class Shepherd:
 
     def _reap(self) -> bool:
         """Note who has ended. False: nobody is below this process any more."""
-        while True:
+        while not self._is_alone:
             try:
                 dead = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
                 if dead is None:
@@ -306,13 +308,15 @@ class Shepherd:
                 io = io_of(dead.si_pid)  # to be seen only until it is waited for
                 pid, status, usage = os.wait4(dead.si_pid, 0)
             except ChildProcessError:
-                return False
+                self._is_alone = True
+                break
             self._sampler.ended(pid, io, usage)
             if (place := self._running.pop(pid, None)) is not None:
                 if not self._epilogs.begin(place, status):
                     self._on_task_over(place, status)
             elif (over := self._epilogs.ended(pid, status)) is not None:
                 self._on_task_over(*over)
+        return False
 
     def _on_task_over(self, place: TaskPlace, status: int) -> None:
         self._ended.append(TaskExit(place.rank, ExitStatus.from_wait(status), clock.now()))
@@ -361,39 +365,22 @@ class Shepherd:
             ended=clock.now(),
             used=self._sampler.usage(),
         )
-        while not write_record(self.directory, encode(record)):
+        data = encode(record)
+        while not write_record(self.directory, data):
             self._reactor.run_once(_FULL_DISK_PAUSE)
-        self._notify(encode_notice(Exited(order.node, order.key)))
-
-    def _notify(self, notice: bytes) -> None:
-        """At once, or when the agent has room again; when it is dead it will look itself."""
-        path = f"{self.directory.rsplit('/', 3)[0]}/agent.sock"
-        if self._late_notices or not send_datagram(self._control, path, notice):
-            self._late_notices.append(notice)
-            self._agent = self._agent or connected_datagrams(path)
-            if self._agent is None:
-                self._late_notices.clear()
-            else:
-                self._reactor.add_writer(self._agent.fileno(), self._notify_late)
-
-    def _notify_late(self) -> None:
-        assert self._agent is not None
-        try:
-            while self._late_notices:
-                self._agent.send(self._late_notices[0])
-                self._late_notices.pop(0)
-        except BlockingIOError:
-            return
-        except OSError:
-            self._late_notices.clear()
-        self._reactor.remove_writer(self._agent.fileno())
-
-    def _stop_notifying(self) -> None:
-        self._late_notices.clear()
+        self._notices.send(encode_notice(Exited(order.node, order.key, data)))
 
     # ------------------------------------------------------------------ commands
 
+    def _announce(self, on_slow: Callable[[], None]) -> None:
+        """Listen, and say so. Most steps of a moment need neither."""
+        on_slow()
+        self._control = bind_datagrams(f"{self.directory}/ctl")
+        self._reactor.add_reader(self._control.fileno(), self._on_control)
+        self._notices.send(encode_notice(Started(self.order.node, self.order.key, self._started_at)))
+
     def _on_control(self) -> None:
+        assert self._control is not None
         while True:
             try:
                 data = self._control.recv(65536)
@@ -420,7 +407,7 @@ class Shepherd:
         self._look()
         order, sampler = self.order, self._sampler
         sampled = Sampled(order.node, order.key, query, sampler.usage(live=True), sampler.pids()[:_MOST_PIDS])
-        send_datagram(self._control, f"{self.directory.rsplit('/', 3)[0]}/agent.sock", encode_notice(sampled))
+        self._notices.try_once(encode_notice(sampled))
 
     def _on_signal(self, command: Signal) -> None:
         if command.reason or command.kill_after is not None:

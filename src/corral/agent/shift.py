@@ -2,77 +2,77 @@
 
 import gc
 import os
-import socket
+from collections.abc import Callable
 
 import msgspec
 
 from corral.agent import cgroup, processes
 from corral.agent.control import ShepherdSettings
-from corral.agent.records import take
+from corral.agent.kit import Kit
+from corral.agent.records import read, take
 from corral.agent.shepherd import Shepherd
 from corral.agent.vfork import Spawn, prepare
 from corral.daemon import clock
 from corral.protocol.orders import LaunchStep
+from corral.syntax.rawbytes import MARK
 
 _decode_order = msgspec.msgpack.Decoder(LaunchStep).decode
 
 #: After so many steps a shepherd ends, and with it what memory it may have gathered.
 _MOST_STEPS = 500
+#: Objects made until the young ones are collected: a step makes few that only a collection finds.
+_COLLECT_AFTER = 10_000
+
+BEGUN, IDLE = b"b", b"i"
 
 
 def warm_up(settings: ShepherdSettings) -> Spawn | None:
     """In the spawner: do once what every shepherd would do for itself."""
-    import array  # noqa: F401 - for send_fds
-
     os.getgrouplist("root", 0)
     cgroup.version(settings)
     clock.now()
     return prepare(settings)
 
 
-def serve(directory: str, settings: ShepherdSettings, spawn: Spawn | None, offers: socket.socket) -> None:
-    """In the forked process: this step, and then others, one at a time, as long as the spawner has some."""
+def serve(directory: str, settings: ShepherdSettings, spawn: Spawn | None, spawner: int) -> None:
+    """In the forked process: this step, and then others, one at a time, as long as the spawner has some.
+
+    Over the socket `spawner` goes one word when a step has taken its time to begin (BEGUN), or is over (IDLE); back comes the
+    next directory, or its end.
+    """
+    gc.set_threshold(_COLLECT_AFTER)
     gc.enable()
-    own = processes.traits()
+    own, kit = processes.traits(), Kit(settings, spawn)
+
+    def has_begun() -> None:
+        """The costly part is over: the spawner may begin another."""
+        try:
+            os.write(spawner, BEGUN)
+        except OSError:
+            pass  # it is dead
+
     for _ in range(_MOST_STEPS):
-        run(directory, settings, spawn, offers)
+        run(directory, kit, has_begun)
         if processes.traits() != own:
             return  # the user of that step has changed what the next one's tasks would inherit (vfork.py)
-        directory = _next_directory(offers)
+        try:
+            os.write(spawner, IDLE)
+            directory = os.read(spawner, 4096).decode()
+        except OSError:
+            return
         if not directory:
             return
 
 
-def _has_begun(spawner: socket.socket) -> None:
-    """The costly part is over: the spawner may begin another."""
-    try:
-        spawner.send(b"begun", socket.MSG_DONTWAIT)
-    except OSError:
-        pass  # it is dead, or behind: it does not wait for long
-
-
-def _next_directory(offers: socket.socket) -> str:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        try:
-            socket.send_fds(offers, [b"idle"], [theirs.fileno()], socket.MSG_DONTWAIT)
-        except OSError:
-            return ""  # the spawner has enough of us, or is dead
-        theirs.close()
-        return ours.recv(4096).decode()
-
-
-def run(directory: str, settings: ShepherdSettings, spawn: Spawn | None, spawner: socket.socket) -> None:
+def run(directory: str, kit: Kit, has_begun: Callable[[], None]) -> None:
     """The whole life of one step on this node."""
     lock = take(directory)
     if lock is None:
-        _has_begun(spawner)
         return
-    with open(f"{directory}/launch", "rb", buffering=0) as file:
-        order = _decode_order(file.readall())
-    step = Shepherd(directory, order, settings, spawn)
+    data = read(f"{directory}/launch")
+    kit.begin_step(directory)
+    step = Shepherd(directory, _decode_order(data), kit, has_private=MARK in data)
     step.begin()
-    _has_begun(spawner)
-    step.live()
+    step.live(has_begun)
     step.close()
     os.close(lock)

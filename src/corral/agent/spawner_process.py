@@ -50,34 +50,34 @@ def main() -> None:
 class Spawner:
     """Forks shepherds, and gives those that have done their step another one while there is work.
 
-    A fork costs the most in the copies that the child makes of the pages it touches. So a shepherd whose step is over offers
-    itself: it sends a socket over `_offers`, and waits there for the next directory. Few are kept, and not for long.
+    A fork costs the most in the copies that the child makes of the pages it touches. So a shepherd whose step is over says so
+    over its own socket, and waits there for the next directory. Few are kept waiting, and not for long.
     """
 
     def __init__(self, agent: socket.socket, settings: ShepherdSettings, spawn: Spawn | None) -> None:
         self._agent, self._settings, self._spawn = agent, settings, spawn
-        self._offers, self._for_offers = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._idle: list[socket.socket] = []
+        self._shepherds: set[int] = set()  #: the socket to each
+        self._idle: list[int] = []
         self._waiting: deque[bytes] = deque()
-        self._beginning: deque[float] = deque()  #: since when, for each launch whose tasks do not run yet
+        self._beginning: dict[int, float] = {}  #: since when, for each that is not known to have begun
         self._rest = b""
         self._poll = select.poll()
         self._poll.register(self._agent.fileno(), select.POLLIN)
-        self._poll.register(self._offers.fileno(), select.POLLIN)
 
     def serve(self) -> None:
         while True:
             # What has come is read between any two launches, so that the agent hardly ever waits for the socket.
             ready = self._poll.poll(self._patience())
             for fd, _ in ready:
-                if fd == self._agent.fileno():
+                if fd == SPAWNER_SOCKET:
                     self._read_orders()
                 else:
-                    self._take_offer()
+                    self._hear(fd)
             if self._waiting and self._has_room():
                 self._launch(self._waiting.popleft())
             elif not ready and not self._waiting:
-                self._dismiss()
+                while self._idle:
+                    self._forget(self._idle.pop())
 
     def _patience(self) -> int | None:
         """Milliseconds to wait for something to read."""
@@ -86,9 +86,11 @@ class Spawner:
         return _IDLE_MILLISECONDS if self._idle else None
 
     def _has_room(self) -> bool:
+        if len(self._beginning) < _MOST_BEGINNING:
+            return True
         late = clock.monotonic() - _BEGIN_SECONDS
-        while self._beginning and self._beginning[0] < late:
-            self._beginning.popleft()
+        for fd in [fd for fd, since in self._beginning.items() if since < late]:
+            del self._beginning[fd]
         return len(self._beginning) < _MOST_BEGINNING
 
     def _read_orders(self) -> None:
@@ -98,49 +100,62 @@ class Spawner:
         *lines, self._rest = (self._rest + data).split(b"\n")
         self._waiting += lines
 
-    def _take_offer(self) -> None:
-        _, fds, _, _ = socket.recv_fds(self._offers, 8, 1)
-        if not fds and self._beginning:
-            self._beginning.popleft()
-        for fd in fds:
-            self._idle.append(socket.socket(fileno=fd))
-        while len(self._idle) > _MOST_IDLE:
-            self._idle.pop(0).close()
+    def _hear(self, fd: int) -> None:
+        self._beginning.pop(fd, None)
+        try:
+            word = os.read(fd, 16)
+        except OSError:
+            word = b""
+        if not word:
+            self._forget(fd)
+        elif word == shift.IDLE:
+            self._idle.append(fd)
+            if len(self._idle) > _MOST_IDLE:
+                self._forget(self._idle.pop(0))
 
-    def _dismiss(self) -> None:
-        for sock in self._idle:
-            sock.close()
-        self._idle.clear()
+    def _forget(self, fd: int) -> None:
+        """It has ended; or, if it is idle, it will."""
+        self._poll.unregister(fd)
+        self._shepherds.discard(fd)
+        self._beginning.pop(fd, None)
+        if fd in self._idle:
+            self._idle.remove(fd)
+        os.close(fd)
 
     def _launch(self, directory: bytes) -> None:
-        self._beginning.append(clock.monotonic())
         while self._idle:
-            sock = self._idle.pop()
+            fd = self._idle.pop()
             try:
-                sock.sendall(directory)
-                return
+                os.write(fd, directory)
             except OSError:
-                continue  # it has been killed
-            finally:
-                sock.close()
+                self._forget(fd)  # it has been killed
+                continue
+            self._beginning[fd] = clock.monotonic()
+            return
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             pid = os.fork()
         except OSError as error:
             self._agent.sendall(f"{error.errno} {directory.decode()}\n".encode())
             return
         if pid == 0:
-            self._become_shepherd(directory.decode())
+            self._become_shepherd(directory.decode(), theirs.detach(), ours.detach())
+        theirs.close()
+        fd = ours.detach()
+        self._shepherds.add(fd)
+        self._poll.register(fd, select.POLLIN)
+        self._beginning[fd] = clock.monotonic()
 
-    def _become_shepherd(self, directory: str) -> NoReturn:
+    def _become_shepherd(self, directory: str, spawner: int, others_end: int) -> NoReturn:
         try:
             os.setsid()
             self._agent.close()
-            self._offers.close()
-            self._dismiss()
+            for fd in (*self._shepherds, others_end):
+                os.close(fd)  # each must see when the spawner ends
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             processes.become_subreaper()
             processes.set_name("corral-shepherd")
-            shift.serve(directory, self._settings, self._spawn, self._for_offers)
+            shift.serve(directory, self._settings, self._spawn, spawner)
         except BaseException:
             traceback.print_exc()
             os._exit(1)

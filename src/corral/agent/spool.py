@@ -21,6 +21,7 @@ from pathlib import Path
 from corral.agent import memory_dir
 from corral.model.step import StepKey
 
+_IN_EVERY_STEP = ("launch", "pid", "exit", "slurm_script")
 #: A tombstone is needed as long as a repeated order may still be on its way: far less than so many ends.
 TOMBSTONES_KEPT = 10_000
 
@@ -77,6 +78,14 @@ class Spool:
 
     def remove_step(self, node: str, key: StepKey) -> None:
         directory = self.step_directory(node, key)
+        try:
+            for name in _IN_EVERY_STEP:
+                _unlink(f"{directory}/{name}")
+            os.rmdir(directory)
+        except OSError:
+            self._remove_all(directory)
+
+    def _remove_all(self, directory: str) -> None:
         try:
             with os.scandir(directory) as entries:
                 for entry in entries:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from corral.agent import cgroup, control, spawner
+from corral.agent import cgroup, control, processes, spawner
 from corral.model.allocation import Allocation, NodeShare
 from corral.model.job import JobId, JobSpec, Owner, StdioSpec, StepSpec
 from corral.model.step import BATCH, StepKey, TaskPlace
@@ -29,6 +29,10 @@ def wait_until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.005)
     return value
+
+
+def _parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def is_alive(pid: int) -> bool:
@@ -129,8 +133,11 @@ class NodeSide:
             self.notices.append(control.decode_notice(self.socket.recv(65536)))
 
     def started(self, key: StepKey) -> tuple[int, ...]:
-        pids: tuple[int, ...] = self._notice(control.Started, key).pids
-        return pids
+        """The processes of its tasks. For steps that take their time: of others only the end is heard."""
+        self._notice(control.Started, key)
+        shepherd = control.shepherd_pid(str(self.directory(key)))
+        assert shepherd
+        return tuple(pid for pid in processes.descendants(shepherd) if _parent(pid) == shepherd)
 
     def finished(self, key: StepKey) -> StepFinished:
         self._notice(control.Exited, key)

@@ -21,8 +21,8 @@ def received(transfer: FileTransfer, data: bytes) -> int:
             receive(transfer, {})
         finally:
             os._exit(99)
-    os.close(read_end)
     os.write(write_end, data)
+    os.close(read_end)
     os.close(write_end)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 

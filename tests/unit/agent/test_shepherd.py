@@ -4,14 +4,16 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.unit.agent.node_side import NODE, NodeSide, is_alive, wait_until
 
-from corral.agent.control import End, Signal, Suspend, shepherd_pid
+from corral.agent.control import End, Exited, Signal, Started, Suspend, shepherd_pid
 from corral.agent.spawner import SpawnerDied
 from corral.agent.spawner import start as start_spawner
 from corral.model.job import ExitStatus, Owner, StdioSpec
 from corral.model.step import EndCause
+from corral.protocol.reports import StepFinished
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: users and cgroups")
 NOBODY = Owner(uid=65534, gid=65534, user="nobody", group="nogroup")
@@ -52,9 +54,10 @@ def test_a_script_killed_by_a_signal_says_so(node: NodeSide) -> None:
     assert status_of(node, "#!/bin/sh\nkill -9 $$\n") == ExitStatus(0, 9)
 
 
-def test_started_names_the_processes_and_their_time(node: NodeSide) -> None:
-    key = node.batch("#!/bin/sh\necho $$ $SLURM_TASK_PID\n")
+def test_a_task_knows_its_own_process_id(node: NodeSide) -> None:
+    key = node.batch("#!/bin/sh\necho $$ $SLURM_TASK_PID\nwhile [ ! -e go ]; do sleep 0.01; done\n")
     (pid,) = node.started(key)
+    (node.work_dir / "go").touch()
     node.finished(key)
     assert node.output(key) == f"{pid} {pid}\n"
 
@@ -313,6 +316,21 @@ def test_a_shepherd_whose_step_is_over_takes_the_next(node: NodeSide) -> None:
 
 
 def test_notices_wait_for_an_agent_that_is_behind(node: NodeSide) -> None:
-    keys = [node.batch("#!/bin/sh\ntrue\n") for _ in range(30)]
+    keys = [node.batch("#!/bin/sh\nsleep 0.05\n") for _ in range(30)]
     wait_until(lambda: all((node.directory(key) / "exit").exists() for key in keys))
-    assert all(node.finished(key).cause is EndCause.EXITED and node.started(key) for key in keys)
+    assert all(node.finished(key).cause is EndCause.EXITED for key in keys)
+    heard = [notice for notice in node.notices if isinstance(notice, Started)]
+    assert [key for key in keys if all(notice.key != key for notice in heard)] == []
+
+
+def test_of_a_step_that_ends_at_once_only_its_end_is_heard_with_its_record(node: NodeSide) -> None:
+    def notices_of_one_step() -> list[object]:
+        key = node.batch("#!/bin/sh\ntrue\n")
+        record = node.finished(key)
+        found = [notice for notice in node.notices if notice.key == key]
+        last = found[-1]
+        assert isinstance(last, Exited)
+        assert msgspec.msgpack.decode(last.record, type=StepFinished) == record
+        return found
+
+    wait_until(lambda: len(notices_of_one_step()) == 1)  # on a machine that has time for it

@@ -124,7 +124,7 @@ def test_output_and_statuses_of_32_tasks_reach_the_client(node: NodeSide, nats: 
     assert client.statuses == {rank: rank << 8 for rank in range(32)}
     (started,) = client.all_of(Started)
     assert isinstance(started, Started)
-    assert started.pids == node.started(key)
+    assert len(set(started.pids)) == 32
     (ended,) = client.all_of(NodeEnded)
     assert isinstance(ended, NodeEnded)
     assert ended.cause == "exited"

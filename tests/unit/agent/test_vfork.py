@@ -146,7 +146,7 @@ def test_a_shepherd_that_somebody_has_changed_takes_no_other_step(node: NodeSide
 
 
 def test_what_is_to_be_said_first_is_said(node: NodeSide) -> None:
-    key = node.step("true", cpu_bind="verbose", stdio=StdioSpec(stderr="e"))
+    key = node.step("sleep", "0.2", cpu_bind="verbose", stdio=StdioSpec(stderr="e"))
     (pid,) = node.started(key)
     node.finished(key)
     assert f"task  0  0 [{pid}]: mask " in (node.work_dir / "e").read_text()

@@ -1,0 +1,30 @@
+"""What does a shepherd's process keep from one step to the next?"""
+
+from collections.abc import Mapping
+
+from corral.agent.control import ShepherdSettings
+from corral.agent.identity import rlimits_to_set
+from corral.agent.notices import Notices
+from corral.agent.reactor import Reactor
+from corral.agent.vfork import Spawn
+
+
+class Kit:
+    """Made once in each process, after its fork; for one step at a time."""
+
+    def __init__(self, settings: ShepherdSettings, spawn: Spawn | None) -> None:
+        self.settings, self.spawn = settings, spawn
+        self.reactor = Reactor()
+        self.notices = Notices(self.reactor)
+        self._limits: Mapping[str, tuple[int, int]] | None = None
+        self._to_set: list[tuple[int, tuple[int, int]]] = []
+
+    def begin_step(self, directory: str) -> None:
+        self.reactor.clear()
+        self.notices.of_step(directory)
+
+    def rlimits(self, limits: Mapping[str, tuple[int, int]]) -> list[tuple[int, tuple[int, int]]]:
+        """Those that are to be set in a task: its user's jobs mostly come with the same ones."""
+        if limits != self._limits:
+            self._limits, self._to_set = limits, rlimits_to_set(limits)
+        return self._to_set
