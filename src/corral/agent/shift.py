@@ -34,7 +34,9 @@ def warm_up(settings: ShepherdSettings) -> Spawn | None:
     return prepare(settings)
 
 
-def serve(directory: str, settings: ShepherdSettings, spawn: Spawn | None, spawner: int) -> None:
+def serve(
+    directory: str, settings: ShepherdSettings, spawn: Spawn | None, spawner: int, most_steps: int = _MOST_STEPS
+) -> None:
     """In the forked process: this step, and then others, one at a time, as long as the spawner has some.
 
     Over the socket `spawner` goes one word when a step has taken its time to begin (BEGUN), or is over (IDLE); back comes the
@@ -51,8 +53,11 @@ def serve(directory: str, settings: ShepherdSettings, spawn: Spawn | None, spawn
         except OSError:
             pass  # it is dead
 
-    for _ in range(_MOST_STEPS):
+    while True:
         run(directory, kit, has_begun)
+        most_steps -= 1
+        if not most_steps:
+            return  # before it asks for another: what it is given it must carry out
         if processes.traits() != own:
             return  # the user of that step has changed what the next one's tasks would inherit (vfork.py)
         try:

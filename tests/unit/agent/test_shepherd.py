@@ -1,5 +1,6 @@
 import os
 import signal
+import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,8 @@ import msgspec
 import pytest
 from tests.unit.agent.node_side import NODE, NodeSide, is_alive, wait_until
 
-from corral.agent.control import End, Exited, Signal, Started, Suspend, shepherd_pid
+from corral.agent import shift
+from corral.agent.control import End, Exited, ShepherdSettings, Signal, Started, Suspend, shepherd_pid
 from corral.agent.spawner import SpawnerDied
 from corral.agent.spawner import start as start_spawner
 from corral.model.job import ExitStatus, Owner, StdioSpec
@@ -313,6 +315,26 @@ def test_a_shepherd_whose_step_is_over_takes_the_next(node: NodeSide) -> None:
         wait_until(lambda: is_free(node))
         pids.add((node.directory(key) / "pid").read_text())
     assert len(pids) < 5
+
+
+def test_a_shepherd_that_goes_after_many_steps_takes_no_directory_with_it(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "exit").touch()  # over already: nothing is to be done
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    pid = os.fork()
+    if not pid:
+        ours.close()
+        try:
+            shift.serve(str(tmp_path / "a"), ShepherdSettings(), None, theirs.fileno(), most_steps=2)
+        finally:
+            os._exit(0)
+    theirs.close()
+    assert ours.recv(16) == shift.IDLE
+    ours.send(str(tmp_path / "b").encode())
+    assert ours.recv(16) == b""
+    ours.close()
+    os.waitpid(pid, 0)
 
 
 def test_notices_wait_for_an_agent_that_is_behind(node: NodeSide) -> None:
