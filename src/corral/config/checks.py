@@ -8,7 +8,7 @@ import msgspec
 
 from corral.config.lines import KeyPath
 from corral.errors import UsageError
-from corral.model.cluster import ClusterConfig
+from corral.model.cluster import PRIORITY_FLAGS, ClusterConfig, PriorityWeights
 from corral.model.partition import oversubscribe
 from corral.model.topology import Topology
 from corral.syntax import exitcodes, hostlist, tres
@@ -58,6 +58,7 @@ def check(config: ClusterConfig, tree: dict[str, Any]) -> None:
             raise BadValue(("enforce",), f"{limit!r} cannot be enforced: it is one of {', '.join(_ENFORCEABLE)}")
     if not math.isfinite(config.priority.decay_half_life) or config.priority.decay_half_life < 0:
         raise BadValue(("priority", "decay_half_life"), "'decay_half_life' must be a time, or 0: use counts for ever")
+    _check_priority(config.priority)
     for index, what in enumerate(config.accounting.enforce):
         if what not in _ACCOUNTING:
             raise BadValue(
@@ -81,6 +82,20 @@ def check(config: ClusterConfig, tree: dict[str, Any]) -> None:
     _check_addresses(config)
     _check_store(config)
     _check_purges(config)
+
+
+def _check_priority(weights: PriorityWeights) -> None:
+    for index, flag in enumerate(weights.flags):
+        if flag not in PRIORITY_FLAGS:
+            raise BadValue(
+                ("priority", "flags", index), f"{flag!r} is no flag: it is one of {', '.join(PRIORITY_FLAGS)}"
+            )
+    for key in ("calc_period", "max_age"):
+        value = getattr(weights, key)
+        if not math.isfinite(value) or value < (1 if key == "calc_period" else 0):
+            raise BadValue(("priority", key), f"{key!r} cannot be {value}: it is a time, from 1 second on")
+    if weights.fair_share_dampening < 1 or weights.fair_share_dampening > 65535:
+        raise BadValue(("priority", "fair_share_dampening"), "'fair_share_dampening' is a number from 1 to 65535")
 
 
 def _check_switches(config: ClusterConfig) -> None:

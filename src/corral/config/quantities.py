@@ -11,7 +11,7 @@ from corral.syntax import duration, size
 #: Keys, by table, whose value is a time.
 _TIMES = {
     "timeouts": ("kill_wait", "node", "heartbeat", "min_job_age", "prolog", "over_time_limit"),
-    "priority": ("max_age", "decay_half_life"),
+    "priority": ("max_age", "decay_half_life", "calc_period"),
     "scheduling": ("backfill_window", "cycle_interval", "time_limit_step", "requeue_delay"),
     "api": ("token_lifetime",),
     "accounting": (

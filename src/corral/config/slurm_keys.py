@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from corral.model.cluster import PRIORITY_FLAGS
 from corral.model.job import UNLIMITED
 from corral.model.partition import oversubscribe
 from corral.syntax import duration, licenses, size
@@ -135,6 +136,21 @@ def _half_life(text: str) -> int:
     return 0 if seconds >= UNLIMITED else seconds
 
 
+def _priority_type(text: str) -> str | None:
+    word = text.removeprefix("priority/")
+    if word not in ("multifactor", "basic"):
+        raise NotCarried(f"there is no {text}")
+    return None if word == "multifactor" else word
+
+
+def _priority_flags(text: str) -> list[str]:
+    found = [word for word in _words(text.upper()) if word != "FAIR_TREE"]
+    unknown = [word for word in found if word not in PRIORITY_FLAGS]
+    if unknown:
+        raise NotCarried(f"{', '.join(unknown)}: there is nothing like it")
+    return found
+
+
 def _accounting_enforce(text: str) -> list[str] | None:
     """What Slurm calls `all` is everything but nojobs, nosteps and wckeys."""
     found = []
@@ -226,6 +242,13 @@ SETTINGS: dict[str, tuple[str, str, Callable[[str], Any]]] = {
     "overtimelimit": ("timeouts", "over_time_limit", _limit),
     "jobacctgatherfrequency": ("accounting", "sample_interval", _sample_interval),
     "priorityweightage": ("priority", "age", int),
+    "prioritytype": ("priority", "type", _priority_type),
+    "priorityflags": ("priority", "flags", _priority_flags),
+    "priorityfavorsmall": ("priority", "favor_small", lambda text: _yes(text) or None),
+    "prioritycalcperiod": ("priority", "calc_period", _minutes),
+    "priorityusageresetperiod": ("priority", "usage_reset_period", str.upper),
+    "fairsharedampeningfactor": ("priority", "fair_share_dampening", int),
+    "priorityweightassoc": ("priority", "assoc", int),
     "priorityweightfairshare": ("priority", "fair_share", int),
     "priorityweightjobsize": ("priority", "job_size", int),
     "priorityweightpartition": ("priority", "partition", int),
@@ -324,7 +347,7 @@ WITHOUT_EFFECT = _words_of("""
     slurmctldlogfile slurmdlogfile slurmctlddebug slurmddebug slurmdspooldir statesavelocation slurmuser
     slurmduser slurmctldtimeout mpiparams returntoservice switchtype taskplugin taskpluginparam
     inactivelimit waittime messagetimeout tcptimeout debugflags logtimeformat slurmschedlogfile
-    slurmschedloglevel communicationparameters slurmctldparameters slurmdparameters prioritytype
+    slurmschedloglevel communicationparameters slurmctldparameters slurmdparameters
     accountingstoragehost accountingstorageport accountingstoragetype accountingstorageuser
     accountingstoragepass accountingstorageloc accountingstoragebackuphost accountingstoretflags
     accountingstoragetres jobacctgathertype jobcomptype jobcomploc jobcomphost
@@ -334,8 +357,9 @@ WITHOUT_EFFECT = _words_of("""
 
 #: What is lost with a key, where there is more to say than that there is nothing like it.
 LOST = {
-    "priorityusageresetperiod": "usage decays; `sacctmgr modify account ... set RawUsage=0` resets it",
-    "prioritycalcperiod": "priorities are worked out when they are needed",
+    "prioritysitefactorplugin": "there are no site factor plugins; `scontrol update job ... sitefactor=` sets it",
+    "prioritysitefactorparameters": "there are no site factor plugins",
+    "priorityparameters": "no priority plugin reads it",
     "preempttype": "there is no preemption yet",
     "preemptmode": "there is no preemption yet",
     "jobsubmitplugins": "there are no submit plugins",

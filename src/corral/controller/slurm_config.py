@@ -3,7 +3,7 @@
 from typing import Any
 
 from corral.controller.slurm_constants import CONSTANTS
-from corral.model.cluster import ClusterConfig
+from corral.model.cluster import PRIORITY_FLAGS, ClusterConfig, PriorityWeights
 from corral.syntax.duration import format_padded
 
 #: The level that the Slurm-named commands keep to, as their --version says.
@@ -44,15 +44,7 @@ def _configured(config: ClusterConfig, facts: dict[str, Any]) -> dict[str, Any]:
         "MinJobAge": _seconds(timeouts.min_job_age),
         "MpiDefault": config.mpi_default,
         "OverTimeLimit": f"{timeouts.over_time_limit / 60:g} min",
-        "PriorityDecayHalfLife": format_padded(weights.decay_half_life),
-        "PriorityMaxAge": format_padded(weights.max_age),
-        "PriorityWeightAssoc": 0,
-        "PriorityWeightAge": weights.age,
-        "PriorityWeightFairShare": weights.fair_share,
-        "PriorityWeightJobSize": weights.job_size,
-        "PriorityWeightPartition": weights.partition,
-        "PriorityWeightQOS": weights.qos,
-        "PriorityWeightTRES": ",".join(f"{name}={value}" for name, value in weights.tres.items()) or "(null)",
+        **_priority(weights),
         "Prolog": _text(programs.prolog),
         "PrologEpilogTimeout": int(timeouts.prolog),
         "RequeueExit": _text(config.requeue_exit),
@@ -78,6 +70,30 @@ def _configured(config: ClusterConfig, facts: dict[str, Any]) -> dict[str, Any]:
         "SLURM_VERSION": SLURM_VERSION,
         "SlurmUser": facts.get("user", ""),
         "SlurmctldLogFile": f"{facts.get('state_dir', '')}/controller.log",
+    }
+
+
+def _priority(weights: PriorityWeights) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "FairShareDampeningFactor": weights.fair_share_dampening,
+        "PriorityDecayHalfLife": format_padded(weights.decay_half_life),
+        "PriorityType": f"priority/{weights.type}",
+    }
+    if weights.type == "basic":  # as the real one, which then shows none of the others
+        return found
+    return found | {
+        "PriorityCalcPeriod": format_padded(weights.calc_period),
+        "PriorityFavorSmall": "Yes" if weights.favor_small else "No",
+        "PriorityFlags": ",".join(flag for flag in PRIORITY_FLAGS if flag in weights.flags),
+        "PriorityMaxAge": format_padded(weights.max_age),
+        "PriorityUsageResetPeriod": weights.usage_reset_period,
+        "PriorityWeightAssoc": weights.assoc,
+        "PriorityWeightAge": weights.age,
+        "PriorityWeightFairShare": weights.fair_share,
+        "PriorityWeightJobSize": weights.job_size,
+        "PriorityWeightPartition": weights.partition,
+        "PriorityWeightQOS": weights.qos,
+        "PriorityWeightTRES": ",".join(f"{name}={value}" for name, value in weights.tres.items()) or "(null)",
     }
 
 

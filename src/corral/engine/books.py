@@ -218,7 +218,10 @@ class Books:
                 return True
         for qos in event.qos:
             known = self.qos.get(qos.name)
-            if known is None or known.usage_factor != qos.usage_factor:
+            if known is None or (known.usage_factor, "UsageFactorSafe" in known.flags) != (
+                qos.usage_factor,
+                "UsageFactorSafe" in qos.flags,
+            ):
                 return True
         return False
 

@@ -20,7 +20,8 @@ from corral.protocol.requests import Caller
 from corral.scheduler import limits
 from corral.scheduler.demand import Demand
 from corral.scheduler.plan import NotNow
-from corral.scheduler.quota import EMPTY, Bucket, Quota, Rules, held, most_per_node, refused_alone
+from corral.scheduler.quota import EMPTY, Billing, Bucket, Quota, Rules, gets, refused_alone
+from corral.scheduler.together import Way, held_back
 from corral.syntax import arrayspec
 
 INVALID_ACCOUNT = "Invalid account or account/partition combination specified"
@@ -126,34 +127,42 @@ def refused(
     return None
 
 
+def billing_of(ctx: Context, partition: Partition) -> Billing | None:
+    """What is charged there; None = a CPU counts 1, and nothing else."""
+    weights = partition.billing_weights
+    return Billing(weights, ctx.config.priority.has("MAX_TRES")) if weights else None
+
+
 def longest(ctx: Context, charged: Charge, owner: Owner, partition: str) -> int:
     """Seconds that a job may run which does not say for how long."""
     if not enforced(ctx, "limits") or not ctx.state.books:
         return UNLIMITED
     rules = rules_of(ctx, charged.association, charged.spec.qos, owner.user, partition)
-    return min((rule.limit * 60 for rule in (*rules.longest, *rules.wall) if rule.limit), default=UNLIMITED)
+    return min((int(rule.limit) * 60 for rule in (*rules.longest, *rules.wall) if rule.limit), default=UNLIMITED)
 
 
 def quota(ctx: Context, every: Iterable[Rules], now: float) -> Quota:
     """What these rules are held against."""
     wanted = {rule.bucket for rules in every for rule in (*rules.minutes, *rules.wall)}
     meter = ctx.state.meter
-    return Quota(meter.tallies, {bucket: meter.used(bucket, now) for bucket in sorted(wanted)}, now)
+    shares = {rule.bucket: _fair_share(ctx, rule.bucket, now) for rules in every for rule in rules.threshold}
+    return Quota(meter.tallies, {bucket: meter.used(bucket, now) for bucket in sorted(wanted)}, now, shares)
 
 
-def may_start(ctx: Context, job: Job, allocation: Allocation, time_limit: int, now: float) -> bool:
-    """Do the limits still hold, now that it is to begin?"""
+def _fair_share(ctx: Context, bucket: Bucket, now: float) -> float:
+    return ctx.standings.factor(ctx.state, ctx.config.priority, int(bucket[1]), now)
+
+
+def may_start(ctx: Context, *starts: tuple[Job, Allocation, int], now: float) -> bool:
+    """Do the limits still hold, now that these are to begin at once? Each with what it gets, and its time limit."""
     if not ctx.state.books or not enforced(ctx, "limits"):
         return True
-    spec = ctx.state.spec(job)
-    rules = rules_of(ctx, job.association, spec.qos, job.owner.user, allocation.partition)
-    if not rules.buckets:
-        return True
-    known = quota(ctx, (rules,), now)
-    return (
-        known.before(rules, time_limit) is None
-        and known.with_amounts(rules, held(allocation), most_per_node(allocation), time_limit) is None
-    )
+    ways: list[list[Way]] = []
+    for job, allocation, limit in starts:
+        rules = rules_of(ctx, job.association, ctx.state.spec(job).qos, job.owner.user, allocation.partition)
+        if rules.buckets:
+            ways.append([(rules, gets(allocation, limit))])
+    return not ways or held_back(quota(ctx, [rules for ((rules, _),) in ways], now), ways) is None
 
 
 # -- partitions that take only certain accounts or QOS

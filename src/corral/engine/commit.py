@@ -23,6 +23,7 @@ def commit(ctx: Context, plan: Plan, now: float, out: Effects) -> int:
     """Start what still fits. Returns how many began."""
     began = 0
     broken = {start.gang for start in plan.starts if start.gang and not _holds(ctx, start, now)}
+    broken |= _beyond_limits(ctx, plan, broken, now)
     for start in plan.starts:
         if start.gang in broken and start.gang:
             ctx.wants_cycle = True
@@ -37,6 +38,16 @@ def commit(ctx: Context, plan: Plan, now: float, out: Effects) -> int:
     return began
 
 
+def _beyond_limits(ctx: Context, plan: Plan, broken: set[int], now: float) -> set[int]:
+    """The gangs that break limits together, though no component of them does by itself."""
+    gangs: dict[int, list[tuple[Job, Allocation, int]]] = {}
+    for start in plan.starts:
+        if start.gang and start.gang not in broken:
+            job = ctx.state.jobs[start.job]
+            gangs.setdefault(start.gang, []).append((job, start.allocation, _limit(ctx, start, job)))
+    return {gang for gang, starts in gangs.items() if not charging.may_start(ctx, *starts, now=now)}
+
+
 def _holds(ctx: Context, start: Start, now: float) -> bool:
     """May it start as planned?"""
     job = ctx.state.jobs.get(start.job)
@@ -46,7 +57,7 @@ def _holds(ctx: Context, start: Start, now: float) -> bool:
         ctx, start.allocation, now, now + _limit(ctx, start, job)
     ):
         return False
-    return charging.may_start(ctx, job, start.allocation, _limit(ctx, start, job), now)
+    return charging.may_start(ctx, (job, start.allocation, _limit(ctx, start, job)), now=now)
 
 
 def _limit(ctx: Context, start: Start, job: Job) -> int:

@@ -16,6 +16,7 @@ from corral.model.node import Node
 from corral.model.step import StepKey
 from corral.protocol.events import AnyEvent, JobChanged, JobEnded, NodeChanged
 from corral.protocol.orders import AnyOrder
+from corral.scheduler.priority import Totals
 from corral.scheduler.reservations import Reserved
 
 
@@ -40,7 +41,9 @@ class Context:
         self.agents: dict[str, str] = {}
         self.last_tick = 0.0
         self.standings = Standings()
+        self.totals: tuple[object, Totals] | None = None  #: what priorities are shares of, and what it was made of
         self.overuse_due = 0.0  #: when it is looked again who has used up the minutes of its account
+        self.reset_due = 0.0  #: when what was used is forgotten next; 0 = to be worked out
         self.waits_for_minutes = False  #: does some job wait because minutes are used up?
         self._rules = RuleBook(state.books, False, False)
         self.plans_due = float("inf")  #: a cycle has planned no starts: then they are due

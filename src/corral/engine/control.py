@@ -80,7 +80,10 @@ def released(ctx: Context, job: Job, now: float) -> dict[str, object]:
     nice = spec.nice if job.nice is None else job.nice
     changes: dict[str, object] = {
         "held_by": "", "reason": Reason.NONE, "special_exit": False, "priority_set": False,
-        "priority": priority_of(ctx, spec, job.partition, nice, begin, now, job.association),
+        "priority": priority_of(
+            ctx, spec, job.partition, nice, begin, now, job.association, number=job.id, site=job.site_factor,
+            time_limit=job.time_limit,
+        ),
     }  # fmt: skip
     if job.is_pending:
         depends = bool(spec.dependency) and not job.independent

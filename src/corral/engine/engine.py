@@ -22,6 +22,7 @@ from corral.engine import (
     partitions,
     reservations,
     reserved_times,
+    resets,
     steps,
     submit,
     timers,
@@ -33,7 +34,6 @@ from corral.engine.context import Context
 from corral.engine.duetimes import DueTimes
 from corral.engine.effects import Effects
 from corral.engine.pending import PendingView
-from corral.engine.ranking import INTERVAL
 from corral.engine.state import ClusterState
 from corral.errors import UsageError
 from corral.model.cluster import ClusterConfig
@@ -89,6 +89,7 @@ class Engine:
         self.ctx.due = DueTimes(self.state, config.timeouts.over_time_limit)
         if config.priority.decay_half_life != self.state.meter.half_life:
             self.ctx.record(UsageDecayChanged(time=now, half_life=config.priority.decay_half_life), out)
+        resets.configured(self.ctx, now, out)
         wanted = {partition.name: partition for partition in config.partition}
         for name, partition in wanted.items():
             if self.state.partitions.get(name) != partition:
@@ -230,7 +231,8 @@ class Engine:
         out = Effects()
         timers.tick(self.ctx, now, out)
         weights = self.config.priority
-        if (weights.age or weights.fair_share) and not 0 <= now - self.ranked < INTERVAL:
+        changes = weights.age or weights.fair_share or weights.assoc or weights.qos
+        if changes and weights.type != "basic" and not 0 <= now - self.ranked < weights.calc_period:
             self.ranked = now
             self.pending.reprioritise(now)
         triggers.tick(self.ctx, now, out)

@@ -14,11 +14,11 @@ from collections.abc import Iterator
 import msgspec
 
 from corral.engine.books import Books
-from corral.engine.rules import buckets
+from corral.engine.rules import buckets, charged
 from corral.model import ranges
 from corral.model.job import Job, JobId, JobSpec, JobState
 from corral.model.partition import Partition
-from corral.scheduler.quota import LONGEST, Bucket, Tally, Used, held
+from corral.scheduler.quota import AHEAD, LONGEST, Bucket, Tally, Used, held
 
 #: Slurm's PriorityDecayHalfLife.
 HALF_LIFE = 7 * 86400.0
@@ -39,6 +39,7 @@ class UsageDump(msgspec.Struct, frozen=True, array_like=True):
 class MeterDump(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     half_life: float = HALF_LIFE
     usage: tuple[UsageDump, ...] = ()
+    period_began: float = 0.0
 
 
 class _Usage:
@@ -60,12 +61,15 @@ class _Counted(msgspec.Struct, frozen=True, gc=False):
     ends: int  #: when it is over at the latest; -1 = suspended
     left: int  #: seconds it may still run, of a suspended one
     factor: int  #: millionths: how much of its use is charged
+    ahead: int  #: thousandths: how much the seconds count that it may still run (UsageFactorSafe)
 
 
 class Meter:
     def __init__(self) -> None:
         self.tallies: dict[Bucket, Tally] = {}
         self.half_life = HALF_LIFE
+        self.period_began = 0.0  #: of PriorityUsageResetPeriod; 0 = there is none yet
+        self.resets = 0  #: grows when what was used is forgotten
         self.now = 0.0  #: of the event that is being applied
         self._usage: dict[Bucket, _Usage] = {}
         self._jobs: dict[JobId, _Counted] = {}
@@ -101,6 +105,7 @@ class Meter:
             -1 if suspended else ends,
             max(0, ends - int(job.suspend_time)) if suspended else 0,
             int(PARTS * _factor(books, names)) if running and not suspended else 0,
+            int(AHEAD * charged(books.qos[names[-1]])) if names else AHEAD,
         )
         before = self._jobs.get(job.id)
         if before == counted:
@@ -127,11 +132,12 @@ class Meter:
                 continue
             for resource, amount in counted.tres.items():
                 _change(tally.tres, resource, sign * amount)
+                ahead = amount * counted.ahead
                 if counted.ends < 0:
-                    _change(tally.frozen, resource, sign * amount * counted.left)
+                    _change(tally.frozen, resource, sign * (ahead * counted.left // AHEAD))
                 else:
-                    _change(tally.ends, resource, sign * amount * counted.ends)
-                    _change(tally.going, resource, sign * amount)
+                    _change(tally.ends, resource, sign * ahead * counted.ends)
+                    _change(tally.going, resource, sign * ahead)
             if counted.factor and bucket[0] in ("association", "qos"):
                 usage = self._advanced(bucket)
                 for resource, amount in counted.tres.items():
@@ -188,6 +194,7 @@ class Meter:
 
     def reset(self, which: Bucket, above: tuple[Bucket, ...] = ()) -> None:
         """What it has used counts no more, nor with those above."""
+        self.resets += 1
         if which not in self._usage:
             return
         own = self._advanced(which).used
@@ -195,6 +202,15 @@ class Meter:
             usage = self._advanced(bucket)
             usage.used = {name: max(0.0, value - own.get(name, 0.0)) for name, value in usage.used.items()}
         self._usage[which].used = {}
+
+    def begin_period(self, forget: bool) -> None:
+        """Of all but the QOS that never forget."""
+        self.period_began = self.now
+        if forget:
+            self.resets += 1
+            for bucket in self._usage:
+                if bucket not in self._constant:
+                    self._advanced(bucket).used = {}
 
     def forget(self, which: Bucket) -> None:
         self._usage.pop(which, None)
@@ -226,10 +242,11 @@ class Meter:
 
     def dump(self) -> MeterDump:
         usage = tuple(UsageDump(bucket, one.at, one.used) for bucket, one in self._usage.items())
-        return MeterDump(half_life=self.half_life, usage=usage)
+        return MeterDump(half_life=self.half_life, usage=usage, period_began=self.period_began)
 
     def load(self, dump: MeterDump) -> None:
         self.half_life = dump.half_life
+        self.period_began = dump.period_began
         for one in dump.usage:
             usage = self._usage[one.bucket] = _Usage()
             usage.at, usage.used = one.at, dict(one.used)

@@ -19,8 +19,8 @@ def obstacles_of(ctx: Context, job: Job, partition: str, now: float) -> tuple[Ob
     if not rules.buckets:
         return ()
     amounts = asked(resolve(spec, charging.place_of(ctx, spec, place), ctx.config))
-    if place.billing_weights:
-        amounts["billing"] = billed(amounts, place.billing_weights)
+    if (billing := charging.billing_of(ctx, place)) is not None:
+        amounts["billing"] = billed(amounts, billing)
     wanted = Wanted(amounts, {}, job.time_limit)
     quota = charging.quota(ctx, (rules,), now)
     return obstacles(quota, rules, wanted, lambda bucket: whose(ctx, bucket), lambda one: _counted(ctx, one, now))

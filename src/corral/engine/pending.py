@@ -16,7 +16,7 @@ from corral.engine.context import Context
 from corral.engine.duetimes import limit_ends
 from corral.engine.het import ready
 from corral.engine.partitions import partition_rows
-from corral.engine.ranking import standing, totals
+from corral.engine.ranking import charges, factors_of, old_since, standing, totals
 from corral.engine.state import NOT_YET
 from corral.model import ranges
 from corral.model.job import Job, JobId, JobSpec
@@ -26,8 +26,8 @@ from corral.scheduler import limits, priority
 from corral.scheduler.demand import Demand, preferring
 from corral.scheduler.nodetable import BoolColumn
 from corral.scheduler.plan import Expected, NotNow, Plan
-from corral.scheduler.profile import Promises
-from corral.scheduler.quota import Bucket, Quota, Rules
+from corral.scheduler.priority import Totals
+from corral.scheduler.quota import Billing, Bucket, Quota, Rules
 from corral.scheduler.reservations import NOTHING
 from corral.scheduler.running import RunningJob
 from corral.scheduler.snapshot import LONGEST, Member, PendingGroup, QueueKey, Snapshot
@@ -53,6 +53,7 @@ class _Group:
         self.fresh: set[JobId] = set()  #: no reason has been noted for these
         self.why: NotNow | None = None  #: what has been noted for those that are not first
         self.gang: tuple[JobId, ...] = ()  #: the components of a heterogeneous job
+        self.points: tuple[Totals | None, float] = (None, 0.0)  #: what does not change of a priority
 
 
 class PendingView:
@@ -68,12 +69,11 @@ class PendingView:
         self.refused: list[tuple[_Group, NotNow]] = []  #: groups that the last snapshot left out
         self.basis: tuple[object, ...] = ()  #: what the demands were made of
         self.demands: tuple[JobSpec | None, str, int, tuple[Demand, ...]] = (None, "", -1, ())  #: of the spec seen last
-        self.billing: dict[str, dict[str, float]] = {}  #: partitions that say what their resources are charged with
+        self.billing: dict[str, Billing] = {}  #: of partitions that say what their resources are charged with
         self.guarded = False  #: does some partition take only certain accounts or QOS?
         self.asks_users = False  #: does some partition keep nodes to one user?
         self.rows: tuple[int, tuple[object, ...], dict[str, BoolColumn]] = (-1, (), {})
         self.last_plans = float("-inf")
-        self.kept: Promises | None = None  #: planned starts that the last cycle has promised
         self.without_plans = False
         self.patience: dict[JobId, float] = {}  #: until when they wait for the number of switches they want
         self.patience_ends: list[tuple[float, JobId]] = []  #: a heap; also of some that are gone
@@ -90,13 +90,14 @@ class PendingView:
         state = self.ctx.state
         basis = (
             *state.partitions.values(), *state.reservations.values(), self.ctx.config.scheduling,
-            self.ctx.config.accounting.enforce, state.books.rules_version,
+            self.ctx.config.accounting.enforce, self.ctx.config.priority, state.books.rules_version,
         )  # fmt: skip
         if basis != self.basis:
             self.basis = basis
             self.groups, self.places, self.first, self.leader_of = {}, {}, set(), {}
             self.demands = (None, "", -1, ())
-            self.billing = {name: one.billing_weights for name, one in state.partitions.items() if one.billing_weights}
+            found = ((name, charging.billing_of(self.ctx, one)) for name, one in state.partitions.items())
+            self.billing = {name: billing for name, billing in found if billing is not None}
             self.guarded = any(charging.guards(partition) for partition in state.partitions.values())
             self.asks_users |= any(partition.exclusive_user for partition in state.partitions.values())
             state.touched.update(JobId(key[2]) for key in state.queue)
@@ -117,18 +118,39 @@ class PendingView:
         state, weights = self.ctx.state, self.ctx.config.priority
         cluster = totals(self.ctx)
         changed = False
-        stuck = self._without_age(now) if weights.age else set()
+        always = weights.has("ACCRUE_ALWAYS")
+        stuck = self._without_age(now) if weights.age and not always else set()
+        standings: dict[tuple[int, str], float] = {}
         for group in self.groups.values():
-            points = priority.fixed_part(weights, group.shape[0], cluster)
-            keys = [self._ranked(key, points, now, key[2] not in stuck) for key in group.queue]
+            if group.points[0] is not cluster:
+                demands, time_limit = group.shape[:2]
+                fixed = priority.fixed_part(weights, demands, cluster, time_limit, charges(self.ctx, demands))
+                group.points = (cluster, fixed)
+            points = group.points[1]
+            keys = [self._ranked(key, points, now, key[2] not in stuck, standings) for key in group.queue]
             if keys != group.queue:
                 changed = True
                 group.queue = sorted(keys)
                 group.offer = None
                 self.places.update((JobId(key[2]), (group, key)) for key in group.queue)
+        if weights.has("CALCULATE_RUNNING"):
+            self._rank_running(now)
         if changed:
             state.requeue_all()
             self.ctx.wants_cycle = True
+
+    def _rank_running(self, now: float) -> None:
+        """CALCULATE_RUNNING: so are those of jobs that run, for who looks at them."""
+        state, weights, cluster = self.ctx.state, self.ctx.config.priority, totals(self.ctx)
+        for job_id in sorted(state.active):
+            job = state.jobs[job_id]
+            if job.priority_set or job.partition not in state.partitions:
+                continue
+            points = priority.points_of(weights, factors_of(self.ctx, job, job.partition, cluster, now))
+            nice = state.spec(job).nice if job.nice is None else job.nice
+            rank = priority.total(points, nice, job.site_factor)
+            if rank > job.priority or not weights.has("INCR_ONLY"):
+                state.jobs[job_id] = msgspec.structs.replace(job, priority=rank)
 
     def _without_age(self, now: float) -> set[int]:
         """Those that wait without growing older: more of their account or QOS wait than may (MaxJobsAccrue); the first do."""
@@ -153,17 +175,23 @@ class PendingView:
                 counts[rule.bucket] = counts.get(rule.bucket, 0) + 1
         return found
 
-    def _ranked(self, key: QueueKey, points: float, now: float, grows: bool = True) -> QueueKey:
-        jobs = self.ctx.state.jobs
+    def _ranked(
+        self, key: QueueKey, points: float, now: float, grows: bool, standings: dict[tuple[int, str], float]
+    ) -> QueueKey:
+        jobs, weights = self.ctx.state.jobs, self.ctx.config.priority
         job = jobs[JobId(key[2])]
         if job.priority_set:
             return key
-        nice = self.ctx.state.spec(job).nice if job.nice is None else job.nice
+        spec = self.ctx.state.specs[job.spec_id]
+        nice = spec.nice if job.nice is None else job.nice
         if grows:
-            points += priority.age_part(self.ctx.config.priority, job.eligible_time, now)
-        points += standing(self.ctx, job.association, self.ctx.state.spec(job).qos, now)
-        rank = priority.total(points, nice)
-        if rank == job.priority:
+            points += priority.age_part(weights, old_since(self.ctx, job), now)
+        place = (job.association, spec.qos)
+        own = standings.get(place)
+        if own is None:
+            own = standings[place] = standing(self.ctx, *place, now)
+        rank = priority.total(points + own, nice, job.site_factor)
+        if rank == job.priority or (rank < job.priority and "INCR_ONLY" in weights.flags):
             return key
         jobs[job.id] = msgspec.structs.replace(job, priority=rank)
         return (-rank, job.submit_time, job.id)
@@ -278,7 +306,6 @@ class PendingView:
             policy=self.ctx.config.scheduling,
             reserved=reserved_access.windows(self.ctx) if state.reservations else NOTHING,
             billing=self.billing,
-            kept=self.kept,
             quota=self._quota(offers, now),
             wants_plans=wants_plans,
         )
@@ -286,7 +313,8 @@ class PendingView:
     def _quota(self, offers: tuple[PendingGroup, ...], now: float) -> Quota | None:
         """What the limits of these are held against; None when none has any."""
         every = {rules for offer in offers for _, rules in offer.rules}
-        self.ctx.waits_for_minutes = any(rules.minutes or rules.wall for rules in every)
+        every |= {rules for offer in offers for member in offer.gang for _, rules in member.rules}
+        self.ctx.waits_for_minutes = any(rules.minutes or rules.wall or rules.threshold for rules in every)
         if not every:
             return None
         return charging.quota(self.ctx, every, now)
@@ -396,7 +424,6 @@ class PendingView:
     def note(self, plan: Plan) -> None:
         """Why each one waits. Looks only at those for which it may have changed."""
         self.without_plans = plan.without_plans
-        self.kept = plan.kept
         self.ctx.plans_due = self.last_plans + PLAN_SECONDS if plan.without_plans else float("inf")
         if self.patience_ends:
             self.ctx.plans_due = min(self.ctx.plans_due, self.patience_ends[0][0])

@@ -6,7 +6,7 @@ waited for, so a step that also ran on one of them is over as well.
 
 import msgspec
 
-from corral.engine import endings, steps
+from corral.engine import charging, endings, steps
 from corral.engine.context import Context
 from corral.engine.effects import Effects
 from corral.engine.launch import job_context
@@ -44,9 +44,9 @@ def shrink(ctx: Context, job: Job, names: tuple[str, ...], now: float, out: Effe
     ntasks = sum(share.tasks for share in shares) or held.ntasks
     allocation = msgspec.structs.replace(held, nodes=shares, ntasks=ntasks)
     place = ctx.state.partitions.get(held.partition)
-    if place is not None and held.billing >= 0:
-        billing = quota.billed(quota.held(allocation), place.billing_weights)
-        allocation = msgspec.structs.replace(allocation, billing=billing)
+    billing = charging.billing_of(ctx, place) if place is not None else None
+    if billing is not None and held.billing >= 0:
+        allocation = msgspec.structs.replace(allocation, billing=quota.billed(quota.held(allocation), billing))
     context = job_context(ctx, job)
     for step in ctx.state.live_steps_of(job.id):
         if not set(gone).isdisjoint(step.node_names):

@@ -16,6 +16,15 @@ _NO_LIMITS, _NO_QOS_LIMITS = Limits(), QosLimits()
 _IGNORES = {"PartitionTimeLimit": "time", "PartitionMaxNodes": "max_nodes", "PartitionMinNodes": "min_nodes"}
 
 
+#: MaxTRESRunMins of a user or an account: Slurm keeps them, but has no word for them.
+_RUN, _RUN_OF_ACCOUNT = "MaxRunMinutes", "MaxRunMinutesPerAccount"
+
+
+def charged(qos: Qos) -> float:
+    """What a minute of its jobs counts for where they must be able to end within their minutes."""
+    return qos.usage_factor if "UsageFactorSafe" in qos.flags else 1.0
+
+
 def ignored(books: Books, names: tuple[str, ...]) -> frozenset[str]:
     """Which limits of the partition do not hold with these QOS?"""
     flags = [flag for name in names if name in books.qos for flag in books.qos[name].flags]
@@ -66,7 +75,7 @@ class RuleBook:
         reserves = "NoReserve" not in flags
         if not self.limits:
             return Rules(ignores=ignores, reserves=reserves)
-        found = _Rules(books, association, ordered, user)
+        found = _Rules(books, association, ordered, chosen[-1] if chosen else None, user)
         own = books.associations.get(association)
         account = own.account if own is not None else ""
         return Rules(
@@ -84,8 +93,10 @@ class RuleBook:
             minutes_per_job=tuple(found.minutes_per_job),
             least=tuple(found.least),
             longest=tuple(found.longest),
+            threshold=tuple(found.threshold),
             accruing=tuple(found.accruing),
             safe=self.safe,
+            usage_factor=charged(chosen[-1]) if chosen else 1.0,
             deny="DenyOnLimit" in flags,
             reserves=reserves,
             min_priority=found.min_priority,
@@ -104,7 +115,7 @@ class RuleBook:
 class _Rules:
     """Collects them."""
 
-    def __init__(self, books: Books, association: int, ordered: list[Qos], user: str) -> None:
+    def __init__(self, books: Books, association: int, ordered: list[Qos], jobs_own: Qos | None, user: str) -> None:
         self.submitted: list[Rule] = []
         self.jobs: list[Rule] = []
         self.tres: list[Rule] = []
@@ -117,6 +128,7 @@ class _Rules:
         self.least: list[Rule] = []
         self.longest: list[Rule] = []
         self.accruing: list[Rule] = []
+        self.threshold: list[Rule] = []
         self.factor = 1.0  #: of the association's amounts (LimitFactor)
         self.min_priority = 0
         self.used: list[Bucket] = []
@@ -124,6 +136,8 @@ class _Rules:
         own = books.associations.get(association)
         self._account = own.account if own is not None else ""
         self._user = user
+        self._leaf = bucket_of(association) if own is not None else None
+        self._jobs_own = jobs_own
         for qos in ordered:
             self._of_qos(qos)
         if own is not None:
@@ -136,7 +150,7 @@ class _Rules:
         self._seen.add((kind, resource))
         return True
 
-    def _add(self, to: list[Rule], bucket: Bucket, name: str, limit: int, reason: str, resource: str = "") -> None:
+    def _add(self, to: list[Rule], bucket: Bucket, name: str, limit: float, reason: str, resource: str = "") -> None:
         to.append(Rule(bucket, limit, Reason(reason), resource, name))
         if bucket not in self.used:
             self.used.append(bucket)
@@ -155,10 +169,13 @@ class _Rules:
             ("max_jobs", "MaxJobsPerUser", limits.max_jobs_pu, self.jobs, user, "QOSMaxJobsPerUserLimit"),
             ("grp_wall", "GrpWall", limits.grp_wall, self.wall, whole, "QOSGrpWallLimit"),
             ("max_wall", "MaxWall", limits.max_wall, self.longest, whole, "QOSMaxWallDurationPerJobLimit"),
-            ("grp_accrue", "GrpJobsAccrue", limits.grp_jobs_accrue, self.accruing, whole, "None"),
-            ("max_accrue_pa", "MaxJobsAccruePerAccount", limits.max_jobs_accrue_pa, self.accruing, account, "None"),
-            ("max_accrue", "MaxJobsAccruePerUser", limits.max_jobs_accrue_pu, self.accruing, user, "None"),
         )  # fmt: skip
+        if qos is self._jobs_own:  # how many grow older says the QOS of the job alone
+            numbers += (
+                ("grp_accrue", "GrpJobsAccrue", limits.grp_jobs_accrue, self.accruing, whole, "None"),
+                ("max_accrue_pa", "MaxJobsAccruePerAccount", limits.max_jobs_accrue_pa, self.accruing, account, "None"),
+                ("max_accrue", "MaxJobsAccruePerUser", limits.max_jobs_accrue_pu, self.accruing, user, "None"),
+            )
         for kind, name, limit, to, bucket, reason in numbers:
             if limit is not None and self._first(kind):
                 self._add(to, bucket, name, limit, reason)
@@ -166,6 +183,8 @@ class _Rules:
             ("QOSGrp", "GrpTRES", limits.grp_tres, self.tres, whole),
             ("QOSGrpMinutes", "GrpTRESMins", limits.grp_tres_mins, self.minutes, whole),
             ("QOSGrpRunMinutes", "GrpTRESRunMins", limits.grp_tres_run_mins, self.run_minutes, whole),
+            (_RUN, "MaxTRESRunMinsPerUser", limits.max_tres_run_mins_pu, self.run_minutes, user),
+            (_RUN_OF_ACCOUNT, "MaxTRESRunMinsPerAccount", limits.max_tres_run_mins_pa, self.run_minutes, account),
             ("QOSMaxPerUser", "MaxTRESPerUser", limits.max_tres_pu, self.tres, user),
             ("MaxPerAccount", "MaxTRESPerAccount", limits.max_tres_pa, self.tres, account),
             ("QOSMaxPerJob", "MaxTRESPerJob", limits.max_tres, self.per_job, whole),
@@ -179,6 +198,9 @@ class _Rules:
                     self._add(to, bucket, name, limit, word(kind, resource), resource)
         if limits.min_priority is not None and self._first("min_priority"):
             self.min_priority = limits.min_priority
+        threshold = qos.usage_threshold if "EnforceUsageThreshold" in qos.flags else None
+        if threshold is not None and self._leaf is not None and self._first("usage_threshold"):
+            self._add(self.threshold, self._leaf, "UsageThreshold", threshold, "QOSUsageThreshold")
         if qos.limit_factor is not None and self._first("limit_factor"):
             self.factor = qos.limit_factor
 
@@ -196,12 +218,14 @@ class _Rules:
                 self._add(to, leaf, name, limit, reason)
         for kind, name, tres, to in (
             ("AssocMaxPerJob", "MaxTRESPerJob", limits.max_tres, self.per_job),
+            (_RUN, "MaxTRESRunMins", limits.max_tres_run_mins, self.run_minutes),
             ("AssocMaxPerNode", "MaxTRESPerNode", limits.max_tres_per_node, self.per_node),
             ("AssocMaxMinutesPerJob", "MaxTRESMinsPerJob", limits.max_tres_mins, self.minutes_per_job),
         ):
             for resource, limit in tres.items():
                 if (kind.removeprefix("Assoc"), resource) not in seen:
-                    most = limit if to is self.minutes_per_job else int(limit * self.factor)
+                    is_minutes = to is self.minutes_per_job or to is self.run_minutes
+                    most = limit if is_minutes else int(limit * self.factor)
                     self._add(to, leaf, name, most, word(kind, resource), resource)
         if limits.min_priority is not None and ("min_priority", "") not in seen:
             self.min_priority = limits.min_priority
@@ -229,6 +253,8 @@ class _Rules:
 
 def word(kind: str, resource: str) -> str:
     """Slurm's word: AssocGrpCpuLimit, QOSGrpCPUMinutesLimit, AssocMaxMemPerJob, QOSMaxGRESPerUser ..."""
+    if kind in (_RUN, _RUN_OF_ACCOUNT):
+        return "AccountingPolicy"
     what = _KINDS.get(resource) or (
         "GRES" if resource.startswith("gres/") else "License" if resource.startswith("license/") else "Unknown"
     )

@@ -221,6 +221,8 @@ class ClusterState:
         self.meter.recount(self.jobs, self.specs, self.books, self.partitions)
 
     def _reset_usage(self, event: ev.UsageReset) -> None:
+        if event.everything or event.begins:
+            self.meter.begin_period(forget=event.everything)
         for number in event.associations:
             chain = self.books.chain(number)
             one = self.books.associations.get(number)

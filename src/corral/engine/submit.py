@@ -189,7 +189,10 @@ def new_job(ctx: Context, entry: Admitted, job_id: JobId, owner: Owner, caller: 
     elif spec.priority is not None and is_set:
         priority = spec.priority
     else:
-        priority = priority_of(ctx, spec, entry.partition, nice, eligible, now, entry.association)
+        priority = priority_of(
+            ctx, spec, entry.partition, nice, eligible, now, entry.association, number=job_id,
+            time_limit=granted_limit(ctx.config, entry.time_limit),
+        )  # fmt: skip
     return Job(
         id=job_id,
         spec_id=job_id,

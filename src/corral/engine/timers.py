@@ -1,6 +1,6 @@
 """What is due by the clock: time limits, warnings, begin times, deadlines, silent nodes, old records?"""
 
-from corral.engine import endings, nodes, overuse, reserved_times
+from corral.engine import endings, nodes, overuse, reserved_times, resets
 from corral.engine.cancel import signal_job
 from corral.engine.context import Context
 from corral.engine.duetimes import limit_ends, marks
@@ -36,6 +36,7 @@ def tick(ctx: Context, now: float, out: Effects) -> None:
         ctx.plans_due = float("inf")
         ctx.wants_cycle = True
     nodes.check_heard(ctx, now, out)
+    resets.tick(ctx, now, out)
     overuse.tick(ctx, now, out)
     reserved_times.tick(ctx, now, out)
     _purge(ctx, now, out)

@@ -157,7 +157,7 @@ REFUSED = {
     "burstbuffer": "there are no burst buffers", "clusters": "there is no federation", "clusterfeatures": "there is no federation",
     "corespec": "no CPUs are set aside for the system", "threadspec": "no CPUs are set aside for the system",
     "delayboot": "nodes are not booted for jobs", "reboot": "nodes are not booted for jobs",
-    "sitefactor": "write nice or priority", "power": "power is not managed",
+    "power": "power is not managed",
 }  # fmt: skip
 
 

@@ -130,6 +130,10 @@ class _Change:
                 return self._nice(int(value))
             case "priority":
                 return self._priority(int(value))
+            case "sitefactor":
+                if not self.caller.is_operator:
+                    return Rejected(error=DENIED, code="denied")
+                self.fields["site_factor"] = _within(int(value), -_MOST + 2, _MOST - 2)
             case "arraytaskthrottle":
                 self.fields["array_throttle"] = _within(int(value), 0, _MOST)
             case "admincomment":
@@ -241,12 +245,9 @@ class _Change:
                 return refused
         if job.is_pending and not job.held_by and "priority" not in self.fields:
             self._when()
-        if self.fields.get("nice") is not None and not job.held_by and "priority" not in self.fields:
-            begin = job.eligible_time or now
-            rank = priority_of(
-                self.ctx, spec or self.old, job.partition, self.fields["nice"], begin, now, job.association
-            )
-            self.fields |= {"priority": rank}
+        changes_rank = "nice" in self.fields or "site_factor" in self.fields
+        if changes_rank and not job.held_by and "priority" not in self.fields:
+            self.fields["priority"] = self._ranked(spec or self.old, job.partition, job.eligible_time or now)
         return None
 
     def _charge(self, spec: JobSpec) -> charging.Charge | Rejected:
@@ -290,9 +291,17 @@ class _Change:
         self.fields["partition"] = verdict.partition
         if verdict.partition == job.partition or job.held_by or job.priority_set or "priority" in self.fields:
             return
-        nice = self.fields.get("nice", spec.nice if job.nice is None else job.nice)
-        rank = priority_of(self.ctx, spec, verdict.partition, nice, job.eligible_time, self.now, job.association)
+        rank = self._ranked(spec, verdict.partition, job.eligible_time)
         self.fields["priority"] = rank if self.caller.is_operator else min(job.priority, rank)
+
+    def _ranked(self, spec: JobSpec, partition: str, eligible: float) -> int:
+        job = self.job
+        nice = self.fields.get("nice", spec.nice if job.nice is None else job.nice)
+        return priority_of(
+            self.ctx, spec, partition, nice, eligible, self.now, job.association, number=job.id,
+            site=self.fields.get("site_factor", job.site_factor),
+            time_limit=self.fields.get("time_limit", job.time_limit),
+        )  # fmt: skip
 
     def _when(self) -> None:
         """It may have to wait for something else now, or for nothing more."""

@@ -34,17 +34,39 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     over_time_limit: float = 0.0  #: grace past a job's limit
 
 
+#: Slurm's PriorityFlags.
+PRIORITY_FLAGS = (
+    "ACCRUE_ALWAYS", "CALCULATE_RUNNING", "DEPTH_OBLIVIOUS", "INCR_ONLY", "MAX_TRES", "NO_FAIR_TREE", "NO_NORMAL_ALL",
+    "NO_NORMAL_ASSOC", "NO_NORMAL_PART", "NO_NORMAL_QOS", "NO_NORMAL_TRES", "SMALL_RELATIVE_TO_TIME",
+)  # fmt: skip
+
+
 class PriorityWeights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """As Slurm's PriorityWeight...: each factor is a share from 0 to 1. Without any, all jobs have one priority, less their nice."""
 
+    type: Literal["multifactor", "basic"] = "multifactor"  #: basic: whoever comes first, whatever the weights
     age: int = 0  #: how long it could have started, as a share of max_age
-    fair_share: int = 0  #: the fair tree: how little its association has used, beside its share
+    assoc: int = 0  #: its association's priority beside the largest
+    fair_share: int = 0  #: how little its association has used, beside its share
     job_size: int = 0  #: its share of the cluster's nodes and CPUs
     partition: int = 0  #: priority_job_factor
     qos: int = 0  #: its QOS' priority beside the largest
-    tres: dict[str, int] = {}  #: "cpu", "mem", "node", "gres/gpu": its share of the cluster's
+    tres: dict[str, int] = {}  #: "cpu", "mem", "node", "gres/gpu", "billing": its share of the partition's
     max_age: float = 604800.0  #: seconds
+    favor_small: bool = False  #: PriorityFavorSmall: small jobs have the larger share of job_size
+    flags: tuple[str, ...] = ()  #: as Slurm's PriorityFlags: NO_FAIR_TREE, MAX_TRES, INCR_ONLY, ...
+    calc_period: float = 30.0  #: PriorityCalcPeriod: seconds between two looks at how old jobs are and what was used
     decay_half_life: float = 604800.0  #: seconds after which what was used counts half; 0 = it counts for ever
+    #: PriorityUsageResetPeriod: when all that was used is forgotten, in the controller's time zone
+    usage_reset_period: Literal["NONE", "NOW", "DAILY", "WEEKLY", "MONTHLY", "QUARTERLY", "YEARLY"] = "NONE"
+    fair_share_dampening: int = 1  #: FairShareDampeningFactor, of the classic fair share (NO_FAIR_TREE)
+
+    def has(self, flag: str) -> bool:
+        return flag in self.flags or (flag.startswith("NO_NORMAL_") and "NO_NORMAL_ALL" in self.flags)
+
+    @property
+    def is_fair_tree(self) -> bool:
+        return "NO_FAIR_TREE" not in self.flags and "DEPTH_OBLIVIOUS" not in self.flags
 
 
 class Scheduling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

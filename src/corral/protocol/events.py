@@ -151,10 +151,12 @@ class UsageDecayChanged(Event, frozen=True, kw_only=True):
 
 
 class UsageReset(Event, frozen=True, kw_only=True):
-    """What has been used so far counts no more (RawUsage=0)."""
+    """What has been used so far counts no more (RawUsage=0, and at the end of each PriorityUsageResetPeriod)."""
 
     associations: tuple[int, ...] = ()
     qos: tuple[str, ...] = ()
+    everything: bool = False  #: all of them, but for the QOS that never forget (NoDecay); a period begins
+    begins: bool = False  #: a period begins; by itself it resets nothing
 
 
 AnyEvent = (

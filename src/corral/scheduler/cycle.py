@@ -16,13 +16,13 @@ from corral.model.allocation import Allocation
 from corral.model.cluster import Scheduling
 from corral.model.job import JobId
 from corral.model.reason import Reason
-from corral.scheduler import backfill, fluid, gang
+from corral.scheduler import backfill, gang, together
 from corral.scheduler.demand import Demand
 from corral.scheduler.feasibility import static_rows
 from corral.scheduler.nodetable import BoolColumn, NodeTable
 from corral.scheduler.placement import fits_when_empty
 from corral.scheduler.plan import Expected, NotNow, Plan, Rest, Start
-from corral.scheduler.quota import NO_RULES, Rules, asked, billed, held, most_per_node
+from corral.scheduler.quota import NO_RULES, Rules, Wanted, asked, billed, gets, held, most_per_node
 from corral.scheduler.reservations import by_maintenance
 from corral.scheduler.resources import place
 from corral.scheduler.running import RunningJob
@@ -37,8 +37,6 @@ FOR_OTHERS = frozenset({Reason.RESOURCES, Reason.LICENSES})
 
 def schedule(snapshot: Snapshot, now: float) -> Plan:
     """Jobs in the order of priority; who does not fit is planned for later, and later jobs fill the gaps round it."""
-    if fluid.applies(snapshot):
-        return fluid.schedule(snapshot, now)
     return _Cycle(snapshot, now).run()
 
 
@@ -103,18 +101,21 @@ class _Cycle:
 
     def start_gang(self, group: PendingGroup, job: JobId) -> NotNow | None:
         """All components of a heterogeneous job, each in the first of its partitions in which it fits, or none."""
-        why = next((reason for member in group.gang if (reason := self.held_back(member, group)) is not None), None)
+        why = self.held_back(group)
         found, lacking = self.fit_gang(group, apart=True) if why is None else ([], group.gang[0])
         if why is None and lacking is not None:
             found, lacking = self.fit_gang(group, apart=False)
         if lacking is None:
+            found = [(member, self.charged(allocation), limit) for member, allocation, limit in found]
+            why = self.held_back_with(group, found)
+        if lacking is None and why is None:
             for member, allocation, limit in found:
                 alone = alone_of(member, group)
                 if member.rules:
                     self.take(alone.rules_in(allocation.partition), allocation, limit or member.time_limit)
                 self.start(alone, JobId(member.job), None, allocation, limit, among=job)
             return None
-        why = why or self.why_gang(group, lacking)
+        why = why or self.why_gang(group, lacking or group.gang[0])
         for member in group.gang:
             self.plan.reasons[JobId(member.job)] = why
         return why
@@ -144,13 +145,32 @@ class _Cycle:
         self.most_free, self.avoided = -1, None
         return found, lacking
 
-    def held_back(self, member: Member, group: PendingGroup) -> NotNow | None:
-        """Which limit of accounts and QOS keeps a component from all of its partitions?"""
-        alone = alone_of(member, group)
-        reasons = [
-            self.beyond(alone.rules_in(one.partition), alone, one) if member.rules else None for one in member.demands
+    def held_back(self, group: PendingGroup) -> NotNow | None:
+        """Which limit of accounts and QOS keeps the components from starting together?"""
+        quota = self.snapshot.quota
+        if quota is None:
+            return None
+        ways = [
+            [
+                (alone_of(one, group).rules_in(demand.partition), Wanted(self.asked(demand), {}, one.time_limit))
+                for demand in one.demands
+            ]
+            for one in group.gang
         ]
-        return NotNow(reasons[0]) if reasons and all(reasons) and reasons[0] is not None else None
+        reason = together.held_back(quota, ways)
+        return NotNow(reason) if reason is not None else None
+
+    def held_back_with(self, group: PendingGroup, found: list[tuple[Member, Allocation, int | None]]) -> NotNow | None:
+        """And now that is known what each gets?"""
+        quota = self.snapshot.quota
+        if quota is None:
+            return None
+        ways = [
+            [(alone_of(one, group).rules_in(share.partition), gets(share, limit or one.time_limit))]
+            for one, share, limit in found
+        ]
+        reason = together.held_back(quota, ways)
+        return NotNow(reason) if reason is not None else None
 
     def rows_of(self, allocation: Allocation) -> BoolColumn:
         rows: BoolColumn = np.zeros(len(self.table), np.bool_)
@@ -206,9 +226,7 @@ class _Cycle:
                 continue
             allocation, limit = self.fit(group, demand)
             if allocation is not None:
-                weights = self.snapshot.billing.get(demand.partition)
-                if weights:
-                    allocation = msgspec.structs.replace(allocation, billing=billed(held(allocation), weights))
+                allocation = self.charged(allocation)
                 reason = self.take(rules, allocation, limit or group.time_limit) if rules else None
                 if reason is not None:
                     held_back = held_back or reason
@@ -244,12 +262,22 @@ class _Cycle:
         quota = self.snapshot.quota
         if quota is None:
             return None
-        amounts = asked(demand)
-        weights = self.snapshot.billing.get(demand.partition)
-        if weights:
-            amounts["billing"] = billed(amounts, weights)
         reason = quota.before(rules, group.time_limit)
-        return reason or quota.with_amounts(rules, amounts, {}, group.time_limit)
+        return reason or quota.with_amounts(rules, self.asked(demand), {}, group.time_limit)
+
+    def asked(self, demand: Demand) -> dict[str, int]:
+        amounts = asked(demand)
+        billing = self.snapshot.billing.get(demand.partition)
+        if billing is not None:
+            amounts["billing"] = billed(amounts, billing)
+        return amounts
+
+    def charged(self, allocation: Allocation) -> Allocation:
+        """With what its partition charges for it."""
+        billing = self.snapshot.billing.get(allocation.partition)
+        if billing is None:
+            return allocation
+        return msgspec.structs.replace(allocation, billing=billed(held(allocation), billing))
 
     def take(self, rules: Rules, allocation: Allocation, time_limit: int) -> Reason | None:
         """Count it; or which limit stands against it, now that is known what it gets."""

@@ -68,6 +68,72 @@ def fair_tree(nodes: Iterable[Node]) -> dict[int, Standing]:
     return found
 
 
+def classic(nodes: Iterable[Node], dampening: int = 1, is_depth_oblivious: bool = False) -> dict[int, Standing]:
+    """NO_FAIR_TREE: the factor is 2 to the power of minus (effective usage over shares, both of all there is, over the dampening).
+
+    Shares are the product of those of all levels. What an account's children have used counts for each of them in part: its effective
+    usage is its own, and its share of the rest of the account's. With DEPTH_OBLIVIOUS that goes by the ratio of usage to shares instead.
+    """
+    known = {node.id: node for node in nodes}
+    children: dict[int, list[Node]] = {}
+    root: Node | None = None
+    for node in known.values():
+        if not node.parent:
+            root = node
+        else:
+            children.setdefault(_above(node, known), []).append(node)
+    if root is None:
+        return {}
+    found = {
+        root.id: Standing(
+            shares=1.0, effective=1.0, usage=1.0 if root.usage else 0.0, factor=0.5 ** (1 / dampening), level=0.0
+        )
+    }
+    ahead = [root]
+    while ahead:
+        above = ahead.pop()
+        below = children.get(above.id, [])
+        shares = sum(node.shares for node in below if node.shares != PARENT)
+        for node in below:
+            usage = min(1.0, node.usage / root.usage) if root.usage else 0.0
+            norm = found[above.id].shares
+            if node.shares != PARENT:
+                norm *= node.shares / shares if shares else 0.0
+            found[node.id] = Standing(shares=norm, usage=usage, level=0.0)
+        siblings = sum(found[node.id].usage for node in below if node.shares != PARENT)
+        for node in below:
+            own, higher = found[node.id], found[above.id]
+            effective = own.usage
+            if node.shares == PARENT:
+                effective = higher.effective
+            elif above is not root and is_depth_oblivious:
+                effective = _whatever_the_depth(own, higher, siblings)
+            elif above is not root:
+                part = node.shares / shares if shares else 1.0
+                effective = own.usage + (higher.effective - own.usage) * part
+            factor = 2.0 ** -(effective / own.shares / dampening) if own.shares > 0 else 0.0
+            found[node.id] = msgspec.structs.replace(own, effective=effective, factor=factor)
+            if not node.is_user:
+                ahead.append(node)
+    return found
+
+
+#: Slurm's: the higher, the more it counts when an account has used less than its share.
+_WEIGHT_OF_PARENT = 5.0
+
+
+def _whatever_the_depth(own: Standing, above: Standing, siblings: float) -> float:
+    """Its ratio of usage to shares is the account's, times its own among its siblings as far as that does not bring it back to 1."""
+    if not (own.shares and above.shares and above.effective and own.usage):
+        return own.usage
+    ratio = above.effective / above.shares
+    among = own.usage / own.shares / (siblings / above.shares)
+    power = 1.0
+    if math.log(ratio) * math.log(among) < 0:
+        power = 1 / (1 + (_WEIGHT_OF_PARENT * math.log(ratio)) ** 2)
+    return float(ratio * among**power * own.shares)
+
+
 def _above(node: Node, known: Mapping[int, Node]) -> int:
     """Below whom it competes: an account with fairshare=parent hands its children to the one above it."""
     parent = known.get(node.parent)

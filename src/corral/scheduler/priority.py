@@ -1,17 +1,21 @@
-"""How far in front does a waiting job stand? Slurm's multifactor sum, as far as its factors are here.
+"""How far in front does a waiting job stand? Slurm's multifactor sum.
 
-Each factor is a share from 0 to 1, times its weight: how long it has been eligible, how much of the cluster it asks for, its
-partition's factor beside the largest, and what it asks for of each resource. Nice is taken off. Without any weight all jobs have
-one priority, lowered by nice.
+Each factor is a share from 0 to 1, times its weight: how long it has been eligible, its association's priority, how little the
+association has used beside its share, how much of the cluster the job asks for, its partition's factor, its QOS' priority, and what it
+asks for of each resource in its partition. A site's own number is added, nice is taken off. Without any weight all jobs have one
+priority, so changed; with the type "basic" each is one less than that of the job before.
 """
 
 import msgspec
 
 from corral.model.cluster import PriorityWeights
+from corral.model.job import UNLIMITED
 from corral.scheduler.demand import ALL_MEMORY, Demand
 
 #: slurm.conf(5): without weights every job has the same priority, lowered by nice.
 BASE_PRIORITY = 4_294_901_000
+#: Of priority/basic: the first job has one less.
+TOP_PRIORITY = 0xFFFF0000
 _MOST = (1 << 32) - 2
 
 
@@ -20,7 +24,7 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
 
     nodes: int
     cpus: int
-    tres: dict[str, int]  #: "cpu", "mem", "node", "gres/gpu"; only when they weigh something
+    tres: dict[str, dict[str, int]]  #: partition -> cpu, mem, node, gres/gpu, billing; only when they weigh something
     factors: dict[str, int]  #: partition -> its factor
 
 
@@ -29,6 +33,7 @@ def weighs(weights: PriorityWeights) -> bool:
         weights.fair_share
         or weights.qos
         or weights.age
+        or weights.assoc
         or weights.job_size
         or weights.partition
         or any(weights.tres.values())
@@ -36,9 +41,10 @@ def weighs(weights: PriorityWeights) -> bool:
 
 
 class Factors(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one job in one partition: shares from 0 to 1, before their weights."""
+    """Of one job in one partition: shares from 0 to 1 (unless a NO_NORMAL flag says otherwise), before their weights."""
 
     age: float = 0.0
+    assoc: float = 0.0
     fair_share: float = 0.0
     job_size: float = 0.0
     partition: float = 0.0
@@ -46,35 +52,73 @@ class Factors(msgspec.Struct, frozen=True, kw_only=True):
     tres: dict[str, float] = {}
 
 
-def factors(weights: PriorityWeights, demand: Demand, totals: Totals) -> Factors:
-    """What does not change while it waits."""
+def factors(
+    weights: PriorityWeights, demand: Demand, totals: Totals, time_limit: int = UNLIMITED, billed: int | None = None
+) -> Factors:
+    """What does not change while it waits. `billed` = what a second of it is charged with, if not as its CPUs are."""
     size = partition = 0.0
     tres: dict[str, float] = {}
     if weights.job_size:
-        nodes = demand.nodes_min / max(1, totals.nodes)
-        size = min(1.0, (nodes + _cpus(demand) / max(1, totals.cpus)) / 2)
+        size = _size(weights, demand, totals, time_limit)
     if weights.partition:
-        largest = max(totals.factors.values(), default=0)
-        partition = totals.factors.get(demand.partition, 0) / largest if largest else 0.0
+        own, largest = totals.factors.get(demand.partition, 0), max(totals.factors.values(), default=0)
+        partition = own if weights.has("NO_NORMAL_PART") else own / largest if largest else 0.0
     if weights.tres:
         wanted = requested(demand)
-        tres = {name: min(1.0, wanted.get(name, 0) / max(1, totals.tres.get(name, 0))) for name in weights.tres}
+        wanted["billing"] = wanted["cpu"] if billed is None else billed
+        whole = totals.tres.get(demand.partition, {})
+        plain = weights.has("NO_NORMAL_TRES")
+        tres = {
+            name: wanted.get(name, 0) if plain else min(1.0, wanted.get(name, 0) / max(1, whole.get(name, 0)))
+            for name in weights.tres
+        }
     return Factors(job_size=size, partition=partition, tres=tres)
 
 
-def fixed_part(weights: PriorityWeights, demands: tuple[Demand, ...], totals: Totals) -> float:
-    """What does not change while it waits; of its partitions the best counts."""
-    if not demands:
-        return 0.0
-    first = factors(weights, demands[0], totals)
-    partition = max((factors(weights, one, totals).partition for one in demands[1:]), default=0.0)
-    points = weights.job_size * first.job_size + weights.partition * max(first.partition, partition)
-    return points + sum(weight * first.tres[name] for name, weight in weights.tres.items())
+def _size(weights: PriorityWeights, demand: Demand, totals: Totals, time_limit: int) -> float:
+    nodes, cpus = max(1, totals.nodes), max(1, totals.cpus)
+    if weights.has("SMALL_RELATIVE_TO_TIME"):
+        wide = max(demand.nodes_min * cpus / nodes, _cpus(demand))
+        share = wide / max(1, -(-min(time_limit, UNLIMITED) // 60)) / cpus
+        return min(1.0, max(0.0, 1.0 - share if weights.favor_small else share))
+    share = (demand.nodes_min / nodes + _cpus(demand) / cpus) / 2
+    return min(1.0, max(0.0, 1.0 - share if weights.favor_small else share))
 
 
-def standing_part(weights: PriorityWeights, fair_share: float, qos: float) -> float:
-    """Both factors from 0 to 1."""
-    return weights.fair_share * fair_share + weights.qos * qos
+def points_of(weights: PriorityWeights, found: Factors) -> float:
+    """The weighted sum."""
+    return (
+        weights.age * found.age
+        + weights.assoc * found.assoc
+        + weights.fair_share * found.fair_share
+        + weights.job_size * found.job_size
+        + weights.partition * found.partition
+        + weights.qos * found.qos
+        + sum(weight * found.tres.get(name, 0.0) for name, weight in weights.tres.items())
+    )
+
+
+def fixed_part(
+    weights: PriorityWeights,
+    demands: tuple[Demand, ...],
+    totals: Totals,
+    time_limit: int = UNLIMITED,
+    billed: tuple[int | None, ...] = (),
+) -> float:
+    """What does not change while it waits; of its partitions the one that is best for it counts."""
+    charges = billed or (None,) * len(demands)
+    return max(
+        (
+            points_of(weights, factors(weights, one, totals, time_limit, charge))
+            for one, charge in zip(demands, charges, strict=True)
+        ),
+        default=0.0,
+    )
+
+
+def standing_part(weights: PriorityWeights, fair_share: float, qos: float, assoc: float = 0.0) -> float:
+    """Factors from 0 to 1."""
+    return weights.fair_share * fair_share + weights.qos * qos + weights.assoc * assoc
 
 
 def age_factor(weights: PriorityWeights, eligible: float, now: float) -> float:
@@ -88,9 +132,9 @@ def age_part(weights: PriorityWeights, eligible: float, now: float) -> float:
     return weights.age * age_factor(weights, eligible, now)
 
 
-def total(points: float, nice: int) -> int:
+def total(points: float, nice: int, site: int = 0) -> int:
     """Never 0: that would be a held job."""
-    return max(1, min(_MOST, int(points) - nice))
+    return max(1, min(_MOST, int(points + site - nice)))
 
 
 def requested(demand: Demand) -> dict[str, int]:

@@ -19,13 +19,16 @@ from corral.scheduler.priority import requested
 #: ("association", id), ("qos", name), ("user", qos, user), ("account", qos, account)
 Bucket = tuple[str, ...]
 
+#: Parts of what running jobs may still use.
+AHEAD = 1000
+
 #: Seconds that a job without a limit counts for.
 LONGEST = 365 * 86400
 
 
 class Rule(msgspec.Struct, frozen=True, gc=False):
     bucket: Bucket
-    limit: int
+    limit: float
     reason: Reason
     resource: str = ""
     name: str = ""  #: as sacctmgr calls it
@@ -46,8 +49,10 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     minutes_per_job: tuple[Rule, ...] = ()
     least: tuple[Rule, ...] = ()  #: a job must ask for so much
     longest: tuple[Rule, ...] = ()  #: minutes of a job
+    threshold: tuple[Rule, ...] = ()  #: its association's fair share must be so much (UsageThreshold)
     accruing: tuple[Rule, ...] = ()  #: so many waiting jobs grow older
     safe: bool = False  #: it starts only if it can end within the minutes that are left
+    usage_factor: float = 1.0  #: its minutes count so much then (UsageFactorSafe)
     deny: bool = False  #: what can't start by itself is refused at once
     reserves: bool = True  #: it may hold up others by a planned start
     min_priority: int = 0  #: with less it may not
@@ -69,13 +74,20 @@ class Tally:
         self.jobs = 0  #: running
         self.submitted = 0  #: waiting and running
         self.tres: dict[str, int] = {}  #: held
-        # What running jobs may still use, at a time: sum of tres x (end - now) = ends - going x now; and of suspended ones, frozen.
+        # What running jobs may still use, at a time: sum of tres x (end - now) = ends - going x now, both in thousandths; and of
+        # suspended ones, frozen.
         self.ends: dict[str, int] = {}
         self.going: dict[str, int] = {}
         self.frozen: dict[str, int] = {}
 
+    def copy(self) -> "Tally":
+        """Of one that a cycle has made."""
+        found = Tally()
+        found.jobs, found.tres, found.frozen = self.jobs, dict(self.tres), dict(self.frozen)
+        return found
+
     def run_seconds(self, resource: str, now: float) -> float:
-        left = self.ends.get(resource, 0) - self.going.get(resource, 0) * now
+        left = (self.ends.get(resource, 0) - self.going.get(resource, 0) * now) / AHEAD
         return max(0.0, left) + self.frozen.get(resource, 0)
 
 
@@ -96,10 +108,17 @@ class Wanted(msgspec.Struct, frozen=True, gc=False):
 class Quota:
     """The tallies as one cycle sees them: those of the state, and what the cycle itself has started."""
 
-    def __init__(self, tallies: Mapping[Bucket, Tally], used: "Mapping[Bucket, Used]", now: float) -> None:
+    def __init__(
+        self,
+        tallies: Mapping[Bucket, Tally],
+        used: "Mapping[Bucket, Used]",
+        now: float,
+        fair_shares: Mapping[Bucket, float] | None = None,
+    ) -> None:
         self.tallies = tallies
         self.used = used  #: minutes used so far, of the buckets that have such a limit
         self.now = now
+        self.fair_shares = fair_shares or {}  #: of the associations for which it decides
         self.started: dict[Bucket, Tally] = {}
 
     def before(self, rules: Rules, time_limit: int) -> Reason | None:
@@ -131,7 +150,13 @@ class Quota:
             tally.jobs += 1
             for resource, amount in amounts.items():
                 tally.tres[resource] = tally.tres.get(resource, 0) + amount
-                tally.frozen[resource] = tally.frozen.get(resource, 0) + amount * seconds
+                tally.frozen[resource] = tally.frozen.get(resource, 0) + int(amount * seconds * rules.usage_factor)
+
+    def trial(self) -> "Quota":
+        """A copy, to see what would be when others have started too."""
+        copy = Quota(self.tallies, self.used, self.now, self.fair_shares)
+        copy.started = {bucket: tally.copy() for bucket, tally in self.started.items()}
+        return copy
 
     def jobs(self, bucket: Bucket) -> int:
         return self.tallies.get(bucket, EMPTY).jobs + self.started.get(bucket, EMPTY).jobs
@@ -207,7 +232,8 @@ def _tres(quota: Quota, rules: Rules, rule: Rule, wanted: Wanted) -> Measure:
 
 
 def _run_minutes(quota: Quota, rules: Rules, rule: Rule, wanted: Wanted) -> Measure:
-    ahead, asked = quota.run_minutes(rule.bucket, rule.resource), wanted.minutes(rule.resource)
+    ahead = quota.run_minutes(rule.bucket, rule.resource)
+    asked = wanted.minutes(rule.resource) * rules.usage_factor
     return Measure(ahead, asked, ahead + asked > rule.limit)
 
 
@@ -216,13 +242,20 @@ def _minutes_to_end(quota: Quota, rules: Rules, rule: Rule, wanted: Wanted) -> M
     if not rules.safe:
         return Measure(0, 0, False)
     used = quota.minutes(rule) + quota.run_minutes(rule.bucket, rule.resource)
-    asked = wanted.minutes(rule.resource)
+    asked = wanted.minutes(rule.resource) * rules.usage_factor
     return Measure(used, asked, used + asked > rule.limit)
+
+
+def _threshold(quota: Quota, rules: Rules, rule: Rule, wanted: Wanted) -> Measure:
+    own = quota.fair_shares.get(rule.bucket, 1.0)
+    return Measure(0, own, own < rule.limit)
 
 
 #: Which of a job's rules, and how it stands to each of them.
 Check = tuple[str, Callable[[Quota, Rules, Rule, Wanted], Measure]]
-BEFORE: tuple[Check, ...] = (("minutes", _minutes), ("jobs", _jobs), ("wall", _wall), ("longest", _longest))
+BEFORE: tuple[Check, ...] = (
+    ("minutes", _minutes), ("jobs", _jobs), ("wall", _wall), ("longest", _longest), ("threshold", _threshold),
+)  # fmt: skip
 ALONE: tuple[Check, ...] = (
     ("per_job", _per_job), ("per_node", _per_node), ("least", _least), ("minutes_per_job", _minutes_per_job),
 )  # fmt: skip
@@ -292,13 +325,29 @@ def held(allocation: Allocation) -> dict[str, int]:
     return found
 
 
-def billed(amounts: Mapping[str, int], weights: Mapping[str, float]) -> int:
-    """What a second of this is charged with: the sum of its parts, memory in GB."""
-    total = 0.0
-    for name, weight in weights.items():
+class Billing(msgspec.Struct, frozen=True):
+    """What a partition charges."""
+
+    weights: dict[str, float]  #: by resource; of memory each GB
+    largest: bool = False  #: MAX_TRES: of what nodes have only the dearest counts, and all licences
+
+
+def gets(allocation: Allocation, time_limit: int) -> Wanted:
+    """What a job has with this."""
+    return Wanted(held(allocation), most_per_node(allocation), time_limit)
+
+
+def billed(amounts: Mapping[str, int], billing: Billing) -> int:
+    """What a second of this is charged with: the sum of its parts, or of the nodes' the largest."""
+    total = largest = 0.0
+    for name, weight in billing.weights.items():
         amount = amounts.get(name, 0)
-        total += weight * (amount / 1024 if name == "mem" else amount)
-    return int(total)
+        charge = weight * (amount / 1024 if name == "mem" else amount)
+        if billing.largest and not name.startswith("license/"):
+            largest = max(largest, charge)
+        else:
+            total += charge
+    return int(total + largest)
 
 
 def most_per_node(allocation: Allocation) -> dict[str, int]:

@@ -16,7 +16,7 @@ SMALL = {"cpu": 1 / 160, "mem": 2000 / 640000, "gres/gpu": 0.0}
 
 def job(id: int, partition: str, points: float, **given: Any) -> dict[str, Any]:
     return {
-        "id": id, "user": "root", "partition": partition, "priority": points, "set": False, "nice": 0, "age": 0.0, "assoc": 0.0,
+        "id": id, "user": "root", "partition": partition, "priority": points, "set": False, "nice": 0, "site": 0, "age": 0.0, "assoc": 0.0,
         "fair_share": 1.0, "job_size": 0.053125, "partition_share": 1.0 if partition == "long" else 0.5, "qos": 0.0, "tres": SMALL,
     } | given  # fmt: skip
 

@@ -14,6 +14,10 @@ from corral.errors import ConfigError
     [
         ('[accounting]\nenforce = ["wckeys"]\n', 2, "associations"),
         ("[priority]\ndecay_half_life = nan\n", 2, "for ever"),
+        ('[priority]\nflags = ["MAX_TRES", "BIG_FIRST"]\n', 2, "is no flag"),
+        ("[priority]\ncalc_period = 0\n", 2, "from 1 second"),
+        ("[priority]\nfair_share_dampening = 0\n", 2, "1 to 65535"),
+        ('[priority]\nusage_reset_period = "HOURLY"\n', 2, "HOURLY"),
         ('[[partition]]\nname = "a"\nbilling_weights = { cpu = inf }\n', 3, "no weight"),
         ('[[partition]]\nname = "a"\noversubscribe = "MAYBE"\n', 3, "FORCE:4"),
         ('[[partition]]\nname = "a"\n\npreempt_mode = "REQUEUE"\n', 4, "no preemption"),

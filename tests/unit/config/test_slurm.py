@@ -132,3 +132,27 @@ def test_how_a_partition_shares_its_cpus(tmp_path: Path) -> None:
     assert (a.oversubscribe, a.default_cpus_per_gpu, a.max_memory_per_cpu_mb) == ("FORCE:2", 4, 2000)
     assert b.oversubscribe == "YES:4"
     assert left == []
+
+
+def test_how_priorities_are_made_is_carried_over(tmp_path: Path) -> None:
+    text = """ClusterName=lab
+PriorityType=priority/basic
+PriorityFlags=ACCRUE_ALWAYS,no_fair_tree,FAIR_TREE
+PriorityFavorSmall=YES
+PriorityCalcPeriod=5
+PriorityUsageResetPeriod=monthly
+FairShareDampeningFactor=5
+PriorityWeightAssoc=70
+"""
+    config, left = imported(tmp_path, text)
+    found = config.priority
+    assert (found.type, found.flags, found.favor_small) == ("basic", ("ACCRUE_ALWAYS", "NO_FAIR_TREE"), True)
+    assert (found.calc_period, found.usage_reset_period, found.fair_share_dampening) == (300, "MONTHLY", 5)
+    assert (found.assoc, left) == (70, [])
+
+
+def test_a_flag_that_there_is_not_is_told(tmp_path: Path) -> None:
+    _, left = imported(
+        tmp_path, "ClusterName=lab\nPriorityFlags=TICKET_BASED\nPrioritySiteFactorPlugin=site_factor/x\n"
+    )
+    assert [line.split(": ", 1)[0] for line in left] == ["slurm.conf:2", "slurm.conf:3"]

@@ -3,8 +3,10 @@
 from typing import Any
 
 import pytest
+from tests.accounts import account, limit, user
 from tests.builders import ANN, OPERATOR, Cluster, cluster, gpus, job, node, nodes, srun
 
+from corral.model.cluster import Accounting
 from corral.model.job import JobId, JobKind, JobSpec
 from corral.model.reason import Reason
 from corral.protocol import orders as od
@@ -259,3 +261,45 @@ def test_a_restart_finds_them_again() -> None:
     state = type(c.state).load(c.state.dump())
     assert [one.id for one in state.het_members(state.jobs[JobId(ids[1])])] == ids
     c.check()
+
+
+# -- limits count all components
+
+
+def limited(**fields: Any) -> Cluster:
+    c = cluster(nodes("n[1-2]", cpus=4), accounting=Accounting(enforce=("limits",)))
+    account(c, "chem")
+    user(c, "ann", "chem")
+    limit(c, "account", "chem", **fields)
+    return c
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"grp_tres": {"cpu": 5}}, "AssocGrpCpuLimit"),
+        ({"grp_jobs": 1}, "AssocGrpJobsLimit"),
+        ({"max_jobs": 1}, "AssocMaxJobsLimit"),
+        ({"grp_tres_run_mins": {"cpu": 9}}, "AssocGrpCPURunMinutesLimit"),
+    ],
+)
+def test_a_limit_counts_all_components_together(fields: dict[str, Any], reason: str) -> None:
+    c = limited(**fields)
+    ids = add(c, job(3), job(3))
+    assert [c.cycle().job(one).reason for one in ids] == [reason, reason]
+    assert not c.engine.wants_cycle
+    c.check()
+
+
+def test_a_limit_that_all_keep_holds_up_none() -> None:
+    c = limited(grp_tres={"cpu": 6}, grp_jobs=2)
+    ids = add(c, job(3), job(3))
+    assert c.cycle().states(*ids) == ["RUNNING", "RUNNING"]
+
+
+def test_what_whole_nodes_bring_along_counts_too() -> None:
+    """Each asks for one CPU, and gets four."""
+    c = limited(grp_tres={"cpu": 5})
+    ids = add(c, job(1, exclusive=True), job(1, exclusive=True))
+    assert [c.cycle().job(one).reason for one in ids] == ["AssocGrpCpuLimit"] * 2
+    assert not c.engine.wants_cycle

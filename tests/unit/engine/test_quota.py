@@ -350,3 +350,92 @@ def test_a_qos_that_reserves_nothing_holds_up_nobody() -> None:
     large = c.add(job(nodes=4, exclusive=True, qos="high"))
     late = c.add(job(16, time=100_000), BOB)
     assert words(c, large, late) == ["Resources", "R"]
+
+
+# -- what Slurm keeps and hardly enforces, and what only a QOS has
+
+
+def test_run_minutes_of_users_and_accounts_are_held() -> None:
+    for kind, name, field in (("user", "ann", "max_tres_run_mins"), ("qos", "high", "max_tres_run_mins_pu")):
+        c = enforced()
+        limit(c, kind, name, **{field: {"cpu": 60}})
+        ids = [c.add(job(1, time=3600, qos="high")), c.add(job(1, time=60, qos="high")), c.add(job(time=60), BOB)]
+        assert words(c, *ids) == ["R", "AccountingPolicy", "R"]
+        c.check()
+
+
+def test_run_minutes_of_an_account_in_a_qos_count_all_its_users() -> None:
+    c = enforced()
+    limit(c, "qos", "high", max_tres_run_mins_pa={"cpu": 60})
+    ids = [c.add(job(1, time=3600, qos="high")), c.add(job(1, time=60, qos="high"), BOB)]
+    assert words(c, *ids, c.add(job(1, time=60, account="bio", qos="high"))) == ["R", "AccountingPolicy", "R"]
+
+
+def test_who_has_fallen_below_the_threshold_waits() -> None:
+    c = enforced(priority=PriorityWeights(decay_half_life=86400.0))
+    limit(c, "qos", "high", usage_threshold=0.4, flags=("=EnforceUsageThreshold",))
+    limit(c, "qos", "low", usage_threshold=0.4)
+    c.run(job(16, time=1000))
+    c.at(500)
+    mine, low, bobs = c.add(job(qos="high")), c.add(job(qos="low")), c.add(job(qos="high"), BOB)
+    assert words(c, mine, low, bobs) == ["QOSUsageThreshold", "R", "R"]
+
+
+def test_a_usage_factor_counts_ahead_when_the_qos_says_so() -> None:
+    """Ten minutes that count twice are more than fifteen."""
+    for flags, expected in ((("=",), "R"), (("=UsageFactorSafe",), "AssocGrpCPUMinutesLimit")):
+        c = enforced("safe")
+        limit(c, "account", "chem", grp_tres_mins={"cpu": 15})
+        limit(c, "qos", "high", usage_factor=2.0, flags=flags)
+        assert words(c, c.add(job(1, time=600, qos="high"))) == [expected]
+
+
+def test_a_usage_factor_of_running_jobs_counts_ahead_too() -> None:
+    c = enforced("safe")
+    limit(c, "account", "chem", grp_tres_mins={"cpu": 30})
+    limit(c, "qos", "high", usage_factor=2.0, flags=("=UsageFactorSafe",))
+    ids = [c.add(job(1, time=600, qos="high")), c.add(job(1, time=600)), c.add(job(1, time=60))]
+    assert words(c, *ids) == ["R", "R", "AssocGrpCPUMinutesLimit"]
+    c.check()
+
+
+def test_how_many_grow_older_is_not_said_by_the_partitions_qos() -> None:
+    part = (Partition(name="batch", default=True, qos="low"),)
+    c = enforced(priority=PriorityWeights(age=100_000), partition=part)
+    limit(c, "qos", "low", grp_jobs_accrue=0)
+    limit(c, "account", "chem", grp_jobs=0)
+    plain, low = c.add(job()), c.add(job(qos="low"))
+    c.cycle()
+    c.at(6000)
+    assert c.job(plain).priority > c.job(low).priority == 1
+
+
+# -- what was used is forgotten
+
+
+@pytest.mark.parametrize(
+    ("period", "days", "is_forgotten"),
+    [("NONE", 800, False), ("DAILY", 1, True), ("WEEKLY", 7, True), ("MONTHLY", 31, True), ("QUARTERLY", 20, False), ("YEARLY", 366, True)],
+)  # fmt: skip
+def test_usage_is_forgotten_at_the_end_of_each_period(period: Any, days: int, is_forgotten: bool) -> None:
+    c = enforced(priority=PriorityWeights(decay_half_life=0.0, usage_reset_period=period))
+    limit(c, "account", "chem", grp_tres_mins={"cpu": 10})
+    limit(c, "qos", "high", flags=("=NoDecay",))
+    c.at(86400).finish(c.at(86400).run(job(2, time=10000, qos="high")))
+    job_id = c.run(job(2, time=10000, qos="high"))
+    c.at(86400 + 301).finish(job_id)
+    waiting = c.add(job())
+    assert words(c, waiting) == ["AssocGrpCPUMinutesLimit"]
+    c.at(86400 * (1 + days) + 86400)
+    assert words(c, waiting) == (["R"] if is_forgotten else ["AssocGrpCPUMinutesLimit"])
+    assert c.state.meter.used(("qos", "high"), c.now).seconds["cpu"] > 600
+    c.check()
+
+
+def test_now_means_when_the_configuration_is_read() -> None:
+    c = enforced()
+    c.run(job(2, time=10000))
+    c.at(100)
+    now = PriorityWeights(usage_reset_period="NOW")
+    c.engine.configure(msgspec.structs.replace(c.engine.config, priority=now), c.now, Effects())
+    assert not c.state.meter.used(("association", "1"), c.now).seconds.get("cpu")

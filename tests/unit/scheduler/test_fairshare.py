@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from corral.scheduler.fairshare import PARENT, Node, fair_tree
+from corral.scheduler.fairshare import PARENT, Node, classic, fair_tree
 
 #: id, parent, shares, is a user, used, and what sshare -l shows: NormShares, NormUsage, EffectvUsage, FairShare, LevelFS
 REAL = [
@@ -55,3 +55,50 @@ def test_users_of_a_group_that_used_less_stand_before_all_others() -> None:
 
 def test_an_empty_tree_has_no_standings() -> None:
     assert fair_tree([]) == {}
+
+
+#: As above, of a tree without decay: id, parent, shares, is a user, used, and what sshare shows with NO_FAIR_TREE.
+CLASSIC = [
+    (1, 0, 1, False, 455, 1.0, 1.0, 1.0, 0.5),
+    (2, 1, 1, True, 20, 0.5, 0.043956, 0.043956, 0.940883),
+    (3, 1, 1, False, 435, 0.5, 0.956044, 0.956044, 0.265708),
+    (10, 3, 0, True, 0, 0.0, 0.0, 0.0, 0.0),
+    (5, 3, 5, False, 220, 0.089286, 0.483516, 0.567896, 0.012171),
+    (8, 5, 1, True, 120, 0.044643, 0.263736, 0.415816, 0.001571),
+    (7, 5, 1, True, 100, 0.044643, 0.219780, 0.393838, 0.002210),
+    (4, 3, 20, False, 190, 0.357143, 0.417582, 0.802198, 0.210785),
+    (9, 4, PARENT, True, 30, 0.357143, 0.065934, 0.802198, 0.210785),
+    (6, 4, 1, True, 160, 0.357143, 0.351648, 0.802198, 0.210785),
+    (13, 4, 0, True, 0, 0.0, 0.0, 0.0, 0.0),
+    (11, 3, PARENT, False, 25, 0.5, 0.054945, 0.956044, 0.265708),
+    (12, 11, 3, True, 25, 0.053571, 0.054945, 0.151491, 0.140843),
+]
+
+
+def test_the_classic_fair_share_is_as_the_real_one_has_it() -> None:
+    found = classic([Node(*row[:5]) for row in CLASSIC])
+    for row in CLASSIC:
+        one = found[row[0]]
+        got = (one.shares, one.usage, one.effective, one.factor)
+        assert (row[0], *got) == (row[0], *(pytest.approx(value, abs=1e-6) for value in row[5:]))
+
+
+def test_dampening_spreads_the_factors() -> None:
+    """As sshare has it with FairShareDampeningFactor=3."""
+    found = classic([Node(*row[:5]) for row in CLASSIC], 3)
+    real = {
+        1: 0.793701,
+        2: 0.979893,
+        3: 0.642887,
+        5: 0.230024,
+        8: 0.116245,
+        7: 0.130249,
+        4: 0.595132,
+        9: 0.595132,
+        12: 0.52029,
+    }
+    assert {number: round(found[number].factor, 6) for number in real} == real
+
+
+def test_an_empty_tree_has_no_standings_either() -> None:
+    assert classic([]) == {}

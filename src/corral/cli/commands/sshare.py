@@ -47,9 +47,14 @@ def _share(row: Row) -> str:
 
 
 def _level(row: Row) -> str:
-    if not row["parent_id"] or row["shares"] == PARENT:
+    if (not row["parent_id"] and row["fair_tree"]) or row["shares"] == PARENT:
         return ""
     return "inf" if row["level"] is None else f"{row['level']:.6f}"
+
+
+def _factor(row: Row) -> str:
+    """The fair tree ranks users only."""
+    return f"{row['factor']:.6f}" if row["user"] or not row["fair_tree"] else ""
 
 
 def _amounts(field: str) -> Callable[[Row], str]:
@@ -61,7 +66,7 @@ FIELDS: tuple[tuple[str, int, Callable[[Row], str]], ...] = (
     ("Account", -20, lambda row: " " * row["indent"] + str(row["account"])),
     ("Cluster", 10, lambda row: str(row["cluster"])),
     ("EffectvUsage", 13, _fraction("effective")),
-    ("FairShare", 10, lambda row: f"{row['factor']:.6f}" if row["user"] else ""),
+    ("FairShare", 10, _factor),
     ("GrpTRESMins", 30, _amounts("grp_tres_mins")),
     ("GrpTRESRaw", 30, _amounts("used_mins")),
     ("ID", 6, lambda row: str(row["id"])),
@@ -95,7 +100,7 @@ class Sshare:
         if "helpformat" in self.given:
             _write_names()
             return 0
-        columns = self._columns()
+        self._columns(is_tree=True)  # for what is wrong with them
         users, accounts = self._users(), [word.lower() for word in command.words(self.given.get("accounts"))]
         if "verbose" in self.given:
             for what, words in (("Users", users), ("Accounts", accounts)):
@@ -110,7 +115,7 @@ class Sshare:
             raise command.unreachable("sshare: error", error) from None
         except Refused as error:
             raise self.program.failed(str(error), 1) from None
-        self._write(columns, self._chosen(answer, users, accounts))
+        self._write(self._columns(answer.get("fair_tree", True)), self._chosen(answer, users, accounts))
         return 0
 
     def _users(self) -> list[str]:
@@ -120,8 +125,10 @@ class Sshare:
         named = command.words(self.given.get("users"))
         return named or [command.own_name()]
 
-    def _columns(self) -> list[tuple[str, int, Callable[[Row], str]]]:
+    def _columns(self, is_tree: bool) -> list[tuple[str, int, Callable[[Row], str]]]:
         text = self.given.get("format") or (LONG if "long" in self.given else DEFAULT)
+        if not is_tree and "format" not in self.given:
+            text = text.replace("LevelFS,", "")
         if "partition" in self.given and "format" not in self.given:
             text = text.replace("User,", "User,Partition,", 1)
         found = []
@@ -145,7 +152,9 @@ class Sshare:
             depth = depths.get(row["parent_id"], -1) + 1
             depths[row["id"]] = depth
             if row["user"] or not only_users:
-                found.append(row | {"indent": 0 if only_users else depth, "cluster": answer["cluster"]})
+                indent = 0 if only_users else depth
+                is_tree = answer.get("fair_tree", True)
+                found.append(row | {"indent": indent, "cluster": answer["cluster"], "fair_tree": is_tree})
         return found
 
     def _write(self, columns: list[tuple[str, int, Callable[[Row], str]]], rows: list[Row]) -> None:

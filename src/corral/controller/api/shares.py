@@ -21,9 +21,14 @@ async def get_shares(service: Service, request: Request) -> dict[str, Any]:
     caller_of(service, request)
     names = [f"{kind}/{name}" if name else kind for kind, name, _ in tres_of(service)]
     now = clock.now()
-    standings = service.loop.context.standings.of(service.state, now)
+    standings = service.loop.context.standings.of(service.state, service.config.priority, now)
     users = frozenset(query.words(request, "users"))
-    return {"cluster": service.config.cluster, "rows": rows(service.state, standings, users, names, now)}
+    is_tree = service.config.priority.is_fair_tree
+    return {
+        "cluster": service.config.cluster,
+        "fair_tree": is_tree,
+        "rows": rows(service.state, standings, users, names, now),
+    }
 
 
 def rows(
