@@ -141,10 +141,12 @@ def allocate(
     job_id = allocation.job_id
     try:
         row = allocation.wait()
-    except Interrupted:
+    except Interrupted as why:
         allocation.cancel()
-        program.info(f"Job allocation {job_id} has been revoked")
-        program.info(f"Force Terminated JobId={job_id}")
+        if why.number != signal.SIGQUIT:
+            program.info(f"Job allocation {job_id} has been revoked")
+        if why.number in (signal.SIGINT, signal.SIGHUP):
+            program.info(f"Force Terminated JobId={job_id}")
         raise Exit(failure()) from None
     except TooLate as why:
         raise Exit(immediate_status(), f"srun: error: Unable to allocate resources: {why}") from None

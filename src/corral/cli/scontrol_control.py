@@ -146,6 +146,8 @@ def completing(connect: Connect, keyword: str, words: list[str]) -> int:
 
 def wait_job(connect: Connect, keyword: str, words: list[str]) -> int:
     job = words[0]
+    if not job[:1].isdigit():
+        raise Exit(1, f"Invalid job_id {job}")
     try:
         while True:
             found = rows(connect(), f"/v1/jobs/{job}/wait", ["state"], until="started", timeout=30)
@@ -157,7 +159,7 @@ def wait_job(connect: Connect, keyword: str, words: list[str]) -> int:
     except Unreachable as error:
         raise unreachable("slurm_load_jobs error", error) from None
     if state not in ("RUNNING", "SUSPENDED"):
-        raise Exit(1, f"scontrol: Problem running job {job}")
+        raise Exit(1, f"scontrol: Job {job} no longer running")
     say(f"scontrol: Nodes are ready for job {job}\n")
     return 0
 

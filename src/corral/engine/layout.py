@@ -25,6 +25,9 @@ class Layout(msgspec.Struct, frozen=True):
 
 
 _BUSY = Refusal("Requested nodes are busy", True)
+_NO_GRES = Refusal(
+    "Invalid generic resource (gres) specification", detail="Step requested GRES but job doesn't have GRES"
+)
 
 
 def lay_out(allocation: Allocation, spec: StepSpec, others: list[Step]) -> Layout | Refusal:
@@ -63,12 +66,14 @@ def lay_out(allocation: Allocation, spec: StepSpec, others: list[Step]) -> Layou
         chosen = _freest(chosen, free, spec, cpus_per_task, fewest, taken)
     if ntasks > MAX_TASKS_PER_NODE * len(chosen):
         return Refusal("Task count specification invalid", detail=f"{ntasks} tasks on {len(chosen)} nodes")
-    whole = [_capacity(share, spec, cpus_per_task) for share in chosen]
+    if any(not _units(share, request) for request in spec.gpus_per_task or () if request.count for share in chosen):
+        return _NO_GRES
+    whole = _rooms(chosen, spec, ntasks, cpus_per_task)
     if not spec.overcommit and sum(whole) < ntasks:
         if any(spec.memory_per_node_mb and 0 < s.memory_mb < spec.memory_per_node_mb for s in chosen):
             return Refusal("Memory required by task is not available")
         return Refusal("More processors requested than permitted")
-    now = [_capacity(free[share.node], spec, cpus_per_task) for share in chosen]
+    now = _rooms([free[share.node] for share in chosen], spec, ntasks, cpus_per_task)
     if not spec.overcommit:
         if sum(now) < ntasks or min(now) < 1:
             return _BUSY
@@ -210,6 +215,17 @@ def _without(share: NodeShare, taken: tuple[NodeShare, ...]) -> NodeShare:
     return msgspec.structs.replace(share, cpus=tuple(sorted(cpus)), memory_mb=memory, gres=tuple(gres))
 
 
+def _rooms(shares: list[NodeShare], spec: StepSpec, ntasks: int, cpus_per_task: int) -> list[int]:
+    """For how many tasks each node has room. If there are CPUs enough in all, a node with too few for a task has one all the same."""
+    rooms = [_capacity(share, spec, cpus_per_task) for share in shares]
+    if not all(rooms) and sum(_lent(share, spec) for share in shares) >= ntasks * cpus_per_task:
+        rooms = [
+            room or int(0 < _lent(share, spec) < cpus_per_task and _capacity(share, spec, 1) > 0)
+            for room, share in zip(rooms, shares, strict=True)
+        ]
+    return rooms
+
+
 def _capacity(share: NodeShare, spec: StepSpec, cpus_per_task: int) -> int:
     capacity = _lent(share, spec) // cpus_per_task
     if spec.memory_per_cpu_mb and share.memory_mb:
@@ -329,10 +345,7 @@ def _share(
             if len(units) < request.count:
                 if len(_units(job, request)) >= request.count:
                     return _BUSY
-                return Refusal(
-                    "Invalid generic resource (gres) specification",
-                    detail="Step requested GRES but job doesn't have GRES",
-                )
+                return _NO_GRES
             for name, type, index in units[: request.count]:
                 picked.setdefault((name, type), []).append(index)
         gres = tuple(GresShare(name, type, tuple(sorted(i))) for (name, type), i in picked.items())

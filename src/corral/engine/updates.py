@@ -107,6 +107,8 @@ class _Change:
         if key in ("numnodes", "nodelist", "reqnodelist") and self.job.is_active:
             return self._shrink(key, value)
         if not self.job.is_pending and not entry.running:
+            if key == "partition" and value == self.job.partition:
+                return None
             return Rejected(error=NO_LONGER_PENDING)
         if entry.field not in JobSpec.__struct_fields__:
             if not value:

@@ -464,7 +464,8 @@ class _Cycle:
         mask = static_rows(table, demand, self.snapshot.partition_rows[demand.partition])
         if fits_when_empty(table, demand, mask):
             return NotNow(Reason.RESOURCES, NODES_ARE_AWAY)
-        return NotNow(Reason.PARTITION_CONFIG)
+        few = demand.nodes_min > int(self.snapshot.partition_rows[demand.partition].sum())
+        return NotNow(Reason.PARTITION_NODE_LIMIT if few else Reason.PARTITION_CONFIG)
 
 
 def most_planned(policy: Scheduling) -> float:

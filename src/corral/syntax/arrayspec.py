@@ -41,10 +41,10 @@ class ArraySpec:
 
 def parse(text: str, max_size: int = MAX_SIZE) -> ArraySpec:
     """The elements and the throttle of 1,3,5-7 or 0-31:4%8; every index is below `max_size`."""
-    ranges, percent, limit = text.strip().partition("%")
+    ranges, _, limit = text.strip().partition("%")
     if ranges.startswith("[") and (ranges.endswith("]") or limit.endswith("]")):
         ranges, limit = ranges[1:].removesuffix("]"), limit.removesuffix("]")
-    throttle = _number(text, limit) if percent else 0
+    throttle = _number(text, limit) if limit else 0  # Slurm takes 1-3% as well
     indices: set[int] = set()
     for part in ranges.split(","):
         span, colon, step_text = part.partition(":")

@@ -220,13 +220,21 @@ class Scancel:
             ends = self.signal in (0, SIGKILL)
             self.program.verbose(f"Terminating {what} {text}" if ends else f"Signal {self.signal} to {what} {text}")
 
+    @property
+    def _is_plain(self) -> bool:
+        """Jobs that are named are to end, and no more is said: then those that are over already are no news."""
+        filters = self.filters or {"batch", "signal"} & set(self.given)
+        return not filters and not any("." in text for text in self.ids)
+
     def _told(self, problem: str) -> int:
         """The exit status for one job that could not be cancelled."""
         what, _, why = problem.rpartition(": ")
+        no_such_step = " job step id " in what
         step = "." in what.rpartition(" ")[2]
-        if step:
-            problem = f"{what.replace('on job id', 'on job step id')}: {_OVER[0] if why in _OVER else why}"
-        if why in _OVER and not step and not self.filters and "batch" not in self.given:
+        if why in _OVER and not self._is_plain:
+            why = _OVER[0]
+        problem = f"{what.replace('on job id', 'on job step id') if step else what}: {why}"
+        if why in _OVER and self._is_plain:
             if self.program.verbosity > 0:
                 say(f"scancel: error: {problem}\n")
             return 0
@@ -235,4 +243,4 @@ class Scancel:
             return ONE_COMPONENT
         if "can not be altered" in why:
             return TRANSITION
-        return DENIED if "denied" in why else NO_STEP if step and why == "Invalid job id specified" else 1
+        return DENIED if "denied" in why else NO_STEP if no_such_step else 1
