@@ -186,7 +186,7 @@ def gpu_binding(order: LaunchStep) -> str:
     if each:
         return f"single:{each}"
     per_task = spec.gpus_per_task if spec.gpus_per_task is not None else job.gpus_per_task
-    if per_task and any(place.gpus for place in order.tasks):
+    if per_task and order.ntasks > 1:
         return f"per_task:{sum(request.count for request in per_task)}"
     return ""
 

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from corral.agent import binding
 from corral.agent.hetjob import het_variables, whole_step
 from corral.agent.login import is_wanted, login_environment
-from corral.model.gres import GresRequest, GresShare
+from corral.agent.requested import distribution_variables, requested_variables
+from corral.model.gres import GresShare
 from corral.model.job import JobKind
 from corral.model.step import StepKey, TaskPlace
 from corral.protocol.orders import JobContext, LaunchStep
@@ -22,6 +23,8 @@ GPU_VISIBILITY = ("CUDA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL", "ROCR_VISIBLE_DE
 
 #: Names the launch that a process belongs to: what a killed shepherd has left is found by it.
 STEP_MARK = "CORRAL_STEP"
+
+_OF_WHOLE_JOB = ("SLURM_NTASKS", "SLURM_NPROCS", "SLURM_MEM_PER_NODE", "SLURM_MEM_PER_CPU")
 
 _SHORT_MODES = {"append": "a", "truncate": "t"}
 
@@ -57,12 +60,16 @@ def batch_environment(order: LaunchStep, *, renumber_gpus: bool = False) -> dict
         "ENVIRONMENT": "BATCH",
         "HOSTNAME": order.node,
         "SLURM_CPUS_ON_NODE": str(order.job_share.cpu_count),
-        "SLURM_JOB_NAME": job.name,
         "SLURM_NNODES": str(len(nodes)),
         "SLURM_NODE_ALIASES": "(null)",
         "SLURM_TASKS_PER_NODE": counts(tasks),
     }
-    result |= requested_variables(job)
+    requested = requested_variables(spec, job.allocation)
+    if job.het:  # with the number of the component behind, but for these
+        requested = {name: value for name, value in requested.items() if name in _OF_WHOLE_JOB}
+    result |= requested
+    if job.name != "sbatch" or spec.command:  # a script from standard input has no name
+        result["SLURM_JOB_NAME"] = job.name
     if spec.stdio.open_mode:
         result["SLURM_OPEN_MODE"] = _SHORT_MODES.get(spec.stdio.open_mode, spec.stdio.open_mode)
     if gpus := _gpus(order.job_share.gres):
@@ -71,44 +78,6 @@ def batch_environment(order: LaunchStep, *, renumber_gpus: bool = False) -> dict
         result |= _visible(gpus, gpus, renumber_gpus)
     result.setdefault("TMPDIR", "/tmp")
     return result
-
-
-def requested_variables(job: JobContext) -> dict[str, str]:
-    """Those that are there only when the job asked for the thing: SLURM_NTASKS for -n, SLURM_MEM_PER_CPU for --mem-per-cpu ..."""
-    spec, result = job.spec, dict[str, str]()
-    ntasks = spec.ntasks or (spec.ntasks_per_node or 0) * len(job.allocation.nodes)
-    if spec.ntasks_per_gpu and not ntasks:
-        ntasks = job.allocation.ntasks
-    memory = spec.memory_per_node_mb
-    if memory == 0:
-        memory = job.allocation.nodes[0].memory_mb
-    for name, value in {
-        "SLURM_NTASKS": ntasks or None,
-        "SLURM_NPROCS": ntasks or None,
-        "SLURM_CPUS_PER_TASK": spec.cpus_per_task,
-        "SLURM_NTASKS_PER_NODE": spec.ntasks_per_node,
-        "SLURM_NTASKS_PER_SOCKET": spec.ntasks_per_socket,
-        "SLURM_NTASKS_PER_CORE": spec.ntasks_per_core,
-        "SLURM_NTASKS_PER_GPU": spec.ntasks_per_gpu,
-        "SLURM_THREADS_PER_CORE": spec.threads_per_core,
-        "SLURM_HINT": spec.hint or None,
-        "SLURM_MEM_PER_NODE": memory,
-        "SLURM_MEM_PER_CPU": spec.memory_per_cpu_mb,
-        "SLURM_MEM_PER_GPU": spec.memory_per_gpu_mb,
-        "SLURM_CPUS_PER_GPU": spec.cpus_per_gpu,
-        "SLURM_GPUS": _gpu_text(spec.gpus),
-        "SLURM_GPUS_PER_NODE": _gpu_text(spec.gpus_per_node),
-        "SLURM_GPUS_PER_TASK": _gpu_text(spec.gpus_per_task),
-        "SLURM_GPUS_PER_SOCKET": _gpu_text(spec.gpus_per_socket),
-        "SLURM_GPU_BIND": spec.gpu_bind or None,
-        "SLURM_OVERCOMMIT": 1 if spec.overcommit else None,
-        "SLURM_JOB_DEPENDENCY": spec.dependency or None,
-    }.items():
-        if value is not None:
-            result[name] = str(value)
-    if spec.mem_bind:
-        result |= binding.memory_variables(spec.mem_bind, of_step=False)
-    return result | _distribution(spec.distribution)
 
 
 def task_environment(order: LaunchStep, place: TaskPlace, *, renumber_gpus: bool = False) -> dict[str, str]:
@@ -142,7 +111,7 @@ def task_environment(order: LaunchStep, place: TaskPlace, *, renumber_gpus: bool
     result.setdefault("SLURM_JOB_NAME", job.name)
     if job.spec.kind is JobKind.SRUN:
         result["SLURM_JOB_NAME"] = job.name
-    else:
+    elif order.het is None:
         result["SLURM_JOB_CPUS_PER_NODE_PACK_GROUP_0"] = result["SLURM_JOB_CPUS_PER_NODE"]
     if spec.cpus_per_task is not None:
         result["SLURM_CPUS_PER_TASK"] = str(spec.cpus_per_task)
@@ -163,7 +132,7 @@ def task_environment(order: LaunchStep, place: TaskPlace, *, renumber_gpus: bool
         if number is not None:
             result[name] = str(number)
     result |= binding.cpu_variables(order) | binding.memory_variables(spec.mem_bind, of_step=True)
-    result |= _distribution(_full(spec.distribution, order))
+    result |= distribution_variables(_full(spec.distribution, order))
     result |= _launcher(order)
     _set_step_gpus(result, order, place, renumber_gpus)
     if place.local_id == 0:
@@ -243,6 +212,8 @@ def _launcher(order: LaunchStep) -> dict[str, str]:
 def _default_distribution(order: LaunchStep) -> str:
     """What srun says when the user did not: an srun that makes its own job is silent unless it asked for memory."""
     asked = order.job.spec
+    if order.het is not None:
+        return "block"
     if asked.kind is JobKind.SRUN and asked.memory_per_node_mb is None and asked.memory_per_cpu_mb is None:
         return ""
     if order.environment.get("SLURM_DISTRIBUTION"):
@@ -257,17 +228,13 @@ def _full(text: str, order: LaunchStep) -> str:
     return f"block,{text}" if text in ("pack", "nopack") else text
 
 
-def _distribution(text: str) -> dict[str, str]:
-    word, _, size = text.partition("=")
-    result = {"SLURM_DISTRIBUTION": word} if word else {}
-    return result | ({"SLURM_DIST_PLANESIZE": size} if size else {})
-
-
 def _set_step_gpus(result: dict[str, str], order: LaunchStep, place: TaskPlace, renumber: bool) -> None:
     held = _gpus(order.share.gres)
     for name in (*GPU_VISIBILITY, "SLURM_GPUS_ON_NODE", "SLURM_STEP_GPUS", "SLURMD_TRES_BIND"):
         result.pop(name, None)
     if not held:
+        if order.spec.gpus_per_task == ():
+            result["SLURMD_TRES_BIND"] = "gpu:per_task:0"
         return
     own = place.gpus or held
     result["SLURM_GPUS_ON_NODE"] = str(len(held))
@@ -287,13 +254,6 @@ def _visible(own: Sequence[int], held: Sequence[int], renumber: bool) -> dict[st
 
 def _gpus(shares: Iterable[GresShare]) -> tuple[int, ...]:
     return tuple(index for share in shares if share.name == "gpu" for index in share.indices)
-
-
-def _gpu_text(requests: Iterable[GresRequest]) -> str | None:
-    return (
-        ",".join(f"{request.type}:{request.count}" if request.type else str(request.count) for request in requests)
-        or None
-    )
 
 
 def _ids(numbers: Iterable[int]) -> str:

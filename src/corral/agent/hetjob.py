@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from corral.agent.requested import requested_variables
 from corral.model.step import HetStep
 from corral.protocol.orders import HetGroup
 from corral.syntax.hostlist import fold
@@ -22,6 +23,7 @@ def het_variables(groups: Sequence[HetGroup]) -> dict[str, str]:
 
 def of_group(group: HetGroup) -> dict[str, object]:
     return {
+        **(requested_variables(group.spec, group.allocation) if group.spec and group.allocation else {}),
         "SLURM_JOB_ACCOUNT": group.account,
         "SLURM_JOB_CPUS_PER_NODE": counts(group.cpus),
         "SLURM_JOB_ID": group.job_id,
@@ -30,10 +32,6 @@ def of_group(group: HetGroup) -> dict[str, object]:
         "SLURM_JOB_NUM_NODES": len(group.nodes),
         "SLURM_JOB_PARTITION": group.partition,
         "SLURM_JOB_QOS": group.qos,
-        "SLURM_MEM_PER_NODE": group.memory_per_node_mb,
-        "SLURM_MEM_PER_CPU": group.memory_per_cpu_mb,
-        "SLURM_NPROCS": group.ntasks,
-        "SLURM_NTASKS": group.ntasks,
         "SLURM_TASKS_PER_NODE": counts(group.tasks),
     }
 

@@ -105,8 +105,9 @@ def steps(connection: Connection, manner: Manner, name: str | None) -> int:
         parser.write(manner.form, rows, connection, manner.words)
         return int(bool(number and not rows))
     if not rows:
-        sys.stdout.write(f"Job step {name} not found\n" if number else "No job steps in the system\n")
-        return int(bool(number))
+        shown = name if number else f"{name}."
+        sys.stdout.write(f"Job step {shown} not found\n" if name else "No job steps in the system\n")
+        return int(bool(name))
     sys.stdout.write("".join(scontrol_job.step(row, manner.one_line) for row in rows))
     return 0
 

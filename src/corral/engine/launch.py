@@ -65,12 +65,10 @@ def het_groups(ctx: Context, job: Job) -> tuple[HetGroup, ...]:
         tasks = tuple(share.tasks for share in held.nodes)
         if not (spec.ntasks or spec.ntasks_per_node) or not any(tasks):
             tasks = tuple(max(1, len(share.cpus) // held.cpus_per_task) for share in held.nodes)
-        memory = held.nodes[0].memory_mb if spec.memory_per_node_mb == 0 else spec.memory_per_node_mb
         group = HetGroup(
             job_id=one.id, offset=one.het_offset, name=spec.name, account=spec.account, qos=spec.qos or "normal", partition=one.partition,
             nodes=held.node_names, cpus=tuple(len(share.cpus) for share in held.nodes), tasks=tasks,
-            ntasks=spec.ntasks or (spec.ntasks_per_node or 0) * len(held.nodes) or None, memory_per_node_mb=memory,
-            memory_per_cpu_mb=spec.memory_per_cpu_mb,
+            spec=spec, allocation=held,
         )  # fmt: skip
         found.append(group)
     return tuple(found)

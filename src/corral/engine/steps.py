@@ -52,7 +52,15 @@ def start_step(ctx: Context, job: Job, spec: StepSpec, now: float, out: Effects)
     placed = spec
     if asked.kind is JobKind.SRUN and not any(of_tasks):  # as many CPUs as there may be: one task on each node
         placed = msgspec.structs.replace(spec, ntasks=len(job.allocation.nodes))
-    if not (asked.gres or asked.gpus or asked.gpus_per_node or asked.gpus_per_task or asked.gpus_per_socket):
+    gpus = (
+        asked.gres,
+        asked.gpus,
+        asked.gpus_per_node,
+        asked.gpus_per_task,
+        asked.gpus_per_socket,
+        asked.ntasks_per_gpu,
+    )
+    if not any(gpus):
         # An exclusive job has all GPUs of its nodes; its steps have those that they ask for.
         placed = msgspec.structs.replace(placed, gres=placed.gres or ())
     layout = lay_out(job.allocation, placed, live)

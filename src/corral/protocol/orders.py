@@ -26,9 +26,8 @@ class HetGroup(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     nodes: tuple[str, ...]
     cpus: tuple[int, ...]  #: on each node
     tasks: tuple[int, ...]
-    ntasks: int | None = None
-    memory_per_node_mb: int | None = None
-    memory_per_cpu_mb: int | None = None
+    spec: JobSpec | None = None
+    allocation: Allocation | None = None
 
 
 class JobContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

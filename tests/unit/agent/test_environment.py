@@ -12,7 +12,7 @@ from corral.model.allocation import Allocation, NodeShare
 from corral.model.gres import GresRequest, GresShare
 from corral.model.job import JobId, JobKind, JobSpec, Owner, StdioSpec, StepSpec
 from corral.model.step import BATCH, StepKey, TaskPlace
-from corral.protocol.orders import ApiAccess, JobContext, LaunchStep, StepIo
+from corral.protocol.orders import ApiAccess, HetGroup, JobContext, LaunchStep, StepIo
 from corral.syntax.hostlist import expand
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "env"
@@ -323,6 +323,31 @@ def test_an_element_of_an_array_knows_the_array(element: int) -> None:
     array = {"array_task_count": 3, "array_task_min": 1, "array_task_max": 3}
     context = Case().context(file, array_job_id=68, array_task_id=element, **array)
     assert ours(batch_environment(batch(context))) == golden(file)
+
+
+def test_a_heterogeneous_job_is_told_of_each_component_what_was_asked_for() -> None:
+    file, wanted = "env-batch-het.txt", golden("env-batch-het.txt")
+    asked = (
+        JobSpec(ntasks=2, cpus_per_task=2, memory_per_node_mb=150, gpus=gpu(2), distribution="cyclic"),
+        JobSpec(nodes_min=2, ntasks=4, memory_per_node_mb=160, gpus_per_node=gpu(1), ntasks_per_node=2, cpus_per_gpu=1),
+    )
+    shares = ((share("dgx0180", 4, (0, 1), 2),), (share("dgx0181", 2, (0,), 2), share("dgx0182", 2, (0,), 2)))
+    groups = tuple(
+        HetGroup(
+            job_id=145 + number, offset=number, name="h2.sh", account="root", qos="normal", partition="batch",
+            nodes=tuple(one.node for one in held), cpus=tuple(one.cpu_count for one in held), tasks=(2,) * len(held),
+            spec=spec, allocation=Allocation(nodes=held),
+        )
+        for number, (spec, held) in enumerate(zip(asked, shares, strict=True))
+    )  # fmt: skip
+    told = batch_environment(batch(job(file, asked[0], *shares[0], name="h2.sh", cpus_per_task=2, het=groups)))
+    assert {name: value for name, value in told.items() if name in wanted} == wanted
+    assert not {"SLURM_CPUS_PER_TASK", "SLURM_DISTRIBUTION", "SLURM_GPUS", "SLURM_NTASKS_PER_NODE"} & set(told)
+
+
+def test_a_script_from_standard_input_has_no_name() -> None:
+    spec = JobSpec(ntasks=2)
+    assert "SLURM_JOB_NAME" not in batch_environment(batch(job("env-batch-n2.txt", spec, share("n", 2), name="sbatch")))
 
 
 def test_a_batch_script_sees_nothing_of_the_job_that_submitted_it() -> None:

@@ -62,6 +62,28 @@ def test_a_job_that_is_over_or_unknown_is_no_error(cluster: FakeCluster) -> None
     assert (done.returncode, done.stderr) == (1, f"scancel: error: {unknown}\n")
 
 
+@pytest.mark.parametrize(
+    ("argv", "errors", "status"),
+    [
+        (["999999_1", "999999.0"], ["job id 999999_1", "job id 999999.0"], 1),
+        (["42.7"], ["job step id 42.7"], 225),
+        (["-s", "USR1", "999999"], ["job id 999999"], 1),
+        (["-b", "999999"], ["job id 999999"], 1),
+    ],
+)
+def test_it_is_one_for_steps_and_for_signals(
+    cluster: FakeCluster, argv: list[str], errors: list[str], status: int
+) -> None:
+    unknown = "Invalid job id specified"
+    cluster.reply = {"type": "Done", "errors": [f"Kill job error on {what}: {unknown}" for what in errors]}
+    done = cluster.run("scancel", *argv)
+    shown = [what.replace("job id 999999.0", "job step id 999999.0") for what in errors]
+    assert done.stderr == "".join(f"scancel: error: Kill job error on {what}: {unknown}\n" for what in shown)
+    assert done.returncode == status
+    quiet = cluster.run("scancel", "-Q", *argv)
+    assert (quiet.returncode, quiet.stderr) == (status, "")
+
+
 def test_anothers_job_gives_slurms_exit_status(cluster: FakeCluster) -> None:
     denied = "Kill job error on job id 42: Access/permission denied"
     cluster.reply = {"type": "Done", "errors": [denied]}

@@ -91,6 +91,24 @@ def test_too_many_tasks_never_fit(c: Cluster) -> None:
     assert (refused.code, refused.error) == ("invalid", "More processors requested than permitted")
 
 
+def test_a_node_with_too_few_cpus_for_a_task_has_one_if_there_are_enough_in_all() -> None:
+    c = cluster([*nodes("n1", cpus=7), *nodes("n2", cpus=1)])
+    c.run(job(ntasks=8, nodes=2))
+    assert ranks(make(c, srun(4, cpus_per_task=2, exact=True))) == {"n1": [0, 1, 2], "n2": [3]}
+    c.finish(1, step=0)
+    assert ranks(make(c, srun(2, nodes_min=2, cpus_per_task=2, exact=True))) == {"n1": [0], "n2": [1]}
+    c.finish(1, step=1)
+    assert make(c, srun(5, cpus_per_task=2)).error == "More processors requested than permitted"
+    c.check()
+
+
+def test_gpus_of_a_job_without_any_are_refused() -> None:
+    c = cluster(nodes("n1", cpus=4, gpus=4))
+    c.run(job(ntasks=2))
+    refused = make(c, srun(2, gpus_per_task=gpus(1)))
+    assert (refused.code, refused.detail) == ("invalid", "Step requested GRES but job doesn't have GRES")
+
+
 def test_unless_they_share_cpus(c: Cluster) -> None:
     assert ranks(make(c, srun(10, overcommit=True))) == {"n1": [0, 1, 2, 3, 4], "n2": [5, 6, 7, 8, 9]}
 

@@ -153,7 +153,7 @@ def test_a_partition_that_is_down_starts_nothing() -> None:
 def test_too_many_nodes_wait_for_a_larger_cluster() -> None:
     c = cluster(nodes("n[1-2]"))
     big = c.add(job(nodes=3))
-    assert c.cycle().reason(big) is Reason.PARTITION_CONFIG
+    assert c.cycle().reason(big) is Reason.PARTITION_NODE_LIMIT
     assert c.run(job(nodes=2)) == 2
     c.inventories["n3"] = nodes("n3")[0]
     c.register("n3").finish(2).cycle()

@@ -24,7 +24,7 @@ def test_an_array_is_shown_as_by_squeue(text: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["5-3", "1-5:0", "a", "-3", "", "%", "1-5%", "1,", "1:2", "1-3%4%5", "1--3", "1-2-3", "1001", "[1-3", "1 2"]
+    "text", ["5-3", "1-5:0", "a", "-3", "", "%", "1,", "1:2", "1-3%4%5", "1--3", "1-2-3", "1001", "[1-3", "1 2"]
 )
 def test_what_is_no_array_is_refused(text: str) -> None:
     with pytest.raises(InvalidArraySpec):

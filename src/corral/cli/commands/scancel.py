@@ -238,7 +238,8 @@ class Scancel:
             if self.program.verbosity > 0:
                 say(f"scancel: error: {problem}\n")
             return 0
-        say(f"scancel: error: {problem}\n")
+        if self.program.verbosity >= 0:
+            say(f"scancel: error: {problem}\n")
         if "individual component" in why:
             return ONE_COMPONENT
         if "can not be altered" in why:

@@ -74,7 +74,7 @@ def _per_task(step: Step, context: StepContext) -> str:
 
 def _bind(step: Step, context: StepContext) -> str:
     spec, _ = _asking(step, context)
-    if spec is None or not spec.gpus_per_task:
+    if spec is None or not (spec.gpus_per_task or step.spec.gpus_per_task == ()):
         return ""
     return f"gpu:per_task:{sum(one.count for one in spec.gpus_per_task)}"
 
