@@ -50,6 +50,7 @@ def run(
     argv: list[str],
     step_of: Callable[[Given, list[str], dict[str, Any]], dict[str, Any]],
     streams_of: Callable[[Given], dict[str, Any]],
+    run_prolog: Callable[[Refused], None],
 ) -> int:
     """From the components of the command line to the exit status."""
     for _, words in parts:
@@ -60,9 +61,10 @@ def run(
     made = _parts(program, parts, step_of, streams_of, inside is not None)
     for part in made:
         part.spec["submit_line"] = " ".join(["srun", *argv])
+    made[0].spec["asks_programs"] = not ("prolog" in first and "epilog" in first)
     if inside is None:
-        return _in_own_job(program, made, argv)
-    steps = create(program, inside, made)
+        return _in_own_job(program, made, argv, run_prolog)
+    steps = create(program, inside, made, run_prolog)
     return join(program, made, steps)
 
 
@@ -94,7 +96,7 @@ def _parts(
     return made
 
 
-def _in_own_job(program: Program, parts: list[Part], argv: list[str]) -> int:
+def _in_own_job(program: Program, parts: list[Part], argv: list[str], run_prolog: Callable[[Refused], None]) -> int:
     """A job of so many components, which ends with the step."""
     from corral.cli.allocation import allocate, is_granted
 
@@ -128,14 +130,14 @@ def _in_own_job(program: Program, parts: list[Part], argv: list[str]) -> int:
     if allocation.was_queued:
         program.info(f"job {job_id} has been allocated resources")
     try:
-        steps = create(program, job_id, parts)
+        steps = create(program, job_id, parts, run_prolog)
     except BaseException:
         allocation.cancel()
         raise
     return join(program, parts, steps)
 
 
-def create(program: Program, job_id: int, parts: list[Part]) -> list[Step]:
+def create(program: Program, job_id: int, parts: list[Part], run_prolog: Callable[[Refused], None]) -> list[Step]:
     """Ask until there is room for all of it (or not longer than --immediate says)."""
     given = parts[0].given
     request = {
@@ -148,6 +150,10 @@ def create(program: Program, job_id: int, parts: list[Part]) -> list[Step]:
             try:
                 reply = connection.request("POST", "/v1/requests", request, key=new_key(), retry_seconds=PATIENCE)
             except Refused as error:
+                if error.fields.get("code") == "srun_programs":
+                    run_prolog(error)
+                    del parts[0].spec["asks_programs"]
+                    continue
                 patience = given.get("immediate")
                 if error.error.startswith("Requested het-group offset"):
                     raise program.failed(error.error) from None

@@ -225,7 +225,12 @@ FIELDS = (
     Field("ReqNodes", 8, "node_count", _value("node_count")),
     Field("ReqTRES", 10, "tres_req", _tres_amounts("tres_req"), sized=True),
     Field("Reservation", 20, "reservation", _of_job("reservation")),
-    Field("ReservationId", 8, "", _nothing()),
+    Field(
+        "ReservationId",
+        8,
+        "reservation_id",
+        lambda row: str(row["reservation_id"] or "") if row["step"] is None else "",
+    ),
     Field("Reserved", 10, "start eligible", lambda row: padded(_reserved(row)) if row["step"] is None else ""),
     Field(
         "ResvCPU",

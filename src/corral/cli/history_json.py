@@ -108,7 +108,7 @@ def _job(row: Row) -> Row:
         "qos": row["qos"],
         "required": {"CPUs": row["req_cpus"], "memory": _memory(row["req_mem"])},
         "kill_request_user": row["cancelled_by"],
-        "reservation": {"id": 0, "name": 0},
+        "reservation": {"id": row["reservation_id"], "name": 0},
         "state": {"current": row["state"], "reason": row["reason"] or "None"},
         "steps": [],
         "tres": {"allocated": _tres(row["tres_alloc"]), "requested": _tres(row["tres_req"])},

@@ -58,6 +58,7 @@ def run_of(job: Job, spec: JobSpec) -> Run:
         reason=job.reason.value,
         script_digest=spec.script_digest,
         reservation=spec.reservation if allocation is None else allocation.reservation,
+        reservation_number=0 if allocation is None else allocation.reservation_number,
         het_job=job.het_job_id,
         het_offset=job.het_offset,
         het_size=job.het_size,

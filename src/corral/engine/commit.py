@@ -86,7 +86,7 @@ def begin(ctx: Context, start: Start, now: float, out: Effects) -> bool:
         # An element that the throttle held back could not have begun before.
         eligible_time=now if job.reason is Reason.ARRAY_TASK_LIMIT else job.eligible_time,
         start_time=now,
-        allocation=msgspec.structs.replace(start.allocation, user=job.owner.uid),
+        allocation=_of(ctx, job, start.allocation),
         time_limit=limit,
         batch_host=batch_host(ctx.state, spec, start.allocation),
         expected_start=0.0,
@@ -103,6 +103,12 @@ def _started_by(start: Start, job: Job, spec: JobSpec) -> StartedBy:
     if spec.kind is not JobKind.BATCH and job.reason is Reason.NONE:
         return StartedBy.SUBMISSION
     return StartedBy.GAP if start.is_backfill else StartedBy.TURN
+
+
+def _of(ctx: Context, job: Job, allocation: Allocation) -> Allocation:
+    reservation = ctx.state.reservations.get(allocation.reservation) if allocation.reservation else None
+    number = reservation.number if reservation is not None else 0
+    return msgspec.structs.replace(allocation, user=job.owner.uid, reservation_number=number)
 
 
 def batch_host(state: ClusterState, spec: JobSpec, allocation: Allocation) -> str:

@@ -10,6 +10,7 @@ from corral.engine.effects import Effects
 from corral.engine.launch import send_launch
 from corral.engine.layout import Layout, Refusal, lay_out
 from corral.engine.state import ClusterState
+from corral.engine.steps import asked_for_programs
 from corral.model.job import Job, JobState
 from corral.model.reason import Reason
 from corral.model.step import HetStep, Step, StepKey, StepNode
@@ -37,7 +38,7 @@ def on_create(ctx: Context, request: CreateHetStep, caller: Caller, now: float, 
         return
     layouts = []
     for job, part in zip(found, request.parts, strict=True):
-        refused = bounds.of_step(part.spec)
+        refused = bounds.of_step(part.spec) or asked_for_programs(ctx, part.spec)
         if refused is None and len(request.parts) > 1 and (part.spec.mpi or ctx.config.mpi_default) not in ("", "none"):
             refused = Rejected(error="MPI over several components of a heterogeneous job is not supported")
         if refused is not None:

@@ -34,6 +34,7 @@ class Allocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     only_user: bool = False  #: no other user's job on these nodes
     licenses: tuple[tuple[str, int], ...] = ()  #: of the cluster's
     reservation: str = ""  #: in which it runs
+    reservation_number: int = 0
     billing: int = -1  #: what a second of it is charged with; -1 = as many as it has CPUs
     sharers: int = 0  #: so many jobs of its partition may have its CPUs; 0 = they are its own
 

@@ -64,6 +64,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str = ""
     script_digest: str = ""
     reservation: str = ""
+    reservation_number: int = 0
     het_job: int | None = None  #: of a component of a heterogeneous job: the id of the first
     het_offset: int = 0
     het_size: int = 0

@@ -24,7 +24,7 @@ def row(
         "jobid": jobid, "job_id": int(whole.partition("_")[0]), "step": step or None,
         "array_job_id": None, "array_task_id": None, "name": name, "user": "root", "uid": 0, "group": "root", "gid": 0,
         "account": "root", "association": 0, "partition": "batch",
-        "qos": "normal", "qos_id": 1, "started_by": "SchedMain", "reservation": "",
+        "qos": "normal", "qos_id": 1, "started_by": "SchedMain", "reservation": "", "reservation_id": 0,
         "state": state, "cancelled_by": None, "submit": SUBMIT, "eligible": SUBMIT, "start": SUBMIT + 1,
         "end": SUBMIT + 1, "elapsed": 0.0, "suspended": 0.0, "time_limit": UNLIMITED, "exit_code": exit_code,
         "derived_exit_code": [0, 0], "nodes": "dgx0181", "node_count": 1, "cpus": cpus, "ntasks": cpus, "req_cpus": cpus,
@@ -313,8 +313,8 @@ def test_how_a_job_got_its_turn(cluster: FakeCluster) -> None:
 
 
 def test_the_json_names_the_reservation_and_how_it_began(cluster: FakeCluster) -> None:
-    cluster.history = [row("1", "a", reservation="res1")]
+    cluster.history = [row("1", "a", reservation="res1", reservation_id=2)]
     (job,) = json.loads(cluster.run("sacct", "--json").stdout)["jobs"]
     assert (job["reservation"], job["flags"]) == (
-        {"id": 0, "name": "res1"}, ["STARTED_ON_SCHEDULE", "START_RECEIVED"],
+        {"id": 2, "name": "res1"}, ["STARTED_ON_SCHEDULE", "START_RECEIVED"],
     )  # fmt: skip

@@ -2,11 +2,12 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from tests.accounts import account, limit, user
 from tests.builders import ANN, OPERATOR, Cluster, cluster, gpus, job, node, nodes, srun
 
-from corral.model.cluster import Accounting
+from corral.model.cluster import Accounting, Programs
 from corral.model.job import JobId, JobKind, JobSpec
 from corral.model.reason import Reason
 from corral.protocol import orders as od
@@ -209,6 +210,17 @@ def test_components_share_the_licences_that_there_are() -> None:
     c.cycle()
     assert c.running() == [1, 2]
     c.check()
+
+
+def test_a_step_over_several_is_told_of_the_programs_of_srun() -> None:
+    c = two()
+    ids = add(c, job(1, kind=JobKind.SALLOC), job(1, kind=JobKind.SALLOC))
+    c.cycle()
+    c.engine.ctx.config = msgspec.structs.replace(c.engine.config, programs=Programs(srun_prolog="/before"))
+    told = c.ask(
+        rq.CreateHetStep(job=str(ids[0]), parts=(rq.HetPart(group=1, spec=srun(1, overlap=True, asks_programs=True)),))
+    )
+    assert (told.code, told.detail) == ("srun_programs", "/before\n")
 
 
 def test_a_step_over_several_numbers_its_tasks_through() -> None:

@@ -236,6 +236,7 @@ def test_its_users_run_in_it_from_its_start_on_and_are_ended_with_it() -> None:
     c.at(100).cycle()
     assert list(c.where(mine)) == ["n2"]
     assert c.job(mine).allocation.reservation == "r"  # type: ignore[union-attr]
+    assert c.job(mine).allocation.reservation_number == 1  # type: ignore[union-attr]
     c.at(400)
     assert c.job(mine).state is JobState.TIMEOUT
     assert not c.state.reservations

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from corral.cli.launched import Step
+    from corral.errors import Refused
 
 PROGRAM = Program("srun")
 
@@ -91,13 +92,18 @@ def _launched(given: Given, step: dict[str, Any], launch: Callable[[], Step]) ->
     except Refused as error:
         if error.fields.get("code") != "srun_programs":
             raise
-        prolog, _, epilog = str(error.fields.get("detail", "")).partition("\n")
+        _run_prolog(given, step["argv"], error)
     del step["asks_programs"]
+    return launch()
+
+
+def _run_prolog(given: Given, words: list[str], error: Refused) -> None:
+    """The cluster's, where srun was given none; its epilog comes at the end as if it were given."""
+    prolog, _, epilog = str(error.fields.get("detail", "")).partition("\n")
     if prolog and "prolog" not in given:
-        _run_aside(prolog, step["argv"], "prolog_srun")
+        _run_aside(prolog, words, "prolog_srun")
     if epilog and "epilog" not in given:
         given.values["epilog"] = epilog
-    return launch()
 
 
 def _has_libpmix() -> bool:
@@ -115,7 +121,7 @@ def _over_components(parts: list[tuple[Given, list[str]]], argv: list[str]) -> i
     """One step over several components of a heterogeneous job."""
     from corral.cli import hetstep
 
-    given, words = parts[0]
+    given, words = parts[0][0], parts[-1][1]
     for one, _ in parts:
         if "bcast" in one:
             raise PROGRAM.failed("--bcast is not supported by Corral with --het-group or `:`; use sbcast")
@@ -126,7 +132,7 @@ def _over_components(parts: list[tuple[Given, list[str]]], argv: list[str]) -> i
         _check(one)
     if "prolog" in given:
         _run_aside(given.get("prolog"), words, "prolog_srun")
-    status = hetstep.run(PROGRAM, parts, argv, step_of, _streams)
+    status = hetstep.run(PROGRAM, parts, argv, step_of, _streams, lambda asked: _run_prolog(given, words, asked))
     if "epilog" in given:
         _run_aside(given.get("epilog"), words, "epilog_srun")
     return status

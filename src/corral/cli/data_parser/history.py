@@ -90,7 +90,7 @@ def job(row: Row) -> Row:
             "memory_per_node": NOT_SET if row["memory_per_cpu"] else number(_megabytes(row["req_mem"])),
         },
         "kill_request_user": _who(row["cancelled_by"]),
-        "reservation": {"id": 0, "name": row["reservation"]},
+        "reservation": {"id": row["reservation_id"], "name": row["reservation"]},
         "script": "",
         "state": {"current": job_state(row["state"]), "reason": row["reason"] or "None"},
         "steps": [],

@@ -114,6 +114,7 @@ HISTORY: Table[Line] = Table(
         "array_job_id": _run("array_job"),
         "array_task_id": _run("array_task"),
         "reservation": _run("reservation"),
+        "reservation_id": _run("reservation_number"),
         "qos_id": lambda line, context: context.qos_ids.get(line.run.qos, 1),
         "started_by": lambda line, _: line.run.started_by.value if line.run.start else "",
         "het_job_id": _run("het_job"),
