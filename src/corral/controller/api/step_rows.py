@@ -76,7 +76,7 @@ def _bind(step: Step, context: StepContext) -> str:
     spec, _ = _asking(step, context)
     if spec is None or not (spec.gpus_per_task or step.spec.gpus_per_task == ()):
         return ""
-    return f"gpu:per_task:{sum(one.count for one in spec.gpus_per_task)}"
+    return f"gpu:per_task:{sum(one.count for one in spec.gpus_per_task or ())}"
 
 
 def _written(requests: tuple[GresRequest, ...]) -> str:
