@@ -153,6 +153,13 @@ class ClusterClient:
         found: Row = msgspec.json.decode(self._call("GET", "/v1/accounts"))
         return found
 
+    def why(self, jobs: JobIds = (), nodes: str = "") -> Row:
+        """As `corral why --json`: {"jobs": [...], "nodes": [...]}; why these jobs wait, and why these nodes (a hostlist) are idle."""
+        chosen = {"jobs": ",".join(_texts(jobs)), "nodes": nodes}
+        asked = urlencode({name: text for name, text in chosen.items() if text})
+        found: Row = msgspec.json.decode(self._call("GET", f"/v1/why?{asked}"))
+        return found
+
     def snapshot(self) -> bytes:
         """All of the state that decides about jobs, as JSON: `corral simulate --snapshot` reads it. For operators."""
         return self._call("GET", "/v1/snapshot")

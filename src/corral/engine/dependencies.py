@@ -147,10 +147,10 @@ def _one(state: ClusterState, job: Job, condition: dependency.Condition, element
         return WAITING if any((state.jobs[other].array_job_id or other) < own for other in others) else MET
     targets = []
     if condition.kind == "aftercorr" and element is not None:
-        targets = _targets(state, condition._replace(task=element))
+        targets = targets_of(state, condition._replace(task=element))
         if not targets and _had(state, JobId(condition.job), element):  # it is over, completed, and forgotten
             return MET
-    targets = targets or _targets(state, condition)
+    targets = targets or targets_of(state, condition)
     if not targets:  # over and forgotten: what it was is no longer known, so it counts as Slurm has it, as met
         return MET
     if condition.kind == "after":
@@ -189,7 +189,7 @@ def _after(targets: list[Job], minutes: int, now: float) -> str:
     return MET
 
 
-def _targets(state: ClusterState, condition: dependency.Condition) -> list[Job]:
+def targets_of(state: ClusterState, condition: dependency.Condition) -> list[Job]:
     job_id = JobId(condition.job)
     members = state.array_members.get(job_id)
     if members is None:

@@ -43,6 +43,16 @@ PLAN_SECONDS = 1.0
 Shape = tuple[tuple[Demand, ...], int, int, int, tuple[tuple[str, Rules], ...], str]
 
 
+def demands_in(ctx: Context, spec: JobSpec, partition: str, uid: int) -> tuple[Demand, ...]:
+    """One for each of these partitions; two where it would rather have other features."""
+    names = [name for name in partition.split(",") if name in ctx.state.partitions]
+    places = (charging.place_of(ctx, spec, ctx.state.partitions[name]) for name in names)
+    demands = tuple(resolve(spec, place, ctx.config, uid) for place in places)
+    if spec.prefer:
+        demands = tuple(one for demand in demands for one in (preferring(demand, spec.prefer), demand))
+    return demands
+
+
 class _Group:
     """Waiting jobs of one shape."""
 
@@ -263,11 +273,7 @@ class PendingView:
         seen, partition, user, demands = self.demands
         uid = job.owner.uid if self.asks_users else -1
         if seen is None or partition != job.partition or user != uid or seen != spec:
-            names = [name for name in job.partition.split(",") if name in self.ctx.state.partitions]
-            places = (charging.place_of(self.ctx, spec, self.ctx.state.partitions[name]) for name in names)
-            demands = tuple(resolve(spec, place, self.ctx.config, uid) for place in places)
-            if spec.prefer:
-                demands = tuple(one for demand in demands for one in (preferring(demand, spec.prefer), demand))
+            demands = demands_in(self.ctx, spec, job.partition, uid)
             self.demands = (spec, job.partition, uid, demands)
         if spec.switches and job.id in self.patience and self.patience[job.id] <= self.now:
             demands = tuple(msgspec.structs.replace(demand, switches=0) for demand in demands)

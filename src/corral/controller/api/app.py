@@ -22,6 +22,7 @@ from corral.controller.api import (
     archives,
     credentials,
     events,
+    explanations,
     jobs,
     live_usage,
     nodes,
@@ -61,6 +62,7 @@ MODULES = (
     shares,
     snapshots,
     statistics,
+    explanations,
 )
 
 Handler = Callable[[Service, Request], Awaitable[Any]]

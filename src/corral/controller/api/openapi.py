@@ -16,6 +16,7 @@ from corral.controller.api.service import Service
 from corral.controller.api.step_rows import STEPS
 from corral.controller.facts import VERSION
 from corral.protocol import events, replies, requests
+from corral.protocol.explanations import Explained
 
 _ANY_REPLY = (
     replies.Done
@@ -46,8 +47,17 @@ def _fields(known: Any) -> dict[str, Any]:
 
 @functools.cache
 def document() -> dict[str, Any]:
-    types = (requests.AnyRequest, _ANY_REPLY, Jobs, StepBody, replies.JobRows, replies.StepAccess, events.AnyEvent)
-    (request, reply, jobs_body, step_body, rows, access, event), components = msgspec.json.schema_components(
+    types = (
+        requests.AnyRequest,
+        _ANY_REPLY,
+        Jobs,
+        StepBody,
+        replies.JobRows,
+        replies.StepAccess,
+        events.AnyEvent,
+        Explained,
+    )
+    (request, reply, jobs_body, step_body, rows, access, event, explained), components = msgspec.json.schema_components(
         types, ref_template="#/components/schemas/{name}"
     )
     rejected = {"$ref": "#/components/schemas/Rejected"}
@@ -143,6 +153,13 @@ def document() -> dict[str, Any]:
         "/v1/statistics": {
             "get": operation("How busy the controller is, and with what", anything),
             "delete": operation("Begin counting anew (operators)", reply),
+        },
+        "/v1/why": {
+            "get": operation(
+                "Why jobs wait, why nodes are idle",
+                explained,
+                [_parameter("jobs", text="42,43_7"), _parameter("nodes", text="a hostlist")],
+            )
         },
         "/v1/snapshot": {"get": operation("All that decides about jobs (operators)", anything)},
         "/v1/tokens": {"post": operation("Credentials for a user or a node", anything)},

@@ -1,5 +1,6 @@
 """What do the handlers of the API work with?"""
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -39,6 +40,7 @@ class Service:
         self.purger = Purger(store, lambda: self.config, log)
         self.samples = Samples(performer.term, performer.send)
         self.facts = facts  #: what /v1/ping tells of this controller
+        self.explaining = asyncio.Semaphore(1)  #: one answer to "why" at a time: the controller has other work
         self.accounts: tuple[object, bytes] = (None, b"")  #: the answer to GET /v1/accounts, and as of which change
 
     def heard(self) -> dict[str, float]:

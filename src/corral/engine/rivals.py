@@ -1,0 +1,130 @@
+"""Who stands before a waiting job, and what are the priorities of both made of?"""
+
+import bisect
+import heapq
+from collections.abc import Callable
+
+from corral.engine import ranking
+from corral.engine.pending import PendingView, demands_in
+from corral.model import ranges
+from corral.model.job import Job, JobId
+from corral.protocol.explanations import Ahead, Rival
+from corral.scheduler import priority
+from corral.scheduler.snapshot import QueueKey
+
+#: So many of those before it are shown.
+MOST_SHOWN = 5
+
+
+Sees = Callable[[Job], bool]
+
+
+class Rivals:
+    """Of one job, at one moment."""
+
+    def __init__(self, view: PendingView, job: Job, tier: int, key: QueueKey, sees: Sees) -> None:
+        self.view, self.job, self.sees = view, job, sees
+        state = view.ctx.state
+        mine = {name for name in job.partition.split(",") if name in state.partitions}
+        rows = view._rows()
+        near = {
+            name
+            for name in state.partitions
+            if name in mine or any(bool((rows[name] & rows[own]).any()) for own in mine)
+        }
+        self.count = 0  #: jobs before it that want nodes of its partitions; elements of arrays each
+        self.hidden = 0  #: those that may not be seen
+        heads: list[tuple[int, QueueKey]] = []
+        for group in view.groups.values():
+            names = {demand.partition for demand in group.shape[0]}
+            if not names & near:
+                continue
+            own = max(state.partitions[name].priority_tier for name in names)
+            if own < tier:
+                continue
+            upto = len(group.queue) if own > tier else bisect.bisect_left(group.queue, key)
+            self._add(own, group.queue[:upto], bool(group.shape[3]), heads)
+        self.first = [JobId(one[2]) for _, one in heapq.nsmallest(MOST_SHOWN, heads)]
+
+    def _add(self, tier: int, keys: list[QueueKey], stands_alone: bool, heads: list[tuple[int, QueueKey]]) -> None:
+        """Those of one group."""
+        jobs = self.view.ctx.state.jobs
+        shown = 0
+        for key in keys:
+            job = jobs[JobId(key[2])]
+            count = (ranges.count(job.array_waiting) or 1) if stands_alone else 1
+            self.count += count
+            if not self.sees(job):
+                self.hidden += count
+            elif shown < MOST_SHOWN:
+                shown += 1
+                heads.append((-tier, key))
+
+    def shown(self, now: float) -> Ahead:
+        """With the terms of the first few that may be seen."""
+        jobs = self.view.ctx.state.jobs
+        return Ahead(
+            count=self.count,
+            hidden=self.hidden,
+            own=rival(self.view, self.job, now),
+            first=tuple(rival(self.view, jobs[one], now) for one in self.first),
+        )
+
+
+def rival(view: PendingView, job: Job, now: float) -> Rival:
+    state = view.ctx.state
+    names = [name for name in job.partition.split(",") if name in state.partitions]
+    return Rival(
+        job=label(job),
+        user=job.owner.user,
+        partition=job.partition,
+        priority=job.priority,
+        tier=max((state.partitions[name].priority_tier for name in names), default=1),
+        terms=terms(view, job, now),
+        reason=str(job.reason),
+        start=job.expected_start,
+        nodes=job.expected_nodes,
+    )
+
+
+def terms(view: PendingView, job: Job, now: float) -> dict[str, float]:
+    """Points; {} where somebody has set the priority, or nothing weighs anything."""
+    ctx = view.ctx
+    weights = ctx.config.priority
+    spec = ctx.state.spec(job)
+    if job.priority_set or job.held_by:
+        return {}
+    nice = spec.nice if job.nice is None else job.nice
+    if not priority.weighs(weights):
+        return {"nice": -float(nice)} if nice else {}
+    demands = demands_in(ctx, spec, job.partition, -1)
+    if not demands:
+        return {}
+    found = priority.factors(weights, demands[0], ranking.totals(ctx))
+    share, qos = ranking.standing_factors(ctx, job.association, spec.qos, now)
+    points = {
+        "age": weights.age * priority.age_factor(weights, job.eligible_time, now),
+        "fair_share": weights.fair_share * share,
+        "job_size": weights.job_size * found.job_size,
+        "partition": weights.partition * found.partition,
+        "qos": weights.qos * qos,
+        **{name: weight * found.tres[name] for name, weight in weights.tres.items()},
+        "nice": -float(nice),
+    }
+    weighed = {name for name in ("age", "fair_share", "job_size", "partition", "qos") if getattr(weights, name)}
+    return {name: value for name, value in points.items() if value or name in weighed or name in weights.tres}
+
+
+def label(job: Job) -> str:
+    """As squeue names it: 42, 42_7, 42_[3-9], 42+1."""
+    if job.het_job_id is not None:
+        return f"{job.het_job_id}+{job.het_offset}"
+    if job.array_job_id is None:
+        return str(job.id)
+    if job.array_task_id is not None:
+        return f"{job.array_job_id}_{job.array_task_id}"
+    parts = [
+        f"{first}" if first == last else f"{first}-{last}" + (f":{step}" if step > 1 else "")
+        for first, last, step in job.array_waiting
+    ]
+    return f"{job.array_job_id}_[{','.join(parts)}]"
