@@ -48,8 +48,10 @@ def explanation(inquiry: Inquiry, with_changes: bool = True) -> Why:
     if job.reason is not Reason.NONE and noted not in {cause.reason for cause in causes} and outcome is None:
         causes.append(Cause(kind="other", reason=noted, text=job.reason_text or f"It waits: {noted}."))
     why = _answer(inquiry, _summary(causes, places), causes, places, planned)
-    if not with_changes or outcome is None or inquiry.causes or job.het_job_id is not None:
+    if not with_changes or outcome is None or _is_stopped(causes) or any(one.kind == "limit" for one in inquiry.causes):
         return why
+    if job.het_job_id is not None or scene.policy.backfill == "conservative":
+        return why  # components and promised starts hang together: one can't be changed by itself
     assert isinstance(own, PendingGroup)
     found = tried(scene, own, inquiry.variants, outcome, planned.start if planned is not None else None)
     return msgspec.structs.replace(why, suggestions=found.found, tried=found.count)

@@ -80,7 +80,7 @@ def _alone(ledger: NodeTable, name: str) -> NodeTable:
     """A table of this node, with what is held there."""
     row = ledger.index[name]
     table = NodeTable()
-    table.set_node(ledger.inventories[row], bool(ledger.usable[row]))
+    table.set_nodes([(ledger.inventories[row], bool(ledger.usable[row]), 1)])
     if ledger.jobs[row]:
         for job, allocation in ledger.holders.items():
             share = allocation.on(name)

@@ -9,7 +9,7 @@ import msgspec
 
 from corral.engine import charging, reserved_access
 from corral.engine.context import Context
-from corral.engine.pending import PendingView, demands_in
+from corral.engine.pending import PendingView, _Group, demands_in
 from corral.engine.state import NOT_YET
 from corral.model.job import Job, JobId, JobSpec
 from corral.model.reason import Reason
@@ -94,6 +94,25 @@ def ahead_of(view: PendingView, tier: int, key: QueueKey) -> tuple[PendingGroup,
     return tuple(_ahead(view, tier, key))
 
 
+def behind_of(view: PendingView, tier: int, key: QueueKey) -> tuple[PendingGroup, ...]:
+    """The jobs behind it. Where every waiting job has a promised start (backfill = "conservative") these keep it from moving up."""
+    found = []
+    for group in view.groups.values():
+        own_tier = tier_of(view.ctx, group.shape[0])
+        kept = tuple(one for one in group.queue if own_tier < tier or (own_tier == tier and one > key))
+        offer = _offer(view, group) if kept else None
+        if isinstance(offer, PendingGroup):
+            found.append(msgspec.structs.replace(offer, queue=kept))
+    return tuple(found)
+
+
+def _offer(view: PendingView, group: _Group) -> PendingGroup | NotNow:
+    before = group.offer
+    offer = view._offer(group)
+    group.offer = before  # what the last cycle was offered is still to be compared with its plan
+    return offer
+
+
 def _ahead(view: PendingView, tier: int, key: QueueKey) -> Iterable[PendingGroup]:
     """The jobs before it that take or keep something: which have a planned start, or which no cycle has looked at."""
     jobs = view.ctx.state.jobs
@@ -113,8 +132,6 @@ def _ahead(view: PendingView, tier: int, key: QueueKey) -> Iterable[PendingGroup
                 break
         if not kept:
             continue
-        before = group.offer
-        offer = view._offer(group)
-        group.offer = before  # what the last cycle was offered is still to be compared with its plan
+        offer = _offer(view, group)
         if isinstance(offer, PendingGroup):
             yield msgspec.structs.replace(offer, queue=tuple(kept))
