@@ -12,7 +12,7 @@ import numpy as np
 from corral.engine import charging, reserved_access, variants
 from corral.engine.causes import causes_of
 from corral.engine.context import Context
-from corral.engine.offers import ahead_of, behind_of, demands_of, group_of, tier_of
+from corral.engine.offers import ahead_of, demands_of, group_of, tier_of
 from corral.engine.pending import PendingView
 from corral.engine.rivals import Rivals, Sees, label
 from corral.model.job import Job, JobId, JobSpec
@@ -68,8 +68,6 @@ def inquiry(view: PendingView, job: Job, element: int | None, now: float, sees: 
         billing=view.billing,
         quota=frozen_quota(ctx, [rules for group in groups for rules in _rules(group)], now),
         ahead=before,
-        others=behind_of(view, tier, key) if ctx.config.scheduling.backfill == "conservative" else (),
-        kept=view.kept,
     )
     table = state.ledger
     jobs = state.jobs

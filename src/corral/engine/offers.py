@@ -94,18 +94,6 @@ def ahead_of(view: PendingView, tier: int, key: QueueKey) -> tuple[PendingGroup,
     return tuple(_ahead(view, tier, key))
 
 
-def behind_of(view: PendingView, tier: int, key: QueueKey) -> tuple[PendingGroup, ...]:
-    """The jobs behind it. Where every waiting job has a promised start (backfill = "conservative") these keep it from moving up."""
-    found = []
-    for group in view.groups.values():
-        own_tier = tier_of(view.ctx, group.shape[0])
-        kept = tuple(one for one in group.queue if own_tier < tier or (own_tier == tier and one > key))
-        offer = _offer(view, group) if kept else None
-        if isinstance(offer, PendingGroup):
-            found.append(msgspec.structs.replace(offer, queue=kept))
-    return tuple(found)
-
-
 def _offer(view: PendingView, group: _Group) -> PendingGroup | NotNow:
     before = group.offer
     offer = view._offer(group)

@@ -5,7 +5,7 @@ import heapq
 from collections.abc import Callable
 
 from corral.engine import ranking
-from corral.engine.pending import PendingView, demands_in
+from corral.engine.pending import PendingView
 from corral.model import ranges
 from corral.model.job import Job, JobId
 from corral.protocol.explanations import Ahead, Rival
@@ -95,24 +95,17 @@ def terms(view: PendingView, job: Job, now: float) -> dict[str, float]:
     if job.priority_set or job.held_by:
         return {}
     nice = spec.nice if job.nice is None else job.nice
-    if not priority.weighs(weights):
-        return {"nice": -float(nice)} if nice else {}
-    demands = demands_in(ctx, spec, job.partition, -1)
-    if not demands:
-        return {}
-    found = priority.factors(weights, demands[0], ranking.totals(ctx))
-    share, qos = ranking.standing_factors(ctx, job.association, spec.qos, now)
-    points = {
-        "age": weights.age * priority.age_factor(weights, job.eligible_time, now),
-        "fair_share": weights.fair_share * share,
-        "job_size": weights.job_size * found.job_size,
-        "partition": weights.partition * found.partition,
-        "qos": weights.qos * qos,
-        **{name: weight * found.tres[name] for name, weight in weights.tres.items()},
-        "nice": -float(nice),
-    }
-    weighed = {name for name in ("age", "fair_share", "job_size", "partition", "qos") if getattr(weights, name)}
-    return {name: value for name, value in points.items() if value or name in weighed or name in weights.tres}
+    names = [name for name in job.partition.split(",") if name in ctx.state.partitions]
+    points: dict[str, float] = {}
+    if names and priority.weighs(weights):
+        found = ranking.factors_of(ctx, job, names[0], ranking.totals(ctx), now)
+        for name in ("age", "fair_share", "job_size", "partition", "qos", "assoc"):
+            if getattr(weights, name):
+                points[name] = getattr(weights, name) * getattr(found, name)
+        points |= {name: weight * found.tres[name] for name, weight in weights.tres.items() if name in found.tres}
+    if job.site_factor:
+        points["site"] = float(job.site_factor)
+    return points | {"nice": -float(nice)} if nice else points
 
 
 def label(job: Job) -> str:

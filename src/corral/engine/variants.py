@@ -77,8 +77,10 @@ class _Maker:
             if not job.priority_set:
                 nice = spec.nice if job.nice is None else job.nice
                 new = priority_of(
-                    view.ctx, spec, spec.partition, nice, job.eligible_time, self.now, job.association
-                )  # as `scontrol update` does it: never higher for who is no operator
+                    view.ctx, spec, spec.partition, nice, job.eligible_time, self.now, job.association, number=job.id,
+                    site=job.site_factor, time_limit=job.time_limit,
+                )  # fmt: skip
+                # As `scontrol update` does it: never higher, for who is no operator.
                 rank = min(job.priority, new)
         element = self.own.elements[0] if self.own.elements else None
         group = offers.group_of(view, job, spec, self.now, element, rank)

@@ -14,8 +14,7 @@ from corral.model.job import JobId
 from corral.scheduler.cycle import schedule
 from corral.scheduler.nodetable import BoolColumn, NodeTable
 from corral.scheduler.plan import Expected, NotNow, Plan, Start
-from corral.scheduler.profile import Promises
-from corral.scheduler.quota import Quota
+from corral.scheduler.quota import Billing, Quota
 from corral.scheduler.reservations import Reserved
 from corral.scheduler.running import RunningJob
 from corral.scheduler.snapshot import PendingGroup, Snapshot
@@ -34,15 +33,13 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     partition_rows: dict[str, BoolColumn]
     policy: Scheduling
     reserved: Reserved
-    billing: dict[str, dict[str, float]]
+    billing: dict[str, Billing]
     quota: Callable[[], Quota | None]  #: a new one for each trial, as a cycle counts on top of it
     ahead: tuple[PendingGroup, ...]  #: those before the job that would start or are planned
-    others: tuple[PendingGroup, ...] = ()  #: those behind it, where their planned starts are kept too
-    kept: Promises | None = None  #: what the last cycle has promised
 
     def trial(self, own: PendingGroup, alone: bool = False, more_plans: bool = False) -> "Outcome":
         """What becomes of these in a cycle now? `alone`: as if nobody waited before them; `more_plans`: also beyond the usual number."""
-        ahead = () if alone else (*self.ahead, *self.others)
+        ahead = () if alone else self.ahead
         policy = self.policy
         if more_plans:
             most = 1 + sum(len(group.queue) for group in ahead)
@@ -50,8 +47,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
             policy = msgspec.structs.replace(policy, backfill=True, backfill_max_jobs=most)
         snapshot = Snapshot(
             nodes=self.table.copy(), pending=(*ahead, own), running=self.running, partition_rows=self.partition_rows,
-            policy=policy, reserved=self.reserved, billing=self.billing,
-            kept=None if alone else self.kept, quota=self.quota(), wants_plans=True,
+            policy=policy, reserved=self.reserved, billing=self.billing, quota=self.quota(), wants_plans=True,
         )  # fmt: skip
         return Outcome(JobId(own.queue[0][2]), schedule(snapshot, self.now))
 
