@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
+from corral.cli import modules
+
 TYPE_CHECKING = False  # importing typing costs 5 ms
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,6 +112,10 @@ def main(program: Program, body: Callable[[list[str]], int]) -> NoReturn:
     except OSError:
         status = status or 1
         _forget_output()
+    if modules.is_stale:
+        from corral.cli.bundle import write
+
+        write(modules)
     # Nothing is left to be done: taking the interpreter down in order would cost milliseconds.
     os._exit(status)
 
