@@ -27,6 +27,7 @@ from corral.scheduler.demand import Demand, preferring
 from corral.scheduler.nodetable import BoolColumn
 from corral.scheduler.plan import Expected, NotNow, Plan
 from corral.scheduler.priority import Totals
+from corral.scheduler.profile import Promises
 from corral.scheduler.quota import Billing, Bucket, Quota, Rules
 from corral.scheduler.reservations import NOTHING
 from corral.scheduler.running import RunningJob
@@ -84,6 +85,7 @@ class PendingView:
         self.asks_users = False  #: does some partition keep nodes to one user?
         self.rows: tuple[int, tuple[object, ...], dict[str, BoolColumn]] = (-1, (), {})
         self.last_plans = float("-inf")
+        self.kept: Promises | None = None  #: planned starts that the last cycle has promised
         self.without_plans = False
         self.patience: dict[JobId, float] = {}  #: until when they wait for the number of switches they want
         self.patience_ends: list[tuple[float, JobId]] = []  #: a heap; also of some that are gone
@@ -312,6 +314,7 @@ class PendingView:
             policy=self.ctx.config.scheduling,
             reserved=reserved_access.windows(self.ctx) if state.reservations else NOTHING,
             billing=self.billing,
+            kept=self.kept,
             quota=self._quota(offers, now),
             wants_plans=wants_plans,
         )
@@ -430,6 +433,7 @@ class PendingView:
     def note(self, plan: Plan) -> None:
         """Why each one waits. Looks only at those for which it may have changed."""
         self.without_plans = plan.without_plans
+        self.kept = plan.kept
         self.ctx.plans_due = self.last_plans + PLAN_SECONDS if plan.without_plans else float("inf")
         if self.patience_ends:
             self.ctx.plans_due = min(self.ctx.plans_due, self.patience_ends[0][0])

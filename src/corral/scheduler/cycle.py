@@ -16,7 +16,7 @@ from corral.model.allocation import Allocation
 from corral.model.cluster import Scheduling
 from corral.model.job import JobId
 from corral.model.reason import Reason
-from corral.scheduler import backfill, gang, together
+from corral.scheduler import backfill, fluid, gang, together
 from corral.scheduler.demand import Demand
 from corral.scheduler.feasibility import static_rows
 from corral.scheduler.nodetable import BoolColumn, NodeTable
@@ -37,6 +37,8 @@ FOR_OTHERS = frozenset({Reason.RESOURCES, Reason.LICENSES})
 
 def schedule(snapshot: Snapshot, now: float) -> Plan:
     """Jobs in the order of priority; who does not fit is planned for later, and later jobs fill the gaps round it."""
+    if fluid.applies(snapshot):
+        return fluid.schedule(snapshot, now)
     return _Cycle(snapshot, now).run()
 
 

@@ -5,6 +5,7 @@ import msgspec
 from corral.model.allocation import Allocation
 from corral.model.job import JobId
 from corral.model.reason import Reason
+from corral.scheduler.profile import Promises
 
 
 class Start(msgspec.Struct, frozen=True):
@@ -47,4 +48,5 @@ class Plan(msgspec.Struct, kw_only=True):
     looked_at: int = 0  #: how many jobs were considered
     backfilled: int = 0  #: how many of the starts are of jobs before which others wait
     moments: int = 0  #: at how many moments to come it was looked whether a job would fit
+    kept: Promises | None = None  #: planned starts that the next cycle is to keep
     without_plans: bool = False  #: nothing was free, and no start was planned: what was expected before still is

@@ -5,6 +5,7 @@ import msgspec
 from corral.model.cluster import Scheduling
 from corral.scheduler.demand import Demand
 from corral.scheduler.nodetable import BoolColumn, NodeTable
+from corral.scheduler.profile import Promises
 from corral.scheduler.quota import NO_RULES, Billing, Quota, Rules
 from corral.scheduler.reservations import NOTHING, Reserved
 from corral.scheduler.running import RunningJob
@@ -59,6 +60,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     policy: Scheduling
     reserved: Reserved = NOTHING
     billing: dict[str, Billing] = {}  #: partition -> what its resources are charged with, where it says so
+    kept: Promises | None = None  #: what the last cycle has promised
     quota: Quota | None = None  #: what the limits are held against; None = there are none
     #: also of starts that decide nothing in this cycle, because nothing is free: users like to see them
     wants_plans: bool = True

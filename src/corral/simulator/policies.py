@@ -12,7 +12,8 @@ PLAIN = Scheduling(time_limit_step=1)
 
 BUILT_IN = {
     "fcfs": msgspec.structs.replace(PLAIN, backfill=False),
-    "easy": msgspec.structs.replace(PLAIN, backfill_max_jobs=1),
+    "easy": msgspec.structs.replace(PLAIN, backfill="easy"),
+    "conservative": msgspec.structs.replace(PLAIN, backfill="conservative"),
     "default": PLAIN,
 }
 
