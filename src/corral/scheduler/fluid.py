@@ -137,9 +137,11 @@ class _Fluid:
             self.keep_waiting(self.groups[number], number, JobId(key[2]), position[number])
 
     def keep_waiting(self, group: PendingGroup, number: int, job: JobId, at: int) -> None:
-        self.plan.reasons[job] = PRIORITY if self.waits else RESOURCES
-        if at + 1 < len(group.queue):
-            self.plan.rest[number] = Rest(at + 1, PRIORITY)
+        if not self.waits:
+            self.plan.reasons[job] = RESOURCES
+            at += 1
+        if at < len(group.queue):
+            self.plan.rest[number] = Rest(at, PRIORITY)
 
     def start(self, group: PendingGroup, job: JobId) -> bool:
         allocation = place(self.table, group.demands[0], self.rows, self.snapshot.policy.placement)
@@ -156,11 +158,21 @@ class _Fluid:
 
     def conservative(self) -> None:
         waiting = sorted((-group.tier, key, number) for number, group in enumerate(self.groups) for key in group.queue)
-        order = [key[2] for _, key, _ in waiting]
+        self.plan.looked_at += len(waiting)
         asked = {
             key[2]: (self.groups[number].demands[0].ntasks or 1, span_of(self.groups[number]))
             for _, key, number in waiting
         }
+        last = self.snapshot.kept
+        if last is None or not any(job in asked for job in last.order):
+            while waiting:  # nothing is promised: whoever has room now starts
+                _, key, number = waiting[0]
+                if asked[key[2]][0] > self.free or not self.begin(JobId(key[2]), number, self.now):
+                    break
+                del waiting[0]
+            if not waiting:
+                return
+        order = [key[2] for _, key, _ in waiting]
         starts, profile, is_freer = self.promised(order, asked)
         while is_freer:
             is_freer = compress(starts, profile, asked)
@@ -169,7 +181,6 @@ class _Fluid:
             starts[job] = start = profile.earliest(count, span)
             if start < FOREVER:
                 profile.take(start, span, count)
-        self.plan.looked_at += len(order)
         left = tuple(
             JobId(key[2]) for _, key, number in waiting if not self.begin(JobId(key[2]), number, starts[key[2]])
         )
