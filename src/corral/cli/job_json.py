@@ -22,7 +22,7 @@ _FIXED: dict[str, Any] = {
     "cpu_frequency_maximum": None, "cpu_frequency_governor": None, "delay_boot": 0, "federation_origin": "",
     "federation_siblings_active": "", "federation_siblings_viable": "", "mcs_label": "",
     "tasks_per_board": 0,
-    "preempt_time": 0, "profile": None, "reboot": False, "resize_time": 0,
+    "profile": None, "reboot": False, "resize_time": 0,
     "show_flags": ["SHOW_ALL", "SHOW_DETAIL"], "sockets_per_board": 0, "system_comment": "",
     "tres_freq": "",
 }  # fmt: skip
@@ -124,6 +124,7 @@ def _job(row: Row, cluster: str) -> Row:
         "threads_per_core": row["threads_per_core"],
         "tres_bind": f"gpu:{row['gpu_bind'].removeprefix('gpu:')}" if row["gpu_bind"] else "",
         "tres_per_socket": gres(row["gpus_per_socket"]) if row["gpus_per_socket"] else "",
+        "preempt_time": _second(row["preempt_time"]),
         "pre_sus_time": _second(row["suspend_time"] - row["start_time"]) if row["suspend_time"] else 0,
         "priority": row["priority"],
         "association_id": row["association"],

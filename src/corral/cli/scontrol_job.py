@@ -116,10 +116,18 @@ def _times(row: Row, pending: bool) -> list[str]:
         f"AccrueTime={or_unknown(row['eligible_time'])}",
         *([f"ResizeTime={or_unknown(row['resize_time'])}"] if row["resize_time"] else []),
         f"StartTime={or_unknown(start)} EndTime={or_unknown(end)} Deadline={or_unknown(row['deadline']) if row['deadline'] else 'N/A'}",
+        *_preemption(row, pending),
         f"SuspendTime={or_unknown(row['suspend_time']) if row['suspend_time'] else 'None'} SecsPreSuspend={int(before)} "
         f"LastSchedEval={or_unknown(row['start_time'] or row['submit_time'])} "
         f"Scheduler={'Backfill' if row['started_by'] == 'SchedBackfill' else 'Main'}",
     ]
+
+
+def _preemption(row: Row, pending: bool) -> list[str]:
+    if pending or not row["preemptable_time"]:
+        return []
+    told = or_unknown(row["preempt_time"]) if row["preempt_time"] else "None"
+    return [f"PreemptEligibleTime={or_unknown(row['preemptable_time'])} PreemptTime={told}"]
 
 
 def _code(pair: list[int]) -> str:

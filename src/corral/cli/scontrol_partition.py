@@ -20,12 +20,12 @@ KEYS = {
     "AllowAccounts": "", "AllowGroups": "", "AllowQos": "", "Default": "", "DefaultTime": "", "DefMemPerCPU": "", "DefMemPerNode": "",
     "DenyAccounts": "", "DenyQos": "", "DisableRootJobs": "", "ExclusiveUser": "", "GraceTime": "", "Hidden": "", "JobDefaults": "",
     "LLN": "", "MaxCPUsPerNode": "", "MaxMemPerCPU": "", "MaxMemPerNode": "", "MaxNodes": "", "MaxTime": "", "MinNodes": "",
-    "Nodes": "", "OverSubscribe": "", "Priority": "", "PriorityJobFactor": "", "PriorityTier": "", "QoS": "", "ReqResv": "",
-    "RootOnly": "", "Shared": "oversubscribe", "State": "",
+    "Nodes": "", "OverSubscribe": "", "PreemptMode": "", "Priority": "", "PriorityJobFactor": "", "PriorityTier": "", "QoS": "",
+    "ReqResv": "", "RootOnly": "", "Shared": "oversubscribe", "State": "",
 }  # fmt: skip
 
 #: Known to Slurm and not to be changed here.
-NOT_OFFERED = ("AllocNodes", "Alternate", "CpuBind", "OverTimeLimit", "PreemptMode", "TRESBillingWeights")
+NOT_OFFERED = ("AllocNodes", "Alternate", "CpuBind", "OverTimeLimit", "TRESBillingWeights")
 
 _FLAGS = ("Default", "DisableRootJobs", "ExclusiveUser", "Hidden", "LLN", "ReqResv", "RootOnly")
 _NUMBERS = {
@@ -108,6 +108,11 @@ def _checked(full: str, value: str, word: str, after: tuple[str, ...]) -> str:
 
         if oversubscribe(value) is None:
             raise _not_acceptable(word, "OverSubscribe", "NO, EXCLUSIVE, YES:#, and FORCE:#", after)
+    if full == "PreemptMode":
+        from corral.model.preemption import mode_of
+
+        if mode_of(value) is None:
+            raise Exit(1, f"scontrol: error: Invalid input: {word}", *after)
     if full in ("MaxTime", "DefaultTime"):
         from corral.errors import InvalidDuration
         from corral.syntax import duration

@@ -10,6 +10,7 @@ from corral.config.lines import KeyPath
 from corral.errors import UsageError
 from corral.model.cluster import PRIORITY_FLAGS, ClusterConfig, PriorityWeights
 from corral.model.partition import oversubscribe
+from corral.model.preemption import Mode, mode_of
 from corral.model.topology import Topology
 from corral.syntax import exitcodes, hostlist, tres
 
@@ -17,11 +18,6 @@ _ONE_OF = {
     ("scheduling", "placement"): ("pack", "spread"),
     ("log_level",): ("debug", "info", "warning", "error"),
 }
-#: Keys whose other values mean something that is not there yet.
-_PARTITION_REFUSED: tuple[tuple[str, tuple[object, ...], str], ...] = (
-    ("preempt_mode", ("OFF",), "there is no preemption yet"),
-    ("grace_time", (0,), "there is no preemption yet"),
-)
 #: As in Slurm's PropagateResourceLimits.
 LIMIT_NAMES = ("CPU", "FSIZE", "DATA", "STACK", "CORE", "RSS", "NPROC", "NOFILE", "MEMLOCK", "AS")
 _ACCOUNTING = ("associations", "limits", "qos", "safe")
@@ -77,6 +73,7 @@ def check(config: ClusterConfig, tree: dict[str, Any]) -> None:
         except ValueError as error:
             raise BadValue((key,), f"{key!r} cannot be {getattr(config, key)!r}: {error}") from None
     _check_nodes(config)
+    _check_preemption(config)
     _check_partitions(config)
     _check_switches(config)
     _check_addresses(config)
@@ -96,6 +93,30 @@ def _check_priority(weights: PriorityWeights) -> None:
             raise BadValue(("priority", key), f"{key!r} cannot be {value}: it is a time, from 1 second on")
     if weights.fair_share_dampening < 1 or weights.fair_share_dampening > 65535:
         raise BadValue(("priority", "fair_share_dampening"), "'fair_share_dampening' is a number from 1 to 65535")
+
+
+def _check_preemption(config: ClusterConfig) -> None:
+    given = config.preemption
+    if problem := _mode_problem(given.mode, config):
+        raise BadValue(("preemption", "mode"), problem)
+    mode = mode_of(given.mode) or Mode()
+    if (given.type != "none") != (mode.action != "OFF"):
+        what = "needs a mode that is not OFF" if given.type != "none" else f"has no use for mode {given.mode}"
+        raise BadValue(("preemption", "type"), f"type {given.type} {what}")
+    if mode.within and given.type != "qos":
+        raise BadValue(("preemption", "mode"), "WITHIN is for type qos")
+    if not 5 <= given.time_slice <= 65533:
+        raise BadValue(("preemption", "time_slice"), "'time_slice' is from 5 to 65533 seconds")
+
+
+def _mode_problem(text: str, config: ClusterConfig) -> str:
+    mode = mode_of(text)
+    if mode is None:
+        return f"{text!r} is no mode: it is OFF, CANCEL, REQUEUE or SUSPEND, with GANG and WITHIN after a comma"
+    cluster = mode_of(config.preemption.mode)
+    if mode.action == "SUSPEND" and not (cluster is not None and cluster.gang):
+        return "SUSPEND needs GANG in the mode of [preemption], to let suspended jobs go on"
+    return ""
 
 
 def _check_switches(config: ClusterConfig) -> None:
@@ -135,12 +156,13 @@ def _check_partitions(config: ClusterConfig) -> None:
             raise BadValue(("partition", index, "default"), f"there are two defaults: {default} and {partition.name}")
         default = partition.name if partition.default else default
         seen.add(partition.name)
-        for key, allowed, why in _PARTITION_REFUSED:
-            value = getattr(partition, key)
-            if value not in allowed:
-                raise BadValue(("partition", index, key), f"{key!r} cannot be {value!r}: {why}")
+        if partition.preempt_mode and (problem := _mode_problem(partition.preempt_mode, config)):
+            raise BadValue(("partition", index, "preempt_mode"), problem)
         if oversubscribe(partition.oversubscribe) is None:
             problem = f"'oversubscribe' cannot be {partition.oversubscribe!r}: it is NO, EXCLUSIVE, YES:4 or FORCE:4, with any number"
+            raise BadValue(("partition", index, "oversubscribe"), problem)
+        if partition.sharers > 1 and (mode_of(partition.preempt_mode or config.preemption.mode) or Mode()).gang:
+            problem = "with GANG its jobs would take turns on their CPUs, which they can't yet: FORCE:1 lets them be suspended for others"
             raise BadValue(("partition", index, "oversubscribe"), problem)
         for name, weight in partition.billing_weights.items():
             if not 0 <= weight <= 1e9:

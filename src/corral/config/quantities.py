@@ -13,6 +13,7 @@ _TIMES = {
     "timeouts": ("kill_wait", "node", "heartbeat", "min_job_age", "prolog", "over_time_limit"),
     "priority": ("max_age", "decay_half_life", "calc_period"),
     "scheduling": ("backfill_window", "cycle_interval", "time_limit_step", "requeue_delay"),
+    "preemption": ("exempt_time", "time_slice"),
     "api": ("token_lifetime",),
     "accounting": (
         "sample_interval",

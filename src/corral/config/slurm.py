@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from corral.config import slurm_keys
+from corral.config import slurm_keys, slurm_preemption
 from corral.errors import ConfigError, UsageError
 from corral.syntax import hostlist
 
@@ -114,6 +114,8 @@ def _settings(found: Imported, line: Line, words: dict[str, str]) -> None:
     found.has_tree |= words.get("topologyplugin", "") == "topology/tree"
     if (seconds := slurm_keys.switch_wait(words.get("schedulerparameters", ""))) is not None:
         found.tables.setdefault("scheduling", {})["max_switch_wait"] = seconds
+    if preemption := slurm_preemption.switches(words):
+        found.tables.setdefault("preemption", {}).update(preemption)
     for name, value in words.items():
         if rule := slurm_keys.SETTINGS.get(name):
             table, key, convert = rule

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from corral.config import slurm_preemption
 from corral.model.cluster import PRIORITY_FLAGS
 from corral.model.job import UNLIMITED
 from corral.model.partition import oversubscribe
@@ -60,6 +61,11 @@ def _scheduler(text: str) -> bool:
 
 def _scheduler_parameters(text: str) -> None:
     kept = [word for word in _words(text) if word.split("=")[0] not in _TUNING and switch_wait(word) is None]
+    kept = [
+        word
+        for word in kept
+        if not word.startswith("preempt_") or slurm_preemption.unknown(word.removeprefix("preempt_"))
+    ]
     if "enable_user_top" in kept:
         raise NotCarried("enable_user_top: write enable_user_top = true into [scheduling]")
     if kept:
@@ -197,9 +203,9 @@ def switch_wait(text: str) -> int | None:
     return int(found[-1]) if found and found[-1].isdigit() else None
 
 
-def _no_preemption(text: str) -> None:
-    if text.upper() not in ("OFF", "0", "00:00:00"):
-        raise NotCarried(f"{text}: there is no preemption yet")
+def _preempt_parameters(text: str) -> None:
+    if kept := slurm_preemption.unknown(text):
+        raise NotCarried(f"{', '.join(kept)}: there is nothing like it yet")
 
 
 def _sample_interval(text: str) -> int | None:
@@ -270,6 +276,11 @@ SETTINGS: dict[str, tuple[str, str, Callable[[str], Any]]] = {
     "maxarraysize": ("limits", "max_array_size", int),
     "proctracktype": ("", "enforce", _enforce),
     "enforcepartlimits": ("", "", _enforce_limits),
+    "preempttype": ("preemption", "type", slurm_preemption.type_of),
+    "preemptmode": ("preemption", "mode", slurm_preemption.mode),
+    "preemptexempttime": ("preemption", "exempt_time", slurm_preemption.exempt_time),
+    "preemptparameters": ("", "", _preempt_parameters),
+    "schedulertimeslice": ("preemption", "time_slice", int),
 }  # fmt: skip
 
 SWITCH: dict[str, Rule] = {
@@ -325,8 +336,8 @@ PARTITION: dict[str, Rule] = {
     "hidden": ("hidden", lambda text: _yes(text) or None),
     "exclusiveuser": ("exclusive_user", lambda text: _yes(text) or None),
     "oversubscribe": ("oversubscribe", _oversubscribe),
-    "gracetime": ("grace_time", _no_preemption),
-    "preemptmode": ("preempt_mode", _no_preemption),
+    "gracetime": ("grace_time", lambda text: int(text) or None),
+    "preemptmode": ("preempt_mode", slurm_preemption.mode),
     "lln": ("lln", lambda text: _yes(text) or None),
 }
 PARTITION_WITHOUT_EFFECT = frozenset(["partitionname"])
@@ -352,7 +363,6 @@ WITHOUT_EFFECT = _words_of("""
     accountingstoragepass accountingstorageloc accountingstoragebackuphost accountingstoretflags
     accountingstoragetres jobacctgathertype jobcomptype jobcomploc jobcomphost
     disablerootjobs batchstarttimeout getenvtimeout srunportrange treewidth plugindir pluginpath
-    schedulertimeslice
 """)
 
 #: What is lost with a key, where there is more to say than that there is nothing like it.
@@ -360,8 +370,6 @@ LOST = {
     "prioritysitefactorplugin": "there are no site factor plugins; `scontrol update job ... sitefactor=` sets it",
     "prioritysitefactorparameters": "there are no site factor plugins",
     "priorityparameters": "no priority plugin reads it",
-    "preempttype": "there is no preemption yet",
-    "preemptmode": "there is no preemption yet",
     "jobsubmitplugins": "there are no submit plugins",
     "healthcheckprogram": "there is no health check program yet",
     "healthcheckinterval": "there is no health check program yet",

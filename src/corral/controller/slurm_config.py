@@ -4,6 +4,7 @@ from typing import Any
 
 from corral.controller.slurm_constants import CONSTANTS
 from corral.model.cluster import PRIORITY_FLAGS, ClusterConfig, PriorityWeights
+from corral.model.preemption import mode_of
 from corral.syntax.duration import format_padded
 
 #: The level that the Slurm-named commands keep to, as their --version says.
@@ -44,6 +45,7 @@ def _configured(config: ClusterConfig, facts: dict[str, Any]) -> dict[str, Any]:
         "MinJobAge": _seconds(timeouts.min_job_age),
         "MpiDefault": config.mpi_default,
         "OverTimeLimit": f"{timeouts.over_time_limit / 60:g} min",
+        **_preemption(config),
         **_priority(weights),
         "Prolog": _text(programs.prolog),
         "PrologEpilogTimeout": int(timeouts.prolog),
@@ -70,6 +72,19 @@ def _configured(config: ClusterConfig, facts: dict[str, Any]) -> dict[str, Any]:
         "SLURM_VERSION": SLURM_VERSION,
         "SlurmUser": facts.get("user", ""),
         "SlurmctldLogFile": f"{facts.get('state_dir', '')}/controller.log",
+    }
+
+
+def _preemption(config: ClusterConfig) -> dict[str, Any]:
+    given = config.preemption
+    mode = mode_of(given.mode)
+    return {
+        "PreemptExemptTime": format_padded(given.exempt_time),
+        "PreemptMode": str(mode) if mode is not None else "OFF",
+        "PreemptType": f"preempt/{given.type}",
+        "SchedulerParameters": "preempt_strict_order" if given.strict_order else "(null)",
+        "SchedulerTimeSlice": f"{given.time_slice} sec",
+        "SlurmctldParameters": "preempt_send_user_signal" if given.send_user_signal else "(null)",
     }
 
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from corral.engine import charging, steps
+from corral.engine import charging, preemption, steps
 from corral.engine.arrays import has_room, split
 from corral.engine.context import Context
 from corral.engine.effects import Effects
@@ -32,6 +32,13 @@ def commit(ctx: Context, plan: Plan, now: float, out: Effects) -> int:
             began += 1
         else:
             ctx.wants_cycle = True
+            preemption.not_kept(ctx, start, now, out)
+    for job_id, element in plan.broken:
+        preemption.break_promises(ctx, ctx.state.jobs[job_id], now, out, element)
+    for decided in plan.preemptions:
+        preemption.decide(ctx, decided, now, out)
+    for job_id in plan.resumes:
+        preemption.resume(ctx, job_id, now, out)
     for start in plan.starts:
         if start.gang == start.job and start.gang not in broken:  # the first component, now that all are there
             launch(ctx, ctx.state.jobs[start.job], now, out)
@@ -74,6 +81,9 @@ def begin(ctx: Context, start: Start, now: float, out: Effects) -> bool:
         if not ranges.contains(job.array_waiting, start.task_index):
             return False
         job, rest = split(ctx.state, job, start.task_index)
+        if rest is not None and rest.promises:
+            left = tuple(one for one in rest.promises if one.element != start.task_index)
+            rest = msgspec.structs.replace(rest, promises=left)
     elif job.array_waiting:
         return False
     spec = ctx.state.spec(job)
@@ -91,6 +101,7 @@ def begin(ctx: Context, start: Start, now: float, out: Effects) -> bool:
         batch_host=batch_host(ctx.state, spec, start.allocation),
         expected_start=0.0,
         expected_nodes="",
+        promises=(),
         started_by=_started_by(start, job, spec),
     )
     ctx.record(JobStarted(time=now, job=running, array_rest=rest), out)

@@ -8,6 +8,7 @@ from corral.engine.context import Context
 from corral.engine.effects import Effects
 from corral.engine.outcomes import DENIED, FINISHED, NOT_YOURS, for_each
 from corral.engine.ranking import priority_of
+from corral.engine.state import lends_cpus
 from corral.model.job import ENDED, Job, JobKind, JobState
 from corral.model.reason import Reason
 from corral.protocol.events import JobChanged
@@ -53,7 +54,7 @@ def hold(ctx: Context, job: Job, by: str, now: float, out: Effects) -> Job:
 def held(job: Job, by: str) -> dict[str, object]:
     """What changes of a record that is held."""
     reason = Reason.HELD_ADMIN if by == "admin" else Reason.HELD_USER
-    changes: dict[str, object] = {"held_by": by, "reason": reason, "reason_text": "", "priority": 0}
+    changes: dict[str, object] = {"held_by": by, "reason": reason, "reason_text": "", "priority": 0, "promises": ()}
     return changes | {"eligible_time": 0.0} if job.is_pending else changes
 
 
@@ -133,6 +134,8 @@ def on_suspend(ctx: Context, request: SuspendJobs | ResumeJobs, caller: Caller, 
             return "Job is pending execution"
         if thaw and job.state is not JobState.SUSPENDED:
             return "Job is not suspended"
+        if thaw and lends_cpus(job):  # it goes on by itself when its CPUs are free again
+            return "Requested operation is presently disabled"
         if not thaw and job.state is JobState.SUSPENDED:
             return None
         assert job.allocation is not None

@@ -14,10 +14,13 @@ _NEVER = float("inf")
 
 
 def limit_ends(job: Job) -> float:
-    """When the job's limit strikes, were it not suspended any more; infinity without a limit."""
-    if job.time_limit >= UNLIMITED:
-        return _NEVER
-    return job.start_time + job.time_limit + job.suspended_seconds
+    """When the job's limit strikes, were it not suspended any more, or its grace is over; infinity without a limit."""
+    ends = _NEVER
+    if job.time_limit < UNLIMITED:
+        ends = job.start_time + job.time_limit + job.suspended_seconds
+    if job.preempted is not None and job.state is JobState.RUNNING:
+        return min(ends, job.preempted.ends)
+    return ends
 
 
 def marks(job: Job, spec: JobSpec) -> list[tuple[int, float]]:
@@ -62,6 +65,8 @@ class DueTimes:
             ends = limit_ends(job)
             spec = self.state.spec(job)
             first = ends + self.grace
+            if job.preempted is not None:
+                first = min(first, job.preempted.ends)
             if spec.signal is not None and not job.warned:
                 first = min(ends - spec.signal[1], first)
             if spec.mail_types:

@@ -37,6 +37,11 @@ def after_batch(ctx: Context, job: Job, step: Step, now: float, out: Effects, me
         requeue(ctx, job, now, out, hold_as=too_often(ctx, job), ended_as=JobState.NODE_FAIL)
         return
     state, reason = verdict(step)
+    if ended_in_grace(job, state):
+        made = job.preempted is not None and job.preempted.action == "REQUEUE" and may_requeue(ctx, job)
+        job = msgspec.structs.replace(job, requeue_after=made)
+        finish(ctx, job, JobState.PREEMPTED, step.exit_status, Reason.NONE, now, out, text=message)
+        return
     if state in (JobState.COMPLETED, JobState.FAILED) and not step.exit_status.signal:
         again = _on_exit_code(ctx, job, step.exit_status)
         if again is not None:
@@ -61,7 +66,15 @@ def _on_exit_code(ctx: Context, job: Job, status: ExitStatus) -> Job | None:
 def after_srun(ctx: Context, job: Job, step: Step, now: float, out: Effects, message: str) -> None:
     """The one step of an srun's own allocation is over."""
     state, reason = verdict(step)
+    if ended_in_grace(job, state):
+        state, reason = JobState.PREEMPTED, Reason.NONE
     finish(ctx, job, state, step.exit_status, reason, now, out, text=message)
+
+
+def ended_in_grace(job: Job, state: JobState) -> bool:
+    """Has it ended because it was told that others need its place? Unless it has just done its work, that is what has become of it."""
+    told = job.preempted
+    return told is not None and told.action != "SUSPEND" and state in (JobState.FAILED, JobState.CANCELLED)
 
 
 def verdict(step: Step) -> tuple[JobState, Reason]:
@@ -168,7 +181,7 @@ def _terminate(
     }
     if hold_as is not None:
         fields |= {"held_by": job.held_by or "user", "hold_as": hold_as}
-    if state in (JobState.CANCELLED, JobState.TIMEOUT, JobState.PREEMPTED):
+    if state in (JobState.CANCELLED, JobState.TIMEOUT):
         fields["exit_status"] = ExitStatus(0, 15)
     changed = msgspec.structs.replace(job, **fields)
     wait = ctx.config.timeouts.kill_wait if kill_after is None else kill_after
@@ -349,6 +362,9 @@ def back_to_queue(ctx: Context, ended: Job, now: float, out: Effects) -> None:
         warned=False,
         limit_told=0,
         requeue_after=False,
+        preempted=None,
+        promises=(),
+        preempts_within=False,
         partition=spec.partition or ended.partition,
         time_limit=limit,
         priority=0 if held else ended.priority,

@@ -8,6 +8,7 @@ from corral.engine.state import ClusterState
 from corral.errors import UsageError
 from corral.model.job import UNLIMITED
 from corral.model.partition import Partition, PartitionState, oversubscribe
+from corral.model.preemption import mode_of
 from corral.protocol.events import PartitionChanged, PartitionRemoved
 from corral.protocol.replies import Done, Rejected
 from corral.protocol.requests import Caller, CreatePartition, DeletePartition, UpdatePartition
@@ -158,9 +159,11 @@ def _parsed(key: str, value: str) -> dict[str, object]:
             raise ValueError("it is NO, EXCLUSIVE, YES:# or FORCE:#")
         return {"oversubscribe": written}
     if key == "gracetime":
-        if duration.parse(value):
-            raise ValueError("there is no preemption yet")
-        return {"grace_time": 0}
+        return {"grace_time": _number(value, 1 << 31)}
+    if key == "preemptmode":
+        if value and mode_of(value) is None:
+            raise ValueError("it is OFF, CANCEL, REQUEUE or SUSPEND, with GANG after a comma")
+        return {"preempt_mode": value.upper()}
     if key == "nodes":
         return {"nodes": "ALL" if value.upper() == "ALL" else hostlist.fold(hostlist.expand(value)) if value else ""}
     if key == "priority":

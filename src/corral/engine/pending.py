@@ -9,13 +9,14 @@ import heapq
 
 import msgspec
 
-from corral.engine import charging, reserved_access
+from corral.engine import charging, preemption, reserved_access
 from corral.engine.admission import resolve
 from corral.engine.arrays import has_room, room
 from corral.engine.context import Context
 from corral.engine.duetimes import limit_ends
 from corral.engine.het import ready
 from corral.engine.partitions import partition_rows
+from corral.engine.preemptible import Preemptible
 from corral.engine.ranking import charges, factors_of, old_since, standing, totals
 from corral.engine.state import NOT_YET
 from corral.model import ranges
@@ -26,6 +27,7 @@ from corral.scheduler import limits, priority
 from corral.scheduler.demand import Demand, preferring
 from corral.scheduler.nodetable import BoolColumn
 from corral.scheduler.plan import Expected, NotNow, Plan
+from corral.scheduler.preemption import Promised, Rights
 from corral.scheduler.priority import Totals
 from corral.scheduler.profile import Promises
 from corral.scheduler.quota import Billing, Bucket, Quota, Rules
@@ -40,8 +42,8 @@ MAX_ELEMENTS = 4096
 PLAN_SECONDS = 1.0
 
 #: What makes a group: demands, time limit, least time, the array's record that stands alone (0 = none), the limits of accounts and QOS
-#: by partition, and why no partition takes it.
-Shape = tuple[tuple[Demand, ...], int, int, int, tuple[tuple[str, Rules], ...], str]
+#: by partition, why no partition takes it, and whom they may preempt.
+Shape = tuple[tuple[Demand, ...], int, int, int, tuple[tuple[str, Rules], ...], str, Rights | None]
 
 
 def demands_in(ctx: Context, spec: JobSpec, partition: str, uid: int) -> tuple[Demand, ...]:
@@ -93,6 +95,7 @@ class PendingView:
         self.refresh_again = False
         self.running: list[RunningJob] = []  #: ascending
         self.ends: dict[JobId, float] = {}  #: by which they stand there
+        self.preemptible = Preemptible(ctx)
         ctx.state.touched.update(ctx.state.active, (JobId(key[2]) for key in ctx.state.queue))
 
     # -- the groups
@@ -102,7 +105,7 @@ class PendingView:
         state = self.ctx.state
         basis = (
             *state.partitions.values(), *state.reservations.values(), self.ctx.config.scheduling,
-            self.ctx.config.accounting.enforce, self.ctx.config.priority, state.books.rules_version,
+            self.ctx.config.accounting.enforce, self.ctx.config.priority, state.books.rules_version, self.ctx.config.preemption,
         )  # fmt: skip
         if basis != self.basis:
             self.basis = basis
@@ -113,11 +116,15 @@ class PendingView:
             self.guarded = any(charging.guards(partition) for partition in state.partitions.values())
             self.asks_users |= any(partition.exclusive_user for partition in state.partitions.values())
             state.touched.update(JobId(key[2]) for key in state.queue)
+            if self.ctx.config.preemption.type != "none" or self.preemptible.victims:
+                state.touched.update(state.active)
         for job_id in sorted(state.touched):
             self._remove(job_id)
             job = state.jobs.get(job_id)
             self._put_running(job_id, job)
-            if job is not None and job.is_pending and not job.held_by and job.reason not in NOT_YET:
+            self.preemptible.promised.discard(job_id)
+            waits = job is not None and job.is_pending and not job.held_by and job.reason not in NOT_YET
+            if job is not None and waits and self.preemptible.put_waiting(job):
                 self._insert(job)
         state.touched.clear()
         if self.refresh_again:
@@ -239,7 +246,10 @@ class PendingView:
         alone = job.id if job.array_waiting or job.array_throttle or gang else 0
         demands = self._alternatives(job)
         limits, denied = self._limits(job, spec) if self.ctx.state.books or self.guarded else ((), "")
-        shape = (demands, job.time_limit, spec.time_min or 0, alone, limits, denied)
+        rights = None
+        if self.ctx.config.preemption.type != "none" and not gang:
+            rights = preemption.rights_of(self.ctx, spec.qos)
+        shape = (demands, job.time_limit, spec.time_min or 0, alone, limits, denied, rights)
         if not shape[0]:
             return
         group = self.groups.get(shape)
@@ -303,11 +313,13 @@ class PendingView:
         self.refresh()
         state = self.ctx.state
         offers = self._offers()
+        is_busy = bool(offers) or self.preemptible.is_busy
         wants_plans = now - self.last_plans >= PLAN_SECONDS
         if wants_plans and offers:
             self.last_plans = now
+        promises = self.preemptible.promises()
         return Snapshot(
-            nodes=state.ledger.copy() if offers else state.ledger,
+            nodes=state.ledger.copy() if is_busy else state.ledger,
             pending=offers,
             running=tuple(self.running) if offers else (),
             partition_rows=self._rows(),
@@ -315,13 +327,16 @@ class PendingView:
             reserved=reserved_access.windows(self.ctx) if state.reservations else NOTHING,
             billing=self.billing,
             kept=self.kept,
-            quota=self._quota(offers, now),
+            standing=self.preemptible.standing(any(offer.rights is not None for offer in offers)),
+            promises=promises,
+            suspended=self.preemptible.lent(),
+            quota=self._quota(offers, promises, now),
             wants_plans=wants_plans,
         )
 
-    def _quota(self, offers: tuple[PendingGroup, ...], now: float) -> Quota | None:
+    def _quota(self, offers: tuple[PendingGroup, ...], promises: tuple[Promised, ...], now: float) -> Quota | None:
         """What the limits of these are held against; None when none has any."""
-        every = {rules for offer in offers for _, rules in offer.rules}
+        every = {rules for offer in offers for _, rules in offer.rules} | {one.rules for one in promises if one.rules}
         every |= {rules for offer in offers for member in offer.gang for _, rules in member.rules}
         self.ctx.waits_for_minutes = any(rules.minutes or rules.wall or rules.threshold for rules in every)
         if not every:
@@ -339,6 +354,7 @@ class PendingView:
                 ends = min(ends, reserved_access.windows(self.ctx).closes(job.allocation.reservation, job.start_time))
             self.ends[job_id] = ends
             bisect.insort(self.running, RunningJob(ends, job_id))
+        self.preemptible.put_running(job_id, job)
 
     def _rows(self) -> dict[str, BoolColumn]:
         state = self.ctx.state
@@ -361,7 +377,7 @@ class PendingView:
         return tuple(offers)
 
     def _offer(self, group: _Group) -> PendingGroup | NotNow:
-        demands, time_limit, time_min, alone, rules, denied = group.shape
+        demands, time_limit, time_min, alone, rules, denied, rights = group.shape
         if group.gang:
             return self._offer_gang(group)
         if denied:
@@ -379,12 +395,16 @@ class PendingView:
             if not has_room(self.ctx.state, record):
                 return NotNow(Reason.ARRAY_TASK_LIMIT)
             if record.array_waiting:
-                free = room(self.ctx.state, record)
-                elements = ranges.first_members(record.array_waiting, min(free, MAX_ELEMENTS))
-                more = free < ranges.count(record.array_waiting)
+                free = max(0, room(self.ctx.state, record) - len(record.promises))
+                kept = {one.element for one in record.promises}
+                if kept and (not free or len(kept) >= ranges.count(record.array_waiting)):
+                    return NotNow(Reason.ARRAY_TASK_LIMIT if free == 0 else Reason.RESOURCES)
+                first = ranges.first_members(record.array_waiting, min(free + len(kept), MAX_ELEMENTS + len(kept)))
+                elements = tuple(one for one in first if one not in kept)[:free]
+                more = free < ranges.count(record.array_waiting) - len(kept)
         group.offer = PendingGroup(
             demands=demands, time_limit=time_limit, time_min=time_min, queue=tuple(group.queue), elements=elements,
-            has_more_elements=more, rules=rules,
+            has_more_elements=more, rules=rules, rights=rights,
             tier=max(self.ctx.state.partitions[demand.partition].priority_tier for demand in group.shape[0]),
         )  # fmt: skip
         return group.offer
@@ -435,6 +455,7 @@ class PendingView:
         self.without_plans = plan.without_plans
         self.kept = plan.kept
         self.ctx.plans_due = self.last_plans + PLAN_SECONDS if plan.without_plans else float("inf")
+        self.ctx.plans_due = min(self.ctx.plans_due, plan.exempt_until)
         if self.patience_ends:
             self.ctx.plans_due = min(self.ctx.plans_due, self.patience_ends[0][0])
         stale = self.first - plan.reasons.keys()

@@ -8,6 +8,7 @@ import msgspec
 from corral.engine.books import Books
 from corral.engine.draft import Refusal
 from corral.model.account import Association, Limits
+from corral.model.preemption import mode_of
 from corral.model.qos import FLAGS, Qos, QosLimits
 from corral.protocol.accounting import CLEAR, Settings
 
@@ -26,10 +27,6 @@ _NUMBERS: dict[type, dict[str, object]] = {
 _FRACTIONS = ("usage_factor", "usage_threshold", "limit_factor")
 _WORDS: dict[type, tuple[str, ...]] = {Association: ("default_qos",), Qos: ("description", "preempt_mode")}
 _LISTS: dict[type, tuple[str, ...]] = {Association: ("qos",), Qos: ("flags", "preempt")}
-PREEMPT_MODES = (
-    "", "cluster", "cancel", "gang", "off", "requeue", "suspend", "within", "cancel,gang", "requeue,gang",
-    "suspend,gang",
-)  # fmt: skip
 
 
 def applied(books: Books, record: T, settings: Settings) -> T:
@@ -87,10 +84,12 @@ def _word(books: Books, name: str, word: str) -> object:
             raise Refusal(f"You gave a bad default qos '{word}'.  Use 'list qos' to get complete list.")
         return word.lower()
     if name == "preempt_mode":
-        mode = word.lower()
-        if mode not in PREEMPT_MODES:
+        if word.lower() in ("", "cluster"):
+            return ""
+        mode = mode_of(word)
+        if mode is None:
             raise Refusal(f"Bad Preempt Mode given: {word}")
-        return "" if mode == "cluster" else mode
+        return str(mode).lower()
     if len(word) > 1024:
         raise Refusal(f"{name} is too long")
     return word.lower()

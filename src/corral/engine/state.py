@@ -24,10 +24,17 @@ from corral.model.step import Step
 from corral.model.trigger import Trigger
 from corral.protocol import events as ev
 from corral.scheduler.nodetable import NodeTable
+from corral.scheduler.preemption import frozen
 
 #: A pending job with one of these reasons waits for a time or for other jobs: no cycle looks at it.
 NOT_YET = frozenset({Reason.BEGIN_TIME, Reason.DEPENDENCY, Reason.DEPENDENCY_NEVER_SATISFIED})
 _NO_STEPS: dict[int, Step] = {}
+
+
+def lends_cpus(job: Job) -> bool:
+    """Suspended for another, also while it is cleared away: its CPUs are that one's."""
+    told = job.preempted
+    return told is not None and told.action == "SUSPEND" and job.state in (JobState.SUSPENDED, JobState.COMPLETING)
 
 
 class StateDump(msgspec.Struct, frozen=True, kw_only=True):
@@ -249,7 +256,8 @@ class ClusterState:
         else:
             self.spec_users[job.spec_id] = self.spec_users.get(job.spec_id, 0) + 1
             self.next_job_id = max(self.next_job_id, job.id + 1)
-        if old is not None and old.allocation is not job.allocation and job.id in self.ledger.holders:
+        changed = old is not None and (old.allocation is not job.allocation or lends_cpus(old) is not lends_cpus(job))
+        if changed and job.id in self.ledger.holders:
             self._free(job.id)  # it holds less than before: _index takes what is left
         if old is not None and old.spec_id != job.spec_id:
             self.spec_users[job.spec_id] = self.spec_users.get(job.spec_id, 0) + 1
@@ -273,7 +281,7 @@ class ClusterState:
             self.touched.add(job.id)
             allocation = job.allocation
             if allocation is not None and job.id not in self.ledger.holders:
-                self.ledger.take(job.id, allocation)
+                self.ledger.take(job.id, frozen(allocation) if lends_cpus(job) else allocation)
                 for share in allocation.nodes:
                     self.jobs_by_node.setdefault(share.node, set()).add(job.id)
             if job.array_job_id is not None:

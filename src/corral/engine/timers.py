@@ -1,6 +1,6 @@
 """What is due by the clock: time limits, warnings, begin times, deadlines, silent nodes, old records?"""
 
-from corral.engine import endings, nodes, overuse, reserved_times, resets
+from corral.engine import endings, nodes, overuse, preemption, reserved_times, resets
 from corral.engine.cancel import signal_job
 from corral.engine.context import Context
 from corral.engine.duetimes import limit_ends, marks
@@ -44,6 +44,9 @@ def tick(ctx: Context, now: float, out: Effects) -> None:
 
 def _check_limit(ctx: Context, job: Job, now: float, out: Effects) -> None:
     ends = limit_ends(job)
+    if job.preempted is not None and now >= job.preempted.ends:
+        preemption.strike(ctx, job, now, out)
+        return
     if now >= ends + ctx.config.timeouts.over_time_limit:
         endings.terminate(ctx, job, JobState.TIMEOUT, now, out, why="time_limit", reason=Reason.TIME_LIMIT)
         return

@@ -326,6 +326,8 @@ class _Change:
         fields = dict(self.fields)
         if self.spec is not None and self.ctx.state.spec_users.get(job.spec_id, 1) > 1:
             fields["spec_id"] = _own_spec_id(self.ctx.state, job)
+        if job.promises:  # what it asks for now finds a place anew
+            fields["promises"] = ()
         changed = msgspec.structs.replace(job, **fields)
         if changed != job or self.spec is not None:
             self.ctx.record(JobChanged(time=self.now, job=changed, what="updated", spec=self.spec), out)

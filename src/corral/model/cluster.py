@@ -88,6 +88,27 @@ class Scheduling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     time_limit_step: int = 60  #: seconds; a job's limit is rounded up to whole ones of it (Slurm: a minute)
 
 
+class Preemption(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which jobs may make room for others, and how. What a QOS or a partition says of its own jobs comes before `mode`."""
+
+    type: Literal["none", "qos", "partition_prio"] = (
+        "none"  #: PreemptType: by the Preempt list of a QOS, or by priority_tier
+    )
+    mode: str = "OFF"  #: PreemptMode: REQUEUE, CANCEL, or SUSPEND,GANG; with WITHIN also among jobs of one QOS
+    exempt_time: float = (
+        0.0  #: PreemptExemptTime: seconds that a job has run at least before it is requeued or cancelled
+    )
+    strict_order: bool = (
+        False  #: preempt_strict_order: those of the lowest QOS priority or tier first, however many they are
+    )
+    send_user_signal: bool = (
+        False  #: preempt_send_user_signal: a job's own --signal is sent at once, in the place of SIGTERM
+    )
+    time_slice: int = (
+        30  #: SchedulerTimeSlice: seconds that one of several jobs on the same CPUs runs before the next one does
+    )
+
+
 class NatsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     url: str = ""  #: "" = start a server of our own
     listen: str = "127.0.0.1:0"  #: for our own server; port 0 = any free one
@@ -161,6 +182,7 @@ class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     timeouts: Timeouts = Timeouts()
     priority: PriorityWeights = PriorityWeights()
     scheduling: Scheduling = Scheduling()
+    preemption: Preemption = Preemption()
     nats: NatsConfig = NatsConfig()
     api: ApiConfig = ApiConfig()
     roles: Roles = Roles()

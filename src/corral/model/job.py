@@ -7,6 +7,7 @@ import msgspec
 
 from corral.model.allocation import Allocation
 from corral.model.gres import GresRequest
+from corral.model.preemption import Preempted, Promise
 from corral.model.ranges import Ranges
 from corral.model.reason import Reason
 
@@ -347,6 +348,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     het_size: int = 0  #: how many components; their ids follow one another
     association: int = 0  #: of its user in the account it is charged to; 0 = none
     started_by: StartedBy = StartedBy.TURN  #: of one that has started
+    preempted: Preempted | None = None  #: it makes room, or has; suspended: until its CPUs are free again
+    promises: tuple[Promise, ...] = ()  #: of one that waits: what it gets when others have made room
+    preempts_within: bool = False  #: others of its own QOS have made room for it
 
     @property
     def is_pending(self) -> bool:

@@ -48,8 +48,8 @@ class Partition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, f
     oversubscribe: str = (
         "NO"  #: EXCLUSIVE: whole nodes; FORCE:4: up to 4 jobs share a CPU; YES:4: those that ask for it
     )
-    grace_time: int = 0  #: not yet: only 0 is taken
-    preempt_mode: str = "OFF"  #: not yet: only OFF is taken
+    grace_time: int = 0  #: seconds from the signal to the end of a preempted job (type partition_prio)
+    preempt_mode: str = ""  #: what becomes of its jobs (type partition_prio): OFF, REQUEUE, CANCEL, SUSPEND,GANG; "" = as [preemption] says
     lln: bool = False  #: jobs go to the least loaded nodes
 
     @property

@@ -16,12 +16,13 @@ from corral.model.allocation import Allocation
 from corral.model.cluster import Scheduling
 from corral.model.job import JobId
 from corral.model.reason import Reason
-from corral.scheduler import backfill, fluid, gang, together
+from corral.scheduler import backfill, fluid, gang, makeroom, together
 from corral.scheduler.demand import Demand
 from corral.scheduler.feasibility import static_rows
 from corral.scheduler.nodetable import BoolColumn, NodeTable
 from corral.scheduler.placement import fits_when_empty
 from corral.scheduler.plan import Expected, NotNow, Plan, Rest, Start
+from corral.scheduler.preemptors import Preemptors
 from corral.scheduler.quota import NO_RULES, Rules, Wanted, asked, billed, gets, held, most_per_node
 from corral.scheduler.reservations import by_maintenance
 from corral.scheduler.resources import place
@@ -62,9 +63,14 @@ class _Cycle:
         self.stuck: set[int] = set()  #: groups whose first has found no place; the next of them are only planned
         self.most_free = -1  #: CPUs on the freest node; -1 = to be looked up
         self.avoided: BoolColumn | None = None  #: nodes that other components of the same job have just got
+        self.preemptors = Preemptors(snapshot.standing, now)
+        self.priority = 0  #: of the job that is being considered
+        self.tries = False  #: it is only asked whether something would fit
 
     def run(self) -> Plan:
         groups = self.snapshot.pending
+        if self.snapshot.promises or self.snapshot.suspended:
+            makeroom.keep_promises(self)
         position = [0] * len(groups)
         heads = [(-group.tier, group.queue[0], number) for number, group in enumerate(groups) if group.queue]
         heapq.heapify(heads)
@@ -73,6 +79,7 @@ class _Cycle:
             group = groups[number]
             job = JobId(key[2])
             self.plan.looked_at += 1
+            self.priority = -key[0]
             why = self.plan_next(group, job) if number in self.stuck else self.consider(group, job)
             at = position[number] = position[number] + 1
             if why is not None:
@@ -89,6 +96,8 @@ class _Cycle:
                 heapq.heapreplace(heads, (tier, group.queue[at], number))
             else:
                 heapq.heappop(heads)
+        self.plan.resumes = [job for job in self.plan.resumes if job not in self.preemptors.leaving]
+        self.plan.exempt_until = self.preemptors.exempt_until
         return self.plan
 
     def consider(self, group: PendingGroup, job: JobId) -> NotNow | None:
@@ -250,6 +259,12 @@ class _Cycle:
             return why
         if group.rules and not self.may_reserve(group, first):
             return why
+        if (
+            group.rights is not None
+            and why.reason is Reason.RESOURCES
+            and makeroom.preempt(self, group, job, element, free)
+        ):
+            return None
         if (first.partition, first.reservation) in self.blocked:
             return self.plan_next(group, job)
         if not self.is_any_free() and not self.snapshot.wants_plans:
@@ -372,7 +387,7 @@ class _Cycle:
         ends = self.now + span
         touched = [plan for plan in self.planned if plan.start < ends]
         allocation = backfill.place_beside(table, demand, rows, touched, self.policy.placement)
-        for plan in touched if allocation is not None else ():
+        for plan in touched if allocation is not None and not self.tries else ():
             plan.licenses_left.change(demand.licenses, 1)
             for share in allocation.nodes if allocation is not None else ():
                 plan.yield_to(share, self.table.index[share.node])
@@ -397,6 +412,7 @@ class _Cycle:
         # Elements of one array share the record's id until they are split off: the ledger of this cycle needs keys of its own.
         key = job if element is None else -(len(self.plan.starts) + 1)
         self.table.take(key, allocation)
+        self.preemptors.took(key, allocation)
         self.most_free = -1
         self.timeline = None
         ends = self.now + min(limit or group.time_limit, LONGEST)

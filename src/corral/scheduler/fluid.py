@@ -41,6 +41,8 @@ def applies(snapshot: Snapshot) -> bool:
     if policy.backfill is True or policy.backfill_window or snapshot.reserved or snapshot.quota is not None:
         return False
     groups = snapshot.pending
+    if snapshot.promises or snapshot.suspended or any(group.rights is not None for group in groups):
+        return False
     if not groups or not snapshot.nodes.has_single_threads:
         return False
     partition = groups[0].demands[0].partition

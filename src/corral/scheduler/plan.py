@@ -5,6 +5,7 @@ import msgspec
 from corral.model.allocation import Allocation
 from corral.model.job import JobId
 from corral.model.reason import Reason
+from corral.scheduler.preemption import Victim
 from corral.scheduler.profile import Promises
 
 
@@ -17,6 +18,17 @@ class Start(msgspec.Struct, frozen=True):
     time_limit: int | None = None  #: seconds, when less than was asked for (--time-min)
     gang: int = 0  #: not without the others of this number
     is_backfill: bool = False  #: jobs before it still wait
+
+
+class Preemption(msgspec.Struct, frozen=True, kw_only=True):
+    """Let these go, and give their place to the job (or this element of an array) as soon as it is free."""
+
+    job: JobId
+    allocation: Allocation
+    victims: tuple[Victim, ...]
+    leaving: tuple[int, ...] = ()  #: others that have something of it, and are about to be gone anyhow
+    element: int | None = None
+    time_limit: int | None = None  #: as in Start
 
 
 class NotNow(msgspec.Struct, frozen=True):
@@ -45,6 +57,10 @@ class Plan(msgspec.Struct, kw_only=True):
     reasons: dict[JobId, NotNow] = {}  #: of the first of each group that does not start
     rest: dict[int, Rest] = {}  #: by the group's number in the snapshot: why those behind the first wait
     expected: dict[JobId, Expected] = {}
+    preemptions: list[Preemption] = []
+    broken: list[tuple[JobId, int | None]] = []  #: promises to a job, or an element, that can't be kept
+    resumes: list[JobId] = []  #: jobs that were suspended for others go on
+    exempt_until: float = float("inf")  #: when a job may be preempted that may not yet
     looked_at: int = 0  #: how many jobs were considered
     backfilled: int = 0  #: how many of the starts are of jobs before which others wait
     moments: int = 0  #: at how many moments to come it was looked whether a job would fit

@@ -5,6 +5,8 @@ import msgspec
 from corral.model.cluster import Scheduling
 from corral.scheduler.demand import Demand
 from corral.scheduler.nodetable import BoolColumn, NodeTable
+from corral.scheduler.preemption import Promised, Rights, Suspended
+from corral.scheduler.preemptors import Standing
 from corral.scheduler.profile import Promises
 from corral.scheduler.quota import NO_RULES, Billing, Quota, Rules
 from corral.scheduler.reservations import NOTHING, Reserved
@@ -42,6 +44,7 @@ class PendingGroup(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     has_more_elements: bool = False  #: others are held back by the throttle
     gang: tuple[Member, ...] = ()  #: of a heterogeneous job, whose components start together; it is a group of its own
     rules: tuple[tuple[str, Rules], ...] = ()  #: partition -> the limits that hold there; () = none
+    rights: Rights | None = None  #: whom they may preempt; None = nobody
 
     def rules_in(self, partition: str) -> Rules:
         for name, rules in self.rules:
@@ -61,6 +64,9 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     reserved: Reserved = NOTHING
     billing: dict[str, Billing] = {}  #: partition -> what its resources are charged with, where it says so
     kept: Promises | None = None  #: what the last cycle has promised
+    standing: Standing = Standing()
+    promises: tuple[Promised, ...] = ()  #: in the order of priority
+    suspended: tuple[Suspended, ...] = ()  #: for others; who goes on first comes first
     quota: Quota | None = None  #: what the limits are held against; None = there are none
     #: also of starts that decide nothing in this cycle, because nothing is free: users like to see them
     wants_plans: bool = True

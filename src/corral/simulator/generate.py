@@ -1,16 +1,25 @@
 """Which cluster and which work does a seed make?"""
 
 import random
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
-from corral.model.cluster import ClusterConfig, Scheduling, Timeouts
+from corral.model.cluster import ClusterConfig, Preemption, Scheduling, Timeouts
 from corral.model.gres import GresDevice, GresRequest
 from corral.model.job import JobKind, JobSpec, StepSpec
 from corral.model.node import NodeInventory
 from corral.model.partition import Partition
-from corral.protocol.requests import AnyRequest, CreateReservation, Names, NewJob, ReservationFields, SubmitJobs
+from corral.protocol.accounting import Condition, Settings
+from corral.protocol.requests import (
+    AnyRequest,
+    ChangeAccounts,
+    CreateReservation,
+    Names,
+    NewJob,
+    ReservationFields,
+    SubmitJobs,
+)
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -39,9 +48,11 @@ def world_of(chance: random.Random, jobs: tuple[int, int] = (20, 40)) -> World:
     partitions = [Partition(name="batch", default=True)]
     if chance.random() < 0.3:
         partitions.append(Partition(name="some", nodes="n[1-2]"))
+    preemption = _preemption(chance, partitions)
     config = ClusterConfig(
         partition=tuple(partitions),
         licenses={"a": 2, "b": 3},
+        preemption=preemption,
         scheduling=Scheduling(
             time_limit_step=1,
             placement=chance.choice(("pack", "spread")),
@@ -55,7 +66,8 @@ def world_of(chance: random.Random, jobs: tuple[int, int] = (20, 40)) -> World:
     span = chance.choice((60.0, 200.0))
     wishes = []
     for _ in range(chance.randint(*jobs)):
-        spec = _spec(chance, cpus, gpus, count, len(partitions) > 1)
+        spec = _spec(chance, cpus, gpus, count, any(partition.name == "some" for partition in partitions))
+        spec = _urgent_or_not(chance, spec, preemption)
         wishes.append(Wish(chance.uniform(0, span), "submit", spec))
     for _ in range(chance.randint(0, 12)):
         what = chance.choice(_DEEDS)
@@ -69,8 +81,59 @@ def world_of(chance: random.Random, jobs: tuple[int, int] = (20, 40)) -> World:
         wishes.append(Wish(chance.uniform(0, span), "het", request=request))
     for number in range(chance.choice((0, 0, 1, 3))):
         wishes.append(Wish(chance.uniform(0, span), "reserve", request=_reservation(chance, number, count, cpus)))
+    if preemption.type == "qos":
+        wishes += [
+            Wish(-0.9 + 0.1 * number, "accounts", request=request) for number, request in enumerate(_qos(chance))
+        ]
     wishes.sort(key=lambda wish: wish.at)
     return World(config=config, agents=tuple(tuple(a) for a in agents), wishes=tuple(wishes), span=span)
+
+
+def _preemption(chance: random.Random, partitions: list[Partition]) -> Preemption:
+    """Half of the clusters preempt; those by tier get a partition from which it is done."""
+    kinds: tuple[Literal["none", "qos", "partition_prio"], ...] = ("none", "none", "qos", "partition_prio")
+    kind = chance.choice(kinds)
+    if kind == "none":
+        return Preemption()
+    mode = chance.choice(("REQUEUE", "CANCEL", "SUSPEND,GANG", "REQUEUE"))
+    if kind == "partition_prio":
+        partitions.append(Partition(name="hi", priority_tier=5))
+    if kind == "partition_prio" or mode.startswith("SUSPEND"):
+        low = partitions[0]
+        own = chance.choice(("", "", "REQUEUE", "CANCEL"))
+        partitions[0] = msgspec.structs.replace(
+            low,
+            grace_time=chance.choice((0, 3)),
+            oversubscribe=chance.choice(("NO", "FORCE:1", "FORCE:1")),
+            preempt_mode=own,
+        )
+    return Preemption(
+        type=kind, mode=mode, exempt_time=chance.choice((0.0, 0.0, 10.0)), strict_order=chance.random() < 0.3,
+        send_user_signal=chance.random() < 0.3,
+    )  # fmt: skip
+
+
+def _qos(chance: random.Random) -> list[ChangeAccounts]:
+    """`low`, which `high` may preempt."""
+    low = Settings(
+        numbers={"grace_time": chance.choice((0, 0, 4, 12))},
+        words={"preempt_mode": chance.choice(("cluster", "cluster", "cancel", "requeue,within"))},
+    )
+    high = Settings(lists={"preempt": ("=low",)})
+    return [
+        ChangeAccounts(verb="add", kind="qos", where=Condition(names=(name,)), settings=settings)
+        for name, settings in (("low", low), ("high", high))
+    ]
+
+
+def _urgent_or_not(chance: random.Random, spec: JobSpec, preemption: Preemption) -> JobSpec:
+    if preemption.type == "qos":
+        return msgspec.structs.replace(
+            spec, qos=chance.choice(("low", "low", "high", "")), nice=chance.choice((0, 0, 50))
+        )
+    if preemption.type == "partition_prio" and not spec.partition and chance.random() < 0.3:
+        return msgspec.structs.replace(spec, partition="hi")
+    return spec
 
 
 def _component(chance: random.Random, cpus: int, gpus: int) -> JobSpec:

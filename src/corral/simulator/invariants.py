@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from corral.engine.meter import Meter
-from corral.engine.state import ClusterState
+from corral.engine.state import NOT_YET, ClusterState, lends_cpus
 from corral.model import ranges
 from corral.model.job import ACTIVE, ENDED, Job, JobId, JobState
 from corral.model.lifecycle import may_change
@@ -14,6 +14,7 @@ from corral.model.reason import Reason
 from corral.model.reservation import Flag, times
 from corral.protocol import events as ev
 from corral.scheduler.nodetable import NodeTable
+from corral.scheduler.preemption import frozen
 
 
 class InvariantBroken(AssertionError):
@@ -24,9 +25,9 @@ def check_job(state: ClusterState, job: Job) -> None:
     """Allocation and state agree; an ended job has an end."""
     held = state.ledger.holders.get(job.id)
     if job.state in ACTIVE:
-        _demand(
-            job.allocation is not None and held == job.allocation, job, "is active and does not hold its allocation"
-        )
+        assert job.allocation is not None
+        due = frozen(job.allocation) if lends_cpus(job) else job.allocation
+        _demand(held == due, job, "is active and does not hold its allocation")
         _demand(job.start_time > 0, job, "is active and has no start")
         _demand(not job.array_waiting, job, "is active and still holds waiting elements")
     else:
@@ -78,6 +79,22 @@ def check_start(state: ClusterState, job: Job) -> None:
             _demand(not kept, job, f"has {share.node}, which is kept for {other.name}")
 
 
+def check_promises(state: ClusterState, job: Job, promising: list[Job]) -> None:
+    """A job that has just begun got nothing that is promised to another."""
+    assert job.allocation is not None
+    for other in promising:
+        for promise in other.promises:
+            for share in job.allocation.nodes:
+                kept = promise.allocation.on(share.node)
+                if kept is None:
+                    continue
+                both = set(kept.cpus) & set(share.cpus)
+                units = {(gres.name, gres.type): set(gres.indices) for gres in kept.gres}
+                for gres in share.gres:
+                    both |= units.get((gres.name, gres.type), set()) & set(gres.indices)
+                _demand(not both, job, f"has {sorted(both)} of {share.node}, which is promised to job {other.id}")
+
+
 def check_steps(state: ClusterState, job: Job) -> None:
     """A step holds no more than its job, and no two steps that do not share hold the same."""
     if job.allocation is None:
@@ -105,6 +122,7 @@ def check_steps(state: ClusterState, job: Job) -> None:
 def check_events(state: ClusterState, before: dict[JobId, JobState], records: Iterable[ev.AnyEvent]) -> None:
     """After a message: jobs changed along the table, and each touched one is sound. `before` is brought up to date."""
     touched: set[JobId] = set()
+    promising = [one for one in state.queued() if one.promises and one.reason not in NOT_YET]
     for record in records:
         match record:
             case ev.JobsPurged():
@@ -121,6 +139,7 @@ def check_events(state: ClusterState, before: dict[JobId, JobState], records: It
                     raise InvariantBroken(f"job {job.id} went from {old} to {job.state}")
                 if isinstance(record, ev.JobStarted) and job.allocation is not None:
                     check_start(state, job)
+                    check_promises(state, job, promising)
                     for name, _ in job.allocation.licenses:
                         _demand(state.ledger.licenses.free(name) >= 0, job, f"has got more {name} than there are")
                 before[job.id] = job.state

@@ -308,6 +308,9 @@ class Simulation:
         if isinstance(wish.request, rq.SubmitJobs):
             self.ask(wish.request, ANN)
             return
+        if isinstance(wish.request, rq.ChangeAccounts):
+            self.ask(wish.request)
+            return
         if isinstance(wish.request, rq.CreateReservation):
             fields = wish.request.fields
             fields = msgspec.structs.replace(fields, start_time=self.clock.now + (fields.start_time or 0.0))

@@ -39,6 +39,7 @@ def job(id: int, name: str, **given: Any) -> Row:
         "priority": 1, "nice": 0, "held_by": "",
         "submit_time": SUBMITTED, "eligible_time": SUBMITTED, "start_time": 0.0, "end_time": 0.0, "expected_start": 0.0,
         "expected_nodes": "", "time_limit": UNLIMITED, "time_min": 0, "run_seconds": 0.0, "suspend_time": 0.0,
+        "preempt_time": 0.0, "preemptable_time": 0.0,
         "suspended_seconds": 0.0, "restarts": 0, "nodes": "", "node_count": 1, "node_names": [], "req_nodes": "", "exclude": "",
         "nodes_min": 1, "nodes_max": 0, "cpus": 1, "ntasks": 1, "cpus_per_task": 1, "ntasks_per_node": 0,
         "memory_per_node_mb": None, "memory_per_cpu_mb": None, "memory_per_gpu_mb": None, "memory_mb": 0, "gres": "",

@@ -20,8 +20,15 @@ from corral.errors import ConfigError
         ('[priority]\nusage_reset_period = "HOURLY"\n', 2, "HOURLY"),
         ('[[partition]]\nname = "a"\nbilling_weights = { cpu = inf }\n', 3, "no weight"),
         ('[[partition]]\nname = "a"\noversubscribe = "MAYBE"\n', 3, "FORCE:4"),
-        ('[[partition]]\nname = "a"\n\npreempt_mode = "REQUEUE"\n', 4, "no preemption"),
-        ('[[partition]]\nname = "a"\ngrace_time = 60\n', 3, "no preemption"),
+        ('[[partition]]\nname = "a"\n\npreempt_mode = "SOMETIMES"\n', 4, "is no mode"),
+        ('[[partition]]\nname = "a"\n\npreempt_mode = "CANCEL,REQUEUE"\n', 4, "is no mode"),
+        ('[[partition]]\nname = "a"\npreempt_mode = "SUSPEND"\n', 3, "needs GANG"),
+        ('[preemption]\nmode = "SUSPEND"\n', 2, "needs GANG"),
+        ('[preemption]\ntype = "qos"\n', 2, "needs a mode"),
+        ('[preemption]\ntype = "none"\nmode = "REQUEUE"\n', 2, "has no use"),
+        ('[preemption]\ntype = "partition_prio"\nmode = "REQUEUE,WITHIN"\n', 3, "type qos"),
+        ('[preemption]\ntype = "priority"\n', 2, "priority"),
+        ("[preemption]\ntime_slice = 1\n", 2, "65533"),
         ("[timeouts]\nsrun_port = 1\n", 2, "no key"),
         ("kill_on_bad_exit = true\n", 1, "no key"),
     ],
@@ -35,15 +42,14 @@ def test_it_is_refused_with_its_line(text: str, line: int, words: str) -> None:
 
 def test_values_that_mean_something_are_taken() -> None:
     parse("[priority]\nfair_share = 0\nqos = 0\n")
-    parse('[[partition]]\nname = "a"\noversubscribe = "EXCLUSIVE"\npreempt_mode = "OFF"\ngrace_time = 0\n')
+    parse('[[partition]]\nname = "a"\noversubscribe = "EXCLUSIVE"\npreempt_mode = "OFF"\ngrace_time = 60\n')
 
 
 @pytest.mark.parametrize(
     "line",
     [
         "AccountingStorageEnforce=wckeys", "KillOnBadExit=1",
-        "PartitionName=x Nodes=n1 PreemptMode=REQUEUE",
-        "PartitionName=x Nodes=n1 GraceTime=60",
+        "PreemptParameters=youngest_first,reclaim_licenses",
     ],
 )  # fmt: skip
 def test_an_import_lists_the_line(tmp_path: Path, line: str) -> None:

@@ -21,7 +21,7 @@ PriorityWeightAge=1000
 PriorityWeightTRES=CPU=1000,GRES/gpu=2000
 PriorityMaxAge=7-0
 SelectType=select/cons_tres
-SchedulerParameters=bf_window=2880,preempt_youngest_first
+SchedulerParameters=bf_window=2880,bf_licenses
 JobSubmitPlugins=lua
 NodeName=DEFAULT RealMemory=64000 State=UNKNOWN
 NodeName=dgx[0180-0189] Sockets=2 CoresPerSocket=4 ThreadsPerCore=2 \
@@ -78,7 +78,26 @@ def test_every_line_that_is_lost_is_listed(tmp_path: Path) -> None:
     assert [entry.split(":")[0] + ":" + entry.split(":")[1] for entry in left] == [
         "slurm.conf:13", "slurm.conf:14", "slurm.conf:22", "gres.conf:1",
     ]  # fmt: skip
-    assert "preempt_youngest_first" in left[0]
+    assert "bf_licenses" in left[0]
+
+
+def test_preemption_is_carried_over(tmp_path: Path) -> None:
+    text = """PreemptType=preempt/partition_prio
+PreemptMode=SUSPEND,GANG
+PreemptExemptTime=00:10:00
+SchedulerTimeSlice=60
+SchedulerParameters=preempt_youngest_first,preempt_reorder_count=5,preempt_strict_order
+SlurmctldParameters=preempt_send_user_signal
+NodeName=n1 CPUs=4
+PartitionName=lo Nodes=n1 PreemptMode=REQUEUE GraceTime=30 OverSubscribe=FORCE:1
+PartitionName=hi Nodes=n1 PriorityTier=10 PreemptMode=OFF
+"""
+    config, left = imported(tmp_path, text)
+    given = config.preemption
+    assert (given.type, given.mode, given.exempt_time) == ("partition_prio", "GANG,SUSPEND", 600)
+    assert (given.time_slice, given.strict_order, given.send_user_signal) == (60, True, True)
+    assert [(one.preempt_mode, one.grace_time) for one in config.partition] == [("REQUEUE", 30), ("OFF", 0)]
+    assert left == []
 
 
 def test_types_of_gpus_come_from_gres_conf(tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ def test_who_may_not_use_a_partition_waits_and_reads_why(
 
 def test_what_is_not_there_yet_is_refused() -> None:
     c = limited()
-    assert isinstance(c.ask(rq.UpdatePartition(name="batch", changes={"gracetime": "60"}), OPERATOR), Rejected)
+    assert isinstance(c.ask(rq.UpdatePartition(name="batch", changes={"gracetime": "-1"}), OPERATOR), Rejected)
     assert isinstance(
         c.ask(rq.UpdatePartition(name="batch", changes={"oversubscribe": "SOMETIMES"}), OPERATOR), Rejected
     )

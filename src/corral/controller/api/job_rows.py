@@ -32,6 +32,7 @@ class JobContext:
         self.open_mode = open_mode
         self.switch_wait = switch_wait
         self.is_forced: Callable[[str], bool] = lambda partition: False  #: do all its jobs share their CPUs?
+        self.preemptable: Callable[[Job], float] = lambda job: 0.0  #: since when others may preempt it; 0 = never
         self.dependency_left: Callable[[Job], str] = lambda job: ""  #: what it still waits for
         self.largest: Callable[[str], tuple[int, int]] = lambda partition: (0, 0)  #: CPUs and GPUs of its largest nodes
         self._asked: dict[int, values.Asked] = {}
@@ -74,6 +75,8 @@ def of_allocation(value: Callable[[Allocation], Any], otherwise: Any) -> Getter:
 
 def end_time(job: Job, context: JobContext) -> float:
     """When it ended, or when its limit strikes."""
+    if job.preempted is not None and job.state is JobState.RUNNING:
+        return job.preempted.ends
     if job.end_time or not job.start_time or job.state is _PENDING or job.time_limit >= UNLIMITED:
         return job.end_time
     pause = job.suspended_seconds + (context.now - job.suspend_time if job.suspend_time else 0.0)
@@ -249,6 +252,10 @@ FIELDS: dict[str, Getter] = {
     "suspend_time": Attribute("suspend_time"),
     "suspended_seconds": Attribute("suspended_seconds"),
     "resize_time": Attribute("resize_time"),
+    "preempt_time": lambda job, _: (
+        0.0 if job.preempted is None or job.preempted.action == "SUSPEND" else job.preempted.time
+    ),
+    "preemptable_time": lambda job, context: context.preemptable(job),
     "restarts": Attribute("restarts"),
     "nodes": of_allocation(lambda allocation: values.fold(allocation.node_names), ""),
     "node_count": node_count,

@@ -17,7 +17,7 @@ from corral.controller.api.service import Service
 from corral.controller.api.step_rows import STEPS, StepContext
 from corral.controller.submission import AnySent, SentJob, SentJobs, SentStep, SentStepSpec, decode
 from corral.daemon import clock
-from corral.engine import dependencies
+from corral.engine import dependencies, preemption
 from corral.engine.partitions import partition_rows
 from corral.engine.state import ClusterState
 from corral.model import ranges
@@ -178,6 +178,7 @@ def context(service: Service) -> JobContext:
     made = JobContext(service.state.specs, clock.now(), config.requeue, switch_wait=config.scheduling.max_switch_wait)
     made.largest = cache(lambda partition: largest_node(service.state, partition))
     partitions = service.state.partitions
+    made.preemptable = lambda job: preemption.shown_eligible(service, job)
     made.is_forced = lambda name: name in partitions and partitions[name].oversubscribe.startswith("FORCE")
     made.dependency_left = lambda job: dependencies.left(service.state, job, made.now)
     return made

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 from starlette.requests import Request
 
 from corral.controller.api import query
@@ -14,6 +15,7 @@ from corral.controller.slurm_config import slurm_keys
 from corral.daemon import clock
 from corral.model import ranges
 from corral.model.job import JobState
+from corral.model.preemption import mode_of
 from corral.model.topology import Topology
 from corral.protocol.replies import JobRows
 
@@ -51,6 +53,8 @@ async def get_partitions(service: Service, request: Request) -> JobRows:
     shown = [one for one in service.state.partitions.values() if everything or not one.hidden]
     state = service.state
     in_order = {name: state.nodes[name] for name in state.ledger.names if name in state.nodes}
+    mode = str(mode_of(service.config.preemption.mode) or "OFF")
+    shown = [msgspec.structs.replace(one, preempt_mode=one.preempt_mode or mode) for one in shown]
     return PARTITIONS.rows(shown, fields, in_order)
 
 

@@ -1,0 +1,69 @@
+"""Who may be preempted now, who is about to be gone, and what is promised to whom? Kept up to date from one cycle to the next."""
+
+from collections.abc import Iterable
+
+from corral.engine import preemption
+from corral.engine.context import Context
+from corral.engine.state import lends_cpus
+from corral.model.job import Job, JobId, JobState
+from corral.scheduler.preemption import Promised, Suspended, Victim
+from corral.scheduler.preemptors import Standing
+
+
+class Preemptible:
+    def __init__(self, ctx: Context) -> None:
+        self.ctx = ctx
+        self.victims: dict[JobId, Victim] = {}
+        self.leaving: set[JobId] = set()  #: jobs that are about to be gone
+        self.promised: set[JobId] = set()  #: waiting jobs for which others make room
+        self.suspended: set[JobId] = set()  #: for others
+
+    @property
+    def is_busy(self) -> bool:
+        """Is there something for a cycle to do, even if nobody waits for his turn?"""
+        return bool(self.promised or self.suspended)
+
+    def put_running(self, job_id: JobId, job: Job | None) -> None:
+        """A job has started, changed or gone."""
+        self.leaving.discard(job_id)
+        self.suspended.discard(job_id)
+        if job is None or not job.is_active:
+            self.victims.pop(job_id, None)
+            return
+        if job.state is JobState.COMPLETING:
+            self.leaving.add(job_id)
+        elif job.preempted is not None:
+            (self.suspended if lends_cpus(job) else self.leaving).add(job_id)
+        for one in self.ctx.state.het_members(job) or [job]:
+            victim = preemption.victim_of(self.ctx, one)
+            if victim is None or lends_cpus(one):
+                self.victims.pop(one.id, None)
+            else:
+                self.victims[one.id] = victim
+
+    def put_waiting(self, job: Job) -> bool:
+        """Must a place be sought for it still, or for some of its elements?"""
+        if not job.promises:
+            return True
+        self.promised.add(job.id)
+        return bool(job.array_waiting)
+
+    def standing(self, is_asked: bool) -> Standing:
+        """`is_asked`: some waiting job may preempt others."""
+        config = self.ctx.config.preemption
+        if config.type == "none" or not is_asked:
+            return Standing()
+        return Standing(
+            victims=tuple(self.victims.values()), leaving=tuple(sorted(self.leaving)), strict_order=config.strict_order,
+            tiers={partition.name: partition.priority_tier for partition in self.ctx.state.partitions.values()},
+        )  # fmt: skip
+
+    def promises(self) -> tuple[Promised, ...]:
+        return tuple(one for job in self._in_order(self.promised) for one in preemption.promised(self.ctx, job))
+
+    def lent(self) -> tuple[Suspended, ...]:
+        return tuple(preemption.suspended(self.ctx, job) for job in self._in_order(self.suspended))
+
+    def _in_order(self, ids: Iterable[JobId]) -> list[Job]:
+        found = (self.ctx.state.jobs[job_id] for job_id in ids)
+        return sorted(found, key=lambda job: (-job.priority, job.submit_time, job.id))

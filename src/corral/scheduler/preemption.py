@@ -1,0 +1,329 @@
+"""Who makes room for a job that finds no place, and how is the room kept until they are gone?
+
+Theory. Who may preempt whom is a question of rights (a QOS' list, a partition's tier), never of priority. Those that a job may preempt
+stand in ranks: suspended before requeued before cancelled, and of each the young before the old (a rank is a doubling of the minutes
+run, so that jobs of much the same age count alike). As few ranks are opened as make room. Within them, of each node one is taken
+away, then two, four ...: the first time that the job fits, it is on nodes where the fewest have to go. Of these, the most precious
+first, every one that is not needed after all is left alone. So nothing is preempted for a job that would still not fit, none that
+could have stayed, and no rank is touched while a lower one is enough.
+
+A preemptor's place is promised: the very cores and units. Until its victims are gone they hold what the promise leaves of theirs, and
+nobody else gets either.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from corral.model.allocation import Allocation, NodeShare
+from corral.model.job import JobId
+from corral.scheduler.demand import Demand
+from corral.scheduler.nodetable import BoolColumn, NodeTable
+from corral.scheduler.quota import NO_RULES, Rules
+
+#: So many are left alone one by one; of more, halves at a time.
+FEW = 8
+
+#: A place in this table, not on these rows, and its time limit where that is shorter than asked for.
+Fits = Callable[[NodeTable, BoolColumn | None], tuple[Allocation | None, int | None]]
+
+_GENTLEST_FIRST = {"SUSPEND": 0, "REQUEUE": 1, "CANCEL": 2}
+
+
+class Victim(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A running job that others may preempt."""
+
+    job: int
+    action: str  #: what would become of it: SUSPEND, REQUEUE, CANCEL
+    qos: str = ""
+    tier: int = 0  #: of its partition
+    worth: int = 0  #: its QOS' priority, or its tier
+    start: float
+    exempt_until: float = 0.0
+    unit: int = 0  #: a component of this heterogeneous job: it goes with the others; 0 = of none
+    within: int = -1  #: others of its own QOS with a higher priority than this may preempt it; -1 = they may not
+
+
+class Rights(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
+    """Whom a waiting job may preempt."""
+
+    over: frozenset[str] = frozenset()  #: jobs of these QOS
+    within: str = ""  #: and of its own, this, with a lower priority
+    by_tier: bool = False  #: those in partitions of a lower tier than its own
+
+
+class Promised(msgspec.Struct, frozen=True, kw_only=True):
+    """A waiting job for which others make room."""
+
+    job: JobId
+    allocation: Allocation
+    victims: tuple[int, ...]  #: those that are still there
+    ends: float  #: when they are gone, as far as is known
+    time_limit: int
+    element: int | None = None
+    shorter: int | None = None  #: the time limit, when it is less than was asked for
+    rules: Rules = NO_RULES
+
+
+class Suspended(msgspec.Struct, frozen=True, kw_only=True):
+    """A job that is suspended for others, and all that it had and is to have again."""
+
+    job: JobId
+    allocation: Allocation
+    victim: Victim | None  #: as others see it when it runs again
+
+
+class Room(NamedTuple):
+    allocation: Allocation
+    time_limit: int | None
+    victims: tuple[Victim, ...]
+
+
+class Unit:
+    """Those that go together."""
+
+    __slots__ = ("members", "rank", "rows", "size", "start")
+
+    def __init__(self, members: list[Victim], table: NodeTable, measure: str, now: float, strict: bool) -> None:
+        self.members = members
+        self.start = min(victim.start for victim in members)
+        harm = max(_GENTLEST_FIRST[victim.action] for victim in members)
+        worth = max(victim.worth for victim in members)
+        age = (int(max(0.0, now - self.start) // 60) + 1).bit_length()
+        self.rank = (worth, harm, age) if strict else (harm, age, worth)
+        self.rows: dict[int, int] = {}  #: how much of what is short each node would get back
+        for victim in members:
+            for share in table.holders[victim.job].nodes:
+                row = table.index.get(share.node)
+                if row is not None:
+                    self.rows[row] = self.rows.get(row, 0) + _size(share, measure)
+        self.size = sum(self.rows.values())
+
+    @property
+    def precious(self) -> tuple[tuple[int, int, int], float, int]:
+        return self.rank, -self.start, -self.members[0].job
+
+
+def may_preempt(rights: Rights, tier: int, priority: int, victim: Victim) -> bool:
+    if rights.by_tier:
+        return victim.tier < tier
+    if victim.qos in rights.over:
+        return True
+    return bool(rights.within) and victim.qos == rights.within and 0 <= victim.within < priority
+
+
+class Field:
+    """What could be free for those who may preempt these. The table is brought up to date by `take` and `promise`."""
+
+    def __init__(
+        self,
+        table: NodeTable,
+        victims: Iterable[Victim],
+        leaving: Iterable[int],
+        measure: str,
+        now: float,
+        strict: bool,
+    ) -> None:
+        base = table.copy()
+        for job in leaving:
+            base.give_back(job)
+        units: dict[int, list[Victim]] = {}
+        for victim in victims:
+            if victim.job in base.holders:
+                units.setdefault(-victim.unit or victim.job, []).append(victim)
+        found = [Unit(members, base, measure, now, strict) for members in units.values()]
+        self.units = sorted(found, key=lambda unit: unit.precious)
+        self.ranks = sorted({unit.rank for unit in self.units})
+        self.tables = [base]  #: without those of the first ranks
+
+    def without(self, ranks: int) -> NodeTable:
+        """Without the units of so many ranks, the lowest first."""
+        while len(self.tables) <= ranks:
+            rank = self.ranks[len(self.tables) - 1]
+            table = self.tables[-1].copy()
+            for unit in self.units:
+                if unit.rank == rank:
+                    remove(table, unit)
+            self.tables.append(table)
+        return self.tables[ranks]
+
+    def take(self, key: int, allocation: Allocation) -> None:
+        """Somebody has got this."""
+        for table in self.tables:
+            table.take(key, allocation)
+
+    def promise(self, key: int, allocation: Allocation, victims: Iterable[int]) -> None:
+        gone = set(victims)
+        for table in self.tables:
+            for job in gone:
+                table.give_back(job)
+            table.take(key, allocation)
+        self.units = [unit for unit in self.units if not any(victim.job in gone for victim in unit.members)]
+
+    def room(self, fits: Fits, need: int) -> Room | None:
+        """Who must go so that it fits; None when it would not even then, or when those that leave anyhow are enough."""
+        last = len(self.ranks)
+        if not self.units or fits(self.without(last), None)[0] is None:
+            return None
+        low, high = 0, last
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if fits(self.without(middle), None)[0] is not None else (middle + 1, high)
+        if low == 0:
+            return None
+        allowed = set(self.ranks[:low])
+        units = [unit for unit in self.units if unit.rank in allowed]
+        table = self.tables[0].copy()
+        chosen = self._layers(table, units, fits, need)
+        if chosen is None:
+            return None
+        avoided = ~chosen
+        gone = [unit for unit in units if unit.members[0].job not in table.holders or _is_removed(table, unit)]
+        for unit in gone:
+            if not any(chosen[row] for row in unit.rows):
+                restore(table, unit, self.tables[0])
+        gone = [unit for unit in gone if any(chosen[row] for row in unit.rows)]
+        needed = self._needed(table, gone, fits, avoided)
+        allocation, limit = fits(table, avoided)
+        if allocation is None or not needed:
+            return None
+        return Room(allocation, limit, tuple(victim for unit in needed for victim in unit.members))
+
+    def _layers(self, table: NodeTable, units: list[Unit], fits: Fits, need: int) -> BoolColumn | None:
+        """Take away one from each node, then two, four, ... until it fits; the nodes on which it does."""
+        on_row: dict[int, list[Unit]] = {}
+        for unit in units:
+            for row in unit.rows:
+                on_row.setdefault(row, []).append(unit)
+        for row, found in on_row.items():
+            found.sort(
+                key=lambda unit: (unit.rank, *_best_fit(unit.rows[row], need), -unit.start, -unit.members[0].job)
+            )  # used at once
+        most = max(len(found) for found in on_row.values())
+        done, upto = 0, 1
+        while done < most:
+            for found in on_row.values():
+                for unit in found[done:upto]:
+                    if not _is_removed(table, unit):
+                        remove(table, unit)
+            done, upto = upto, upto * 2
+            allocation, _ = fits(table, None)
+            if allocation is not None:
+                rows: BoolColumn = np.zeros(len(table), np.bool_)
+                rows[[table.index[name] for name in allocation.node_names]] = True
+                return rows
+        return None
+
+    def _needed(self, table: NodeTable, gone: list[Unit], fits: Fits, avoided: BoolColumn) -> list[Unit]:
+        """Those without whose going it would not fit; the others are there again."""
+        needed: list[Unit] = []
+        precious_first = sorted(gone, key=lambda unit: unit.precious, reverse=True)
+        parts = [precious_first[i : i + FEW] for i in range(0, len(gone), FEW)] if len(gone) > FEW else []
+        rest = parts if parts else [[unit] for unit in precious_first]
+        while rest:
+            part = rest.pop(0)
+            for unit in part:
+                restore(table, unit, self.tables[0])
+            if fits(table, avoided)[0] is not None:
+                continue
+            for unit in part:
+                remove(table, unit)
+            if len(part) == 1:
+                needed.append(part[0])
+            else:
+                half = len(part) // 2
+                rest[:0] = [part[:half], part[half:]]
+        return needed
+
+
+def remove(table: NodeTable, unit: Unit) -> None:
+    """It holds nothing any more; licences stay with it, and a suspended job keeps its memory and GPUs too."""
+    for victim in unit.members:
+        held = table.holders.get(victim.job)
+        if held is None:
+            continue
+        table.give_back(victim.job)
+        if victim.action == "SUSPEND":
+            table.take(victim.job, frozen(held))
+        elif held.licenses:
+            table.take(victim.job, msgspec.structs.replace(held, nodes=()))
+
+
+def restore(table: NodeTable, unit: Unit, before: NodeTable) -> None:
+    for victim in unit.members:
+        table.give_back(victim.job)
+        table.take(victim.job, before.holders[victim.job])
+
+
+def frozen(held: Allocation) -> Allocation:
+    """What a job keeps while it is suspended for another."""
+    return msgspec.structs.replace(
+        held, nodes=tuple(msgspec.structs.replace(share, cpus=()) for share in held.nodes), sharers=0
+    )
+
+
+def _is_removed(table: NodeTable, unit: Unit) -> bool:
+    held = table.holders.get(unit.members[0].job)
+    return held is None or not any(share.cpus for share in held.nodes)
+
+
+def hold(table: NodeTable, key: int, allocation: Allocation, victims: Iterable[int]) -> bool:
+    """Keep it from everybody else, though these still have some of it; False (and nothing has changed) when it can't be had."""
+    held = {job: table.holders[job] for job in victims if job in table.holders}
+    for job in held:
+        table.give_back(job)
+    if not table.can_take(allocation):
+        for job, old in held.items():
+            table.take(job, old)
+        return False
+    table.take(key, allocation)
+    promised = {share.node: share for share in allocation.nodes}
+    memory: dict[str, int] = {}
+    for old in held.values():
+        for share in old.nodes:
+            memory[share.node] = memory.get(share.node, 0) + share.memory_mb
+    left = {
+        name: max(0, amount - (promised[name].memory_mb if name in promised else 0)) for name, amount in memory.items()
+    }
+    for job, old in held.items():
+        table.take(job, msgspec.structs.replace(old, nodes=tuple(_left(share, promised, left) for share in old.nodes)))
+    return True
+
+
+def _left(share: NodeShare, promised: dict[str, NodeShare], memory: dict[str, int]) -> NodeShare:
+    other = promised.get(share.node)
+    if other is None:
+        return share
+    amount = min(share.memory_mb, memory[share.node])
+    memory[share.node] -= amount
+    units = {(gres.name, gres.type): set(gres.indices) for gres in other.gres}
+    gres = tuple(
+        msgspec.structs.replace(
+            one, indices=tuple(i for i in one.indices if i not in units.get((one.name, one.type), ()))
+        )
+        for one in share.gres
+    )
+    mine = tuple(cpu for cpu in share.cpus if cpu not in set(other.cpus))
+    return msgspec.structs.replace(share, cpus=mine, memory_mb=amount, gres=gres)
+
+
+def measure_of(demand: Demand) -> tuple[str, int]:
+    """By what the size of a victim is told, and about how much of it the job needs on a node."""
+    tasks = demand.tasks_per_node or max(1, -(-(demand.ntasks or 1) // max(1, demand.nodes_min)))
+    gpus = sum(request.count for request in demand.gres_per_node if request.name == "gpu")
+    gpus += tasks * sum(request.count for request in demand.gres_per_task if request.name == "gpu")
+    gpus += sum(-(-request.count // max(1, demand.nodes_min)) for request in demand.gres_total if request.name == "gpu")
+    return ("gpu", gpus) if gpus else ("cpu", max(demand.cpus_per_node, tasks * demand.cpus_per_task))
+
+
+def _size(share: NodeShare, measure: str) -> int:
+    if measure == "gpu":
+        return sum(len(gres.indices) for gres in share.gres if gres.name == "gpu")
+    return len(share.cpus)
+
+
+def _best_fit(size: int, need: int) -> tuple[bool, int]:
+    """The smallest that is large enough, then the largest of the others."""
+    return (False, size) if size >= need else (True, -size)
