@@ -80,6 +80,8 @@ def say_when(
     start = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(reply["start"]))
     where = f"{reply['nodes']}" if others else f"nodes {reply['nodes']} in partition {reply['partition']}"
     program.info(f"Job {reply['job']} to start at {start} using {reply['cpus']} processors on {where}")
+    if reply.get("preempts"):
+        program.info(f"  Preempts: {','.join(map(str, reply['preempts']))}")
     return 0
 
 

@@ -2,11 +2,13 @@
 
 import msgspec
 
-from corral.engine import reserved_access
+from corral.engine import preemption, reserved_access
 from corral.engine.admission import Admitted, resolve
 from corral.engine.context import Context
 from corral.engine.duetimes import limit_ends
 from corral.engine.partitions import partition_rows
+from corral.engine.preemptible import Preemptible
+from corral.model.allocation import Allocation
 from corral.model.job import JobId
 from corral.model.partition import Partition
 from corral.protocol.replies import Rejected, WouldStart
@@ -14,6 +16,10 @@ from corral.scheduler import gang
 from corral.scheduler.backfill import Timeline
 from corral.scheduler.demand import Demand
 from corral.scheduler.feasibility import static_rows
+from corral.scheduler.nodetable import BoolColumn, NodeTable
+from corral.scheduler.preemption import Rights
+from corral.scheduler.preemptors import Preemptors
+from corral.scheduler.resources import place
 from corral.scheduler.running import RunningJob
 from corral.scheduler.snapshot import LONGEST
 from corral.syntax import hostlist
@@ -39,19 +45,58 @@ def would_start(ctx: Context, entry: Admitted, user: str, now: float) -> WouldSt
     reserved = reserved_access.windows(ctx)
     span = float(entry.time_limit) if entry.time_limit < LONGEST else float("inf")
     best: WouldStart | None = None
+    begin = max(now, entry.spec.begin_time)
+    rights = preemption.rights_of(ctx, entry.spec.qos)
     for name in entry.partition.split(","):
         partition = state.partitions[name]
         demands = (_demand(ctx, entry, partition),)
         for demand in reserved_access.alternatives(state, user, entry.spec, demands):
             rows = static_rows(table, demand, partition_rows(state, partition, table)) & table.usable
-            timeline = Timeline(table, running, max(now, entry.spec.begin_time))
+            timeline = Timeline(table, running, begin)
             planned = reserved.plan(timeline, demand, rows, span, [], ctx.config.scheduling.placement, 0.0)
             if planned is not None and (best is None or planned.start < best.start):
                 best = WouldStart(
                     job=JobId(max(state.next_job_id, ctx.config.first_job_id)), start=planned.start,
                     cpus=planned.allocation.cpu_count, nodes=hostlist.fold(planned.allocation.node_names), partition=name,
                 )  # fmt: skip
+            if rights is not None and begin <= now and (best is None or best.start > now):
+                made = _by_preemption(ctx, rights, demand, rows, span, now)
+                if made is not None and (best is None or made.start < best.start):
+                    best = made
     return best or Rejected(error="Requested node configuration is not available")
+
+
+def _by_preemption(
+    ctx: Context, rights: Rights, demand: Demand, rows: BoolColumn, span: float, now: float
+) -> WouldStart | None:
+    """If others made room for it."""
+    state, reserved = ctx.state, reserved_access.windows(ctx)
+    if not reserved.is_open(demand, now):
+        return None
+    kept = reserved.kept(demand, now, now + span)
+    rows, view = reserved.rows(demand, rows, kept), reserved.view(demand, kept)
+
+    def fits(table: NodeTable, avoided: BoolColumn | None) -> tuple[Allocation | None, int | None]:
+        seen = table if view is None else view(table)
+        left = rows if avoided is None else rows & ~avoided
+        return place(seen, demand, left, ctx.config.scheduling.placement), None
+
+    view_of = Preemptible(ctx)
+    for job_id in sorted(state.active):
+        view_of.put_running(job_id, state.jobs[job_id])
+    priority = max((-key[0] for key in state.queue), default=0)
+    made = Preemptors(view_of.standing(True), now).make_room(
+        state.ledger.copy(), rights, demand, priority, fits, demand
+    )
+    if made is None:
+        return None
+    victims = sorted(victim.job for victim in made.victims)
+    grace = max((preemption.grace_of(ctx, state.jobs[JobId(job)]) for job in victims), default=0.0)
+    return WouldStart(
+        job=JobId(max(state.next_job_id, ctx.config.first_job_id)), start=now + grace, cpus=made.allocation.cpu_count,
+        nodes=hostlist.fold(made.allocation.node_names), partition=demand.partition,
+        preempts=tuple(JobId(job) for job in victims),
+    )  # fmt: skip
 
 
 def would_start_together(ctx: Context, entries: list[Admitted], user: str, now: float) -> WouldStart | Rejected:

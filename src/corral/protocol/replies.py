@@ -47,6 +47,7 @@ class WouldStart(Reply, frozen=True, kw_only=True):
     cpus: int
     nodes: str
     partition: str
+    preempts: tuple[JobId, ...] = ()  #: those that would have to make room
 
 
 class StepAccess(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from corral.model.reason import Reason
 from corral.protocol import orders as od
 from corral.protocol import requests as rq
 from corral.protocol.events import JobRequeued
+from corral.protocol.replies import WouldStart
 
 
 def by_qos(
@@ -493,3 +494,25 @@ def test_promises_survive_a_restart() -> None:
     loaded = ClusterState.load(c.state.dump())
     assert loaded.jobs[JobId(high)].promises == c.job(high).promises
     assert BATCH in loaded.steps[JobId(1)]
+
+
+# -- --test-only
+
+
+def test_test_only_says_who_would_have_to_go_and_changes_nothing() -> None:
+    c = by_qos("n[1-2]", low={"grace_time": 60})
+    lows = [c.run(job(cpus=4, qos="low", time=10**6)) for _ in range(2)]
+    before = len(c.events)
+    wanted = rq.NewJob(spec=job(cpus=4, nodes=2, qos="high"))
+    reply = c.ask(rq.SubmitJobs(jobs=(wanted,), test_only=True))
+    assert isinstance(reply, WouldStart)
+    assert (reply.start, reply.preempts, reply.nodes) == (c.now + 60, tuple(lows), "n[1-2]")
+    assert len(c.events) == before
+
+
+def test_test_only_preempts_nobody_when_there_is_room() -> None:
+    c = by_qos("n[1-2]")
+    c.run(job(cpus=4, qos="low"))
+    reply = c.ask(rq.SubmitJobs(jobs=(rq.NewJob(spec=job(cpus=4, qos="high")),), test_only=True))
+    assert isinstance(reply, WouldStart)
+    assert (reply.start, reply.preempts) == (c.now, ())
