@@ -204,6 +204,8 @@ SACCT = _HELP | {
     "partition": "in these partitions", "state": "in these states within the time", "starttime": "from then on (default: today, 00:00)",
     "endtime": "up to then (default: now)", "uid": "of these users", "user": "of these users",
     "units": "sizes in this unit: `K`, `M`, `G`, `T`, `P`",
+    "associations": "charged to these associations, by their numbers", "env-vars": "what the scripts of jobs in memory were given",
+    "flags": "that began so: SchedMain, SchedBackfill, SchedSubmit", "reason": "that waited (or ended) for one of these reasons",
     "batch-script": "the scripts of jobs that are still in memory", "clusters": "of these clusters; there is one",
     "cluster": "as `--clusters`",
     "federation": "accepted: there is one cluster", "constraints": "that asked for all of these features",

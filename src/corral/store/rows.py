@@ -133,6 +133,9 @@ class HistoryQuery(msgspec.Struct, frozen=True, kw_only=True):
     states: tuple[JobState, ...] = ()
     since: float = 0.0
     until: float = 0.0  #: 0.0 = no end
+    associations: frozenset[int] = frozenset()
+    started_by: tuple[StartedBy, ...] = ()  #: of runs that have started
+    reasons: tuple[str, ...] = ()
     also_held: bool = False  #: those that never could have started too
     limit: int = 0  #: 0 = all; else the newest
 
@@ -147,6 +150,9 @@ class HistoryQuery(msgspec.Struct, frozen=True, kw_only=True):
             and (not self.gids or run.gid in self.gids)
             and (not self.nodes or not self.nodes.isdisjoint(run.node_names))
             and (not self.constraints or all(one in run.constraint.split("&") for one in self.constraints))
+            and (not self.associations or run.association in self.associations)
+            and (not self.started_by or (run.start > 0 and run.started_by in self.started_by))
+            and (not self.reasons or run.reason in self.reasons)
             and _is_within(run.node_count or run.req_nodes, self.node_counts)
             and _is_within(run.cpus or run.req_cpus, self.cpu_counts)
             and _is_within(run.time_limit, self.time_limits)

@@ -318,3 +318,22 @@ def test_the_json_names_the_reservation_and_how_it_began(cluster: FakeCluster) -
     assert (job["reservation"], job["flags"]) == (
         {"id": 2, "name": "res1"}, ["STARTED_ON_SCHEDULE", "START_RECEIVED"],
     )  # fmt: skip
+
+
+def test_how_jobs_began_and_to_what_they_were_charged_is_asked_of_the_controller(cluster: FakeCluster) -> None:
+    cluster.run("sacct", "-a", "-F", "schedmain,SchedBackfill", "-x", "2,x", "--reason=Resources")
+    for part in ("started_by=SchedMain%2CSchedBackfill", "associations=2%2C-1", "reasons=Resources"):
+        assert part in cluster.asked[-1].replace(",", "%2C")
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["-F", "SchedMain,foo"], "sacct: error: str_2_job_flags: Invalid job flag foo\n"),
+        (["--env-vars"], "sacct: fatal: When requesting job environment you must also request specific jobs with the '-j' option.\n"),
+        (["--env-vars", "-B", "-j", "3"], "sacct: fatal: Options --batch-script and --env-vars are mutually exclusive\n"),
+    ],
+)  # fmt: skip
+def test_what_makes_no_sense_is_said(cluster: FakeCluster, argv: list[str], said: str) -> None:
+    done = cluster.run("sacct", *argv)
+    assert (done.returncode, done.stderr) == (1, said)

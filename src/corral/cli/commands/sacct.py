@@ -43,16 +43,11 @@ OPTIONS = (
     ("timelimit-max", "K", REQUIRED), ("timelimit-min", "k", REQUIRED), ("local", "", NO), ("long", "l", NO),
     ("allclusters", "L", NO), ("nodelist", "N", REQUIRED), ("noconvert", "", NO), ("ncpus", "I", REQUIRED),
     ("nnodes", "i", REQUIRED), ("noheader", "n", NO), ("format", "o", REQUIRED), ("name", "", REQUIRED), ("parsable", "p", NO),
-    ("parsable2", "P", NO), ("qos", "q", REQUIRED), ("partition", "r", REQUIRED), ("reason", "R", REQUIRED),
+    ("parsable2", "P", NO), ("qos", "q", REQUIRED), ("partition", "r", REQUIRED), ("reason", "", REQUIRED),
     ("state", "s", REQUIRED), ("starttime", "S", REQUIRED), ("endtime", "E", REQUIRED), ("truncate", "T", NO),
     ("uid", "u", REQUIRED), ("user", "u", REQUIRED), ("units", "", REQUIRED), ("usage", "", NO), ("use-local-uid", "", NO),
     ("verbose", "v", NO), ("version", "V", NO), ("wckeys", "W", REQUIRED), ("whole-hetjob", "", OPTIONAL), ("yaml", "", OPTIONAL),
 )  # fmt: skip
-
-REFUSED = {
-    "env-vars": "the environment is not kept for reading", "associations": "associations have no numbers",
-    "flags": "which of the schedulers started a job is not kept", "reason": "look for it in the output of -o reason",
-}  # fmt: skip
 
 #: Where its fields are listed.
 FIELD_TABLES = {"fields": "corral.cli.history_columns:FIELDS"}
@@ -74,6 +69,10 @@ NOT_ACCOUNTED = frozenset(
 )  # fmt: skip
 
 
+#: How a job came to run; the last is Slurm's spelling of what is true of all that have started.
+STARTED_BY = ["SchedMain", "SchedBackfill", "SchedSubmit", "StartRecieved"]
+
+
 def main() -> NoReturn:
     program = Program("sacct")
     run(program, lambda argv: Sacct(program, argv).main())
@@ -84,8 +83,7 @@ class Sacct:
 
     def __init__(self, program: Program, argv: list[str]) -> None:
         self.program = program
-        known = [(name, letter, value) for name, letter, value in OPTIONS if name != "reason"]
-        found, left = command.options(program, argv, known, REFUSED, try_line=False)
+        found, left = command.options(program, argv, OPTIONS, {}, try_line=False)
         if left:
             raise Exit(1, "sacct: error: Unknown arguments:", *[f"sacct: error:  {word}" for word in left])
         self.given: dict[str, str | None] = {}
@@ -248,6 +246,20 @@ class Sacct:
         except InvalidDuration:
             raise self._fatal("Invalid time limit specification") from None
 
+    def _associations(self) -> list[int]:
+        """What is no number is no association's."""
+        words = command.words(self.given.get("associations"))
+        return [int(word) if word.isdigit() and len(word) < 10 else -1 for word in words]
+
+    def _started_by(self) -> list[str]:
+        found = []
+        for word in command.words(self.given.get("flags")):
+            known = [flag for flag in STARTED_BY if flag.lower() == word.lower()]
+            if not known:
+                raise self.program.failed(f"str_2_job_flags: Invalid job flag {word}", 1)
+            found += STARTED_BY[:3] if known[0] == "StartRecieved" else known
+        return found
+
     def _nothing_is_meant(self) -> bool:
         """What is asked for is of a kind that no job here has."""
         return "wckeys" in self.given
@@ -261,8 +273,16 @@ class Sacct:
         jobs, steps = self._ids()
         states = self._states()
         since, until = self._window(bool(jobs), bool(states))
+        if "env-vars" in self.given:
+            if not jobs:
+                raise self._fatal("When requesting job environment you must also request specific jobs with the '-j' option.")
+            if "batch-script" in self.given:
+                raise self._fatal("Options --batch-script and --env-vars are mutually exclusive")
+            return self._texts(jobs, "environment", "Environment used for {} (must be batch to display)")
         if "batch-script" in self.given:
-            return self._scripts(jobs)
+            if not jobs:
+                raise self._fatal("When requesting job scripts you must also request specific jobs with the '-j' option.")
+            return self._texts(jobs, "script", "Batch Script for {}")
         users = self._users()
         needed = {"jobid", "step", "cluster"}
         needed.update(need for one in self.chosen for need in one.field.needs)
@@ -271,7 +291,8 @@ class Sacct:
         path = query.url(
             "/v1/history", ids=jobs, users=users, accounts=self.given.get("accounts"), partitions=self.given.get("partition"),
             names=self.given.get("name"), qos=self.given.get("qos"), nodes=self.given.get("nodelist"), gids=self._groups(),
-            constraints=self.given.get("constraints"), node_counts=self._bounds("nnodes", "node"),
+            constraints=self.given.get("constraints"), associations=self._associations(), started_by=self._started_by(),
+            reasons=self.given.get("reason"), node_counts=self._bounds("nnodes", "node"),
             cpu_counts=self._bounds("ncpus", "cpu"), time_limits=self._time_limits(),
             states=jobstates.here(states), since=since, until=until,
             all_users=not users and ("allusers" in self.given or os.geteuid() == 0 or bool(jobs)),
@@ -306,19 +327,17 @@ class Sacct:
         self.write(rows)
         return 0
 
-    def _scripts(self, jobs: list[str]) -> int:
-        """-B: as long as a job is in memory its script is kept."""
-        if not jobs:
-            raise self._fatal("When requesting job scripts you must also request specific jobs with the '-j' option.")
+    def _texts(self, jobs: list[str], what: str, title: str) -> int:
+        """-B, --env-vars: as long as a job is in memory both are kept."""
         with Connection() as connection:
             for job in jobs:
                 try:
-                    script = connection.request("GET", f"/v1/jobs/{query.quote(job)}/script")
+                    text = connection.request("GET", f"/v1/jobs/{query.quote(job)}/{what}")
                 except Unreachable as error:
                     raise command.unreachable("sacct: error", error) from None
                 except Refused:
-                    script = "NONE\n"
-                sys.stdout.write(f"Batch Script for {job}\n{'-' * 80}\n{script}\n")
+                    text = "NONE\n"
+                sys.stdout.write(f"{title.format(job)}\n{'-' * 80}\n{text}\n")
         return 0
 
     def write(self, rows: list[Row]) -> None:

@@ -20,11 +20,12 @@ from corral.controller.api.service import Service
 from corral.daemon import clock
 from corral.errors import StoreUnavailable
 from corral.model import ranges
-from corral.model.job import JobId, JobState
+from corral.model.job import JobId, JobState, StartedBy
 from corral.model.step import TRANSFERS
 from corral.store.rows import HistoryQuery, Run, RunKey, StepRun, key_of
 from corral.syntax.jobid import JobRef
 
+_STARTED_BY = {word.value.upper(): word for word in StartedBy}
 _STATES = {state.value: state for state in JobState}
 #: Runs that are read and shown at once.
 _AT_ONCE = 1000
@@ -55,6 +56,9 @@ async def get_history(service: Service, request: Request) -> Response:
         gids=tuple(map(int, query.numbers(request, "gids"))),
         nodes=query.nodes(request),
         constraints=query.words(request, "constraints"),
+        associations=frozenset(map(int, query.numbers(request, "associations"))),
+        started_by=query.choice(request, "started_by", _STARTED_BY),
+        reasons=query.words(request, "reasons"),
         node_counts=query.bounds(request, "node_counts"),
         cpu_counts=query.bounds(request, "cpu_counts"),
         time_limits=query.bounds(request, "time_limits"),

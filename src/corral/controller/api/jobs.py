@@ -21,7 +21,7 @@ from corral.engine import dependencies, preemption
 from corral.engine.partitions import partition_rows
 from corral.engine.state import ClusterState
 from corral.model import ranges
-from corral.model.job import ENDED, Job, JobId, JobState
+from corral.model.job import ENDED, Job, JobId, JobKind, JobState
 from corral.model.step import STEP_NAMES, TRANSFERS, Step
 from corral.protocol.replies import JobRows
 from corral.protocol.requests import Caller, CancelJobs, JobSelection, Reconfigure
@@ -283,6 +283,17 @@ async def get_script(service: Service, request: Request) -> Response:
     return PlainTextResponse(script)
 
 
+async def get_environment(service: Service, request: Request) -> Response:
+    jobs = jobs_of(service, caller_of(service, request), request.path_params["id"])
+    _only_own(service, request, jobs[0], "the environment of job")
+    spec = service.state.specs[jobs[0].spec_id]
+    if spec.kind is not JobKind.BATCH:
+        raise Refusal("the job has no script", "not_found")
+    data = service.performer.blobs.get(spec.environment_digest) if spec.environment_digest else None
+    found = msgspec.msgpack.decode(data, type=dict[str, str]) if data is not None else {}
+    return PlainTextResponse("".join(f"{name}={value}\n" for name, value in found.items()))
+
+
 async def get_access(service: Service, request: Request) -> Any:
     """The way to the streams of a step, for srun and sattach."""
     step = _step_of(service, request)
@@ -371,6 +382,7 @@ ROUTES = (
     ("POST", "/v1/jobs/{id}/steps", post_step),
     ("GET", "/v1/jobs/{id}/wait", wait_for_job),
     ("GET", "/v1/jobs/{id}/script", get_script),
+    ("GET", "/v1/jobs/{id}/environment", get_environment),
     ("GET", "/v1/jobs/{id}/access/{step}", get_access),
     ("GET", "/v1/steps", get_steps),
     ("GET", "/v1/steps/{id}/{step}/wait", wait_for_step),

@@ -115,6 +115,9 @@ def document() -> dict[str, Any]:
             )
         },
         "/v1/jobs/{id}/script": {"get": operation("The batch script", text, [job], kind="text/plain")},
+        "/v1/jobs/{id}/environment": {
+            "get": operation("What the batch script was given", text, [job], kind="text/plain")
+        },
         "/v1/jobs/{id}/access/{step}": {"get": operation("The way to a step's streams", access, [job, step])},
         "/v1/steps": {"get": operation("Steps", rows, [_fields(STEPS), _parameter("job"), _parameter("all")])},
         "/v1/steps/{id}/{step}/wait": {"get": operation("Wait until it has ended", rows, [job, step, timeout])},
@@ -170,7 +173,9 @@ def document() -> dict[str, Any]:
                 [
                     _fields(HISTORY),
                     *selection,
-                    *(_parameter(name) for name in ("since", "until", "all_users", "duplicates", "steps", "limit")),
+                    *(_parameter(name) for name in (
+                            "since", "until", "all_users", "duplicates", "steps", "limit", "associations", "started_by", "reasons",
+                        )),
                 ],
             )
         },
