@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from corral.config import slurm_keys, slurm_preemption
+from corral.config import slurm_keys, slurm_preemption, slurm_select
 from corral.errors import ConfigError, UsageError
 from corral.syntax import hostlist
 
@@ -43,6 +43,7 @@ class Imported:
     nodes: list[dict[str, Any]] = field(default_factory=list)
     partitions: list[dict[str, Any]] = field(default_factory=list)
     switches: list[dict[str, Any]] = field(default_factory=list)
+    selection: dict[str, tuple[Line, str]] = field(default_factory=dict)  #: SelectType and its parameters
     has_tree: bool = False  #: TopologyPlugin=topology/tree: topology.conf counts
     left: list[tuple[Line, str]] = field(default_factory=list)  #: lines that could not be carried over, and why
 
@@ -79,6 +80,7 @@ def read(path: Path) -> Imported:
     if gres_path.exists():
         for line in lines_of(gres_path):
             _gres_line(found, line)
+    _select(found)
     topology_path = path.with_name("topology.conf")
     if found.has_tree and topology_path.exists():
         for line in lines_of(topology_path):
@@ -117,11 +119,25 @@ def _settings(found: Imported, line: Line, words: dict[str, str]) -> None:
     if preemption := slurm_preemption.switches(words):
         found.tables.setdefault("preemption", {}).update(preemption)
     for name, value in words.items():
-        if rule := slurm_keys.SETTINGS.get(name):
+        if name in ("selecttype", "selecttypeparameters"):
+            found.selection[name] = (line, value)
+        elif rule := slurm_keys.SETTINGS.get(name):
             table, key, convert = rule
             _put(found, line, table, key, name, value, convert)
         elif name not in slurm_keys.WITHOUT_EFFECT:
             found.left.append((line, slurm_keys.LOST.get(name, f"there is nothing like {name} yet")))
+
+
+def _select(found: Imported) -> None:
+    texts = {name: value for name, (_, value) in found.selection.items()}
+    keys, *lost = slurm_select.scheduling_of(
+        texts.get("selecttype", "select/linear"), texts.get("selecttypeparameters", "")
+    )
+    if keys:
+        found.tables.setdefault("scheduling", {}).update(keys)
+    for name, why in zip(("selecttype", "selecttypeparameters"), lost, strict=True):
+        if why:
+            found.left.append((found.selection[name][0], why))
 
 
 def _put(

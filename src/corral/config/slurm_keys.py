@@ -82,20 +82,6 @@ def _enforce(text: str) -> list[str] | None:
     raise NotCarried("without cgroups nothing is enforced; here they are used where root allows it")
 
 
-def _selection(text: str) -> None:
-    if text != "select/cons_tres":
-        raise NotCarried(f"{text}: cores, memory and GPUs are always given out singly (use --exclusive)")
-
-
-def _selection_parameters(text: str) -> str | None:
-    kept = [
-        w for w in _words(text.upper()) if w not in ("CR_CORE", "CR_CPU", "CR_CORE_MEMORY", "CR_CPU_MEMORY", "CR_LLN")
-    ]
-    if kept:
-        raise NotCarried(f"{', '.join(kept)}: there is nothing like it yet")
-    return None
-
-
 def _dependency_parameters(text: str) -> bool | None:
     kept = [word for word in _words(text) if word not in ("kill_invalid_depend", "disable_remote_singleton")]
     if kept:
@@ -266,8 +252,6 @@ SETTINGS: dict[str, tuple[str, str, Callable[[str], Any]]] = {
     "schedulertype": ("scheduling", "backfill", _scheduler),
     "schedulerparameters": ("scheduling", "", _scheduler_parameters),
     "topologyplugin": ("", "", _topology_plugin),
-    "selecttype": ("scheduling", "", _selection),
-    "selecttypeparameters": ("scheduling", "placement", _selection_parameters),
     "defmempercpu": ("scheduling", "default_memory_per_cpu_mb", _memory),
     "defmempernode": ("scheduling", "default_memory_per_node_mb", _memory),
     "prolog": ("programs", "prolog", str),

@@ -3,7 +3,7 @@
 from typing import Any
 
 from corral.controller.slurm_constants import CONSTANTS
-from corral.model.cluster import PRIORITY_FLAGS, ClusterConfig, PriorityWeights
+from corral.model.cluster import PRIORITY_FLAGS, ClusterConfig, PriorityWeights, Scheduling
 from corral.model.preemption import mode_of
 from corral.syntax.duration import format_padded
 
@@ -54,8 +54,8 @@ def _configured(config: ClusterConfig, facts: dict[str, Any]) -> dict[str, Any]:
         "PropagateResourceLimits": _names(config.propagate_limits) if not config.propagate_limits_except else "(null)",
         "PropagateResourceLimitsExcept": _names(config.propagate_limits_except),
         "SchedulerType": "sched/backfill" if scheduling.backfill else "sched/builtin",
-        "SelectType": "select/cons_tres",
-        "SelectTypeParameters": "CR_CORE_MEMORY",
+        "SelectType": "select/linear" if scheduling.select == "nodes" else "select/cons_tres",
+        "SelectTypeParameters": _select_parameters(scheduling),
         "SlurmctldHost[0]": facts.get("host", ""),
         "SlurmctldTimeout": "120 sec",
         "SlurmdTimeout": _seconds(timeouts.node),
@@ -86,6 +86,16 @@ def _preemption(config: ClusterConfig) -> dict[str, Any]:
         "SchedulerTimeSlice": f"{given.time_slice} sec",
         "SlurmctldParameters": "preempt_send_user_signal" if given.send_user_signal else "(null)",
     }
+
+
+def _select_parameters(scheduling: Scheduling) -> str:
+    if scheduling.select == "nodes":
+        return "CR_MEMORY" if scheduling.count_memory else "NONE"
+    words = ["CR_CORE_MEMORY" if scheduling.count_memory else "CR_CORE"]
+    words += ["CR_ONE_TASK_PER_CORE"] if scheduling.one_task_per_core else []
+    words += ["CR_CORE_DEFAULT_DIST_BLOCK"] if scheduling.core_order == "block" else []
+    words += ["CR_LLN"] if scheduling.placement == "spread" else []
+    return ",".join(words)
 
 
 def _priority(weights: PriorityWeights) -> dict[str, Any]:

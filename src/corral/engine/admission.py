@@ -13,7 +13,7 @@ from corral.model.job import UNLIMITED, JobSpec
 from corral.model.partition import Partition, PartitionState
 from corral.protocol.replies import Rejected
 from corral.protocol.requests import Caller
-from corral.scheduler import limits
+from corral.scheduler import limits, selection
 from corral.scheduler.demand import ANY_CORES, Demand, demand_of
 from corral.scheduler.feasibility import feature_rows, free_units, static_rows, task_capacity
 from corral.scheduler.nodetable import BoolColumn, NodeTable
@@ -98,7 +98,8 @@ def resolve(spec: JobSpec, partition: Partition, config: ClusterConfig, uid: int
     if not per_cpu and not per_node:
         per_cpu = config.scheduling.default_memory_per_cpu_mb or 0
         per_node = config.scheduling.default_memory_per_node_mb or 0
-    return limits.within(demand_of(spec, partition.name, per_cpu, per_node), spec, partition, uid)
+    demand = limits.within(demand_of(spec, partition.name, per_cpu, per_node), spec, partition, uid)
+    return selection.given_out(demand, spec, config.scheduling)
 
 
 def could_ever_run(empty: NodeTable, demand: Demand, rows: BoolColumn) -> str | None:
@@ -108,6 +109,8 @@ def could_ever_run(empty: NodeTable, demand: Demand, rows: BoolColumn) -> str | 
         return UNAVAILABLE  # named, and of another partition
     if fits_when_empty(empty, demand, allowed):
         return None
+    if not allowed.any() and rows.any() and demand.least_memory_mb > int(empty.memory[rows].max()):
+        return "Memory specification can not be satisfied"
     if not allowed.any() and rows.any():
         plain = structs.replace(demand, tmp_disk_mb=0, geometry=ANY_CORES)
         if demand.geometry is not ANY_CORES and static_rows(empty, plain, rows).any():

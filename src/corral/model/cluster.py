@@ -79,6 +79,16 @@ class Scheduling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     default_memory_per_cpu_mb: int | None = None  #: None = 0 is asked for: memory is not counted unless said
     default_memory_per_node_mb: int | None = None
     placement: str = "pack"  #: pack or spread
+    select: Literal["cores", "nodes"] = (
+        "cores"  #: what is given out: cores, one by one, or whole nodes (Slurm's select/linear)
+    )
+    count_memory: bool = True  #: false: it only says how large a job's nodes are (CR_Core)
+    one_task_per_core: bool = (
+        False  #: tasks have cores of their own, unless their job says otherwise (Slurm's CR_ONE_TASK_PER_CORE)
+    )
+    core_order: Literal["cyclic", "block"] = (
+        "cyclic"  #: sockets in turn, or one full before the next, unless -m says (CR_CORE_DEFAULT_DIST_BLOCK)
+    )
     max_switch_wait: int = 300  #: seconds that a job may wait for the number of switches it wants, at most
     enable_user_top: bool = False  #: users may put one of their waiting jobs before their others (`scontrol top`)
     kill_invalid_depend: bool = False  #: a job whose dependency can never be satisfied is cancelled

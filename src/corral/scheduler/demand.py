@@ -41,6 +41,7 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     memory_per_node_mb: int = 0  #: 0 = not counted
     memory_per_cpu_mb: int = 0
     memory_per_gpu_mb: int = 0
+    least_memory_mb: int = 0  #: its nodes have so much at all, whoever uses it
     gres_per_node: tuple[GresRequest, ...] = ()
     gres_per_task: tuple[GresRequest, ...] = ()
     gres_total: tuple[GresRequest, ...] = ()

@@ -44,6 +44,8 @@ def static_rows(table: NodeTable, demand: Demand, partition_rows: BoolColumn) ->
             rows[table.index[name]] = False
     if demand.tmp_disk_mb:
         rows &= table.tmp_disk >= demand.tmp_disk_mb
+    if demand.least_memory_mb:
+        rows &= table.memory >= demand.least_memory_mb
     asked = demand.geometry
     if asked is not ANY_CORES:
         rows &= (table.sockets >= asked.sockets) & (table.cores >= asked.cores) & (table.threads >= asked.threads)

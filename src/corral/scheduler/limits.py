@@ -95,6 +95,7 @@ def _least_memory(demand: Demand) -> int:
     tasks = demand.tasks_per_node or 1
     gpus = sum(request.count for request in demand.gres_per_node if request.name == "gpu") or 1
     return max(
+        demand.least_memory_mb,
         demand.memory_per_node_mb,
         demand.memory_per_cpu_mb * demand.cpus_per_task * tasks,
         demand.memory_per_gpu_mb * gpus,

@@ -175,3 +175,38 @@ def test_a_flag_that_there_is_not_is_told(tmp_path: Path) -> None:
         tmp_path, "ClusterName=lab\nPriorityFlags=TICKET_BASED\nPrioritySiteFactorPlugin=site_factor/x\n"
     )
     assert [line.split(": ", 1)[0] for line in left] == ["slurm.conf:2", "slurm.conf:3"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "rules", "left"),
+    [
+        ("", ("nodes", False, False, "cyclic", "pack"), []),  # Slurm's own default is select/linear
+        ("SelectType=select/linear\nSelectTypeParameters=CR_Memory", ("nodes", True, False, "cyclic", "pack"), []),
+        ("SelectType=select/cons_tres", ("cores", True, False, "cyclic", "pack"), []),
+        ("SelectType=select/cons_res\nSelectTypeParameters=CR_CPU", ("cores", False, False, "cyclic", "pack"), []),
+        (
+            "SelectType=select/cons_tres\n"
+            "SelectTypeParameters=CR_Core_Memory,CR_ONE_TASK_PER_CORE,CR_CORE_DEFAULT_DIST_BLOCK,CR_LLN",
+            ("cores", True, True, "block", "spread"),
+            [],
+        ),
+        (
+            "SelectType=select/cons_tres\nSelectTypeParameters=CR_Socket_Memory",
+            ("cores", True, False, "cyclic", "pack"),
+            [
+                "slurm.conf:3: CR_SOCKET_MEMORY: sockets are not given out whole: cores are (use --exclusive for nodes)",
+            ],
+        ),
+        (
+            "SelectType=select/cray_aries",
+            ("cores", True, False, "cyclic", "pack"),
+            ["slurm.conf:2: select/cray_aries: cores, memory and GPUs are given out singly"],
+        ),
+    ],
+)
+def test_what_is_given_out(tmp_path: Path, lines: str, rules: tuple[object, ...], left: list[str]) -> None:
+    text = f"ClusterName=lab\n{lines}\nNodeName=n1 CPUs=4\nPartitionName=batch Nodes=ALL\n"
+    config, lost = imported(tmp_path, text)
+    found = config.scheduling
+    assert (found.select, found.count_memory, found.one_task_per_core, found.core_order, found.placement) == rules
+    assert lost == left

@@ -275,13 +275,17 @@ class Sacct:
         since, until = self._window(bool(jobs), bool(states))
         if "env-vars" in self.given:
             if not jobs:
-                raise self._fatal("When requesting job environment you must also request specific jobs with the '-j' option.")
+                raise self._fatal(
+                    "When requesting job environment you must also request specific jobs with the '-j' option."
+                )
             if "batch-script" in self.given:
                 raise self._fatal("Options --batch-script and --env-vars are mutually exclusive")
             return self._texts(jobs, "environment", "Environment used for {} (must be batch to display)")
         if "batch-script" in self.given:
             if not jobs:
-                raise self._fatal("When requesting job scripts you must also request specific jobs with the '-j' option.")
+                raise self._fatal(
+                    "When requesting job scripts you must also request specific jobs with the '-j' option."
+                )
             return self._texts(jobs, "script", "Batch Script for {}")
         users = self._users()
         needed = {"jobid", "step", "cluster"}

@@ -173,9 +173,20 @@ def document() -> dict[str, Any]:
                 [
                     _fields(HISTORY),
                     *selection,
-                    *(_parameter(name) for name in (
-                            "since", "until", "all_users", "duplicates", "steps", "limit", "associations", "started_by", "reasons",
-                        )),
+                    *(
+                        _parameter(name)
+                        for name in (
+                            "since",
+                            "until",
+                            "all_users",
+                            "duplicates",
+                            "steps",
+                            "limit",
+                            "associations",
+                            "started_by",
+                            "reasons",
+                        )
+                    ),
                 ],
             )
         },
