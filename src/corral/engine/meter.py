@@ -58,6 +58,7 @@ class _Counted(msgspec.Struct, frozen=True, gc=False):
     jobs: int
     submitted: int
     tres: dict[str, int]
+    nodes: tuple[str, ...]
     ends: int  #: when it is over at the latest; -1 = suspended
     left: int  #: seconds it may still run, of a suspended one
     factor: int  #: millionths: how much of its use is charged
@@ -102,6 +103,7 @@ class Meter:
             1 if running else 0,
             ranges.count(job.array_waiting) or 1,
             tres,
+            job.allocation.node_names if running and job.allocation is not None else (),
             -1 if suspended else ends,
             max(0, ends - int(job.suspend_time)) if suspended else 0,
             int(PARTS * _factor(books, names)) if running and not suspended else 0,
@@ -130,6 +132,8 @@ class Meter:
             if not counted.tres:
                 self._tidy(bucket, tally)
                 continue
+            for node in counted.nodes:
+                _change(tally.nodes, node, sign)
             for resource, amount in counted.tres.items():
                 _change(tally.tres, resource, sign * amount)
                 ahead = amount * counted.ahead
@@ -177,6 +181,11 @@ class Meter:
     def rates(self) -> dict[Bucket, dict[str, int]]:
         """How fast usage grows now."""
         return {bucket: dict(one.rate) for bucket, one in self._usage.items() if one.rate}
+
+    def buckets_of(self, job: JobId) -> tuple[Bucket, ...]:
+        """Where it counts."""
+        counted = self._jobs.get(job)
+        return () if counted is None else counted.buckets
 
     def holders(self, bucket: Bucket, now: float) -> Iterator[tuple[JobId, dict[str, int], float]]:
         """The running jobs that count in it: what each holds, and how many seconds it may still run."""

@@ -7,7 +7,7 @@ from corral.engine.admission import resolve
 from corral.engine.context import Context
 from corral.model.job import Job
 from corral.scheduler.obstacles import Counted, Obstacle, obstacles
-from corral.scheduler.quota import Bucket, Wanted, asked, billed
+from corral.scheduler.quota import Bucket, Wanted, asked, asked_per_node, billed
 
 
 def obstacles_of(ctx: Context, job: Job, partition: str, now: float) -> tuple[Obstacle, ...]:
@@ -18,12 +18,15 @@ def obstacles_of(ctx: Context, job: Job, partition: str, now: float) -> tuple[Ob
     rules = charging.rules_of(ctx, job.association, spec.qos, job.owner.user, partition)
     if not rules.buckets:
         return ()
-    amounts = asked(resolve(spec, charging.place_of(ctx, spec, place), ctx.config))
+    demand = resolve(spec, charging.place_of(ctx, spec, place), ctx.config)
+    amounts = asked(demand)
     if (billing := charging.billing_of(ctx, place)) is not None:
         amounts["billing"] = billed(amounts, billing)
-    wanted = Wanted(amounts, {}, job.time_limit)
+    wanted = Wanted(amounts, asked_per_node(amounts, demand), job.time_limit, None)
     quota = charging.quota(ctx, (rules,), now)
-    return obstacles(quota, rules, wanted, lambda bucket: whose(ctx, bucket), lambda one: _counted(ctx, one, now))
+    return obstacles(
+        quota, rules, wanted, lambda bucket: whose(ctx, bucket), lambda one: _counted(ctx, one, now), job.reason
+    )
 
 
 def _counted(ctx: Context, bucket: Bucket, now: float) -> Iterator[Counted]:

@@ -9,7 +9,7 @@ import heapq
 
 import msgspec
 
-from corral.engine import charging, preemption, reserved_access
+from corral.engine import accrual, charging, preemption, reserved_access
 from corral.engine.admission import resolve
 from corral.engine.arrays import has_room, room
 from corral.engine.context import Context
@@ -30,7 +30,7 @@ from corral.scheduler.plan import Expected, NotNow, Plan
 from corral.scheduler.preemption import Promised, Rights
 from corral.scheduler.priority import Totals
 from corral.scheduler.profile import Promises
-from corral.scheduler.quota import Billing, Bucket, Quota, Rules
+from corral.scheduler.quota import Billing, Quota, Rules
 from corral.scheduler.reservations import NOTHING
 from corral.scheduler.running import RunningJob
 from corral.scheduler.snapshot import LONGEST, Member, PendingGroup, QueueKey, Snapshot
@@ -172,27 +172,21 @@ class PendingView:
                 state.jobs[job_id] = msgspec.structs.replace(job, priority=rank)
 
     def _without_age(self, now: float) -> set[int]:
-        """Those that wait without growing older: more of their account or QOS wait than may (MaxJobsAccrue); the first do."""
-        limited = [
+        """Those that wait without growing older: more of their account or QOS wait than may; the first do."""
+        jobs = self.ctx.state.jobs
+        rules = {
+            group.shape: [rule for _, one in group.shape[4] for rule in one.accruing] for group in self.groups.values()
+        }
+        if not any(rules.values()):
+            return set()
+        return accrual.without_age(
+            self.ctx,
             (
-                jobs[JobId(key[2])].eligible_time or now,
-                key[2],
-                [rule for _, rules in group.shape[4] for rule in rules.accruing],
-            )
-            for jobs in (self.ctx.state.jobs,)
-            for group in self.groups.values()
-            if any(rules.accruing for _, rules in group.shape[4])
-            for key in group.queue
-        ]
-        counts: dict[Bucket, int] = {}
-        found = set()
-        for _, number, rules in sorted(limited, key=lambda entry: entry[:2]):
-            if any(counts.get(rule.bucket, 0) >= rule.limit for rule in rules):
-                found.add(number)
-                continue
-            for rule in rules:
-                counts[rule.bucket] = counts.get(rule.bucket, 0) + 1
-        return found
+                (jobs[JobId(key[2])].eligible_time or now, key[2], rules[group.shape])
+                for group in self.groups.values()
+                for key in group.queue
+            ),
+        )
 
     def _ranked(
         self, key: QueueKey, points: float, now: float, grows: bool, standings: dict[tuple[int, str], float]

@@ -23,7 +23,7 @@ from corral.scheduler.nodetable import BoolColumn, NodeTable
 from corral.scheduler.placement import fits_when_empty
 from corral.scheduler.plan import Expected, NotNow, Plan, Rest, Start
 from corral.scheduler.preemptors import Preemptors
-from corral.scheduler.quota import NO_RULES, Rules, Wanted, asked, billed, gets, held, most_per_node
+from corral.scheduler.quota import NO_RULES, Rules, Wanted, asked, asked_per_node, billed, gets, held, most_per_node
 from corral.scheduler.reservations import by_maintenance
 from corral.scheduler.resources import place
 from corral.scheduler.running import RunningJob
@@ -163,7 +163,7 @@ class _Cycle:
             return None
         ways = [
             [
-                (alone_of(one, group).rules_in(demand.partition), Wanted(self.asked(demand), {}, one.time_limit))
+                (alone_of(one, group).rules_in(demand.partition), self.wanted(demand, one.time_limit))
                 for demand in one.demands
             ]
             for one in group.gang
@@ -280,7 +280,8 @@ class _Cycle:
         if quota is None:
             return None
         reason = quota.before(rules, group.time_limit)
-        return reason or quota.with_amounts(rules, self.asked(demand), {}, group.time_limit)
+        amounts = self.asked(demand)
+        return reason or quota.with_amounts(rules, amounts, asked_per_node(amounts, demand), group.time_limit)
 
     def asked(self, demand: Demand) -> dict[str, int]:
         amounts = asked(demand)
@@ -288,6 +289,10 @@ class _Cycle:
         if billing is not None:
             amounts["billing"] = billed(amounts, billing)
         return amounts
+
+    def wanted(self, demand: Demand, time_limit: int) -> Wanted:
+        amounts = self.asked(demand)
+        return Wanted(amounts, asked_per_node(amounts, demand), time_limit)
 
     def charged(self, allocation: Allocation) -> Allocation:
         """With what its partition charges for it."""
@@ -301,10 +306,10 @@ class _Cycle:
         quota = self.snapshot.quota
         if quota is None:
             return None
-        amounts = held(allocation)
-        reason = quota.with_amounts(rules, amounts, most_per_node(allocation), time_limit)
+        amounts, nodes = held(allocation), allocation.node_names
+        reason = quota.with_amounts(rules, amounts, most_per_node(allocation), time_limit, nodes)
         if reason is None:
-            quota.take(rules, amounts, time_limit)
+            quota.take(rules, amounts, time_limit, nodes)
         return reason
 
     def may_reserve(self, group: PendingGroup, demand: Demand) -> bool:

@@ -31,6 +31,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     effective: float = 0.0  #: its part of what all of the account above have used
     level: float = math.inf
     factor: float = 0.0  #: of a user: 1 = nobody stands further in front
+    siblings: int = 1  #: the sum of the shares that it competes with, its own among them
 
 
 def fair_tree(nodes: Iterable[Node]) -> dict[int, Standing]:
@@ -99,7 +100,7 @@ def classic(nodes: Iterable[Node], dampening: int = 1, is_depth_oblivious: bool 
             norm = found[above.id].shares
             if node.shares != PARENT:
                 norm *= node.shares / shares if shares else 0.0
-            found[node.id] = Standing(shares=norm, usage=usage, level=0.0)
+            found[node.id] = Standing(shares=norm, usage=usage, level=0.0, siblings=shares)
         siblings = sum(found[node.id].usage for node in below if node.shares != PARENT)
         for node in below:
             own, higher = found[node.id], found[above.id]
@@ -152,7 +153,11 @@ def _standing(node: Node, shares: float, used: float, everything: float) -> Stan
     else:
         level = share / effective if effective else math.inf
     return Standing(
-        shares=share, usage=node.usage / everything if everything else 0.0, effective=effective, level=level
+        shares=share,
+        usage=node.usage / everything if everything else 0.0,
+        effective=effective,
+        level=level,
+        siblings=int(shares),
     )
 
 

@@ -61,13 +61,15 @@ Holders = Callable[[Bucket], Iterable[Counted]]
 
 
 def obstacles(
-    quota: Quota, rules: Rules, wanted: Wanted, whose: Callable[[Bucket], str], holders: Holders
+    quota: Quota, rules: Rules, wanted: Wanted, whose: Callable[[Bucket], str], holders: Holders, known: Reason
 ) -> tuple[Obstacle, ...]:
-    """All that stand against it now, in the order in which Slurm looks at them."""
+    """All that stand against it now, in the order in which Slurm looks at them. `known` = why it waits as the last cycle found it."""
     found, seen = [], set()
     for checks in (BEFORE, AFTER):
         for rule, measure in quota.beyond(rules, wanted, checks):
-            if rule in seen:
+            if rule in seen or (
+                rule.resource == "node" and rule.reason is not known and _may_share(quota, rule, wanted)
+            ):
                 continue
             seen.add(rule)
             jobs, users = _who(rule, holders)
@@ -79,6 +81,11 @@ def obstacles(
                 )
             )  # fmt: skip
     return tuple(found)
+
+
+def _may_share(quota: Quota, rule: Rule, wanted: Wanted) -> bool:
+    """Could it run on nodes that are counted already?"""
+    return max(len(quota.nodes(rule.bucket)), wanted.amounts.get("node", 0)) <= rule.limit
 
 
 def _who(rule: Rule, holders: Holders) -> tuple[tuple[Holder, ...], tuple[tuple[str, float], ...]]:

@@ -68,12 +68,13 @@ NO_RULES = Rules()
 class Tally:
     """What is counted in one bucket."""
 
-    __slots__ = ("ends", "frozen", "going", "jobs", "submitted", "tres")
+    __slots__ = ("ends", "frozen", "going", "jobs", "nodes", "submitted", "tres")
 
     def __init__(self) -> None:
         self.jobs = 0  #: running
         self.submitted = 0  #: waiting and running
         self.tres: dict[str, int] = {}  #: held
+        self.nodes: dict[str, int] = {}  #: on each node so many jobs: a node that several share counts once
         # What running jobs may still use, at a time: sum of tres x (end - now) = ends - going x now, both in thousandths; and of
         # suspended ones, frozen.
         self.ends: dict[str, int] = {}
@@ -84,6 +85,7 @@ class Tally:
         """Of one that a cycle has made."""
         found = Tally()
         found.jobs, found.tres, found.frozen = self.jobs, dict(self.tres), dict(self.frozen)
+        found.nodes = dict(self.nodes)
         return found
 
     def run_seconds(self, resource: str, now: float) -> float:
@@ -100,6 +102,9 @@ class Wanted(msgspec.Struct, frozen=True, gc=False):
     amounts: Mapping[str, int]
     per_node: Mapping[str, int]  #: the most on one node
     time_limit: int
+    nodes: (
+        tuple[str, ...] | None
+    ) = ()  #: those it gets; () = not known: it may share those of others; None = it does not
 
     def minutes(self, resource: str) -> float:
         return self.amounts.get(resource, 0) * min(self.time_limit, LONGEST) / 60
@@ -127,10 +132,15 @@ class Quota:
         return next((rule.reason for rule, _ in self.beyond(rules, wanted, BEFORE)), None)
 
     def with_amounts(
-        self, rules: Rules, amounts: Mapping[str, int], per_node: Mapping[str, int], time_limit: int
+        self,
+        rules: Rules,
+        amounts: Mapping[str, int],
+        per_node: Mapping[str, int],
+        time_limit: int,
+        nodes: tuple[str, ...] = (),
     ) -> Reason | None:
         """And with so much of each resource?"""
-        wanted = Wanted(amounts, per_node, time_limit)
+        wanted = Wanted(amounts, per_node, time_limit, nodes)
         return next((rule.reason for rule, _ in self.beyond(rules, wanted, AFTER)), None)
 
     def beyond(self, rules: Rules, wanted: Wanted, checks: "tuple[Check, ...]") -> "Iterator[tuple[Rule, Measure]]":
@@ -141,13 +151,14 @@ class Quota:
                 if found.breaks:
                     yield rule, found
 
-    def take(self, rules: Rules, amounts: Mapping[str, int], time_limit: int) -> None:
+    def take(self, rules: Rules, amounts: Mapping[str, int], time_limit: int, nodes: tuple[str, ...] = ()) -> None:
         seconds = min(time_limit, LONGEST)
         for bucket in rules.buckets:
             tally = self.started.get(bucket)
             if tally is None:
                 tally = self.started[bucket] = Tally()
             tally.jobs += 1
+            tally.nodes |= dict.fromkeys(nodes, 1)
             for resource, amount in amounts.items():
                 tally.tres[resource] = tally.tres.get(resource, 0) + amount
                 tally.frozen[resource] = tally.frozen.get(resource, 0) + int(amount * seconds * rules.usage_factor)
@@ -160,6 +171,9 @@ class Quota:
 
     def jobs(self, bucket: Bucket) -> int:
         return self.tallies.get(bucket, EMPTY).jobs + self.started.get(bucket, EMPTY).jobs
+
+    def nodes(self, bucket: Bucket) -> set[str]:
+        return {*self.tallies.get(bucket, EMPTY).nodes, *self.started.get(bucket, EMPTY).nodes}
 
     def held(self, bucket: Bucket, resource: str) -> int:
         held = self.tallies.get(bucket, EMPTY).tres.get(resource, 0)
@@ -227,8 +241,22 @@ def _minutes_per_job(quota: Quota, rules: Rules, rule: Rule, wanted: Wanted) -> 
 
 
 def _tres(quota: Quota, rules: Rules, rule: Rule, wanted: Wanted) -> Measure:
+    if rule.resource == "node":
+        return _nodes(quota, rule, wanted)
     held, asked = quota.held(rule.bucket, rule.resource), wanted.amounts.get(rule.resource, 0)
     return Measure(held, asked, held + asked > rule.limit)
+
+
+def _nodes(quota: Quota, rule: Rule, wanted: Wanted) -> Measure:
+    """A node that several jobs share counts once."""
+    held, asked = quota.nodes(rule.bucket), wanted.amounts.get("node", 0)
+    if wanted.nodes is None:
+        total = len(held) + asked
+    elif wanted.nodes:
+        total = len(held.union(wanted.nodes))
+    else:
+        total = max(len(held), asked)
+    return Measure(len(held), asked, total > rule.limit)
 
 
 def _run_minutes(quota: Quota, rules: Rules, rule: Rule, wanted: Wanted) -> Measure:
@@ -279,7 +307,8 @@ class Used(msgspec.Struct, frozen=True):
 def refused_alone(rules: Rules, demand: Demand, time_limit: int | None) -> Reason | None:
     """DenyOnLimit: what is refused at submission, by the job's own size."""
     nothing = Quota({}, {}, 0.0)
-    wanted = Wanted(asked(demand), {}, UNLIMITED if time_limit is None else time_limit)
+    amounts = asked(demand)
+    wanted = Wanted(amounts, asked_per_node(amounts, demand), UNLIMITED if time_limit is None else time_limit)
     checks = ((("longest", _longest),) if time_limit is not None else ()) + ALONE + (("tres", _tres),)
     return next((rule.reason for rule, _ in nothing.beyond(rules, wanted, checks)), None)
 
@@ -303,6 +332,12 @@ def asked(demand: Demand) -> dict[str, int]:
         found[f"license/{name}"] = count
     found["billing"] = found["cpu"]
     return found
+
+
+def asked_per_node(amounts: Mapping[str, int], demand: Demand) -> dict[str, int]:
+    """What is known of it before a place is found: as Slurm has it, all of it over the least number of nodes."""
+    nodes = max(1, demand.nodes_min)
+    return {name: amount // nodes for name, amount in amounts.items() if name != "node"}
 
 
 def held(allocation: Allocation) -> dict[str, int]:
@@ -334,7 +369,7 @@ class Billing(msgspec.Struct, frozen=True):
 
 def gets(allocation: Allocation, time_limit: int) -> Wanted:
     """What a job has with this."""
-    return Wanted(held(allocation), most_per_node(allocation), time_limit)
+    return Wanted(held(allocation), most_per_node(allocation), time_limit, allocation.node_names)
 
 
 def billed(amounts: Mapping[str, int], billing: Billing) -> int:

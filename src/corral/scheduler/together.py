@@ -16,10 +16,10 @@ def held_back(quota: Quota, jobs: Iterable[Sequence[Way]]) -> Reason | None:
         reason: Reason | None = None
         for rules, wanted in ways:
             reason = trial.before(rules, wanted.time_limit) or trial.with_amounts(
-                rules, wanted.amounts, wanted.per_node, wanted.time_limit
+                rules, wanted.amounts, wanted.per_node, wanted.time_limit, wanted.nodes or ()
             )
             if reason is None:
-                trial.take(rules, wanted.amounts, wanted.time_limit)
+                trial.take(rules, wanted.amounts, wanted.time_limit, wanted.nodes or ())
                 break
         if reason is not None:
             return reason

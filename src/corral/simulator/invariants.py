@@ -246,7 +246,7 @@ def check_meter(state: ClusterState) -> None:
 
 def _counted(meter: Meter) -> dict[tuple[str, ...], tuple[object, ...]]:
     return {
-        bucket: (one.jobs, one.submitted, one.tres, one.ends, one.going, one.frozen)
+        bucket: (one.jobs, one.submitted, one.tres, one.nodes, one.ends, one.going, one.frozen)
         for bucket, one in meter.tallies.items()
     }
 

@@ -177,6 +177,7 @@ class FakeCluster:
         self.ping: Row = {"cluster": "oracle", "host": "vm", "started": at("2026-11-24T00:40:52")}
         self.statistics: Row = {"backfill": {"when": at("2026-11-24T00:45:40")}}
         self.priorities: Row = {"weights": {}, "jobs": []}
+        self.assoc_mgr: Row = {"cluster": "oracle", "users": [], "associations": [], "qos": []}
         self.shares: Row = {"cluster": "oracle", "rows": []}
         self.requests: list[Row] = []
         self.asked: list[str] = []
@@ -214,6 +215,8 @@ class FakeCluster:
             return self.statistics
         if path == "/v1/priorities":
             return self.priorities
+        if path == "/v1/assoc_mgr":
+            return self.assoc_mgr
         if path == "/v1/shares":
             return self.shares
         if path == "/v1/config":

@@ -7,6 +7,7 @@ import pytest
 from tests.accounts import account, limit, qos, user
 from tests.builders import ANN, BOB, OPERATOR, Cluster, cluster, job, nodes
 
+from corral.engine import accrual
 from corral.engine.effects import Effects
 from corral.model.cluster import Accounting, PriorityWeights
 from corral.model.job import JobSpec, JobState
@@ -439,3 +440,40 @@ def test_now_means_when_the_configuration_is_read() -> None:
     now = PriorityWeights(usage_reset_period="NOW")
     c.engine.configure(msgspec.structs.replace(c.engine.config, priority=now), c.now, Effects())
     assert not c.state.meter.used(("association", "1"), c.now).seconds.get("cpu")
+
+
+def test_a_node_that_jobs_share_counts_once() -> None:
+    """As in Slurm, whose node=N(1) is of three jobs on one node."""
+    c = enforced()
+    limit(c, "account", "chem", grp_tres={"node": 1})
+    ids = [c.add(job(8)), c.add(job(8), BOB), c.add(job(8), BOB), c.add(job(8, account="bio"))]
+    assert words(c, *ids) == ["R", "R", "AssocGrpNodeLimit", "R"]
+    c.check()
+
+
+def test_whole_nodes_are_not_shared() -> None:
+    c = enforced()
+    limit(c, "qos", "high", max_tres_pu={"node": 2})
+    ids = [c.add(job(nodes=2, qos="high", exclusive=True)), c.add(job(qos="high")), c.add(job(qos="high"), BOB)]
+    assert words(c, *ids) == ["R", "QOSMaxNodePerUserLimit", "R"]
+
+
+def test_more_on_a_node_than_there_may_be_is_known_before_a_place_is() -> None:
+    """Also where no place is free: as in Slurm, all of it over the least number of nodes."""
+    c = enforced()
+    c.run(job(16, nodes=4, exclusive=True, account="bio"))
+    limit(c, "account", "chem", max_tres_per_node={"cpu": 8})
+    assert words(c, c.add(job(ntasks=15)), c.add(job(ntasks=15, nodes=2))) == ["AssocMaxCpuPerNode", "Resources"]
+
+
+def test_who_is_held_to_no_number_counts_for_those_who_are() -> None:
+    c = enforced(priority=PriorityWeights(age=100_000))
+    limit(c, "account", "chem", max_jobs_accrue=2, grp_jobs=0)
+    limit(c, "qos", "high", max_jobs_accrue_pu=5)
+    first, high, last = c.add(job()), c.add(job(qos="high")), c.add(job())
+    c.cycle()
+    c.at(6000)
+    assert c.job(first).priority == c.job(high).priority > c.job(last).priority
+    counts = accrual.accruing(c.engine.ctx, c.now)
+    assert counts[("qos", "normal")] == counts[("user", "high", "ann")] == 1
+    assert counts[("association", "1")] == 2

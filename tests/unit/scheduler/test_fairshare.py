@@ -100,5 +100,15 @@ def test_dampening_spreads_the_factors() -> None:
     assert {number: round(found[number].factor, 6) for number in real} == real
 
 
+def test_a_deep_tree_need_be_no_disadvantage() -> None:
+    """Effective usage and factor as sshare has them with DEPTH_OBLIVIOUS."""
+    found = classic([Node(*row[:5]) for row in CLASSIC], is_depth_oblivious=True)
+    real = {
+        3: (0.956044, 0.265708), 5: (0.483516, 0.023432), 8: (0.263736, 0.016657), 7: (0.241440, 0.023548), 4: (0.654307, 0.280863),
+        9: (0.654307, 0.280863), 6: (0.654307, 0.280863), 11: (0.956044, 0.265708), 12: (0.097035, 0.284932), 13: (0.0, 0.0),
+    }  # fmt: skip
+    assert {n: (round(found[n].effective, 6), round(found[n].factor, 6)) for n in real} == real
+
+
 def test_an_empty_tree_has_no_standings_either() -> None:
     assert classic([]) == {}

@@ -52,7 +52,6 @@ FIXED = {
 
 #: What `show` knows in Slurm, and not here.
 NOT_SHOWN = {
-    "assoc_mgr": "`sacctmgr show associations` lists what is in memory",
     "slurmd": "`corral status` says how this machine's agent is",
 }  # fmt: skip
 
@@ -66,7 +65,7 @@ REFUSED_OPTIONS = {
 REFUSED = {
     "abort": "`corral down` stops the cluster", "cancel_reboot": "nodes are not rebooted here",
     "cluster": "CORRAL_ENDPOINT says which cluster is asked",
-    "fsdampeningfactor": "fair share has no dampening factor",
+    "fsdampeningfactor": "write priority.fair_share_dampening into corral.toml",
     "reboot": "nodes are not rebooted here", "schedloglevel": "write it into corral.toml", "setdebug": "write it into corral.toml",
     "setdebugflags": "write it into corral.toml", "shutdown": "`corral down` stops the cluster",
     "takeover": "another controller takes over by itself", "token": "`corral token` makes tokens",
@@ -229,6 +228,10 @@ class Scontrol:
     def show(self, keyword: str, rest: list[str]) -> int:
         if not rest:
             raise Exit(1, f"too few arguments for keyword:{keyword}")
+        if _entity(rest[0]) == "assoc_mgr":
+            from corral.cli import scontrol_assoc
+
+            return scontrol_assoc.show(self.connect, rest[1:], "oneliner" in self.flags)
         if len(rest) == 1 and "=" in rest[0]:  # show node=n1
             word, _, value = rest[0].partition("=")
             rest = [word, value] if value else [word]

@@ -20,6 +20,7 @@ from corral.controller.api import (
     accounting,
     accounts,
     archives,
+    assoc_mgr,
     credentials,
     events,
     explanations,
@@ -49,6 +50,7 @@ _WAITING = (jobs.wait_for_job, jobs.wait_for_step, events.get_events)
 MODULES = (
     jobs,
     archives,
+    assoc_mgr,
     live_usage,
     reports,
     nodes,

@@ -149,6 +149,7 @@ def document() -> dict[str, Any]:
         "/v1/shares": {
             "get": operation("What each association has used, and where it stands", anything, [_parameter("users")])
         },
+        "/v1/assoc_mgr": {"get": operation("What counts against the limits of each association and QOS", anything)},
         "/v1/config": {"get": operation("The configuration, in Slurm's names", anything)},
         "/v1/ping": {"get": operation("Is a controller there?", anything)},
         "/v1/status": {"get": operation("How the cluster is", anything)},
