@@ -61,10 +61,11 @@ def job_spec(given: Given, kind: str) -> dict[str, Any]:
         "work_dir": work_dir(given),
         "umask": current_umask(),
         "rlimits": limits.current(given.get("propagate", "ALL")),
-        "rlimits_chosen": "propagate" in given,
         "submit_host": os.uname().nodename,
         "submit_sid": os.getsid(0),
     }
+    if "propagate" in given:
+        spec["rlimits_chosen"] = True
     for option, field in _JOB_FIELDS.items():
         if _is_said(given.get(option)) and given.values[option] != []:
             spec[field] = given.values[option]
@@ -92,10 +93,11 @@ def step_spec(given: Given, argv: list[str], name: str) -> dict[str, Any]:
         "work_dir": work_dir(given),
         "umask": current_umask(),
         "rlimits": limits.current(given.get("propagate", "ALL")),
-        "rlimits_chosen": "propagate" in given,
         "client_host": os.uname().nodename,
         "client_pid": os.getpid(),
     }
+    if "propagate" in given:
+        step["rlimits_chosen"] = True
     for option, field in _STEP_FIELDS.items():
         if _is_said(given.get(option)):
             step[field] = given.values[option]

@@ -94,7 +94,15 @@ class Connection:
     ) -> Json:  # fmt: skip
         """The decoded answer (text, where it is not JSON). Refused when the controller says no, Unreachable without one."""
         data = raw if raw is not None else b"" if body is None else _bytes_of(quickjson.encode(body))
-        answer = self.call(method, path, data, key=key, retry_seconds=retry_seconds)
+        try:
+            answer = self.call(method, path, data, key=key, retry_seconds=retry_seconds)
+        except Refused as refusal:
+            from corral.client.skew import without_unknown
+
+            smaller = without_unknown(body, str(refusal.fields.get("error", "")))
+            if smaller is None or smaller == body:
+                raise
+            return self.request(method, path, smaller, key=key, retry_seconds=retry_seconds)
         content = answer.decode("utf-8", "replace")
         if b"\xf4\x8f" in answer:
             from corral.syntax.rawbytes import restored

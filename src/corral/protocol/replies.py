@@ -27,7 +27,7 @@ class Rejected(Reply, frozen=True, kw_only=True):
     """Refused. `error` is Slurm's text where Slurm has one ("Invalid partition name specified")."""
 
     error: str
-    code: str = "invalid"  #: invalid, denied, not_found, unavailable, busy, srun_programs
+    code: str = "invalid"  #: invalid, denied, not_found, unavailable, busy, unknown_field, srun_programs
     detail: str = ""  #: what would change it
     index: int = 0  #: of several jobs, which one
 

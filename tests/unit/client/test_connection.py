@@ -1,5 +1,6 @@
 """Does a command reach its controller, say why when it cannot, and never do a thing twice?"""
 
+import json
 import socket
 import subprocess
 import sys
@@ -68,6 +69,32 @@ def test_a_refusal_carries_code_and_detail(path):
     with pytest.raises(Refused, match="Invalid partition name specified") as caught:
         connect(path).request("POST", "/v1/requests", {})
     assert caught.value.fields["detail"] == "Known: batch"
+
+
+def refused(text: str) -> bytes:
+    body = f'{{"type":"Rejected","error":"{text}"}}'.encode()
+    return b"HTTP/1.1 400 Bad\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+
+
+def test_what_an_older_controller_does_not_know_is_left_out_if_it_changes_nothing(path):
+    """The fields that commands send always, one after another."""
+    answers = [
+        refused(f"not a valid request: Object contains unknown field `{name}` - at `$.jobs[0].spec`")
+        for name in ("asks_programs", "submit_line")
+    ]
+    server = Server(path, *answers, OK)
+    spec = {"ntasks": 2, "submit_line": "srun -n2", "step": {"asks_programs": True, "submit_line": "srun -n2"}}
+    environment = {"submit_line": "a variable"}
+    body = {"jobs": [{"spec": spec, "environment": environment}]}
+    assert connect(path).request("POST", "/v1/requests", body, key="k") == {"a": 1}
+    bodies = [request.partition(b"\r\n\r\n")[2] for request in server.requests]
+    assert json.loads(bodies[2]) == {"jobs": [{"spec": {"ntasks": 2, "step": {}}, "environment": environment}]}
+
+
+def test_what_the_user_has_asked_for_is_never_left_out(path):
+    Server(path, refused("not a valid request: Object contains unknown field `ntasks` - at `$.jobs[0].spec`"))
+    with pytest.raises(Refused, match="unknown field `ntasks`"):
+        connect(path).request("POST", "/v1/requests", {"jobs": [{"spec": {"ntasks": 2}}]})
 
 
 def test_without_a_socket_it_says_how_to_start_a_cluster(path):

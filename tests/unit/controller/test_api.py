@@ -176,6 +176,12 @@ def test_a_malformed_body_is_refused_with_the_field(api, body, named):
     assert named in str(found)
 
 
+def test_an_unknown_field_is_named_with_what_it_may_mean(api):
+    found = refusal(api, "POST", "/v1/requests", raw=b'{"type":"SubmitJobs","jobs":[{"spec":{"of_tomorrow":1}}]}')
+    assert found.fields["code"] == "unknown_field"
+    assert "knows no `of_tomorrow`: it is older than the program that asks" in found.fields["detail"]
+
+
 @pytest.mark.parametrize(
     ("path", "status"),
     [

@@ -35,7 +35,7 @@ from corral.controller.api import (
     snapshots,
     statistics,
 )
-from corral.controller.api.http import Refusal, answer, json
+from corral.controller.api.http import Refusal, answer, json, not_valid
 from corral.controller.api.service import Service
 from corral.controller.api.table import UnknownField
 from corral.daemon import clock
@@ -96,7 +96,7 @@ def make_app(service: Service) -> Starlette:
         except (Refusal, UnknownField) as refusal:
             return answer(refusal.reply)
         except msgspec.ValidationError as error:
-            return answer(Rejected(error=f"not a valid request: {error}"))
+            return answer(not_valid(error))
         except (msgspec.DecodeError, UnicodeError) as error:
             return answer(Rejected(error=f"not valid JSON: {error}"))
         except StoreUnavailable as error:

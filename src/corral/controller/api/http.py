@@ -10,6 +10,7 @@ from starlette.responses import Response
 from corral.auth import peer, tokens
 from corral.controller import jobtokens
 from corral.controller.api.service import Service
+from corral.controller.facts import VERSION
 from corral.daemon import clock, memory
 from corral.protocol.replies import Rejected
 from corral.protocol.requests import Caller
@@ -84,6 +85,18 @@ async def body_of(request: Request, limit: int = MAX_BODY) -> bytes:
 
 def json(value: Any, status: int = 200) -> Response:
     return Response(encode(value), status, media_type="application/json")
+
+
+def not_valid(error: msgspec.ValidationError) -> Rejected:
+    """Names the field; says what it may mean that there is none of this name."""
+    _, is_unknown, rest = str(error).partition("unknown field `")
+    if not is_unknown:
+        return Rejected(error=f"not a valid request: {error}")
+    name = rest.partition("`")[0]
+    detail = (
+        f"This controller ({VERSION}) knows no `{name}`: it is older than the program that asks, or the name is wrong."
+    )
+    return Rejected(error=f"not a valid request: {error}", code="unknown_field", detail=detail)
 
 
 def answer(reply: Any) -> Response:
