@@ -34,6 +34,7 @@ class UsageDump(msgspec.Struct, frozen=True, array_like=True):
     bucket: tuple[str, ...]
     at: float
     used: dict[str, float]
+    since: float = 0.0
 
 
 class MeterDump(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -43,10 +44,11 @@ class MeterDump(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class _Usage:
-    __slots__ = ("at", "rate", "used")
+    __slots__ = ("at", "rate", "since", "used")
 
     def __init__(self) -> None:
         self.at = 0.0  #: when it was so much
+        self.since = 0.0  #: what was used before has been forgotten
         self.used: dict[str, float] = {}  #: TRES-seconds, and the seconds of jobs themselves
         self.rate: dict[str, int] = {}  #: millionths a second
 
@@ -122,6 +124,36 @@ class Meter:
         if counted is not None:
             self._add(counted, -1)
 
+    def refund(self, job: Job) -> None:
+        """It was preempted: what its run has been charged with is taken back, as far as it still counts."""
+        counted = self._jobs.get(job.id)
+        if counted is None or not counted.factor:
+            return
+        ran = max(0.0, self.now - job.start_time - job.suspended_seconds)
+        since = {
+            kind: max(
+                [self._usage[one].since for one in counted.buckets if one[0] == kind and one in self._usage],
+                default=0.0,
+            )
+            for kind in ("association", "qos")
+        }
+        for bucket in counted.buckets:
+            if bucket[0] not in since:
+                continue
+            usage = self._advanced(bucket)
+            charged = self._grown(bucket, min(ran, max(0.0, self.now - since[bucket[0]]))) * counted.factor / PARTS
+            for resource, amount in (*counted.tres.items(), (WALL, 1)):
+                if resource in usage.used:
+                    usage.used[resource] = max(0.0, usage.used[resource] - amount * charged)
+
+    def _grown(self, bucket: Bucket, seconds: float) -> float:
+        """What is left of one unit that was used for so long up to now."""
+        decay = self._decay(bucket)
+        return (1 - math.exp(-decay * seconds)) / decay if decay else seconds
+
+    def _decay(self, bucket: Bucket) -> float:
+        return math.log(2) / self.half_life if self.half_life and bucket not in self._constant else 0.0
+
     def _add(self, counted: _Counted, sign: int) -> None:
         for bucket in counted.buckets:
             tally = self.tallies.get(bucket)
@@ -170,9 +202,7 @@ class Meter:
         seconds = max(0.0, now - usage.at)
         if not seconds:
             return usage.used
-        decay = math.log(2) / self.half_life if self.half_life and bucket not in self._constant else 0.0
-        left = math.exp(-decay * seconds)
-        grown = (1 - left) / decay if decay else seconds
+        left, grown = math.exp(-self._decay(bucket) * seconds), self._grown(bucket, seconds)
         found = {name: value * left for name, value in usage.used.items()}
         for name, rate in usage.rate.items():
             found[name] = found.get(name, 0.0) + rate / PARTS * grown
@@ -211,6 +241,7 @@ class Meter:
             usage = self._advanced(bucket)
             usage.used = {name: max(0.0, value - own.get(name, 0.0)) for name, value in usage.used.items()}
         self._usage[which].used = {}
+        self._usage[which].since = self.now
 
     def begin_period(self, forget: bool) -> None:
         """Of all but the QOS that never forget."""
@@ -220,6 +251,7 @@ class Meter:
             for bucket in self._usage:
                 if bucket not in self._constant:
                     self._advanced(bucket).used = {}
+                    self._usage[bucket].since = self.now
 
     def forget(self, which: Bucket) -> None:
         self._usage.pop(which, None)
@@ -250,7 +282,7 @@ class Meter:
     # -- snapshots
 
     def dump(self) -> MeterDump:
-        usage = tuple(UsageDump(bucket, one.at, one.used) for bucket, one in self._usage.items())
+        usage = tuple(UsageDump(bucket, one.at, one.used, one.since) for bucket, one in self._usage.items())
         return MeterDump(half_life=self.half_life, usage=usage, period_began=self.period_began)
 
     def load(self, dump: MeterDump) -> None:
@@ -258,7 +290,7 @@ class Meter:
         self.period_began = dump.period_began
         for one in dump.usage:
             usage = self._usage[one.bucket] = _Usage()
-            usage.at, usage.used = one.at, dict(one.used)
+            usage.at, usage.used, usage.since = one.at, dict(one.used), one.since
 
 
 def qos_of(qos: str, partition: str, books: Books, partitions: dict[str, Partition]) -> tuple[str, ...]:

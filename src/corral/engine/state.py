@@ -152,16 +152,19 @@ class ClusterState:
                 self.specs[event.job.spec_id] = event.spec
                 self._put_job(event.job)
             case ev.JobStarted() | ev.JobEnded():
+                self._refund(event.job)
                 if event.array_rest is not None:
                     self._put_job(event.array_rest)
                 self._put_job(event.job)
             case ev.JobChanged():
+                self._refund(event.job)
                 if event.spec is not None:
                     self._put_spec(event.job.spec_id, event.spec)
                 if event.array_rest is not None:
                     self._put_job(event.array_rest)
                 self._put_job(event.job)
             case ev.JobRequeued():
+                self._refund(event.ended)
                 self.steps.pop(event.job.id, None)
                 self._put_job(event.job)
             case ev.JobsPurged():
@@ -210,6 +213,13 @@ class ClusterState:
                 pass
             case _:
                 assert_never(event)
+
+    def _refund(self, ended: Job) -> None:
+        """Of what a preempted job has used nobody is charged."""
+        old = self.jobs.get(ended.id)
+        is_over = JobState.PREEMPTED in (ended.state, ended.end_state)
+        if is_over and old is not None and old.state in (JobState.RUNNING, JobState.SUSPENDED):
+            self.meter.refund(ended)
 
     def _change_books(self, event: ev.AccountsChanged) -> None:
         moves = self.books.moves(event)

@@ -6,7 +6,7 @@ from tests.builders import BOB, ROOT, Cluster, cluster, job, nodes
 
 from corral.engine.rules import bucket_of
 from corral.engine.state import ClusterState
-from corral.model.cluster import Accounting, PriorityWeights
+from corral.model.cluster import Accounting, Preemption, PriorityWeights
 from corral.model.partition import Partition
 from corral.protocol import requests as rq
 
@@ -132,3 +132,58 @@ def test_priorities_follow_usage_while_jobs_wait() -> None:
     c.at(60)
     assert c.job(bobs).priority > c.job(anns).priority
     assert [key[2] for key in c.state.queue] == [bobs, anns]
+
+
+def preempting(half_life: float = 0.0, grace: int = 0) -> Cluster:
+    """Ann's jobs of QOS `low` make room for Bob's of `high`."""
+    c = cluster(
+        nodes("n1", cpus=4), priority=PriorityWeights(decay_half_life=half_life, fair_share=1000),
+        preemption=Preemption(type="qos", mode="REQUEUE"),
+    )  # fmt: skip
+    account(c, "chem")
+    qos(c, "low", grace_time=grace)
+    qos(c, "high", preempt=("=low",))
+    for name in ("ann", "bob"):
+        user(c, name, "chem", qos=("+low", "+high", "+normal"))
+    return c
+
+
+@pytest.mark.parametrize("half_life", [0.0, HALF])
+def test_the_time_of_a_preempted_run_is_charged_to_nobody(half_life: float) -> None:
+    c = preempting(half_life)
+    first = c.run(job(4, time=10000))
+    c.at(500).finish(first)
+    before = used(c, "chem", "ann")
+    c.run(job(4, time=10000, qos="low"))
+    c.at(1500)
+    assert used(c, "chem", "ann") > before
+    c.add(job(4, time=10000, qos="high"), by=BOB)
+    c.cycle()
+    decayed = before * (0.5 if half_life else 1.0)
+    assert used(c, "chem", "ann") == pytest.approx(decayed)
+    assert used(c, "chem") == pytest.approx(decayed)
+    assert c.state.meter.used(("qos", "low"), c.now).seconds.get("billing", 0.0) == pytest.approx(0.0, abs=1e-6)
+    c.check()
+
+
+def test_one_that_dies_in_its_grace_time_is_not_charged_either() -> None:
+    c = preempting(grace=60)
+    low = c.run(job(4, time=10000, qos="low"))
+    c.at(100)
+    c.add(job(4, time=10000, qos="high"), by=BOB)
+    c.cycle()
+    c.at(120).finish(low, signal=15)
+    assert used(c, "chem", "ann") == 0.0
+
+
+def test_what_was_forgotten_is_not_given_back() -> None:
+    c = preempting()
+    c.run(job(2, time=10000, qos="normal"))
+    c.run(job(2, time=10000, qos="low"))
+    c.at(100)
+    done(change(c, "reset", "account", {"names": ("chem",)}))
+    c.at(200)
+    c.add(job(2, time=10000, qos="high"), by=BOB)
+    c.cycle()
+    assert used(c, "chem", "ann") == 200.0
+    assert used(c, "chem") == 200.0
