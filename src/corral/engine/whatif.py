@@ -76,10 +76,9 @@ def _by_preemption(
     kept = reserved.kept(demand, now, now + span)
     rows, view = reserved.rows(demand, rows, kept), reserved.view(demand, kept)
 
-    def fits(table: NodeTable, avoided: BoolColumn | None) -> tuple[Allocation | None, int | None]:
+    def fits(table: NodeTable) -> tuple[Allocation | None, int | None]:
         seen = table if view is None else view(table)
-        left = rows if avoided is None else rows & ~avoided
-        return place(seen, demand, left, ctx.config.scheduling.placement), None
+        return place(seen, demand, rows, ctx.config.scheduling.placement), None
 
     view_of = Preemptible(ctx)
     for job_id in sorted(state.active):

@@ -7,7 +7,7 @@ from corral.model.job import JobId
 from corral.model.reason import Reason
 from corral.scheduler import backfill
 from corral.scheduler.demand import Demand
-from corral.scheduler.nodetable import BoolColumn, NodeTable
+from corral.scheduler.nodetable import NodeTable
 from corral.scheduler.plan import Plan, Preemption, Start
 from corral.scheduler.preemption import Fits, hold
 from corral.scheduler.preemptors import Preemptors
@@ -27,7 +27,6 @@ class Cycle(Protocol):
     planned: list[backfill.Planned]
     timeline: backfill.Timeline | None
     most_free: int
-    avoided: BoolColumn | None
     preemptors: Preemptors
     priority: int
     tries: bool
@@ -98,11 +97,11 @@ def preempt(cycle: Cycle, group: PendingGroup, job: JobId, element: int | None, 
 def trial(cycle: Cycle, group: PendingGroup, demand: Demand) -> Fits:
     """Would it fit in another table?"""
 
-    def fits(table: NodeTable, avoided: BoolColumn | None) -> tuple[Allocation | None, int | None]:
+    def fits(table: NodeTable) -> tuple[Allocation | None, int | None]:
         kept = cycle.table, cycle.most_free
-        cycle.table, cycle.most_free, cycle.avoided, cycle.tries = table, -1, avoided, True
+        cycle.table, cycle.most_free, cycle.tries = table, -1, True
         found = cycle.fit(group, demand)
-        (cycle.table, cycle.most_free), cycle.avoided, cycle.tries = kept, None, False
+        (cycle.table, cycle.most_free), cycle.tries = kept, False
         return found
 
     return fits

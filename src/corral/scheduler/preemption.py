@@ -26,8 +26,8 @@ from corral.scheduler.quota import NO_RULES, Rules
 #: So many are left alone one by one; of more, halves at a time.
 FEW = 8
 
-#: A place in this table, not on these rows, and its time limit where that is shorter than asked for.
-Fits = Callable[[NodeTable, BoolColumn | None], tuple[Allocation | None, int | None]]
+#: A place in this table, and its time limit where that is shorter than asked for.
+Fits = Callable[[NodeTable], tuple[Allocation | None, int | None]]
 
 _GENTLEST_FIRST = {"SUSPEND": 0, "REQUEUE": 1, "CANCEL": 2}
 
@@ -165,12 +165,12 @@ class Field:
     def room(self, fits: Fits, need: int) -> Room | None:
         """Who must go so that it fits; None when it would not even then, or when those that leave anyhow are enough."""
         last = len(self.ranks)
-        if not self.units or fits(self.without(last), None)[0] is None:
+        if not self.units or fits(self.without(last))[0] is None:
             return None
         low, high = 0, last
         while low < high:
             middle = (low + high) // 2
-            low, high = (low, middle) if fits(self.without(middle), None)[0] is not None else (middle + 1, high)
+            low, high = (low, middle) if fits(self.without(middle))[0] is not None else (middle + 1, high)
         if low == 0:
             return None
         allowed = set(self.ranks[:low])
@@ -179,14 +179,13 @@ class Field:
         chosen = self._layers(table, units, fits, need)
         if chosen is None:
             return None
-        avoided = ~chosen
         gone = [unit for unit in units if unit.members[0].job not in table.holders or _is_removed(table, unit)]
         for unit in gone:
             if not any(chosen[row] for row in unit.rows):
                 restore(table, unit, self.tables[0])
         gone = [unit for unit in gone if any(chosen[row] for row in unit.rows)]
-        needed = self._needed(table, gone, fits, avoided)
-        allocation, limit = fits(table, avoided)
+        needed = self._needed(table, gone, fits)
+        allocation, limit = fits(table)
         if allocation is None or not needed:
             return None
         return Room(allocation, limit, tuple(victim for unit in needed for victim in unit.members))
@@ -209,14 +208,14 @@ class Field:
                     if not _is_removed(table, unit):
                         remove(table, unit)
             done, upto = upto, upto * 2
-            allocation, _ = fits(table, None)
+            allocation, _ = fits(table)
             if allocation is not None:
                 rows: BoolColumn = np.zeros(len(table), np.bool_)
                 rows[[table.index[name] for name in allocation.node_names]] = True
                 return rows
         return None
 
-    def _needed(self, table: NodeTable, gone: list[Unit], fits: Fits, avoided: BoolColumn) -> list[Unit]:
+    def _needed(self, table: NodeTable, gone: list[Unit], fits: Fits) -> list[Unit]:
         """Those without whose going it would not fit; the others are there again."""
         needed: list[Unit] = []
         precious_first = sorted(gone, key=lambda unit: unit.precious, reverse=True)
@@ -226,7 +225,7 @@ class Field:
             part = rest.pop(0)
             for unit in part:
                 restore(table, unit, self.tables[0])
-            if fits(table, avoided)[0] is not None:
+            if fits(table)[0] is not None:
                 continue
             for unit in part:
                 remove(table, unit)
