@@ -3,7 +3,7 @@
     python bench/history.py [--jobs N] [--url postgresql://...] [--dir DIR] [--keep]
 
 fills a store with so many ended jobs of a hundred users over a year, starts a cluster on it, and takes the time of the commands that
-people use: a user's last week, the last hour of everybody, one job, and ten thousand jobs.
+people use: a user's last week, the last hour of everybody, one job, ten thousand jobs, and reports of the year.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from corral.model.step import BATCH
 from corral.model.usage import of_task
 from corral.store.choice import open_store
 from corral.store.interface import Batch
+from corral.store.rollup import add_run
 from corral.store.rows import Run, StepRun
 
 COMMANDS = Path(sys.executable).parent
@@ -73,6 +74,7 @@ def fill(url: str, path: Path, count: int, users: list[str]) -> None:
     now, pending, began = time.time(), Batch(), time.monotonic()
     for run, steps in jobs(count, now, users):
         pending.runs.append(run)
+        add_run(pending.usage, run)
         pending.steps += steps
         if len(pending.runs) >= 20_000:
             store.append(pending).result()
@@ -127,6 +129,9 @@ def main() -> None:
             ("-a", "-X", "-s", "F", "-S", "now-7days", "-E", "now"), ("-A", "project7", "-a", "-X", "-S", "now-7days"),
         ):  # fmt: skip
             measure(environment, "sacct", *options)
+        year = ("start=now-365days", "end=now")
+        measure(environment, "sreport", "cluster", "AccountUtilizationByUser", *year)
+        measure(environment, "sreport", "cluster", "Utilization", *year)
     finally:
         subprocess.run(
             ["corral", "down", "--dir", str(directory)], env=environment, check=True, stdout=subprocess.DEVNULL

@@ -1,5 +1,8 @@
 """What has been used in which hour, by whom? The sums that sreport adds up, kept as runs end.
 
+Each day (of UTC) has its sums too, so that a long report adds up days, and hours only where it begins and ends; and what all have used
+of CPUs in an hour is kept beside who has.
+
 A run counts in every hour that it ran in, each resource it held by the seconds: cpu, mem (MB), node, billing, gres/gpu. Its wait, from
 eligible to start, counts as `planned`: the CPUs that it asked for, by the seconds, under nobody's name. So a report of a year adds up
 some thousand rows, and looks at no run.
@@ -16,6 +19,7 @@ from corral.store.rows import EVER, HistoryQuery, Run
 from corral.syntax import tres
 
 HOUR = 3600
+DAY = 86400
 PLANNED = "planned"
 
 
@@ -74,6 +78,24 @@ def add_run(usage: Usage, run: Run, now: float = 0.0, window: tuple[float, float
         for hour, seconds in hours(max(run.eligible, window[0]), min(waited_until, window[1])):
             key = UsageKey(hour, "", "", "", PLANNED)
             usage[key] = usage.get(key, 0.0) + run.req_cpus * seconds
+
+
+def by_day(usage: Usage) -> Usage:
+    days: Usage = {}
+    for (hour, account, user, wckey, name), seconds in usage.items():
+        if name != PLANNED:
+            key = UsageKey(hour // DAY * DAY, account, user, wckey, name)
+            days[key] = days.get(key, 0.0) + seconds
+    return days
+
+
+def of_all(usage: Usage) -> dict[tuple[int, str], float]:
+    """CPU seconds that were used and waited for in each hour, by whomever."""
+    found: dict[tuple[int, str], float] = {}
+    for key, seconds in usage.items():
+        if key.tres in ("cpu", PLANNED):
+            found[key.hour, key.tres] = found.get((key.hour, key.tres), 0.0) + seconds
+    return found
 
 
 def hours(start: float, end: float) -> Iterator[tuple[int, float]]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import sqlalchemy as sa
 
 from corral.errors import StoreUnusable
-from corral.store.rollup import Usage, add_run
+from corral.store.rollup import DAY, PLANNED, Usage, add_run
 from corral.store.rows import run_of
 
 metadata = sa.MetaData()
@@ -104,6 +104,27 @@ usage_hours = sa.Table(
     sa.Column("seconds", sa.Float, nullable=False),
 )
 
+#: The same by the day.
+usage_days = sa.Table(
+    "usage_days",
+    metadata,
+    sa.Column("day", _Number, primary_key=True),
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("user", sa.Text, primary_key=True),
+    sa.Column("wckey", sa.Text, primary_key=True),
+    sa.Column("tres", sa.Text, primary_key=True),
+    sa.Column("seconds", sa.Float, nullable=False),
+)
+
+#: Of all users together: CPUs in use, and CPUs that were waited for.
+cpu_hours = sa.Table(
+    "cpu_hours",
+    metadata,
+    sa.Column("hour", _Number, primary_key=True),
+    sa.Column("tres", sa.Text, primary_key=True),
+    sa.Column("seconds", sa.Float, nullable=False),
+)
+
 node_changes = sa.Table(
     "node_changes",
     metadata,
@@ -142,8 +163,23 @@ def _add_usage(connection: sa.Connection, usage: Usage) -> None:
         connection.execute(statement, [{**key._asdict(), "seconds": seconds} for key, seconds in usage.items()])
 
 
+def _with_days(connection: sa.Connection) -> None:
+    """Sums by the day, and those of all users together, out of the hours. What was waited for is only among the latter."""
+    usage_days.create(connection)
+    cpu_hours.create(connection)
+    for statement in (
+        'INSERT INTO usage_days (day, account, "user", wckey, tres, seconds) '
+        f'SELECT hour - hour % {DAY}, account, "user", wckey, tres, SUM(seconds) FROM usage_hours '
+        f"WHERE tres <> '{PLANNED}' GROUP BY hour - hour % {DAY}, account, \"user\", wckey, tres",
+        "INSERT INTO cpu_hours (hour, tres, seconds) SELECT hour, tres, SUM(seconds) FROM usage_hours "
+        f"WHERE tres IN ('cpu', '{PLANNED}') GROUP BY hour, tres",
+        f"DELETE FROM usage_hours WHERE tres = '{PLANNED}'",
+    ):
+        connection.execute(sa.text(statement))
+
+
 #: MIGRATIONS[n] takes a database from version n + 1 to n + 2. Never change one that was released.
-MIGRATIONS: tuple[Migration, ...] = (_with_rollups,)
+MIGRATIONS: tuple[Migration, ...] = (_with_rollups, _with_days)
 
 VERSION = len(MIGRATIONS) + 1
 

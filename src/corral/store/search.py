@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from corral.model.job import JobState
 from corral.store import schema
-from corral.store.rollup import PLANNED
+from corral.store.rollup import DAY
 from corral.store.rows import EVER, HistoryQuery, RunKey
 
 _table = schema.jobs.c
@@ -73,17 +73,29 @@ def steps_at(keys: list[RunKey]) -> sa.Select[Any]:
 
 
 def usage_of(since: int, until: int) -> sa.Select[Any]:
-    table = schema.usage_hours.c
-    who = (table.account, table.user, table.wckey, table.tres)
-    select = sa.select(*who, sa.func.sum(table.seconds))
-    return select.where(table.hour >= since, table.hour < until, table.tres != PLANNED).group_by(*who)
+    """Whole days as such, and the hours before and after them."""
+    first, last = -(-since // DAY) * DAY, until // DAY * DAY
+    spans = [(schema.usage_hours, since, until)]
+    if first < last:
+        spans = [
+            (schema.usage_hours, since, first), (schema.usage_days, first, last), (schema.usage_hours, last, until),
+        ]  # fmt: skip
+    found = []
+    for table, begin, end in spans:
+        if begin < end:
+            columns = table.c
+            time = next(iter(columns))
+            who = (columns.account, columns.user, columns.wckey, columns.tres)
+            within = sa.select(*who, sa.func.sum(columns.seconds).label("seconds")).where(time >= begin, time < end)
+            found.append(within.group_by(*who))
+    whole = sa.union_all(*found).subquery().c
+    names = (whole.account, whole.user, whole.wckey, whole.tres)
+    return sa.select(*names, sa.func.sum(whole.seconds)).group_by(*names)
 
 
 def cpu_hours_of(since: int, until: int) -> sa.Select[Any]:
-    table = schema.usage_hours.c
-    select = sa.select(table.hour, table.tres, sa.func.sum(table.seconds))
-    within = (table.hour >= since, table.hour < until, table.tres.in_(("cpu", PLANNED)))
-    return select.where(*within).group_by(table.hour, table.tres)
+    table = schema.cpu_hours.c
+    return sa.select(table.hour, table.tres, table.seconds).where(table.hour >= since, table.hour < until)
 
 
 def touching(query: HistoryQuery) -> sa.Select[Any]:

@@ -17,7 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from corral.errors import StoreSuperseded, StoreUnavailable
-from corral.store import schema, search
+from corral.store import rollup, schema, search
 from corral.store.interface import ANSWERS_KEPT, Answered, Batch, Loaded, Purge, StoredEvent, failed
 from corral.store.prepared import Prepared
 from corral.store.rollup import JobSizes, NodeChange, add_size, sizes
@@ -46,11 +46,13 @@ class SqlStore(ABC):
         self._term = 0
         meta, blobs = schema.meta, self._insert_into(schema.blobs)
         newest = sa.case((schema.blobs.c.seq > blobs.excluded.seq, schema.blobs.c.seq), else_=blobs.excluded.seq)
-        usage = self._insert_into(schema.usage_hours)
-        add_usage = usage.on_conflict_do_update(
-            index_elements=["hour", "account", "user", "wckey", "tres"],
-            set_={"seconds": schema.usage_hours.c.seconds + usage.excluded.seconds},
-        )
+
+        def adding(table: sa.Table) -> Any:
+            """To the seconds of a row, should it be there already."""
+            insert = self._insert_into(table)
+            return insert.on_conflict_do_update(
+                index_elements=list(table.primary_key), set_={"seconds": table.c.seconds + insert.excluded.seconds}
+            )
 
         def prepared(statement: Any) -> Prepared:
             return Prepared(statement, engine.dialect)
@@ -62,7 +64,8 @@ class SqlStore(ABC):
         self._put_run = prepared(self._replacing(schema.jobs))
         self._put_step = prepared(self._replacing(schema.steps))
         self._put_answer = prepared(self._replacing(schema.answered))
-        self._add_usage = prepared(add_usage)
+        self._add_hours, self._add_days = prepared(adding(schema.usage_hours)), prepared(adding(schema.usage_days))
+        self._add_cpus = prepared(adding(schema.cpu_hours))
         self._put_snapshot = self._replacing(schema.snapshots)
         self._put_meta = self._replacing(meta)
         self._put_node_change = self._replacing(schema.node_changes)
@@ -227,9 +230,7 @@ class SqlStore(ABC):
         if batch.steps:
             self._put_step.put(connection, [step_row(step) for step in batch.steps])
         if batch.usage:
-            self._add_usage.put(
-                connection, [{**key._asdict(), "seconds": seconds} for key, seconds in batch.usage.items()]
-            )
+            self._put_usage(connection, batch.usage)
         if batch.node_changes:
             connection.execute(
                 self._put_node_change,
@@ -241,6 +242,24 @@ class SqlStore(ABC):
                 [{"key": a.key, "uid": a.uid, "time": a.time, "reply": a.reply} for a in batch.answered],
             )
         return self._seq
+
+    def _put_usage(self, connection: sa.Connection, usage: rollup.Usage) -> None:
+        names = ("account", "user", "wckey", "tres", "seconds")
+        hours = [
+            dict(zip(names, (*key[1:], seconds), strict=True), hour=key.hour)
+            for key, seconds in usage.items()
+            if key.tres != rollup.PLANNED
+        ]
+        if hours:
+            self._add_hours.put(connection, hours)
+            days = rollup.by_day(usage)
+            self._add_days.put(
+                connection,
+                [dict(zip(names, (*key[1:], seconds), strict=True), day=key[0]) for key, seconds in days.items()],
+            )
+        rows = [{"hour": hour, "tres": name, "seconds": s} for (hour, name), s in rollup.of_all(usage).items()]
+        if rows:
+            self._add_cpus.put(connection, rows)
 
     def _snapshot(self, connection: sa.Connection, data: bytes, upto: int, live_blobs: set[str]) -> int:
         connection.execute(sa.delete(schema.snapshots).where(schema.snapshots.c.upto != upto))
@@ -269,8 +288,13 @@ class SqlStore(ABC):
             connection.execute(sa.delete(steps).where(of_step, steps.c.step == sa.bindparam("s")), step_keys)
             count += len(step_keys)
         if what.usage_before:
-            old = schema.usage_hours.c.hour < what.usage_before
-            count += connection.execute(sa.delete(schema.usage_hours).where(old)).rowcount
+            before = what.usage_before
+            hours, days, cpus = schema.usage_hours, schema.usage_days, schema.cpu_hours
+            waited = cpus.c.tres == rollup.PLANNED
+            for table, old in ((hours, hours.c.hour < before), (cpus, (cpus.c.hour < before) & waited)):
+                count += connection.execute(sa.delete(table).where(old)).rowcount
+            connection.execute(sa.delete(cpus).where(cpus.c.hour < before))
+            connection.execute(sa.delete(days).where(days.c.day <= before - rollup.DAY))
         if what.changes_before:
             newer = changes.alias()
             later = (newer.c.node == changes.c.node) & (newer.c.time > changes.c.time)

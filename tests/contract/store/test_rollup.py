@@ -3,7 +3,7 @@
 import pytest
 
 from corral.store import rollup
-from corral.store.interface import Batch
+from corral.store.interface import Batch, Purge
 from corral.store.rollup import HOUR, NodeChange
 from corral.store.rows import HistoryQuery, Run
 
@@ -76,3 +76,30 @@ def test_sizes_of_jobs_within_a_window(store, conditions, seconds, jobs):
     add(store, run(1), run(2, user="bob", partition="gpu", node_names=("n7",), gid=7, end=H + 360))
     found = store.job_sizes(HistoryQuery(**{"since": H, "until": H + HOUR, **conditions}))
     assert (sum(row.seconds for row in found), sum(row.jobs for row in found)) == (seconds, jobs)
+
+
+@pytest.mark.parametrize(
+    ("since", "until"),
+    [
+        (0, 3 * rollup.DAY), (HOUR, 3 * rollup.DAY - HOUR), (rollup.DAY, 2 * rollup.DAY), (5 * HOUR, 7 * HOUR),
+        (23 * HOUR, rollup.DAY + HOUR), (HOUR, rollup.DAY), (rollup.DAY, rollup.DAY + HOUR),
+    ],
+)  # fmt: skip
+def test_days_and_hours_add_up_to_the_window(store, since, until):
+    one = run(1, submit=1800.0, eligible=1800.0, start=1800.0, end=2.5 * rollup.DAY, cpus=1, tres_alloc="cpu=1")
+    add(store, one, run(2, user="bob", start=one.start, end=one.end, tres_alloc="cpu=1"))
+    add(store, one)
+    seconds = min(one.end, until) - max(one.start, since)
+    assert store.usage(since, until) == {
+        ("physics", "ann", "", "cpu"): 2 * seconds,
+        ("physics", "bob", "", "cpu"): seconds,
+    }
+    used = store.cpu_hours(since, until)
+    assert sum(amount for (_, name), amount in used.items() if name == "cpu") == 3 * seconds
+
+
+def test_days_go_when_all_of_their_hours_are_old(store):
+    add(store, run(1, start=0.0 + HOUR, end=2.0 * rollup.DAY, tres_alloc="cpu=1"))
+    store.purge(Purge(usage_before=rollup.DAY + HOUR)).result(5)
+    assert store.usage(0, HOUR) == {}
+    assert store.usage(rollup.DAY + HOUR, 2 * rollup.DAY)["physics", "ann", "", "cpu"] == 23 * HOUR
