@@ -13,7 +13,7 @@ from corral.model.job import JobId
 from corral.model.partition import Partition
 from corral.protocol.replies import Rejected, WouldStart
 from corral.scheduler import gang
-from corral.scheduler.backfill import Timeline
+from corral.scheduler.backfill import Planner
 from corral.scheduler.demand import Demand
 from corral.scheduler.feasibility import static_rows
 from corral.scheduler.nodetable import BoolColumn, NodeTable
@@ -44,6 +44,7 @@ def would_start(ctx: Context, entry: Admitted, user: str, now: float) -> WouldSt
     running = _running(ctx, now)
     reserved = reserved_access.windows(ctx)
     span = float(entry.time_limit) if entry.time_limit < LONGEST else float("inf")
+    planner = Planner(table, running, now, reserved, ctx.config.scheduling.placement)
     best: WouldStart | None = None
     begin = max(now, entry.spec.begin_time)
     rights = preemption.rights_of(ctx, entry.spec.qos)
@@ -52,8 +53,7 @@ def would_start(ctx: Context, entry: Admitted, user: str, now: float) -> WouldSt
         demands = (_demand(ctx, entry, partition),)
         for demand in reserved_access.alternatives(state, user, entry.spec, demands):
             rows = static_rows(table, demand, partition_rows(state, partition, table)) & table.usable
-            timeline = Timeline(table, running, begin)
-            planned = reserved.plan(timeline, demand, rows, span, [], ctx.config.scheduling.placement, 0.0)
+            planned = planner.find(demand, rows, span, float("inf"), begin)
             if planned is not None and (best is None or planned.start < best.start):
                 best = WouldStart(
                     job=JobId(max(state.next_job_id, ctx.config.first_job_id)), start=planned.start,
@@ -111,8 +111,8 @@ def would_start_together(ctx: Context, entries: list[Admitted], user: str, now: 
         rows = static_rows(table, demand, partition_rows(state, partition, table)) & table.usable
         span = float(entry.time_limit) if entry.time_limit < LONGEST else float("inf")
         parts.append(gang.Part(demand, rows, span))
-    timeline = Timeline(table.copy(), _running(ctx, now), max(now, *(entry.spec.begin_time for entry in entries)))
-    planned = gang.plan(timeline, parts, [], reserved, ctx.config.scheduling.placement, 0.0)
+    planner = Planner(table, _running(ctx, now), now, reserved, ctx.config.scheduling.placement)
+    planned = gang.plan(planner, parts, float("inf"), max(entry.spec.begin_time for entry in entries))
     if planned is None:
         return Rejected(error="Requested node configuration is not available")
     names = dict.fromkeys(name for one in planned for name in one.allocation.node_names)

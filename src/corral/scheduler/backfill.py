@@ -1,240 +1,305 @@
 """When may a later job start without delaying an earlier one?
 
-Theory: waiting jobs that do not fit get a planned start in the order of priority: the earliest moment found at which, with running
-work gone by its limit and off the nodes that others have planned for that time, they fit; and the nodes that they will have then.
-A later job may start now if it ends before the plans of its nodes begin, or if what it takes is left over beside them: a plan
-knows how much of each node is free at its start and not needed for it. So no planned start is ever delayed by what is
-backfilled, at the price of some holes unused.
+Theory: waiting jobs that do not fit get a planned start in the order of priority: the earliest moment from which on, with running work gone
+by its limit, there is all the time enough for them beside what is planned for those before; and the nodes that have it. What they
+will have is taken out of the timetable, so that nobody else is planned, or starts, where that would be missing. So no planned start
+is ever delayed by what is backfilled.
+
+The moments to look at are found for all nodes at once: each node has stretches in which it could take a task, and the job may begin
+where enough of these overlap. That is a necessary condition; the nodes are then chosen as for a start now. Jobs whose needs are no
+mere amounts (sockets, CPUs shared with others, nodes of one user, a partition's share of a node) are looked at moment by moment on
+tables of their own, and have their nodes to themselves until they begin.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 
+import msgspec
 import numpy as np
 
-from corral.model.allocation import Allocation, NodeShare
+from corral.model.allocation import Allocation
 from corral.scheduler.demand import Demand
-from corral.scheduler.licenses import Pool
-from corral.scheduler.nodetable import BoolColumn, NodeTable
+from corral.scheduler.nodetable import BoolColumn, IntColumn, NodeTable
+from corral.scheduler.reservations import Reserved
 from corral.scheduler.resources import place
 from corral.scheduler.running import RunningJob
+from corral.scheduler.stretches import FOREVER, Times
+from corral.scheduler.timetable import Capacity, Timetable, derived
 from corral.syntax import hostlist
-from corral.syntax.licenses import Licenses
 
-#: What is left over beside a plan is worked out for plans of up to so many nodes; larger ones keep theirs whole.
-MOST_NODES_SHARED = 64
-#: Looks ahead that are kept for the next one.
-MOST_TABLES = 12
-#: How often a place is tried that then conflicts with a plan.
-TRIES = 8
-
-#: CPUs, MiB, and units of each kind of GRES.
-Left = tuple[int, int, dict[tuple[str, str], int]]
+#: So many moments are tried one after another; then steps grow, and a start may be planned later than it could be.
+TRIES = 64
+_MANY = 1 << 40
 
 
-class Planned:
+class Planned(msgspec.Struct, frozen=True):
     """One planned start."""
 
-    def __init__(self, start: float, end: float, allocation: Allocation, demand: Demand, future: NodeTable) -> None:
-        self.start, self.end, self.allocation = start, end, allocation
-        self.rows: BoolColumn = np.zeros(len(future), np.bool_)
-        self.left: dict[int, Left] = {}  #: by row, what is free at its start and not needed for it
-        self.licenses = demand.licenses
-        self.licenses_left = future.licenses.without([demand.licenses]) if demand.licenses else Pool()
-        self.keeps_all = bool(
-            demand.exclusive or demand.cpus_limit is not None or demand.user >= 0 or demand.sharers
-            or demand.geometry.wants_sockets or demand.contiguous
-            or len(allocation.nodes) > MOST_NODES_SHARED
-        )  # fmt: skip
-        for share in allocation.nodes:
-            row = future.index[share.node]
-            self.rows[row] = True
-            if not self.keeps_all:
-                units = {kind: int(column[row]) for kind, column in future.free_gres.items()}
-                free = int(future.free_cpus[row]), int(future.free_memory[row]), units
-                self.left[row] = _less(free, share)
-
-    def touches(self, start: float, end: float) -> bool:
-        return self.start < end and start < self.end
-
-    def conflicts(self, share: NodeShare, row: int) -> bool:
-        """Would it lack something at its start if this were held then?"""
-        if not self.rows[row]:
-            return False
-        if self.keeps_all:
-            return True
-        cpus, memory, units = _less(self.left[row], share)
-        return cpus < 0 or memory < 0 or any(count < 0 for count in units.values())
-
-    def lacks(self, licenses: Licenses) -> bool:
-        """Would it lack a licence at its start if these were held then?"""
-        own = dict(self.licenses)
-        return any(name in own and count > self.licenses_left.free(name) for name, count in licenses)
-
-    def yield_to(self, share: NodeShare, row: int) -> None:
-        """This is held at its start, and is not left over any more."""
-        if row in self.left:
-            self.left[row] = _less(self.left[row], share)
+    start: float
+    end: float
+    allocation: Allocation
 
 
-def _less(free: Left, share: NodeShare) -> Left:
-    units = dict(free[2])
-    for gres in share.gres:
-        kind = (gres.name, gres.type)
-        units[kind] = units.get(kind, 0) - len(gres.indices)
-    return free[0] - len(share.cpus), free[1] - share.memory_mb, units
+def is_countable(demand: Demand) -> bool:
+    """Do amounts of CPUs, memory and GRES on each node say whether it can run there?"""
+    return not (demand.sharers or demand.only_user or demand.cpus_limit is not None or demand.geometry.wants_sockets)
 
 
-class Timeline:
-    """The nodes as they will be when running work has ended by its limit. The table must not change as long as this is used."""
+class Planner:
+    """The planned starts of one cycle."""
 
-    def __init__(self, table: NodeTable, running: Iterable[RunningJob], now: float) -> None:
-        self.now = now
-        self.ends = sorted(running, key=lambda job: (job.ends, job.id))
-        self.tables: dict[int, NodeTable] = {0: table}
-        self.counts_now = False  #: may something start at once?
-        self.view: Callable[[NodeTable], NodeTable] | None = None  #: what a job sees of a table; None = all
+    def __init__(
+        self,
+        table: NodeTable,
+        running: Iterable[RunningJob],
+        now: float,
+        reserved: Reserved,
+        strategy: str,
+        resolution: float = 0.0,
+    ) -> None:
+        self.now, self.reserved, self.strategy = now, reserved, strategy
+        self.times = Timetable(table, running, now, resolution)
+        self.planned: list[Planned] = []
+        self.demands: list[Demand] = []  #: of each of these
+        self._not_before: dict[tuple[Demand, float], float] = {}
+        self._after: tuple[int, NodeTable] | None = None
 
-    def later(self, time: float, view: Callable[[NodeTable], NodeTable] | None) -> "Timeline":
-        """From this time on, and at this time too; as one sees it to whom not all is open."""
-        count = self.ended_by(time)
-        other = Timeline(self.after(count) if count else self.tables[0], self.ends[count:], time)
-        other.counts_now, other.view = True, view
-        return other
+    # -- starts now
 
-    def place(self, table: NodeTable, demand: Demand, rows: BoolColumn, strategy: str) -> Allocation | None:
-        return place(table if self.view is None else self.view(table), demand, rows, strategy)
+    def on_start(self, job: int, allocation: Allocation, end: float) -> None:
+        """The table has just given it this."""
+        self.times.hold(allocation, self.now, end)
+        self.times.ends[job] = end
+        self._after = None
 
-    def after(self, count: int) -> NodeTable:
-        """When so many have ended."""
-        known = self.tables.get(count)
-        if known is None:
-            nearest = max(number for number in self.tables if number < count)
-            known = self.tables[nearest].copy()
-            for job in self.ends[nearest:count]:
-                known.give_back(job.id)
-            if len(self.tables) < MOST_TABLES:
-                self.tables[count] = known
-        return known
+    def on_return(self, job: int, allocation: Allocation, end: float) -> None:
+        """It has given it back, after all."""
+        self.times.hold(allocation, self.now, end, -1)
+        self.times.ends.pop(job, None)
+        self._after = None
 
-    def time(self, count: int) -> float:
-        return max(self.now, self.ends[count - 1].ends) if count else self.now
+    def beside(
+        self, demand: Demand, end: float, rows: BoolColumn, other: NodeTable | None = None
+    ) -> tuple[NodeTable, BoolColumn]:
+        """Out of which table, and of which of these rows, it may have what it needs until then; `other` = were this so now."""
+        if demand.sharers or demand.only_user:
+            rows = rows & ~self.times.planned_rows(self.now, end)
+        return self.times.beside(end) if other is None else self.times.beside_in(other, end), rows
 
-    def ended_by(self, time: float) -> int:
-        low, high = 0, len(self.ends)
-        while low < high:
-            middle = (low + high) // 2
-            low, high = (middle + 1, high) if self.ends[middle].ends <= time else (low, middle)
-        return low
+    def renew(self, running: Iterable[RunningJob]) -> None:
+        """The table has changed otherwise than by starts."""
+        self.times = Timetable(self.times.table, running, self.now, self.times.resolution)
+        self._after = None
+        for planned, demand in zip(self.planned, self.demands, strict=True):
+            self._hold(planned, demand)
 
-    def earliest(self, fits: Callable[[NodeTable], Allocation | None]) -> tuple[int, Allocation] | None:
-        """The least number of ended jobs after which it fits.
+    def can_be_longer(self, demand: Demand, allocation: Allocation, end: float, most: float) -> float:
+        """Until when it could hold this, if it can until `end`."""
+        most = min(most, self.times.lacks_from(allocation, end))
+        for moment in sorted(self.times.licenses.moments(demand.licenses)):
+            if end <= moment < most and not self.times.licenses.has(demand.licenses, moment, moment):
+                return moment
+        return most
 
-        What fits at one moment fits at every later one, as nothing new is placed in between: so the step doubles until it fits,
-        and the last stretch is halved.
-        """
-        if self.counts_now and (allocation := fits(self.tables[0])) is not None:
-            return 0, allocation
-        without, stride, upto = 0, 1, len(self.ends)
-        best: Allocation | None = None
-        while without < upto:
-            count = min(without + stride, upto)
-            allocation = fits(self.after(count))
-            if allocation is None:
-                if count == upto:
-                    return None
-                without = count
-                if best is not None and upto - without == 1:
-                    return upto, best
-                stride = stride * 2 if best is None else (upto - without) // 2
-            else:
-                best, upto = allocation, count
-                if upto - without == 1:
-                    return upto, best
-                stride = (upto - without) // 2
-        return None
+    # -- starts to come
 
     def plan(
-        self, demand: Demand, rows: BoolColumn, time_limit: float, planned: list[Planned], strategy: str, window: float
+        self, demand: Demand, rows: BoolColumn, span: float, latest: float = FOREVER, since: float = 0.0
     ) -> Planned | None:
-        """An early start beside what is planned already; None when there is none, or none within the window (0 = any time)."""
+        """Its earliest start, which nobody after it can have any more; None = there is none until then."""
+        found = self.find(demand, rows, span, latest, since)
+        if found is not None:
+            self.keep(found, demand)
+        return found
 
-        def made(start: float, allocation: Allocation, future: NodeTable) -> Planned | None:
-            if window and start > self.now + window:
-                return None
-            seen = future if self.view is None else self.view(future)
-            return Planned(start, start + time_limit, allocation, demand, seen)
+    def keep(self, planned: Planned, demand: Demand) -> None:
+        self.planned.append(planned)
+        self.demands.append(demand)
+        self._hold(planned, demand)
 
-        first = self.earliest(lambda table: self.place(table, demand, rows, strategy))
-        if first is None or (window and self.time(first[0]) > self.now + window):
-            return None
-        start = self.time(first[0])
-        if not planned:
-            return made(start, first[1], self.after(first[0]))
-        moments = sorted({start, *(other.end for other in planned if start < other.end < float("inf"))})
-        unplanned = rows & ~np.logical_or.reduce([other.rows for other in planned])
-        others = [other.licenses for other in planned]
+    def _hold(self, planned: Planned, demand: Demand) -> None:
+        hold = self.times.hold if is_countable(demand) else self.times.hold_whole
+        hold(planned.allocation, planned.start, planned.end)
 
-        def beside_all(table: NodeTable) -> Allocation | None:
-            return self.place(table, demand, unplanned, strategy) if _has(table, demand, others) else None
-
-        apart = self.earliest(beside_all) if unplanned.any() else None
-        latest = self.time(apart[0]) if apart is not None else float("inf")
-        step, position = 1, 0
-        while position < len(moments) and moments[position] < latest:
-            start = moments[position]
-            future = self.after(self.ended_by(start))
-            free = rows & ~kept(planned, start, start + time_limit, len(future))
-            others = [other.licenses for other in planned if other.touches(start, start + time_limit)]
-            allocation = self.place(future, demand, free, strategy) if _has(future, demand, others) else None
-            if allocation is not None:
-                return made(start, allocation, future)
-            if position == len(moments) - 1:
+    def find(self, demand: Demand, rows: BoolColumn, span: float, latest: float, since: float = 0.0) -> Planned | None:
+        question = (demand, span)
+        since = max(self.now, since, self._not_before.get(question, 0.0))
+        openings = self.openings(demand, rows, span, since)
+        for start in thinned(openings.moments):
+            if start > latest:
                 break
-            step = step * 2 if position >= TRIES else 1
-            position = min(position + step, len(moments) - 1)
-        return made(latest, apart[1], self.after(apart[0])) if apart is not None else None
-
-
-def kept(planned: list[Planned], start: float, end: float, size: int) -> BoolColumn:
-    """The nodes of plans that touch this time."""
-    rows: BoolColumn = np.zeros(size, np.bool_)
-    for other in planned:
-        if other.touches(start, end):
-            rows |= other.rows
-    return rows
-
-
-def _has(table: NodeTable, demand: Demand, others: list[Licenses]) -> bool:
-    """Are there licences for it and for these?"""
-    return not demand.licenses or table.licenses.without(others).has(demand.licenses)
-
-
-def place_beside(
-    table: NodeTable, demand: Demand, rows: BoolColumn, planned: list[Planned], strategy: str
-) -> Allocation | None:
-    """A place now for a job that would still run when these plans begin."""
-    if demand.licenses and any(plan.lacks(demand.licenses) for plan in planned):
+            if not openings.may_fit(demand, start, span):
+                continue
+            allocation = self.fit(demand, openings.rows(start, rows), start, span)
+            if allocation is not None:
+                self._not_before[question] = start
+                return Planned(start, start + span, allocation)
         return None
-    rows = rows.copy()
-    for plan in planned:
-        if plan.keeps_all:
-            rows &= ~plan.rows
-        elif not demand.overcommit:
-            for row, (cpus, memory, _) in plan.left.items():
-                if cpus < demand.cpus_per_task or memory < demand.memory_per_node_mb:
-                    rows[row] = False
-    for _ in range(TRIES):
-        allocation = place(table, demand, rows, strategy)
-        if allocation is None:
+
+    def fit(self, demand: Demand, rows: BoolColumn, start: float, span: float) -> Allocation | None:
+        """What it would have at that time."""
+        if demand.licenses and not self.times.licenses.has(demand.licenses, start, start + span):
             return None
-        at = [(share, table.index[share.node]) for share in allocation.nodes]
-        wrong = [row for share, row in at if any(plan.conflicts(share, row) for plan in planned)]
-        if not wrong:
-            return allocation
-        rows[wrong] = False
-    for plan in planned:
-        rows &= ~plan.rows
-    return place(table, demand, rows, strategy)
+        view = None
+        if self.reserved or demand.reservation:
+            if not self.reserved.is_open(demand, start):
+                return None
+            kept = self.reserved.kept(demand, start, start + span)
+            rows = self.reserved.rows(demand, rows, kept)
+            view = self.reserved.view(demand, kept)
+        if is_countable(demand):
+            numbers = np.flatnonzero(rows)
+            if len(numbers) < demand.nodes_min:
+                return None
+            table = self.times.at(start, start + span, numbers)
+            if demand.user >= 0:
+                over = self.times.ends
+                table.holders = {job: held for job, held in table.holders.items() if over.get(job, FOREVER) > start}
+        else:
+            table = self._table_at(start)
+            rows = rows & ~self.times.planned_rows(start, start + span)
+        if demand.licenses:
+            table = derived(table)
+            table.licenses = self.times.licenses.pool(demand.licenses, start, start + span)
+        return place(table if view is None else view(table), demand, rows, self.strategy)
+
+    def openings(self, demand: Demand, rows: BoolColumn, span: float, since: float) -> "Openings":
+        """When, and in which rows, there may be enough for it."""
+        if not is_countable(demand):
+            return Openings(self._all_moments(demand, since))
+        found = self._openings(demand, self.reserved.rows(demand, rows, ()) if self.reserved else rows, span, since)
+        if self.reserved:
+            found = self._cut_by_reservations(demand, found, span)
+        moments = [found.begins]
+        if demand.licenses:
+            moments.append(np.array(self.times.licenses.moments(demand.licenses)))
+        if self.reserved:
+            moments.append(np.array(self.reserved.begins(demand, self.now)))
+        every = np.unique(np.concatenate(moments))
+        every = every[(every >= since) & (every < FOREVER)]
+        found.moments = every[found.enough(demand, every)]
+        if demand.reservation:
+            found.moments = np.array([t for t in found.moments.tolist() if self.reserved.is_open(demand, t)])
+        return found
+
+    def _openings(self, demand: Demand, rows: BoolColumn, span: float, since: float) -> "Openings":
+        """Stretches in which some node could take a task of it: the first and the last moment to begin, and how many tasks."""
+        capacity = self.times.capacity(demand, rows, since)
+        row, start, end, tasks = capacity
+        alone = demand.nodes_max == 1 and demand.ntasks is not None and not demand.overcommit
+        is_open = tasks >= (max(1, demand.ntasks or 1) if alone else 1)
+        joined = is_open[1:] & is_open[:-1] & (row[1:] == row[:-1])
+        first, last = is_open.copy(), is_open.copy()
+        first[1:] &= ~joined
+        last[:-1] &= ~joined
+        at = np.flatnonzero(first)
+        if not len(at):
+            return Openings(np.zeros(0), row=at)
+        begins, over = np.maximum(start[at], since), end[last]
+        most = np.maximum.reduceat(tasks, at)
+        enough = begins + span <= over
+        begins, over = begins[enough], over[enough]
+        ends = np.maximum(over - span, begins) if span < FOREVER else np.full(len(begins), FOREVER)
+        return Openings(np.zeros(0), begins, ends, most[enough], row[at][enough], capacity)
+
+    def _cut_by_reservations(self, demand: Demand, found: "Openings", span: float) -> "Openings":
+        """Without the time in which whole nodes are kept for others."""
+        begins, ends, most, row = found.begins, found.ends, found.most, found.row
+        assert row is not None
+        for mask, start, over in self.reserved.away(demand, span):
+            inside = mask[row]
+            if not inside.any():
+                continue
+            early, late = np.minimum(ends[inside], start - span), np.maximum(begins[inside], over)
+            first, second = begins[inside] <= early, late <= ends[inside]
+            begins = np.concatenate([begins[~inside], begins[inside][first], late[second]])
+            ends = np.concatenate([ends[~inside], early[first], ends[inside][second]])
+            most = np.concatenate([most[~inside], most[inside][first], most[inside][second]])
+            row = np.concatenate([row[~inside], row[inside][first], row[inside][second]])
+        return Openings(found.moments, begins, ends, most, row, found.capacity)
+
+    # -- moment by moment
+
+    def _all_moments(self, demand: Demand, since: float) -> Times:
+        """Whenever something gets free."""
+        moments = [self.times.lines.moments(), np.array([since, *self.reserved.begins(demand, self.now)])]
+        found = np.unique(np.concatenate(moments))
+        return found[(found >= since) & (found < FOREVER)]
+
+    def _table_at(self, time: float) -> NodeTable:
+        """The very table, when those have ended that will have by then."""
+        gone = [job for job, end in self.times.ends.items() if end <= time]
+        if self._after is None or self._after[0] != len(gone):
+            table = self.times.table.copy()
+            for job in gone:
+                table.give_back(job)
+            self._after = len(gone), table
+        return self._after[1]
+
+
+class Openings:
+    """When a job may begin: in each row from when on and until when, at most with how many tasks; and when there is enough of that."""
+
+    def __init__(
+        self,
+        moments: Times,
+        begins: Times | None = None,
+        ends: Times | None = None,
+        most: IntColumn | None = None,
+        row: IntColumn | None = None,
+        capacity: Capacity | None = None,
+    ) -> None:
+        self.moments = moments  #: ascending
+        self.begins = begins if begins is not None else np.zeros(0)
+        self.ends = ends if ends is not None else np.zeros(0)
+        self.most = most if most is not None else np.zeros(0, np.int64)
+        self.row = row  #: None = any
+        self.capacity = capacity
+
+    def rows(self, time: float, rows: BoolColumn) -> BoolColumn:
+        """Those of these rows in which it could begin then."""
+        if self.row is None:
+            return rows
+        found: BoolColumn = np.zeros(len(rows), np.bool_)
+        found[self.row[(self.begins <= time) & (time <= self.ends)]] = True
+        return found
+
+    def may_fit(self, demand: Demand, time: float, span: float) -> bool:
+        """Would so many nodes, those with most room all that time, take its tasks?"""
+        if self.row is None or self.capacity is None or demand.ntasks is None or demand.overcommit:
+            return True
+        row, start, end, tasks = self.capacity
+        at = np.flatnonzero(np.diff(row, prepend=-1))
+        least = np.minimum.reduceat(np.where((start < time + span) & (end > time), tasks, _MANY), at)
+        rooms = np.zeros(int(row.max(initial=0)) + 1, np.int64)
+        rooms[row[at]] = least
+        rooms = rooms[self.row[(self.begins <= time) & (time <= self.ends)]]
+        if demand.nodes_max is not None and len(rooms) > demand.nodes_max:
+            rooms = np.partition(rooms, -demand.nodes_max)[-demand.nodes_max :]
+        return int(rooms.sum()) >= demand.ntasks
+
+    def enough(self, demand: Demand, moments: Times) -> BoolColumn:
+        """May there be enough nodes and tasks then?"""
+        order, closing = np.argsort(self.begins), np.argsort(self.ends)
+        opened = np.searchsorted(self.begins[order], moments, side="right")
+        closed = np.searchsorted(self.ends[closing], moments, side="left")
+        fits: BoolColumn = opened - closed >= max(demand.nodes_min, len(demand.nodelist))
+        if demand.ntasks is not None and not demand.overcommit:
+            grown = np.concatenate([[0], np.cumsum(self.most[order])])
+            shrunk = np.concatenate([[0], np.cumsum(self.most[closing])])
+            fits &= grown[opened] - shrunk[closed] >= demand.ntasks
+        return fits
+
+
+def thinned(moments: Times) -> Iterator[float]:
+    """One after another, and after many in steps that grow, with the last at the end."""
+    step, at = 1, 0
+    while at < len(moments):
+        yield float(moments[at])
+        if at >= TRIES:
+            step *= 2
+        if at == len(moments) - 1:
+            return
+        at = min(at + step, len(moments) - 1)
 
 
 def folded(names: tuple[str, ...]) -> str:

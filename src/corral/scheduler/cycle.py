@@ -8,6 +8,7 @@ The first jobs that find no place get a planned start (backfill.py). From then o
 """
 
 import heapq
+from collections.abc import Callable
 
 import msgspec
 import numpy as np
@@ -56,8 +57,8 @@ class _Cycle:
         self.reserved = snapshot.reserved
         self.does_not_fit: set[object] = set()  #: demands that find no place whatever the time limit
         self.waits_for: dict[Demand, NotNow] = {}
-        self.planned: list[backfill.Planned] = []
-        self.timeline: backfill.Timeline | None = None  #: None = something has started since it was made
+        self.known: backfill.Planner | None = None  #: of the planned starts; None = none has been asked for
+        self.planned = 0  #: so many starts are planned
         self.shadow = float("inf")  #: the earliest planned start
         self.blocked: set[tuple[str, str]] = set()  #: partitions, and reservations, with a planned job
         self.stuck: set[int] = set()  #: groups whose first has found no place; the next of them are only planned
@@ -144,17 +145,26 @@ class _Cycle:
             if allocation is None:
                 lacking = member
                 break
-            self.table.take(-len(self.plan.starts) - len(found) - 1, allocation)
-            self.most_free = -1
+            self.hold(-len(self.plan.starts) - len(found) - 1, allocation, _end_of(alone, limit, self.now))
             found.append((member, allocation, limit))
             if apart:
                 self.avoided = (
                     self.rows_of(allocation) if self.avoided is None else self.avoided | self.rows_of(allocation)
                 )
-        for number in range(len(found)):
-            self.table.give_back(-len(self.plan.starts) - number - 1)
+        for number, (member, allocation, limit) in enumerate(found):
+            key = -len(self.plan.starts) - number - 1
+            self.table.give_back(key)
+            if self.known is not None:
+                self.known.on_return(key, allocation, _end_of(alone_of(member, group), limit, self.now))
         self.most_free, self.avoided = -1, None
         return found, lacking
+
+    def hold(self, key: int, allocation: Allocation, end: float) -> None:
+        """Taken now, until then."""
+        self.table.take(key, allocation)
+        if self.known is not None:
+            self.known.on_start(key, allocation, end)
+        self.most_free = -1
 
     def held_back(self, group: PendingGroup) -> NotNow | None:
         """Which limit of accounts and QOS keeps the components from starting together?"""
@@ -196,24 +206,19 @@ class _Cycle:
         why = self.why_not(demand)
         if why.reason not in FOR_OTHERS or why.text:
             return why
-        if not self.policy.backfill or len(self.planned) >= self.most_planned:
+        if not self.policy.backfill or self.planned >= self.most_planned:
             return why
         if not self.is_any_free() and not self.snapshot.wants_plans:
             self.plan.without_plans = True
             return why
-        if self.timeline is None:
-            self.timeline = backfill.Timeline(self.table, self.running, self.now)
-        firsts = [(member, member.demands[0]) for member in group.gang]
         parts = [
             gang.Part(one, self.rows(one), float(m.time_limit) if m.time_limit < LONGEST else float("inf"))
-            for m, one in firsts
+            for m, one in ((member, member.demands[0]) for member in group.gang)
         ]
-        planned = gang.plan(
-            self.timeline, parts, self.planned, self.reserved, self.policy.placement, self.policy.backfill_window
-        )
+        planned = gang.plan(self.planner(), parts, self.latest())
         if planned is None:
             return why
-        self.planned += planned
+        self.planned += len(planned)
         for member, one in zip(group.gang, planned, strict=True):
             self.plan.expected[JobId(member.job)] = Expected(one.start, backfill.folded(one.allocation.node_names))
         self.shadow = min(self.shadow, planned[0].start)
@@ -332,7 +337,7 @@ class _Cycle:
             bool(self.policy.backfill)
             and self.policy.backfill != "easy"
             and not self.plan.without_plans
-            and len(self.planned) < self.most_planned
+            and self.planned < self.most_planned
         )
 
     def shape(self, group: PendingGroup, demand: Demand) -> object:
@@ -369,7 +374,7 @@ class _Cycle:
 
     def fit_for(self, group: PendingGroup, demand: Demand, span: float) -> tuple[Allocation | None, int | None]:
         """A place for so many seconds, or for fewer if it may be shorter."""
-        table, rows = self.table, self.rows(demand)
+        table, rows, view = self.table, self.rows(demand), None
         if self.avoided is not None:
             rows = rows & ~self.avoided
         if self.reserved:
@@ -377,26 +382,28 @@ class _Cycle:
             rows = self.reserved.rows(demand, rows, kept)
             view = self.reserved.view(demand, kept)
             table = table if view is None else view(table)
-        limit: int | None = None
-        if self.blocked:
-            if not self.policy.backfill and (demand.partition, demand.reservation) in self.blocked:
-                return None, None
-            if not self.ends_in_time(span):
-                if group.time_min and self.now + group.time_min <= self.shadow:
-                    limit = int(self.shadow - self.now)
-                else:
-                    return self.fit_beside(table, span, demand, rows), None
-        return place(table, demand, rows, self.policy.placement), limit
+        if self.blocked and not self.policy.backfill and (demand.partition, demand.reservation) in self.blocked:
+            return None, None
+        if self.known is None or self.ends_in_time(span):
+            return place(table, demand, rows, self.policy.placement), None
+        allocation = self.fit_beside(demand, rows, span, view)
+        if allocation is None and group.time_min and group.time_min < span:
+            allocation = self.fit_beside(demand, rows, group.time_min, view)
+            if allocation is not None:
+                least, most = self.now + group.time_min, self.now + span
+                return allocation, int(self.known.can_be_longer(demand, allocation, least, most) - self.now)
+        return allocation, None
 
-    def fit_beside(self, table: NodeTable, span: float, demand: Demand, rows: BoolColumn) -> Allocation | None:
-        ends = self.now + span
-        touched = [plan for plan in self.planned if plan.start < ends]
-        allocation = backfill.place_beside(table, demand, rows, touched, self.policy.placement)
-        for plan in touched if allocation is not None and not self.tries else ():
-            plan.licenses_left.change(demand.licenses, 1)
-            for share in allocation.nodes if allocation is not None else ():
-                plan.yield_to(share, self.table.index[share.node])
-        return allocation
+    def fit_beside(
+        self, demand: Demand, rows: BoolColumn, span: float, view: Callable[[NodeTable], NodeTable] | None
+    ) -> Allocation | None:
+        """A place for so many seconds that delays no planned start."""
+        assert self.known is not None
+        end = self.now + span
+        if demand.licenses and not self.known.times.licenses.has(demand.licenses, self.now, end):
+            return None
+        table, rows = self.known.beside(demand, end, rows, self.table if self.tries else None)
+        return place(table if view is None else view(table), demand, rows, self.policy.placement)
 
     def rows(self, demand: Demand) -> BoolColumn:
         rows = self.static.get(demand)
@@ -416,37 +423,36 @@ class _Cycle:
     ) -> None:
         # Elements of one array share the record's id until they are split off: the ledger of this cycle needs keys of its own.
         key = job if element is None else -(len(self.plan.starts) + 1)
-        self.table.take(key, allocation)
-        self.preemptors.took(key, allocation)
-        self.most_free = -1
-        self.timeline = None
-        ends = self.now + min(limit or group.time_limit, LONGEST)
+        ends = _end_of(group, limit, self.now)
         if allocation.reservation:
             ends = min(ends, self.reserved.closes(allocation.reservation, self.now))
+        self.hold(key, allocation, ends)
+        self.preemptors.took(key, allocation)
         self.running.append(RunningJob(ends, key))
         self.plan.starts.append(Start(job, allocation, element, limit, among, bool(self.blocked)))
         self.plan.backfilled += bool(self.blocked)
 
     def plan_start(self, group: PendingGroup, job: JobId) -> bool:
-        if len(self.planned) >= self.most_planned:
+        if self.planned >= self.most_planned:
             return False
-        if self.timeline is None:
-            self.timeline = backfill.Timeline(self.table, self.running, self.now)
-            self.plan.moments += len(self.timeline.ends)
-        demand = group.demands[0]
-        rows, span, policy = self.rows(demand), _span(group), self.policy
-        if self.reserved:
-            planned = self.reserved.plan(
-                self.timeline, demand, rows, span, self.planned, policy.placement, policy.backfill_window
-            )
-        else:
-            planned = self.timeline.plan(demand, rows, span, self.planned, policy.placement, policy.backfill_window)
+        planner, demand = self.planner(), group.demands[0]
+        planned = planner.plan(demand, self.rows(demand), _span(group), self.latest())
         if planned is None:
             return False
-        self.planned.append(planned)
+        self.planned += 1
         self.plan.expected[job] = Expected(planned.start, backfill.folded(planned.allocation.node_names))
         self.shadow = min(self.shadow, planned.start)
         return True
+
+    def planner(self) -> backfill.Planner:
+        if self.known is None:
+            self.known = backfill.Planner(self.table, self.running, self.now, self.reserved, self.policy.placement)
+            self.plan.moments = len(self.known.times)
+        return self.known
+
+    def latest(self) -> float:
+        """Starts are planned until then."""
+        return self.now + self.policy.backfill_window if self.policy.backfill_window else float("inf")
 
     def why_kept(self, group: PendingGroup, demand: Demand, job: JobId) -> NotNow | None:
         """Does it wait for its reservation to begin, or for those of others to end? Then it holds up nobody."""
@@ -505,6 +511,11 @@ def _plain(demands: list[Demand]) -> Demand:
 def _span(group: PendingGroup) -> float:
     """How long it may run, seconds."""
     return group.time_limit if group.time_limit < LONGEST else float("inf")
+
+
+def _end_of(group: PendingGroup, limit: int | None, now: float) -> float:
+    """When it is gone that starts now."""
+    return now + min(limit or group.time_limit, LONGEST)
 
 
 def alone_of(member: Member, group: PendingGroup) -> PendingGroup:

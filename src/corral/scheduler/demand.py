@@ -78,6 +78,12 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
         return bool(self.gres_per_node or self.gres_per_task or self.gres_total)
 
     @property
+    def gres_names(self) -> frozenset[str]:
+        """What kinds it asks for, and GPUs."""
+        requests = self.gres_per_node + self.gres_per_task + self.gres_total + self.gpus_per_socket
+        return frozenset({"gpu", *(request.name for request in requests)})
+
+    @property
     def wants_gpus(self) -> bool:
         requests = self.gres_per_node + self.gres_per_task + self.gres_total + self.gpus_per_socket
         return any(request.name == "gpu" for request in requests)

@@ -1,7 +1,7 @@
 """When do the components of a heterogeneous job start? All at once, or not at all.
 
 A place is sought for one after the other in what is left beside those before; what was taken is given back when one finds none. A planned
-start is the earliest moment found at which all of them fit on nodes that nobody else has planned.
+start is the earliest moment found at which all of them fit beside what is planned already.
 """
 
 from typing import NamedTuple
@@ -9,11 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from corral.model.allocation import Allocation
-from corral.scheduler import backfill
+from corral.scheduler.backfill import Planned, Planner, is_countable, thinned
 from corral.scheduler.demand import Demand
-from corral.scheduler.nodetable import BoolColumn, NodeTable
-from corral.scheduler.reservations import Reserved
-from corral.scheduler.resources import place
+from corral.scheduler.nodetable import BoolColumn
 
 
 class Part(NamedTuple):
@@ -24,101 +22,45 @@ class Part(NamedTuple):
     span: float
 
 
-def place_all(
-    table: NodeTable, parts: list[Part], reserved: Reserved, start: float, strategy: str
-) -> list[Allocation] | None:
-    """In what is free, on nodes of their own if there are enough; the table is left as it was."""
-    return _place_all(table, parts, reserved, start, strategy, apart=True) or _place_all(
-        table, parts, reserved, start, strategy, apart=False
+def plan(planner: Planner, parts: list[Part], latest: float, since: float = 0.0) -> list[Planned] | None:
+    """The earliest start found for all of them, which nobody after them can have any more; None = there is none until then."""
+    since = max(since, planner.now)
+    moments = np.unique(
+        np.concatenate([planner.openings(part.demand, part.rows, part.span, since).moments for part in parts])
     )
-
-
-def _place_all(
-    table: NodeTable, parts: list[Part], reserved: Reserved, start: float, strategy: str, apart: bool
-) -> list[Allocation] | None:
-    found: list[Allocation] = []
-    keys: list[int] = []
-    taken: BoolColumn = np.zeros(len(table), np.bool_)
-    for part in parts:
-        kept = reserved.kept(part.demand, start, start + part.span) if reserved else ()
-        rows = reserved.rows(part.demand, part.rows, kept) if reserved else part.rows
-        rows = rows & ~taken
-        view = reserved.view(part.demand, kept) if reserved else None
-        allocation = None
-        if not reserved or reserved.is_open(part.demand, start):
-            allocation = place(table if view is None else view(table), part.demand, rows, strategy)
-        if allocation is None:
+    for start in thinned(moments):
+        if start > latest:
             break
-        key = -1_000_000_000 - len(keys)
-        table.take(key, allocation)
-        keys.append(key)
-        found.append(allocation)
-        if apart:
-            taken[[table.index[name] for name in allocation.node_names]] = True
-    for key in keys:
-        table.give_back(key)
-    return found if len(found) == len(parts) else None
-
-
-def plan(
-    timeline: backfill.Timeline,
-    parts: list[Part],
-    planned: list[backfill.Planned],
-    reserved: Reserved,
-    strategy: str,
-    window: float,
-) -> list[backfill.Planned] | None:
-    """The earliest start found for all of them; None when there is none, or none within the window (0 = any time)."""
-    if planned:
-        taken = np.logical_or.reduce([other.rows for other in planned])
-        parts = [part._replace(rows=part.rows & ~taken) for part in parts]
-    latest = timeline.now + window if window else float("inf")
-    begins = sorted({begin for part in parts for begin in reserved.begins(part.demand, timeline.now)})
-    for number, begin in enumerate(begins):
-        until = begins[number + 1] if number + 1 < len(begins) else float("inf")
-        later = timeline.later(begin, None)
-        moment = begin
-        for _ in range(backfill.TRIES):
-            found = _earliest(later, parts, reserved, moment, strategy)
-            if found is None or found[0] >= until or found[0] > latest:
-                break
-            start, table, allocations = found
-            if place_all(table, parts, reserved, start, strategy) is not None:
-                return _planned(start, table, parts, allocations)
-            moment = start
+        found = _place_all(planner, parts, start, apart=True) or _place_all(planner, parts, start, apart=False)
+        if found is not None:
+            planned = [
+                Planned(start, start + part.span, allocation) for part, allocation in zip(parts, found, strict=True)
+            ]
+            for part, one in zip(parts, planned, strict=True):
+                planner.keep(one, part.demand)
+            return planned
     return None
 
 
-def _earliest(
-    timeline: backfill.Timeline, parts: list[Part], reserved: Reserved, moment: float, strategy: str
-) -> tuple[float, NodeTable, list[Allocation]] | None:
-    """As the reservations are at that moment."""
-    last: list[Allocation] = []
-
-    def fits(table: NodeTable) -> Allocation | None:
-        found = place_all(table.copy(), parts, reserved, moment, strategy)
-        if found is None:
-            return None
-        last[:] = found
-        return found[0]
-
-    best = timeline.earliest(fits)
-    if best is None:
-        return None
-    table = timeline.after(best[0]).copy()
-    allocations = place_all(table, parts, reserved, moment, strategy)
-    return None if allocations is None else (max(moment, timeline.time(best[0])), table, allocations)
-
-
-def _planned(
-    start: float, table: NodeTable, parts: list[Part], allocations: list[Allocation]
-) -> list[backfill.Planned]:
-    """Each knows what is left over beside all of them."""
-    found = []
-    for number, (part, allocation) in enumerate(zip(parts, allocations, strict=True)):
-        beside = table.copy()
-        for other, taken in enumerate(allocations):
-            if other != number:
-                beside.take(-2_000_000_000 - other, taken)
-        found.append(backfill.Planned(start, start + part.span, allocation, part.demand, beside))
-    return found
+def _place_all(planner: Planner, parts: list[Part], start: float, apart: bool) -> list[Allocation] | None:
+    """`apart`: no two of them on one node. Each is held while places are sought for those after it."""
+    found: list[Allocation] = []
+    table = planner.times.table
+    taken: BoolColumn = np.zeros(len(table), np.bool_)
+    whole: BoolColumn = np.zeros(len(table), np.bool_)
+    for part in parts:
+        rows = part.rows & ~taken if apart else part.rows & ~whole
+        if not is_countable(part.demand):
+            rows = rows & ~taken
+        allocation = planner.fit(part.demand, rows, start, part.span)
+        if allocation is None:
+            break
+        planner.times.hold(allocation, start, start + part.span)
+        found.append(allocation)
+        at = [table.index[name] for name in allocation.node_names]
+        taken[at] = True
+        if not is_countable(part.demand):
+            whole[at] = True
+    for part, allocation in zip(parts, found, strict=False):
+        planner.times.hold(allocation, start, start + part.span, -1)
+    return found if len(found) == len(parts) else None

@@ -24,8 +24,7 @@ class Cycle(Protocol):
     table: NodeTable
     running: list[RunningJob]
     plan: Plan
-    planned: list[backfill.Planned]
-    timeline: backfill.Timeline | None
+    known: backfill.Planner | None
     most_free: int
     preemptors: Preemptors
     priority: int
@@ -78,12 +77,10 @@ def preempt(cycle: Cycle, group: PendingGroup, job: JobId, element: int | None, 
         if rules and cycle.take(rules, allocation, limit or group.time_limit) is not None:
             continue
         span = limit or group.time_limit
-        for plan in cycle.planned:
-            if plan.start < cycle.now + span:
-                for share in allocation.nodes:
-                    plan.yield_to(share, cycle.table.index[share.node])
         cycle.running.append(RunningJob(cycle.now + min(span, LONGEST), made.key))
-        cycle.most_free, cycle.timeline = -1, None
+        cycle.most_free = -1
+        if cycle.known is not None:
+            cycle.known.renew(cycle.running)
         cycle.plan.preemptions.append(
             Preemption(
                 job=job, element=element, allocation=allocation, time_limit=limit, victims=made.victims,

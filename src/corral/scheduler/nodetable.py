@@ -49,6 +49,11 @@ def ids_of(mask: int) -> tuple[int, ...]:
     return tuple(ids)
 
 
+def units_of(share: NodeShare) -> Iterable[tuple[GresKind, int]]:
+    """How much it takes of each column of GRES."""
+    return [((gres.name, gres.type), len(gres.indices)) for gres in share.gres]
+
+
 def natural_key(name: str) -> tuple[str, int, str]:
     """node2 before node10."""
     end = len(name)
@@ -126,6 +131,8 @@ class NodeTable:
         self.feature_sets: list[frozenset[str]] = []  #: those that there are, each once
         self.feature_set: IntColumn = np.zeros(0, np.int64)  #: which of them each node has
         self.holders: dict[int, Allocation] = {}
+        #: by job, what it holds in rows and columns (timetable.py): remembered as long as the rows stay what they are
+        self.amounts: dict[int, tuple[Allocation, IntColumn]] = {}
         self.licenses = Pool()
         self.version = 0  #: grows whenever a node comes, goes or changes
         self.layout_version = 0  #: likewise, but not when it only becomes usable or stops being so
@@ -238,7 +245,7 @@ class NodeTable:
                 column[i] = mask.bit_count()
         self.all_gres = [masks.copy() for masks in self.gres_masks]
         self.free_gres = {kind: column.copy() for kind, column in self.total_gres.items()}
-        self.holders = {}
+        self.holders, self.amounts = {}, {}
         self.licenses = Pool(self.licenses.total)
         self.version += 1
         self.layout_version += 1
@@ -270,6 +277,7 @@ class NodeTable:
         allocation = self.holders.pop(job, None)
         if allocation is not None:
             self.grown += 1
+            self.amounts.pop(job, None)
             for share in allocation.nodes:
                 self._change(share, -1, allocation, forced=True)
             self.licenses.change(allocation.licenses, -1)
@@ -393,7 +401,11 @@ class NodeTable:
             setattr(other, column, getattr(self, column).copy())
         other.free_gres = {kind: column.copy() for kind, column in self.free_gres.items()}
         other.cpu_masks = self.cpu_masks.copy()
-        other.gres_masks = [masks.copy() if masks else masks for masks in self.gres_masks]
+        other.gres_masks = (
+            [masks.copy() if masks else masks for masks in self.gres_masks]
+            if type(self.gres_masks) is list
+            else self.gres_masks.copy()
+        )
         other.holders = self.holders.copy()
         other.licenses = self.licenses.copy()
         other.shared = self.shared.copy()

@@ -1,17 +1,15 @@
 """Which nodes, cores and licences are kept for whom, and when?
 
 Theory: a job may start at a time if its nodes are kept for nobody else between then and its limit. For a start now that is a mask over
-the nodes. For a planned start it changes with the time: what is kept from a job gets less only when a reservation ends. So starts
-are planned from now on, and then from each of these ends on; and a start found later in such a stretch is looked at again, as another
-reservation may be too near by then. Reserved cores and licences are taken out of a copy of the table.
+the nodes. For a planned start it changes with the time: a node is of no use to a job that would still run when it is kept for others.
+Reserved cores and licences are taken out of a copy of the table.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import msgspec
 import numpy as np
 
-from corral.scheduler import backfill
 from corral.scheduler.demand import Demand
 from corral.scheduler.nodetable import BoolColumn, NodeTable
 from corral.syntax.licenses import Licenses
@@ -121,36 +119,18 @@ class Reserved:
 
         return seen
 
-    def plan(
-        self,
-        timeline: backfill.Timeline,
-        demand: Demand,
-        rows: BoolColumn,
-        span: float,
-        planned: list[backfill.Planned],
-        strategy: str,
-        window: float,
-    ) -> backfill.Planned | None:
-        """An early start beside what is planned already, at which nothing is kept from it."""
-        begins = self.begins(demand, timeline.now)
-        latest = timeline.now + window if window else _NEVER
-        for number, begin in enumerate(begins):
-            until = begins[number + 1] if number + 1 < len(begins) else _NEVER
-            moment = begin
-            for _ in range(backfill.TRIES):
-                if moment > latest or not self.is_open(demand, moment):
-                    break
-                kept = self.kept(demand, moment, moment + span)
-                later = timeline.later(moment, self.view(demand, kept))
-                found = later.plan(demand, self.rows(demand, rows, kept), span, planned, strategy, 0.0)
-                if found is None or found.start >= until or found.start > latest:
-                    break
-                if set(self.kept(demand, found.start, found.start + span)) <= set(kept):
-                    if self.is_open(demand, found.start):
-                        return found
-                    break
-                moment = found.start
-        return None
+    def away(self, demand: Demand, span: float) -> Iterator[tuple[BoolColumn, float, float]]:
+        """The nodes that are kept for others as a whole: which, from when, until when."""
+        own = self.named.get(demand.reservation)
+        for window in self.windows:
+            if window is own or _may_cross(own, window) or (window.cpus and not demand.exclusive):
+                continue
+            if window.ahead:
+                if span > window.ahead:
+                    yield window.rows, -_NEVER, _NEVER
+            else:
+                for begins, over in window.times:
+                    yield window.rows, begins, over
 
     def begins(self, demand: Demand, now: float) -> list[float]:
         """Where a stretch begins in which what is kept from the job only grows."""

@@ -348,7 +348,7 @@ def test_a_job_that_wants_a_reserved_node_says_so() -> None:
         "May be reserved for other job",
     )
     assert c.job(both).reason is Reason.RESOURCES
-    assert [c.job(i).expected_start for i in (named, both)] == [1600, 1700]  # plans have their nodes whole
+    assert [c.job(i).expected_start for i in (named, both)] == [1600, 1600]
     assert c.running() == [free]
 
 
