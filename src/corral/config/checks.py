@@ -137,6 +137,9 @@ def _check_nodes(config: ClusterConfig) -> None:
         if twice := sorted(seen.intersection(names)):
             raise BadValue(("node", index, "name"), f"node {twice[0]} is there twice")
         seen.update(names)
+        if not node.watts_idle <= node.watts_busy <= 1e9:
+            problem = f"'watts_busy' cannot be {node.watts_busy:g}: it is at least watts_idle ({node.watts_idle:g}), and at most 1e9"
+            raise BadValue(("node", index, "watts_busy" if node.watts_busy else "watts_idle"), problem)
         if node.gres:
             _parsed(tres.parse_gres, node.gres, ("node", index, "gres"))
 

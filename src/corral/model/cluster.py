@@ -21,6 +21,8 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     gres: str = ""  #: "gpu:v100:8"
     features: tuple[str, ...] = ()
     weight: int = 1
+    watts_idle: float = 0.0  #: what it draws when nothing runs on it; `corral simulate` reckons the energy
+    watts_busy: float = 0.0  #: and when all of its GPUs are in use (without GPUs: its CPUs); 0 = not known
 
 
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -178,7 +178,9 @@ class _Fluid:
         starts, profile, is_freer = self.promised(order, asked)
         while is_freer:
             is_freer = compress(starts, profile, asked)
-        for job in order[len(starts) :]:
+        for job in order:
+            if job in starts:
+                continue
             count, span = asked[job]
             starts[job] = start = profile.earliest(count, span)
             if start < FOREVER:

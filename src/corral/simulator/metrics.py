@@ -26,12 +26,14 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     not_run: int  #: refused, cancelled while they waited, or waiting still
     timeouts: int
     requeues: int
+    breakdowns: int
     makespan: float  #: from the first submission to the last end, seconds
     utilisation: float  #: of the CPUs, from 0 to 1
     gpu_utilisation: float | None  #: None = there are none
     wait: Spread  #: seconds
     slowdown: Spread  #: bounded
     fairness: float  #: Jain's index over users of their mean bounded slowdown: 1 = all alike
+    energy_kwh: float | None  #: None = no node says its watts
     fragmentation: (
         float  #: the share of the cluster (GPUs, where there are some) that was free while as much was waited for
     )
@@ -42,7 +44,7 @@ def bounded_slowdown(run: Run) -> float:
 
 
 def measure(outcome: Outcome) -> Metrics:
-    ran = [run for run in outcome.runs if run.start >= 0]
+    ran = [run for run in outcome.runs if run.start is not None]
     slowdowns = [bounded_slowdown(run) for run in ran]
     span = max(0.0, outcome.finished - outcome.began) or 1.0
     lost, there = (outcome.lost_gpu_seconds, outcome.gpus) if outcome.gpus else (outcome.lost_cpu_seconds, outcome.cpus)
@@ -51,11 +53,13 @@ def measure(outcome: Outcome) -> Metrics:
         not_run=len(outcome.runs) - len(ran) + outcome.refused.total() + len(outcome.never),
         timeouts=sum(run.state is JobState.TIMEOUT for run in ran),
         requeues=outcome.requeues,
+        breakdowns=outcome.breakdowns,
         makespan=outcome.finished - outcome.began,
         utilisation=outcome.cpu_seconds / (span * max(1, outcome.cpus)),
         gpu_utilisation=outcome.gpu_seconds / (span * outcome.gpus) if outcome.gpus else None,
         wait=spread([run.wait for run in ran]),
         slowdown=spread(slowdowns),
+        energy_kwh=outcome.energy.joules / 3.6e6 if outcome.energy is not None else None,
         fairness=jain(list(by_user(ran, slowdowns).values())),
         fragmentation=lost / (span * max(1, there)),
     )

@@ -6,14 +6,15 @@ ended. Nothing here decides.
 """
 
 import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
 from corral.engine.effects import Effects
 from corral.engine.engine import Engine
+from corral.engine.steps import start_batch
 from corral.model.cluster import ClusterConfig
-from corral.model.job import ExitStatus, Job
+from corral.model.job import ExitStatus, Job, JobId, JobState
 from corral.model.node import NodeInventory
 from corral.model.step import BATCH, EndCause, StepKey, TaskExit
 from corral.protocol import events as ev
@@ -23,7 +24,9 @@ from corral.protocol import requests as rq
 from corral.protocol.replies import Rejected
 from corral.scheduler.cycle import schedule
 from corral.simulator.outcome import Outcome
+from corral.simulator.workloads.snapshot import LiveCluster
 from corral.simulator.workloads.work import Work
+from corral.syntax import hostlist
 
 #: The time 0 of a trace: times of the engine are never 0, which means "not yet".
 EPOCH = 1_000_000.0
@@ -33,59 +36,97 @@ NEVER = 1e15
 #: Ended jobs are forgotten when so many have ended since the last time.
 FORGET = 2000
 NOTHING = float("inf")
+ROOT = rq.Caller(uid=0, gid=0, user="root", group="root", role="administrator")
 
 
 class Replay:
-    """One workload, one cluster, one policy."""
+    """One workload, one cluster, one policy. `live`: the cluster from which it goes on; `broken`: which nodes fail when, for how long."""
 
     def __init__(
         self,
         config: ClusterConfig,
         nodes: Iterable[NodeInventory],
         jobs: Iterable[Work],
+        live: LiveCluster | None = None,
+        broken: Iterator[tuple[float, str, float]] | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> None:
         silent = msgspec.structs.replace(config.timeouts, heartbeat=NEVER, node=NEVER, min_job_age=0.0)
         limits = msgspec.structs.replace(config.limits, max_job_count=1 << 40)
-        self.engine = Engine(msgspec.structs.replace(config, timeouts=silent, limits=limits), term=1)
+        config = msgspec.structs.replace(config, timeouts=silent, limits=limits)
+        self.engine = Engine(config, live.state() if live is not None else None, term=1)
         self.nodes = tuple(nodes)
         self.jobs = iter(jobs)
         self.progress = progress
-        self.now = EPOCH
-        self.ends: list[tuple[float, int, int, StepKey, str]] = []  #: a heap: when, in which order, which launch
-        self.running: dict[StepKey, tuple[str, int]] = {}  #: launches that have not ended: where, and their number
-        self.works: dict[int, Work] = {}  #: by job id, those that have not ended
+        self.epoch = self.now = EPOCH if live is None else live.time
+        self.ends: list[tuple[float, int, StepKey, str]] = []  #: a heap: when, in which order, which launch, where
+        self.running: dict[StepKey, tuple[str, int, float]] = {}  #: launches: where, their number, until when
+        self.frozen: dict[StepKey, tuple[str, float]] = {}  #: suspended ones: where, and how long they would run still
+        self.works: dict[int, Work] = (
+            dict(live.works) if live is not None else {}
+        )  #: by job id, those that have not ended
         self.owners: dict[str, rq.Caller] = {}
         self.launches = 0
         self.ended = 0
-        self.outcome = Outcome(self.nodes)
+        self.broken = broken if broken is not None else iter(())
+        self.breaks = self._next_break()
+        self.repairs: list[tuple[float, str]] = []  #: a heap
+        watts = {name: entry for entry in config.node if entry.watts_busy for name in hostlist.expand(entry.name)}
+        self.outcome = Outcome(self.nodes, self.epoch, watts)
 
     def run(self) -> Outcome:
-        engine, now = self.engine, self.now
-        self.follow(engine.start(now))
-        known = tuple(self.nodes)
-        self.follow(engine.handle(rp.AgentRegistered(agent=AGENT, instance="1", nodes=known), now))
+        self.begin()
         upcoming = next(self.jobs, None)
-        while True:
-            arrives = EPOCH + upcoming.submit if upcoming is not None else NOTHING
+        while upcoming is not None or self.works:
+            arrives = self.epoch + upcoming.submit if upcoming is not None else NOTHING
             ends = self.ends[0][0] if self.ends else NOTHING
-            due = self.due()
-            now = max(now, min(arrives, ends, due))
-            if now == NOTHING or (upcoming is None and not self.works):
-                break
-            self.now = now
-            self.outcome.pass_to(now - EPOCH)
+            repaired = self.repairs[0][0] if self.repairs else NOTHING
+            when = min(arrives, ends, self.due(), repaired)
+            if when == NOTHING:
+                break  # what is left can never start
+            self.now = now = max(self.now, min(when, self.breaks[0]))
+            self.outcome.pass_to(now)
             while self.ends and self.ends[0][0] <= now:
                 self.exit()
-            while upcoming is not None and EPOCH + upcoming.submit <= now:
+            while self.repairs and self.repairs[0][0] <= now:
+                self.ask(rq.UpdateNodes(nodes=heapq.heappop(self.repairs)[1], state="resume"))
+            while self.breaks[0] <= now:
+                self.break_down()
+            while upcoming is not None and self.epoch + upcoming.submit <= now:
                 self.submit(upcoming)
                 upcoming = next(self.jobs, None)
             if self.due() <= now or self.ended >= FORGET:
                 self.ended = 0
-                self.follow(engine.tick(now))
+                self.follow(self.engine.tick(now))
             self.cycle()
-        self.outcome.close(engine.state, self.now - EPOCH)
+        self.outcome.close(self.engine.state, self.now)
         return self.outcome
+
+    def begin(self) -> None:
+        """The controller starts, the nodes register; what ran goes on."""
+        engine, now = self.engine, self.now
+        if self.works:
+            self.outcome.pass_to(now)
+        self.follow(engine.start(now))
+        state = engine.state
+        new = tuple(node for node in self.nodes if node.name not in state.nodes)
+        if new:
+            self.follow(engine.handle(rp.AgentRegistered(agent=AGENT, instance="1", nodes=new), now))
+        for job_id in sorted(self.works):
+            job = state.jobs[JobId(job_id)]
+            if not job.is_active:
+                self.outcome.submitted(job, state.spec(job))
+                continue
+            self.outcome.started(job)
+            if job.state is not JobState.COMPLETING:
+                effects = Effects()
+                start_batch(engine.ctx, job, now, effects)
+                self.follow(effects)
+            else:
+                for node in job.allocation.node_names if job.allocation is not None else ():
+                    report = rp.JobCleaned(agent=AGENT, node=node, job=job.id, restart=job.restarts)
+                    self.follow(engine.handle(report, now))
+        self.cycle()
 
     def due(self) -> float:
         """When the engine has something to do by the clock."""
@@ -98,6 +139,28 @@ class Replay:
             self.follow(engine.before_cycle(now))
             self.follow(engine.commit(schedule(engine.snapshot(now), now), now))
             self.outcome.cycles += 1
+
+    # -- misfortune
+
+    def _next_break(self) -> tuple[float, str, float]:
+        when, node, seconds = next(self.broken, (NOTHING, "", 0.0))
+        return self.epoch + when, node, seconds
+
+    def break_down(self) -> None:
+        """A node is gone, with all that runs on it, until it is repaired."""
+        _, name, seconds = self.breaks
+        self.breaks = self._next_break()
+        if any(node == name for _, node in self.repairs):
+            return  # it is broken already
+        for launches in (self.running, self.frozen):
+            for key in [key for key, launch in launches.items() if launch[0] == name]:
+                del launches[key]
+        heapq.heappush(self.repairs, (self.now + seconds, name))
+        self.ask(rq.UpdateNodes(nodes=name, state="down", reason="broken"))
+        self.outcome.breakdowns += 1
+
+    def ask(self, request: rq.AnyRequest) -> None:
+        self.follow(self.engine.handle(request, self.now, ROOT))
 
     # -- users
 
@@ -128,37 +191,56 @@ class Replay:
                 case ev.JobEnded():
                     self.note_end(event.job)
                 case ev.JobRequeued():
-                    self.outcome.requeued(event.ended, self.now - EPOCH)
+                    self.outcome.requeued(event.ended)
         for node, order in effects.sends:
             match order:
                 case od.LaunchStep():
                     self.launch(node, order)
                 case od.EndJob():
                     self.end(node, order)
+                case od.SuspendJob():
+                    self.suspend(order)
 
     def launch(self, node: str, order: od.LaunchStep) -> None:
         work = self.works.get(order.key.job)
         if work is None or order.key in self.running:
             return
+        started = self.engine.state.jobs[order.key.job].start_time
+        self.let_run(order.key, node, max(0.0, started + work.seconds - self.now))
+
+    def let_run(self, key: StepKey, node: str, seconds: float) -> None:
         self.launches += 1
-        self.running[order.key] = (node, self.launches)
-        heapq.heappush(self.ends, (self.now + work.seconds, self.launches, order.key.job, order.key, node))
+        ends = self.now + seconds
+        self.running[key] = (node, self.launches, ends)
+        heapq.heappush(self.ends, (ends, self.launches, key, node))
 
     def exit(self) -> None:
         """A launch has run for as long as it would."""
-        _, number, _, key, node = heapq.heappop(self.ends)
-        if self.running.get(key) == (node, number):
+        ends, number, key, node = heapq.heappop(self.ends)
+        if self.running.get(key) == (node, number, ends):
             self.finish(key, node, EndCause.EXITED)
 
     def finish(self, key: StepKey, node: str, cause: EndCause) -> None:
-        del self.running[key]
+        self.running.pop(key, None)
+        self.frozen.pop(key, None)
         exits = (TaskExit(0, ExitStatus(), self.now),) if cause is EndCause.EXITED else ()
         report = rp.StepFinished(agent=AGENT, node=node, key=key, tasks=exits, cause=cause, ended=self.now)
         self.follow(self.engine.handle(report, self.now))
 
+    def suspend(self, order: od.SuspendJob) -> None:
+        """What is suspended has as much before it when it goes on."""
+        key = StepKey(JobId(order.job), BATCH, order.restart)
+        if not order.thaw and key in self.running:
+            node, _, ends = self.running.pop(key)
+            self.frozen[key] = (node, ends - self.now)
+        elif order.thaw and key in self.frozen:
+            node, seconds = self.frozen.pop(key)
+            self.let_run(key, node, seconds)
+
     def end(self, node: str, order: od.EndJob) -> None:
-        key = StepKey(order.job, BATCH, order.restart)  # type: ignore[arg-type]
-        if key in self.running and self.running[key][0] == node:
+        key = StepKey(JobId(order.job), BATCH, order.restart)
+        where = self.running.get(key) or self.frozen.get(key)
+        if where is not None and where[0] == node:
             self.finish(key, node, EndCause.CANCELLED)
         report = rp.JobCleaned(agent=AGENT, node=node, job=order.job, restart=order.restart)
         self.follow(self.engine.handle(report, self.now))
@@ -168,6 +250,6 @@ class Replay:
         work = self.works.pop(job.id, None)
         if work is None:
             return
-        self.outcome.ended(job, work, EPOCH)
+        self.outcome.ended(job, work)
         if self.progress is not None:
             self.progress(len(self.outcome.runs))

@@ -1,9 +1,9 @@
 """Which work does the Lublin-Feitelson model make of a seed?
 
-Uri Lublin and Dror Feitelson, "The workload on parallel supercomputers: modeling the characteristics of rigid jobs", Journal of Parallel and
-Distributed Computing 63(11), 2003; the parameters are those of their program for jobs of one kind. Sizes are two-stage uniform in the
-logarithm, most of them powers of two; run times are hyper-gamma in the logarithm, and the larger a job the longer; arrivals are gamma in the
-logarithm, denser by day. What the model has not is ours: users (a few submit most), and limits longer than the run time, if so wished.
+Uri Lublin and Dror Feitelson, "The workload on parallel supercomputers: modeling the characteristics of rigid jobs", Journal of Parallel
+and Distributed Computing 63(11), 2003; the parameters are those of their program for jobs of one kind. Sizes are two-stage uniform in the
+logarithm, most of them powers of two; run times are hyper-gamma in the logarithm, and the larger a job the longer; arrivals are gamma in
+the logarithm, denser by day. What the model has not is ours: users (a few submit most), and limits longer than the run time, if so wished.
 """
 
 import math

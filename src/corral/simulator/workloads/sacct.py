@@ -1,7 +1,7 @@
 """What does a dump of the accounting say: `sacct -a -P -o ALL`, or fewer fields, of Corral or of Slurm?
 
-The first line names the fields. Steps are passed over, and jobs that never ran are left out, and counted. A job is asked for again as it was:
-so many nodes, CPUs, GPUs, memory, the limit, and runs for as long as it did.
+The first line names the fields. Steps are passed over, and jobs that never ran are left out, and counted. A job asks for what it asked for:
+nodes, CPUs, GPUs, memory, the limit; and runs for as long as it did.
 """
 
 from collections.abc import Sequence
@@ -76,11 +76,13 @@ def _job(path: Path, number: int, line: str, fields: list[str]) -> Work | str | 
     for row in candidates:
         try:
             return _read(dict(zip(fields, row, strict=True)))
-        except _Wrong as problem:
-            wrong = wrong or (row, problem)
+        except _Wrong as error:
+            wrong = wrong or (row, error)
     if wrong is None:
         problem = f"a line has {len(fields)} fields, as the first: here are {len(cells)}"
-        raise BadWorkload(file=path, line=number, column=sum(map(len, cells[: len(fields)])) + len(fields), problem=problem)
+        raise BadWorkload(
+            file=path, line=number, column=sum(map(len, cells[: len(fields)])) + len(fields), problem=problem
+        )
     row, why = wrong
     column = sum(len(cell) + 1 for cell in row[: fields.index(why.field)]) + 1
     raise BadWorkload(file=path, line=number, column=column, problem=f"{why.field}: {why.problem}")
@@ -102,7 +104,7 @@ def _read(row: dict[str, str]) -> Work | str:
     cpus = asked.get("cpu", 0) or _count(row, ("reqcpus", "ncpus", "alloccpus"))
     if cpus < 1:
         return "no CPUs"
-    gpus = sum(count for kind, count in asked.items() if kind == "gres/gpu")
+    gpus = asked.get("gres/gpu") or sum(count for kind, count in asked.items() if kind.startswith("gres/gpu:"))
     spec = JobSpec(
         nodes_min=nodes, nodes_max=nodes, ntasks=max(cpus, nodes), time_limit=_limit(row), account=_word(row, "account"),
         partition=_word(row, "partition"), memory_per_node_mb=_memory(row, asked, cpus, nodes) or None,

@@ -1,6 +1,6 @@
 """What is simulated: jobs with the time they come, what they ask for and how long they really run; and the machine they were meant for."""
 
-from collections.abc import Sequence
+from collections.abc import Collection
 
 import msgspec
 
@@ -22,6 +22,6 @@ class Workload(msgspec.Struct, kw_only=True):
     """In the order of submission."""
 
     name: str
-    jobs: Sequence[Work]
+    jobs: Collection[Work]
     nodes: tuple[NodeInventory, ...] = ()  #: of the machine it is from; () = it does not say
     left_out: dict[str, int] = {}  #: why jobs of the file are not among them -> how many
