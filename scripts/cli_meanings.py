@@ -16,6 +16,23 @@ SUBMIT = {
     "clusters": "on this cluster: its own name, or `all`; `sbatch` then names it behind the job's id",
     "comment": "any text; `squeue -o %k` shows it",
     "wckey": "a workload characterization key: any word, for telling kinds of work apart in `squeue -o %w` and `sacct -o wckey`",
+    "container-image": (
+        "its tasks (of `sbatch`: the script) see this image as their root: `[docker://][REGISTRY#]IMAGE[:TAG]`, or the path of a "
+        "squashfs file, of a `.sif`, of an OCI or docker archive, of an OCI layout"
+    ),
+    "container-mounts": "mounted inside: `SRC:DST[:FLAGS]`, with commas; flags are joined by `+` (`ro`); SRC may be `tmpfs`",
+    "container-workdir": "where tasks begin inside; the image's own where it is not said",
+    "container-name": "the container stays for the job's later steps: `NAME[:auto|create|exec|no_exec]`",
+    "container-save": "what the tasks have made of it is written to this squashfs file",
+    "container-mount-home": "the user's home is there inside",
+    "no-container-mount-home": "it is not",
+    "container-remap-root": "the user looks like root inside, and may install packages",
+    "no-container-remap-root": "it does not",
+    "container-entrypoint": "the image's entrypoint is run before the program",
+    "no-container-entrypoint": "it is not",
+    "container-writable": "tasks may write where the image is; it is gone with the container",
+    "container-readonly": "they may not, but for `/tmp` and `/run`",
+    "container-env": "variables whose value outside counts although the image has one",
     "constraint": (
         "features that its nodes must have: `a`, `a&b`, `a|b`, `(a|b)&c`, `a*2` (on two of them), `[a|b]` "
         "(all the same one), `[a*2&b*1]`"

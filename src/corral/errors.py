@@ -25,6 +25,7 @@ CorralError
     ├── InvalidDistribution   block:cyclic,Pack
     ├── InvalidBinding        map_cpu:0,4
     ├── InvalidFilename       slurm-%j.out
+    ├── InvalidContainer      --container-mounts=/data:/data:ro
     └── InvalidSnapshot       a file of `corral snapshot`
 """
 
@@ -157,6 +158,10 @@ class InvalidDistribution(UsageError):
 
 class InvalidBinding(UsageError):
     """Not a binding of tasks: {text!r} (at {part!r})."""
+
+
+class InvalidContainer(UsageError):
+    """{text}"""
 
 
 class InvalidFilename(UsageError):

@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from corral.model.cluster import Containers
 from corral.model.job import JobId
 from corral.model.step import StepKey
 from corral.model.usage import Usage
@@ -34,6 +35,9 @@ class ShepherdSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     cgroup_name: str = "corral"  #: the directory under the cgroup mounts; differs per agent
     gpu_files: tuple[str, ...] = ()  #: device files of all GPUs of this machine, in index order
     renumber_gpus: bool = False
+    containers: Containers = Containers()
+    images: str = ""  #: directory of the node's images
+    boxes: str = ""  #: directory of the named containers
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):

@@ -12,6 +12,9 @@ from collections.abc import Callable
 
 import msgspec
 
+from corral.agent.identity import Identity
+from corral.agent.imageruntimes import CannotFetch, Reader
+from corral.agent.images import Images
 from corral.agent.outbox import Outbox
 from corral.agent.prolog import node_program_environment, run_program
 from corral.agent.shepherds import Shepherds
@@ -24,6 +27,8 @@ from corral.protocol.codec import decode_order, encode
 from corral.protocol.orders import LaunchStep
 from corral.protocol.reports import NodeFailed, StepFinished
 
+#: Seconds between two looks whether a step that waits for its image has been cancelled.
+_LOOK_SECONDS = 0.2
 _decode_finished = msgspec.msgpack.Decoder(StepFinished).decode
 
 
@@ -35,16 +40,25 @@ class LaunchHead(msgspec.Struct, frozen=True, kw_only=True, tag="LaunchStep"):
     key: StepKey
     prolog: str = ""
     prolog_timeout: float = 300.0
+    image: str = ""
 
 
 class Launcher:
     """Owns the table of steps."""
 
     def __init__(
-        self, agent: str, spool: Spool, outbox: Outbox, shepherds: Shepherds, log: Log, endpoint: str = ""
+        self,
+        agent: str,
+        spool: Spool,
+        outbox: Outbox,
+        shepherds: Shepherds,
+        log: Log,
+        endpoint: str = "",
+        images: Images | None = None,
     ) -> None:
         self.agent, self.spool, self.outbox, self.shepherds, self.log = agent, spool, outbox, shepherds, log
         self.endpoint = endpoint
+        self.images = images
         self.table = StepTable()
         self.ending: set[tuple[str, int, int]] = (
             set()
@@ -75,11 +89,14 @@ class Launcher:
             self.prepare(step, order, data)
 
     def prepare(self, step: LocalStep, order: LaunchHead, data: bytes) -> None:
-        """Prolog where there is one and it has not run for this job; then on to the spawner."""
-        if not order.prolog or self.spool.job_mark(step.node, step.key.job, step.key.restart, "prolog") is not None:
+        """Prolog where there is one and it has not run for this job, the image of its container; then on to the spawner."""
+        needs_prolog = order.prolog and self.spool.job_mark(step.node, step.key.job, step.key.restart, "prolog") is None
+        if not needs_prolog and not order.image:
             self._spawn(step, data)
             return
-        task = asyncio.get_running_loop().create_task(self._after_prolog(step, order, data))
+        task = asyncio.get_running_loop().create_task(
+            self._prepared(step, order, data, needs_prolog=bool(needs_prolog))
+        )
         self._preparing.add(task)
         task.add_done_callback(self._preparing.discard)
 
@@ -107,23 +124,52 @@ class Launcher:
         if step is not None and not step.is_over:
             self.end_unstarted(step, EndCause.LAUNCH_FAILED, f"{node}: cannot start a process: {os.strerror(number)}")
 
-    async def _after_prolog(self, step: LocalStep, order: LaunchHead, data: bytes) -> None:
+    async def _prepared(self, step: LocalStep, order: LaunchHead, data: bytes, *, needs_prolog: bool) -> None:
         job = (step.node, step.key.job, step.key.restart)
-        running = self._prologs.get(job)
-        if running is None:
-            running = self._prologs[job] = asyncio.get_running_loop().create_task(self._run_prolog(order, data))
-        try:
-            problem = await asyncio.shield(running)
-        except Exception as error:
-            self.log.error("the prolog could not be run", error, step=str(step.key))
-            problem = f"{step.node}: the prolog could not be run: {error}"
+        problem = await self._after_prolog(step, order, data) if needs_prolog else ""
+        if not problem and not step.cancelled and order.image:
+            await self._get_image(step, order, data)
         if step.cancelled or job in self.ending:
             self.end_unstarted(step, EndCause.CANCELLED, "")
         elif problem:
             self.end_unstarted(step, EndCause.LAUNCH_FAILED, problem)
         else:
             self._spawn(step, data)
-        self._prologs.pop(job, None)
+
+    async def _after_prolog(self, step: LocalStep, order: LaunchHead, data: bytes) -> str:
+        job = (step.node, step.key.job, step.key.restart)
+        running = self._prologs.get(job)
+        if running is None:
+            running = self._prologs[job] = asyncio.get_running_loop().create_task(self._run_prolog(order, data))
+        try:
+            return await asyncio.shield(running)
+        except Exception as error:
+            self.log.error("the prolog could not be run", error, step=str(step.key))
+            return f"{step.node}: the prolog could not be run: {error}"
+        finally:
+            self._prologs.pop(job, None)
+
+    async def _get_image(self, step: LocalStep, order: LaunchHead, data: bytes) -> None:
+        """Note where it is, or why it is not to be had: the shepherd tells the user. A step that is cancelled does not wait for it."""
+        launch = decode_order(data)
+        assert isinstance(launch, LaunchStep)
+        assert self.images is not None
+        reader = Reader(Identity(launch.job.owner))
+        fetching = asyncio.ensure_future(self.images.ensure(order.image, reader, _say_nothing))
+        while not fetching.done() and not step.cancelled:
+            await asyncio.wait([fetching], timeout=_LOOK_SECONDS)
+        if not fetching.done():
+            fetching.cancel()
+            return
+        try:
+            self.spool.write_image(step.node, step.key, fetching.result())
+        except CannotFetch as error:
+            self.spool.write_image(step.node, step.key, "", str(error))
+        except OSError as error:
+            self.spool.write_image(step.node, step.key, "", f"cannot fetch {order.image}: {error.strerror}")
+        except Exception as error:
+            self.log.error("an image could not be fetched", error, step=str(step.key))
+            self.spool.write_image(step.node, step.key, "", f"cannot fetch {order.image}: {error!r}")
 
     async def _run_prolog(self, order: LaunchHead, data: bytes) -> str:
         """What went wrong, or ""."""
@@ -232,3 +278,7 @@ class Launcher:
         self.spool.bury(step_name(report.node, report.key))
         self.spool.remove_step(report.node, report.key)
         self.table.remove(step)
+
+
+def _say_nothing(words: str) -> None:
+    pass

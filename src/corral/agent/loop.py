@@ -7,6 +7,7 @@ import msgspec
 
 from corral.agent.control import Sample, Sampled, Started, encode_command
 from corral.agent.endings import Endings
+from corral.agent.images import Images
 from corral.agent.inventory import free_memory_mb
 from corral.agent.launch import Launcher, LaunchHead
 from corral.agent.outbox import Outbox
@@ -63,6 +64,7 @@ class AgentLoop:
         heartbeat: float = 5.0,
         epilog_timeout: float = 300.0,
         endpoint: str = "",
+        images: Images | None = None,
     ) -> None:
         self._agent, self._cluster, self._nodes = agent, cluster, nodes
         self._names = tuple(node.name for node in nodes)
@@ -75,7 +77,7 @@ class AgentLoop:
         self._reports = subjects.reports(cluster, agent, self._names)
         # Above every number an earlier life used: it counts up from the clock, and no life makes a million reports a second.
         self._outbox = Outbox(self._publish, int(clock.now() * 1_000_000))
-        self._launcher = Launcher(agent, spool, self._outbox, shepherds, log, endpoint)
+        self._launcher = Launcher(agent, spool, self._outbox, shepherds, log, endpoint, images)
         self._endings = Endings(self._launcher, epilog_timeout)
         self._registration = 0
         self._stopping = asyncio.Event()

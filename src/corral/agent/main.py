@@ -14,6 +14,7 @@ import uvloop
 from corral.agent import cgroup
 from corral.agent.access import Access
 from corral.agent.control import ShepherdSettings
+from corral.agent.images import Images
 from corral.agent.inventory import VirtualNodes, inventory_of_this_machine, virtual_inventories
 from corral.agent.loop import AgentLoop
 from corral.agent.recovery import AgentIsRunning, lock_state
@@ -77,7 +78,7 @@ def run(
     else:
         nodes = (inventory_of_this_machine(name, now),)
     endpoint = cluster_endpoint(config, state_dir)
-    settings = _settings(config, group_name(config.cluster, name, directory), nodes[0], endpoint)
+    settings = _settings(config, group_name(config.cluster, name, directory), nodes[0], endpoint, directory.absolute())
     unenforced = cgroup.not_enforced(settings)
     nodes = tuple(msgspec.structs.replace(node, unenforced=unenforced) for node in nodes)
     spool = Spool(directory)
@@ -102,7 +103,9 @@ def group_name(cluster: str, agent: str, directory: Path) -> str:
     return f"corral-{cluster}-{agent}-{mark}"
 
 
-def _settings(config: ClusterConfig, groups: str, node: NodeInventory, endpoint: str) -> ShepherdSettings:
+def _settings(
+    config: ClusterConfig, groups: str, node: NodeInventory, endpoint: str, directory: Path
+) -> ShepherdSettings:
     settings = ShepherdSettings(
         endpoint=endpoint,
         api_ca=_absolute(config.api.ca or config.nats.ca),
@@ -111,6 +114,9 @@ def _settings(config: ClusterConfig, groups: str, node: NodeInventory, endpoint:
         cgroups="auto" if config.enforce else "off",
         enforce=config.enforce,
         cgroup_name=groups,
+        containers=config.containers,
+        images=str(directory / "images"),
+        boxes=str(directory / "boxes"),
         gpu_files=tuple(file for device in node.gres if device.name == "gpu" for file in device.files),
     )
     # A job that is fenced in sees its own GPUs only, and CUDA counts what it sees.
@@ -155,6 +161,8 @@ async def _main(
 ) -> None:
     access = Access(config.nats, state_dir, config.cluster, name, tuple(node.name for node in nodes))
     bus = NatsBus(access.url, access.jwt, name=f"agent {name}", ca_file=config.nats.ca)
+    images = Images(spool.root / "images", config.containers)
+    images.remove_unfinished()
     agent = AgentLoop(
         agent=name,
         cluster=config.cluster,
@@ -166,6 +174,7 @@ async def _main(
         heartbeat=config.timeouts.heartbeat,
         epilog_timeout=config.timeouts.prolog,
         endpoint=endpoint,
+        images=images,
     )
     stopping = asyncio.Event()
 

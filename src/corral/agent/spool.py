@@ -69,6 +69,11 @@ class Spool:
     def launch_order(self, node: str, key: StepKey) -> bytes | None:
         return _read(f"{self.step_directory(node, key)}/launch")
 
+    def write_image(self, node: str, key: StepKey, root: str, problem: str = "") -> None:
+        """The step's container is of this unpacked image; or there is none, and why."""
+        name, text = ("no_image", problem.encode(errors="replace")) if problem else ("image", os.fsencode(root))
+        _replace(f"{self.step_directory(node, key)}/{name}", text)
+
     def exit_record(self, node: str, key: StepKey) -> bytes | None:
         return _read(f"{self.step_directory(node, key)}/exit")
 

@@ -9,6 +9,7 @@ from typing import NoReturn
 import msgspec
 
 from corral.agent import messages
+from corral.agent.container import Box
 from corral.agent.identity import Identity, set_rlimits
 from corral.agent.processes import take_host_name
 
@@ -52,6 +53,8 @@ class TaskPlan(msgspec.Struct, kw_only=True):
     before: Sequence[Callable[[dict[str, str]], None]] = ()  #: done in the task's process at last, with its environment
     pmi_fd: int = -1  #: to be inherited: the way to the step's PMI server
     host_name: str = ""  #: of a virtual node
+    entrypoint: Sequence[str] = ()  #: of the container's image, before a script
+    box: Box | None = None  #: the container that it runs in
     is_terminal: bool = False  #: descriptor 0 is a terminal that is to control the task's session
 
 
@@ -93,8 +96,12 @@ def _become(plan: TaskPlan) -> NoReturn:
     set_rlimits(plan.rlimits)
     if plan.host_name:
         take_host_name(plan.host_name)
-    plan.identity.assume()
     _place_streams(plan.streams)
+    if plan.box is not None:
+        plan.box.enter()
+    plan.identity.assume()
+    if plan.box is not None:
+        plan.box.settle()
     if plan.pmi_fd >= 0:
         os.set_inheritable(plan.pmi_fd, True)
     if plan.note[0]:
@@ -112,10 +119,12 @@ def _become(plan: TaskPlan) -> NoReturn:
 
 def command_line(plan: TaskPlan) -> Sequence[str]:
     """As its user."""
-    if plan.script < 0 or os.access(plan.argv[0], os.R_OK | os.X_OK):
+    if plan.script < 0:
+        return plan.argv
+    if plan.box is None and os.access(plan.argv[0], os.R_OK | os.X_OK):
         return plan.argv
     # The spool lies where this user may not look: the script alone is the user's.
-    return [f"/proc/self/fd/{plan.script}", *plan.argv[1:]]
+    return [*plan.entrypoint, f"/proc/self/fd/{plan.script}", *plan.argv[1:]]
 
 
 def _take_terminal(fd: int) -> None:

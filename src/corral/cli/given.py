@@ -68,6 +68,11 @@ class Given:
 
     def take(self, found: list[tuple[str, str | None]]) -> None:
         """Read the values of the options found."""
+        if any(name.startswith("no-container-") or name == "container-readonly" for name, _ in found):
+            try:
+                options.containers.check(found)
+            except BadValue as error:
+                raise self._bad(error) from None
         for name, given in found:
             if name in ("help", "usage", "version"):
                 continue
@@ -109,10 +114,13 @@ class Given:
         except options.places.HelpWanted as wanted:
             self._print(program_text(wanted.errors[0], "help"), wanted.status)
         except BadValue as error:
-            lines = [f"{self.program.name}: error: {text}" for text in error.errors]
-            if isinstance(error, FatalValue):
-                lines[-1] = f"{self.program.name}: fatal: {error.errors[-1]}"
-            raise Exit(error.status, *([error.raw] if error.raw else []), *lines) from None
+            raise self._bad(error) from None
+
+    def _bad(self, error: BadValue) -> Exit:
+        lines = [f"{self.program.name}: error: {text}" for text in error.errors]
+        if isinstance(error, FatalValue):
+            lines[-1] = f"{self.program.name}: fatal: {error.errors[-1]}"
+        return Exit(error.status, *([error.raw] if error.raw else []), *lines)
 
     def settle(self) -> None:
         """How much is said, and which of several that exclude one another holds."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from corral.cli import limits, placing
+from corral.cli import containers, limits, placing
 
 TYPE_CHECKING = False  # importing typing costs 5 ms
 if TYPE_CHECKING:
@@ -81,6 +81,8 @@ def job_spec(given: Given, kind: str) -> dict[str, Any]:
         spec["immediate"] = True
     if "kill-on-invalid-dep" in given:
         spec["kill_on_invalid_dep"] = given.get("kill-on-invalid-dep")
+    if (container := containers.spec(given, current_directory())) is not None:
+        spec["container"] = container
     return spec
 
 
@@ -110,6 +112,8 @@ def step_spec(given: Given, argv: list[str], name: str) -> dict[str, Any]:
         step["exact"] = True
     if "immediate" in given:
         step["immediate"] = True
+    if (container := containers.spec(given, current_directory())) is not None:
+        step["container"] = container
     return step
 
 

@@ -12,6 +12,7 @@ from corral.model.cluster import PRIORITY_FLAGS, ClusterConfig, PriorityWeights
 from corral.model.partition import oversubscribe
 from corral.model.preemption import Mode, mode_of
 from corral.model.topology import Topology
+from corral.syntax import container as containers
 from corral.syntax import exitcodes, hostlist, tres
 
 _ONE_OF = {
@@ -60,6 +61,11 @@ def check(config: ClusterConfig, tree: dict[str, Any]) -> None:
             raise BadValue(
                 ("accounting", "enforce", index), f"{what!r} cannot be enforced: it is one of {', '.join(_ACCOUNTING)}"
             )
+    for index, text in enumerate(config.containers.mounts):
+        try:
+            containers.mounts(text)
+        except UsageError as error:
+            raise BadValue(("containers", "mounts", index), str(error)) from None
     if not config.cluster or not all(c.isalnum() or c in "-_" for c in config.cluster):
         raise BadValue(("cluster",), f"{config.cluster!r} is no name: letters, digits, - and _ may be in it")
     for name, count in config.licenses.items():

@@ -108,7 +108,7 @@ def finish(
     for other in _followers(ctx, job):
         finish(ctx, other, state, status, reason, now, out, text)
     job = msgspec.structs.replace(job, exit_status=status, reason=reason, reason_text=text)
-    if not ctx.config.programs.epilog and not ctx.state.live_steps_of(job.id):
+    if not ctx.config.programs.epilog and not _is_something_left(ctx, job):
         ended = msgspec.structs.replace(job, state=state, end_state=None, end_time=end_of(job, now), **_awake(job, now))
         if job.requeue_after or comes_again(ctx, ended):
             back_to_queue(ctx, ended, now, out)
@@ -117,6 +117,14 @@ def finish(
         settle(ctx)
         return
     clear_away(ctx, job, state, now, out, "", 0.0)
+
+
+def _is_something_left(ctx: Context, job: Job) -> bool:
+    """On its nodes: steps, or containers that it keeps by name."""
+    steps = ctx.state.steps_of(job.id).values()
+    return any(
+        step.state not in ENDED or (step.spec.container is not None and step.spec.container.name) for step in steps
+    )
 
 
 def _awake(job: Job, now: float) -> dict[str, float]:

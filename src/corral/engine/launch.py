@@ -137,6 +137,7 @@ def send_launch(ctx: Context, job: Job, step: Step, out: Effects, only: str = ""
             mpi=mpi,
             process_mapping=mapping,
             topology=topology.address(name) if topology is not None else ("", ""),
+            image=step.spec.container.image if step.spec.container is not None else "",
             layout=layout_of(ctx.state.nodes[name].inventory) if name in ctx.state.nodes else (1, 0, 1),
         )
         ctx.send(name, order, out)

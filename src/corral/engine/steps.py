@@ -25,6 +25,7 @@ def start_batch(ctx: Context, job: Job, now: float, out: Effects) -> None:
     step = Step(
         key=StepKey(job.id, BATCH, job.restarts),
         spec=StepSpec(
+            container=spec.container,
             name="batch",
             argv=spec.argv,
             work_dir=spec.work_dir,

@@ -158,6 +158,23 @@ class Programs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     sendmail: str = "/usr/sbin/sendmail"
 
 
+class Containers(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    runtime: Literal["", "podman", "docker", "enroot", "apptainer"] = (
+        ""  #: fetches images; "" = the first of these on the node
+    )
+    pull: Literal["missing", "always"] = (
+        "missing"  #: "missing": an image on the node is used as it is; "always": the registry is asked
+    )
+    pull_timeout: float = 1800.0  #: seconds until a pull is given up
+    writable: bool = (
+        True  #: what a container's tasks write is kept as long as the container, where --container-readonly is not said
+    )
+    mount_home: bool = False  #: the user's home is there, where --no-container-mount-home is not said
+    remap_root: bool = False
+    entrypoint: bool = False  #: the image's entrypoint is run
+    mounts: tuple[str, ...] = ()  #: SRC:DST[:FLAGS] that every container gets, where the node has SRC
+
+
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_job_count: int = 200_000
     max_array_size: int = 100_001
@@ -199,6 +216,7 @@ class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     api: ApiConfig = ApiConfig()
     roles: Roles = Roles()
     programs: Programs = Programs()
+    containers: Containers = Containers()
     limits: Limits = Limits()
     store: StoreConfig = StoreConfig()
     accounting: Accounting = Accounting()

@@ -6,6 +6,7 @@ from typing import NewType
 import msgspec
 
 from corral.model.allocation import Allocation
+from corral.model.container import Container
 from corral.model.gres import GresRequest
 from corral.model.preemption import Preempted, Promise
 from corral.model.ranges import Ranges
@@ -160,6 +161,7 @@ class StepSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     client_host: str = ""
     client_pid: int = 0
     submit_line: str = ""  #: the command line of its srun
+    container: Container | None = None  #: what its tasks see as their root
 
 
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -190,6 +192,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     submit_host: str = ""
     submit_sid: int = 0  #: the session of the submitting process
     submit_line: str = ""
+    container: Container | None = None  #: of the batch script
     step: StepSpec | None = None  #: kind SRUN: the one step to launch as soon as the job starts
 
     nodes_min: int | None = None

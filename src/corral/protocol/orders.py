@@ -104,6 +104,7 @@ class LaunchStep(Order, frozen=True, kw_only=True):
     process_mapping: str = ""  #: for mpi: which rank is on which node, as PMI_process_mapping says it
     #: where the node is: its address and the address's pattern; "" = no switches are known
     topology: tuple[str, str] = ("", "")
+    image: str = ""  #: of the step's container: it must be on the node before the tasks start
     layout: tuple[int, int, int] = (1, 0, 1)  #: the node's sockets, cores of each (0 = not known), threads of each
 
 

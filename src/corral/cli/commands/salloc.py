@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from corral.cli import allocated, jobspec
+from corral.cli import allocated, containers, jobspec
 from corral.cli.allocation import Allocation, Interrupted, TooLate, immediate_status, is_granted
 from corral.cli.components import read_all
 from corral.cli.given import Given
@@ -103,7 +103,7 @@ def _run_command(allocation: Allocation, parts: list[Given], words: list[str], r
     if len(parts) > 1:
         environment = dict(os.environ) | allocated.of_components(rows, parts, cluster)
     else:
-        environment = dict(os.environ) | allocated.variables(rows[0], given, cluster)
+        environment = dict(os.environ) | allocated.variables(rows[0], given, cluster) | containers.exported(given)
     if given.get("chdir"):
         try:
             os.chdir(given.get("chdir"))

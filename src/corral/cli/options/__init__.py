@@ -7,7 +7,7 @@ To add an option: a row here, a reader in `values.py` if its text is of a new ki
 from __future__ import annotations
 
 from corral.cli.getopt import NO, OPTIONAL, REQUIRED
-from corral.cli.options import places, values
+from corral.cli.options import containers, places, values
 
 TYPE_CHECKING = False  # importing typing costs 5 ms
 if TYPE_CHECKING:
@@ -57,6 +57,17 @@ _ROWS = (
     Option("comment", "", REQUIRED, "bra", _TEXT),
     Option("compress", "", OPTIONAL, "r", _TEXT, "SLURM_COMPRESS"),
     Option("constraint", "C", REQUIRED, "bra", _TEXT, "SBATCH_CONSTRAINT SLURM_CONSTRAINT SALLOC_CONSTRAINT"),
+    Option("container-entrypoint", "", NO, "bra", containers.yes, "PYXIS_CONTAINER_ENTRYPOINT"),
+    Option("container-env", "", REQUIRED, "bra", containers.variables, "PYXIS_CONTAINER_ENV"),
+    Option("container-image", "", REQUIRED, "bra", containers.image, "PYXIS_CONTAINER_IMAGE"),
+    Option("container-mount-home", "", NO, "bra", containers.yes, "PYXIS_CONTAINER_MOUNT_HOME"),
+    Option("container-mounts", "", REQUIRED, "bra", containers.mounts, "PYXIS_CONTAINER_MOUNTS"),
+    Option("container-name", "", REQUIRED, "bra", containers.container_name, "PYXIS_CONTAINER_NAME"),
+    Option("container-readonly", "", NO, "bra", containers.no, "PYXIS_CONTAINER_READONLY", same_as="container-writable"),
+    Option("container-remap-root", "", NO, "bra", containers.yes, "PYXIS_CONTAINER_REMAP_ROOT"),
+    Option("container-save", "", REQUIRED, "bra", containers.path, "PYXIS_CONTAINER_SAVE"),
+    Option("container-workdir", "", REQUIRED, "bra", containers.path, "PYXIS_CONTAINER_WORKDIR"),
+    Option("container-writable", "", NO, "bra", containers.yes, "PYXIS_CONTAINER_WRITABLE"),
     Option("contiguous", "", NO, "bra", _FLAG),
     Option("core-spec", "S", REQUIRED, "bra", values.not_negative, "SBATCH_CORE_SPEC SLURM_CORE_SPEC SALLOC_CORE_SPEC"),
     Option("cores-per-socket", "", REQUIRED, "bra", _COUNT, "SLURM_NCORES_PER_SOCKET"),
@@ -112,6 +123,9 @@ _ROWS = (
     Option("multi-prog", "", NO, "r", _FLAG, "SLURM_SRUN_MULTI"),
     Option("nice", "", OPTIONAL, "bra", values.nice),
     Option("no-bell", "", NO, "a", _FLAG, "SALLOC_NO_BELL"),
+    Option("no-container-entrypoint", "", NO, "bra", containers.no, same_as="container-entrypoint"),
+    Option("no-container-mount-home", "", NO, "bra", containers.no, same_as="container-mount-home"),
+    Option("no-container-remap-root", "", NO, "bra", containers.no, same_as="container-remap-root"),
     Option("no-kill", "k", OPTIONAL, "bra", values.no_kill, "SBATCH_NO_KILL SLURM_NO_KILL SALLOC_NO_KILL"),
     Option("no-requeue", "", NO, "b", _FLAG, "SBATCH_NO_REQUEUE"),
     Option("no-shell", "", NO, "a", _FLAG),
@@ -198,6 +212,6 @@ def table(command: str) -> list[Option]:
 
 def variables_of(option: Option, command: str) -> list[str]:
     """The input variables that this command reads for the option, the strongest last."""
-    of_all = ("SLURM_HINT", "SLURM_CLUSTERS")
-    prefixes = {"sbatch": ("SBATCH_", *of_all), "salloc": ("SALLOC_", *of_all), "srun": ("SLURM_", "SRUN_")}
+    of_all = ("SLURM_HINT", "SLURM_CLUSTERS", "PYXIS_")
+    prefixes = {"sbatch": ("SBATCH_", *of_all), "salloc": ("SALLOC_", *of_all), "srun": ("SLURM_", "SRUN_", "PYXIS_")}
     return [name for name in option.variables.split() if name.startswith(prefixes[command])]

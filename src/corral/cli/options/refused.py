@@ -18,7 +18,7 @@ REFUSED: dict[str, tuple[str, int, str, str, str]] = {
         "", 1, "bra", "SBATCH_CLUSTER_CONSTRAINT SLURM_CLUSTER_CONSTRAINT SALLOC_CLUSTER_CONSTRAINT",
         "there is one cluster; features of nodes are named with --constraint",
     ),
-    "container": ("", 1, "bra", "SBATCH_CONTAINER SLURM_CONTAINER SALLOC_CONTAINER", "start the container in the script"),
+    "container": ("", 1, "bra", "SBATCH_CONTAINER SLURM_CONTAINER SALLOC_CONTAINER", "no OCI bundles; use --container-image"),
     "context": ("", 1, "bra", "", "security contexts are not set"),
     "cpu-freq": ("", 1, "bra", "SBATCH_CPU_FREQ_REQ SLURM_CPU_FREQ_REQ SALLOC_CPU_FREQ_REQ", _FREQUENCY),
     "debugger-test": ("", 0, "r", "", "debuggers attach to the processes themselves"),

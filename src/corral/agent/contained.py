@@ -1,0 +1,185 @@
+"""What of one step's container on this node: from its image to what is saved of it?"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+
+import msgspec
+
+from corral.agent import boxes, container
+from corral.agent.container import Box, CannotContain
+from corral.agent.control import ShepherdSettings
+from corral.agent.identity import Identity
+from corral.agent.tasks import TaskPlan
+from corral.model.container import Container, ImageConfig, Mount
+from corral.protocol.orders import LaunchStep
+from corral.syntax import container as words
+
+#: Variables that name a directory which the tasks of a step must see where it is.
+_NEEDED = ("PMIX_SERVER_TMPDIR", "PMIX_SYSTEM_TMPDIR")
+
+
+class Contained:
+    """The container of one step; the shepherd keeps it."""
+
+    def __init__(
+        self, order: LaunchStep, wanted: Container, directory: str, settings: ShepherdSettings, identity: Identity
+    ) -> None:
+        self._order, self._directory, self._settings, self._identity = order, directory, settings, identity
+        self._wanted = _settled(wanted, settings)
+        self._box: Box | None = None
+        self._place = boxes.directory_of(settings.boxes, order, wanted, directory)
+        self._image = ""
+
+    def put_in(self, plans: Sequence[TaskPlan]) -> None:
+        """Make it, or find it, and let these tasks run in it. Raises CannotContain, OSError."""
+        wanted = self._wanted
+        home = plans[0].environment.get("HOME", "") if plans else ""
+        needed = {plans[0].environment.get(name, "") for name in _NEEDED} - {""} if plans else set()
+        extra = [Mount(path, path) for path in sorted(needed)]
+        self._box = self._named(home, extra) if wanted.name else self._made(boxes.place_at(self._place), home, extra)
+        config = container.image_config(self._image)
+        for plan in plans:
+            plan.box = self._box
+            plan.environment = container.environment(plan.environment, wanted, config)
+            plan.work_dir = wanted.work_dir or config.work_dir or "/"
+            if wanted.entrypoint and config.entrypoint:
+                plan.entrypoint = config.entrypoint
+                if plan.script < 0:
+                    plan.argv = [*config.entrypoint, *plan.argv]
+
+    def _named(self, home: str, extra: Sequence[Mount]) -> Box:
+        """As pyxis: one that is there is used as it is; one that runs is joined, unless that is not wanted."""
+        wanted = self._wanted
+        is_there = os.path.isdir(f"{self._place}/upper")
+        if wanted.how == "create" and is_there:
+            raise CannotContain(f"container {wanted.name} exists already (--container-name={wanted.name}:create)")
+        if not is_there and not wanted.image:
+            raise CannotContain(
+                f"there is no container {wanted.name} in this job, and no --container-image to make it of"
+            )
+        door = boxes.Door(self._place)
+        try:
+            found = door.open_elsewhere() if wanted.how != "no_exec" else None
+            if found is None and wanted.how == "exec":
+                raise CannotContain(f"container {wanted.name} does not run (--container-name={wanted.name}:exec)")
+            if found is not None:
+                box = Box(*found, self._identity, remap_root=bool(wanted.remap_root))
+                self._image = self._known_image()
+            else:
+                box = self._made(boxes.place_at(self._place), home, extra)
+            door.note(*box.descriptors)
+            return box
+        finally:
+            door.close()
+
+    def _made(self, place: boxes.Place, home: str, extra: Sequence[Mount]) -> Box:
+        self._image = self._known_image() if not place.upper_is_new else self._own_image()
+        box = container.make(self._wanted, self._image, place, self._identity, self._order.spec.work_dir, home, extra)
+        if self._wanted.name:
+            with open(f"{self._place}/of", "wb") as file:
+                file.write(os.fsencode(self._image))
+        return box
+
+    def _own_image(self) -> str:
+        """Which the agent has had fetched."""
+        for name in ("image", "no_image"):
+            try:
+                with open(f"{self._directory}/{name}", "rb") as file:
+                    text = file.read()
+            except FileNotFoundError:
+                continue
+            if name == "image":
+                return os.fsdecode(text)
+            raise CannotContain(f"{self._order.node}: {text.decode(errors='replace')}")
+        raise CannotContain(f"{self._order.node}: the image {self._wanted.image} is not here")
+
+    def _known_image(self) -> str:
+        """Of a named container that is there."""
+        try:
+            with open(f"{self._place}/of", "rb") as file:
+                return os.fsdecode(file.read())
+        except FileNotFoundError:
+            return self._own_image()
+
+    # ------------------------------------------------------------------ the end
+
+    def end(self) -> str:
+        """All tasks are over: save what is to be saved, and remove what was the step's own. What went wrong, or ""."""
+        problem = ""
+        if self._wanted.save and self._box is not None:
+            problem = self._save(self._wanted.save)
+        if self._box is not None:
+            self._box.close()
+        if not self._wanted.name:
+            boxes.remove(self._place)
+        return problem
+
+    def _save(self, path: str) -> str:
+        """As squashfs, by the user, from inside."""
+        program = shutil.which("mksquashfs")
+        if program is None:
+            return f"cannot save the container: mksquashfs (squashfs-tools) is not on {self._order.node}"
+        target = path if path.startswith("/") else os.path.join(self._order.spec.work_dir, path)
+        try:
+            with self._identity.for_a_while():
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+                fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+            os.close(fd)
+        except OSError as error:
+            return f"cannot save the container as {target}: {error.strerror}"
+        assert self._box is not None
+        place = boxes.place_at(self._place)
+        config = container.image_config(self._image)
+        return _squashed(self._wanted, config, self._image, place, self._identity, program, target)
+
+
+def _squashed(
+    wanted: Container,
+    config: ImageConfig,
+    image: str,
+    place: boxes.Place,
+    identity: Identity,
+    program: str,
+    target: str,
+) -> str:
+    """In a child with the overlay mounted anew, so that nothing of the machine is in the way."""
+    read_end, write_end = os.pipe2(os.O_CLOEXEC)
+    pid = os.fork()
+    if not pid:
+        try:
+            container.show(wanted, image, place, identity)
+            with open(f"{place.root}/.corral-image.json", "wb") as file:
+                file.write(msgspec.json.encode(config))
+            found = subprocess.run(
+                [program, place.root, target, "-noappend", "-no-progress", "-all-root", "-e", "proc", "sys", "dev"],
+                capture_output=True, check=False,
+            )  # fmt: skip
+            os.unlink(f"{place.root}/.corral-image.json")
+            if found.returncode:
+                os.write(write_end, found.stderr[-500:] or b"mksquashfs failed")
+        except BaseException as error:
+            os.write(write_end, str(error).encode(errors="replace")[:500])
+        finally:
+            os._exit(0)
+    os.close(write_end)
+    with open(read_end, "rb") as file:
+        said = file.read().decode(errors="replace").strip()
+    os.waitpid(pid, 0)
+    return f"cannot save the container as {target}: {said}" if said else ""
+
+
+def _settled(wanted: Container, settings: ShepherdSettings) -> Container:
+    """With what the operator says where the user says nothing."""
+    default = settings.containers
+    own = [Mount(*one) for text in default.mounts for one in words.mounts(text)]
+    there = tuple(mount for mount in own if mount.source in ("tmpfs", "umount") or os.path.exists(mount.source))
+    return msgspec.structs.replace(
+        wanted,
+        mounts=(*there, *wanted.mounts),
+        writable=default.writable if wanted.writable is None else wanted.writable,
+        mount_home=default.mount_home if wanted.mount_home is None else wanted.mount_home,
+        remap_root=default.remap_root if wanted.remap_root is None else wanted.remap_root,
+        entrypoint=default.entrypoint if wanted.entrypoint is None else wanted.entrypoint,
+    )

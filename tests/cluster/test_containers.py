@@ -1,0 +1,202 @@
+"""Jobs in containers: real images, fetched by a real podman, seen by real tasks."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.cluster.live import LiveCluster, wait_until
+
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0 or not all(shutil.which(name) for name in ("podman", "runc", "busybox", "mksquashfs")),
+    reason="needs root, podman, runc, busybox and squashfs-tools",
+)
+IMAGE = "localhost/little:1"
+_APPLETS = (
+    "sh",
+    "ls",
+    "cat",
+    "id",
+    "env",
+    "sleep",
+    "pwd",
+    "hostname",
+    "touch",
+    "true",
+    "tty",
+    "stty",
+    "kill",
+    "wc",
+    "mkdir",
+)
+
+
+@pytest.fixture(scope="module")
+def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A store of images of its own, and the little image in it."""
+    directory = tmp_path_factory.mktemp("podman")
+    (directory / "containers.conf").write_text(
+        '[containers]\ndefault_ulimits = ["nofile=1000:1000", "nproc=1000:1000"]\n[engine]\nruntime = "runc"\n'
+    )
+    (directory / "storage.conf").write_text(
+        f'[storage]\ndriver = "vfs"\ngraphroot = "{directory}/graph"\nrunroot = "{directory}/run"\n'
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CONTAINERS_CONF", str(directory / "containers.conf"))
+        patch.setenv("CONTAINERS_STORAGE_CONF", str(directory / "storage.conf"))
+        root = directory / "root"
+        for name in ("bin", "etc", "tmp", "root"):
+            (root / name).mkdir(parents=True)
+        (root / "tmp").chmod(0o1777)
+        shutil.copy(shutil.which("busybox") or "", root / "bin/busybox")
+        for name in _APPLETS:
+            (root / "bin" / name).symlink_to("busybox")
+        (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
+        (root / "etc/link").symlink_to("/root")
+        tar = subprocess.run(["tar", "-C", root, "-c", "."], capture_output=True, check=True).stdout
+        changes = [
+            "ENV GREETING=image",
+            "WORKDIR /tmp",
+            'ENTRYPOINT ["/bin/sh","-c","echo entry; exec \\"$0\\" \\"$@\\""]',
+        ]
+        options = [word for change in changes for word in ("--change", change)]
+        subprocess.run(["podman", "import", "-q", *options, "-", IMAGE], input=tar, check=True, capture_output=True)
+        yield directory
+
+
+@pytest.fixture(scope="module")
+def cluster(podman: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveCluster]:
+    one = LiveCluster(tmp_path_factory.mktemp("cluster"), "[timeouts]\nkill_wait = 1\n")
+    try:
+        one.up("--nodes=3", "--cpus=4", "--mem=4000", "--gpus=2", "--prefix=n1")
+        yield one
+    finally:
+        one.down()
+
+
+def inside(cluster: LiveCluster, script: str, *options: str) -> list[str]:
+    """What a task says in the container, errors too."""
+    done = cluster.run("srun", f"--container-image={IMAGE}", *options, "sh", "-c", f"exec 2>&1\n{script}", check=False)
+    return (done.stdout + done.stderr).splitlines()
+
+
+def test_tasks_see_the_image_and_what_is_mounted_and_stay_slurms_tasks(cluster: LiveCluster) -> None:
+    (cluster.work / "data").mkdir()
+    (cluster.work / "data/x").write_text("of the machine\n")
+    lines = inside(
+        cluster,
+        "pwd; echo $GREETING $SLURM_PROCID $CUDA_VISIBLE_DEVICES; cat /data/x; touch /data/y; touch /z && ls /z; ls /scratch",
+        "-G1", "--container-mounts=./data:/data:ro,tmpfs:/scratch",
+    )  # fmt: skip
+    assert lines == ["/tmp", "image 0 0", "of the machine", "touch: /data/y: Read-only file system", "/z"]
+    assert inside(cluster, "ls /z") == [
+        "ls: /z: No such file or directory", "srun: error: n1: task 0: Exited with exit code 1",
+    ]  # fmt: skip
+    hosts = cluster.text("srun", "-N3", f"--container-image={IMAGE}", "hostname").splitlines()
+    assert sorted(hosts) == ["n1", "n2", "n3"]
+
+
+def test_options_say_what_is_writable_where_it_runs_and_which_variables_count(cluster: LiveCluster) -> None:
+    assert inside(cluster, "touch /z; touch /tmp/z && echo ok", "--container-readonly") == [
+        "touch: /z: Read-only file system", "ok",
+    ]  # fmt: skip
+    assert inside(cluster, "pwd", "--container-workdir=/etc") == ["/etc"]
+    assert inside(cluster, "pwd", "--container-entrypoint") == ["entry", "/tmp"]
+    options = ("--export=ALL,GREETING=user", "--container-env=GREETING")
+    assert inside(cluster, "echo $GREETING", *options[:1]) == ["image"]
+    assert inside(cluster, "echo $GREETING", *options) == ["user"]
+
+
+def test_a_batch_script_runs_in_one_and_sallocs_steps_too(cluster: LiveCluster) -> None:
+    script = cluster.work / "job.sh"
+    script.write_text(f"#!/bin/sh\n#SBATCH --container-image={IMAGE}\necho $GREETING in $(pwd) on $(hostname) $1\n")
+    cluster.run("sbatch", "-W", "-o", "job.out", str(script), "word")
+    assert (cluster.work / "job.out").read_text() == "image in /tmp on n1 word\n"
+    shell = cluster.run("salloc", "-Q", f"--container-image={IMAGE}", "srun", "pwd")
+    assert shell.stdout == "/tmp\n"
+
+
+def test_other_users_own_the_files_and_gain_nothing(cluster: LiveCluster) -> None:
+    lines = inside(
+        cluster, "id -u; touch /z && ls -ln /z | { read mode links uid rest; echo $uid; }; cat /data/secret",
+        "--uid=daemon",
+    )  # fmt: skip
+    assert lines[:2] == ["1", "1"]
+    assert inside(cluster, "cat /etc/passwd", "--uid=daemon")[1].startswith("daemon:x:1:1:daemon:")
+    lines = inside(cluster, "id -u; touch /z && ls -ln /z | { read m l uid rest; echo $uid; }; kill -9 1; echo $HOME",
+                   "--uid=daemon", "--container-remap-root")  # fmt: skip
+    assert lines == ["0", "0", "sh: can't kill pid 1: Operation not permitted", "/root"]
+    (cluster.work / "secret").mkdir(mode=0o700)
+    (cluster.work / "secret/x").write_text("secret")
+    path = cluster.work / "secret/x"
+    refused = inside(cluster, "cat /x", "--uid=daemon", f"--container-mounts={path}:/x", "-D", "/")
+    assert refused[0].endswith(f"error: cannot mount {path}: Permission denied")
+
+
+def test_links_of_an_image_lead_nowhere_outside_of_it(cluster: LiveCluster) -> None:
+    """/etc/link leads to /root: that is the container's own."""
+    assert inside(cluster, "ls /root", "--container-mounts=/etc:/etc/link/deep-in-a-test") == ["deep-in-a-test"]
+    assert not Path("/root/deep-in-a-test").exists()
+
+
+def test_a_named_container_stays_with_its_job_and_can_be_saved(cluster: LiveCluster) -> None:
+    script = cluster.work / "named.sh"
+    script.write_text(
+        f"""#!/bin/bash
+srun --container-image={IMAGE} --container-name=mine touch /mark
+srun --container-name=mine ls /mark
+srun --container-name=mine:create true
+srun --overlap --container-name=mine sh -c 'until [ -e /second ]; do sleep 0.05; done; echo joined' &
+until srun --overlap --container-name=mine:exec touch /second 2>/dev/null; do :; done
+wait
+srun --container-name=mine --container-save=saved.sqsh true
+"""
+    )
+    cluster.run("sbatch", "-n1", "-W", "-o", "named.out", str(script), check=False)
+    said = (cluster.work / "named.out").read_text().splitlines()
+    assert [line for line in said if not line.startswith(("slurmstepd", "srun"))] == ["/mark", "joined"]
+    assert any("container mine exists already" in line for line in said)
+    saved = cluster.run("srun", "--container-image=./saved.sqsh", "sh", "-c", "ls /mark /second; echo $GREETING; pwd")
+    assert saved.stdout.split() == ["/mark", "/second", "image", "/tmp"]
+    gone = cluster.run("srun", "--container-name=mine", "true", check=False)
+    assert "there is no container mine in this job" in gone.stderr
+
+
+def test_archives_are_images_too_and_what_is_none_is_said(cluster: LiveCluster, podman: Path) -> None:
+    for kind, name in (("oci-archive", "a.oci"), ("docker-archive", "a.tar"), ("oci-dir", "a.dir")):
+        subprocess.run(
+            ["podman", "save", "-q", "--format", kind, "-o", cluster.work / name, IMAGE],
+            check=True,
+            capture_output=True,
+        )
+        done = cluster.run("srun", f"--container-image=./{name}", "sh", "-c", "echo $GREETING")
+        assert done.stdout == "image\n", name
+    for image, words in (
+        ("/etc/passwd", "no image: neither squashfs, nor .sif, nor an archive"),
+        ("/etc", "no OCI layout"),
+        ("/nowhere.sqsh", "No such file or directory"),
+        ("localhost/none:9", "podman: "),
+    ):
+        done = cluster.run("srun", f"--container-image={image}", "true", check=False)
+        assert done.returncode == 1
+        assert words in done.stderr, image
+    (cluster.work / "own.sqsh").write_bytes(b"hsqs")
+    (cluster.work / "own.sqsh").chmod(0o600)
+    done = cluster.run(
+        "srun", "--uid=daemon", "-D", "/", f"--container-image={cluster.work}/own.sqsh", "true", check=False
+    )
+    assert "Permission denied" in done.stderr
+
+
+def test_nothing_is_left_of_one_that_is_cancelled(cluster: LiveCluster) -> None:
+    cluster.run("srun", "-t", "1", f"--container-image={IMAGE}", "--immediate=20", "true")
+    job = cluster.submit(f"--container-image={IMAGE}", "--wrap", "sleep 300")
+    cluster.wait_for(job, "RUNNING")
+    cluster.run("scancel", job)
+    cluster.wait_for(job, "CANCELLED")
+    wait_until(lambda: not list((cluster.directory / "agent").glob("*/steps/*/*/box")), what="the box is gone")
+    assert "corral" not in subprocess.run(["mount"], capture_output=True, text=True, check=True).stdout.replace(
+        "/corral-", ""
+    )
