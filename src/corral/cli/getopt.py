@@ -71,13 +71,23 @@ def parse(
     return found, left
 
 
+#: Options that Slurm itself does not have take nothing away from what its own may be shortened to.
+_LEAST = {
+    f"{no}container-{what}": len(f"{no}container-")
+    for no in ("", "no-")
+    for what in (
+        "entrypoint", "env", "image", "mount-home", "mounts", "name", "readonly", "remap-root", "save", "workdir", "writable",
+    )
+}  # fmt: skip
+
+
 def _long(text: str, written: str, table: list[Known]) -> tuple[str, int]:
     """The option of this name, or the only one that begins so."""
     candidates = []
     for name, letter, argument in table:
         if name == text:
             return name, argument
-        if name and name.startswith(text):
+        if name and name.startswith(text) and len(text) >= _LEAST.get(name, 0):
             candidates.append((name, letter, argument))
     if not candidates:
         raise GetoptError(f"unrecognized option '--{written}'")
