@@ -4,8 +4,10 @@ from collections.abc import Iterable
 
 import msgspec
 
+from corral.engine.admission import resolve
 from corral.engine.books import Books
 from corral.engine.context import Context
+from corral.engine.exempt import spared
 from corral.engine.meter import qos_of
 from corral.engine.rights import level_of
 from corral.engine.rules import ignored
@@ -92,6 +94,12 @@ def rules_of(ctx: Context, association: int, qos: str, user: str, partition: str
     return ctx.rules().of(association, names, user)
 
 
+def rules_for(ctx: Context, job: Job, partition: str) -> Rules:
+    """Those that hold for this job in one of its partitions."""
+    rules = rules_of(ctx, job.association, ctx.state.spec(job).qos, job.owner.user, partition)
+    return spared(rules, job.exempt) if job.exempt else rules
+
+
 def place_of(ctx: Context, spec: JobSpec, partition: Partition) -> Partition:
     """The partition with the limits that the job's QOS leaves."""
     books = ctx.state.books
@@ -101,13 +109,12 @@ def place_of(ctx: Context, spec: JobSpec, partition: Partition) -> Partition:
 
 
 def refused(
-    ctx: Context, charged: Charge, owner: Owner, demands: list[Demand], more: dict[Bucket, int]
+    ctx: Context, charged: Charge, owner: Owner, demands: list[Demand], more: dict[Bucket, int], count: int = 1
 ) -> Rejected | None:
     """Do the limits keep it out of the queue? `more`: what of the same request enters before it."""
     if not enforced(ctx, "limits") or not ctx.state.books:
         return None
     spec = charged.spec
-    count = 1
     if spec.array:
         indices, _ = arrayspec.parse(spec.array, ctx.config.limits.max_array_size)
         count = ranges.count(ranges.ranges_of(indices))
@@ -125,6 +132,19 @@ def refused(
             more[rule.bucket] = more.get(rule.bucket, 0) + count
         break
     return None
+
+
+def refused_move(ctx: Context, job: Job, charged: Charge) -> Rejected | None:
+    """Do the limits of another account or QOS keep out a job that waits? It counts already where both count."""
+    spec, state = charged.spec, ctx.state
+    if not job.is_pending:
+        return None
+    places = [state.partitions[name] for name in job.partition.split(",") if name in state.partitions]
+    asks = msgspec.structs.replace(spec, time_limit=job.time_limit if job.time_limit < UNLIMITED else None, array="")
+    demands = [resolve(asks, place_of(ctx, asks, place), ctx.config) for place in places]
+    count = ranges.count(job.array_waiting) or 1
+    known = {bucket: -count for bucket in state.meter.buckets_of(job.id)}
+    return refused(ctx, msgspec.structs.replace(charged, spec=asks), job.owner, demands, known, count)
 
 
 def billing_of(ctx: Context, partition: Partition) -> Billing | None:
@@ -159,7 +179,7 @@ def may_start(ctx: Context, *starts: tuple[Job, Allocation, int], now: float) ->
         return True
     ways: list[list[Way]] = []
     for job, allocation, limit in starts:
-        rules = rules_of(ctx, job.association, ctx.state.spec(job).qos, job.owner.user, allocation.partition)
+        rules = rules_for(ctx, job, allocation.partition)
         if rules.buckets:
             ways.append([(rules, gets(allocation, limit))])
     return not ways or held_back(quota(ctx, [rules for ((rules, _),) in ways], now), ways) is None

@@ -15,7 +15,7 @@ def obstacles_of(ctx: Context, job: Job, partition: str, now: float) -> tuple[Ob
     spec, place = ctx.state.spec(job), ctx.state.partitions.get(partition)
     if place is None:
         return ()
-    rules = charging.rules_of(ctx, job.association, spec.qos, job.owner.user, partition)
+    rules = charging.rules_for(ctx, job, partition)
     if not rules.buckets:
         return ()
     demand = resolve(spec, charging.place_of(ctx, spec, place), ctx.config)

@@ -29,7 +29,7 @@ def tick(ctx: Context, now: float, out: Effects) -> None:
 
 
 def _used_up(ctx: Context, job: Job, now: float) -> Reason | None:
-    rules = charging.rules_of(ctx, job.association, ctx.state.spec(job).qos, job.owner.user, job.partition)
+    rules = charging.rules_for(ctx, job, job.partition)
     if not (rules.minutes or rules.wall):
         return None
     meter = ctx.state.meter

@@ -263,7 +263,7 @@ class PendingView:
         denied = [charging.denied(state.partitions[name], spec) for name in names]
         found = []
         for name in names if state.books else ():
-            rules = charging.rules_of(self.ctx, job.association, spec.qos, job.owner.user, name)
+            rules = charging.rules_for(self.ctx, job, name)
             if rules:
                 found.append((name, rules))
         return tuple(found), (denied[0] if denied and all(denied) else "")

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from corral.engine import bounds, charging, dependencies, endings, reserved_access, resize
+from corral.engine import bounds, charging, dependencies, endings, exempt, reserved_access, resize
 from corral.engine.admission import Admitted, admit, has_licenses
 from corral.engine.context import Context
 from corral.engine.control import held, split_off
@@ -98,6 +98,8 @@ class _Change:
             if refused is not None:
                 return refused
         self.spec = changed_spec(self.old, found)
+        if self.ctx.state.books:
+            self.fields["exempt"] = exempt.changed(self.job, changes, self.caller.is_operator)
         return None
 
     def _spec_key(self, key: str, value: str, found: dict[str, object]) -> Rejected | None:
@@ -233,6 +235,8 @@ class _Change:
                 return charged
             spec = self.spec = charged.spec
             self.fields["association"] = charged.association
+            if not self.caller.is_operator and (refused := charging.refused_move(self.ctx, job, charged)) is not None:
+                return refused
         if job.is_pending and spec is not None:
             refused = self._admit(spec)
             if refused is not None:

@@ -319,6 +319,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     priority_set: bool = False  #: by an operator or its owner: it does not change with time
     nice: int | None = None  #: changed since it was submitted; None = the spec's
     site_factor: int = 0  #: points that an operator has given it
+    exempt: tuple[str, ...] = ()  #: what an operator has set beyond limits: time, cpu, node, mem, gres
     held_by: str = ""  #: "", "user" or "admin"; of a job that runs: it will be held when it is requeued
     special_exit: bool = False  #: pending, and shown as SPECIAL_EXIT
     independent: bool = False  #: what it depended on has come true

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 from tests.accounts import account, limit, qos, user
-from tests.builders import ANN, BOB, OPERATOR, Cluster, cluster, job, nodes
+from tests.builders import ANN, BOB, OPERATOR, ROOT, Cluster, cluster, job, nodes
 
 from corral.engine import accrual
 from corral.engine.effects import Effects
@@ -477,3 +477,88 @@ def test_who_is_held_to_no_number_counts_for_those_who_are() -> None:
     counts = accrual.accruing(c.engine.ctx, c.now)
     assert counts[("qos", "normal")] == counts[("user", "high", "ann")] == 1
     assert counts[("association", "1")] == 2
+
+
+# -- changes of waiting jobs, as the real one takes them
+
+
+def update(c: Cluster, job_id: int, by: rq.Caller, **changes: str) -> str:
+    reply = c.ask(rq.UpdateJob(id=str(job_id), changes=changes), by)
+    return reply.error if isinstance(reply, Rejected) else ""
+
+
+def test_a_user_may_ask_for_more_than_a_limit_and_waits_then() -> None:
+    c = enforced()
+    limit(c, "qos", "high", max_wall=60, max_tres={"cpu": 8}, flags=("=DenyOnLimit",))
+    waiting = c.add(job(2, time=1800, qos="high", begin_time=c.now + 3600))
+    assert update(c, waiting, ANN, timelimit="120") == update(c, waiting, ANN, numcpus="10") == ""
+    assert update(c, waiting, ANN, starttime="now") == ""
+    assert words(c, waiting) == ["QOSMaxWallDurationPerJobLimit"]
+    assert update(c, waiting, ANN, timelimit="30") == ""
+    assert words(c, waiting) == ["QOSMaxCpuPerJobLimit"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "changes"),
+    [
+        ({"max_wall": 60}, {"timelimit": "120"}),
+        ({"max_tres": {"cpu": 4}}, {"numcpus": "8"}),
+        ({"grp_tres": {"cpu": 4}}, {"numtasks": "8"}),
+        ({"grp_tres": {"gres/gpu": 1}}, {"gres": "gpu:2"}),
+    ],
+)
+def test_what_an_operator_gives_a_job_no_limit_takes_back(fields: dict[str, Any], changes: dict[str, str]) -> None:
+    c = enforced()
+    limit(c, "account", "chem", **fields)
+    first, second = (c.add(job(time=1800, begin_time=c.now + 3600)) for _ in range(2))
+    assert update(c, first, ROOT, starttime="now", **changes) == ""
+    assert update(c, second, ANN, starttime="now", **changes) == ""
+    assert words(c, first)[0] == "R"
+    assert words(c, second)[0] not in ("R", "None")
+    c.check()
+
+
+def test_when_its_owner_changes_it_again_limits_hold_again() -> None:
+    c = enforced()
+    limit(c, "account", "chem", max_wall=60)
+    waiting = c.add(job(time=1800, begin_time=c.now + 3600))
+    update(c, waiting, ROOT, timelimit="120")
+    update(c, waiting, ANN, timelimit="110", starttime="now")
+    assert words(c, waiting) == ["AssocMaxWallDurationPerJobLimit"]
+
+
+def test_a_job_moves_only_to_a_qos_that_takes_it() -> None:
+    c = enforced()
+    limit(c, "qos", "high", max_tres={"cpu": 4}, flags=("=DenyOnLimit",))
+    limit(c, "qos", "low", max_submit_pu=1)
+    limit(c, "account", "chem", grp_submit=4)
+    large, low, other, small = (c.add(job(n, begin_time=c.now + 3600)) for n in (8, 1, 1, 1))
+    assert update(c, large, ANN, qos="high") == POLICY
+    assert update(c, low, ANN, qos="low") == ""
+    assert update(c, other, ANN, qos="low") == POLICY
+    assert update(c, small, ANN, qos="high") == ""
+    assert update(c, large, ROOT, qos="high") == ""
+    c.check()
+
+
+def test_a_limit_that_is_lowered_holds_for_who_waits_and_not_for_who_runs() -> None:
+    c = enforced()
+    limit(c, "qos", "high", max_wall=60, max_tres={"cpu": 8})
+    running = c.run(job(8, time=3000, qos="high"))
+    waiting = c.add(job(8, time=3000, qos="high", nodes=4, exclusive=True))
+    limit(c, "qos", "high", max_wall=1)
+    assert words(c, running, waiting) == ["R", "QOSMaxWallDurationPerJobLimit"]
+    assert c.at(1000).states(running) == ["RUNNING"]
+
+
+def test_a_partition_of_many_nodes_may_take_fewer_when_the_qos_says_so() -> None:
+    c = enforced(partition=(Partition(name="batch", default=True, min_nodes=3),))
+    limit(c, "qos", "high", flags=("=PartitionMinNodes",))
+    many, few = c.add(job(nodes=(1, 1))), c.add(job(nodes=(1, 1), qos="high"))
+    assert words(c, many, few) == ["PartitionNodeLimit", "R"]
+
+
+def test_a_qos_may_be_for_reservations_only() -> None:
+    c = enforced()
+    limit(c, "qos", "high", flags=("=RequiresReservation",))
+    assert refusal(c, job(qos="high"))[0] == "Invalid qos specification"
