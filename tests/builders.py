@@ -22,6 +22,7 @@ from corral.protocol.replies import AnyReply, Submitted
 from corral.scheduler.cycle import schedule
 from corral.scheduler.plan import Plan
 from corral.simulator import invariants
+from corral.simulator.limits import check_limits
 from corral.syntax import hostlist
 
 ANN = rq.Caller(uid=1000, gid=1000, user="ann", group="users")
@@ -186,6 +187,7 @@ class Cluster:
         self.events += effects.records
         self.sent += effects.sends
         invariants.check_events(self.state, self._states, effects.records)
+        check_limits(self.state, self.engine.config.accounting.enforce, effects.records)
         if self.cleans:
             for name, order in effects.sends:
                 if isinstance(order, od.EndJob) and name not in self.silent:

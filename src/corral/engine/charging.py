@@ -143,7 +143,7 @@ def refused_move(ctx: Context, job: Job, charged: Charge) -> Rejected | None:
     asks = msgspec.structs.replace(spec, time_limit=job.time_limit if job.time_limit < UNLIMITED else None, array="")
     demands = [resolve(asks, place_of(ctx, asks, place), ctx.config) for place in places]
     count = ranges.count(job.array_waiting) or 1
-    known = {bucket: -count for bucket in state.meter.buckets_of(job.id)}
+    known = dict.fromkeys(state.meter.buckets_of(job.id), -count)
     return refused(ctx, msgspec.structs.replace(charged, spec=asks), job.owner, demands, known, count)
 
 

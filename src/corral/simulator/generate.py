@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from corral.model.cluster import ClusterConfig, Preemption, Scheduling, Timeouts
+from corral.model.cluster import Accounting, ClusterConfig, Preemption, PriorityWeights, Scheduling, Timeouts
 from corral.model.gres import GresDevice, GresRequest
 from corral.model.job import JobKind, JobSpec, StepSpec
 from corral.model.node import NodeInventory
@@ -20,6 +20,7 @@ from corral.protocol.requests import (
     ReservationFields,
     SubmitJobs,
 )
+from corral.simulator import quotas
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -85,8 +86,38 @@ def world_of(chance: random.Random, jobs: tuple[int, int] = (20, 40)) -> World:
         wishes += [
             Wish(-0.9 + 0.1 * number, "accounts", request=request) for number, request in enumerate(_qos(chance))
         ]
+    if chance.random() < 0.4:
+        config, wishes = _limited(chance, config, wishes, span)
     wishes.sort(key=lambda wish: wish.at)
     return World(config=config, agents=tuple(tuple(a) for a in agents), wishes=tuple(wishes), span=span)
+
+
+def _limited(
+    chance: random.Random, config: ClusterConfig, wishes: list[Wish], span: float
+) -> tuple[ClusterConfig, list[Wish]]:
+    """With accounts, and limits that are held and change while jobs wait and run."""
+    enforce = chance.choice((("limits",), ("limits", "qos"), ("safe",), ("associations",)))
+    partitions = config.partition
+    if chance.random() < 0.3:
+        partitions = (msgspec.structs.replace(partitions[0], qos="part"), *partitions[1:])
+    config = msgspec.structs.replace(
+        config,
+        partition=partitions,
+        accounting=Accounting(enforce=enforce),
+        priority=PriorityWeights(
+            decay_half_life=chance.choice((0.0, 60.0)),
+            fair_share=chance.choice((0, 1000)),
+            age=chance.choice((0, 1000)),
+        ),
+    )
+    wishes = [
+        msgspec.structs.replace(wish, spec=quotas.charged(chance, wish.spec)) if wish.spec is not None else wish
+        for wish in wishes
+    ]
+    wishes += [Wish(-0.8 + 0.02 * at, "accounts", request=one) for at, one in enumerate(quotas.books(chance))]
+    for one in quotas.changes(chance, chance.randint(0, 8)):
+        wishes.append(Wish(chance.uniform(0, span), "accounts", request=one))
+    return config, wishes
 
 
 def _preemption(chance: random.Random, partitions: list[Partition]) -> Preemption:

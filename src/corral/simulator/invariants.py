@@ -186,15 +186,23 @@ _FACTS = frozenset(
 )  # fmt: skip
 
 
-def recorded(state: ClusterState) -> dict[str, Any]:
-    """The recorded part of a state, without what is only noted: why a job waits, when a node was heard."""
+def _recorded(job: Job) -> Job:
+    if not job.is_pending:
+        return job
+    if not (job.priority_set or job.held_by):
+        job = msgspec.structs.replace(job, priority=0)
+    if job.reason in _FACTS:
+        return job
     unnoted = {"reason": Reason.NONE, "reason_text": "", "expected_start": 0.0, "expected_nodes": ""}
+    return msgspec.structs.replace(job, **unnoted)
+
+
+def recorded(state: ClusterState) -> dict[str, Any]:
+    """The recorded part of a state, without what is only noted: why a job waits, its rank, when a node was heard."""
     unheard = {"last_heard": 0.0, "load": 0.0, "free_memory_mb": 0}
     found: dict[str, Any] = {
-        "jobs": {
-            job_id: msgspec.structs.replace(job, **unnoted) if job.is_pending and job.reason not in _FACTS else job
-            for job_id, job in state.jobs.items()
-        },
+        "jobs": {job_id: _recorded(job) for job_id, job in state.jobs.items()},
+        "queue": {number for _, _, number in state.queue},
         "nodes": {name: msgspec.structs.replace(node, **unheard) for name, node in state.nodes.items()},
         "steps": {job_id: steps for job_id, steps in state.steps.items() if steps},
         "jobs_by_node": {name: jobs for name, jobs in state.jobs_by_node.items() if jobs},
@@ -207,7 +215,7 @@ def recorded(state: ClusterState) -> dict[str, Any]:
     }
     for name in (
         "reservations", "last_reservation",
-        "specs", "partitions", "next_job_id", "queue", "held", "waiting", "active", "array_members", "live_by_name", "timed",
+        "specs", "partitions", "next_job_id", "held", "waiting", "active", "array_members", "live_by_name", "timed",
         "spec_users",
     ):  # fmt: skip
         found[name] = getattr(state, name)

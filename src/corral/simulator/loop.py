@@ -21,10 +21,11 @@ from corral.protocol import orders as od
 from corral.protocol import reports as rp
 from corral.protocol import requests as rq
 from corral.scheduler.cycle import schedule
-from corral.simulator import invariants
+from corral.simulator import invariants, quotas
 from corral.simulator.clock import VirtualClock
 from corral.simulator.faults import faults_of
 from corral.simulator.generate import Wish, World, world_of
+from corral.simulator.limits import check_limits
 from corral.simulator.nodes import SimulatedAgent
 
 START = 1_000_000.0
@@ -241,7 +242,9 @@ class Simulation:
                     case ev.JobSubmitted():
                         self.kinds[event.job.id] = event.spec.kind
             self.record += effect.records
-        invariants.check_events(state, self.states, [event for effect in effects for event in effect.records])
+        records = [event for effect in effects for event in effect.records]
+        invariants.check_events(state, self.states, records)
+        check_limits(state, self.world.config.accounting.enforce, records)
         self.turns += 1
         if self.turns % CHECK_EVERY == 0:
             invariants.check_all(state)
@@ -369,6 +372,9 @@ class Simulation:
         for reservation in list(state.reservations.values()):
             if reservation.repeats:
                 self.ask(rq.DeleteReservation(name=reservation.name))
+        if state.books and "lab" in state.books.accounts:
+            for change in quotas.cleared():
+                self.ask(change)
         away = [name for name, node in sorted(state.nodes.items()) if node.drains or node.admin_down]
         if away:
             self.ask(rq.UpdateNodes(nodes=",".join(away), state="resume"))
