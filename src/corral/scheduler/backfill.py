@@ -67,14 +67,12 @@ class Planner:
 
     def on_start(self, job: int, allocation: Allocation, end: float) -> None:
         """The table has just given it this."""
-        self.times.hold(allocation, self.now, end)
-        self.times.ends[job] = end
+        self.times.begin(job, allocation, end)
         self._after = None
 
     def on_return(self, job: int, allocation: Allocation, end: float) -> None:
         """It has given it back, after all."""
-        self.times.hold(allocation, self.now, end, -1)
-        self.times.ends.pop(job, None)
+        self.times.undo(job, allocation, end)
         self._after = None
 
     def beside(
@@ -102,14 +100,17 @@ class Planner:
 
     # -- starts to come
 
-    def plan(
-        self, demand: Demand, rows: BoolColumn, span: float, latest: float = FOREVER, since: float = 0.0
-    ) -> Planned | None:
-        """Its earliest start, which nobody after it can have any more; None = there is none until then."""
-        found = self.find(demand, rows, span, latest, since)
-        if found is not None:
-            self.keep(found, demand)
-        return found
+    def plan(self, ways: Iterable[tuple[Demand, BoolColumn]], span: float, latest: float = FOREVER) -> Planned | None:
+        """Its earliest start in one of these ways, which nobody after it can have any more; None = there is none until then."""
+        best: tuple[Planned, Demand] | None = None
+        for demand, rows in ways:
+            found = self.find(demand, rows, span, latest)
+            if found is not None and (best is None or found.start < best[0].start):
+                best, latest = (found, demand), found.start
+        if best is None:
+            return None
+        self.keep(*best)
+        return best[0]
 
     def keep(self, planned: Planned, demand: Demand) -> None:
         self.planned.append(planned)

@@ -435,8 +435,8 @@ class _Cycle:
     def plan_start(self, group: PendingGroup, job: JobId) -> bool:
         if self.planned >= self.most_planned:
             return False
-        planner, demand = self.planner(), group.demands[0]
-        planned = planner.plan(demand, self.rows(demand), _span(group), self.latest())
+        ways = ((demand, self.rows(demand)) for demand in group.demands)
+        planned = self.planner().plan(ways, _span(group), self.latest())
         if planned is None:
             return False
         self.planned += 1

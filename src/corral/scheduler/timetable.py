@@ -128,6 +128,22 @@ class Timetable:
 
     # -- what is taken
 
+    def begin(self, job: int, allocation: Allocation, end: float) -> None:
+        """A job has begun, and has this until then."""
+        self.hold(allocation, self.now, end)
+        self.ends[job] = end
+        self.owners.append((end, allocation))
+        if self._by_node is not None:
+            for share in allocation.nodes:
+                self._by_node.setdefault(share.node, []).append((end, share))
+
+    def undo(self, job: int, allocation: Allocation, end: float) -> None:
+        """It has not begun after all."""
+        self.hold(allocation, self.now, end, -1)
+        del self.ends[job]
+        self.owners = [owner for owner in self.owners if owner[1] is not allocation]
+        self._by_node = None
+
     def hold(self, allocation: Allocation, start: float, end: float, sign: int = 1) -> None:
         """It is held between then and then; with -1 it is not, after all."""
         held = self._amounts(allocation)
