@@ -12,12 +12,12 @@ go on). A fault inside the engine is treated likewise, so that one bad message c
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 from corral.controller.answers import Answers
 from corral.controller.batch import PendingBatch
-from corral.controller.cycle import CycleTimer
+from corral.controller.cycle import Cycle, CycleTimer
 from corral.controller.flight import Flight
 from corral.controller.interface import Asked, Configured, Engine, Item, Outside, Reported, new_future, resolve
 from corral.controller.nodetimes import NodeTimes
@@ -37,6 +37,8 @@ from corral.store.rows import EVER
 
 #: Seconds a turn may take from the inbox before others (HTTP, the bus) get their turn.
 SLICE = 0.02
+#: Seconds between two slices of a cycle, for users and nodes.
+BREATH = 0.001
 #: A timer further away than this is looked at later.
 LONGEST_SLEEP = 3600.0
 #: Seconds between two attempts to write again after the store has failed.
@@ -56,7 +58,7 @@ class Loop:
         store: Store,
         recover: Callable[[], Recovered],
         make_engine: Callable[[Recovered], Engine],
-        schedule: Callable[[Any, float], Any],
+        schedule: Callable[[Any, float], Generator[None, None, Any]],
         outside: Outside,
         log: Log,
         cycle_interval: float = 0.01,
@@ -81,11 +83,13 @@ class Loop:
         self._answers = Answers(store.answered(clock.now() - ANSWERS_KEPT))
         self._poison: dict[tuple[str, int], float] = {}
         self._no_tick_until = 0.0
+        self._under_way: Cycle | None = None
         self.engine: Engine
         self._build()
 
     def _build(self) -> None:
         recovered = self._recover()
+        self._under_way = None
         self.engine = self._make_engine(recovered)
         self._flight.start(recovered.seq, recovered.seq - recovered.replayed)
         self._node_times = NodeTimes(self._store.node_changes(EVER))
@@ -167,7 +171,7 @@ class Loop:
                 await self._start_over()
             else:
                 self._turn()
-                await asyncio.sleep(0)
+                await asyncio.sleep(0 if self._under_way is None else BREATH)
         await self._finish()
 
     async def _sleep(self) -> None:
@@ -186,6 +190,8 @@ class Loop:
         wake = self.engine.next_wake(now)
         if wake is not None:
             delay = min(delay, max(wake, self._no_tick_until) - now)
+        if self._under_way is not None:
+            return 0.0
         if self.engine.wants_cycle:
             delay = min(delay, self.cycles.due_in(clock.monotonic()))
         return 0.0 if self._to_start else delay
@@ -266,19 +272,24 @@ class Loop:
             self._engine_failed(error, "tick")
 
     def _cycle(self, batch: PendingBatch) -> None:
+        """Begin one when it is time, and go on with one for a slice."""
         began = clock.monotonic()
-        if not self.engine.wants_cycle or self.cycles.due_in(began) > 0:
+        if self._under_way is None and (not self.engine.wants_cycle or self.cycles.due_in(began) > 0):
             return
         now = clock.now()
         try:
-            self._take(self.engine.before_cycle(now), batch)
-            snapshot = self.engine.snapshot(now)
-            plan = self._schedule(snapshot, now)
-            self._take(self.engine.commit(plan, now), batch)
-            ended = clock.monotonic()
-            self.cycles.has_run(began, ended)
-            self.statistics.on_cycle(plan, sum(len(group.queue) for group in snapshot.pending), ended - began, now)
+            if self._under_way is None:
+                self._take(self.engine.before_cycle(now), batch)
+                self._under_way = Cycle(self.engine.snapshot(now), self._schedule, now)
+                self._under_way.seconds = clock.monotonic() - began
+            cycle = self._under_way
+            if cycle.advance(lambda piece: self._take(self.engine.commit(piece, now), batch), clock.monotonic):
+                self._under_way = None
+                ended = clock.monotonic()
+                self.cycles.has_run(ended - cycle.seconds, ended)
+                self.statistics.on_cycle(cycle.plan, cycle.waiting, cycle.seconds, now)
         except Exception as error:
+            self._under_way = None
             self.cycles.postpone(began + AFTER_FAULT)
             self._engine_failed(error, "cycle")
 

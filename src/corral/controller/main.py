@@ -46,7 +46,7 @@ from corral.model.cluster import ClusterConfig
 from corral.model.job import Job, JobId
 from corral.protocol import codec
 from corral.protocol.reports import AgentRegistered, AnyReport, Heartbeat
-from corral.scheduler.cycle import schedule
+from corral.scheduler.cycle import schedule_in_steps
 from corral.store.choice import open_store
 from corral.store.sql import SqlStore
 
@@ -175,7 +175,7 @@ class Controller:
         self.loop = Loop(
             store=store, recover=lambda: recover(store),
             make_engine=lambda recovered: Engine(self.config, recovered.state, self.term),
-            schedule=schedule, outside=self.performer, log=log,
+            schedule=schedule_in_steps, outside=self.performer, log=log,
             cycle_interval=config.scheduling.cycle_interval, snapshot_events=config.store.snapshot_events,
         )  # fmt: skip
         self.watchers.last_seq = self.loop.seq

@@ -255,8 +255,11 @@ class Engine:
         return self.pending.snapshot(now)
 
     def commit(self, plan: Plan, now: float) -> Effects:
-        """Start what still fits."""
+        """Start what still fits, and is still as it was when the scheduler looked at it."""
         out = Effects()
-        commit.commit(self.ctx, plan, now, out)
-        self.pending.note(plan)
+        changed = self.state.changed.copy()
+        commit.commit(self.ctx, self.pending.what_still_holds(plan), now, out)
+        self.state.changed = changed  # what this has changed is as planned
+        if not plan.more:
+            self.pending.note(plan)
         return self._looked(now, out)

@@ -81,6 +81,7 @@ class PendingView:
         self.first: set[JobId] = set()  #: jobs with a reason of their own since the last cycle
         self.refused: list[tuple[_Group, NotNow]] = []  #: groups that the last snapshot left out
         self.basis: tuple[object, ...] = ()  #: what the demands were made of
+        self.shown: tuple[object, ...] = ()  #: likewise, those of the last snapshot
         self.demands: tuple[JobSpec | None, str, int, tuple[Demand, ...]] = (None, "", -1, ())  #: of the spec seen last
         self.billing: dict[str, Billing] = {}  #: of partitions that say what their resources are charged with
         self.guarded = False  #: does some partition take only certain accounts or QOS?
@@ -100,13 +101,17 @@ class PendingView:
 
     # -- the groups
 
+    def _basis(self) -> tuple[object, ...]:
+        """The rules by which jobs are grouped and placed."""
+        state, config = self.ctx.state, self.ctx.config
+        return (
+            *state.partitions.values(), *state.reservations.values(), config.scheduling, config.accounting.enforce,
+            config.priority, state.books.rules_version, config.preemption,
+        )  # fmt: skip
+
     def refresh(self) -> None:
         """Bring the groups up to date."""
-        state = self.ctx.state
-        basis = (
-            *state.partitions.values(), *state.reservations.values(), self.ctx.config.scheduling,
-            self.ctx.config.accounting.enforce, self.ctx.config.priority, state.books.rules_version, self.ctx.config.preemption,
-        )  # fmt: skip
+        state, basis = self.ctx.state, self._basis()
         if basis != self.basis:
             self.basis = basis
             self.groups, self.places, self.first, self.leader_of = {}, {}, set(), {}
@@ -306,6 +311,7 @@ class PendingView:
         self._lose_patience(now)
         self.refresh()
         state = self.ctx.state
+        state.changed, self.shown = set(), self.basis
         offers = self._offers()
         is_busy = bool(offers) or self.preemptible.is_busy
         wants_plans = now - self.last_plans >= PLAN_SECONDS
@@ -443,6 +449,16 @@ class PendingView:
         return left, min(time_limit, max(partition.max_time for partition in partitions))
 
     # -- and back
+
+    def what_still_holds(self, plan: Plan) -> Plan:
+        """Without what is about jobs that have changed since the snapshot; nothing is left when the rules have."""
+        if self.shown == self._basis():
+            held = plan.without(self.ctx.state.changed)
+        else:
+            held = Plan(more=plan.more)
+        if held is not plan:
+            self.ctx.wants_cycle = True
+        return held
 
     def note(self, plan: Plan) -> None:
         """Why each one waits. Looks only at those for which it may have changed."""

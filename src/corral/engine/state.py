@@ -92,6 +92,7 @@ class ClusterState:
         self.touched: set[JobId] = (
             set()
         )  #: entered, changed in or left the queue since whoever keeps a view of it has looked
+        self.changed: set[JobId] = set()  #: likewise, since the scheduler was last shown everything
 
     @property
     def ledger(self) -> NodeTable:
@@ -283,12 +284,14 @@ class ClusterState:
             else:
                 bisect.insort(self.queue, (-job.priority, job.submit_time, job.id))
             self.touched.add(job.id)
+            self.changed.add(job.id)
             self.waiting += ranges.count(job.array_waiting) or 1
             if job.reason in NOT_YET or self.specs[job.spec_id].deadline:
                 self.timed.add(job.id)
         elif job.state in ACTIVE:
             self.active.add(job.id)
             self.touched.add(job.id)
+            self.changed.add(job.id)
             allocation = job.allocation
             if allocation is not None and job.id not in self.ledger.holders:
                 self.ledger.take(job.id, frozen(allocation) if lends_cpus(job) else allocation)
@@ -326,9 +329,11 @@ class ClusterState:
             self.timed.discard(job.id)
             self.waiting -= ranges.count(job.array_waiting) or 1
             self.touched.add(job.id)
+            self.changed.add(job.id)
         elif job.state in ACTIVE:
             self.active.discard(job.id)
             self.touched.add(job.id)
+            self.changed.add(job.id)
             if job.array_job_id is not None:
                 self.array_active[job.array_job_id] -= 1
         else:

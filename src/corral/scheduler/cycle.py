@@ -8,7 +8,7 @@ The first jobs that find no place get a planned start (backfill.py). From then o
 """
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 
 import msgspec
 import numpy as np
@@ -39,9 +39,20 @@ FOR_OTHERS = frozenset({Reason.RESOURCES, Reason.LICENSES})
 
 def schedule(snapshot: Snapshot, now: float) -> Plan:
     """Jobs in the order of priority; who does not fit is planned for later, and later jobs fill the gaps round it."""
+    steps = schedule_in_steps(snapshot, now)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            plan: Plan = end.value
+            return plan
+
+
+def schedule_in_steps(snapshot: Snapshot, now: float) -> Generator[None, None, Plan]:
+    """The same, with a pause after every few jobs, in which others may have the processor."""
     if fluid.applies(snapshot):
         return fluid.schedule(snapshot, now)
-    return _Cycle(snapshot, now).run()
+    return (yield from _Cycle(snapshot, now).steps())
 
 
 class _Cycle:
@@ -68,7 +79,7 @@ class _Cycle:
         self.priority = 0  #: of the job that is being considered
         self.tries = False  #: it is only asked whether something would fit
 
-    def run(self) -> Plan:
+    def steps(self) -> Generator[None, None, Plan]:
         groups = self.snapshot.pending
         if self.snapshot.promises or self.snapshot.suspended:
             makeroom.keep_promises(self)
@@ -81,7 +92,8 @@ class _Cycle:
             job = JobId(key[2])
             self.plan.looked_at += 1
             self.priority = -key[0]
-            why = self.plan_next(group, job) if number in self.stuck else self.consider(group, job)
+            yield
+            why = self.plan_next(group, job) if number in self.stuck else (yield from self.consider(group, job))
             at = position[number] = position[number] + 1
             if why is not None:
                 self.plan.reasons[job] = why
@@ -101,7 +113,7 @@ class _Cycle:
         self.plan.exempt_until = self.preemptors.exempt_until
         return self.plan
 
-    def consider(self, group: PendingGroup, job: JobId) -> NotNow | None:
+    def consider(self, group: PendingGroup, job: JobId) -> Generator[None, None, NotNow | None]:
         """Start it, or of an array all elements that fit; the reason when something is left."""
         if group.gang:
             return self.start_gang(group, job)
@@ -109,6 +121,7 @@ class _Cycle:
             why = self.start_one(group, job, element)
             if why is not None:
                 return why
+            yield
         return NotNow(Reason.ARRAY_TASK_LIMIT) if group.has_more_elements else None
 
     def start_gang(self, group: PendingGroup, job: JobId) -> NotNow | None:

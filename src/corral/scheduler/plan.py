@@ -1,5 +1,7 @@
 """What does a cycle decide?"""
 
+from collections.abc import Iterator, Set
+
 import msgspec
 
 from corral.model.allocation import Allocation
@@ -29,6 +31,12 @@ class Preemption(msgspec.Struct, frozen=True, kw_only=True):
     leaving: tuple[int, ...] = ()  #: others that have something of it, and are about to be gone anyhow
     element: int | None = None
     time_limit: int | None = None  #: as in Start
+
+    def names(self) -> Iterator[int]:
+        """All jobs that this is about."""
+        yield self.job
+        yield from (victim.job for victim in self.victims)
+        yield from self.leaving
 
 
 class NotNow(msgspec.Struct, frozen=True):
@@ -66,3 +74,34 @@ class Plan(msgspec.Struct, kw_only=True):
     moments: int = 0  #: at how many moments to come it was looked whether a job would fit
     kept: Promises | None = None  #: planned starts that the next cycle is to keep
     without_plans: bool = False  #: nothing was free, and no start was planned: what was expected before still is
+    more: bool = False  #: the rest of it is still to come
+
+    def without(self, jobs: Set[JobId]) -> "Plan":
+        """Only what is about none of these."""
+        if not jobs or jobs.isdisjoint(self._named()):
+            return self
+        gangs = {start.gang for start in self.starts if start.gang and start.job in jobs}
+        return msgspec.structs.replace(
+            self,
+            starts=[one for one in self.starts if one.job not in jobs and (not one.gang or one.gang not in gangs)],
+            preemptions=[one for one in self.preemptions if jobs.isdisjoint(one.names())],
+            broken=[one for one in self.broken if one[0] not in jobs],
+            resumes=[one for one in self.resumes if one not in jobs],
+        )
+
+    def _named(self) -> Iterator[int]:
+        yield from (start.job for start in self.starts)
+        for one in self.preemptions:
+            yield from one.names()
+        yield from (job for job, _ in self.broken)
+        yield from self.resumes
+
+    def pieces(self, most: int) -> list["Plan"]:
+        """So that each can be committed in little time: at most so many starts, those of a gang together. The last has all else."""
+        found: list[Plan] = []
+        begin = 0
+        for at in range(1, len(self.starts)):
+            if at - begin >= most and (not self.starts[at].gang or self.starts[at].gang != self.starts[at - 1].gang):
+                found.append(Plan(starts=self.starts[begin:at], more=True))
+                begin = at
+        return [*found, msgspec.structs.replace(self, starts=self.starts[begin:])]

@@ -31,7 +31,7 @@ from corral.model.job import ExitStatus
 from corral.model.node import NodeInventory
 from corral.model.step import TaskExit
 from corral.protocol import codec, orders, reports
-from corral.scheduler.cycle import schedule
+from corral.scheduler.cycle import schedule_in_steps
 from corral.store.memory import MemoryStore
 
 AGENT = "agent"
@@ -162,7 +162,7 @@ class RunningController:
         self.loop = Loop(
             store=self.store, recover=lambda: recover(self.store),
             make_engine=lambda recovered: self._engine(self.config, recovered.state, term),
-            schedule=schedule, outside=self.performer, log=log, cycle_interval=0.001,
+            schedule=schedule_in_steps, outside=self.performer, log=log, cycle_interval=0.001,
         )  # fmt: skip
         service = Service(
             config=self.config, loop=self.loop, store=self.store, watchers=self.watchers, performer=self.performer,
