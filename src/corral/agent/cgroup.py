@@ -8,6 +8,7 @@ Shepherds make and remove the groups; whoever removes the last step's group remo
 """
 
 import os
+from functools import cache
 from glob import glob
 from typing import Protocol
 
@@ -59,7 +60,13 @@ def limits_of(share: NodeShare, settings: ShepherdSettings) -> Limits:
 
 def version(settings: ShepherdSettings) -> int:
     """1 or 2, whichever can be used here; 0 = none."""
-    if settings.cgroups == "off" or os.geteuid() != 0:
+    return 0 if settings.cgroups == "off" else _version()
+
+
+@cache
+def _version() -> int:
+    """This does not change while a process lives."""
+    if os.geteuid() != 0:
         return 0
     if cgroup_v1.is_usable():
         return 1
@@ -89,7 +96,8 @@ def step_group(
     which = version(settings)
     if which == 0:
         return None
-    job_limits, step_limits = limits_of(job_share, settings), limits_of(step_share, settings)
+    job_limits = limits_of(job_share, settings)
+    step_limits = job_limits if step_share == job_share else limits_of(step_share, settings)
     # What the job is held to already needs no second limit.
     own = Limits(
         cpus=step_limits.cpus if step_limits.cpus != job_limits.cpus else None,

@@ -94,9 +94,9 @@ def io_of(pid: int) -> tuple[int, int]:
     except OSError:
         return 0, 0
     try:
-        counters = dict(line.split(b": ") for line in os.read(fd, 4096).splitlines())
-        return int(counters[b"rchar"]), int(counters[b"wchar"])
-    except (OSError, KeyError, ValueError):
+        read, rchar, written, wchar, *_ = os.read(fd, 4096).split()
+        return (int(rchar), int(wchar)) if (read, written) == (b"rchar:", b"wchar:") else (0, 0)
+    except (OSError, ValueError):
         return 0, 0
     finally:
         os.close(fd)

@@ -37,9 +37,9 @@ _NO_PROGRAM = "/nonexistent/program"
 class Spawn:
     """Made once, in the spawner; for one shepherd at a time in each process."""
 
-    def __init__(self, fd: int, home: dict[str, str]) -> None:
+    def __init__(self, fd: int, home: dict[str, int]) -> None:
         self._path = f"/proc/self/fd/{fd}"
-        self._home = home  #: the way back from a control group: its hierarchy -> the file to write to
+        self._home = home  #: the way back from a control group: its hierarchy -> the file to write to, which stays open
         self._host_name = ""
         self._may_raise = has_capability(_CAP_SYS_RESOURCE)
 
@@ -56,8 +56,8 @@ class Spawn:
             return nothing
         if any(plan.note[0] or bool(plan.cpus) != bool(first.cpus) for plan in plans):
             return nothing
-        back = [self._home.get(cgroup.hierarchy_of(path), "") for path in first.procs_files]
-        if not all(back):
+        back = [self._home.get(cgroup.hierarchy_of(path), -1) for path in first.procs_files]
+        if -1 in back:
             return nothing
         read_end, write_end = os.pipe2(os.O_CLOEXEC)
         try:
@@ -94,16 +94,16 @@ class Spawn:
         return number not in _NOT_FOR_US and (self._may_raise or values[1] == resource.getrlimit(number)[1])
 
     @contextmanager
-    def _as_a_task(self, plan: TaskPlan, back: list[str]) -> Iterator[None]:
+    def _as_a_task(self, plan: TaskPlan, back: list[int]) -> Iterator[None]:
         """What all tasks of a step share. Raises OSError, after going back, when that cannot be."""
-        entered: list[str] = []
+        entered: list[int] = []
         old_cpus = os.sched_getaffinity(0) if plan.cpus else None
         old_limits = [(number, resource.getrlimit(number)) for number, _ in plan.rlimits]
         old_umask = os.umask(plan.umask)
         try:
             for path, home in zip(plan.procs_files, back, strict=True):
                 entered.append(home)
-                _write_zero(path)
+                _enter(path)
             if plan.host_name:
                 self._take_host_name(plan.host_name)
             set_rlimits(plan.rlimits)
@@ -141,12 +141,13 @@ def prepare(settings: ShepherdSettings) -> Spawn | None:
     fd = trampoline.descriptor()
     if fd is None:
         return None
-    home = cgroup.own_files(settings)
+    home: dict[str, int] = {}
     try:
-        for path in home.values():
-            _write_zero(path)  # to where it is: that shows whether the way back is open
+        for name, path in cgroup.own_files(settings).items():
+            home[name] = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+            os.write(home[name], b"0")  # to where it is: that shows whether the way back is open
     except OSError:
-        home = {}
+        home.clear()
     if _works(fd):
         return Spawn(fd, home)
     os.close(fd)
@@ -187,15 +188,15 @@ def _failed(read_end: int) -> set[int]:
     return found
 
 
-def _go_home(files: list[str]) -> None:
+def _go_home(files: list[int]) -> None:
     try:
-        for path in files:
-            _write_zero(path)
+        for fd in files:
+            os.write(fd, b"0")
     except OSError as error:  # and nothing may be tried again
         raise RuntimeError(f"cannot leave the step's control group: {error}") from error
 
 
-def _write_zero(path: str) -> None:
+def _enter(path: str) -> None:
     fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
         os.write(fd, b"0")
