@@ -58,8 +58,10 @@ from corral.syntax.rawbytes import restored
 _LAUNCH_FAILURE = 53
 #: Seconds until an exit record is tried again for which there is no room.
 _FULL_DISK_PAUSE = 0.5
-#: A step that is over within so many seconds is heard of by its end alone, and takes no commands.
-_AT_ONCE = 0.01
+#: A step that is over within so many seconds: the spawner begins no other meanwhile.
+_SHORT = 0.005
+#: A step that is over within so many seconds: only its end is heard of, and it takes no commands.
+_UNANNOUNCED = 0.025
 #: Seconds after a step's end that an agent which is behind is waited for.
 _AGENT_TIMEOUT = 10.0
 #: Seconds for the sruns of a cancelled job's script to say how their steps ended.
@@ -120,7 +122,8 @@ class Shepherd:
 
     def live(self, on_slow: Callable[[], None]) -> None:
         """Until the last task is over, and all is said of it. `on_slow`: called when that does not come at once."""
-        self._reactor.call_later(_AT_ONCE, partial(self._announce, on_slow))
+        self._reactor.call_later(_SHORT, on_slow)
+        self._reactor.call_later(_UNANNOUNCED, self._announce)
         while self._running or self._epilogs.are_running:
             self._turn()
         self._let_sruns_end()
@@ -382,10 +385,13 @@ class Shepherd:
 
     # ------------------------------------------------------------------ commands
 
-    def _announce(self, on_slow: Callable[[], None]) -> None:
+    def _announce(self) -> None:
         """Listen, and say so. Most steps of a moment need neither."""
-        on_slow()
-        self._control = bind_datagrams(f"{self.directory}/ctl")
+        try:
+            self._control = bind_datagrams(f"{self.directory}/ctl")
+        except OSError:
+            self._reactor.call_later(_FULL_DISK_PAUSE, self._announce)
+            return
         self._reactor.add_reader(self._control.fileno(), self._on_control)
         self._notices.send(encode_notice(Started(self.order.node, self.order.key, self._started_at)))
 
