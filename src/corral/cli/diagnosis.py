@@ -32,7 +32,8 @@ SLURM_CALLS = {
     "SuspendJobs": ("REQUEST_SUSPEND", 5014), "ResumeJobs": ("REQUEST_SUSPEND", 5014),
     "StepFinished": ("REQUEST_STEP_COMPLETE", 5016), "CompleteJob": ("REQUEST_COMPLETE_JOB_ALLOCATION", 5017),
     "RequeueJobs": ("REQUEST_JOB_REQUEUE", 5023), "CancelJobs": ("REQUEST_KILL_JOB", 5032),
-    "NotifyJob": ("REQUEST_JOB_NOTIFY", 4022), "JobCleaned": ("MESSAGE_EPILOG_COMPLETE", 6012),
+    "NotifyJob": ("REQUEST_JOB_NOTIFY", 4022),
+    "UpdateStep": ("REQUEST_UPDATE_JOB_STEP", 5029), "JobCleaned": ("MESSAGE_EPILOG_COMPLETE", 6012),
     "LaunchStep": ("REQUEST_LAUNCH_TASKS", 6001), "EndJob": ("REQUEST_TERMINATE_JOB", 6011),
 }  # fmt: skip
 

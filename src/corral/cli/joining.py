@@ -24,6 +24,7 @@ def attached(program: Program, made: Step, given: Given, streams: dict[str, Any]
         wait_seconds=given.get("wait", 0),
         disable_status="disable-status" in given,
         quit_on_interrupt="quit-on-interrupt" in given,
+        has_limit="time" in given and given.get("jobid") is not None,
     )
     if not wishes.pty:
         return Session(program, made, wishes).run()

@@ -48,6 +48,7 @@ class Wishes:
     def __init__(
         self, *, pty: bool = False, label: bool = False, unbuffered: bool = False, reads_stdin: bool = True,
         kill_on_bad_exit: bool = False, wait_seconds: int = 0, disable_status: bool = False, quit_on_interrupt: bool = False,
+        has_limit: bool = False,
     ) -> None:  # fmt: skip
         self.pty = pty
         self.label = label
@@ -57,6 +58,7 @@ class Wishes:
         self.wait_seconds = wait_seconds
         self.disable_status = disable_status
         self.quit_on_interrupt = quit_on_interrupt
+        self.has_limit = has_limit  #: the step has a time limit of its own
 
 
 def attach(step: Step, window: tuple[int, int]) -> Attachment:

@@ -54,7 +54,9 @@ def update(connect: Callable[[], Connection], words: list[str]) -> int:
     found = pairs(words)
     keys = {key.lower() for key, _, _ in found}
     if keys & {"stepid", "step"}:
-        raise Exit(1, "scontrol: error: Update of StepId is not supported by Corral: a step ends with its job's limit.")
+        from corral.cli import scontrol_update_step
+
+        return scontrol_update_step.update(connect, found)
     if keys & {"jobid", "job"} or (keys & {"jobname", "name"} and not keys & {"nodename", "node"}):
         return scontrol_update_job.update(connect, found)
     if keys & {"nodename", "node"}:

@@ -194,6 +194,8 @@ class Session:
 
     def _on_message(self, text: str, node: str, of_signal: bool) -> None:
         is_cancelled = "*** STEP" in text and " CANCELLED AT " in text and not of_signal
+        if self._wishes.has_limit and "DUE TO TIME LIMIT" in text:
+            is_cancelled = False
         if is_cancelled and not self._killing:
             if "DUE TO TIME LIMIT" in text:
                 self._timed_out = True

@@ -37,6 +37,7 @@ from corral.protocol.requests import (
     UpdateNodes,
     UpdatePartition,
     UpdateReservation,
+    UpdateStep,
 )  # fmt: skip
 
 #: More jobs than this in one request would hold up everyone else.
@@ -87,7 +88,7 @@ OtherRequest = (
     | CreatePartition | DeletePartition
     | CreateReservation | UpdateReservation | DeleteReservation
     | SentStep | SentHetStep | SignalStep | CompleteJob | Reconfigure | NewClusterNodes
-    | SetTrigger | ClearTriggers | TopJobs | NotifyJob
+    | SetTrigger | ClearTriggers | TopJobs | NotifyJob | UpdateStep
     | ChangeAccounts
 )  # fmt: skip
 

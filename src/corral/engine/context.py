@@ -1,5 +1,6 @@
 """What every handler of the engine works on: the state, the configuration, and a way to record facts."""
 
+import heapq
 from typing import Any
 
 import msgspec
@@ -11,10 +12,10 @@ from corral.engine.standings import Standings
 from corral.engine.state import ClusterState
 from corral.engine.waits import Waits
 from corral.model.cluster import ClusterConfig, NodeConfig
-from corral.model.job import Job, JobId
+from corral.model.job import UNLIMITED, Job, JobId
 from corral.model.node import Node
-from corral.model.step import StepKey
-from corral.protocol.events import AnyEvent, JobChanged, JobEnded, NodeChanged
+from corral.model.step import Step, StepKey
+from corral.protocol.events import AnyEvent, JobChanged, JobEnded, NodeChanged, StepChanged, StepCreated
 from corral.protocol.orders import AnyOrder
 from corral.scheduler.priority import Totals
 from corral.scheduler.reservations import Reserved
@@ -56,6 +57,17 @@ class Context:
         self.idle_since: dict[str, float] = {}
         self.waits = Waits(state)
         self.due = DueTimes(state, config.timeouts.over_time_limit)
+        #: when the limits of steps that have their own may strike (a heap; what is no longer so is found out then)
+        self.step_ends: list[tuple[float, StepKey]] = [
+            (0.0, step.key)
+            for job in state.active
+            for step in state.live_steps_of(job)
+            if (step.spec.time_limit or UNLIMITED) < UNLIMITED
+        ]
+
+    def _limit_step(self, step: Step) -> None:
+        if step.spec.time_limit and step.spec.time_limit < UNLIMITED and not step.timed_out:
+            heapq.heappush(self.step_ends, (step.start_time + step.spec.time_limit, step.key))
 
     def rules(self) -> RuleBook:
         """The limits of jobs, as the accounts and the configuration are now."""
@@ -89,6 +101,8 @@ class Context:
         self.state.apply(event)
         self.waits.seen(event)
         self.due.seen(event)
+        if isinstance(event, StepCreated | StepChanged) and event.step.spec.time_limit:
+            self._limit_step(event.step)
         out.records.append(event)
         if isinstance(event, JobEnded) and event.job.id == event.job.het_job_id:
             for one in self.state.het_members(event.job):  # no component waits for a first one that is over

@@ -85,6 +85,8 @@ def verdict(step: Step) -> tuple[JobState, Reason]:
         return JobState.NODE_FAIL, Reason.NODE_DOWN
     if step.cause is EndCause.LAUNCH_FAILED:
         return JobState.FAILED, Reason.JOB_LAUNCH_FAILURE
+    if step.timed_out and step.cause is EndCause.CANCELLED:
+        return JobState.TIMEOUT, Reason.TIME_LIMIT
     if step.cancelled_by is not None or step.cause is EndCause.CANCELLED:  # the latter: its whole cluster was stopped
         return JobState.CANCELLED, Reason.NONE
     if step.exit_status == ExitStatus():

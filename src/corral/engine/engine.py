@@ -24,6 +24,7 @@ from corral.engine import (
     reservations,
     reserved_times,
     resets,
+    steplimits,
     steps,
     submit,
     timers,
@@ -187,6 +188,8 @@ class Engine:
                 out.reply = Done() if caller.is_operator else Rejected(error="Access/permission denied", code="denied")
             case rq.ChangeAccounts():
                 accounts.on_change(ctx, request, caller, now, out)
+            case rq.UpdateStep():
+                steplimits.on_update(ctx, request, caller, now, out)
             case rq.NotifyJob():
                 notify.on_notify(ctx, request, caller, out)
             case rq.TopJobs():

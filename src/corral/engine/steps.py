@@ -67,6 +67,8 @@ def start_step(ctx: Context, job: Job, spec: StepSpec, now: float, out: Effects)
     layout = lay_out(job.allocation, placed, live)
     if isinstance(layout, Refusal):
         return layout
+    if spec.time_limit is not None:
+        spec = msgspec.structs.replace(spec, time_limit=endings.granted_limit(ctx.config, spec.time_limit))
     number = job.next_step if spec.transfer is None else min([TRANSFERS, *ctx.state.steps_of(job.id)]) - 1
     step = Step(
         key=StepKey(job.id, number, job.restarts),
@@ -75,6 +77,7 @@ def start_step(ctx: Context, job: Job, spec: StepSpec, now: float, out: Effects)
         ntasks=layout.ntasks,
         cpus_per_task=layout.cpus_per_task,
         overlap=spec.overlap,
+        suspended_before=job.suspended_seconds,
         start_time=now,
         sent_at=now,
     )
@@ -134,7 +137,16 @@ def on_signal(ctx: Context, request: SignalStep, caller: Caller, now: float, out
 
 
 def signal_step(
-    ctx: Context, step: Step, signal: int, kill: bool, by: int, now: float, out: Effects, *, by_launcher: bool = False
+    ctx: Context,
+    step: Step,
+    signal: int,
+    kill: bool,
+    by: int,
+    now: float,
+    out: Effects,
+    *,
+    by_launcher: bool = False,
+    reason: str = "cancelled",
 ) -> None:
     """To every node of the step. kill: SIGTERM, then SIGKILL after KillWait."""
     if kill:
@@ -152,7 +164,7 @@ def signal_step(
                 restart=step.key.restart,
                 signal=signal,
                 kill_after=ctx.config.timeouts.kill_wait if kill else None,
-                reason="cancelled" if kill else "",
+                reason=reason if kill else "",
                 by_uid=by,
                 at=now,
                 batch_too=step.key.step == BATCH,
@@ -246,6 +258,8 @@ def state_of(step: Step) -> JobState:
         return JobState.NODE_FAIL
     if step.cause is EndCause.LAUNCH_FAILED and not step.exit_status.signal:
         return JobState.FAILED
+    if step.timed_out and step.cause is EndCause.CANCELLED:
+        return JobState.TIMEOUT
     if step.cause in (EndCause.CANCELLED, EndCause.ABORTED) or step.cancelled_by is not None or step.exit_status.signal:
         return JobState.CANCELLED
     return JobState.COMPLETED if step.exit_status == ExitStatus() else JobState.FAILED

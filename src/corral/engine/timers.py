@@ -1,6 +1,6 @@
 """What is due by the clock: time limits, warnings, begin times, deadlines, silent nodes, old records?"""
 
-from corral.engine import endings, nodes, overuse, preemption, reserved_times, resets
+from corral.engine import endings, nodes, overuse, preemption, reserved_times, resets, steplimits
 from corral.engine.cancel import signal_job
 from corral.engine.context import Context
 from corral.engine.duetimes import limit_ends, marks
@@ -31,6 +31,7 @@ def tick(ctx: Context, now: float, out: Effects) -> None:
             ctx.due.look_at(ctx.state.jobs[job_id])
     for job_id in sorted(ctx.cleaning):
         _check_cleaning(ctx, ctx.state.jobs[job_id], now, out)
+    steplimits.tick(ctx, now, out)
     ctx.waits.tick()
     if now >= ctx.plans_due:
         ctx.plans_due = float("inf")
@@ -112,6 +113,7 @@ def _is_needed(ctx: Context, job_id: JobId) -> bool:
 def next_wake(ctx: Context, now: float) -> float:
     """When `tick` has something to do next, at the latest."""
     boundary = ctx.reservations_due if ctx.state.reservations else float("inf")
+    step = ctx.step_ends[0][0] if ctx.step_ends else float("inf")
     return max(
-        now, min(min(ctx.last_tick, now) + ctx.config.timeouts.heartbeat, ctx.due.next(), ctx.plans_due, boundary)
+        now, min(step, min(ctx.last_tick, now) + ctx.config.timeouts.heartbeat, ctx.due.next(), ctx.plans_due, boundary)
     )

@@ -109,6 +109,14 @@ class NotifyJob(Request, frozen=True, kw_only=True):
     message: str
 
 
+class UpdateStep(Request, frozen=True, kw_only=True):
+    """scontrol update StepId=...: a new time limit for a step, or all steps, of a job. +N and -N add to what it is and take off."""
+
+    job: str
+    step: int | None = None
+    time_limit: str
+
+
 class UpdateJob(Request, frozen=True, kw_only=True):
     """scontrol update JobId=...: `changes` maps scontrol's key in lower case (timelimit, partition, name ...) to its text."""
 
@@ -270,6 +278,6 @@ AnyRequest = (
     SubmitJobs | CancelJobs | HoldJobs | ReleaseJobs | RequeueJobs | SuspendJobs | ResumeJobs | UpdateJob | UpdateNodes
     | UpdatePartition | CreatePartition | DeletePartition | CreateReservation | UpdateReservation | DeleteReservation
     | CreateStep | CreateHetStep | SignalStep | CompleteJob | Reconfigure | NewClusterNodes
-    | SetTrigger | ClearTriggers | TopJobs | NotifyJob
+    | SetTrigger | ClearTriggers | TopJobs | NotifyJob | UpdateStep
     | ChangeAccounts
 )  # fmt: skip

@@ -202,3 +202,23 @@ def test_numbers_of_errors_are_slurms(cluster: FakeCluster, number: str, text: s
 def test_what_errnumstr_and_notify_need(cluster: FakeCluster, argv: str, problem: str) -> None:
     done = cluster.run("scontrol", *argv.split())
     assert (done.returncode, done.stderr) == (1, problem + "\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["stepid=42.0"], "No changes specified\n"),
+        (["stepid=42.0", "timelimit=x"], "scontrol: error: Invalid TimeLimit value\n"),
+        (["stepid=x", "timelimit=3"], "Invalid StepID parameter: stepid=x\nRequest aborted\n"),
+        (["stepid=42.0", "foo=1"], "Update of this parameter is not supported: foo=1\nRequest aborted\n"),
+    ],
+)
+def test_a_change_of_a_step_that_means_nothing(cluster: FakeCluster, words: list[str], said: str) -> None:
+    done = cluster.run("scontrol", "update", *words)
+    assert (done.returncode, done.stderr) == (1, said)
+
+
+def test_a_change_of_a_steps_limit(cluster: FakeCluster) -> None:
+    cluster.reply = {"type": "Done"}
+    assert cluster.run("scontrol", "update", "stepid=42_7.batch", "timelimit=+5").returncode == 0
+    assert cluster.requests[-1] == {"type": "UpdateStep", "job": "42_7", "step": -5, "time_limit": "+5"}

@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-from tests.builders import Cluster, cluster, gpus, job, nodes, srun
+from tests.builders import BOB, OPERATOR, Cluster, cluster, gpus, job, nodes, srun
 
 from corral.controller.runs import step_run_of
-from corral.model.job import JobKind, JobState, StepSpec
+from corral.model.job import UNLIMITED, JobKind, JobState, StepSpec
 from corral.model.step import EndCause
 from corral.model.usage import Amount, of_task
 from corral.protocol import requests as rq
@@ -294,3 +294,67 @@ def test_an_srun_that_asks_is_told_what_the_cluster_wants_run_beside_its_step() 
     assert asked_for_programs(Context(), StepSpec()) is None  # type: ignore[arg-type]
     Context.config = ClusterConfig()
     assert asked_for_programs(Context(), StepSpec(asks_programs=True)) is None  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def long() -> Cluster:
+    c = cluster(nodes("n[1-2]", cpus=4, gpus=4))
+    c.run(job(ntasks=8, nodes=2, time=100_000))
+    return c
+
+
+def later(c: Cluster, seconds: float) -> None:
+    c.at(c.now - 1000 + seconds)
+
+
+def limited(c: Cluster, **fields: Any) -> Any:
+    return make(c, srun(1, exact=True, gres=(), **fields))
+
+
+def test_a_steps_own_limit_ends_the_step_and_not_the_job(long: Cluster) -> None:
+    c = long
+    step = limited(c, time_limit=60)
+    other = limited(c)
+    later(c, 59)
+    assert not c.orders(SignalTasks)
+    later(c, 2)
+    assert [(o.step, o.reason, o.signal) for o in c.orders(SignalTasks)] == [(step.key.step, "time_limit", 15)]
+    c.finish(1, step=step.key.step, signal=15, cause=EndCause.CANCELLED)
+    assert c.state.steps_of(1)[step.key.step].state is JobState.TIMEOUT
+    assert step_run_of(c.state.steps_of(1)[step.key.step], None).cancelled_by is None
+    assert c.state.steps_of(1)[other.key.step].state is c.job(1).state is JobState.RUNNING
+    c.check()
+
+
+def test_a_suspended_job_does_not_use_up_the_limits_of_its_steps(long: Cluster) -> None:
+    c = long
+    limited(c, time_limit=60)
+    c.ask(rq.SuspendJobs(ids=("1",)), OPERATOR)
+    later(c, 1000)
+    c.ask(rq.ResumeJobs(ids=("1",)), OPERATOR)
+    later(c, 59)
+    assert not c.orders(SignalTasks)
+    later(c, 62)
+    assert c.orders(SignalTasks)
+
+
+def test_the_limit_of_a_step_can_be_changed(long: Cluster) -> None:
+    c = long
+    step = limited(c, time_limit=60)
+
+    def limit() -> int | None:
+        return c.state.steps_of(1)[step.key.step].spec.time_limit
+
+    for text, seconds in (("+3", 240), ("-1", 180), ("-5", 60), ("5", 300), ("UNLIMITED", UNLIMITED), ("2", 120)):
+        c.ask(rq.UpdateStep(job="1", step=step.key.step, time_limit=text))
+        assert limit() == seconds
+    assert limit() == 120
+    assert c.ask(rq.UpdateStep(job="1", step=7, time_limit="1")).error == "Invalid job id specified"
+    assert c.ask(rq.UpdateStep(job="1", time_limit="x")).error == "Invalid TimeLimit value"
+    assert c.ask(rq.UpdateStep(job="1", time_limit="3"), BOB).error == "Invalid user id"
+    c.ask(rq.UpdateStep(job="1", time_limit="3"))
+    assert {one.spec.time_limit for one in c.state.live_steps_of(1)} == {180}
+    later(c, 121)
+    assert not c.orders(SignalTasks)
+    later(c, 60)
+    assert c.orders(SignalTasks)
