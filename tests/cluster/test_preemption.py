@@ -1,9 +1,12 @@
 """Preemption on a real cluster: what a script sees of it, and what the commands say."""
 
+import os
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from tests.cluster.live import LiveCluster, wait_until
 
 BY_QOS = """
@@ -34,6 +37,27 @@ oversubscribe = "FORCE:1"
 name = "high"
 priority_tier = 10
 """
+#: As the real one was configured for tests/golden/scontrol/preemption.txt.
+SESSION = """
+[timeouts]
+kill_wait = 5
+[scheduling]
+requeue_delay = 120
+[preemption]
+type = "qos"
+mode = "REQUEUE"
+strict_order = true
+send_user_signal = true
+[[partition]]
+name = "batch"
+default = true
+[[partition]]
+name = "other"
+preempt_mode = "CANCEL"
+grace_time = 7
+priority_tier = 3
+"""
+GOLDEN = Path(__file__).parents[1] / "golden" / "scontrol" / "preemption.txt"
 ONE_NODE = ("--nodes=1", "--cpus=4", "--mem=4000")
 CHECKPOINTS = """#!/bin/bash
 #SBATCH --requeue --open-mode=append --signal=B:USR1@20 -o out
@@ -101,6 +125,20 @@ def test_a_suspended_job_goes_on_where_it_was(make_cluster: Callable[..., LiveCl
     wait_until(lambda: cluster.text("squeue", "-h", "-j", low, "-o", "%t") == "R")
     wait_until(lambda: _at(cluster.work) > at, what="it goes on")
     cluster.run("scancel", low)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="the session that was recorded is root's")
+def test_a_session_with_preemption_reads_as_with_slurm(make_cluster: Callable[..., LiveCluster]) -> None:
+    cluster = make_cluster("session", SESSION)
+    cluster.up("--nodes=1", "--cpus=4", "--mem=64000", "--prefix=dgx0180")
+    seen = []
+    for line in GOLDEN.read_text().splitlines():
+        if line.startswith("$ "):
+            done = cluster.run(*shlex.split(line[2:]), check=False)
+            text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", "<TIME>", done.stdout + done.stderr)
+            text = re.sub(r"Submitted batch job \d+", "<ID>", text)
+            seen.append(f"{line}\n{text}[exit {done.returncode}]\n")
+    assert "".join(seen) == GOLDEN.read_text()
 
 
 def _shown(cluster: LiveCluster, job: str, text: str) -> str:

@@ -11,10 +11,14 @@ from corral.syntax.duration import format_padded
 SLURM_VERSION = "22.05.8"
 
 
+#: Where Slurm does not go by the alphabet.
+_PLACED = {"PreemptExemptTime": "preempttype "}
+
+
 def slurm_keys(config: ClusterConfig, facts: dict[str, Any]) -> dict[str, Any]:
     """Slurm's key names, and texts as it prints them, by the alphabet."""
     found = CONSTANTS | _configured(config, facts)
-    return dict(sorted(found.items(), key=lambda pair: pair[0].lower()))
+    return dict(sorted(found.items(), key=lambda pair: _PLACED.get(pair[0], pair[0].lower())))
 
 
 def _configured(config: ClusterConfig, facts: dict[str, Any]) -> dict[str, Any]:

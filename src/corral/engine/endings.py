@@ -191,7 +191,7 @@ def _terminate(
     }
     if hold_as is not None:
         fields |= {"held_by": job.held_by or "user", "hold_as": hold_as}
-    if state in (JobState.CANCELLED, JobState.TIMEOUT):
+    if state in (JobState.CANCELLED, JobState.TIMEOUT, JobState.PREEMPTED):
         fields["exit_status"] = ExitStatus(0, 15)
     changed = msgspec.structs.replace(job, **fields)
     wait = ctx.config.timeouts.kill_wait if kill_after is None else kill_after
@@ -365,7 +365,7 @@ def back_to_queue(ctx: Context, ended: Job, now: float, out: Effects) -> None:
         suspended_seconds=0.0,
         suspend_time=0.0,
         eligible_time=0.0 if held or depends else max(now, begin),
-        exit_status=ended.exit_status if ended.state in ENDED else ExitStatus(),
+        exit_status=ended.exit_status if ended.state in ENDED - {JobState.PREEMPTED} else ExitStatus(),
         derived_exit_status=ExitStatus(),
         cancelled_by=None,
         next_step=0,

@@ -67,7 +67,7 @@ def test_a_job_that_may_not_be_requeued_is_cancelled() -> None:
     c.add(job(cpus=4, qos="high"))
     c.cycle()
     assert c.job(low).state is JobState.PREEMPTED
-    assert str(c.job(low).exit_status) == "0:0"
+    assert str(c.job(low).exit_status) == "0:15"
 
 
 def test_the_mode_of_the_victims_qos_comes_before_the_clusters() -> None:

@@ -118,7 +118,7 @@ def _exempt(row: Row) -> str:
 
 QOS: dict[str, Getter] = {
     **_LIMITS, "Name": _of("name"), "ID": _of("id"), "Descr": _of("description"), "Priority": _of("priority"),
-    "GraceTime": lambda row: padded(row["grace_time"]), "Preempt": lambda row: ",".join(row["preempt"]),
+    "GraceTime": lambda row: padded(row["grace_time"]), "Preempt": lambda row: ",".join(sorted(row["preempt"])),
     "PreemptExemptTime": _exempt, "PreemptMode": lambda row: row["preempt_mode"] or "cluster",
     "Flags": lambda row: ",".join(row["flags"]), "UsageThres": _factor("usage_threshold"), "UsageFactor": _factor("usage_factor"),
     "LimitFactor": _factor("limit_factor"), "MaxTRESPU": _tres("max_tres_pu"), "MaxTRESPA": _tres("max_tres_pa"),

@@ -251,7 +251,7 @@ def shown_of_qos(found: Collected) -> list[str]:
         if text is not None:
             lines.append(f"  {label:<14} = {text}" if field == "max_jobs_pu" else _wide(label, text))
     if "preempt" in found.lists:
-        lines.append(_wide("Preempt", ",".join(word.removeprefix("=") for word in found.lists["preempt"])))
+        lines.append(_wide("Preempt", ",".join(sorted(word.removeprefix("=") for word in found.lists["preempt"]))))
     if found.words.get("preempt_mode"):
         lines.append(_wide("PreemptMode", found.words["preempt_mode"].upper()))
     if "preempt_exempt_time" in found.numbers:
