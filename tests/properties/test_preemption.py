@@ -33,7 +33,7 @@ WANTED = st.builds(
     memory_per_node_mb=st.sampled_from([None, None, 500, 900]),
     gres=st.sampled_from([(), (), gpus(1), gpus(2)]),
 )
-OFTEN = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+OFTEN = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 Drawn = tuple[str, int, int, int, str | None, int, bool]
 
 
@@ -112,7 +112,7 @@ def _check(table: NodeTable) -> None:
 
 
 @given(st.lists(JOBS, max_size=9), WANTED)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_on_one_node_the_fewest_of_a_rank_go(drawn: list[Drawn], spec: JobSpec) -> None:
     """Where all are alike but in size, and one node is asked for."""
     alike: list[Drawn] = [
@@ -157,7 +157,7 @@ def _pairs(c: Cluster) -> set[tuple[int, int]]:
     st.sampled_from(["requeue", "requeue,within", "cancel"]),
     st.sampled_from([0, 5]),
 )
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_no_two_jobs_preempt_each_other(steps: list[object], mode: str, grace: int) -> None:
     c = cluster(nodes("n[1-2]", cpus=4), preemption=Preemption(type="qos", mode="REQUEUE"))
     qos(c, "c", preempt_mode=mode, grace_time=grace)

@@ -11,20 +11,22 @@ A preemptor's place is promised: the very cores and units. Until its victims are
 nobody else gets either.
 """
 
-from collections.abc import Callable, Iterable
+import functools
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import msgspec
-import numpy as np
 
 from corral.model.allocation import Allocation, NodeShare
 from corral.model.job import JobId
 from corral.scheduler.demand import Demand
-from corral.scheduler.nodetable import BoolColumn, NodeTable
+from corral.scheduler.nodetable import NodeTable
 from corral.scheduler.quota import NO_RULES, Rules
 
 #: So many are left alone one by one; of more, halves at a time.
 FEW = 8
+#: Orders of victims on the nodes, each with its tables, that are kept for the next who looks for so much.
+MOST_LAYERS = 12
 
 #: A place in this table, and its time limit where that is shorter than asked for.
 Fits = Callable[[NodeTable], tuple[Allocation | None, int | None]]
@@ -84,7 +86,7 @@ class Room(NamedTuple):
 class Unit:
     """Those that go together."""
 
-    __slots__ = ("members", "rank", "rows", "size", "start")
+    __slots__ = ("is_gone", "members", "precious", "rank", "rows", "start")
 
     def __init__(self, members: list[Victim], table: NodeTable, measure: str, now: float, strict: bool) -> None:
         self.members = members
@@ -99,11 +101,8 @@ class Unit:
                 row = table.index.get(share.node)
                 if row is not None:
                     self.rows[row] = self.rows.get(row, 0) + _size(share, measure)
-        self.size = sum(self.rows.values())
-
-    @property
-    def precious(self) -> tuple[tuple[int, int, int], float, int]:
-        return self.rank, -self.start, -self.members[0].job
+        self.precious = (self.rank, -self.start, -members[0].job)
+        self.is_gone = False  #: somebody's already
 
 
 def may_preempt(rights: Rights, tier: int, priority: int, victim: Victim) -> bool:
@@ -114,8 +113,36 @@ def may_preempt(rights: Rights, tier: int, priority: int, victim: Victim) -> boo
     return bool(rights.within) and victim.qos == rights.within and 0 <= victim.within < priority
 
 
+class Layers:
+    """The units of some ranks on each node, best first; and tables without the first one of each node, the first two, four, ..."""
+
+    def __init__(self, base: NodeTable, units: Iterable[Unit], need: int) -> None:
+        self.on_row: dict[int, list[Unit]] = {}
+        for unit in units:
+            for row in unit.rows:
+                self.on_row.setdefault(row, []).append(unit)
+        for row, found in self.on_row.items():
+            found.sort(key=functools.partial(_order_on, row, need))
+        self.most = max(len(found) for found in self.on_row.values())
+        self.tables: list[tuple[int, NodeTable]] = [(0, base)]
+
+    def table(self, number: int) -> tuple[int, NodeTable] | None:
+        """How many of each node are gone there, and the table; None = there are no more."""
+        while len(self.tables) <= number:
+            done, last = self.tables[-1]
+            if done >= self.most:
+                return None
+            upto, table = done * 2 or 1, last.copy()
+            for found in self.on_row.values():
+                for unit in found[done:upto]:
+                    if not unit.is_gone and not _is_removed(table, unit):
+                        remove(table, unit)
+            self.tables.append((upto, table))
+        return self.tables[number]
+
+
 class Field:
-    """What could be free for those who may preempt these. The table is brought up to date by `take` and `promise`."""
+    """What could be free for those who may preempt these. The tables are brought up to date by `take` and `promise`."""
 
     def __init__(
         self,
@@ -135,37 +162,49 @@ class Field:
                 units.setdefault(-victim.unit or victim.job, []).append(victim)
         found = [Unit(members, base, measure, now, strict) for members in units.values()]
         self.units = sorted(found, key=lambda unit: unit.precious)
+        self.unit_of = {victim.job: unit for unit in found for victim in unit.members}
         self.ranks = sorted({unit.rank for unit in self.units})
-        self.tables = [base]  #: without those of the first ranks
+        self.tables = {0: base}  #: without those of the first ranks
+        self.layers: dict[tuple[int, int], Layers] = {}
 
     def without(self, ranks: int) -> NodeTable:
         """Without the units of so many ranks, the lowest first."""
-        while len(self.tables) <= ranks:
-            rank = self.ranks[len(self.tables) - 1]
-            table = self.tables[-1].copy()
-            for unit in self.units:
-                if unit.rank == rank:
-                    remove(table, unit)
-            self.tables.append(table)
-        return self.tables[ranks]
+        known = self.tables.get(ranks)
+        if known is None:
+            nearest = max(number for number in self.tables if number < ranks)
+            known = self.tables[ranks] = self.tables[nearest].copy()
+            for unit in self._of_ranks(nearest, ranks):
+                remove(known, unit)
+        return known
+
+    def _of_ranks(self, first: int, last: int) -> Iterator[Unit]:
+        low, high = self.ranks[first], self.ranks[last - 1]
+        return (unit for unit in self.units if low <= unit.rank <= high and not unit.is_gone)
+
+    def _all_tables(self) -> Iterator[NodeTable]:
+        yield from self.tables.values()
+        for layers in self.layers.values():
+            yield from (table for _, table in layers.tables[1:])
 
     def take(self, key: int, allocation: Allocation) -> None:
         """Somebody has got this."""
-        for table in self.tables:
+        for table in self._all_tables():
             table.take(key, allocation)
 
     def promise(self, key: int, allocation: Allocation, victims: Iterable[int]) -> None:
-        gone = set(victims)
-        for table in self.tables:
+        gone = tuple(victims)
+        for job in gone:
+            if job in self.unit_of:
+                self.unit_of[job].is_gone = True
+        for table in self._all_tables():
             for job in gone:
                 table.give_back(job)
             table.take(key, allocation)
-        self.units = [unit for unit in self.units if not any(victim.job in gone for victim in unit.members)]
 
     def room(self, fits: Fits, need: int) -> Room | None:
         """Who must go so that it fits; None when it would not even then, or when those that leave anyhow are enough."""
         last = len(self.ranks)
-        if not self.units or fits(self.without(last))[0] is None:
+        if not self.ranks or fits(self.without(last))[0] is None:
             return None
         low, high = 0, last
         while low < high:
@@ -173,58 +212,49 @@ class Field:
             low, high = (low, middle) if fits(self.without(middle))[0] is not None else (middle + 1, high)
         if low == 0:
             return None
-        allowed = set(self.ranks[:low])
-        units = [unit for unit in self.units if unit.rank in allowed]
-        table = self.tables[0].copy()
-        chosen = self._layers(table, units, fits, need)
-        if chosen is None:
+        gone = self._on_chosen_nodes(low, fits, need)
+        if not gone:
             return None
-        gone = [unit for unit in units if unit.members[0].job not in table.holders or _is_removed(table, unit)]
+        table = self.tables[0]  # tried on, and left as it was
+        before = {victim.job: table.holders[victim.job] for unit in gone for victim in unit.members}
         for unit in gone:
-            if not any(chosen[row] for row in unit.rows):
-                restore(table, unit, self.tables[0])
-        gone = [unit for unit in gone if any(chosen[row] for row in unit.rows)]
-        needed = self._needed(table, gone, fits)
+            remove(table, unit)
+        needed = self._needed(table, gone, before, fits)
         allocation, limit = fits(table)
+        for unit in needed:
+            restore(table, unit, before)
         if allocation is None or not needed:
             return None
         return Room(allocation, limit, tuple(victim for unit in needed for victim in unit.members))
 
-    def _layers(self, table: NodeTable, units: list[Unit], fits: Fits, need: int) -> BoolColumn | None:
-        """Take away one from each node, then two, four, ... until it fits; the nodes on which it does."""
-        on_row: dict[int, list[Unit]] = {}
-        for unit in units:
-            for row in unit.rows:
-                on_row.setdefault(row, []).append(unit)
-        for row, found in on_row.items():
-            found.sort(
-                key=lambda unit: (unit.rank, *_best_fit(unit.rows[row], need), -unit.start, -unit.members[0].job)
-            )  # used at once
-        most = max(len(found) for found in on_row.values())
-        done, upto = 0, 1
-        while done < most:
-            for found in on_row.values():
-                for unit in found[done:upto]:
-                    if not _is_removed(table, unit):
-                        remove(table, unit)
-            done, upto = upto, upto * 2
-            allocation, _ = fits(table)
+    def _on_chosen_nodes(self, ranks: int, fits: Fits, need: int) -> list[Unit]:
+        """Take away one from each node, then two, four, ... until it fits; those that are gone from the nodes on which it does."""
+        layers = self.layers.get((ranks, need))
+        if layers is None:
+            if len(self.layers) >= MOST_LAYERS:
+                self.layers.clear()
+            layers = self.layers[ranks, need] = Layers(self.tables[0], self._of_ranks(0, ranks), need)
+        number = 1
+        while (layer := layers.table(number)) is not None:
+            allocation, _ = fits(layer[1])
             if allocation is not None:
-                rows: BoolColumn = np.zeros(len(table), np.bool_)
-                rows[[table.index[name] for name in allocation.node_names]] = True
-                return rows
-        return None
+                rows = (layer[1].index[name] for name in allocation.node_names)
+                found = {unit.members[0].job: unit for row in rows for unit in layers.on_row.get(row, ())}
+                return [unit for unit in found.values() if not unit.is_gone and _is_removed(layer[1], unit)]
+            number += 1
+        return []
 
-    def _needed(self, table: NodeTable, gone: list[Unit], fits: Fits) -> list[Unit]:
+    def _needed(self, table: NodeTable, gone: list[Unit], before: dict[int, Allocation], fits: Fits) -> list[Unit]:
         """Those without whose going it would not fit; the others are there again."""
         needed: list[Unit] = []
         precious_first = sorted(gone, key=lambda unit: unit.precious, reverse=True)
-        parts = [precious_first[i : i + FEW] for i in range(0, len(gone), FEW)] if len(gone) > FEW else []
-        rest = parts if parts else [[unit] for unit in precious_first]
+        step = FEW if len(gone) > FEW else 1
+        rest = [precious_first[i : i + step] for i in range(0, len(gone), step)]
+        rest.reverse()
         while rest:
-            part = rest.pop(0)
+            part = rest.pop()
             for unit in part:
-                restore(table, unit, self.tables[0])
+                restore(table, unit, before)
             if fits(table)[0] is not None:
                 continue
             for unit in part:
@@ -233,7 +263,7 @@ class Field:
                 needed.append(part[0])
             else:
                 half = len(part) // 2
-                rest[:0] = [part[:half], part[half:]]
+                rest += [part[half:], part[:half]]
         return needed
 
 
@@ -250,10 +280,10 @@ def remove(table: NodeTable, unit: Unit) -> None:
             table.take(victim.job, msgspec.structs.replace(held, nodes=()))
 
 
-def restore(table: NodeTable, unit: Unit, before: NodeTable) -> None:
+def restore(table: NodeTable, unit: Unit, before: dict[int, Allocation]) -> None:
     for victim in unit.members:
         table.give_back(victim.job)
-        table.take(victim.job, before.holders[victim.job])
+        table.take(victim.job, before[victim.job])
 
 
 def frozen(held: Allocation) -> Allocation:
@@ -321,6 +351,10 @@ def _size(share: NodeShare, measure: str) -> int:
     if measure == "gpu":
         return sum(len(gres.indices) for gres in share.gres if gres.name == "gpu")
     return len(share.cpus)
+
+
+def _order_on(row: int, need: int, unit: Unit) -> tuple[object, ...]:
+    return unit.rank, *_best_fit(unit.rows[row], need), -unit.start, -unit.members[0].job
 
 
 def _best_fit(size: int, need: int) -> tuple[bool, int]:

@@ -1,5 +1,7 @@
 """For which waiting jobs is room made in this cycle, and which promises are kept?"""
 
+from collections.abc import Iterable
+
 import msgspec
 
 from corral.model.allocation import Allocation
@@ -36,6 +38,8 @@ class Preemptors:
         self.now = now
         self.leaving = set(standing.leaving)
         self.victims = list(standing.victims)
+        self.gone: set[int] = set()  #: of these, who makes room for somebody already
+        self.leaving_on: dict[str, set[int]] | None = None  #: by node
         self.fields: dict[object, Field] = {}
         self.hopeless: set[object] = set()
         self.key = FIRST_KEY
@@ -72,11 +76,13 @@ class Preemptors:
             return None
         key = self.next_key()
         gone = tuple(victim.job for victim in room.victims)
-        leaving = tuple(job for job in sorted(self.leaving) if _overlaps(table.holders.get(job), room.allocation))
+        near = self._leaving_on(table, room.allocation)
+        leaving = tuple(job for job in sorted(near) if _overlaps(table.holders.get(job), room.allocation))
         if not hold(table, key, room.allocation, (*gone, *leaving)):
             return None
-        self.victims = [victim for victim in self.victims if victim.job not in gone]
+        self.gone.update(gone)
         self.leaving.update(gone)
+        self._note_leaving(table, gone)
         for other in self.fields.values():
             other.promise(key, room.allocation, gone)
         return Made(
@@ -89,6 +95,8 @@ class Preemptors:
         units: dict[int, int] = {}
         whole: dict[int, int] = {}
         for victim in self.victims:
+            if victim.job in self.gone:
+                continue
             may = may_preempt(rights, tier, priority, victim)
             if may and victim.exempt_until > self.now:
                 self.exempt_until = min(self.exempt_until, victim.exempt_until)
@@ -99,6 +107,20 @@ class Preemptors:
             if may:
                 found.append(victim)
         return [victim for victim in found if not victim.unit or units[victim.unit] == whole[victim.unit]]
+
+    def _leaving_on(self, table: NodeTable, allocation: Allocation) -> set[int]:
+        """Those that leave its nodes."""
+        if self.leaving_on is None:
+            self.leaving_on = {}
+            self._note_leaving(table, self.leaving)
+        return {job for name in allocation.node_names for job in self.leaving_on.get(name, ())}
+
+    def _note_leaving(self, table: NodeTable, jobs: Iterable[int]) -> None:
+        if self.leaving_on is not None:
+            for job in jobs:
+                held = table.holders.get(job)
+                for name in held.node_names if held is not None else ():
+                    self.leaving_on.setdefault(name, set()).add(job)
 
 
 def _overlaps(held: Allocation | None, wanted: Allocation) -> bool:
