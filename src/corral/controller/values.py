@@ -4,7 +4,7 @@ from collections import OrderedDict
 
 import msgspec
 
-from corral.model.allocation import Allocation, NodeShare
+from corral.model.allocation import Allocation, NodeShare, default_charge
 from corral.model.gres import GresRequest
 from corral.model.job import Job, JobSpec
 from corral.model.reason import Reason
@@ -96,7 +96,7 @@ def tres_text(
         amounts["mem"] = memory_mb
     amounts["node"] = nodes
     if billing:
-        amounts["billing"] = cpus if charged < 0 else charged
+        amounts["billing"] = default_charge(cpus, gres.get("gpu", 0)) if charged < 0 else charged
     for name, count in gres.items():
         amounts[f"gres/{name}"] = count
     for name, count in licenses:

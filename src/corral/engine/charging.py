@@ -148,7 +148,7 @@ def refused_move(ctx: Context, job: Job, charged: Charge) -> Rejected | None:
 
 
 def billing_of(ctx: Context, partition: Partition) -> Billing | None:
-    """What is charged there; None = a CPU counts 1, and nothing else."""
+    """What is charged there; None = it says nothing: a CPU counts 1, a GPU 16."""
     weights = partition.billing_weights
     return Billing(weights, ctx.config.priority.has("MAX_TRES")) if weights else None
 

@@ -6,6 +6,7 @@ from corral.engine import charging
 from corral.engine.admission import resolve
 from corral.engine.context import Context
 from corral.engine.partitions import partition_rows
+from corral.model.allocation import default_charge
 from corral.model.job import UNLIMITED, Job, JobSpec
 from corral.scheduler import priority
 from corral.scheduler.demand import Demand
@@ -43,7 +44,7 @@ def factors_of(ctx: Context, job: Job, partition: str, cluster: Totals, now: flo
     """The shares of a job in one of its partitions, as they are now."""
     spec, weights = ctx.state.spec(job), ctx.config.priority
     demand = resolve(spec, ctx.state.partitions[partition], ctx.config)
-    (charge,) = charges(ctx, (demand,)) or (None,)
+    (charge,) = charges(ctx, (demand,)) or (0,)
     found = priority.factors(weights, demand, cluster, job.time_limit, charge)
     share, qos, assoc = standing_factors(ctx, job.association, spec.qos, now)
     age = priority.age_factor(weights, old_since(ctx, job), now)
@@ -79,16 +80,16 @@ def standing_factors(ctx: Context, association: int, qos: str, now: float) -> tu
     return share, qos_part, assoc
 
 
-def charges(ctx: Context, demands: tuple[Demand, ...]) -> tuple[int | None, ...]:
+def charges(ctx: Context, demands: tuple[Demand, ...]) -> tuple[int, ...]:
     """What a second of each is charged with; () when that weighs nothing."""
     if "billing" not in ctx.config.priority.tres:
         return ()
     return tuple(_charge(ctx, demand) for demand in demands)
 
 
-def _charge(ctx: Context, demand: Demand) -> int | None:
-    billing = charging.billing_of(ctx, ctx.state.partitions[demand.partition])
-    return None if billing is None else billed(asked(demand), billing)
+def _charge(ctx: Context, demand: Demand) -> int:
+    billing, amounts = charging.billing_of(ctx, ctx.state.partitions[demand.partition]), asked(demand)
+    return amounts["billing"] if billing is None else billed(amounts, billing)
 
 
 def totals(ctx: Context) -> Totals:
@@ -119,6 +120,7 @@ def _tres(ctx: Context) -> dict[str, dict[str, int]]:
         for (kind, _), column in ledger.total_gres.items():
             own[f"gres/{kind}"] = own.get(f"gres/{kind}", 0) + int(column[rows].sum())
         billing = charging.billing_of(ctx, partition)
-        own["billing"] = own["cpu"] if billing is None else billed(own, billing)
+        plain = default_charge(own["cpu"], own.get("gres/gpu", 0))
+        own["billing"] = plain if billing is None else billed(own, billing)
         found[name] = own
     return found

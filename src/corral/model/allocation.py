@@ -22,6 +22,14 @@ class NodeShare(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.usable or len(self.cpus)
 
 
+#: As many CPUs as a GPU is charged with where a partition says nothing (billing_weights): the time of GPUs is what counts.
+GPU_CHARGE = 16
+
+
+def default_charge(cpus: int, gpus: int) -> int:
+    return cpus + GPU_CHARGE * gpus
+
+
 class Allocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """All that one job holds, from its start until its last step has ended."""
 
@@ -35,7 +43,7 @@ class Allocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     licenses: tuple[tuple[str, int], ...] = ()  #: of the cluster's
     reservation: str = ""  #: in which it runs
     reservation_number: int = 0
-    billing: int = -1  #: what a second of it is charged with; -1 = as many as it has CPUs
+    billing: int = -1  #: what a second of it is charged with; -1 = as where a partition says nothing
     sharers: int = 0  #: so many jobs of its partition may have its CPUs; 0 = they are its own
 
     @property
@@ -48,7 +56,7 @@ class Allocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def billed(self) -> int:
-        return self.cpu_count if self.billing < 0 else self.billing
+        return default_charge(self.cpu_count, self.gres_count("gpu")) if self.billing < 0 else self.billing
 
     @property
     def memory_mb(self) -> int:

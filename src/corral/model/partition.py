@@ -35,7 +35,7 @@ class Partition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, f
     allow_qos: tuple[str, ...] = ()
     deny_accounts: tuple[str, ...] = ()
     deny_qos: tuple[str, ...] = ()
-    #: what a CPU ("cpu"), a GB of memory ("mem"), a GPU ("gres/gpu") is charged with; none: a CPU 1, all else nothing
+    #: what a CPU ("cpu"), a GB of memory ("mem"), a GPU ("gres/gpu") is charged with; none: a CPU 1, a GPU 16
     billing_weights: dict[str, float] = {}
     qos: str = ""  #: its limits hold for all jobs of the partition, before those of their own QOS
     priority_tier: int = 1  #: jobs in a higher one are considered first

@@ -53,9 +53,9 @@ class Factors(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def factors(
-    weights: PriorityWeights, demand: Demand, totals: Totals, time_limit: int = UNLIMITED, billed: int | None = None
+    weights: PriorityWeights, demand: Demand, totals: Totals, time_limit: int = UNLIMITED, billed: int = 0
 ) -> Factors:
-    """What does not change while it waits. `billed` = what a second of it is charged with, if not as its CPUs are."""
+    """What does not change while it waits. `billed` = what a second of it is charged with."""
     size = partition = 0.0
     tres: dict[str, float] = {}
     if weights.job_size:
@@ -65,7 +65,7 @@ def factors(
         partition = own if weights.has("NO_NORMAL_PART") else own / largest if largest else 0.0
     if weights.tres:
         wanted = requested(demand)
-        wanted["billing"] = wanted["cpu"] if billed is None else billed
+        wanted["billing"] = billed
         whole = totals.tres.get(demand.partition, {})
         plain = weights.has("NO_NORMAL_TRES")
         tres = {
@@ -103,10 +103,10 @@ def fixed_part(
     demands: tuple[Demand, ...],
     totals: Totals,
     time_limit: int = UNLIMITED,
-    billed: tuple[int | None, ...] = (),
+    billed: tuple[int, ...] = (),
 ) -> float:
     """What does not change while it waits; of its partitions the one that is best for it counts."""
-    charges = billed or (None,) * len(demands)
+    charges = billed or (0,) * len(demands)
     return max(
         (
             points_of(weights, factors(weights, one, totals, time_limit, charge))

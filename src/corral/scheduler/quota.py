@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from corral.model.allocation import Allocation
+from corral.model.allocation import Allocation, default_charge
 from corral.model.job import UNLIMITED
 from corral.model.reason import Reason
 from corral.scheduler.demand import Demand
@@ -330,7 +330,7 @@ def asked(demand: Demand) -> dict[str, int]:
                 found[name] = found.get(name, 0) + request.count * times
     for name, count in demand.licenses:
         found[f"license/{name}"] = count
-    found["billing"] = found["cpu"]
+    found["billing"] = default_charge(found["cpu"], found.get("gres/gpu", 0))
     return found
 
 

@@ -28,7 +28,7 @@ def test_jobs_are_projected_to_the_fields_asked_for(api):
     answer = api.request("GET", "/v1/jobs?fields=id,name,cpus,node_count,tres_req,stdout_path,state,reason")
     assert answer["fields"] == ["id", "name", "cpus", "node_count", "tres_req", "stdout_path", "state", "reason"]
     path = f"/tmp/a-{job}.txt"
-    assert answer["rows"] == [[job, "a", 3, 1, "cpu=3,node=1,billing=3,gres/gpu=2", path, "PENDING", "JobHeldUser"]]
+    assert answer["rows"] == [[job, "a", 3, 1, "cpu=3,node=1,billing=35,gres/gpu=2", path, "PENDING", "JobHeldUser"]]
 
 
 def test_without_fields_there_are_all(api):
@@ -73,7 +73,7 @@ def test_what_runs_shows_its_allocation(controller, api):
     wait_until(lambda: controller.agent.launched)
     rows = api.request("GET", f"/v1/jobs/{job}?fields=state,nodes,batch_host,alloc_detail,tres_alloc,cpus")["rows"]
     assert rows == [
-        ["RUNNING", "n1", "n1", [["n1", "0-1", 0, "gpu:v100:1(IDX:0)"]], "cpu=2,node=1,billing=2,gres/gpu=1", 2]
+        ["RUNNING", "n1", "n1", [["n1", "0-1", 0, "gpu:v100:1(IDX:0)"]], "cpu=2,node=1,billing=18,gres/gpu=1", 2]
     ]
     nodes = api.request("GET", "/v1/nodes?fields=name,state,state_text,cpus_alloc,gres_used,jobs")["rows"]
     assert nodes[0] == ["n1", "MIXED", "mix", 2, "gpu:v100:1(IDX:0)", [job]]

@@ -29,15 +29,16 @@ def used(c: Cluster, account: str, user: str = "", resource: str = "billing") ->
 
 
 def test_a_job_is_charged_while_it_runs_up_to_the_root() -> None:
+    """Four CPUs, and two GPUs that count as 16 each."""
     c = charged()
     running = c.run(job(4, gpus=2, time=10000))
     c.at(100)
-    assert [used(c, name) for name in ("chem", "physics", "root")] == [400.0] * 3
-    assert (used(c, "chem", "ann"), used(c, "chem", "bob")) == (400.0, 0.0)
+    assert [used(c, name) for name in ("chem", "physics", "root")] == [3600.0] * 3
+    assert (used(c, "chem", "ann"), used(c, "chem", "bob")) == (3600.0, 0.0)
     assert used(c, "chem", resource="gres/gpu") == 200.0
     c.finish(running)
     c.at(500)
-    assert used(c, "chem") == 400.0
+    assert used(c, "chem") == 3600.0
 
 
 def test_what_was_used_halves() -> None:

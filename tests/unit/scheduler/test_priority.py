@@ -106,8 +106,9 @@ def test_a_priority_that_was_set_does_not_change_until_it_is_released() -> None:
 
 # -- beside what sprio of the real one showed of the same jobs
 
-HALF = Partition(name="half", nodes="n[1-2]", priority_job_factor=5)
-THIRD = Partition(name="third", nodes="n1", priority_job_factor=10, max_time=3600)
+PLAIN = {"cpu": 1.0}  # as Slurm charges where nothing is said
+HALF = Partition(name="half", nodes="n[1-2]", priority_job_factor=5, billing_weights=PLAIN)
+THIRD = Partition(name="third", nodes="n1", priority_job_factor=10, max_time=3600, billing_weights=PLAIN)
 SIX = {"age": 1000, "assoc": 1000, "fair_share": 1000, "job_size": 1000, "qos": 1000, "partition": 1000}
 TRES = {"cpu": 1000, "mem": 2000, "gres/gpu": 3000, "billing": 50}
 MEM = {"memory_per_node_mb": 64000}
@@ -118,7 +119,7 @@ def physics(**weights: Any) -> Cluster:
     config = {"accounting": Accounting(enforce=("associations", "limits", "qos"))}
     c = cluster(
         nodes("n[1-4]", cpus=16, memory=64000, gpus=8),
-        partition=(Partition(name="batch", default=True), HALF, THIRD),
+        partition=(Partition(name="batch", default=True, billing_weights=PLAIN), HALF, THIRD),
         priority=PriorityWeights(**weights),
         **config,
     )
