@@ -119,6 +119,8 @@ def task_environment(order: LaunchStep, place: TaskPlace, *, renumber_gpus: bool
         result["SLURM_NTASKS_PER_NODE"] = str(spec.ntasks_per_node)
     if spec.overcommit:
         result["SLURM_OVERCOMMIT"] = "1"
+    if order.ports:
+        result["SLURM_STEP_RESV_PORTS"] = order.ports
     if order.mpi:
         result["SLURM_MPI_TYPE"] = order.mpi
     if spec.stdio.label:

@@ -46,7 +46,7 @@ _STEP_FIELDS = {
     "kill-on-bad-exit": "kill_on_bad_exit", "mem": "memory_per_node_mb", "mem-per-cpu": "memory_per_cpu_mb", "mpi": "mpi",
     "no-kill": "no_kill", "nodelist": "nodelist", "ntasks": "ntasks", "ntasks-per-node": "ntasks_per_node",
     "task-epilog": "task_epilog", "task-prolog": "task_prolog",
-    "overcommit": "overcommit", "overlap": "overlap", "relative": "relative", "wait": "wait_seconds",
+    "overcommit": "overcommit", "overlap": "overlap", "resv-ports": "resv_ports", "relative": "relative", "wait": "wait_seconds",
 }  # fmt: skip
 
 

@@ -211,7 +211,7 @@ def step(row: Row, one_line: bool) -> str:
             f"State={row['state']} Partition={row['partition']} NodeList={row['nodes']}",
             f"Nodes={row['node_count']} CPUs={row['cpus'] if own else 0} Tasks={row['ntasks']} Name={row['name']} Network=(null)",
             f"TRES={','.join(sorted(row['tres'].split(','))) or '(null)'}" if own else "TRES=(null)",
-            "ResvPorts=(null)",
+            f"ResvPorts={row['ports'] or '(null)'}",
             f"CPUFreqReq=Default{distribution}",
             f"SrunHost:Pid={host}",
             *([f"TresBind={row['tres_bind']}"] if row["tres_bind"] else []),

@@ -53,7 +53,7 @@ def names() -> dict[str, Column]:
         "mem-per-tres": Column("MEM_PER_TRES", "", "(null)"),
         "network": Column("NETWORK", "", "(null)"),
         "numcpus": Column("NUM_CPUS", "cpus step", lambda cpus, step: cpus if step >= 0 else 0),
-        "resvports": Column("RESERVED_PORTS", "", "(null)"),
+        "resvports": Column("RESERVED_PORTS", "ports", or_null),
         "stepstate": Column("STATE", "state"),
         "tres-bind": Column("TRES_BIND", "tres_bind", or_null),
         "tres-freq": Column("TRES_FREQ", "", "(null)"),

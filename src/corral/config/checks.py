@@ -12,8 +12,8 @@ from corral.model.cluster import PRIORITY_FLAGS, ClusterConfig, PriorityWeights
 from corral.model.partition import oversubscribe
 from corral.model.preemption import Mode, mode_of
 from corral.model.topology import Topology
+from corral.syntax import arrayspec, exitcodes, hostlist, tres
 from corral.syntax import container as containers
-from corral.syntax import exitcodes, hostlist, tres
 
 _ONE_OF = {
     ("scheduling", "placement"): ("pack", "spread"),
@@ -50,6 +50,8 @@ def check(config: ClusterConfig, tree: dict[str, Any]) -> None:
         for name in getattr(config, key):
             if name not in LIMIT_NAMES and (key != "propagate_limits" or name not in ("ALL", "NONE")):
                 raise BadValue((key,), f"{name!r} is no limit: it is one of {', '.join(LIMIT_NAMES)}")
+    if config.step_ports:
+        _parsed(_ports, config.step_ports, ("step_ports",))
     for limit in config.enforce:
         if limit not in _ENFORCEABLE:
             raise BadValue(("enforce",), f"{limit!r} cannot be enforced: it is one of {', '.join(_ENFORCEABLE)}")
@@ -209,6 +211,11 @@ def _check_addresses(config: ClusterConfig) -> None:
         raise BadValue(("api", "advertise"), f"{config.api.advertise!r} is not https://host:port")
     if config.api.listen and not (config.api.certificate and config.api.key):
         raise BadValue(("api", "listen"), "HTTPS needs 'certificate' and 'key' in [api] as well")
+
+
+def _ports(text: str) -> None:
+    if min(arrayspec.parse(text, 1 << 16).indices) < 1024:
+        raise UsageError(reason=f"{text}: ports below 1024 are not for users")
 
 
 def _parsed(parse: Callable[[str], Any], text: str, path: KeyPath) -> Any:

@@ -82,6 +82,13 @@ def _enforce(text: str) -> list[str] | None:
     raise NotCarried("without cgroups nothing is enforced; here they are used where root allows it")
 
 
+def _mpi_ports(text: str) -> str:
+    kept = [word for word in _words(text) if not word.startswith("ports=")]
+    if kept or not text:
+        raise NotCarried(f"{', '.join(kept)}: there is nothing like it yet")
+    return _words(text)[-1].removeprefix("ports=")
+
+
 def _dependency_parameters(text: str) -> bool | None:
     kept = [word for word in _words(text) if word not in ("kill_invalid_depend", "disable_remote_singleton")]
     if kept:
@@ -221,6 +228,7 @@ SETTINGS: dict[str, tuple[str, str, Callable[[str], Any]]] = {
     "propagateresourcelimits": ("", "propagate_limits", _limit_names),
     "propagateresourcelimitsexcept": ("", "propagate_limits_except", _limit_names),
     "mpidefault": ("", "mpi_default", _mpi_type),
+    "mpiparams": ("", "step_ports", _mpi_ports),
     "requeueexit": ("", "requeue_exit", str),
     "requeueexithold": ("", "requeue_exit_hold", str),
     "maxbatchrequeue": ("limits", "max_batch_requeue", int),
@@ -340,7 +348,7 @@ WITHOUT_EFFECT = _words_of("""
     authtype authinfo authalttypes authaltparameters credtype cryptotype controlmachine controladdr
     backupcontroller backupaddr slurmctldhost slurmctldport slurmdport slurmctldpidfile slurmdpidfile
     slurmctldlogfile slurmdlogfile slurmctlddebug slurmddebug slurmdspooldir statesavelocation slurmuser
-    slurmduser slurmctldtimeout mpiparams returntoservice switchtype taskplugin taskpluginparam
+    slurmduser slurmctldtimeout returntoservice switchtype taskplugin taskpluginparam
     inactivelimit waittime messagetimeout tcptimeout debugflags logtimeformat slurmschedlogfile
     slurmschedloglevel communicationparameters slurmctldparameters slurmdparameters
     accountingstoragehost accountingstorageport accountingstoragetype accountingstorageuser

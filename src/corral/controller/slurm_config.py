@@ -48,6 +48,7 @@ def _configured(config: ClusterConfig, facts: dict[str, Any]) -> dict[str, Any]:
         "MaxJobCount": limits.max_job_count,
         "MinJobAge": _seconds(timeouts.min_job_age),
         "MpiDefault": config.mpi_default,
+        **({"MpiParams": f"ports={config.step_ports}"} if config.step_ports else {}),
         "OverTimeLimit": f"{timeouts.over_time_limit / 60:g} min",
         **_preemption(config),
         **_priority(weights),

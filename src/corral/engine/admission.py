@@ -4,7 +4,7 @@ import msgspec
 import numpy as np
 from msgspec import structs
 
-from corral.engine import bounds, reserved_access
+from corral.engine import bounds, ports, reserved_access
 from corral.engine.partitions import partition_rows
 from corral.engine.state import ClusterState
 from corral.errors import UsageError
@@ -60,6 +60,10 @@ def admit(
     refused = bounds.of_job(spec)
     if refused is not None:
         return refused
+    if spec.step is not None and spec.step.resv_ports:
+        too_many = ports.beyond(config, spec.step.resv_ports)
+        if too_many is not None:
+            return Rejected(error=too_many.error, detail=too_many.detail)
     partitions = partitions_of(state, spec)
     if isinstance(partitions, Rejected):
         return partitions

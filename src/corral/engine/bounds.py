@@ -47,6 +47,7 @@ _NUMBERS: dict[str, tuple[str, int, int]] = {
     "priority": ("priority", 0, 1 << 40),
     "umask": ("umask", 0, 0o777),
     "relative": ("relative", 0, _MOST),
+    "resv_ports": ("resv-port", 0, 1 << 16),
     "wait_seconds": ("wait", 0, _MOST),
     "client_pid": ("client_pid", 0, 1 << 32),
     "submit_sid": ("submit_sid", 0, 1 << 32),

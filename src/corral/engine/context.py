@@ -57,6 +57,10 @@ class Context:
         self.idle_since: dict[str, float] = {}
         self.waits = Waits(state)
         self.due = DueTimes(state, config.timeouts.over_time_limit)
+        self.next_port = 0  #: the first that is looked at for a step that wants ports
+        self.port_steps: set[StepKey] = {
+            step.key for job in state.active for step in state.live_steps_of(job) if step.ports
+        }
         #: when the limits of steps that have their own may strike (a heap; what is no longer so is found out then)
         self.step_ends: list[tuple[float, StepKey]] = [
             (0.0, step.key)

@@ -122,6 +122,7 @@ def send_launch(ctx: Context, job: Job, step: Step, out: Effects, only: str = ""
             ntasks=step.ntasks,
             cpus_per_task=step.cpus_per_task,
             share=node.share,
+            ports=step.ports,
             job_share=job_share,
             het=step.het,
             tasks=node.tasks,

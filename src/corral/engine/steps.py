@@ -7,6 +7,8 @@ from corral.engine.context import Context
 from corral.engine.effects import Effects
 from corral.engine.launch import send_launch
 from corral.engine.layout import Refusal, lay_out
+from corral.engine.ports import note as note_ports
+from corral.engine.ports import take as take_ports
 from corral.model.job import ENDED, ExitStatus, Job, JobKind, JobState, StepSpec
 from corral.model.step import BATCH, TRANSFERS, EndCause, Step, StepKey, StepNode, TaskPlace
 from corral.protocol.events import StepChanged, StepCreated, StepEnded
@@ -67,6 +69,10 @@ def start_step(ctx: Context, job: Job, spec: StepSpec, now: float, out: Effects)
     layout = lay_out(job.allocation, placed, live)
     if isinstance(layout, Refusal):
         return layout
+    names = tuple(node.share.node for node in layout.nodes)
+    ports = take_ports(ctx, names, spec.resv_ports) if spec.resv_ports else ""
+    if isinstance(ports, Refusal):
+        return ports
     if spec.time_limit is not None:
         spec = msgspec.structs.replace(spec, time_limit=endings.granted_limit(ctx.config, spec.time_limit))
     number = job.next_step if spec.transfer is None else min([TRANSFERS, *ctx.state.steps_of(job.id)]) - 1
@@ -77,6 +83,7 @@ def start_step(ctx: Context, job: Job, spec: StepSpec, now: float, out: Effects)
         ntasks=layout.ntasks,
         cpus_per_task=layout.cpus_per_task,
         overlap=spec.overlap,
+        ports=ports,
         suspended_before=job.suspended_seconds,
         start_time=now,
         sent_at=now,
@@ -84,6 +91,7 @@ def start_step(ctx: Context, job: Job, spec: StepSpec, now: float, out: Effects)
     if spec.transfer is None:
         job = ctx.change_job(job, now, out, "step", next_step=job.next_step + 1)
     ctx.record(StepCreated(time=now, step=step), out)
+    note_ports(ctx, step)
     send_launch(ctx, job, step, out)
     return step
 

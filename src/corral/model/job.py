@@ -156,6 +156,7 @@ class StepSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         False  #: an srun that would run the cluster's SrunProlog and SrunEpilog first, should there be some
     )
     rlimits_chosen: bool = False  #: --propagate was said: all of `rlimits` are wanted
+    resv_ports: int | None = None  #: so many ports of its nodes are its own
     mpi: str = ""  #: "none", "pmi2", "pmix": how its ranks find each other; "" = the cluster's mpi_default
     interactive: bool = False  #: salloc's shell step (LaunchParameters=use_interactive_step)
     client_host: str = ""

@@ -97,6 +97,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cause: EndCause = EndCause.EXITED
     cancelled_by: int | None = None
     by_launcher: bool = False  #: its own srun ended it (Ctrl-C, --kill-on-bad-exit): nobody else did
+    ports: str = ""  #: those that are its own: 12000-12003
     timed_out: bool = False  #: its own time limit has struck
     suspended_before: float = 0.0  #: seconds for which its job had been suspended when it began
     sent_at: float = 0.0  #: when its launch was last sent, for resending

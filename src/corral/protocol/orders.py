@@ -85,6 +85,7 @@ class LaunchStep(Order, frozen=True, kw_only=True):
     cpus_per_task: int = 1
     share: NodeShare  #: the step's share of this node
     job_share: NodeShare  #: the job's share of this node
+    ports: str = ""  #: of its nodes, that are the step's own
     het: HetStep | None = None  #: it is part of a step over several components
     tasks: tuple[TaskPlace, ...]
     script: str = ""  #: batch step only

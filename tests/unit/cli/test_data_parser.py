@@ -18,7 +18,7 @@ STEP: dict[str, Any] = {
     "uid": 0, "partition": "batch", "state": "RUNNING", "nodes": "dgx0180", "node_names": ["dgx0180"], "node_count": 1, "ntasks": 2,
     "cpus": 2, "cpus_per_task": 1, "start_time": 1.0, "end_time": 0.0, "run_seconds": 5.0, "time_limit": UNLIMITED,
     "tres": "cpu=2,mem=100M,node=1", "exit_code": [0, 0], "cause": "exited", "tres_per_node": "", "tres_per_step": "cpu:2",
-    "tres_per_task": "", "tres_bind": "", "client_host": "vm", "client_pid": 7, "distribution": "", "submit_line": "",
+    "tres_per_task": "", "tres_bind": "", "client_host": "vm", "client_pid": 7, "distribution": "", "submit_line": "", "ports": "",
 }  # fmt: skip
 
 

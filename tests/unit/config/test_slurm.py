@@ -210,3 +210,9 @@ def test_what_is_given_out(tmp_path: Path, lines: str, rules: tuple[object, ...]
     found = config.scheduling
     assert (found.select, found.count_memory, found.one_task_per_core, found.core_order, found.placement) == rules
     assert lost == left
+
+
+def test_ports_of_steps(tmp_path: Path) -> None:
+    text = "ClusterName=lab\nSelectType=select/cons_tres\nMpiParams=ports=12000-12999\nNodeName=n1 CPUs=4\n"
+    config, lost = imported(tmp_path, text + "PartitionName=batch Nodes=ALL\n")
+    assert (config.step_ports, lost) == ("12000-12999", [])

@@ -129,6 +129,8 @@ def _over_components(parts: list[tuple[Given, list[str]]], argv: list[str]) -> i
             raise PROGRAM.failed(
                 "--mpi is not supported by Corral with --het-group or `:`; start the ranks with mpirun"
             )
+        if one.get("resv-ports"):
+            raise PROGRAM.failed("--resv-ports is not supported by Corral with --het-group or `:`")
         _check(one)
     if "prolog" in given:
         _run_aside(given.get("prolog"), words, "prolog_srun")

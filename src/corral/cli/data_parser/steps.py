@@ -46,7 +46,7 @@ def step(row: Row, cluster: str) -> Row:
         "number_cpus": row["cpus"] if row["step"] >= 0 else 0,
         "number_tasks": row["ntasks"],
         "partition": row["partition"],
-        "reserved_ports": "",
+        "reserved_ports": row["ports"],
         "time": {
             "running": number(int(row["run_seconds"])),
             "start": moment(row["start_time"]),

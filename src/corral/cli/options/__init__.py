@@ -157,6 +157,7 @@ _ROWS = (
     Option("quiet", "Q", NO, "bra", _FLAG),
     Option("quit-on-interrupt", "", NO, "r", _FLAG),
     Option("relative", "r", REQUIRED, "r", values.not_negative),
+    Option("resv-ports", "", OPTIONAL, "r", values.ports, "SLURM_RESV_PORTS"),
     Option("requeue", "", NO, "b", _FLAG, "SBATCH_REQUEUE"),
     Option("reservation", "", REQUIRED, "bra", _TEXT, "SBATCH_RESERVATION SLURM_RESERVATION SALLOC_RESERVATION"),
     Option("send-libs", "", OPTIONAL, "r", values.unless_no, "SLURM_SEND_LIBS"),

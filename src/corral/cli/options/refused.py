@@ -31,7 +31,6 @@ REFUSED: dict[str, tuple[str, int, str, str, str]] = {
     "no-allocate": ("Z", 0, "r", "", "every step belongs to a job"),
     "power": ("", 1, "bra", "SBATCH_POWER SLURM_POWER SALLOC_POWER", "power is not managed"),
     "reboot": ("", 0, "bra", "", "nodes are not booted for jobs"),
-    "resv-ports": ("", 2, "r", "SLURM_RESV_PORTS", "ports are not reserved"),
     "slurmd-debug": ("", 1, "r", "SLURMD_DEBUG", "the agent's log says what it does"),
     "x11": ("", 2, "ra", "", "windows are not forwarded; use ssh -X"),
 }  # fmt: skip

@@ -85,6 +85,11 @@ def not_negative(given: str, name: str) -> int:
     return integer(given, f"--{name}", 0)
 
 
+def ports(given: str, name: str) -> int:
+    """How many; without a number none, as with the real one."""
+    return integer(given, "--resv-port", 0) if given else 0
+
+
 def immediate(given: str, name: str) -> int:
     """-I, -I10: seconds that the resources may take; 0 = none."""
     return integer(given, "immediate", 0) if given else 0

@@ -122,6 +122,7 @@ STEPS: Table[Step] = Table(
         "client_host": lambda step, _: step.spec.client_host,
         "client_pid": lambda step, _: step.spec.client_pid,
         "distribution": lambda step, _: step.spec.distribution,
+        "ports": lambda step, _: step.ports,
         "submit_line": lambda step, _: step.spec.submit_line,
     }
 )
