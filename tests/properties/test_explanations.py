@@ -1,7 +1,7 @@
 """`corral why` never contradicts the plan: who starts is said to start, what keeps a job is said, what is suggested is true."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from hypothesis import given, settings
@@ -38,7 +38,7 @@ class World:
     drained: tuple[int, ...]
     limited: bool
     weights: PriorityWeights
-    backfill: bool
+    backfill: bool | Literal["easy", "conservative"]
     cycles: tuple[int, ...]  #: after how many submissions a cycle runs
 
     def made(self) -> Cluster:
@@ -99,7 +99,7 @@ worlds = st.builds(
     drained=st.lists(st.integers(1, 4), max_size=1).map(tuple),
     limited=st.booleans(),
     weights=st.sampled_from([PriorityWeights(), PriorityWeights(age=1000), PriorityWeights(job_size=1000, age=100)]),
-    backfill=st.sampled_from([True, True, True, False]),
+    backfill=st.sampled_from([True, True, True, "easy", "conservative", False]),
     cycles=st.lists(st.integers(0, 11), max_size=4).map(tuple),
 )
 

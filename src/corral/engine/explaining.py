@@ -12,7 +12,7 @@ import numpy as np
 from corral.engine import charging, reserved_access, variants
 from corral.engine.causes import causes_of
 from corral.engine.context import Context
-from corral.engine.offers import ahead_of, demands_of, group_of, tier_of
+from corral.engine.offers import ahead_of, behind_of, demands_of, group_of, known_starts, looks_at_all, tier_of
 from corral.engine.pending import PendingView
 from corral.engine.rivals import Rivals, Sees, label
 from corral.model.job import Job, JobId, JobSpec
@@ -22,7 +22,7 @@ from corral.scheduler.demand import Demand
 from corral.scheduler.explain_changes import Ladder
 from corral.scheduler.explain_start import Scene
 from corral.scheduler.plan import NotNow
-from corral.scheduler.quota import Bucket, Quota, Rules, Tally
+from corral.scheduler.quota import Quota, Rules, Tally
 from corral.scheduler.reservations import NOTHING
 from corral.scheduler.snapshot import PendingGroup
 
@@ -68,6 +68,9 @@ def inquiry(view: PendingView, job: Job, element: int | None, now: float, sees: 
         billing=view.billing,
         quota=frozen_quota(ctx, [rules for group in groups for rules in _rules(group)], now),
         ahead=before,
+        known={} if looks_at_all(view) else known_starts(view, groups),
+        others=behind_of(view, tier, key) if ctx.config.scheduling.backfill is not True else (),
+        kept=view.kept,
     )
     table = state.ledger
     jobs = state.jobs
@@ -115,16 +118,12 @@ def frozen_quota(ctx: Context, every: Iterable[Rules], now: float) -> Callable[[
     if not found:
         return lambda: None
     live = charging.quota(ctx, found, now)
-    tallies: dict[Bucket, Tally] = {}
-    for bucket in {bucket for rules in found for bucket in rules.buckets}:
-        if bucket in live.tallies:
-            tallies[bucket] = _copied(live.tallies[bucket])
-    return lambda: Quota(tallies, live.used, now)
+    buckets = {bucket for rules in found for bucket in rules.buckets}
+    tallies = {bucket: _copied(live.tallies[bucket]) for bucket in buckets if bucket in live.tallies}
+    return lambda: Quota(tallies, live.used, now, live.fair_shares)
 
 
 def _copied(tally: Tally) -> Tally:
-    copy = Tally()
-    copy.jobs, copy.submitted = tally.jobs, tally.submitted
-    copy.tres, copy.ends = tally.tres.copy(), tally.ends.copy()
-    copy.going, copy.frozen = tally.going.copy(), tally.frozen.copy()
+    copy = tally.copy()
+    copy.submitted, copy.ends, copy.going = tally.submitted, dict(tally.ends), dict(tally.going)
     return copy

@@ -13,9 +13,10 @@ from corral.protocol.explanations import Cause, Ending, Place, Planned, Why
 from corral.scheduler import words
 from corral.scheduler.explain_changes import tried
 from corral.scheduler.explain_nodes import Kept, Sight, place_of
-from corral.scheduler.explain_start import Outcome, awaited
+from corral.scheduler.explain_start import awaited
 from corral.scheduler.plan import NotNow
 from corral.scheduler.snapshot import LONGEST, PendingGroup
+from corral.scheduler.trial import Outcome, Trial
 from corral.syntax import hostlist
 
 _ABOUT_NODES = frozenset({
@@ -28,16 +29,17 @@ def explanation(inquiry: Inquiry, with_changes: bool = True) -> Why:
     """Of a job that waits."""
     job, scene, own = inquiry.job, inquiry.scene, inquiry.own
     causes = list(inquiry.causes)
-    outcome = scene.trial(own) if isinstance(own, PendingGroup) and not job.held_by else None
-    places = _places(inquiry, outcome)
+    trial = scene.trial() if isinstance(own, PendingGroup) and not job.held_by else None
+    outcome = trial.ask(own) if trial is not None and isinstance(own, PendingGroup) else None
+    places = _places(inquiry, trial)
     planned: Planned | None = None
-    if outcome is not None and isinstance(own, PendingGroup):
+    if trial is not None and outcome is not None and isinstance(own, PendingGroup):
         if outcome.starts and not _is_stopped(causes):
             said = f"It can start now, on {outcome.nodes}: the next cycle starts it."
             return _answer(inquiry, said, [], places, None)
         causes += _of_nodes(inquiry, own, outcome, places)
         causes += _used_up(causes, outcome)
-        planned = _planned(inquiry, own, outcome)
+        planned = _planned(inquiry, own, outcome, trial)
     elif isinstance(own, NotNow):
         if own.reason not in {cause.reason for cause in causes}:
             causes.append(Cause(kind="other", reason=str(own.reason), text=own.text or f"It waits: {own.reason}."))
@@ -48,12 +50,12 @@ def explanation(inquiry: Inquiry, with_changes: bool = True) -> Why:
     if job.reason is not Reason.NONE and noted not in {cause.reason for cause in causes} and outcome is None:
         causes.append(Cause(kind="other", reason=noted, text=job.reason_text or f"It waits: {noted}."))
     why = _answer(inquiry, _summary(causes, places), causes, places, planned)
-    if not with_changes or outcome is None or _is_stopped(causes) or any(one.kind == "limit" for one in inquiry.causes):
+    if not with_changes or trial is None or _is_stopped(causes) or any(one.kind == "limit" for one in inquiry.causes):
         return why
     if job.het_job_id is not None or scene.policy.backfill == "conservative":
         return why  # components and promised starts hang together: one can't be changed by itself
     assert isinstance(own, PendingGroup)
-    found = tried(scene, own, inquiry.variants, outcome, planned.start if planned is not None else None)
+    found = tried(scene, own, inquiry.variants, trial, planned.start if planned is not None else None)
     return msgspec.structs.replace(why, suggestions=found.found, tried=found.count)
 
 
@@ -76,9 +78,9 @@ def _answer(
 # -- nodes
 
 
-def _places(inquiry: Inquiry, outcome: Outcome | None) -> tuple[Place, ...]:
+def _places(inquiry: Inquiry, trial: Trial | None) -> tuple[Place, ...]:
     scene = inquiry.scene
-    kept = _kept(inquiry, outcome)
+    kept = _kept(inquiry, trial)
     span = float(inquiry.job.time_limit) if inquiry.job.time_limit < LONGEST else float("inf")
     found = []
     for demand in dict.fromkeys(one for one in inquiry.demands if not one.preferred):
@@ -89,13 +91,13 @@ def _places(inquiry: Inquiry, outcome: Outcome | None) -> tuple[Place, ...]:
     return tuple(found)
 
 
-def _kept(inquiry: Inquiry, outcome: Outcome | None) -> tuple[Kept, ...]:
+def _kept(inquiry: Inquiry, trial: Trial | None) -> tuple[Kept, ...]:
     """What is planned for jobs before it."""
-    if outcome is None:
+    if trial is None:
         return ()
     table = inquiry.scene.table
     found = []
-    for job_id, expected in outcome.plan.expected.items():
+    for job_id, expected in trial.before.expected.items():
         if job_id == inquiry.job.id:
             continue
         rows = np.zeros(len(table), np.bool_)
@@ -111,7 +113,7 @@ def _of_nodes(inquiry: Inquiry, own: PendingGroup, outcome: Outcome, places: tup
     lacking = sorted({place.licenses for place in places if place.licenses})
     if lacking:
         yield Cause(kind="licenses", reason=str(Reason.LICENSES), text=f"Licences are lacking: {'; '.join(lacking)}.")
-    alone = scene.trial(own, alone=True) if scene.ahead else outcome
+    alone = scene.trial(()).ask(own) if scene.ahead else outcome
     if (not alone.starts and not lacking) or why.reason in _ABOUT_NODES - {Reason.LICENSES}:
         reason = why.reason if why.reason in _ABOUT_NODES else (alone.why or why).reason
         if reason not in _ABOUT_NODES:
@@ -171,11 +173,11 @@ def _summary(causes: list[Cause], places: tuple[Place, ...]) -> str:
 # -- the planned start
 
 
-def _planned(inquiry: Inquiry, own: PendingGroup, outcome: Outcome) -> Planned | None:
+def _planned(inquiry: Inquiry, own: PendingGroup, outcome: Outcome, trial: Trial) -> Planned | None:
     """As the cycle plans it; an estimate beside the plans of those before it, where it has none."""
     expected, firm = outcome.expected, True
     if expected is None and outcome.why is not None and not outcome.starts:
-        expected, firm = inquiry.scene.trial(own, more_plans=True).expected, False
+        expected, firm = trial.ask(own, more_plans=True).expected, False
     if expected is None:
         return None
     endings, more = awaited(inquiry.scene, expected)

@@ -14,7 +14,7 @@ from corral.engine.state import NOT_YET
 from corral.model.job import Job, JobId, JobSpec
 from corral.model.reason import Reason
 from corral.scheduler.demand import Demand
-from corral.scheduler.plan import NotNow
+from corral.scheduler.plan import Expected, NotNow
 from corral.scheduler.snapshot import Member, PendingGroup, QueueKey
 
 #: Up to so many waiting jobs all those before it are looked at, whether or not a cycle has planned them.
@@ -94,6 +94,33 @@ def ahead_of(view: PendingView, tier: int, key: QueueKey) -> tuple[PendingGroup,
     return tuple(_ahead(view, tier, key))
 
 
+def behind_of(view: PendingView, tier: int, key: QueueKey) -> tuple[PendingGroup, ...]:
+    """The jobs behind it: where every waiting job has a promised start (fluid.py) these keep it from moving up."""
+    found = []
+    for group in view.groups.values():
+        own_tier = tier_of(view.ctx, group.shape[0])
+        kept = tuple(one for one in group.queue if own_tier < tier or (own_tier == tier and one > key))
+        offer = _offer(view, group) if kept else None
+        if isinstance(offer, PendingGroup):
+            found.append(msgspec.structs.replace(offer, queue=kept))
+    return tuple(found)
+
+
+def looks_at_all(view: PendingView) -> bool:
+    """So few wait that all are looked at anew."""
+    return sum(len(group.queue) for group in view.groups.values()) <= ALL_OF
+
+
+def known_starts(view: PendingView, groups: Iterable[PendingGroup]) -> dict[JobId, Expected]:
+    """What the last cycle has planned for these."""
+    found = {}
+    for key in (key for group in groups for key in group.queue):
+        job = view.ctx.state.jobs[JobId(key[2])]
+        if job.expected_start:
+            found[job.id] = Expected(job.expected_start, job.expected_nodes)
+    return found
+
+
 def _offer(view: PendingView, group: _Group) -> PendingGroup | NotNow:
     before = group.offer
     offer = view._offer(group)
@@ -104,7 +131,7 @@ def _offer(view: PendingView, group: _Group) -> PendingGroup | NotNow:
 def _ahead(view: PendingView, tier: int, key: QueueKey) -> Iterable[PendingGroup]:
     """The jobs before it that take or keep something: which have a planned start, or which no cycle has looked at."""
     jobs = view.ctx.state.jobs
-    everything = sum(len(group.queue) for group in view.groups.values()) <= ALL_OF
+    everything = looks_at_all(view)
     for group in view.groups.values():
         own_tier = tier_of(view.ctx, group.shape[0])
         if own_tier < tier or (own_tier == tier and group.queue[0] >= key):

@@ -7,8 +7,9 @@ told; if none does, the first with which it starts earlier. What is tried is bou
 import msgspec
 
 from corral.protocol.explanations import Suggestion
-from corral.scheduler.explain_start import Outcome, Scene
+from corral.scheduler.explain_start import Scene
 from corral.scheduler.snapshot import LONGEST, PendingGroup
+from corral.scheduler.trial import Trial
 from corral.syntax import duration
 
 #: So many changes are tried, and so many of those that help are told.
@@ -37,18 +38,18 @@ class Tried(msgspec.Struct, frozen=True):
     count: int
 
 
-def tried(scene: Scene, own: PendingGroup, ladders: tuple[Ladder, ...], outcome: Outcome, wait: float | None) -> Tried:
-    """`wait`: when it is planned to start; None = nobody knows."""
-    trials = _Trials(scene, wait)
-    found = [trials.best(ladder) for ladder in (_shorter(scene, own, outcome), *ladders)]
+def tried(scene: Scene, own: PendingGroup, ladders: tuple[Ladder, ...], trial: Trial, wait: float | None) -> Tried:
+    """`trial`: after those before it. `wait`: when it is planned to start; None = nobody knows."""
+    trials = _Trials(scene, trial, wait)
+    found = [trials.best(ladder) for ladder in (_shorter(scene, own, trial), *ladders)]
     told = [one for one in found if one is not None]
     told.sort(key=lambda one: one.start)  # stable: of those that start together the cheapest kind first
     return Tried(tuple(told[:MOST_TOLD]), trials.count)
 
 
 class _Trials:
-    def __init__(self, scene: Scene, wait: float | None) -> None:
-        self.scene, self.wait, self.count = scene, wait, 0
+    def __init__(self, scene: Scene, trial: Trial, wait: float | None) -> None:
+        self.scene, self.trial, self.wait, self.count = scene, trial, wait, 0
 
     def best(self, ladder: Ladder) -> Suggestion | None:
         """The smallest change with which it starts at once; else the smallest with which it starts earlier."""
@@ -57,10 +58,10 @@ class _Trials:
             if self.count >= MOST_TRIES:
                 break
             self.count += 1
-            scene = self.scene if variant.ahead is None else msgspec.structs.replace(self.scene, ahead=variant.ahead)
-            outcome = scene.trial(variant.group)
+            trial = self.trial if variant.ahead is None else self.scene.trial(variant.ahead)
+            outcome = trial.ask(variant.group)
             if outcome.starts:
-                return _suggestion(variant, scene.now, True, outcome.nodes)
+                return _suggestion(variant, self.scene.now, True, outcome.nodes)
             expected = outcome.expected
             if sooner is None and expected is not None and self.is_gain(expected.time):
                 sooner = _suggestion(variant, expected.time, False, expected.nodes)
@@ -82,11 +83,11 @@ def _suggestion(variant: Variant, start: float, now: bool, nodes: str) -> Sugges
 # -- shorter
 
 
-def _shorter(scene: Scene, own: PendingGroup, outcome: Outcome) -> Ladder:
+def _shorter(scene: Scene, own: PendingGroup, trial: Trial) -> Ladder:
     """It would be gone before a planned start, or before a reservation begins: the longest times for which that is so."""
     if own.gang or own.time_min:
         return ()
-    holes = {expected.time - scene.now for job, expected in outcome.plan.expected.items() if job != own.queue[0][2]}
+    holes = {expected.time - scene.now for expected in trial.before.expected.values()}
     holes |= {scene.reserved.next_kept(demand, scene.now) - scene.now for demand in own.demands}
     limits = {rounded(hole) for hole in holes if hole < LONGEST}
     return tuple(_of_time(own, limit) for limit in sorted(limits, reverse=True) if 60 <= limit < own.time_limit)

@@ -1,7 +1,7 @@
 """When does a job start beside those that come before it, as it is and with a change; and whose end does it wait for?
 
-The answers are those of `schedule` itself, on the snapshot without what makes no difference: of the jobs before this one only those that
-would start or have a planned start take or keep anything, so the others, and all that come after it, are left out.
+The answers are those of the cycle itself (trial.py), on the snapshot without what makes no difference: of the jobs before this one only
+those that would start or have a planned start take or keep anything, so the others, and all that come after it, are left out.
 """
 
 from collections.abc import Callable
@@ -11,13 +11,14 @@ import msgspec
 
 from corral.model.cluster import Scheduling
 from corral.model.job import JobId
-from corral.scheduler.cycle import schedule
 from corral.scheduler.nodetable import BoolColumn, NodeTable
-from corral.scheduler.plan import Expected, NotNow, Plan, Start
+from corral.scheduler.plan import Expected
+from corral.scheduler.profile import Promises
 from corral.scheduler.quota import Billing, Quota
 from corral.scheduler.reservations import Reserved
 from corral.scheduler.running import RunningJob
 from corral.scheduler.snapshot import PendingGroup, Snapshot
+from corral.scheduler.trial import Trial
 from corral.syntax import hostlist
 
 #: So many running jobs whose end is waited for are named.
@@ -36,36 +37,18 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     billing: dict[str, Billing]
     quota: Callable[[], Quota | None]  #: a new one for each trial, as a cycle counts on top of it
     ahead: tuple[PendingGroup, ...]  #: those before the job that would start or are planned
+    known: dict[JobId, Expected]  #: planned starts of those, which a cycle has just found
+    others: tuple[PendingGroup, ...] = ()  #: those behind it, where these matter
+    kept: Promises | None = None  #: what the last cycle has promised
 
-    def trial(self, own: PendingGroup, alone: bool = False, more_plans: bool = False) -> "Outcome":
-        """What becomes of these in a cycle now? `alone`: as if nobody waited before them; `more_plans`: also beyond the usual number."""
-        ahead = () if alone else self.ahead
-        policy = self.policy
-        if more_plans:
-            most = 1 + sum(len(group.queue) for group in ahead)
-            most = max(policy.backfill_max_jobs, most)
-            policy = msgspec.structs.replace(policy, backfill=True, backfill_max_jobs=most)
+    def trial(self, ahead: tuple[PendingGroup, ...] | None = None) -> Trial:
+        """`ahead`: others than those before it; () = as if nobody waited."""
         snapshot = Snapshot(
-            nodes=self.table.copy(), pending=(*ahead, own), running=self.running, partition_rows=self.partition_rows,
-            policy=policy, reserved=self.reserved, billing=self.billing, quota=self.quota(), wants_plans=True,
+            nodes=self.table.copy(), pending=self.ahead if ahead is None else ahead, running=self.running,
+            partition_rows=self.partition_rows, policy=self.policy, reserved=self.reserved, billing=self.billing,
+            kept=self.kept if ahead is None else None, quota=self.quota(), wants_plans=True,
         )  # fmt: skip
-        return Outcome(JobId(own.queue[0][2]), schedule(snapshot, self.now))
-
-
-class Outcome:
-    """Of one job in a plan."""
-
-    def __init__(self, job: JobId, plan: Plan) -> None:
-        self.plan = plan
-        self.starts: list[Start] = [start for start in plan.starts if job in (start.job, start.gang)]
-        self.why: NotNow | None = plan.reasons.get(job)
-        self.expected: Expected | None = plan.expected.get(job)
-
-    @property
-    def nodes(self) -> str:
-        """Where it starts."""
-        names = [name for start in self.starts for name in start.allocation.node_names]
-        return hostlist.fold(list(dict.fromkeys(names)))
+        return Trial(snapshot, self.now, self.known, self.others if ahead is None else ())
 
 
 class Holding(NamedTuple):

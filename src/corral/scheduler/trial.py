@@ -1,0 +1,143 @@
+"""What would become of this job, or of that one in its place, after those that come before?
+
+A cycle goes through the jobs before it once; then any number of requests can be asked about, each as if it came next. An answer leaves no
+trace: what starts is not given anything, what is planned keeps nothing. Planned starts of a cycle that has just been are taken over.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+import numpy as np
+
+from corral.model.allocation import Allocation
+from corral.model.job import JobId
+from corral.model.reason import Reason
+from corral.scheduler import backfill, cycle, fluid
+from corral.scheduler.demand import Demand
+from corral.scheduler.nodetable import BoolColumn, NodeTable
+from corral.scheduler.plan import Expected, NotNow, Plan, Start
+from corral.scheduler.resources import place
+from corral.scheduler.snapshot import PendingGroup, Snapshot
+from corral.syntax import hostlist
+
+
+class Outcome:
+    """Of one job."""
+
+    def __init__(self, starts: list[Start], why: NotNow | None, expected: Expected | None) -> None:
+        self.starts, self.why, self.expected = starts, why, expected
+
+    @property
+    def nodes(self) -> str:
+        """Where it starts."""
+        names = [name for start in self.starts for name in start.allocation.node_names]
+        return hostlist.fold(list(dict.fromkeys(names)))
+
+
+class Trial(cycle._Cycle):
+    """`snapshot` has the jobs before it only; `others` are those behind it, which matter where counts tell all (fluid.py)."""
+
+    def __init__(
+        self, snapshot: Snapshot, now: float, known: Mapping[JobId, Expected], others: tuple[PendingGroup, ...] = ()
+    ) -> None:
+        everything = msgspec.structs.replace(snapshot, pending=(*snapshot.pending, *others))
+        self.by_counts = bool(everything.pending) and fluid.applies(everything)
+        super().__init__(everything if self.by_counts else snapshot, now)
+        self.known_starts = known
+        self.is_asking = False
+        self.before = Plan() if self.by_counts else self.run()  #: what becomes of those before it
+
+    def ask(self, group: PendingGroup, more_plans: bool = False) -> Outcome:
+        """`more_plans`: a start is planned for it even when as many as usual are planned."""
+        job = JobId(group.queue[0][2])
+        if self.by_counts:
+            return self.ask_by_counts(group, job)
+        saved = self.plan, self.planned, self.shadow, self.blocked, self.snapshot, self.most_planned
+        self.plan, self.planned, self.blocked = (
+            Plan(starts=[], reasons={}, rest={}, expected={}),
+            [*self.planned],
+            {*self.blocked},
+        )
+        self.snapshot = msgspec.structs.replace(
+            self.snapshot, quota=None if self.snapshot.quota is None else self.snapshot.quota.trial()
+        )
+        if more_plans:
+            self.most_planned = float("inf")
+        self.is_asking = True
+        try:
+            why = self.consider(group, job)
+            starts = self.plan.starts
+            if more_plans and not starts and job not in self.plan.expected:
+                self.plan_start(group, job)
+            return Outcome(starts, why if not starts or why is None else None, self.plan.expected.get(job))
+        finally:
+            self.is_asking = False
+            self.plan, self.planned, self.shadow, self.blocked, self.snapshot, self.most_planned = saved
+
+    def ask_by_counts(self, group: PendingGroup, job: JobId) -> Outcome:
+        """Where counts tell all the whole cycle is gone through: it is cheap."""
+        snapshot = msgspec.structs.replace(
+            self.snapshot, pending=(*self.snapshot.pending, group), nodes=self.snapshot.nodes.copy()
+        )
+        plan = cycle.schedule(snapshot, self.now)
+        self.before = plan
+        return Outcome(
+            [one for one in plan.starts if one.job == job], _why(plan, snapshot, job), plan.expected.get(job)
+        )
+
+    # -- without a trace
+
+    def start(
+        self,
+        group: PendingGroup,
+        job: JobId,
+        element: int | None,
+        allocation: Allocation,
+        limit: int | None,
+        among: int = 0,
+    ) -> None:
+        if self.is_asking:
+            self.plan.starts.append(Start(job, allocation, element, limit, among, bool(self.blocked)))
+        else:
+            super().start(group, job, element, allocation, limit, among)
+
+    def fit_beside(self, table: NodeTable, span: float, demand: Demand, rows: BoolColumn) -> Allocation | None:
+        if not self.is_asking:
+            return super().fit_beside(table, span, demand, rows)
+        touched = [plan for plan in self.planned if plan.start < self.now + span]
+        return backfill.place_beside(table, demand, rows, touched, self.policy.placement)
+
+    # -- what is known already
+
+    def plan_start(self, group: PendingGroup, job: JobId) -> bool:
+        known = self.known_starts.get(job) if not self.is_asking else None
+        if known is not None and not self.reserved and not group.gang and self.take_over(group, job, known):
+            return True
+        return super().plan_start(group, job)
+
+    def take_over(self, group: PendingGroup, job: JobId, known: Expected) -> bool:
+        """Its planned start, where and when it was; False = it is not possible any more."""
+        if self.timeline is None:
+            self.timeline = backfill.Timeline(self.table, self.running, self.now)
+        demand, start = group.demands[0], max(known.time, self.now)
+        rows = np.zeros(len(self.table), np.bool_)
+        rows[[self.table.index[name] for name in hostlist.expand(known.nodes) if name in self.table.index]] = True
+        future = self.timeline.after(self.timeline.ended_by(start))
+        allocation = place(future, demand, rows & self.rows(demand), self.policy.placement)
+        if allocation is None:
+            return False
+        planned = backfill.Planned(start, start + cycle._span(group), allocation, demand, future)
+        self.planned.append(planned)
+        self.plan.expected[job] = Expected(start, backfill.folded(allocation.node_names))
+        self.shadow = min(self.shadow, start)
+        return True
+
+
+def _why(plan: Plan, snapshot: Snapshot, job: JobId) -> NotNow | None:
+    found = plan.reasons.get(job)
+    if found is None and not any(one.job == job for one in plan.starts):
+        for number, rest in plan.rest.items():
+            if any(key[2] == job for key in snapshot.pending[number].queue[rest.position :]):
+                return rest.why
+        return NotNow(Reason.PRIORITY)
+    return found
