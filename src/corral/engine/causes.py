@@ -5,7 +5,7 @@ All of it, not the first only: each would be enough by itself.
 
 from collections.abc import Callable, Iterable
 
-from corral.engine import charging, dependencies
+from corral.engine import charging, dependencies, preemption
 from corral.engine.arrays import has_room
 from corral.engine.context import Context
 from corral.engine.obstacles import obstacles_of
@@ -17,7 +17,7 @@ from corral.protocol.explanations import Awaited, Cause, Holder, Limit
 from corral.scheduler import limits, words
 from corral.scheduler.demand import Demand
 from corral.scheduler.obstacles import Obstacle
-from corral.syntax import dependency, duration
+from corral.syntax import dependency, duration, hostlist
 
 #: So many users, and jobs, are named who use up a limit.
 MOST_HOLDERS = 5
@@ -30,6 +30,7 @@ def causes_of(
 ) -> tuple[Cause, ...]:
     return (
         *_held(job),
+        *_promised(ctx, job, sees),
         *_awaited(ctx, job, spec, sees, now),
         *_times(ctx, job, spec, now),
         *_throttled(ctx, job),
@@ -47,6 +48,20 @@ def _held(job: Job) -> Iterable[Cause]:
     if job.reason not in (Reason.HELD_USER, Reason.HELD_ADMIN):
         text = f"It is held ({job.reason_text or job.reason}): {helps}."
     yield Cause(kind="held", reason=str(job.reason), text=text)
+
+
+def _promised(ctx: Context, job: Job, sees: Sees) -> Iterable[Cause]:
+    """Others are making room for it."""
+    if not job.promises or job.array_waiting:
+        return
+    for one in preemption.promised(ctx, job):
+        gone = [label(ctx.state.jobs[JobId(number)]) for number in one.victims if sees(ctx.state.jobs[JobId(number)])]
+        who = words.counted(len(one.victims), "job") + (f" ({', '.join(gone)})" if gone else "")
+        nodes = hostlist.fold(list(one.allocation.node_names))
+        yield Cause(
+            kind="preempting", reason=str(job.reason), until=one.ends,
+            text=f"Room is being made for it on {nodes}: {who} must go first.",
+        )  # fmt: skip
 
 
 def _awaited(ctx: Context, job: Job, spec: JobSpec, sees: Sees, now: float) -> Iterable[Cause]:

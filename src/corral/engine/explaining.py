@@ -58,6 +58,8 @@ def inquiry(view: PendingView, job: Job, element: int | None, now: float, sees: 
     groups = [*before, *(one.group for ladder in ladders for one in ladder)]
     groups += [group for ladder in ladders for one in ladder for group in one.ahead or ()]
     groups += [own] if isinstance(own, PendingGroup) else []
+    promises = view.preemptible.promises()
+    rules = [rules for group in groups for rules in _rules(group)] + [one.rules for one in promises if one.rules]
     scene = Scene(
         now=now,
         table=state.ledger.copy(),
@@ -66,11 +68,14 @@ def inquiry(view: PendingView, job: Job, element: int | None, now: float, sees: 
         policy=ctx.config.scheduling,
         reserved=reserved_access.windows(ctx) if state.reservations else NOTHING,
         billing=view.billing,
-        quota=frozen_quota(ctx, [rules for group in groups for rules in _rules(group)], now),
+        quota=frozen_quota(ctx, rules, now),
         ahead=before,
         known={} if looks_at_all(view) else known_starts(view, groups),
         others=behind_of(view, tier, key) if ctx.config.scheduling.backfill is not True else (),
         kept=view.kept,
+        standing=view.preemptible.standing(any(group.rights is not None for group in groups)),
+        promises=promises,
+        suspended=view.preemptible.lent(),
     )
     table = state.ledger
     jobs = state.jobs

@@ -31,9 +31,13 @@ def explanation(inquiry: Inquiry, with_changes: bool = True) -> Why:
     causes = list(inquiry.causes)
     trial = scene.trial() if isinstance(own, PendingGroup) and not job.held_by else None
     outcome = trial.ask(own) if trial is not None and isinstance(own, PendingGroup) else None
+    if outcome is not None and isinstance(own, PendingGroup) and not outcome.starts and own.rights is not None:
+        outcome = scene.trial().last(own)
     places = _places(inquiry, trial)
     planned: Planned | None = None
     if trial is not None and outcome is not None and isinstance(own, PendingGroup):
+        if outcome.preemptions and not _is_stopped(causes):
+            return _answer(inquiry, _preempting(inquiry, outcome), [], places, None)
         if outcome.starts and not _is_stopped(causes):
             said = f"It can start now, on {outcome.nodes}: the next cycle starts it."
             return _answer(inquiry, said, [], places, None)
@@ -41,6 +45,8 @@ def explanation(inquiry: Inquiry, with_changes: bool = True) -> Why:
         causes += _used_up(causes, outcome)
         planned = _planned(inquiry, own, outcome, trial)
     elif isinstance(own, NotNow):
+        if job.promises and job.expected_start:
+            planned = Planned(start=job.expected_start, nodes=job.expected_nodes, is_firm=True)
         if own.reason not in {cause.reason for cause in causes}:
             causes.append(Cause(kind="other", reason=str(own.reason), text=own.text or f"It waits: {own.reason}."))
         if places and all(one.ever < one.needed for one in places):
@@ -57,6 +63,14 @@ def explanation(inquiry: Inquiry, with_changes: bool = True) -> Why:
     assert isinstance(own, PendingGroup)
     found = tried(scene, own, inquiry.variants, trial, planned.start if planned is not None else None)
     return msgspec.structs.replace(why, suggestions=found.found, tried=found.count)
+
+
+def _preempting(inquiry: Inquiry, outcome: Outcome) -> str:
+    victims = [victim.job for one in outcome.preemptions for victim in one.victims]
+    names = [name for name, _ in map(inquiry.name_of, victims) if name]
+    who = f" ({', '.join(names)})" if names else ""
+    nodes = hostlist.fold([name for one in outcome.preemptions for name in one.allocation.node_names])
+    return f"The next cycle makes room for it on {nodes}: {words.counted(len(victims), 'job')}{who} must go."
 
 
 def _is_stopped(causes: list[Cause]) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from corral.engine import charging, reserved_access
+from corral.engine import charging, preemption, reserved_access
 from corral.engine.context import Context
 from corral.engine.pending import PendingView, _Group, demands_in
 from corral.engine.state import NOT_YET
@@ -41,6 +41,8 @@ def group_of(
     """As the cycle would be offered it with this spec; or why it would not."""
     ctx = view.ctx
     key = (-(job.priority if rank is None else rank), job.submit_time, int(job.id))
+    if job.promises and not job.array_waiting:
+        return NotNow(job.reason)  # others make room for it
     if job.het_job_id is not None:
         return _gang(view, job, now, key)
     demands = demands_of(view, job, spec, now)
@@ -55,7 +57,9 @@ def group_of(
     open_ones, time_limit = found
     if element is None and job.array_waiting:
         element = job.array_waiting[0][0]
+    rights = preemption.rights_of(ctx, spec.qos) if ctx.config.preemption.type != "none" else None
     return PendingGroup(
+        rights=rights,
         demands=open_ones, time_limit=time_limit, time_min=spec.time_min or 0, queue=(key,),
         elements=() if element is None or not job.array_waiting else (element,), rules=rules, tier=tier_of(ctx, demands),
     )  # fmt: skip

@@ -86,7 +86,7 @@ class _Maker:
         group = offers.group_of(view, job, spec, self.now, element, rank)
         if not isinstance(group, PendingGroup) or group == self.own:
             return None
-        if rank < self.job.priority or group.tier < self.tier:
+        if rank < self.job.priority or group.tier != self.tier:
             ahead = offers.ahead_of(view, group.tier, group.queue[0])
             ahead = tuple(without_job(ahead, job.id))
         return Variant(change=change, instead=instead, words=said, group=group, ahead=ahead)

@@ -13,6 +13,8 @@ from corral.model.cluster import Scheduling
 from corral.model.job import JobId
 from corral.scheduler.nodetable import BoolColumn, NodeTable
 from corral.scheduler.plan import Expected
+from corral.scheduler.preemption import Promised, Suspended
+from corral.scheduler.preemptors import Standing
 from corral.scheduler.profile import Promises
 from corral.scheduler.quota import Billing, Quota
 from corral.scheduler.reservations import Reserved
@@ -40,13 +42,17 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     known: dict[JobId, Expected]  #: planned starts of those, which a cycle has just found
     others: tuple[PendingGroup, ...] = ()  #: those behind it, where these matter
     kept: Promises | None = None  #: what the last cycle has promised
+    standing: Standing = Standing()  #: who may be preempted
+    promises: tuple[Promised, ...] = ()  #: room that others make
+    suspended: tuple[Suspended, ...] = ()
 
     def trial(self, ahead: tuple[PendingGroup, ...] | None = None) -> Trial:
         """`ahead`: others than those before it; () = as if nobody waited."""
         snapshot = Snapshot(
             nodes=self.table.copy(), pending=self.ahead if ahead is None else ahead, running=self.running,
             partition_rows=self.partition_rows, policy=self.policy, reserved=self.reserved, billing=self.billing,
-            kept=self.kept if ahead is None else None, quota=self.quota(), wants_plans=True,
+            kept=self.kept if ahead is None else None, standing=self.standing,
+            promises=self.promises if ahead is None else (), suspended=self.suspended, quota=self.quota(), wants_plans=True,
         )  # fmt: skip
         return Trial(snapshot, self.now, self.known, self.others if ahead is None else ())
 

@@ -15,7 +15,7 @@ from corral.model.reason import Reason
 from corral.scheduler import backfill, cycle, fluid
 from corral.scheduler.demand import Demand
 from corral.scheduler.nodetable import BoolColumn, NodeTable
-from corral.scheduler.plan import Expected, NotNow, Plan, Start
+from corral.scheduler.plan import Expected, NotNow, Plan, Preemption, Start
 from corral.scheduler.resources import place
 from corral.scheduler.snapshot import PendingGroup, Snapshot
 from corral.syntax import hostlist
@@ -24,8 +24,15 @@ from corral.syntax import hostlist
 class Outcome:
     """Of one job."""
 
-    def __init__(self, starts: list[Start], why: NotNow | None, expected: Expected | None) -> None:
+    def __init__(
+        self,
+        starts: list[Start],
+        why: NotNow | None,
+        expected: Expected | None,
+        preemptions: list[Preemption] | None = None,
+    ) -> None:
         self.starts, self.why, self.expected = starts, why, expected
+        self.preemptions = preemptions or []  #: it would let these go
 
     @property
     def nodes(self) -> str:
@@ -47,8 +54,20 @@ class Trial(cycle._Cycle):
         self.is_asking = False
         self.before = Plan() if self.by_counts else self.run()  #: what becomes of those before it
 
+    def last(self, group: PendingGroup) -> Outcome:
+        """Also whom it would preempt; nothing can be asked after that."""
+        job = JobId(group.queue[0][2])
+        if group.rights is None or self.by_counts:
+            return self.ask(group)
+        self.plan = Plan(starts=[], reasons={}, rest={}, expected={}, preemptions=[])
+        self.priority = -group.queue[0][0]
+        why = self.consider(group, job)
+        starts = [one for one in self.plan.starts if job in (one.job, one.gang)]
+        return Outcome(starts, None if starts else why, self.plan.expected.get(job), self.plan.preemptions)
+
     def ask(self, group: PendingGroup, more_plans: bool = False) -> Outcome:
-        """`more_plans`: a start is planned for it even when as many as usual are planned."""
+        """It preempts nobody. `more_plans`: a start is planned for it even when as many as usual are planned."""
+        group = msgspec.structs.replace(group, rights=None) if group.rights is not None else group
         job = JobId(group.queue[0][2])
         if self.by_counts:
             return self.ask_by_counts(group, job)
@@ -63,7 +82,7 @@ class Trial(cycle._Cycle):
         )
         if more_plans:
             self.most_planned = float("inf")
-        self.is_asking = True
+        self.is_asking, self.priority = True, -group.queue[0][0]
         try:
             why = self.consider(group, job)
             starts = self.plan.starts

@@ -8,7 +8,7 @@ from tests.builders import ANN, BOB, OPERATOR, ROOT, Cluster, cluster, gpus, job
 from corral.engine.explaining import inquiry
 from corral.engine.explanation import explanation
 from corral.engine.idle_nodes import explained, node_inquiry
-from corral.model.cluster import Accounting, PriorityWeights
+from corral.model.cluster import Accounting, Preemption, PriorityWeights
 from corral.model.job import Job
 from corral.model.partition import Partition
 from corral.protocol import requests as rq
@@ -206,3 +206,28 @@ def test_cpus_that_are_left_over_without_memory():
     answer = why_node(live, "n1")
     assert texts(answer)[1] == "1 waiting job lacks memory here (6 CPUs, 1000 MiB free)."
     assert answer.causes[0].kind == "planned"
+
+
+def by_tier(**fields: Any) -> Cluster:
+    return cluster(
+        nodes("n1", cpus=4), preemption=Preemption(type="partition_prio", mode="REQUEUE"),
+        partition=(Partition(name="lo", default=True, **fields), Partition(name="hi", priority_tier=10)),
+    )  # fmt: skip
+
+
+def test_whom_the_next_cycle_preempts_for_it_is_told():
+    live = by_tier()
+    live.run(job(cpus=4))
+    number = live.add(job(cpus=2, partition="hi"))
+    assert why(live, number).summary == "The next cycle makes room for it on n1: 1 job (1) must go."
+
+
+def test_for_whom_others_make_room_is_told_when_they_are_gone():
+    live = by_tier(grace_time=60)
+    live.run(job(cpus=4))
+    number = waiting(live, cpus=2, partition="hi")
+    answer = why(live, number)
+    [cause] = answer.causes
+    assert (cause.kind, cause.text) == ("preempting", "Room is being made for it on n1: 1 job (1) must go first.")
+    assert answer.planned is not None
+    assert answer.planned.start == cause.until == live.now + 60
