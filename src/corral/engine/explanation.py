@@ -30,9 +30,9 @@ def explanation(inquiry: Inquiry, with_changes: bool = True) -> Why:
     job, scene, own = inquiry.job, inquiry.scene, inquiry.own
     causes = list(inquiry.causes)
     trial = scene.trial() if isinstance(own, PendingGroup) and not job.held_by else None
-    outcome = trial.ask(own) if trial is not None and isinstance(own, PendingGroup) else None
-    if outcome is not None and isinstance(own, PendingGroup) and not outcome.starts and own.rights is not None:
-        outcome = scene.trial().last(own)
+    outcome: Outcome | None = None
+    if trial is not None and isinstance(own, PendingGroup):
+        outcome = (scene.trial().last if own.gang or own.rights is not None else trial.ask)(own)
     places = _places(inquiry, trial)
     planned: Planned | None = None
     if trial is not None and outcome is not None and isinstance(own, PendingGroup):
@@ -127,7 +127,7 @@ def _of_nodes(inquiry: Inquiry, own: PendingGroup, outcome: Outcome, places: tup
     lacking = sorted({place.licenses for place in places if place.licenses})
     if lacking:
         yield Cause(kind="licenses", reason=str(Reason.LICENSES), text=f"Licences are lacking: {'; '.join(lacking)}.")
-    alone = scene.trial(()).ask(own) if scene.ahead else outcome
+    alone = scene.trial(()).ask(own, plans=False) if scene.ahead else outcome
     if (not alone.starts and not lacking) or why.reason in _ABOUT_NODES - {Reason.LICENSES}:
         reason = why.reason if why.reason in _ABOUT_NODES else (alone.why or why).reason
         if reason not in _ABOUT_NODES:
@@ -191,7 +191,7 @@ def _planned(inquiry: Inquiry, own: PendingGroup, outcome: Outcome, trial: Trial
     """As the cycle plans it; an estimate beside the plans of those before it, where it has none."""
     expected, firm = outcome.expected, True
     if expected is None and outcome.why is not None and not outcome.starts:
-        expected, firm = trial.ask(own, more_plans=True).expected, False
+        expected, firm = trial.ask(own, plans=True).expected, False
     if expected is None:
         return None
     endings, more = awaited(inquiry.scene, expected)

@@ -117,12 +117,8 @@ def looks_at_all(view: PendingView) -> bool:
 
 def known_starts(view: PendingView, groups: Iterable[PendingGroup]) -> dict[JobId, Expected]:
     """What the last cycle has planned for these."""
-    found = {}
-    for key in (key for group in groups for key in group.queue):
-        job = view.ctx.state.jobs[JobId(key[2])]
-        if job.expected_start:
-            found[job.id] = Expected(job.expected_start, job.expected_nodes)
-    return found
+    ids = (JobId(key[2]) for group in groups for key in group.queue)
+    return {job: view.planned[job] for job in ids if job in view.planned}
 
 
 def _offer(view: PendingView, group: _Group) -> PendingGroup | NotNow:

@@ -89,6 +89,7 @@ class PendingView:
         self.rows: tuple[int, tuple[object, ...], dict[str, BoolColumn]] = (-1, (), {})
         self.last_plans = float("-inf")
         self.kept: Promises | None = None  #: planned starts that the last cycle has promised
+        self.planned: dict[JobId, Expected] = {}  #: by the last cycle that has planned starts
         self.without_plans = False
         self.patience: dict[JobId, float] = {}  #: until when they wait for the number of switches they want
         self.patience_ends: list[tuple[float, JobId]] = []  #: a heap; also of some that are gone
@@ -464,6 +465,8 @@ class PendingView:
         """Why each one waits. Looks only at those for which it may have changed."""
         self.without_plans = plan.without_plans
         self.kept = plan.kept
+        if not plan.without_plans:
+            self.planned = plan.expected
         self.ctx.plans_due = self.last_plans + PLAN_SECONDS if plan.without_plans else float("inf")
         self.ctx.plans_due = min(self.ctx.plans_due, plan.exempt_until)
         if self.patience_ends:

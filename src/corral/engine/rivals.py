@@ -19,6 +19,11 @@ MOST_SHOWN = 5
 Sees = Callable[[Job], bool]
 
 
+def everybody(job: Job) -> bool:
+    """Who sees all jobs."""
+    return True
+
+
 class Rivals:
     """Of one job, at one moment."""
 
@@ -32,27 +37,34 @@ class Rivals:
             for name in state.partitions
             if name in mine or any(bool((rows[name] & rows[own]).any()) for own in mine)
         }
+        tiers = {name: partition.priority_tier for name, partition in state.partitions.items()}
         self.count = 0  #: jobs before it that want nodes of its partitions; elements of arrays each
         self.hidden = 0  #: those that may not be seen
         heads: list[tuple[int, QueueKey]] = []
         for group in view.groups.values():
-            names = {demand.partition for demand in group.shape[0]}
-            if not names & near:
+            demands = group.shape[0]
+            if not any(demand.partition in near for demand in demands):
                 continue
-            own = max(state.partitions[name].priority_tier for name in names)
+            own = (
+                max(tiers[demand.partition] for demand in demands) if len(demands) > 1 else tiers[demands[0].partition]
+            )
             if own < tier:
                 continue
             upto = len(group.queue) if own > tier else bisect.bisect_left(group.queue, key)
-            self._add(own, group.queue[:upto], bool(group.shape[3]), heads)
+            if sees is everybody and not group.shape[3]:
+                self.count += upto
+                heads += [(-own, one) for one in group.queue[: min(upto, MOST_SHOWN)]]
+            elif upto:
+                self._add(own, group.queue[:upto], heads)
         self.first = [JobId(one[2]) for _, one in heapq.nsmallest(MOST_SHOWN, heads)]
 
-    def _add(self, tier: int, keys: list[QueueKey], stands_alone: bool, heads: list[tuple[int, QueueKey]]) -> None:
+    def _add(self, tier: int, keys: list[QueueKey], heads: list[tuple[int, QueueKey]]) -> None:
         """Those of one group."""
         jobs = self.view.ctx.state.jobs
         shown = 0
         for key in keys:
             job = jobs[JobId(key[2])]
-            count = (ranges.count(job.array_waiting) or 1) if stands_alone else 1
+            count = ranges.count(job.array_waiting) or 1
             self.count += count
             if not self.sees(job):
                 self.hidden += count

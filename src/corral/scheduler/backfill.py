@@ -19,6 +19,7 @@ import numpy as np
 from corral.model.allocation import Allocation
 from corral.scheduler.demand import Demand
 from corral.scheduler.nodetable import BoolColumn, IntColumn, NodeTable
+from corral.scheduler.plan import Expected
 from corral.scheduler.reservations import Reserved
 from corral.scheduler.resources import place
 from corral.scheduler.running import RunningJob
@@ -301,6 +302,11 @@ def thinned(moments: Times) -> Iterator[float]:
         if at == len(moments) - 1:
             return
         at = min(at + step, len(moments) - 1)
+
+
+def expected(planned: Planned) -> Expected:
+    """For the plan of a cycle."""
+    return Expected(planned.start, folded(planned.allocation.node_names), planned.allocation)
 
 
 def folded(names: tuple[str, ...]) -> str:

@@ -22,7 +22,7 @@ from corral.scheduler.demand import Demand
 from corral.scheduler.feasibility import static_rows
 from corral.scheduler.nodetable import BoolColumn, NodeTable
 from corral.scheduler.placement import fits_when_empty
-from corral.scheduler.plan import Expected, NotNow, Plan, Rest, Start
+from corral.scheduler.plan import NotNow, Plan, Rest, Start
 from corral.scheduler.preemptors import Preemptors
 from corral.scheduler.quota import NO_RULES, Rules, Wanted, asked, asked_per_node, billed, gets, held, most_per_node
 from corral.scheduler.reservations import by_maintenance
@@ -233,7 +233,7 @@ class _Cycle:
             return why
         self.planned += len(planned)
         for member, one in zip(group.gang, planned, strict=True):
-            self.plan.expected[JobId(member.job)] = Expected(one.start, backfill.folded(one.allocation.node_names))
+            self.plan.expected[JobId(member.job)] = backfill.expected(one)
         self.shadow = min(self.shadow, planned[0].start)
         self.blocked.add((demand.partition, demand.reservation))
         return why
@@ -453,7 +453,7 @@ class _Cycle:
         if planned is None:
             return False
         self.planned += 1
-        self.plan.expected[job] = Expected(planned.start, backfill.folded(planned.allocation.node_names))
+        self.plan.expected[job] = backfill.expected(planned)
         self.shadow = min(self.shadow, planned.start)
         return True
 

@@ -48,8 +48,9 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
 
     def trial(self, ahead: tuple[PendingGroup, ...] | None = None) -> Trial:
         """`ahead`: others than those before it; () = as if nobody waited."""
+        untouched = ahead == () and not self.promises and not self.suspended
         snapshot = Snapshot(
-            nodes=self.table.copy(), pending=self.ahead if ahead is None else ahead, running=self.running,
+            nodes=self.table if untouched else self.table.copy(), pending=self.ahead if ahead is None else ahead, running=self.running,
             partition_rows=self.partition_rows, policy=self.policy, reserved=self.reserved, billing=self.billing,
             kept=self.kept if ahead is None else None, standing=self.standing,
             promises=self.promises if ahead is None else (), suspended=self.suspended, quota=self.quota(), wants_plans=True,

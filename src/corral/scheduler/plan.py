@@ -51,6 +51,7 @@ class Expected(msgspec.Struct, frozen=True):
 
     time: float
     nodes: str
+    allocation: Allocation | None = None  #: what it is planned to get
 
 
 class Rest(msgspec.Struct, frozen=True):

@@ -7,16 +7,12 @@ trace: what starts is not given anything, what is planned keeps nothing. Planned
 from collections.abc import Mapping
 
 import msgspec
-import numpy as np
 
 from corral.model.allocation import Allocation
 from corral.model.job import JobId
 from corral.model.reason import Reason
 from corral.scheduler import backfill, cycle, fluid
-from corral.scheduler.demand import Demand
-from corral.scheduler.nodetable import BoolColumn, NodeTable
 from corral.scheduler.plan import Expected, NotNow, Plan, Preemption, Start
-from corral.scheduler.resources import place
 from corral.scheduler.snapshot import PendingGroup, Snapshot
 from corral.syntax import hostlist
 
@@ -55,9 +51,9 @@ class Trial(cycle._Cycle):
         self.before = Plan() if self.by_counts else self.run()  #: what becomes of those before it
 
     def last(self, group: PendingGroup) -> Outcome:
-        """Also whom it would preempt; nothing can be asked after that."""
+        """Also whom it would preempt, and of a heterogeneous job; nothing can be asked after that."""
         job = JobId(group.queue[0][2])
-        if group.rights is None or self.by_counts:
+        if self.by_counts or (group.rights is None and not group.gang):
             return self.ask(group)
         self.plan = Plan(starts=[], reasons={}, rest={}, expected={}, preemptions=[])
         self.priority = -group.queue[0][0]
@@ -65,28 +61,24 @@ class Trial(cycle._Cycle):
         starts = [one for one in self.plan.starts if job in (one.job, one.gang)]
         return Outcome(starts, None if starts else why, self.plan.expected.get(job), self.plan.preemptions)
 
-    def ask(self, group: PendingGroup, more_plans: bool = False) -> Outcome:
-        """It preempts nobody. `more_plans`: a start is planned for it even when as many as usual are planned."""
+    def ask(self, group: PendingGroup, plans: bool | None = None) -> Outcome:
+        """It preempts nobody. `plans`: a start is planned for it even when as many as usual are planned, or is not."""
         group = msgspec.structs.replace(group, rights=None) if group.rights is not None else group
         job = JobId(group.queue[0][2])
         if self.by_counts:
             return self.ask_by_counts(group, job)
         saved = self.plan, self.planned, self.shadow, self.blocked, self.snapshot, self.most_planned
-        self.plan, self.planned, self.blocked = (
-            Plan(starts=[], reasons={}, rest={}, expected={}),
-            [*self.planned],
-            {*self.blocked},
-        )
+        self.plan, self.blocked = Plan(starts=[], reasons={}, rest={}, expected={}), {*self.blocked}
         self.snapshot = msgspec.structs.replace(
             self.snapshot, quota=None if self.snapshot.quota is None else self.snapshot.quota.trial()
         )
-        if more_plans:
-            self.most_planned = float("inf")
+        if plans is not None:
+            self.most_planned = float("inf") if plans else 0
         self.is_asking, self.priority = True, -group.queue[0][0]
         try:
             why = self.consider(group, job)
             starts = self.plan.starts
-            if more_plans and not starts and job not in self.plan.expected:
+            if plans and not starts and job not in self.plan.expected:
                 self.plan_start(group, job)
             return Outcome(starts, why if not starts or why is None else None, self.plan.expected.get(job))
         finally:
@@ -120,34 +112,33 @@ class Trial(cycle._Cycle):
         else:
             super().start(group, job, element, allocation, limit, among)
 
-    def fit_beside(self, table: NodeTable, span: float, demand: Demand, rows: BoolColumn) -> Allocation | None:
-        if not self.is_asking:
-            return super().fit_beside(table, span, demand, rows)
-        touched = [plan for plan in self.planned if plan.start < self.now + span]
-        return backfill.place_beside(table, demand, rows, touched, self.policy.placement)
-
     # -- what is known already
 
     def plan_start(self, group: PendingGroup, job: JobId) -> bool:
-        known = self.known_starts.get(job) if not self.is_asking else None
-        if known is not None and not self.reserved and not group.gang and self.take_over(group, job, known):
+        if self.is_asking:
+            return self.planned < self.most_planned and self.find(group, job)
+        known = self.known_starts.get(job)
+        if known is not None and not group.gang and self.take_over(group, job, known):
             return True
         return super().plan_start(group, job)
 
+    def find(self, group: PendingGroup, job: JobId) -> bool:
+        """Where it would be planned; nothing is kept for it."""
+        demand = group.demands[0]
+        found = self.planner().find(demand, self.rows(demand), cycle._span(group), self.latest())
+        if found is not None:
+            self.plan.expected[job] = backfill.expected(found)
+        return found is not None
+
     def take_over(self, group: PendingGroup, job: JobId, known: Expected) -> bool:
         """Its planned start, where and when it was; False = it is not possible any more."""
-        if self.timeline is None:
-            self.timeline = backfill.Timeline(self.table, self.running, self.now)
-        demand, start = group.demands[0], max(known.time, self.now)
-        rows = np.zeros(len(self.table), np.bool_)
-        rows[[self.table.index[name] for name in hostlist.expand(known.nodes) if name in self.table.index]] = True
-        future = self.timeline.after(self.timeline.ended_by(start))
-        allocation = place(future, demand, rows & self.rows(demand), self.policy.placement)
-        if allocation is None:
+        demand, start, allocation = group.demands[0], max(known.time, self.now), known.allocation
+        rows = self.rows(demand)
+        if allocation is None or not all(rows[self.table.index.get(name, -1)] for name in allocation.node_names):
             return False
-        planned = backfill.Planned(start, start + cycle._span(group), allocation, demand, future)
-        self.planned.append(planned)
-        self.plan.expected[job] = Expected(start, backfill.folded(allocation.node_names))
+        self.planner().keep(backfill.Planned(start, start + cycle._span(group), allocation), demand)
+        self.planned += 1
+        self.plan.expected[job] = known
         self.shadow = min(self.shadow, start)
         return True
 

@@ -8,15 +8,11 @@ from tests.builders import ANN, BOB, OPERATOR, ROOT, Cluster, cluster, gpus, job
 from corral.engine.explaining import inquiry
 from corral.engine.explanation import explanation
 from corral.engine.idle_nodes import explained, node_inquiry
+from corral.engine.rivals import everybody
 from corral.model.cluster import Accounting, Preemption, PriorityWeights
-from corral.model.job import Job
 from corral.model.partition import Partition
 from corral.protocol import requests as rq
 from corral.protocol.explanations import Why, WhyNode
-
-
-def everybody(_: Job) -> bool:
-    return True
 
 
 def why(live: Cluster, number: int, element: int | None = None, sees: Any = everybody) -> Why:

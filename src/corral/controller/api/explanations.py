@@ -15,7 +15,7 @@ from corral.engine.explaining import inquiry
 from corral.engine.explanation import explanation, settled
 from corral.engine.idle_nodes import explained, node_inquiry
 from corral.engine.outcomes import coordinates
-from corral.engine.rivals import Sees, label
+from corral.engine.rivals import Sees, everybody, label
 from corral.engine.selection import Unknown, targets_of, too_many
 from corral.errors import UsageError
 from corral.model import ranges
@@ -63,7 +63,7 @@ async def _cycle_over(service: Service) -> None:
 
 def _sees(service: Service, caller: Caller) -> Sees:
     if sees_all(service, caller):
-        return lambda job: True
+        return everybody
     state = service.state
     return lambda job: job.owner.uid == caller.uid or bool(job.association and coordinates(state, caller, job))
 
