@@ -105,6 +105,11 @@ class Loop:
         return self._flight.under_way
 
     @property
+    def is_scheduling(self) -> bool:
+        """Is a cycle due, or under way?"""
+        return self._under_way is not None or self.engine.wants_cycle
+
+    @property
     def seq(self) -> int:
         """Number of the last event."""
         return self._flight.seq

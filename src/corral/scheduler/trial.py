@@ -4,7 +4,8 @@ A cycle goes through the jobs before it once; then any number of requests can be
 trace: what starts is not given anything, what is planned keeps nothing. Planned starts of a cycle that has just been are taken over.
 """
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from typing import TypeVar
 
 import msgspec
 
@@ -15,6 +16,8 @@ from corral.scheduler import backfill, cycle, fluid
 from corral.scheduler.plan import Expected, NotNow, Plan, Preemption, Start
 from corral.scheduler.snapshot import PendingGroup, Snapshot
 from corral.syntax import hostlist
+
+T = TypeVar("T")
 
 
 class Outcome:
@@ -48,7 +51,7 @@ class Trial(cycle._Cycle):
         super().__init__(everything if self.by_counts else snapshot, now)
         self.known_starts = known
         self.is_asking = False
-        self.before = Plan() if self.by_counts else self.run()  #: what becomes of those before it
+        self.before = Plan() if self.by_counts else finished(self.steps())  #: what becomes of those before it
 
     def last(self, group: PendingGroup) -> Outcome:
         """Also whom it would preempt, and of a heterogeneous job; nothing can be asked after that."""
@@ -57,7 +60,7 @@ class Trial(cycle._Cycle):
             return self.ask(group)
         self.plan = Plan(starts=[], reasons={}, rest={}, expected={}, preemptions=[])
         self.priority = -group.queue[0][0]
-        why = self.consider(group, job)
+        why = finished(self.consider(group, job))
         starts = [one for one in self.plan.starts if job in (one.job, one.gang)]
         return Outcome(starts, None if starts else why, self.plan.expected.get(job), self.plan.preemptions)
 
@@ -76,7 +79,7 @@ class Trial(cycle._Cycle):
             self.most_planned = float("inf") if plans else 0
         self.is_asking, self.priority = True, -group.queue[0][0]
         try:
-            why = self.consider(group, job)
+            why = finished(self.consider(group, job))
             starts = self.plan.starts
             if plans and not starts and job not in self.plan.expected:
                 self.plan_start(group, job)
@@ -141,6 +144,16 @@ class Trial(cycle._Cycle):
         self.plan.expected[job] = known
         self.shadow = min(self.shadow, start)
         return True
+
+
+def finished(steps: Generator[None, None, T]) -> T:
+    """What comes out at the end of it."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: T = end.value
+            return result
 
 
 def _why(plan: Plan, snapshot: Snapshot, job: JobId) -> NotNow | None:

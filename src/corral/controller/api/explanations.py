@@ -57,7 +57,7 @@ def _view(service: Service) -> Any:
 
 async def _cycle_over(service: Service) -> None:
     ends = clock.monotonic() + CYCLE_SECONDS
-    while service.loop.engine.wants_cycle and clock.monotonic() < ends:  # noqa: ASYNC110 - nothing tells when a cycle is over
+    while service.loop.is_scheduling and clock.monotonic() < ends:  # noqa: ASYNC110 - nothing tells when a cycle is over
         await asyncio.sleep(0.01)
 
 
