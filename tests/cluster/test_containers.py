@@ -3,11 +3,18 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from tests.cluster.live import LiveCluster, wait_until
+
+from corral.agent import boxes, container, mounts
+from corral.agent.identity import Identity
+from corral.model.container import Container
+from corral.model.job import Owner
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or not all(shutil.which(name) for name in ("podman", "runc", "busybox", "mksquashfs")),
@@ -200,3 +207,98 @@ def test_nothing_is_left_of_one_that_is_cancelled(cluster: LiveCluster) -> None:
     assert "corral" not in subprocess.run(["mount"], capture_output=True, text=True, check=True).stdout.replace(
         "/corral-", ""
     )
+
+
+def test_nodes_fetch_before_the_job_begins_and_it_is_seen(podman: Path, tmp_path: Path) -> None:
+    """This podman pulls when it is let, and says how far it is."""
+    gate, bin_dir = tmp_path / "gate", tmp_path / "bin"
+    bin_dir.mkdir()
+    (bin_dir / "podman").write_text(
+        f'#!/bin/sh\n[ "$1" != pull ] || until [ -e {gate} ]; do echo "Copying blob 3 of 6" >&2; sleep 0.1; done\n'
+        f'exec {shutil.which("podman")} "$@"\n'
+    )
+    (bin_dir / "podman").chmod(0o755)
+    archive = tmp_path / "image.oci"
+    subprocess.run(
+        ["podman", "save", "-q", "--format", "oci-archive", "-o", archive, IMAGE], check=True, capture_output=True
+    )
+    one = LiveCluster(tmp_path / "cluster")
+    one.environment["PATH"] = f"{bin_dir}:{one.environment['PATH']}"
+    try:
+        one.up("--nodes=2", "--cpus=4", "--prefix=n1")
+        job = one.submit("-N2", f"--container-image={archive}", "-o", "job.out", "--wrap", "echo $GREETING")
+        words = ["squeue", "-h", "-t", "CF", "-o", "%t %r"]
+        wait_until(
+            lambda: "CF n1: Copying blob 3 of 6" in one.text(*words) or "CF n2: Copying blob 3 of 6" in one.text(*words)
+        )
+        gate.touch()
+        one.wait_for(job, "COMPLETED")
+        assert (one.work / "job.out").read_text() == "image\n"
+        lines = one.text("corral", "image", "ls").splitlines()
+        assert [line.split()[0] for line in lines] == ["IMAGE", str(archive)]
+        assert lines[1].endswith("n[1-2]")
+        assert one.text("corral", "image", "pull", "-w", "n2", str(archive)) == f"{archive} is on n2"
+        wrong = one.run("corral", "image", "pull", "/etc/passwd", check=False)
+        assert (wrong.returncode, wrong.stderr.count("no image: neither squashfs")) == (1, 2)
+        assert (
+            one.run("corral", "image", "pull", "-w", "n9", "x", check=False).stderr
+            == "corral: error: there is no node n9\n"
+        )
+        assert one.text("corral", "image", "rm", str(archive)).startswith("removed from")
+        assert one.run("corral", "image", "rm", str(archive), check=False).returncode == 1
+    finally:
+        one.down()
+
+
+def test_an_agent_that_is_not_root_makes_a_user_namespace(podman: Path) -> None:
+    """Two containers of the same image; in the second the user looks like root."""
+    directory = Path(tempfile.mkdtemp(prefix="corral-nobody-"))
+    try:
+        image = directory / "image"
+        shutil.copytree(podman / "root", image / "rootfs", symlinks=True)
+        for path in (directory, *directory.rglob("*")):
+            os.chown(path, 65534, 65534, follow_symlinks=False)
+        said = [
+            in_a_process(partial(_contained, directory / name, image / "rootfs", remap_root=name == "root"))
+            for name in ("own", "root")
+        ]
+        assert said == ["65534 /z\n", "0 /z\n"]
+    finally:
+        shutil.rmtree(directory)
+
+
+def in_a_process(act: Callable[[], bytes]) -> str:
+    """What it gives, done as nobody."""
+    read_end, write_end = os.pipe()
+    pid = os.fork()
+    if not pid:
+        try:
+            os.setgroups([])
+            os.setresgid(65534, 65534, 65534)
+            os.setresuid(65534, 65534, 65534)
+            mounts.own_proc_files()
+            os.write(write_end, act())
+        except BaseException as error:
+            os.write(write_end, repr(error).encode())
+        finally:
+            os._exit(0)
+    os.close(write_end)
+    with open(read_end, encoding="utf-8") as file:
+        said = file.read()
+    os.waitpid(pid, 0)
+    return said
+
+
+def _contained(scratch: Path, root: Path, *, remap_root: bool) -> bytes:
+    nobody = Identity(Owner(uid=65534, gid=65534, user="nobody", group="nogroup"))
+    wanted = Container(image="x", remap_root=remap_root, writable=True, mount_home=False)
+    box = container.make(wanted, str(root), boxes.place_at(str(scratch)), nobody, "/", "")
+    read_end, write_end = os.pipe()
+    if not os.fork():
+        os.dup2(write_end, 1)
+        box.enter()
+        box.settle()
+        os.execv("/bin/sh", ["sh", "-c", "touch /z; echo $(id -u) $(ls /z)"])
+    os.close(write_end)
+    with open(read_end, "rb") as file:
+        return file.read()

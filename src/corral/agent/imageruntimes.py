@@ -60,8 +60,6 @@ def for_name(image: str, settings: Containers) -> Runtime:
     program = _program(settings)
     if program in ("podman", "docker"):
         return Engine(program, reference, settings.pull)
-    if reference.startswith(("oci", "docker-archive")):
-        raise CannotFetch(f"{image}: {program} reads no archives; install podman on the node")
     return Enroot(image) if program == "enroot" else Apptainer(f"docker://{reference}", "")
 
 
@@ -159,7 +157,8 @@ async def run(
         await process.wait()
         raise
     if status:
-        last = b" ".join(line.strip() for line in said[-3:]).decode(errors="replace")[-_LAST_WORDS:]
+        errors = [line for line in said if line.lower().startswith(b"error")] or said[-3:]
+        last = b" ".join(line.strip() for line in errors).decode(errors="replace")[-_LAST_WORDS:]
         raise CannotFetch(f"{argv[0]}: {last or f'exit status {status}'}")
     return output
 

@@ -9,6 +9,7 @@ fetches and unpacks is a program of the node's (imageruntimes.py).
 """
 
 import asyncio
+import errno
 import os
 import shutil
 import tempfile
@@ -25,6 +26,8 @@ from corral.model.cluster import Containers
 from corral.model.container import ImageConfig
 from corral.syntax import container as words
 
+#: What failed is not tried again before so many seconds: the launch that follows a failed fetch says why.
+_FAILED_SECONDS = 5.0
 Say = Callable[[str], None]
 
 
@@ -34,6 +37,7 @@ class Images:
     def __init__(self, directory: Path, settings: Containers) -> None:
         self.directory, self.settings = directory, settings
         self._coming: dict[str, asyncio.Task[str]] = {}
+        self._failed: dict[str, tuple[float, str]] = {}  #: what was wrong with it, and when
 
     async def ensure(self, image: str, groups: imageruntimes.Reader, say: Say) -> str:
         """The directory of the unpacked image, after fetching it if need be; whoever wants the same waits for the same.
@@ -41,6 +45,9 @@ class Images:
         `groups`: the user that a file must be readable for. `say` hears of progress. Raises CannotFetch.
         """
         fd = groups.open(image) if words.is_file(image) else -1
+        since, problem = self._failed.get(image, (0.0, ""))
+        if problem and fd < 0 and clock.monotonic() - since < _FAILED_SECONDS:
+            raise CannotFetch(problem)
         task = self._coming.get(image)
         if task is None:
             task = self._coming[image] = asyncio.get_running_loop().create_task(self._ensure(image, fd, say))
@@ -58,11 +65,21 @@ class Images:
                 if not is_image(found):
                     await self._unpack(runtime, image, found, say)
         except TimeoutError:
-            raise CannotFetch(f"{image}: not here after {self.settings.pull_timeout:g} seconds") from None
+            raise CannotFetch(
+                self._noted(image, f"{image}: not here after {self.settings.pull_timeout:g} seconds")
+            ) from None
+        except CannotFetch as error:
+            self._noted(image, str(error))
+            raise
         finally:
             if fd >= 0:
                 os.close(fd)
         return str(found / "rootfs")
+
+    def _noted(self, image: str, problem: str) -> str:
+        self._failed = {name: one for name, one in self._failed.items() if clock.monotonic() - one[0] < _FAILED_SECONDS}
+        self._failed[image] = (clock.monotonic(), problem)
+        return problem
 
     async def _unpack(self, runtime: Runtime, image: str, found: Path, say: Say) -> None:
         say("unpacking")
@@ -93,6 +110,25 @@ class Images:
             except (OSError, msgspec.MsgspecError):
                 continue
         return sorted(found, key=lambda config: -config.created)
+
+    def forget(self, wanted: str, in_use: set[str]) -> int:
+        """Remove those of this name, or whose digest begins so, that nobody uses; how many. Raises OSError when all are in use."""
+        matching = [
+            one for one in self.all() if wanted == one.name or (len(wanted) >= 6 and one.digest.startswith(wanted))
+        ]
+        free = [one for one in matching if one.digest not in in_use]
+        if matching and not free:
+            raise OSError(errno.EBUSY, "a step uses it")
+        removed = 0
+        for one in free:
+            gone = Path(tempfile.mkdtemp(prefix=".new.", dir=self.directory))
+            try:
+                (self.directory / one.digest).rename(gone / "old")
+                removed += 1
+            except FileNotFoundError:
+                pass  # another node of this agent was told the same
+            remove(gone)
+        return removed
 
     def remove_unfinished(self) -> None:
         """What an agent that was killed has left."""

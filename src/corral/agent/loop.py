@@ -7,6 +7,7 @@ import msgspec
 
 from corral.agent.control import Sample, Sampled, Started, encode_command
 from corral.agent.endings import Endings
+from corral.agent.imagekeeper import ImageKeeper
 from corral.agent.images import Images
 from corral.agent.inventory import free_memory_mb
 from corral.agent.launch import Launcher, LaunchHead
@@ -22,7 +23,10 @@ from corral.daemon.logs import Log
 from corral.model.node import NodeInventory
 from corral.protocol.orders import (
     EndJob,
+    FetchImage,
+    ListImages,
     NotifyStep,
+    RemoveImage,
     ReportsCommitted,
     SampleSteps,
     SendInventory,
@@ -39,6 +43,9 @@ _decode_order = msgspec.msgpack.Decoder(
     | SuspendJob
     | NotifyStep
     | SampleSteps
+    | FetchImage
+    | ListImages
+    | RemoveImage
     | ReportsCommitted
     | SendInventory
     | ShutDown
@@ -78,6 +85,7 @@ class AgentLoop:
         # Above every number an earlier life used: it counts up from the clock, and no life makes a million reports a second.
         self._outbox = Outbox(self._publish, int(clock.now() * 1_000_000))
         self._launcher = Launcher(agent, spool, self._outbox, shepherds, log, endpoint, images)
+        self._imagekeeper = ImageKeeper(agent, images, self._outbox, spool)
         self._endings = Endings(self._launcher, epilog_timeout)
         self._registration = 0
         self._stopping = asyncio.Event()
@@ -201,6 +209,8 @@ class AgentLoop:
             case SampleSteps():
                 for key in order.keys:
                     self._shepherds.control(order.node, key, encode_command(Sample(query=order.query)))
+            case FetchImage() | ListImages() | RemoveImage():
+                self._imagekeeper.obey(order)
             case SendInventory():
                 self._on_connected()
             case ShutDown():

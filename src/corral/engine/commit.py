@@ -2,7 +2,7 @@
 
 import msgspec
 
-from corral.engine import charging, preemption, steps
+from corral.engine import charging, configuring, preemption, steps
 from corral.engine.arrays import has_room, split
 from corral.engine.context import Context
 from corral.engine.effects import Effects
@@ -104,8 +104,12 @@ def begin(ctx: Context, start: Start, now: float, out: Effects) -> bool:
         promises=(),
         started_by=_started_by(start, job, spec),
     )
-    ctx.record(JobStarted(time=now, job=running, array_rest=rest), out)
     if not start.gang:
+        running = configuring.marked(running, spec, now)
+    ctx.record(JobStarted(time=now, job=running, array_rest=rest), out)
+    if running.configuring_since:
+        configuring.begin(ctx, running, now, out)
+    elif not start.gang:
         launch(ctx, running, now, out)
     return True
 

@@ -33,6 +33,9 @@ class Context:
         self.node_entries: tuple[tuple[NodeConfig, ...], dict[str, NodeConfig]] | None = None
         #: COMPLETING jobs -> nodes that have not reported JobCleaned, and when EndJob was last sent there
         self.cleaning: dict[JobId, dict[str, float]] = {}
+        #: jobs -> nodes that have not said that they have its image, and when they were told to fetch it or last said something
+        self.fetching: dict[JobId, dict[str, float]] = {}
+        self.fetch_shown: dict[JobId, float] = {}  #: when it was last noted how far they are
         #: when what is left of these gets SIGKILL
         self.kill_at: dict[JobId, float] = {}
         #: when the order to end this step alone was last sent
@@ -90,6 +93,8 @@ class Context:
             self.last_heard,
             self.idle_since,
             *self.cleaning.values(),
+            *self.fetching.values(),
+            self.fetch_shown,
         ]
         for times in noted:
             for key, time in times.items():

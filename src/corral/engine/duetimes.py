@@ -61,6 +61,8 @@ class DueTimes:
             heapq.heappush(self.heap, (when, job.id))
 
     def _of(self, job: Job) -> float:
+        if job.state is JobState.RUNNING and job.configuring_since and job.preempted is None:
+            return _NEVER
         if job.state is JobState.RUNNING:
             ends = limit_ends(job)
             spec = self.state.spec(job)

@@ -13,6 +13,7 @@ from corral.engine import (
     accounts,
     cancel,
     commit,
+    configuring,
     control,
     dependencies,
     endings,
@@ -224,6 +225,11 @@ class Engine:
                 steps.on_finished(ctx, report, now, out)
             case rp.StepSampled():
                 pass  # for whoever asked; nothing follows from it
+            case rp.ImageFetched():
+                if (job := configuring.on_fetched(ctx, report, now, out)) is not None:
+                    commit.launch(ctx, job, now, out)
+            case rp.ImagesTold():
+                pass  # likewise
             case rp.JobCleaned():
                 endings.on_cleaned(ctx, report, now, out)
             case rp.NodeFailed():

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from corral.engine import endings, steps
+from corral.engine import configuring, endings, steps
 from corral.engine.context import Context
 from corral.engine.effects import Effects
 from corral.engine.launch import send_launch
@@ -310,4 +310,5 @@ def resume_after_restart(ctx: Context, now: float) -> None:
         if job.state is JobState.COMPLETING and job.allocation is not None:
             names = [n for n in job.allocation.node_names if n in ctx.state.nodes and ctx.state.nodes[n].up]
             ctx.cleaning[job_id] = dict.fromkeys(names, 0.0)
+    configuring.resume(ctx)
     assert all(ctx.state.jobs[job_id].state not in ENDED for job_id in ctx.state.active)

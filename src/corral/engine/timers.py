@@ -1,6 +1,6 @@
 """What is due by the clock: time limits, warnings, begin times, deadlines, silent nodes, old records?"""
 
-from corral.engine import endings, nodes, overuse, preemption, reserved_times, resets, steplimits
+from corral.engine import commit, configuring, endings, nodes, overuse, preemption, reserved_times, resets, steplimits
 from corral.engine.cancel import signal_job
 from corral.engine.context import Context
 from corral.engine.duetimes import limit_ends, marks
@@ -32,6 +32,8 @@ def tick(ctx: Context, now: float, out: Effects) -> None:
     for job_id in sorted(ctx.cleaning):
         _check_cleaning(ctx, ctx.state.jobs[job_id], now, out)
     steplimits.tick(ctx, now, out)
+    for job in configuring.tick(ctx, now, out) if ctx.fetching else ():
+        commit.launch(ctx, job, now, out)
     ctx.waits.tick()
     if now >= ctx.plans_due:
         ctx.plans_due = float("inf")

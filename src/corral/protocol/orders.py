@@ -160,6 +160,29 @@ class SampleSteps(Order, frozen=True, kw_only=True):
     query: int
 
 
+class FetchImage(Order, frozen=True, kw_only=True):
+    """Have this image on the node, and say how far it is (ImageFetched). It may be told again at any time."""
+
+    image: str
+    owner: Owner  #: a file must be readable for
+    job: int = 0
+    restart: int = 0
+    query: int = 0
+
+
+class ListImages(Order, frozen=True, kw_only=True):
+    """Say which images are on the node (ImagesTold)."""
+
+    query: int
+
+
+class RemoveImage(Order, frozen=True, kw_only=True):
+    """Remove the images of this name or digest that no step uses (ImagesTold)."""
+
+    query: int
+    image: str
+
+
 class ReportsCommitted(Order, frozen=True, kw_only=True):
     """These reports are durable: the agent may forget them. `node` is the agent's name."""
 
@@ -183,6 +206,9 @@ AnyOrder = (
     | SuspendJob
     | NotifyStep
     | SampleSteps
+    | FetchImage
+    | ListImages
+    | RemoveImage
     | ReportsCommitted
     | SendInventory
     | ShutDown

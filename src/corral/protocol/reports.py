@@ -2,6 +2,7 @@
 
 import msgspec
 
+from corral.model.container import ImageConfig
 from corral.model.node import NodeInventory
 from corral.model.step import EndCause, StepKey, TaskExit
 from corral.model.usage import NOTHING, Usage
@@ -78,4 +79,29 @@ class NodeFailed(Report, frozen=True, kw_only=True):
     reason: str
 
 
-AnyReport = AgentRegistered | Heartbeat | StepFinished | StepSampled | JobCleaned | NodeFailed
+class ImageFetched(Report, frozen=True, kw_only=True):
+    """How far a node is with an image that it was told to fetch; said again whenever it is told again."""
+
+    node: str
+    job: int = 0
+    restart: int = 0
+    query: int = 0
+    image: str
+    done: bool = False
+    problem: str = ""  #: done, and it is not there
+    progress: str = ""
+
+
+class ImagesTold(Report, frozen=True, kw_only=True):
+    """The answer to ListImages and RemoveImage: what is on the node now."""
+
+    node: str
+    query: int
+    images: tuple[ImageConfig, ...] = ()
+    removed: int = 0
+    problem: str = ""
+
+
+AnyReport = (
+    AgentRegistered | Heartbeat | StepFinished | StepSampled | JobCleaned | NodeFailed | ImageFetched | ImagesTold
+)

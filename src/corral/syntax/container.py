@@ -75,7 +75,9 @@ def reference(image: str) -> str:
     """
     for archive in _ARCHIVES:
         if image.startswith(archive):
-            return image
+            raise InvalidContainer(
+                text=f"--container-image: name the file of an archive by its path, without {archive}"
+            )
     rest = image
     scheme, colon, after = image.partition("://")
     if colon:

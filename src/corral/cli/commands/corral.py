@@ -16,6 +16,7 @@ VERBS = {
     "up": ("up", "start a cluster on this machine, or what is missing of it"),
     "down": ("down", "end its jobs and stop it; what it knows stays"),
     "status": ("status", "what runs, what the cluster has, what is not enforced"),
+    "image": ("image", "show the images on nodes; fetch them before jobs need them; remove them"),
     "why": ("why", "say why jobs wait, and what would let them start sooner; why a node is idle"),
     "snapshot": ("snapshot", "write the state that decides about jobs as JSON"),
     "controller": ("controller", "run a controller in the foreground"),

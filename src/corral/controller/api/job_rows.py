@@ -159,8 +159,21 @@ _IN_WORDS = frozenset(
 )
 
 
+def shown_state(job: Job) -> str:
+    if job.special_exit and job.state is _PENDING:
+        return "SPECIAL_EXIT"
+    return JobState.CONFIGURING.value if is_configuring(job) else job.state.value
+
+
+def is_configuring(job: Job) -> bool:
+    """Its nodes fetch its image."""
+    return bool(job.configuring_since) and job.state is JobState.RUNNING
+
+
 def why(job: Job, context: JobContext) -> str:
     """The reason as squeue shows it: of a waiting job with its words, if it has some."""
+    if is_configuring(job) and job.reason_text:
+        return job.reason_text
     if job.state is _PENDING and job.reason_text:
         if job.reason in _IN_WORDS:
             return job.reason_text
@@ -231,7 +244,7 @@ FIELDS: dict[str, Getter] = {
     "association": Attribute("association"),
     "qos": lambda job, context: context.specs[job.spec_id].qos or "normal",
     "partition": lambda job, context: job.partition or context.specs[job.spec_id].partition,
-    "state": lambda job, _: "SPECIAL_EXIT" if job.special_exit and job.state is _PENDING else job.state.value,
+    "state": lambda job, _: shown_state(job),
     "end_state": lambda job, _: job.end_state.value if job.end_state is not None else None,
     "reason": Attribute("reason.value"),
     "reason_text": Attribute("reason_text"),

@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from corral.controller.api import query
 from corral.controller.api.http import Refusal, body_of, caller_of
-from corral.controller.api.job_rows import JOBS, JobContext, reservation_of
+from corral.controller.api.job_rows import JOBS, JobContext, is_configuring, reservation_of
 from corral.controller.api.privacy import sees_all, visible
 from corral.controller.api.service import Service
 from corral.controller.api.step_rows import STEPS, StepContext
@@ -124,6 +124,7 @@ class _Filter:
         states = query.choice(request, "states", _STATES)
         self.states = frozenset(state for state in states if state is not None)
         self.special_exit = None in states
+        self.configuring = JobState.CONFIGURING in self.states and JobState.RUNNING not in self.states
         self.nodes = query.nodes(request)
         self.licenses = frozenset(query.words(request, "licenses"))
         self.reservations = frozenset(query.words(request, "reservations"))
@@ -135,7 +136,7 @@ class _Filter:
         if self.special_exit:
             jobs = [job for job in jobs if job.state in self.states or (job.special_exit and job.is_pending)]
         elif self.states:
-            jobs = [job for job in jobs if job.state in self.states]
+            jobs = [job for job in jobs if job.state in self.states or (self.configuring and is_configuring(job))]
         if self.users:
             jobs = [job for job in jobs if job.owner.user in self.users or str(job.owner.uid) in self.users]
         if self.partitions:
@@ -269,7 +270,7 @@ async def wait_for_job(service: Service, request: Request) -> JobRows:
 
 def _is_there(job: Job, until: str) -> bool:
     if until == "started":
-        return job.state not in _WAITING
+        return job.state not in _WAITING and not is_configuring(job)
     return job.state in ENDED or (until == "completing" and job.state is JobState.COMPLETING)
 
 

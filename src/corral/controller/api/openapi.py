@@ -165,6 +165,15 @@ def document() -> dict[str, Any]:
                 [_parameter("jobs", text="42,43_7"), _parameter("nodes", text="a hostlist")],
             )
         },
+        "/v1/images": {
+            "get": operation("Images on nodes", anything, [_parameter("nodes", text="a hostlist")]),
+            "post": operation("Have an image fetched by nodes", anything),
+            "delete": operation(
+                "Remove an image from nodes (operators)",
+                anything,
+                [_parameter("nodes", text="a hostlist"), _parameter("image", text="a name or digest")],
+            ),
+        },
         "/v1/snapshot": {"get": operation("All that decides about jobs (operators)", anything)},
         "/v1/tokens": {"post": operation("Credentials for a user or a node", anything)},
         "/v1/history": {

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from corral.auth.peer import owner_named
+from corral.controller.images import Images
 from corral.controller.loop import Loop
 from corral.controller.perform import Performer
 from corral.controller.purge import Purger
@@ -39,6 +40,7 @@ class Service:
         self.reconfigure: Callable[[Caller], Awaitable[Reply]] | None = None
         self.purger = Purger(store, lambda: self.config, log)
         self.samples = Samples(performer.term, performer.send)
+        self.images = Images(performer.term, performer.send)
         self.facts = facts  #: what /v1/ping tells of this controller
         self.explaining = asyncio.Semaphore(1)  #: one answer to "why" at a time: the controller has other work
         self.accounts: tuple[object, bytes] = (None, b"")  #: the answer to GET /v1/accounts, and as of which change
