@@ -401,16 +401,17 @@ class NodeTable:
             setattr(other, column, getattr(self, column).copy())
         other.free_gres = {kind: column.copy() for kind, column in self.free_gres.items()}
         other.cpu_masks = self.cpu_masks.copy()
-        other.gres_masks = (
-            [masks.copy() if masks else masks for masks in self.gres_masks]
-            if type(self.gres_masks) is list
-            else self.gres_masks.copy()
-        )
+        if self.total_gres:
+            other.gres_masks = (
+                [masks.copy() if masks else masks for masks in self.gres_masks]
+                if type(self.gres_masks) is list
+                else self.gres_masks.copy()
+            )
         other.holders = self.holders.copy()
         other.licenses = self.licenses.copy()
         other.shared = self.shared.copy()
         other.withheld = self.withheld.copy()
-        other._stale = self._stale.copy()
+        other._stale = self._stale.copy() if self._by_socket is not None else set()
         return other
 
     def emptied(self) -> "NodeTable":

@@ -98,6 +98,14 @@ def _svg(parts: Sequence[str], height: float) -> str:
     return f'<svg viewBox="0 0 {WIDTH} {height:g}" role="img">{"".join(parts)}</svg>'
 
 
+def alone(svg: str) -> str:
+    """The same as a file of its own."""
+    style = "text{fill:#667085;font:11.5px sans-serif}.grid{stroke:#d8dde6}.axis{stroke:#667085}"
+    return svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1).replace(
+        'role="img">', f'role="img"><style>{style}</style><rect width="100%" height="100%" fill="#fff"/>', 1
+    )
+
+
 # -- numbers
 
 
