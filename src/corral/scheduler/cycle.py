@@ -51,7 +51,7 @@ def schedule(snapshot: Snapshot, now: float) -> Plan:
 def schedule_in_steps(snapshot: Snapshot, now: float) -> Generator[None, None, Plan]:
     """The same, with a pause after every few jobs, in which others may have the processor."""
     if fluid.applies(snapshot):
-        return fluid.schedule(snapshot, now)
+        return (yield from fluid.schedule_in_steps(snapshot, now))
     return (yield from _Cycle(snapshot, now).steps())
 
 

@@ -16,6 +16,7 @@ Jobs that ask for more than CPUs, or only for some nodes, are placed as cycle.py
 
 import functools
 import heapq
+from collections.abc import Generator
 
 import msgspec
 import numpy as np
@@ -31,6 +32,9 @@ from corral.scheduler.snapshot import LONGEST, PendingGroup, QueueKey, Snapshot
 
 #: Of one job's queue position: (-tier, its key, number of its group).
 Head = tuple[int, QueueKey, int]
+
+#: After so many jobs others may have the processor.
+PAUSE = 64
 
 RESOURCES, PRIORITY = NotNow(Reason.RESOURCES), NotNow(Reason.PRIORITY)
 
@@ -60,8 +64,9 @@ def is_fluid(demand: Demand) -> bool:
     return demand.ntasks is not None and msgspec.structs.replace(demand, ntasks=1) == plain
 
 
-def schedule(snapshot: Snapshot, now: float) -> Plan:
-    return _Fluid(snapshot, now).run()
+def schedule_in_steps(snapshot: Snapshot, now: float) -> Generator[None, None, Plan]:
+    """With a pause after every few jobs."""
+    return (yield from _Fluid(snapshot, now).steps())
 
 
 class _Fluid:
@@ -76,9 +81,9 @@ class _Fluid:
         self.waits = False  #: does somebody wait already?
         self.begun: list[tuple[float, int]] = []  #: in this cycle: until when, how many CPUs
 
-    def run(self) -> Plan:
+    def steps(self) -> Generator[None, None, Plan]:
         if self.snapshot.policy.backfill == "conservative":
-            self.conservative()
+            yield from self.conservative()
         else:
             self.in_turn(bool(self.snapshot.policy.backfill))
         return self.plan
@@ -158,7 +163,7 @@ class _Fluid:
 
     # -- conservative
 
-    def conservative(self) -> None:
+    def conservative(self) -> Generator[None, None, None]:
         waiting = sorted((-group.tier, key, number) for number, group in enumerate(self.groups) for key in group.queue)
         self.plan.looked_at += len(waiting)
         asked = {
@@ -177,10 +182,12 @@ class _Fluid:
         order = [key[2] for _, key, _ in waiting]
         starts, profile, is_freer = self.promised(order, asked)
         while is_freer:
-            is_freer = compress(starts, profile, asked)
-        for job in order:
+            is_freer = yield from compress(starts, profile, asked)
+        for number, job in enumerate(order):
             if job in starts:
                 continue
+            if number % PAUSE == PAUSE - 1:
+                yield
             count, span = asked[job]
             starts[job] = start = profile.earliest(count, span)
             if start < FOREVER:
@@ -216,10 +223,14 @@ class _Fluid:
         return kept, profile, same < len(old) or profile != last.profile.since(self.now)
 
 
-def compress(starts: dict[int, float], profile: Profile, asked: dict[int, tuple[int, float]]) -> bool:
+def compress(
+    starts: dict[int, float], profile: Profile, asked: dict[int, tuple[int, float]]
+) -> Generator[None, None, bool]:
     """Each to its earliest start beside all others, in their order. Has one moved? Then another may."""
     has_moved = False
-    for job, before in starts.items():
+    for number, (job, before) in enumerate(starts.items()):
+        if number % PAUSE == PAUSE - 1:
+            yield
         count, span = asked[job]
         if before < FOREVER:
             profile.take(before, span, -count)

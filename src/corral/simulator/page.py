@@ -48,18 +48,18 @@ def html(setting: Setting, results: Sequence[Result]) -> str:
     notes = "".join(f"<li>{escape(note)}</li>" for note in report.notes(setting, results))
     sections = [
         (f"{what} in use", "Share of the cluster over time.", plots.lines(
-            [(n, over_time(one.outcome, one.outcome.used, 100)) for n, one in zip(shown, drawn, strict=True)],
-            "hours", "% in use", stepped=True)),
+            [(n, over_time(one.outcome, one.outcome.used, 100, 120)) for n, one in zip(shown, drawn, strict=True)],
+            "hours", "% in use", stepped=True, top=100)),
         ("Jobs that wait", "How many, over time.", plots.lines(
             [(n, over_time(one.outcome, one.outcome.queued, 1)) for n, one in zip(shown, drawn, strict=True)],
             "hours", "jobs", stepped=True)),
         ("How long jobs waited", "Share of the jobs that waited at most so long.", plots.lines(
             [(n, shares([r.wait for r in one.outcome.runs if r.start is not None])) for n, one in zip(shown, drawn, strict=True)],
-            "seconds", "% of jobs", log=True)),
+            "seconds", "% of jobs", log=True, top=100)),
         ("How much jobs were slowed down", "Share of the jobs of which the bounded slowdown is at most so much.", plots.lines(
             [(n, shares([bounded_slowdown(r) for r in one.outcome.runs if r.start is not None]))
              for n, one in zip(shown, drawn, strict=True)],
-            "bounded slowdown", "% of jobs", log=True)),
+            "bounded slowdown", "% of jobs", log=True, top=100)),
         ("By user", f"Mean bounded slowdown of the {USERS} who submitted most.", plots.bars(
             users(drawn), shown, "mean bounded slowdown")),
     ]  # fmt: skip
@@ -79,22 +79,24 @@ def html(setting: Setting, results: Sequence[Result]) -> str:
     )
 
 
-def over_time(outcome: Outcome, values: Sequence[float], factor: float) -> list[tuple[float, float]]:
+def over_time(
+    outcome: Outcome, values: Sequence[float], factor: float, points: int = POINTS
+) -> list[tuple[float, float]]:
     """Means over equal times, so that a long run has no more points than a short one."""
     if not outcome.times:
         return []
     begin, end = outcome.times[0], outcome.now
-    step = (end - begin) / POINTS or 1.0
-    sums, at = [0.0] * POINTS, 0
+    step = (end - begin) / points or 1.0
+    sums, at = [0.0] * points, 0
     for index, start in enumerate(outcome.times):
         until = outcome.times[index + 1] if index + 1 < len(outcome.times) else end
-        while start < until:
-            at = min(POINTS - 1, int((start - begin) / step))
-            edge = until if at == POINTS - 1 else min(until, begin + (at + 1) * step)
-            if edge <= start:  # rounding: the edge itself
-                edge = min(until, start + step * 1e-6)
-            sums[at] += (edge - start) * values[index]
-            start = edge
+        at = min(points - 1, int((start - begin) / step))
+        while True:
+            edge = until if at == points - 1 else min(until, begin + (at + 1) * step)
+            sums[at] += max(0.0, edge - start) * values[index]
+            if edge >= until:
+                break
+            start, at = edge, at + 1
     return [((begin + n * step) / HOUR, total / step * factor) for n, total in enumerate(sums)]
 
 

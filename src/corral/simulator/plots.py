@@ -13,15 +13,21 @@ Points = Sequence[tuple[float, float]]
 
 
 def lines(
-    series: Sequence[tuple[str, Points]], x_label: str, y_label: str, *, stepped: bool = False, log: bool = False
+    series: Sequence[tuple[str, Points]],
+    x_label: str,
+    y_label: str,
+    *,
+    stepped: bool = False,
+    log: bool = False,
+    top: float = 0.0,
 ) -> str:
-    """One line for each. `stepped`: a value holds until the next; `log`: x is drawn in its logarithm."""
+    """One line for each. `stepped`: a value holds until the next; `log`: x is drawn in its logarithm; `top`: where y ends."""
     drawn = [(name, [(max(x, 1.0), y) for x, y in points] if log else list(points)) for name, points in series]
     every = [point for _, points in drawn for point in points]
     if not every:
         return '<p class="none">Nothing to draw.</p>'
     low_x, high_x = min(x for x, _ in every), max(x for x, _ in every)
-    high_y = nice_top(max(y for _, y in every))
+    high_y = top or nice_top(max(y for _, y in every))
     if log:
         high_x = max(high_x, low_x * 10)
     elif high_x <= low_x:
