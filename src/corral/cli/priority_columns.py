@@ -74,15 +74,25 @@ def every_letter() -> dict[str, Column]:
     return letters({})
 
 
+_FIRST = ("cpu", "mem", "energy", "node", "billing", "fs/disk", "vmem", "pages")
+
+
+def _in_order(tres: dict[str, float]) -> list[tuple[str, float]]:
+    """As Slurm numbers them, whatever the order of the weights."""
+    return sorted(
+        tres.items(), key=lambda entry: (_FIRST.index(entry[0]) if entry[0] in _FIRST else len(_FIRST), entry[0])
+    )
+
+
 def _weighted(weights: dict[str, int]) -> Any:
     def text(tres: dict[str, float]) -> str:
-        return ",".join(f"{name}={share * weights.get(name, 0):.0f}" for name, share in tres.items() if share)
+        return ",".join(f"{name}={share * weights.get(name, 0):.0f}" for name, share in _in_order(tres) if share)
 
     return text
 
 
 def shares(tres: dict[str, float]) -> str:
-    return ",".join(f"{name}={share:.2f}" for name, share in tres.items() if share)
+    return ",".join(f"{name}={share:.2f}" for name, share in _in_order(tres) if share)
 
 
 def of_weights(weights: Weights) -> dict[str, Column]:

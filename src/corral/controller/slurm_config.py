@@ -104,14 +104,12 @@ def _select_parameters(scheduling: Scheduling) -> str:
 
 
 def _priority(weights: PriorityWeights) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    if weights.type == "basic":  # as the real one, which then shows none of the others
+        return {"PriorityType": "priority/basic"}
+    return {
         "FairShareDampeningFactor": weights.fair_share_dampening,
         "PriorityDecayHalfLife": format_padded(weights.decay_half_life),
-        "PriorityType": f"priority/{weights.type}",
-    }
-    if weights.type == "basic":  # as the real one, which then shows none of the others
-        return found
-    return found | {
+        "PriorityType": "priority/multifactor",
         "PriorityCalcPeriod": format_padded(weights.calc_period),
         "PriorityFavorSmall": "Yes" if weights.favor_small else "No",
         "PriorityFlags": ",".join(flag for flag in PRIORITY_FLAGS if flag in weights.flags),

@@ -37,6 +37,7 @@ CONSTANTS: dict[str, Any] = {
     "NodeFeaturesPlugins": _NULL,
     "PowerPlugin": "",
     "PriorityParameters": _NULL,
+    "PrioritySiteFactorParameters": _NULL,
     "PrioritySiteFactorPlugin": _NULL,
     "PrologFlags": _NULL,
     "PrologSlurmctld": _NULL,

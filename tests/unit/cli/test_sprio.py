@@ -1,11 +1,12 @@
 """sprio against what the real one printed of the same jobs."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.cli.fakecluster import FakeCluster, golden
+from tests.unit.cli.fakecluster import GOLDEN, FakeCluster, golden
 
 WEIGHTS = {
     "age": 1000, "fair_share": 2000, "job_size": 3000, "partition": 4000, "qos": 5000, "max_age": 3600.0,
@@ -29,6 +30,9 @@ JOBS = [
     job(9, "batch", 77, set=True, fair_share=0.0, job_size=0.0, partition_share=0.0, tres={}),
     job(10, "batch", 2160.625, user="nobody", fair_share=0.0),
 ]  # fmt: skip
+
+
+EVERY: dict[str, Any] = json.loads((GOLDEN / "sprio" / "every-factor.json").read_text())
 
 
 @pytest.fixture
@@ -78,3 +82,19 @@ def test_an_unknown_letter_is_told_and_left_out(cluster: FakeCluster) -> None:
 
 def test_the_format_may_come_from_the_environment(cluster: FakeCluster) -> None:
     assert cluster.run("sprio", "-j", "3", SPRIO_FORMAT="%i %Y").stdout == "JOBID PRIORITY\n3 6175\n"
+
+
+@pytest.mark.parametrize("run", EVERY["runs"], ids=lambda run: " ".join(run["argv"]) or "alone")
+def test_every_factor_is_shown_as_slurm_shows_it(cluster: FakeCluster, run: dict[str, Any]) -> None:
+    """Also associations, sites, several partitions; sorted and chosen in every way."""
+    cluster.priorities = EVERY["answer"]
+    done = cluster.run("sprio", *run["argv"])
+    assert (done.stdout, done.stderr, done.returncode) == (run["out"], run["err"], run["rc"])
+
+
+def test_of_a_priority_without_factors_there_is_nothing_to_show(cluster: FakeCluster) -> None:
+    cluster.priorities = {"type": "basic", "weights": {}, "jobs": []}
+    done = cluster.run("sprio", "-l")
+    assert (done.stdout, done.stderr, done.returncode) == (
+        "", "You are not running a supported priority plugin\n(priority/basic).\nOnly 'priority/multifactor' is supported.\n", 1,
+    )  # fmt: skip

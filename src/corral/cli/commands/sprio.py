@@ -30,6 +30,9 @@ _SAME = {"cluster": "clusters", "users": "user"}
 #: Where its fields are listed.
 FIELD_TABLES = {"letters": "corral.cli.priority_columns:every_letter"}
 
+NO_FACTORS = (
+    "You are not running a supported priority plugin\n(priority/basic).\nOnly 'priority/multifactor' is supported.\n"
+)
 NO_SUCH_JOBS = "Unable to find jobs matching user/id(s) specified"
 
 
@@ -76,17 +79,26 @@ class Sprio:
             if named:
                 clusters.own("sprio", connection, named, where)
             answer = connection.request("GET", "/v1/priorities")
+        if answer.get("type") == "basic":
+            sys.stderr.write(NO_FACTORS)
+            return 1
         rows: list[dict[str, Any]] = answer["jobs"]
         if self.ids:
             rows = [row for row in rows if row["id"] in self.ids]
-            if not rows:
-                sys.stdout.write(NO_SUCH_JOBS + "\n")
-                return 0
         if "user" in self.given:
             rows = [row for row in rows if row["user"] in self.users]
+        if self.ids and not rows:
+            sys.stdout.write(NO_SUCH_JOBS + "\n")
+            return 0
         if self.given.get("partition"):
             wanted = command.words(self.given["partition"])
             rows = [row for row in rows if row["partition"] in wanted]
+        try:
+            order = sorting.parse(self.given.get("sort") or "i", priority_columns.SORT_KEYS)
+        except sorting.InvalidSort as error:  # as the real one, which has begun to print by then
+            sys.stdout.write(self.table([], answer["weights"]))
+            raise self.program.failed(f"Invalid sort specification: {error}", 1) from None
+        sorting.in_order(rows, {name: name for name in priority_columns.FIELDS}, order)
         sys.stdout.write(self.table(rows, answer["weights"]))
         return 0
 
@@ -101,9 +113,6 @@ class Sprio:
         )  # fmt: skip
         if shows_weights:
             rows = [{}]
-        else:
-            order = sorting.parse(self.given.get("sort") or "i", priority_columns.SORT_KEYS, strict=False)
-            sorting.in_order(rows, {name: name for name in priority_columns.FIELDS}, order)
         fields = layout.fields
         header, lines = layout.render(fields, [[row[field] for field in fields] for row in rows])
         shown = [] if "noheader" in self.given else [header]
