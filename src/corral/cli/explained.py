@@ -89,27 +89,25 @@ def _ahead(ahead: Answer) -> Iterator[str]:
     rows = [*ahead["first"], ahead["own"]]
     if len(rows) < 2:
         return
+    head, table = _table(rows)
+    more = ahead["count"] - ahead["hidden"] - len(ahead["first"])
+    yield from columns([head, *table[:-1]], [head, *table])
+    if more > 0:
+        yield f"  ... and {more} more"
+    yield from columns([table[-1]], [head, *table])
+
+
+def _table(rows: list[Answer]) -> tuple[list[str], list[list[str]]]:
+    """Jobs side by side, with what their priorities are made of."""
     terms = list(dict.fromkeys(name for row in rows for name in row["terms"]))
     tiers = len({row["tier"] for row in rows}) > 1
-    head = [
-        "JOB",
-        "USER",
-        "PARTITION",
-        *(["TIER"] if tiers else []),
-        "PRIORITY",
-        *(name.upper() for name in terms),
-        "START",
-    ]
-    table = [head]
+    head = ["JOB", "USER", "PARTITION", *(["TIER"] if tiers else []), "PRIORITY", *map(str.upper, terms), "START"]
+    table = []
     for row in rows:
         line = [row["job"], row["user"], row["partition"], *([str(row["tier"])] if tiers else []), str(row["priority"])]
         line += [f"{row['terms'].get(name, 0):.0f}" if row["terms"] else "" for name in terms]
-        table.append([*line, moment(row["start"], "-") if row["start"] else "-"])
-    more = ahead["count"] - ahead["hidden"] - len(ahead["first"])
-    yield from columns(table[:-1])
-    if more > 0:
-        yield f"  ... and {more} more"
-    yield from columns([head, table[-1]], table)[1:]
+        table.append([*line, moment(row["start"], "-")])
+    return head, table
 
 
 def columns(rows: list[list[str]], like: list[list[str]] | None = None) -> list[str]:
@@ -159,6 +157,28 @@ def of_node(why: Answer) -> list[str]:
     if len(causes) < 2:
         return [*lines, _cause(causes[0], why) if causes else why["summary"]]
     return [*lines, *(f"{number}. {_cause(one, why)}" for number, one in enumerate(causes, 1))]
+
+
+def of_queue(queue: Answer) -> list[str]:
+    """The queue as a whole."""
+    hidden = f" (and {queue['hidden']} not yours to see)" if queue["hidden"] else ""
+    counts = ", ".join(f"{count} {reason}" for reason, count in queue["reasons"].items())
+    verb = "waits" if queue["waiting"] == 1 else "wait"
+    lines = [f"{_count(queue['waiting'], 'job')} {verb}{hidden}" + (f": {counts}." if counts else ".")]
+    lines.append(f"{_count(queue['running'], 'job')} {'runs' if queue['running'] == 1 else 'run'}.")
+    if queue["first"]:
+        head, table = _table(queue["first"])
+        rows = [[*line, row["reason"]] for line, row in zip(table, queue["first"], strict=True)]
+        lines += ["", "First come", *columns([[*head, "REASON"], *rows])]
+    nodes = queue["nodes"]
+    states = (("idle", "idle"), ("partly", "partly free"), ("full", "full"), ("away", "away"))
+    said = ", ".join(f"{nodes[word]} {text}" for word, text in states if nodes[word])
+    free = [f"{queue['cpus'][0]} of {_count(queue['cpus'][1], 'CPU')}"]
+    free.append(f"{_mib(queue['memory_mb'][0])} of {_mib(queue['memory_mb'][1])}")
+    free += [f"{units[0]} of {units[1]} {kind}" for kind, units in queue["gres"].items()]
+    lines += ["", f"Nodes: {said or 'none'}. Free on those that are up: {', '.join(free)}."]
+    lines += [f"  {lack['count']:4}  {short(lack['nodes'])}  {lack['text']}" for lack in queue["away"]]
+    return lines
 
 
 def distance(seconds: float) -> str:

@@ -154,7 +154,8 @@ class ClusterClient:
         return found
 
     def why(self, jobs: JobIds = (), nodes: str = "") -> Row:
-        """As `corral why --json`: {"jobs": [...], "nodes": [...]}; why these jobs wait, and why these nodes (a hostlist) are idle."""
+        """As `corral why --json`: {"jobs": [...], "nodes": [...]}; why these jobs wait, why these nodes (a hostlist) are idle. Without both
+        {"queue": {...}}: why the queue does not move on."""
         chosen = {"jobs": ",".join(_texts(jobs)), "nodes": nodes}
         asked = urlencode({name: text for name, text in chosen.items() if text})
         found: Row = msgspec.json.decode(self._call("GET", f"/v1/why?{asked}"))

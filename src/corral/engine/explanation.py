@@ -41,7 +41,7 @@ def explanation(inquiry: Inquiry, with_changes: bool = True) -> Why:
         if outcome.starts and not _is_stopped(causes):
             said = f"It can start now, on {outcome.nodes}: the next cycle starts it."
             return _answer(inquiry, said, [], places, None)
-        causes += _of_nodes(inquiry, own, outcome, places)
+        causes += _of_nodes(inquiry, own, outcome, places) if not outcome.starts else ()
         causes += _used_up(causes, outcome)
         planned = _planned(inquiry, own, outcome, trial)
     elif isinstance(own, NotNow):

@@ -166,6 +166,23 @@ class WhyNode(msgspec.Struct, frozen=True, kw_only=True):
     wanted_by: int = 0  #: waiting jobs that may run here
 
 
+class Standstill(msgspec.Struct, frozen=True, kw_only=True):
+    """Why the queue as a whole does not move on."""
+
+    time: float
+    waiting: int  #: jobs and elements of arrays that the caller may see
+    hidden: int  #: that it may not see
+    reasons: dict[str, int]  #: Slurm's words, the most frequent first
+    first: tuple[Rival, ...]  #: those that come first
+    running: int
+    nodes: dict[str, int]  #: idle, partly, full, away: so many nodes
+    away: tuple[Lack, ...]  #: nodes that are down or drained, by why
+    cpus: tuple[int, int]  #: free on nodes that are up, and all there
+    memory_mb: tuple[int, int]
+    gres: dict[str, tuple[int, int]]
+
+
 class Explained(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     jobs: tuple[Why, ...] = ()
     nodes: tuple[WhyNode, ...] = ()
+    queue: Standstill | None = None

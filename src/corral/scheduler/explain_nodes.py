@@ -104,6 +104,7 @@ class Criterion(NamedTuple):
     rows: BoolColumn | None = None
     column: IntColumn | None = None  #: how much is free
     unit: str = ""
+    otherwise: str = ""  #: what is so where it is not fulfilled; "" = they lack it
 
 
 def criteria(table: NodeTable, demand: Demand) -> list[Criterion]:
@@ -123,19 +124,40 @@ def criteria(table: NodeTable, demand: Demand) -> list[Criterion]:
         found.append(Criterion("memory", words.memory(demand), memory, None, table.free_memory, "MiB"))
     found += _of_gres(table, demand, blank, each)
     if demand.exclusive:
-        found.append(Criterion("exclusive", "no other job on the node", msgspec.structs.replace(blank, exclusive=True)))
+        found.append(
+            Criterion(
+                "exclusive",
+                "a node without other jobs",
+                msgspec.structs.replace(blank, exclusive=True),
+                otherwise="other jobs run there",
+            )
+        )
     if demand.user >= 0:
         users = msgspec.structs.replace(blank, user=demand.user, only_user=demand.only_user)
-        found.append(Criterion("users", "no other user's job on the node", users))
+        found.append(
+            Criterion("users", "a node without other users' jobs", users, otherwise="other users' jobs run there")
+        )
     return found
 
 
 def _of_names(table: NodeTable, demand: Demand) -> Iterable[Criterion]:
     if demand.nodelist and demand.nodes_min <= len(demand.nodelist):
         named = _named(table, demand.nodelist)
-        yield Criterion("nodes", f"node {hostlist.fold(list(demand.nodelist))}", None, named)
+        yield Criterion(
+            "nodes",
+            f"node {hostlist.fold(list(demand.nodelist))}",
+            None,
+            named,
+            otherwise="are not those that it names",
+        )
     if demand.exclude:
-        yield Criterion("exclude", f"not {hostlist.fold(list(demand.exclude))}", None, ~_named(table, demand.exclude))
+        yield Criterion(
+            "exclude",
+            f"not {hostlist.fold(list(demand.exclude))}",
+            None,
+            ~_named(table, demand.exclude),
+            otherwise="are excluded by its request",
+        )
     if demand.constraint:
         rows = feature_rows(table, demand.constraint)
         yield Criterion("features", f"features {demand.constraint}", None, rows)
@@ -287,8 +309,9 @@ def _together(
     for value in np.unique(key[key > 0]).tolist():
         which = key == value
         parts = [one for number, (one, _) in enumerate(failing) if value >> number & 1]
-        text = ", ".join(_lacking(one, which, kind) for one in parts)
-        yield _lack(table, which, kind, f"lack {text}")
+        lacking = ", ".join(_lacking(one, which, kind) for one in parts if not one.otherwise)
+        said = [f"lack {lacking}"] if lacking else []
+        yield _lack(table, which, kind, "; ".join(said + [one.otherwise for one in parts if one.otherwise]))
 
 
 def _lacking(one: Criterion, rows: BoolColumn, kind: str) -> str:

@@ -357,3 +357,36 @@ def test_a_snapshot_is_for_operators(controller):
     token = tokens.sign(tokens.Claims(user="daemon"), b"k" * 32)
     connection.request("GET", "/v1/snapshot", headers={"Authorization": f"Bearer {token}"})
     assert connection.getresponse().status == 403
+
+
+def test_why_explains_own_jobs_and_nobody_elses(controller, api):
+    [job] = submit(api, "a", hold=True)
+    [found] = api.request("GET", f"/v1/why?jobs={job}")["jobs"]
+    assert [cause["kind"] for cause in found["causes"]] == ["held"]
+    token = tokens.sign(tokens.Claims(user="daemon"), b"k" * 32)
+
+    def get(path):
+        connection = http.client.HTTPConnection("127.0.0.1", controller.port, timeout=5)
+        connection.request("GET", path, headers={"Authorization": f"Bearer {token}"})
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+
+    assert get(f"/v1/why?jobs={job}")[0] == 404
+    status, answer = get("/v1/why")
+    assert (status, answer["queue"]["waiting"], answer["queue"]["hidden"]) == (200, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("jobs=99", "Invalid job id specified"),
+        ("jobs=x", "Invalid job id specified"),
+        ("jobs=1_[0-4000000000]", "array elements are too many"),
+        ("jobs=1.0", "Invalid job id specified"),
+        ("nodes=nope", "Node nope not found"),
+        ("nodes=n[1-200]", "200 nodes are too many"),
+        ("nodes=n[1-", "nodes: Not a node list"),
+    ],
+)
+def test_bad_questions_are_refused(api, query, said):
+    assert said in str(refusal(api, "GET", f"/v1/why?{query}"))

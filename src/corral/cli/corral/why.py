@@ -7,7 +7,7 @@ from argparse import ArgumentParser
 from urllib.parse import urlencode
 
 from corral.cli.corral.place import add_options, endpoint_of
-from corral.cli.explained import of_job, of_node
+from corral.cli.explained import of_job, of_node, of_queue
 from corral.cli.run import Exit
 from corral.client.connection import Connection
 from corral.errors import Refused, Unreachable
@@ -17,17 +17,15 @@ def main(arguments: list[str]) -> int:
     parser = ArgumentParser(
         prog="corral why",
         description="Say why jobs wait: all reasons, who is ahead, the planned start, and which other requests would start sooner "
-        "(each tried on the cluster as it is). Or why nodes are idle.",
+        "(each tried on the cluster as it is). Or why nodes are idle. Without either: why the queue does not move on.",
     )
     parser.add_argument("jobs", nargs="*", metavar="JOB", help="42, 42_7, 42+1; several are fine")
     parser.add_argument("--node", "-n", default="", metavar="LIST", help="these nodes")
     parser.add_argument("--json", action="store_true", help="all of it, for programs")
     add_options(parser)
     given = parser.parse_args(arguments)
-    if not given.jobs and not given.node:
-        parser.error("a job, or --node with a node, is needed")
     asked = {"jobs": ",".join(given.jobs), "nodes": given.node}
-    path = f"/v1/why?{urlencode({name: text for name, text in asked.items() if text})}"
+    path = f"/v1/why?{urlencode({name: text for name, text in asked.items() if text})}".rstrip("?")
     try:
         with Connection(endpoint_of(given), timeout=60.0) as connection:
             answer = connection.request("GET", path)
@@ -40,5 +38,7 @@ def main(arguments: list[str]) -> int:
         print(json.dumps(answer, indent=2))
         return 0
     texts = [*map(of_job, answer["jobs"]), *map(of_node, answer["nodes"])]
+    if answer["queue"] is not None:
+        texts.append(of_queue(answer["queue"]))
     print("\n\n".join("\n".join(lines) for lines in texts))
     return 0

@@ -17,6 +17,7 @@ from corral.engine.idle_nodes import explained, node_inquiry
 from corral.engine.outcomes import coordinates
 from corral.engine.rivals import Sees, everybody, label
 from corral.engine.selection import Unknown, targets_of, too_many
+from corral.engine.standstill import standstill
 from corral.errors import UsageError
 from corral.model import ranges
 from corral.model.job import Job
@@ -30,16 +31,16 @@ CYCLE_SECONDS = 1.0
 
 
 async def get_why(service: Service, request: Request) -> Explained:
-    """`jobs` and `nodes`, one of them at least."""
+    """`jobs` and `nodes`; without both the queue as a whole."""
     caller = caller_of(service, request)
     jobs, nodes = request.query_params.get("jobs", ""), query.nodes(request)
-    if not jobs and not nodes:
-        raise Refusal("jobs or nodes must be named", detail="/v1/why?jobs=42,43_7 or /v1/why?nodes=n[1-4]")
     if len(nodes) > MOST_NODES:
         raise Refusal(f"{len(nodes)} nodes are too many for one request (at most {MOST_NODES})")
     async with service.explaining:
         await _cycle_over(service)
         sees = _sees(service, caller)
+        if not jobs and not nodes:
+            return Explained(queue=standstill(_view(service), clock.now(), sees))
         targets = _targets(service, jobs, sees) if jobs else []
         whys = [await _why(service, job, element, sees) for job, element in targets]
         idle = []
