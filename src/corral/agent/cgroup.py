@@ -47,15 +47,23 @@ def machine_memory_mb() -> int:
 def limits_of(share: NodeShare, settings: ShepherdSettings) -> Limits:
     """What must be enforced for this share of this machine."""
     real = None if settings.virtual or len(share.cpus) >= (os.cpu_count() or 1) else cpus.kernels(share.cpus)
-    held = {index for gres in share.gres if gres.name == "gpu" for index in gres.indices}
-    denied = tuple(file for index, file in enumerate(settings.gpu_files) if index not in held)
     return Limits(
         cpus=real if "cpu" in settings.enforce else None,
         memory_mb=share.memory_mb
         if 0 < share.memory_mb < machine_memory_mb() and "memory" in settings.enforce
         else None,
-        denied_devices=() if settings.virtual or "devices" not in settings.enforce else denied,
+        denied_devices=denied_devices(share, settings),
+        processes=settings.isolation.max_processes or None,
+        swap_percent=settings.isolation.swap_percent,
     )
+
+
+def denied_devices(share: NodeShare, settings: ShepherdSettings) -> tuple[str, ...]:
+    """Files of the machine's GPUs that are not in this share."""
+    if settings.virtual or "devices" not in settings.enforce:
+        return ()
+    held = {index for gres in share.gres if gres.name == "gpu" for index in gres.indices}
+    return tuple(file for index, file in enumerate(settings.gpu_files) if index not in held)
 
 
 def version(settings: ShepherdSettings) -> int:
@@ -103,6 +111,7 @@ def step_group(
         cpus=step_limits.cpus if step_limits.cpus != job_limits.cpus else None,
         memory_mb=step_limits.memory_mb if step_limits.memory_mb != job_limits.memory_mb else None,
         denied_devices=step_limits.denied_devices if step_limits.denied_devices != job_limits.denied_devices else (),
+        swap_percent=job_limits.swap_percent,
     )
     job, step = group_names(key, node)
     if which == 1:

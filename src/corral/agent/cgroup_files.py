@@ -12,6 +12,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     cpus: tuple[int, ...] | None = None
     memory_mb: int | None = None
     denied_devices: tuple[str, ...] = ()  #: device files
+    processes: int | None = None  #: and threads
+    swap_percent: float = 0.0  #: of its memory
 
 
 def make_pair(base: str, job: str, step: str) -> bool:

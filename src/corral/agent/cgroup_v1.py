@@ -5,7 +5,7 @@ import os
 from corral.agent.cgroup_files import Limits, folded_cpus, make_pair, pids_in, read, remove_pair, value_of, write
 
 ROOT = "/sys/fs/cgroup"
-USED = ("freezer", "memory", "cpuset", "devices")
+USED = ("freezer", "memory", "cpuset", "devices", "pids")
 
 
 def controllers(root: str = "") -> set[str]:
@@ -26,6 +26,7 @@ class GroupV1:
             ("memory", of_job.memory_mb or own.memory_mb),
             ("cpuset", of_job.cpus or own.cpus),
             ("devices", of_job.denied_devices or own.denied_devices),
+            ("pids", of_job.processes),
         ):
             if wanted and os.path.isdir(f"{ROOT}/{controller}"):
                 self._used.append(controller)
@@ -34,8 +35,8 @@ class GroupV1:
             job_path = f"{self._base(controller)}/{job}"
             # Settings are inherited when a group is made, or hold for all below: the job's first.
             if controller == "memory":
-                _limit_memory(job_path, of_job.memory_mb if is_new else None)
-                _limit_memory(f"{job_path}/{step}", own.memory_mb)
+                _limit_memory(job_path, of_job.memory_mb if is_new else None, of_job.swap_percent)
+                _limit_memory(f"{job_path}/{step}", own.memory_mb, own.swap_percent)
             elif controller == "cpuset":
                 _limit_cpus(self._base(controller), None)
                 _limit_cpus(job_path, of_job.cpus if is_new else None)
@@ -43,6 +44,8 @@ class GroupV1:
             elif controller == "devices":
                 _deny(job_path, of_job.denied_devices if is_new else ())
                 _deny(f"{job_path}/{step}", own.denied_devices or of_job.denied_devices)
+            elif controller == "pids" and is_new:
+                write(f"{job_path}/pids.max", str(of_job.processes))
 
     def _base(self, controller: str) -> str:
         return f"{ROOT}/{controller}/{self._name}"
@@ -89,13 +92,13 @@ def remove(name: str, job: str, step: str) -> None:
         remove_pair(f"{ROOT}/{controller}/{name}", job, step)
 
 
-def _limit_memory(path: str, megabytes: int | None) -> None:
+def _limit_memory(path: str, megabytes: int | None, swap_percent: float) -> None:
     if megabytes is None:
         return
-    text = str(megabytes << 20)
-    write(f"{path}/memory.limit_in_bytes", text)
+    size = megabytes << 20
+    write(f"{path}/memory.limit_in_bytes", str(size))
     try:
-        write(f"{path}/memory.memsw.limit_in_bytes", text)
+        write(f"{path}/memory.memsw.limit_in_bytes", str(size + int(size * swap_percent / 100)))
     except OSError:
         pass  # no accounting of swap in this kernel
 

@@ -5,7 +5,7 @@ import os
 from corral.agent.cgroup_files import Limits, folded_cpus, make_pair, pids_in, read, remove_pair, value_of, write
 
 ROOT = "/sys/fs/cgroup"
-_USED = ("cpuset", "memory")
+_USED = ("cpuset", "memory", "pids")
 
 
 def controllers(root: str = "") -> set[str]:
@@ -31,6 +31,8 @@ class GroupV2:
             needed.append("cpuset")
         if (of_job.memory_mb or own.memory_mb) and "memory" in have:
             needed.append("memory")
+        if of_job.processes and "pids" in have:
+            needed.append("pids")
         is_new = make_pair(self._base, job, step)
         if needed:
             text = " ".join(f"+{controller}" for controller in needed)
@@ -42,9 +44,11 @@ class GroupV2:
             if limits.memory_mb and "memory" in needed:
                 write(f"{path}/memory.max", str(limits.memory_mb << 20))
                 try:
-                    write(f"{path}/memory.swap.max", "0")
+                    write(f"{path}/memory.swap.max", str(int((limits.memory_mb << 20) * limits.swap_percent / 100)))
                 except OSError:
                     pass  # no accounting of swap in this kernel
+            if limits.processes and "pids" in needed:
+                write(f"{path}/pids.max", str(limits.processes))
 
     def procs_files(self) -> list[str]:
         return [f"{self._path}/cgroup.procs"]

@@ -1,4 +1,4 @@
-"""What of one step's container on this node: from its image to what is saved of it?"""
+"""What is put around a step's tasks on this node: a container, from its image to what is saved of it, or just a room of their own?"""
 
 import os
 import shutil
@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from corral.agent import boxes, container
-from corral.agent.container import Box, CannotContain
+from corral.agent import boxes, cgroup, container
+from corral.agent.container import Box, CannotContain, Extras
 from corral.agent.control import ShepherdSettings
 from corral.agent.identity import Identity
+from corral.agent.room import Room
 from corral.agent.tasks import TaskPlan
 from corral.model.container import Container, ImageConfig, Mount
 from corral.protocol.orders import LaunchStep
@@ -20,15 +21,60 @@ from corral.syntax import container as words
 _NEEDED = ("PMIX_SERVER_TMPDIR", "PMIX_SYSTEM_TMPDIR")
 
 
+class Roomy:
+    """Tasks that are in no container, and have something of the node for themselves."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self._box: Box | None = None
+
+    def put_in(self, plans: Sequence[TaskPlan]) -> None:
+        self._box = self._room.box()
+        for plan in plans:
+            plan.box = self._box
+
+    def end(self) -> str:
+        if self._box is not None:
+            self._box.close()
+        return ""
+
+
+def around(
+    order: LaunchStep, directory: str, settings: ShepherdSettings, identity: Identity
+) -> "Contained | Roomy | None":
+    """What is to be put around the step's tasks; None: they see their node as it is."""
+    room = _room_of(order, settings, identity)
+    if order.spec.container is not None:
+        return Contained(order, order.spec.container, directory, settings, identity, room)
+    return Roomy(room) if room is not None else None
+
+
+def _room_of(order: LaunchStep, settings: ShepherdSettings, identity: Identity) -> Room | None:
+    isolation = settings.isolation
+    if os.geteuid() != 0 or order.spec.transfer is not None:
+        return None
+    denied = cgroup.denied_devices(order.job_share, settings) if isolation.hide_devices else ()
+    if not isolation.private_dirs and not denied:
+        return None
+    return Room(order, isolation, settings.boxes, identity, denied)
+
+
 class Contained:
     """The container of one step; the shepherd keeps it."""
 
     def __init__(
-        self, order: LaunchStep, wanted: Container, directory: str, settings: ShepherdSettings, identity: Identity
+        self,
+        order: LaunchStep,
+        wanted: Container,
+        directory: str,
+        settings: ShepherdSettings,
+        identity: Identity,
+        room: Room | None,
     ) -> None:
         self._order, self._directory, self._settings, self._identity = order, directory, settings, identity
         self._wanted = _settled(wanted, settings)
         self._box: Box | None = None
+        self._room = room
         self._place = boxes.directory_of(settings.boxes, order, wanted, directory)
         self._image = ""
 
@@ -76,7 +122,12 @@ class Contained:
 
     def _made(self, place: boxes.Place, home: str, extra: Sequence[Mount]) -> Box:
         self._image = self._known_image() if not place.upper_is_new else self._own_image()
-        box = container.make(self._wanted, self._image, place, self._identity, self._order.spec.work_dir, home, extra)
+        extras = Extras(extra)
+        if self._room is not None:
+            self._room.prepare()
+            own = [Mount(source, target) for source, target in self._room.directories()]
+            extras = Extras(extra, own, self._room.lay)
+        box = container.make(self._wanted, self._image, place, self._identity, self._order.spec.work_dir, home, extras)
         if self._wanted.name:
             with open(f"{self._place}/of", "wb") as file:
                 file.write(os.fsencode(self._image))

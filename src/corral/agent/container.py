@@ -17,8 +17,8 @@ import grp
 import os
 import pwd
 import stat
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 import msgspec
 
@@ -75,21 +75,26 @@ class Box:
                 os.close(fd)
 
 
+class Extras(msgspec.Struct, frozen=True):
+    """What is inside beside what the user asks for."""
+
+    needed: Sequence[Mount] = ()  #: by the step itself: opened as the user
+    own: Sequence[Mount] = ()  #: of the job: opened as root
+    first: Callable[[], None] | None = None  #: done to the machine's mounts before they are looked at
+
+
+_NO_EXTRAS = Extras()
+
+
 def make(
-    container: Container,
-    image: str,
-    place: Place,
-    identity: Identity,
-    work_dir: str,
-    home: str,
-    extra: Sequence[Mount] = (),
-) -> Box:
-    """image: directory of the unpacked image. `extra`: what the step itself needs inside. Raises CannotContain, OSError."""
-    own_users = os.geteuid() != 0
-    wanted = [*extra, *container.mounts]
+    container: Container, image: str, place: Place, identity: Identity, work_dir: str, home: str, extras: Extras = _NO_EXTRAS
+) -> Box:  # fmt: skip
+    """image: directory of the unpacked image. Raises CannotContain, OSError."""
+    wanted = [*extras.needed, *container.mounts]
     if container.mount_home and home:
         wanted.append(Mount(home, "/root" if container.remap_root else home))
-    builder = _Builder(container, image, place, identity, work_dir, wanted, own_users=own_users)
+    builder = _Builder(container, image, place, identity, work_dir, wanted, own_users=os.geteuid() != 0)
+    builder.extras = extras
     return builder.build()
 
 
@@ -100,6 +105,55 @@ def show(container: Container, image: str, place: Place, identity: Identity) -> 
     builder.stack()
 
 
+def namespace_of(lay: Callable[[], None]) -> int:
+    """A mount namespace as this one, in which that has been done. By root only. Raises CannotContain."""
+
+    def made() -> None:
+        mounts.unshare(mounts.CLONE_NEWNS)
+        mounts.mount("", "/", flags=mounts.MS_REC | mounts.MS_SLAVE)
+        lay()
+
+    return _made_by_a_child(made, has_users=False)[0]
+
+
+def _made_by_a_child(make_it: Callable[[], None], *, has_users: bool) -> tuple[int, int]:
+    """Descriptors of its mount namespace, and of its user namespace (-1 = it has none of its own)."""
+    said, say = os.pipe2(os.O_CLOEXEC)
+    wait, go = os.pipe2(os.O_CLOEXEC)
+    pid = os.fork()
+    if not pid:
+        status = 1
+        try:
+            os.close(said)
+            os.close(go)
+            make_it()
+            os.write(say, b"+")
+            os.read(wait, 1)
+            status = 0
+        except CannotContain as error:
+            os.write(say, str(error).encode(errors="replace")[:2000])
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            os.write(say, f"{where}{error.strerror}".encode(errors="replace")[:2000])
+        except BaseException as error:
+            os.write(say, repr(error).encode(errors="replace")[:2000])
+        finally:
+            os._exit(status)
+    os.close(say)
+    os.close(wait)
+    try:
+        words = os.read(said, 4096)
+        if words != b"+":
+            raise CannotContain(words.decode(errors="replace") or "the process that set it up was killed")
+        namespace = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        users = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC) if has_users else -1
+        return namespace, users
+    finally:
+        os.close(said)
+        os.close(go)
+        os.waitpid(pid, 0)
+
+
 class _Builder:
     def __init__(
         self, container: Container, image: str, place: Place, identity: Identity, work_dir: str, wanted: list[Mount], *,
@@ -107,42 +161,11 @@ class _Builder:
     ) -> None:  # fmt: skip
         self.container, self.image, self.place, self.identity = container, image, place, identity
         self.work_dir, self.wanted, self.own_users = work_dir, wanted, own_users
+        self.extras = Extras()
 
     def build(self) -> Box:
         """A child makes it; this process has only the descriptors."""
-        said, say = os.pipe2(os.O_CLOEXEC)
-        wait, go = os.pipe2(os.O_CLOEXEC)
-        pid = os.fork()
-        if not pid:
-            status = 1
-            try:
-                os.close(said)
-                os.close(go)
-                self._assemble()
-                os.write(say, b"+")
-                os.read(wait, 1)
-                status = 0
-            except CannotContain as error:
-                os.write(say, str(error).encode(errors="replace")[:2000])
-            except OSError as error:
-                where = f"{error.filename}: " if error.filename else ""
-                os.write(say, f"{where}{error.strerror}".encode(errors="replace")[:2000])
-            except BaseException as error:
-                os.write(say, repr(error).encode(errors="replace")[:2000])
-            finally:
-                os._exit(status)
-        os.close(say)
-        os.close(wait)
-        try:
-            words = os.read(said, 4096)
-            if words != b"+":
-                raise CannotContain(words.decode(errors="replace") or "the process that set it up was killed")
-            namespace = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-            users = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC) if self.own_users else -1
-        finally:
-            os.close(said)
-            os.close(go)
-            os.waitpid(pid, 0)
+        namespace, users = _made_by_a_child(self._assemble, has_users=self.own_users)
         return Box(namespace, users, self.identity, remap_root=bool(self.container.remap_root))
 
     # ------------------------------------------------------------------ in the child
@@ -150,7 +173,10 @@ class _Builder:
     def _assemble(self) -> None:
         os.umask(0o022)
         self.leave()
-        inside = [(mount, self._opened(mount)) for mount in self._of_the_machine() + self.wanted]
+        if self.extras.first is not None:
+            self.extras.first()
+        inside = [(mount, self._opened(mount, as_user=False)) for mount in (*self._of_the_machine(), *self.extras.own)]
+        inside += [(mount, self._opened(mount, as_user=True)) for mount in self.wanted]
         lines = self._user_lines()
         self.stack()
         os.chdir(self.place.root)
@@ -180,20 +206,19 @@ class _Builder:
         there = [Mount(path, path) for path in _DIRECTORIES]
         return there + [Mount(path, path, ("ro",)) for path in _FILES if os.path.isfile(path)]
 
-    def _opened(self, mount: Mount) -> int:
+    def _opened(self, mount: Mount, *, as_user: bool) -> int:
         """Its tree; -1 = there is none to be had."""
         if mount.source in ("tmpfs", "umount"):
             return -1
-        is_ours = mount.target in _DIRECTORIES + _FILES and mount.source == mount.target
         source = mount.source if mount.source.startswith("/") else os.path.join(self.work_dir, mount.source)
-        with nobody() if is_ours else self.identity.for_a_while():
+        with self.identity.for_a_while() if as_user else nullcontext():
             try:
                 fd = os.open(source, os.O_PATH | os.O_CLOEXEC)
             except OSError as error:
                 raise CannotContain(f"cannot mount {source}: {os.strerror(error.errno or 0)}") from None
         tree = mounts.tree_of(fd, recursive="bind" not in mount.flags or self.own_users)
         os.close(fd)
-        attributes = 0 if is_ours and mount.source == "/dev" else mounts.ATTR_NOSUID
+        attributes = mounts.ATTR_NOSUID if as_user or mount.source != "/dev" else 0
         for flag in mount.flags:
             attributes |= _ATTRIBUTES.get(flag, 0)
         if attributes:
@@ -353,12 +378,6 @@ def _namespace_of(uid: int, gid: int) -> int:
         os.close(ready)
         os.close(go)
         os.waitpid(pid, 0)
-
-
-@contextmanager
-def nobody() -> Iterator[None]:
-    """As this process is."""
-    yield
 
 
 def image_config(image: str) -> ImageConfig:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from corral.model.cluster import Containers
+from corral.model.cluster import Containers, Isolation
 from corral.model.job import JobId
 from corral.model.step import StepKey
 from corral.model.usage import Usage
@@ -36,6 +36,7 @@ class ShepherdSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     gpu_files: tuple[str, ...] = ()  #: device files of all GPUs of this machine, in index order
     renumber_gpus: bool = False
     containers: Containers = Containers()
+    isolation: Isolation = Isolation()
     images: str = ""  #: directory of the node's images
     boxes: str = ""  #: directory of the named containers
 

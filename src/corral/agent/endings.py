@@ -7,7 +7,7 @@ acknowledged. The order may come again at any time: while that is under way it c
 import asyncio
 import os
 
-from corral.agent import boxes
+from corral.agent import boxes, room
 from corral.agent.control import End, Notify, Signal, Suspend, encode_command
 from corral.agent.launch import Launcher
 from corral.agent.prolog import node_program_environment, run_program
@@ -120,8 +120,8 @@ class Endings:
     def _report(self, job: tuple[str, int, int], ending: _Ending, epilog_status: int) -> None:
         launcher = self._launcher
         node, number, restart = job
-        if (box := boxes.of_job(str(launcher.spool.root / "boxes"), *job)) and os.path.isdir(box):
-            asyncio.get_running_loop().run_in_executor(None, boxes.remove, box)
+        if os.path.isdir(boxes.of_job(str(launcher.spool.root / "boxes"), *job)):
+            asyncio.get_running_loop().run_in_executor(None, room.clear, str(launcher.spool.root / "boxes"), *job)
         cleaned = JobCleaned(agent=launcher.agent, node=node, job=number, restart=restart, epilog_status=epilog_status)
         ending.sequence = launcher.outbox.report(cleaned).sequence
 

@@ -115,6 +115,7 @@ def _settings(
         enforce=config.enforce,
         cgroup_name=groups,
         containers=config.containers,
+        isolation=config.isolation,
         images=str(directory / "images"),
         boxes=str(directory / "boxes"),
         gpu_files=tuple(file for device in node.gres if device.name == "gpu" for file in device.files),

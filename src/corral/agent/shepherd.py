@@ -18,7 +18,7 @@ from functools import partial
 import msgspec
 
 from corral.agent import binding, cgroup, cpus, messages, processes
-from corral.agent.contained import Contained
+from corral.agent.contained import Contained, Roomy, around
 from corral.agent.container import CannotContain
 from corral.agent.control import (
     End,
@@ -88,7 +88,7 @@ class Shepherd:
         self._has_private = has_private
         self._control: socket.socket | None = None  #: where the agent's commands come in, if it takes so long
         self._reactor.on_child = self._on_child
-        self._contained: Contained | None = None
+        self._around: Contained | Roomy | None = None
         self._is_alone = True  #: nobody is below this process
         self._group: cgroup.Group | None = None
         self._pmi: PmiServer | PmixServer | None = None
@@ -129,7 +129,7 @@ class Shepherd:
         self._let_sruns_end()
         self._kill_what_is_left()
         self._look_for_oom()
-        if self._contained is not None and (problem := self._contained.end()):
+        if self._around is not None and (problem := self._around.end()):
             self._streams.complain(messages.error(problem))
         self._streams.finish(self._ended, self._cause, self._message)
         self._record()
@@ -168,8 +168,7 @@ class Shepherd:
         self._streams.open(identity)
         if isinstance(self._pmi, PmixServer):
             self._pmi.begin(identity)
-        if order.spec.container is not None:
-            self._contained = Contained(order, order.spec.container, self.directory, settings, identity)
+        self._around = around(order, self.directory, settings, identity)
         argv, script = self._write_script(identity) if order.key.step == BATCH else (None, -1)
         rlimits = self._kit.rlimits(_without(order.spec.rlimits or order.job.spec.rlimits, order.rlimits_left))
         procs_files = self._group.procs_files() if self._group else ()
@@ -207,8 +206,8 @@ class Shepherd:
             for plan, place in zip(plans, order.tasks, strict=True):
                 plan.pmi_fd, variables = self._pmi.admit(place)
                 plan.environment |= variables
-        if self._contained is not None:
-            self._contained.put_in(plans)
+        if self._around is not None:
+            self._around.put_in(plans)
         self._epilogs.prepare(plans, order.tasks)
         try:
             self._start(plans)
@@ -225,7 +224,7 @@ class Shepherd:
         memory_mb = self.order.share.memory_mb or _MUCH_MEMORY_MB * len(plans)
         pids: list[int | None] = [None] * len(plans)
         self._is_alone = False
-        if self._kit.spawn is not None and self._contained is None and memory_mb >= _MUCH_MEMORY_MB * len(plans):
+        if self._kit.spawn is not None and plans and plans[0].box is None and memory_mb >= _MUCH_MEMORY_MB * len(plans):
             pids = self._kit.spawn.start(plans)
         self._running |= {pid: place for pid, place in zip(pids, places, strict=True) if pid}
         for pid, plan, place in zip(pids, plans, places, strict=True):
@@ -281,7 +280,7 @@ class Shepherd:
     def _write_script(self, identity: Identity) -> tuple[list[str], int]:
         """Its command line, and a descriptor that can be executed."""
         path = f"{self.directory}/slurm_script"
-        is_apart = identity.changes or self._contained is not None
+        is_apart = identity.changes or self._around is not None
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o700)
         data = self._restored(self.order.script).encode(errors="surrogateescape")
         while data:

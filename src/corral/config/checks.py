@@ -22,6 +22,24 @@ _ONE_OF = {
 #: As in Slurm's PropagateResourceLimits.
 LIMIT_NAMES = ("CPU", "FSIZE", "DATA", "STACK", "CORE", "RSS", "NPROC", "NOFILE", "MEMLOCK", "AS")
 _ACCOUNTING = ("associations", "limits", "qos", "safe")
+#: What every process of the node must see as it is.
+_NEVER_PRIVATE = (
+    "",
+    "/",
+    "/proc",
+    "/sys",
+    "/dev",
+    "/etc",
+    "/usr",
+    "/bin",
+    "/lib",
+    "/lib64",
+    "/sbin",
+    "/home",
+    "/root",
+    "/run",
+    "/var",
+)
 _ENFORCEABLE = ("cpu", "memory", "devices")
 _POSITIVE = (("timeouts", "heartbeat"), ("timeouts", "node"), ("scheduling", "time_limit_step"), ("first_job_id",))
 
@@ -63,6 +81,9 @@ def check(config: ClusterConfig, tree: dict[str, Any]) -> None:
             raise BadValue(
                 ("accounting", "enforce", index), f"{what!r} cannot be enforced: it is one of {', '.join(_ACCOUNTING)}"
             )
+    for index, place in enumerate(config.isolation.private_dirs):
+        if not place.startswith("/") or place.rstrip("/") in _NEVER_PRIVATE or ".." in place.split("/"):
+            raise BadValue(("isolation", "private_dirs", index), f"{place!r} cannot be each job's own")
     for index, text in enumerate(config.containers.mounts):
         try:
             containers.mounts(text)

@@ -122,7 +122,9 @@ def finish(
 
 
 def _is_something_left(ctx: Context, job: Job) -> bool:
-    """On its nodes: steps, or containers that it keeps by name."""
+    """On its nodes: steps, containers that it keeps by name, directories of its own."""
+    if ctx.config.isolation.private_dirs:
+        return True
     steps = ctx.state.steps_of(job.id).values()
     return any(
         step.state not in ENDED or (step.spec.container is not None and step.spec.container.name) for step in steps

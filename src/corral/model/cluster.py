@@ -175,6 +175,16 @@ class Containers(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     mounts: tuple[str, ...] = ()  #: SRC:DST[:FLAGS] that every container gets, where the node has SRC
 
 
+class Isolation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    private_dirs: tuple[
+        str, ...
+    ] = ()  #: as root: every job has its own of these on each node: "/tmp", "/var/tmp", "/dev/shm"
+    private_size_mb: int = 0  #: each of them lies in memory and holds so much; 0 = on disk, without a limit
+    hide_devices: bool = True  #: as root: files of GPUs that are not the job's cannot be opened by their names either
+    max_processes: int = 0  #: as root: processes and threads that a job may have on a node; 0 = no limit
+    swap_percent: float = 0.0  #: as root: of its memory, so much more may lie in swap
+
+
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_job_count: int = 200_000
     max_array_size: int = 100_001
@@ -217,6 +227,7 @@ class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     roles: Roles = Roles()
     programs: Programs = Programs()
     containers: Containers = Containers()
+    isolation: Isolation = Isolation()
     limits: Limits = Limits()
     store: StoreConfig = StoreConfig()
     accounting: Accounting = Accounting()

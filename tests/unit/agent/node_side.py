@@ -12,6 +12,7 @@ import msgspec
 
 from corral.agent import cgroup, control, processes, spawner
 from corral.model.allocation import Allocation, NodeShare
+from corral.model.gres import GresShare
 from corral.model.job import JobId, JobSpec, Owner, StdioSpec, StepSpec
 from corral.model.step import BATCH, StepKey, TaskPlace
 from corral.protocol.codec import encode
@@ -80,10 +81,14 @@ class NodeSide:
         stdio: StdioSpec = StdioSpec(),  # noqa: B008 - it is frozen
         sample_seconds: float = 30.0,
         cpus: tuple[int, ...] = (0,),
+        gpus: tuple[int, ...] = (),
+        job: int = 0,
         **spec: Any,
     ) -> StepKey:
-        key = StepKey(JobId(next(_numbers)), step, 0)
-        share = NodeShare(node=NODE, cpus=cpus, memory_mb=memory_mb)
+        """job: the number of one that is there already; 0 = a new one."""
+        key = StepKey(JobId(job or next(_numbers)), step, 0)
+        gres = (GresShare("gpu", "", gpus),) if gpus else ()
+        share = NodeShare(node=NODE, cpus=cpus, memory_mb=memory_mb, gres=gres)
         spec.setdefault("work_dir", str(self.work_dir))
         order = LaunchStep(
             node=NODE,
