@@ -96,7 +96,7 @@ class Shepherd:
             kind = PmiServer if order.mpi == "pmi2" else PmixServer
             self._pmi = kind(order, self._reactor, self._abort)
         peers = self._pmi.peers if self._pmi is not None else None
-        self._streams = StepStreams(order, self._reactor, self._signal, self.settings.bus_ca, peers)
+        self._streams = StepStreams(order, self._reactor, self._signal_all, self.settings.bus_ca, peers)
         self._epilogs = Epilogs(order, self._reactor, self._streams.complain)
         self._running: dict[int, TaskPlace] = {}
         self._ended: list[TaskExit] = []
@@ -473,10 +473,6 @@ class Shepherd:
         """By a task's MPI_Abort, here or on another node."""
         if self._cause is EndCause.EXITED:
             self._end("cancelled", 0.0, clock.now(), cause=EndCause.ABORTED)
-
-    def _signal(self, number: int) -> None:
-        """From the client: to all that the tasks run."""
-        self._signal_all(number)
 
     def _signal_all(self, number: int) -> None:
         processes.signal_all(self._all_pids(), number)
