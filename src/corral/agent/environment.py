@@ -45,11 +45,12 @@ def batch_environment(order: LaunchStep, *, renumber_gpus: bool = False) -> dict
     """
     job, spec = order.job, order.job.spec
     login = login_environment(job.owner.user, job.owner.uid) if is_wanted(order.environment) else {}
-    result = login | {
-        name: value
-        for name, value in order.environment.items()
-        if name in _KEPT or (not name.startswith(("SLURM_", "SLURMD_")) and name not in GPU_VISIBILITY)
-    }
+    given = dict(order.environment)
+    for name in [name for name in given if name.startswith(("SLURM_", "SLURMD_")) and name not in _KEPT]:
+        del given[name]
+    for name in GPU_VISIBILITY:
+        given.pop(name, None)
+    result = login | given
     result |= _job_variables(job)
     result |= _where(order, node_id=0, local_id=0, rank=0, ranks=(0,))
     nodes = job.allocation.nodes

@@ -1,6 +1,6 @@
 """Which variables are there only when a job asked for the thing: SLURM_NTASKS for -n, SLURM_MEM_PER_CPU for --mem-per-cpu?"""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from corral.agent import binding
 from corral.model.allocation import Allocation
@@ -51,7 +51,9 @@ def distribution_variables(text: str) -> dict[str, str]:
     return result | ({"SLURM_DIST_PLANESIZE": size} if size else {})
 
 
-def _gpu_text(requests: Iterable[GresRequest]) -> str | None:
+def _gpu_text(requests: Collection[GresRequest]) -> str | None:
+    if not requests:
+        return None
     return (
         ",".join(f"{request.type}:{request.count}" if request.type else str(request.count) for request in requests)
         or None
