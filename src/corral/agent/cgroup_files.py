@@ -38,6 +38,25 @@ def make_pair(base: str, job: str, step: str) -> bool:
     raise OSError(errno.EBUSY, "cannot make the control group", path)
 
 
+def make_one(base: str, name: str) -> None:
+    for _ in range(100):
+        try:
+            os.mkdir(f"{base}/{name}")
+            return
+        except FileExistsError:
+            return
+        except FileNotFoundError:
+            os.makedirs(base, exist_ok=True)
+    raise OSError(errno.EBUSY, "cannot make the control group", f"{base}/{name}")
+
+
+def remove_one(path: str) -> None:
+    try:
+        os.rmdir(path)
+    except OSError:
+        pass  # it is gone; or somebody is in it
+
+
 def remove_pair(base: str, job: str, step: str) -> None:
     """The step's directory, and the job's if that was its last."""
     for path in (f"{base}/{job}/{step}", f"{base}/{job}"):

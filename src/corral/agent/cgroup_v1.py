@@ -1,8 +1,19 @@
-"""Control groups, version 1: one tree per controller."""
+"""Control groups, version 1: one tree per controller. In the freezer's, where nothing is inherited, a job has no group of its own."""
 
 import os
 
-from corral.agent.cgroup_files import Limits, folded_cpus, make_pair, pids_in, read, remove_pair, value_of, write
+from corral.agent.cgroup_files import (
+    Limits,
+    folded_cpus,
+    make_one,
+    make_pair,
+    pids_in,
+    read,
+    remove_one,
+    remove_pair,
+    value_of,
+    write,
+)
 
 ROOT = "/sys/fs/cgroup"
 USED = ("freezer", "memory", "cpuset", "devices", "pids")
@@ -30,7 +41,8 @@ class GroupV1:
         ):
             if wanted and os.path.isdir(f"{ROOT}/{controller}"):
                 self._used.append(controller)
-        for controller in self._used:
+        make_one(self._base("freezer"), _name(job, step))
+        for controller in self._used[1:]:
             is_new = make_pair(self._base(controller), job, step)
             job_path = f"{self._base(controller)}/{job}"
             # Settings are inherited when a group is made, or hold for all below: the job's first.
@@ -51,6 +63,8 @@ class GroupV1:
         return f"{ROOT}/{controller}/{self._name}"
 
     def _path(self, controller: str) -> str:
+        if controller == "freezer":
+            return f"{self._base(controller)}/{_name(self._job, self._step)}"
         return f"{self._base(controller)}/{self._job}/{self._step}"
 
     def procs_files(self) -> list[str]:
@@ -79,16 +93,22 @@ class GroupV1:
         return max(0, int(read(f"{path}/memory.max_usage_in_bytes") or 0) - files)
 
     def remove(self) -> None:
-        for controller in self._used:
+        remove_one(self._path("freezer"))
+        for controller in self._used[1:]:
             remove_pair(self._base(controller), self._job, self._step)
 
 
+def _name(job: str, step: str) -> str:
+    return f"{job}.{step}"
+
+
 def processes(name: str, job: str, step: str) -> list[int]:
-    return pids_in(f"{ROOT}/freezer/{name}/{job}/{step}/cgroup.procs")
+    return pids_in(f"{ROOT}/freezer/{name}/{_name(job, step)}/cgroup.procs")
 
 
 def remove(name: str, job: str, step: str) -> None:
-    for controller in USED:
+    remove_one(f"{ROOT}/freezer/{name}/{_name(job, step)}")
+    for controller in USED[1:]:
         remove_pair(f"{ROOT}/{controller}/{name}", job, step)
 
 

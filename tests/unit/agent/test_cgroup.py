@@ -77,7 +77,7 @@ def paths(controller: str) -> list[str]:
 def test_only_what_limits_something_is_made_and_all_of_it_goes(settings: ShepherdSettings) -> None:
     group = cgroup.step_group(StepKey(JobId(7), BATCH), "n", share(), share(), settings)
     assert group is not None
-    assert paths("freezer") == ["n.job_7.0", "n.job_7.0/step_batch"]
+    assert paths("freezer") == ["n.job_7.0.step_batch"]
     assert paths("memory") == []
     group.remove()
     assert paths("freezer") == []

@@ -249,7 +249,7 @@ def _state(pid: int) -> str:
 
 
 def _is_frozen(node: NodeSide, pid: int) -> bool:
-    paths = Path("/sys/fs/cgroup/freezer", node.settings.cgroup_name).glob("*/*/freezer.state")
+    paths = Path("/sys/fs/cgroup/freezer", node.settings.cgroup_name).glob("*/freezer.state")
     return any(path.read_text() == "FROZEN\n" for path in paths)
 
 
