@@ -38,6 +38,8 @@ _MAIL_TYPES = (
     "NONE", "INVALID_DEPEND", "BEGIN", "END", "FAIL", "REQUEUE", "ALL", "STAGE_OUT", "TIME_LIMIT", "TIME_LIMIT_90",
     "TIME_LIMIT_80", "TIME_LIMIT_50", "ARRAY_TASKS",
 )  # fmt: skip
+#: Of nice and of a site factor.
+MOST_POINTS = (1 << 31) - 3
 #: May stand alone, without a value.
 ALONE = ("nice", "resetaccruetime")
 
@@ -116,13 +118,22 @@ def change(key: str, value: str, word: str) -> Changes:
         raise Exit(1, f"Invalid MailType: {value}")
     elif name == "gres" and value.lower() == "help":
         raise Exit(1, "No changes specified", "Valid gres options are:", "gpu[[:type]:count]")
-    elif full == "Nice" and not value:
-        value = "100"
+    elif full in ("Nice", "SiteFactor"):
+        value = value or ("100" if full == "Nice" else "0")
+        _check_points(full, value)
     return {name: value}
 
 
 def _bad(full: str, value: str) -> Exit:
     return Exit(1, f"scontrol: error: Invalid {full} value: {value}")
+
+
+def _check_points(full: str, value: str) -> None:
+    digits = value.lstrip("+-")
+    if not (digits.isascii() and digits.isdigit()):
+        raise _bad(full, value)
+    if int(digits[:20]) > MOST_POINTS:
+        raise Exit(1, f"scontrol: error: {full} value out of range (+/- {MOST_POINTS}). Value ignored")
 
 
 def _check_cpus(value: str) -> None:

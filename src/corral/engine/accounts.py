@@ -200,7 +200,7 @@ def _modify_users(draft: Draft, where: Condition, settings: Settings, caller: Ca
     own = _without(settings, "default_account", "admin_level", "name")
     chosen = [one for one in draft.in_tree_order() if one.user and _is_users(books, one, where)]
     users = [books.users[name] for name in sorted({one.user for one in chosen} & set(books.users))]
-    for key in ("default_account", "admin_level", "name"):
+    for key in ("default_account", "admin_level"):
         if key not in words:
             continue
         for user in users:
@@ -209,6 +209,20 @@ def _modify_users(draft: Draft, where: Condition, settings: Settings, caller: Ca
         for one in chosen:
             rights.check_account(books, caller, one.account)
             draft.put_association(_set(books, one, own), as_before=one)
+    if "name" in words:
+        _rename(draft, users, words["name"], caller)
+
+
+def _rename(draft: Draft, users: list[User], name: str, caller: Caller) -> None:
+    """The same user under another name: with its associations, what it has used, and the accounts it coordinates."""
+    rights.check_level(draft.books, caller, 1)
+    if not users:
+        return
+    if len(users) != 1 or not name or len(name) > 256 or "," in name or any(letter.isspace() for letter in name):
+        raise Refusal("There was a problem with your 'where' options.", detail="One user gets one new name.")
+    if name in draft.books.users:
+        raise Refusal("Nothing modified", detail=f"There is a user {name} already.")
+    draft.rename_user(users[0], name)
 
 
 def _user_set(draft: Draft, user: User, key: str, word: str, caller: Caller) -> User:
@@ -216,8 +230,6 @@ def _user_set(draft: Draft, user: User, key: str, word: str, caller: Caller) -> 
     current = draft.users.get(user.name, user)
     if key == "admin_level":
         return msgspec.structs.replace(current, admin_level=_level(word, caller, books))
-    if key == "name":
-        raise Refusal("A user's name cannot be changed", detail="Add a user of the new name, and remove the old one.")
     account = word.lower()
     if not any(books.associations[number].account == account for number in books.of_user.get(user.name, ())):
         raise Refusal(

@@ -122,6 +122,19 @@ class Draft:
                 self.accounts[account.name] = msgspec.structs.replace(account, coordinators=others)
         self._note("Remove Users", f"name='{name}'")
 
+    def rename_user(self, user: User, name: str) -> None:
+        current = self.users.pop(user.name, user)
+        self.removed_users[user.name] = None
+        self.users[name] = msgspec.structs.replace(current, name=name)
+        for number in self.books.of_user.get(user.name, ()):
+            one = self.associations.get(number, self.books.associations[number])
+            self.associations[number] = msgspec.structs.replace(one, user=name)
+        for account in self.books.accounts.values():
+            if user.name in account.coordinators:
+                names = tuple(name if one == user.name else one for one in account.coordinators)
+                self.accounts[account.name] = msgspec.structs.replace(account, coordinators=names)
+        self._note("Modify Users", user.name, f"name='{name}'")
+
     def remove_association(self, one: Association, told: bool = True) -> None:
         self.removed_associations[one.id] = None
         if told:

@@ -6,6 +6,8 @@ import pytest
 from tests.accounts import account, change, done, limit, qos, user
 from tests.builders import ANN, BOB, OPERATOR, ROOT, Cluster, cluster, job, nodes
 
+from corral.engine.rules import bucket_of
+from corral.model.cluster import Accounting
 from corral.protocol import requests as rq
 from corral.protocol.accounting import Condition
 from corral.protocol.replies import AccountsChanged, Rejected
@@ -203,3 +205,38 @@ def test_a_log_written_before_there_were_accounts_still_loads() -> None:
 
     state = ClusterState()
     assert not ClusterState.load(state.dump()).books
+
+
+def test_a_user_may_get_another_name() -> None:
+    """With what it has, what it has used, and what it coordinates."""
+    c = cluster(nodes("n1"), accounting=Accounting(enforce=("limits",)))
+    account(c, "chem", "bio")
+    user(c, "ann", "chem", "bio", default_account="chem")
+    done(change(c, "add", "coordinator", {"names": ("ann",), "accounts": ("chem",)}))
+    limit(c, "user", "ann", max_jobs=3)
+    c.run(job(1, time=1000))
+    c.at(60)
+    done(change(c, "modify", "user", {"names": ("ann",)}, name="anna"))
+    books = c.state.books
+    assert sorted(books.users) == ["anna", "root"]
+    assert [books.associations[number].account for number in books.of_user["anna"]] == ["chem", "bio"]
+    own = books.find("chem", "anna")
+    assert own is not None
+    assert own.limits.max_jobs == 3
+    assert books.accounts["chem"].coordinators == ("anna",)
+    assert c.state.meter.used(bucket_of(own.id), c.now).seconds["cpu"] == pytest.approx(60, abs=0.01)
+    assert c.state.meter.tallies[bucket_of(own.id)].jobs == 1
+    c.check()
+
+
+@pytest.mark.parametrize(
+    ("names", "new"),
+    [(("ann",), "bob"), (("ann", "bob"), "carl"), (("ann",), ""), (("ann",), "a,b"), (("ann",), "a b")],
+)
+def test_a_name_is_for_one_user(names: tuple[str, ...], new: str) -> None:
+    c = cluster(nodes("n1"))
+    account(c, "chem")
+    user(c, "ann", "chem")
+    user(c, "bob", "chem")
+    assert isinstance(change(c, "modify", "user", {"names": names}, name=new), Rejected)
+    assert sorted(c.state.books.users) == ["ann", "bob", "root"]

@@ -130,10 +130,22 @@ QOS: dict[str, Getter] = {
     "MaxCPURunMinsPU": _one("max_tres_run_mins_pu", "cpu"),
 }  # fmt: skip
 
+
+def _whole(row: Row) -> str:
+    """All that the cluster has, by the names of what is counted."""
+    from corral.syntax.tres import format_tres
+
+    amounts = {
+        "billing": row["cpus"], "cpu": row["cpus"], "energy": 0, "fs/disk": 0, "gres/gpu": row["gpus"], "mem": row["memory"],
+        "node": row["count"], "pages": 0, "vmem": 0,
+    }  # fmt: skip
+    return format_tres(amounts)
+
+
 CLUSTER: dict[str, Getter] = {
     "ControlHost": lambda row: str(row["config"].get("SlurmctldHost[0]", "")), "ControlPort": lambda row: "0",
     "RPC": lambda row: "9728", "Cluster Nodes": lambda row: str(row["nodes"]), "NodeCount": lambda row: str(row["count"]),
-    "CPU Cnt": lambda row: str(row["cpus"]), "TRES": lambda row: f"cpu={row['cpus']},node={row['count']}",
+    "CPU Cnt": lambda row: str(row["cpus"]), "TRES": _whole,
 }  # fmt: skip
 TRES: dict[str, Getter] = {"Type": _of("type"), "Name": _of("name"), "ID": _of("id")}
 PROBLEM: dict[str, Getter] = {

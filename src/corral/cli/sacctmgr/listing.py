@@ -288,7 +288,7 @@ def clusters(session: Session, words: list[str]) -> None:
         root = next(one for one in session.books["associations"] if one["depth"] == 0)
         ping = session.connection().request("GET", "/v1/ping")
         config = session.connection().request("GET", "/v1/config")
-        nodes = session.connection().request("GET", "/v1/nodes?fields=name,cpus")["rows"]
+        nodes = session.connection().request("GET", "/v1/nodes?fields=name,cpus,memory_mb,gpus_total")["rows"]
         from corral.syntax import hostlist
 
         rows = [
@@ -299,6 +299,8 @@ def clusters(session: Session, words: list[str]) -> None:
                 "nodes": hostlist.fold([node[0] for node in nodes]),
                 "count": len(nodes),
                 "cpus": sum(node[1] for node in nodes),
+                "memory": sum(node[2] for node in nodes),
+                "gpus": sum(node[3] for node in nodes),
             }
         ]
     fields.write(session, columns, rows, {**ASSOCIATION, **CLUSTER})
