@@ -73,7 +73,7 @@ def partitions() -> tuple[Partition, ...]:
     return (
         Partition(name="batch", default=True),
         Partition(name="long"),
-        Partition(name="gpu", priority_tier=1, nodes=None),
+        Partition(name="gpu"),
     )
 
 

@@ -81,6 +81,8 @@ class PendingView:
         self.first: set[JobId] = set()  #: jobs with a reason of their own since the last cycle
         self.refused: list[tuple[_Group, NotNow]] = []  #: groups that the last snapshot left out
         self.basis: tuple[object, ...] = ()  #: what the demands were made of
+        self.last: Plan | None = None  #: of the last cycle, when it has changed nothing
+        self.looked = (0.0, -1)  #: when the last snapshot was made, and how often the ledger had changed by then
         self.shown: tuple[object, ...] = ()  #: likewise, those of the last snapshot
         self.demands: tuple[JobSpec | None, str, int, tuple[Demand, ...]] = (None, "", -1, ())  #: of the spec seen last
         self.billing: dict[str, Billing] = {}  #: of partitions that say what their resources are charged with
@@ -161,6 +163,7 @@ class PendingView:
         if weights.has("CALCULATE_RUNNING"):
             self._rank_running(now)
         if changed:
+            self.last = None
             state.requeue_all()
             self.ctx.wants_cycle = True
 
@@ -310,17 +313,21 @@ class PendingView:
 
     def snapshot(self, now: float) -> Snapshot:
         self._lose_patience(now)
-        self.refresh()
         state = self.ctx.state
+        same = self.last if self._is_as_before(now) else None
+        self.refresh()
         state.changed, self.shown = set(), self.basis
         offers = self._offers()
         is_busy = bool(offers) or self.preemptible.is_busy
         wants_plans = now - self.last_plans >= PLAN_SECONDS
-        if wants_plans and offers:
+        if wants_plans and offers and same is None:
             self.last_plans = now
+        self.looked = (now, state.ledger.changes)
+        if is_busy and same is None:
+            state.ledger.emptied()  # so that all copies share it
         promises = self.preemptible.promises()
         return Snapshot(
-            nodes=state.ledger.copy() if is_busy else state.ledger,
+            nodes=state.ledger.copy() if is_busy and same is None else state.ledger,
             pending=offers,
             running=tuple(self.running) if offers else (),
             partition_rows=self._rows(),
@@ -333,7 +340,20 @@ class PendingView:
             suspended=self.preemptible.lent(),
             quota=self._quota(offers, promises, now),
             wants_plans=wants_plans,
+            same=same,
         )
+
+    def _is_as_before(self, now: float) -> bool:
+        """Has nothing happened since a cycle in which nothing could be decided, not even that time has run out?"""
+        when, changes = self.looked
+        state, last = self.ctx.state, self.last
+        if last is None or state.touched or self.refresh_again or changes != state.ledger.changes or now < when:
+            return False
+        if state.reservations or state.books or self.preemptible.is_busy or self.ctx.config.preemption.type != "none":
+            return False
+        if self.shown != self._basis() or (last.without_plans and now - self.last_plans >= PLAN_SECONDS):
+            return False
+        return not self.running or self.running[0].ends > now
 
     def _quota(self, offers: tuple[PendingGroup, ...], promises: tuple[Promised, ...], now: float) -> Quota | None:
         """What the limits of these are held against; None when none has any."""
@@ -464,6 +484,8 @@ class PendingView:
     def note(self, plan: Plan) -> None:
         """Why each one waits. Looks only at those for which it may have changed."""
         self.without_plans = plan.without_plans
+        is_final = not (plan.starts or plan.preemptions or plan.broken or plan.resumes or plan.kept is not None)
+        self.last = plan if is_final else None
         self.kept = plan.kept
         if not plan.without_plans:
             self.planned = plan.expected

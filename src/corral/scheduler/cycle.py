@@ -50,6 +50,8 @@ def schedule(snapshot: Snapshot, now: float) -> Plan:
 
 def schedule_in_steps(snapshot: Snapshot, now: float) -> Generator[None, None, Plan]:
     """The same, with a pause after every few jobs, in which others may have the processor."""
+    if snapshot.same is not None:
+        return snapshot.same
     if fluid.applies(snapshot):
         return (yield from fluid.schedule_in_steps(snapshot, now))
     return (yield from _Cycle(snapshot, now).steps())

@@ -137,6 +137,7 @@ class NodeTable:
         self.version = 0  #: grows whenever a node comes, goes or changes
         self.layout_version = 0  #: likewise, but not when it only becomes usable or stops being so
         self.grown = 0  #: grows whenever something may have become free: what found no place before still finds none if it has not
+        self.moves = 0  #: how often something has been taken
         self.unsettled: dict[
             str, tuple[NodeInventory, bool, int]
         ] = {}  #: nodes without a row yet, or with another one to come
@@ -147,6 +148,11 @@ class NodeTable:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def changes(self) -> int:
+        """How often anything of it has changed."""
+        return self.version + self.grown + self.moves
 
     # -- nodes ------------------------------------------------------------------------------------------------------
 
@@ -347,6 +353,7 @@ class NodeTable:
             self._change(share, 1, allocation, forced)
         self.licenses.change(allocation.licenses, 1)
         self.holders[job] = allocation
+        self.moves += 1
 
     def _change(self, share: NodeShare, sign: int, allocation: Allocation, forced: bool = False) -> None:
         i = self.index.get(share.node)

@@ -5,6 +5,7 @@ import msgspec
 from corral.model.cluster import Scheduling
 from corral.scheduler.demand import Demand
 from corral.scheduler.nodetable import BoolColumn, NodeTable
+from corral.scheduler.plan import Plan
 from corral.scheduler.preemption import Promised, Rights, Suspended
 from corral.scheduler.preemptors import Standing
 from corral.scheduler.profile import Promises
@@ -70,3 +71,5 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     quota: Quota | None = None  #: what the limits are held against; None = there are none
     #: also of starts that decide nothing in this cycle, because nothing is free: users like to see them
     wants_plans: bool = True
+    #: the last plan, when nothing has happened since that could make another one
+    same: Plan | None = None
