@@ -12,6 +12,8 @@ from corral.syntax import features
 
 #: More tasks than any node takes.
 MANY = 1 << 30
+#: Of so many questions for features the answers are kept.
+MOST_KEPT = 256
 
 Count = TypeVar("Count", int, IntColumn)
 
@@ -30,8 +32,14 @@ def parsed(constraint: str) -> features.Features:
 
 def rows_with(table: NodeTable, wanted: features.Features) -> BoolColumn:
     """Which nodes may be one of the job's? Asked once for each set of features that nodes have."""
-    able = np.array([features.matches(wanted, found) for found in table.feature_sets], np.bool_)
-    return able[table.feature_set] if len(able) else np.zeros(0, np.bool_)
+    rows = table.matching.get(wanted)
+    if rows is None:
+        able = np.array([features.matches(wanted, found) for found in table.feature_sets], np.bool_)
+        rows = able[table.feature_set] if len(able) else np.zeros(0, np.bool_)
+        if len(table.matching) >= MOST_KEPT:
+            table.matching.clear()
+        table.matching[wanted] = rows
+    return rows
 
 
 def static_rows(table: NodeTable, demand: Demand, partition_rows: BoolColumn) -> BoolColumn:

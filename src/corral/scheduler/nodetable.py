@@ -33,12 +33,18 @@ class Overcommitted(AssertionError):
 
 def mask_of(ids: Iterable[int]) -> int:
     """Bit mask of these ids."""
+    return _mask_of(ids) if type(ids) is tuple else _mask_of.__wrapped__(ids)
+
+
+@functools.lru_cache(maxsize=16384)  # jobs that are alike have the same ids on many nodes
+def _mask_of(ids: Iterable[int]) -> int:
     mask = 0
     for i in ids:
         mask |= 1 << i
     return mask
 
 
+@functools.lru_cache(maxsize=16384)
 def ids_of(mask: int) -> tuple[int, ...]:
     """The ids of a bit mask, ascending."""
     ids = []
@@ -143,6 +149,7 @@ class NodeTable:
         ] = {}  #: nodes without a row yet, or with another one to come
         self.topology: Topology | None = None  #: which switches there are; None = none are configured
         self._leaves: tuple[int, Topology, Leaves] | None = None
+        self.matching: dict[object, BoolColumn] = {}  #: which nodes have features, by what was asked for
         self._emptied: tuple[int, NodeTable] | None = None
         self.remembered: dict[object, object] = {}  #: answers that hold as long as this (emptied) table does
 
@@ -230,6 +237,7 @@ class NodeTable:
         self.jobs = np.zeros(n, np.int64)
         self.cpu_masks = [(1 << inv.cpus) - 1 for inv in self.inventories]
         self.gres_masks = []
+        self.matching = {}
         self.features = [frozenset(inv.features) for inv in self.inventories]
         number = {features: i for i, features in enumerate(dict.fromkeys(self.features))}
         self.feature_sets = list(number)

@@ -93,10 +93,23 @@ def fill(table: NodeTable, demand: Demand, capacity: IntColumn, chosen: list[int
     if demand.tasks_per_gpu and demand.gres_total:
         tasks = [demand.tasks_per_gpu * sum(request.count for request in extra) for extra in totals]
     shares = []
+    known: dict[object, NodeShare] = {}  # most nodes of a large job are alike
     for row, count, extra in zip(chosen, tasks, totals, strict=True):
-        share = node_share(table, demand, row, count, extra)
-        if share is None:
-            return row
+        kind = (
+            count, table.cpu_masks[row], tuple(table.gres_masks[row].items()), tuple(extra), int(table.sockets[row]),
+            int(table.cores[row]), int(table.threads[row]), int(table.memory[row]),
+        ) if len(chosen) > 1 and not demand.sharers and demand.cpus_limit is None else row  # fmt: skip
+        share = known.get(kind)
+        if share is None or share.memory_mb > table.free_memory[row]:
+            share = node_share(table, demand, row, count, extra)
+            if share is None:
+                return row
+            known[kind] = share
+        else:
+            share = NodeShare(
+                node=table.names[row], cpus=share.cpus, memory_mb=share.memory_mb, gres=share.gres, tasks=count,
+                threads=share.threads, usable=share.usable,
+            )  # fmt: skip
         shares.append(share)
     return shares
 

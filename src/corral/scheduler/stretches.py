@@ -15,7 +15,7 @@ Times = npt.NDArray[np.float64]
 FOREVER = float("inf")
 _LARGE = np.int64(1) << 50
 #: Places left free behind a row, at least one: its time says that the last stretch never ends.
-SPARE = 3
+SPARE = 5
 
 
 class Stretches:
@@ -104,10 +104,11 @@ class Stretches:
     def _cut(self, rows: IntColumn, at: float) -> None:
         places, is_one = self._places(rows)
         rows = rows[~(is_one & (self.times[places] == at)).any(axis=1)]
-        for row in rows[self.used[rows] + 1 >= self.room[rows]].tolist():
-            self._move(row)
         if not len(rows):
             return
+        narrow = rows[self.used[rows] + 1 >= self.room[rows]]
+        if len(narrow):
+            self._move(narrow)
         places, is_one = self._places(rows)
         before = (is_one & (self.times[places] < at)).sum(axis=1)
         column = np.arange(places.shape[1] + 1)[None, :]
@@ -118,15 +119,17 @@ class Stretches:
         self.times[self.first[rows] + before] = at
         self.used[rows] += 1
 
-    def _move(self, row: int) -> None:
+    def _move(self, rows: IntColumn) -> None:
         """To the end, with more room."""
-        first, used = int(self.first[row]), int(self.used[row])
-        size, more = len(self.row), 2 * used + SPARE
-        old = slice(first, first + used)
-        self.row = np.append(self.row, np.full(more, row))
-        self.times = np.append(self.times, np.concatenate([self.times[old], np.full(more - used, FOREVER)]))
-        added = np.zeros((len(self.free), more), np.int64)
-        added[:, :used] = self.free[:, old]
-        self.free = np.concatenate([self.free, added], axis=1)
+        places, is_one = self._places(rows)
+        old, used = places[is_one], self.used[rows]
+        more = 2 * used + SPARE
+        first = len(self.row) + np.cumsum(more) - more
+        new = (first[:, None] + np.arange(places.shape[1])[None, :])[is_one]
+        length = int(more.sum())
+        self.row = np.concatenate([self.row, np.repeat(rows, more)])
+        self.times = np.concatenate([self.times, np.full(length, FOREVER)])
+        self.free = np.concatenate([self.free, np.zeros((len(self.free), length), np.int64)], axis=1)
+        self.times[new], self.free[:, new] = self.times[old], self.free[:, old]
         self.times[old] = FOREVER
-        self.first[row], self.room[row] = size, more
+        self.first[rows], self.room[rows] = first, more

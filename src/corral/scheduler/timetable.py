@@ -261,9 +261,8 @@ class Timetable:
         table.free_cpus[rows], table.free_memory[rows], table.jobs[rows] = least[_CPUS], least[_MEMORY], -least[_JOBS]
         for number, kind in enumerate(self.kinds):
             table.free_gres[kind][rows] = least[_GRES + number]
-        for row in view.stale:
-            view.cpu_masks.forget(row)
-            view.gres_masks.forget(row)
+        view.cpu_masks.forget(view.stale)
+        view.gres_masks.forget(view.stale)
         table._by_socket = None
         view.stale.clear()
 
@@ -350,8 +349,9 @@ class Lazy(list[T]):
         other._known = self._known.copy()
         return other
 
-    def forget(self, row: int) -> None:
-        self._known.pop(row, None)
+    def forget(self, rows: set[int]) -> None:
+        for row in [row for row in self._known if row in rows]:
+            del self._known[row]
 
 
 def derived(table: NodeTable) -> NodeTable:
