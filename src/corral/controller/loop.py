@@ -11,6 +11,7 @@ go on). A fault inside the engine is treated likewise, so that one bad message c
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable, Generator
 from typing import Any
@@ -279,7 +280,10 @@ class Loop:
     def _cycle(self, batch: PendingBatch) -> None:
         """Begin one when it is time, and go on with one for a slice."""
         began = clock.monotonic()
-        if self._under_way is None and (not self.engine.wants_cycle or self.cycles.due_in(began) > 0):
+        due = self.cycles.due_in(began)
+        if due == math.inf:
+            self._under_way = None  # nothing is to be started any more
+        if self._under_way is None and (not self.engine.wants_cycle or due > 0):
             return
         now = clock.now()
         try:

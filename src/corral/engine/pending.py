@@ -115,6 +115,8 @@ class PendingView:
     def refresh(self) -> None:
         """Bring the groups up to date."""
         state, basis = self.ctx.state, self._basis()
+        if state.touched:
+            self.last = None
         if basis != self.basis:
             self.basis = basis
             self.groups, self.places, self.first, self.leader_of = {}, {}, set(), {}
@@ -314,7 +316,7 @@ class PendingView:
     def snapshot(self, now: float) -> Snapshot:
         self._lose_patience(now)
         state = self.ctx.state
-        same = self.last if self._is_as_before(now) else None
+        same = self.last = self.last if self._is_as_before(now) else None
         self.refresh()
         state.changed, self.shown = set(), self.basis
         offers = self._offers()
