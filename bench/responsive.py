@@ -75,7 +75,15 @@ def main() -> None:
             os.environ, PATH=f"{programs}:{os.environ['PATH']}", CORRAL_ENDPOINT=f"unix://{directory}/corral.sock"
         )
         controller = subprocess.Popen(
-            [sys.executable, "-m", "corral.controller", "--dir", str(directory), "--config", str(directory / "corral.toml")],
+            [
+                sys.executable,
+                "-m",
+                "corral.controller",
+                "--dir",
+                str(directory),
+                "--config",
+                str(directory / "corral.toml"),
+            ],
             env=environment,
         )
         try:
