@@ -22,11 +22,13 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     assert shutil.which("sbatch"), "corral's commands are not on PATH: use `make test-clients`"
     state = tmp_path_factory.mktemp("cluster")
     config = state / "corral.toml"
-    config.write_text("[timeouts]\nkill_wait = 2\n")
+    config.write_text('[timeouts]\nkill_wait = 2\n[preemption]\ntype = "qos"\nmode = "REQUEUE"\n')
     os.environ["CORRAL_ENDPOINT"] = f"unix://{state}/corral.sock"
     for name in [name for name in os.environ if name.startswith(("SLURM_", "SBATCH_"))]:
         del os.environ[name]
     subprocess.run(["corral", "up", "--dir", str(state), *NODES], check=True, stdout=subprocess.DEVNULL)
+    for qos in (("low", "GraceTime=60"), ("high", "Preempt=low")):
+        subprocess.run(["sacctmgr", "-i", "add", "qos", *qos], check=True, stdout=subprocess.DEVNULL)
     yield
     subprocess.run(["corral", "down", "--dir", str(state)], check=True, stdout=subprocess.DEVNULL)
 

@@ -8,6 +8,7 @@ from typing import Any
 import cloudpickle
 import pytest
 import submitit
+from tests.clients.live import said, wait_until
 
 # What runs here is not importable where the jobs run.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -76,13 +77,25 @@ class Counting:
         return submitit.helpers.DelayedSubmission(self, self.path, self.count)
 
 
-def test_a_job_that_is_preempted_goes_on_from_its_checkpoint(executor: submitit.AutoExecutor, work: Path) -> None:
-    counted = work / "count"
+def submitted(executor: submitit.AutoExecutor, counted: Path) -> Any:
+    """A job that has counted a little."""
     job = executor.submit(Counting(), str(counted))
-    deadline = time.monotonic() + 60
-    while not counted.exists() or int(counted.read_text() or 0) < 5:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: counted.exists() and int(counted.read_text() or 0) >= 5)
+    return job
+
+
+def test_a_job_that_is_preempted_goes_on_from_its_checkpoint(executor: submitit.AutoExecutor, work: Path) -> None:
+    executor.update_parameters(slurm_qos="low", slurm_signal_delay_s=60)  # USR2 as soon as its grace begins
+    job = submitted(executor, work / "count")
+    urgent = said("sbatch", "--parsable", "-q", "high", "-N4", "--exclusive", "-o", "urgent", "--wrap=true").strip()
+    began, ended = job.result()
+    assert began >= 5
+    assert ended == 100
+    assert said("squeue", "-h", "-t", "all", "-j", urgent, "-o", "%T") == "COMPLETED\n"
+
+
+def test_a_job_that_is_interrupted_goes_on_from_its_checkpoint(executor: submitit.AutoExecutor, work: Path) -> None:
+    job = submitted(executor, work / "count")
     job._interrupt(timeout=False)
     began, ended = job.result()
     assert began >= 5
