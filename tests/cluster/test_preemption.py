@@ -25,6 +25,10 @@ kill_wait = 2
 [preemption]
 type = "partition_prio"
 mode = "SUSPEND,GANG"
+time_slice = 5
+[[partition]]
+name = "turns"
+oversubscribe = "FORCE:2"
 [[partition]]
 name = "low"
 default = true
@@ -125,6 +129,13 @@ def test_a_suspended_job_goes_on_where_it_was(make_cluster: Callable[..., LiveCl
     wait_until(lambda: cluster.text("squeue", "-h", "-j", low, "-o", "%t") == "R")
     wait_until(lambda: _at(cluster.work) > at, what="it goes on")
     cluster.run("scancel", low)
+    (cluster.work / "count.sh").write_text("#!/bin/bash\nwhile true; do echo $((++i)) > at.$1; sleep 0.02; done\n")
+    first, second = [cluster.submit("-n4", "-p", "turns", "count.sh", name) for name in ("1", "2")]
+    cluster.wait_for(first, "RUNNING")
+    wait_until(lambda: _states(cluster) in ("R S", "S R"), what="one of them waits for its turn")
+    before = _states(cluster)
+    wait_until(lambda: _states(cluster) == before[::-1], what="the other has its turn")
+    cluster.run("scancel", first, second)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="the session that was recorded is root's")
@@ -144,6 +155,10 @@ def test_a_session_with_preemption_reads_as_with_slurm(make_cluster: Callable[..
 def _shown(cluster: LiveCluster, job: str, text: str) -> str:
     shown = cluster.text("scontrol", "show", "job", job)
     return shown if text in shown else ""
+
+
+def _states(cluster: LiveCluster) -> str:
+    return " ".join(cluster.text("squeue", "-h", "-p", "turns", "-S", "i", "-o", "%t").split())
 
 
 def _at(work: Path) -> int:

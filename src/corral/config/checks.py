@@ -193,9 +193,6 @@ def _check_partitions(config: ClusterConfig) -> None:
         if oversubscribe(partition.oversubscribe) is None:
             problem = f"'oversubscribe' cannot be {partition.oversubscribe!r}: it is NO, EXCLUSIVE, YES:4 or FORCE:4, with any number"
             raise BadValue(("partition", index, "oversubscribe"), problem)
-        if partition.sharers > 1 and (mode_of(partition.preempt_mode or config.preemption.mode) or Mode()).gang:
-            problem = "with GANG its jobs would take turns on their CPUs, which they can't yet: FORCE:1 lets them be suspended for others"
-            raise BadValue(("partition", index, "oversubscribe"), problem)
         for name, weight in partition.billing_weights.items():
             if not 0 <= weight <= 1e9:
                 raise BadValue(

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from corral.engine import charging, configuring, preemption, steps
+from corral.engine import charging, configuring, preemption, slices, steps
 from corral.engine.arrays import has_room, split
 from corral.engine.context import Context
 from corral.engine.effects import Effects
@@ -42,6 +42,7 @@ def commit(ctx: Context, plan: Plan, now: float, out: Effects) -> int:
     for start in plan.starts:
         if start.gang == start.job and start.gang not in broken:  # the first component, now that all are there
             launch(ctx, ctx.state.jobs[start.job], now, out)
+    slices.turn(ctx, now, out)
     return began
 
 

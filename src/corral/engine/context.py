@@ -50,6 +50,10 @@ class Context:
         self.reset_due = 0.0  #: when what was used is forgotten next; 0 = to be worked out
         self.waits_for_minutes = False  #: does some job wait because minutes are used up?
         self._rules = RuleBook(state.books, False, False)
+        self.slice_due = (
+            0.0  #: when others have their turn on CPUs that several jobs have; infinity = nobody waits for it
+        )
+        self.turn_began: dict[JobId, float] = {}  #: since when each of these runs
         self.plans_due = float("inf")  #: a cycle has planned no starts: then they are due
         self.windows: tuple[object, Reserved] | None = None  #: the reservations, and what they were made of
         self.reservations_due = 0.0  #: when the next of them begins, ends or is to be looked at

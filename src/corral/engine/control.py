@@ -134,9 +134,11 @@ def on_suspend(ctx: Context, request: SuspendJobs | ResumeJobs, caller: Caller, 
             return "Job is pending execution"
         if thaw and job.state is not JobState.SUSPENDED:
             return "Job is not suspended"
-        if thaw and lends_cpus(job):  # it goes on by itself when its CPUs are free again
+        if thaw and job.preempted is not None:  # it goes on by itself when its CPUs are free again
             return "Requested operation is presently disabled"
         if not thaw and job.state is JobState.SUSPENDED:
+            if job.preempted is not None and not lends_cpus(job):  # it takes no more turns
+                ctx.change_job(job, now, out, "suspended", preempted=None)
             return None
         assert job.allocation is not None
         if thaw:

@@ -74,7 +74,7 @@ def after_srun(ctx: Context, job: Job, step: Step, now: float, out: Effects, mes
 def ended_in_grace(job: Job, state: JobState) -> bool:
     """Has it ended because it was told that others need its place? Unless it has just done its work, that is what has become of it."""
     told = job.preempted
-    return told is not None and told.action != "SUSPEND" and state in (JobState.FAILED, JobState.CANCELLED)
+    return told is not None and told.action in ("REQUEUE", "CANCEL") and state in (JobState.FAILED, JobState.CANCELLED)
 
 
 def verdict(step: Step) -> tuple[JobState, Reason]:

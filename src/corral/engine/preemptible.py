@@ -32,8 +32,10 @@ class Preemptible:
             return
         if job.state is JobState.COMPLETING:
             self.leaving.add(job_id)
-        elif job.preempted is not None:
-            (self.suspended if lends_cpus(job) else self.leaving).add(job_id)
+        elif lends_cpus(job):
+            self.suspended.add(job_id)
+        elif job.preempted is not None and job.state is JobState.RUNNING:
+            self.leaving.add(job_id)
         for one in self.ctx.state.het_members(job) or [job]:
             victim = preemption.victim_of(self.ctx, one)
             if victim is None or lends_cpus(one):

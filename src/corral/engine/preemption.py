@@ -88,7 +88,8 @@ def victim_of(ctx: Context, job: Job) -> Victim | None:
 
 def _victim_of(ctx: Context, job: Job) -> Victim | None:
     partition = ctx.state.partitions.get(job.partition)
-    if (job.preempted is not None and not lends_cpus(job)) or job.allocation is None or partition is None:
+    told = job.preempted
+    if (told is not None and told.action in ("REQUEUE", "CANCEL")) or job.allocation is None or partition is None:
         return None
     spec = ctx.state.spec(job)
     qos = ctx.state.books.qos.get(spec.qos)
@@ -96,7 +97,7 @@ def _victim_of(ctx: Context, job: Job) -> Victim | None:
     mode = _mode_of_qos(ctx, qos) if by_qos else mode_in(ctx, partition)
     action = mode.action
     if action == "OFF" or (
-        action == "SUSPEND" and (not partition.sharers or not (job.state is JobState.RUNNING or lends_cpus(job)))
+        action == "SUSPEND" and (not partition.sharers or not (job.state is JobState.RUNNING or told is not None))
     ):
         return None
     if action == "REQUEUE" and not endings.may_requeue(ctx, job):
@@ -238,7 +239,7 @@ def make_room(ctx: Context, job: Job, action: str, by: int, now: float, out: Eff
     if action == "SUSPEND":
         suspend(ctx, job, by, now, out)
         return now
-    grace = grace_of(ctx, job)
+    grace = grace_of(ctx, job) if job.state is JobState.RUNNING else 0.0  # one that is frozen hears nothing
     told = Preempted(time=now, ends=now + grace, action=action, by=by)
     if grace <= 0:
         signal = ctx.state.spec(job).signal
@@ -274,13 +275,16 @@ def strike(ctx: Context, job: Job, now: float, out: Effects) -> None:
 def suspend(ctx: Context, job: Job, by: int, now: float, out: Effects) -> None:
     """It keeps its memory and GPUs, and goes on when its CPUs are free again."""
     told = Preempted(time=now, ends=now, action="SUSPEND", by=by)
-    ctx.change_job(job, now, out, "suspended", state=JobState.SUSPENDED, suspend_time=now, preempted=told)
-    _send(ctx, job, out, thaw=False)
+    gone = job.suspended_seconds + (max(0.0, now - job.suspend_time) if job.suspend_time else 0.0)
+    ctx.change_job(
+        job, now, out, "suspended", state=JobState.SUSPENDED, suspend_time=now, suspended_seconds=gone, preempted=told
+    )
+    send_suspend(ctx, job, out, thaw=False)
 
 
 def resume(ctx: Context, job_id: JobId, now: float, out: Effects) -> None:
     job = ctx.state.jobs.get(job_id)
-    if job is None or job.state is not JobState.SUSPENDED or job.preempted is None or job.allocation is None:
+    if job is None or not lends_cpus(job) or job.state is not JobState.SUSPENDED or job.allocation is None:
         return
     ledger = ctx.state.ledger
     kept = ledger.holders[job.id]
@@ -289,14 +293,19 @@ def resume(ctx: Context, job_id: JobId, now: float, out: Effects) -> None:
     ledger.take(job.id, kept)
     if not fits:
         return
+    go_on(ctx, job, now, out)
+
+
+def go_on(ctx: Context, job: Job, now: float, out: Effects) -> None:
+    """Its CPUs are its own again."""
     gone = job.suspended_seconds + max(0.0, now - job.suspend_time)
     ctx.change_job(
         job, now, out, "resumed", state=JobState.RUNNING, suspended_seconds=gone, suspend_time=0.0, preempted=None
     )
-    _send(ctx, job, out, thaw=True)
+    send_suspend(ctx, job, out, thaw=True)
 
 
-def _send(ctx: Context, job: Job, out: Effects, thaw: bool) -> None:
+def send_suspend(ctx: Context, job: Job, out: Effects, thaw: bool) -> None:
     assert job.allocation is not None
     for name in job.allocation.node_names:
         ctx.send(name, SuspendJob(term=ctx.term, node=name, job=job.id, restart=job.restarts, thaw=thaw), out)

@@ -1,6 +1,6 @@
 """What is due by the clock: time limits, warnings, begin times, deadlines, silent nodes, old records?"""
 
-from corral.engine import commit, configuring, endings, nodes, overuse, preemption, reserved_times, resets, steplimits
+from corral.engine import commit, configuring, endings, nodes, overuse, preemption, reserved_times, resets, slices, steplimits
 from corral.engine.cancel import signal_job
 from corral.engine.context import Context
 from corral.engine.duetimes import limit_ends, marks
@@ -42,6 +42,7 @@ def tick(ctx: Context, now: float, out: Effects) -> None:
     resets.tick(ctx, now, out)
     overuse.tick(ctx, now, out)
     reserved_times.tick(ctx, now, out)
+    slices.tick(ctx, now, out)
     _purge(ctx, now, out)
 
 
@@ -117,5 +118,13 @@ def next_wake(ctx: Context, now: float) -> float:
     boundary = ctx.reservations_due if ctx.state.reservations else float("inf")
     step = ctx.step_ends[0][0] if ctx.step_ends else float("inf")
     return max(
-        now, min(step, min(ctx.last_tick, now) + ctx.config.timeouts.heartbeat, ctx.due.next(), ctx.plans_due, boundary)
+        now,
+        min(
+            step,
+            min(ctx.last_tick, now) + ctx.config.timeouts.heartbeat,
+            ctx.due.next(),
+            ctx.plans_due,
+            ctx.slice_due,
+            boundary,
+        ),
     )

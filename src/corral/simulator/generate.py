@@ -125,7 +125,10 @@ def _preemption(chance: random.Random, partitions: list[Partition]) -> Preemptio
     kinds: tuple[Literal["none", "qos", "partition_prio"], ...] = ("none", "none", "qos", "partition_prio")
     kind = chance.choice(kinds)
     if kind == "none":
-        return Preemption()
+        if chance.random() < 0.7:
+            return Preemption()
+        partitions[0] = msgspec.structs.replace(partitions[0], oversubscribe=chance.choice(("FORCE:2", "FORCE:3")))
+        return Preemption(mode="GANG", time_slice=5)
     mode = chance.choice(("REQUEUE", "CANCEL", "SUSPEND,GANG", "REQUEUE"))
     if kind == "partition_prio":
         partitions.append(Partition(name="hi", priority_tier=5))
@@ -135,12 +138,12 @@ def _preemption(chance: random.Random, partitions: list[Partition]) -> Preemptio
         partitions[0] = msgspec.structs.replace(
             low,
             grace_time=chance.choice((0, 3)),
-            oversubscribe=chance.choice(("NO", "FORCE:1", "FORCE:1")),
+            oversubscribe=chance.choice(("NO", "FORCE:1", "FORCE:1", "FORCE:2")),
             preempt_mode=own,
         )
     return Preemption(
         type=kind, mode=mode, exempt_time=chance.choice((0.0, 0.0, 10.0)), strict_order=chance.random() < 0.3,
-        send_user_signal=chance.random() < 0.3,
+        send_user_signal=chance.random() < 0.3, time_slice=5,
     )  # fmt: skip
 
 

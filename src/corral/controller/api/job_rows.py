@@ -266,7 +266,7 @@ FIELDS: dict[str, Getter] = {
     "suspended_seconds": Attribute("suspended_seconds"),
     "resize_time": Attribute("resize_time"),
     "preempt_time": lambda job, _: (
-        0.0 if job.preempted is None or job.preempted.action == "SUSPEND" else job.preempted.time
+        0.0 if job.preempted is None or job.preempted.action in ("SUSPEND", "GANG") else job.preempted.time
     ),
     "preemptable_time": lambda job, context: context.preemptable(job),
     "restarts": Attribute("restarts"),
