@@ -106,7 +106,9 @@ class Preemption(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     type: Literal["none", "qos", "partition_prio"] = (
         "none"  #: PreemptType: by the Preempt list of a QOS, or by priority_tier
     )
-    mode: str = "OFF"  #: PreemptMode: REQUEUE, CANCEL, or SUSPEND,GANG; with WITHIN also among jobs of one QOS; with GANG jobs that share CPUs take turns
+    mode: str = (
+        "OFF"  #: REQUEUE, CANCEL or SUSPEND; with WITHIN also within one QOS; with GANG jobs that share CPUs take turns
+    )
     exempt_time: float = (
         0.0  #: PreemptExemptTime: seconds that a job has run at least before it is requeued or cancelled
     )
