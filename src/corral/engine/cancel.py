@@ -120,10 +120,13 @@ def signal_job(
     batch_too: bool,
     only_batch: bool = False,
     by: int = 0,
+    to: str = "",
 ) -> None:
-    """To its steps; to the batch shell as well, or only."""
+    """To its steps; to the batch shell as well, or only. `to`: on this node alone."""
     assert job.allocation is not None
     for name in job.allocation.node_names[:1] if only_batch else job.allocation.node_names:
+        if to not in ("", name):
+            continue
         order = SignalTasks(
             term=ctx.term, node=name, job=job.id, restart=job.restarts, signal=signal, batch_too=batch_too, only_batch=only_batch,
             by_uid=by, at=now,

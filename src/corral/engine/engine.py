@@ -21,7 +21,6 @@ from corral.engine import (
     nodes,
     notify,
     partitions,
-    preemption,
     reservations,
     reserved_times,
     resets,
@@ -76,7 +75,6 @@ class Engine:
         self.ctx.record(ControllerStarted(time=now, term=self.ctx.term), out)
         self._configure(self.ctx.config, now, out)
         nodes.resume_after_restart(self.ctx, now)
-        preemption.resume_after_restart(self.ctx, now, out)
         triggers.resumed(self.ctx, now, out)
         return out
 

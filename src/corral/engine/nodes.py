@@ -2,7 +2,7 @@
 
 import msgspec
 
-from corral.engine import configuring, endings, steps
+from corral.engine import configuring, endings, preemption, steps
 from corral.engine.context import Context
 from corral.engine.effects import Effects
 from corral.engine.launch import send_launch
@@ -124,6 +124,8 @@ def compare(
                 if sent is not None and quiet and now - sent >= wait:
                     endings.send_end(ctx, job, {name}, now, out, "")
                 continue
+            if at_once:
+                preemption.tell_again(ctx, job, name, now, out)
             if job.state is JobState.SUSPENDED or job.suspended_seconds:
                 thaw = job.state is not JobState.SUSPENDED
                 ctx.send(name, SuspendJob(term=ctx.term, node=name, job=job_id, restart=job.restarts, thaw=thaw), out)

@@ -245,7 +245,7 @@ def make_room(ctx: Context, job: Job, action: str, by: int, now: float, out: Eff
         signal = ctx.state.spec(job).signal
         if ctx.config.preemption.send_user_signal and signal is not None and not job.warned:
             job = msgspec.structs.replace(job, warned=True)
-            signal_job(ctx, job, signal[0], now, out, batch_too=signal[2], only_batch=signal[2])
+            _send_own(ctx, job, signal, now, out)
         strike(ctx, msgspec.structs.replace(job, preempted=told), now, out)
         return now
     job = ctx.change_job(job, now, out, "preempted", preempted=told)
@@ -254,15 +254,31 @@ def make_room(ctx: Context, job: Job, action: str, by: int, now: float, out: Eff
 
 
 def tell(ctx: Context, job: Job, now: float, out: Effects) -> None:
-    """That its time is running out: by the signal it has asked for, or by SIGTERM. Also again, after a restart."""
+    """That its time is running out: by the signal it has asked for, or by SIGTERM."""
     signal = ctx.state.spec(job).signal
     if ctx.config.preemption.send_user_signal and signal is not None:
         if not job.warned:
             job = ctx.change_job(job, now, out, "warned", warned=True)
-            signal_job(ctx, job, signal[0], now, out, batch_too=signal[2], only_batch=signal[2])
+            _send_own(ctx, job, signal, now, out)
         return
     for number in (SIGCONT, SIGTERM):
         signal_job(ctx, job, number, now, out, batch_too=False)
+
+
+def _send_own(ctx: Context, job: Job, signal: tuple[int, int, bool], now: float, out: Effects, node: str = "") -> None:
+    signal_job(ctx, job, signal[0], now, out, batch_too=signal[2], only_batch=signal[2], to=node)
+
+
+def tell_again(ctx: Context, job: Job, node: str, now: float, out: Effects) -> None:
+    """An agent is back: whether it has heard what jobs were told in their grace time, nobody knows."""
+    if job.preempted is None or job.state is not JobState.RUNNING:
+        return
+    signal = ctx.state.spec(job).signal
+    if signal is None or not ctx.config.preemption.send_user_signal:
+        for number in (SIGCONT, SIGTERM):
+            signal_job(ctx, job, number, now, out, batch_too=False, to=node)
+    if signal is not None and job.warned:
+        _send_own(ctx, job, signal, now, out, node)
 
 
 def strike(ctx: Context, job: Job, now: float, out: Effects) -> None:
@@ -309,11 +325,3 @@ def send_suspend(ctx: Context, job: Job, out: Effects, thaw: bool) -> None:
     assert job.allocation is not None
     for name in job.allocation.node_names:
         ctx.send(name, SuspendJob(term=ctx.term, node=name, job=job.id, restart=job.restarts, thaw=thaw), out)
-
-
-def resume_after_restart(ctx: Context, now: float, out: Effects) -> None:
-    """Whether jobs in their grace time were told before the controller ended, nobody knows."""
-    for job_id in sorted(ctx.state.active):
-        job = ctx.state.jobs[job_id]
-        if job.preempted is not None and job.state is JobState.RUNNING:
-            tell(ctx, job, now, out)

@@ -1,6 +1,17 @@
 """What is due by the clock: time limits, warnings, begin times, deadlines, silent nodes, old records?"""
 
-from corral.engine import commit, configuring, endings, nodes, overuse, preemption, reserved_times, resets, slices, steplimits
+from corral.engine import (
+    commit,
+    configuring,
+    endings,
+    nodes,
+    overuse,
+    preemption,
+    reserved_times,
+    resets,
+    slices,
+    steplimits,
+)
 from corral.engine.cancel import signal_job
 from corral.engine.context import Context
 from corral.engine.duetimes import limit_ends, marks

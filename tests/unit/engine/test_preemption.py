@@ -12,7 +12,9 @@ from corral.model.cluster import Preemption
 from corral.model.job import JobId, JobKind, JobState
 from corral.model.partition import Partition
 from corral.model.reason import Reason
+from corral.model.step import StepKey
 from corral.protocol import orders as od
+from corral.protocol import reports as rp
 from corral.protocol import requests as rq
 from corral.protocol.events import JobRequeued
 from corral.protocol.replies import WouldStart
@@ -281,6 +283,7 @@ def test_a_controller_that_starts_anew_goes_on_with_the_grace() -> None:
     c.orders(od.SignalTasks)
     c.engine = Engine(c.engine.config, ClusterState.load(c.state.dump()), term=2)
     c._take(c.engine.start(c.now))
+    c.register(steps=(rp.KnownStep("n1", StepKey(JobId(low), BATCH, 0), False),))
     assert [one.signal for one in c.orders(od.SignalTasks)] == [18, 15]
     c.at(60).cycle()
     c.cycle()
