@@ -28,9 +28,8 @@ def shares(ctx: Context) -> frozenset[str]:
 
 
 def tick(ctx: Context, now: float, out: Effects) -> None:
-    """The next ones, when a slice is over."""
-    if now >= ctx.slice_due:
-        turn(ctx, now, out, is_over=True)
+    """The next ones, when a slice is over; and whoever has begun meanwhile."""
+    turn(ctx, now, out, is_over=now >= ctx.slice_due)
 
 
 def turn(ctx: Context, now: float, out: Effects, is_over: bool = False) -> None:
