@@ -249,8 +249,11 @@ def _state(pid: int) -> str:
 
 
 def _is_frozen(node: NodeSide, pid: int) -> bool:
-    paths = Path("/sys/fs/cgroup/freezer", node.settings.cgroup_name).glob("*/freezer.state")
-    return any(path.read_text() == "FROZEN\n" for path in paths)
+    name = node.settings.cgroup_name
+    version_1 = Path("/sys/fs/cgroup/freezer", name).glob("**/freezer.state")
+    version_2 = Path("/sys/fs/cgroup", name).glob("**/cgroup.events")
+    is_frozen = [path.read_text() == "FROZEN\n" for path in version_1]
+    return any([*is_frozen, *("frozen 1" in path.read_text() for path in version_2)])
 
 
 @needs_root

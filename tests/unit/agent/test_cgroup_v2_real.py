@@ -1,0 +1,32 @@
+"""Shepherds with the kernel's own control groups of version 2, also on a machine that has version 1.
+
+In a mount namespace of its own a tree of version 2 lies over what is there. It has no controllers where version 1 has them, and needs
+none for what is tried here: processes are in their step's group, are found there, frozen, and killed with it.
+"""
+
+import subprocess
+import sys
+
+import pytest
+
+MOUNT = "mount -t cgroup2 none /sys/fs/cgroup"
+ALONE = ("unshare", "--mount", "--propagation", "private", "sh", "-c")
+
+
+def _may_mount() -> bool:
+    try:
+        return subprocess.run([*ALONE, MOUNT], capture_output=True, timeout=10).returncode == 0
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not _may_mount(), reason="needs to mount a tree of control groups")
+def test_steps_live_in_groups_of_version_2() -> None:
+    words = "setsid or suspended or only_the_shell or nothing_of_a_step_is_left or outlives"
+    run = f'exec {sys.executable} -m pytest -q -p no:cacheprovider -k "{words}" tests/unit/agent/test_shepherd.py'
+    is_there = "from corral.agent import cgroup; assert cgroup._version() == 2"
+    check = f'{sys.executable} -c "{is_there}"'
+    done = subprocess.run([*ALONE, f"{MOUNT} && {check} && {run}"], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " passed" in done.stdout
+    assert "failed" not in done.stdout
