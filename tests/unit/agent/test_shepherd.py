@@ -341,7 +341,7 @@ def test_a_shepherd_that_goes_after_many_steps_takes_no_directory_with_it(tmp_pa
 
 
 def test_notices_wait_for_an_agent_that_is_behind(node: NodeSide) -> None:
-    keys = [node.batch("#!/bin/sh\nsleep 0.05\n") for _ in range(30)]
+    keys = [node.batch("#!/bin/sh\nsleep 0.5\n") for _ in range(30)]
     wait_until(lambda: all((node.directory(key) / "exit").exists() for key in keys))
     assert all(node.finished(key).cause is EndCause.EXITED for key in keys)
     heard = [notice for notice in node.notices if isinstance(notice, Started)]
