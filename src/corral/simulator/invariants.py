@@ -88,7 +88,8 @@ def check_promises(state: ClusterState, job: Job, promising: list[Job]) -> None:
                 kept = promise.allocation.on(share.node)
                 if kept is None:
                     continue
-                both = set(kept.cpus) & set(share.cpus)
+                share_cpus = promise.allocation.sharers > 1 and job.allocation.sharers > 1
+                both = set[int]() if share_cpus else set(kept.cpus) & set(share.cpus)
                 units = {(gres.name, gres.type): set(gres.indices) for gres in kept.gres}
                 for gres in share.gres:
                     both |= units.get((gres.name, gres.type), set()) & set(gres.indices)
