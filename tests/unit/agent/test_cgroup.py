@@ -190,4 +190,4 @@ def test_v2_needs_no_controller_to_find_processes(tree: Path) -> None:
     assert not (tree / "cgroup.subtree_control").exists()
     group.remove()
     assert not (tree / NAME / "job_1").exists()
-    assert cgroup_v2.controllers() == {"freezer", "cpuset", "memory"}
+    assert cgroup_v2.controllers() == {"freezer", "cpuset", "memory", "pids"}
