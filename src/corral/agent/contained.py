@@ -51,7 +51,7 @@ def around(
 
 def _room_of(order: LaunchStep, settings: ShepherdSettings, identity: Identity) -> Room | None:
     isolation = settings.isolation
-    if os.geteuid() != 0 or order.spec.transfer is not None:
+    if os.geteuid() != 0 or order.spec.is_hidden:
         return None
     denied = cgroup.denied_devices(order.job_share, settings) if isolation.hide_devices else ()
     if not isolation.private_dirs and not denied:

@@ -41,6 +41,7 @@ from corral.agent.pmi import PmiServer
 from corral.agent.pmix import CannotServe, PmixServer
 from corral.agent.receiving import receive
 from corral.agent.records import write_record
+from corral.agent.relaying import relay
 from corral.agent.sampling import Sampler, io_of
 from corral.agent.stdio import StepStreams
 from corral.agent.taskprograms import Epilogs, prologs_of, run_prolog
@@ -178,8 +179,8 @@ class Shepherd:
             self._fail(str(error))
             return
         before: list[Callable[[dict[str, str]], None]] = [partial(run_prolog, program) for program in prologs_of(order)]
-        if order.spec.transfer is not None:
-            before.append(partial(receive, order.spec.transfer))
+        if order.spec.is_hidden:
+            before.append(relay if order.spec.transfer is None else partial(receive, order.spec.transfer))
         plans = [
             TaskPlan(
                 identity=identity,

@@ -75,7 +75,7 @@ def start_step(ctx: Context, job: Job, spec: StepSpec, now: float, out: Effects)
         return ports
     if spec.time_limit is not None:
         spec = msgspec.structs.replace(spec, time_limit=endings.granted_limit(ctx.config, spec.time_limit))
-    number = job.next_step if spec.transfer is None else min([TRANSFERS, *ctx.state.steps_of(job.id)]) - 1
+    number = job.next_step if not spec.is_hidden else min([TRANSFERS, *ctx.state.steps_of(job.id)]) - 1
     step = Step(
         key=StepKey(job.id, number, job.restarts),
         spec=spec,
@@ -88,7 +88,7 @@ def start_step(ctx: Context, job: Job, spec: StepSpec, now: float, out: Effects)
         start_time=now,
         sent_at=now,
     )
-    if spec.transfer is None:
+    if not spec.is_hidden:
         job = ctx.change_job(job, now, out, "step", next_step=job.next_step + 1)
     ctx.record(StepCreated(time=now, step=step), out)
     note_ports(ctx, step)
@@ -232,7 +232,7 @@ def end_step(ctx: Context, job: Job, step: Step, ended: float, now: float, out: 
         endings.after_batch(ctx, job, step, now, out, message)
     elif spec.kind is JobKind.SRUN and job.het_job_id is not None:
         _after_het_srun(ctx, job, now, out, message)
-    elif spec.kind is JobKind.SRUN and not ctx.state.live_steps_of(job.id):
+    elif spec.kind is JobKind.SRUN and all(one.spec.is_hidden for one in ctx.state.live_steps_of(job.id)):
         endings.after_srun(ctx, job, step, now, out, message)
     else:
         if (step.exit_status.code, step.exit_status.signal) > (

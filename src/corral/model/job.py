@@ -150,6 +150,9 @@ class StepSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     immediate: bool = False
     acctg_freq: int | None = None  #: seconds, 0 = only at the end; None = as the job
     transfer: FileTransfer | None = None
+    relay: bool = (
+        False  #: no program of the user's either: it carries connections to ports of its node (corral port-forward)
+    )
     task_prolog: str = ""  #: run before each task, after the cluster's
     task_epilog: str = ""  #: run after each task, before the cluster's
     asks_programs: bool = (
@@ -163,6 +166,11 @@ class StepSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     client_pid: int = 0
     submit_line: str = ""  #: the command line of its srun
     container: Container | None = None  #: what its tasks see as their root
+
+    @property
+    def is_hidden(self) -> bool:
+        """Nobody sees such a step, and nobody is charged for it."""
+        return self.transfer is not None or self.relay
 
 
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -16,6 +16,12 @@ VERBS = {
     "up": ("up", "start a cluster on this machine, or what is missing of it"),
     "down": ("down", "end its jobs and stop it; what it knows stays"),
     "status": ("status", "what runs, what the cluster has, what is not enforced"),
+    "port-forward": ("forward", "reach a port of a job's node from here"),
+    "ssh": ("into:ssh", "a shell in a running job"),
+    "logs": ("into:logs", "what a job has written, also while it runs"),
+    "attach": ("into:attach", "see and type into a running step"),
+    "cp": ("into:cp", "copy files into a running job, and out of it"),
+    "code": ("into:code", "what VS Code's Remote-SSH needs to open a job"),
     "image": ("image", "show the images on nodes; fetch them before jobs need them; remove them"),
     "why": ("why", "say why jobs wait, and what would let them start sooner; why a node is idle"),
     "snapshot": ("snapshot", "write the state that decides about jobs as JSON"),
@@ -51,8 +57,9 @@ def body(arguments: list[str]) -> int:
         verb = "version"
     if verb not in VERBS:
         raise Exit(2, f"corral: there is no verb {verb!r}", usage())
-    module = importlib.import_module(f"corral.cli.corral.{VERBS[verb][0]}")
-    status: int = module.main(rest)
+    place, _, function = VERBS[verb][0].partition(":")
+    module = importlib.import_module(f"corral.cli.corral.{place}")
+    status: int = getattr(module, function or "main")(rest)
     return status
 
 

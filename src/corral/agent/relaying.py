@@ -1,0 +1,82 @@
+"""How do TCP connections from elsewhere come to a port on this node (corral port-forward)? In a task's process, as the job's user.
+
+Its standard input and output are the stream that daemon/mux.py speaks of. It ends when its input does.
+"""
+
+import fcntl
+import os
+import selectors
+import signal
+import socket
+from typing import NoReturn
+
+from corral.daemon.mux import MOST, Mux
+
+_CHUNK = 1 << 20
+
+
+def relay(environment: dict[str, str]) -> NoReturn:
+    """Does not come back."""
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.closerange(3, 1 << 20)  # the shepherd's
+    status = 0
+    try:
+        _relay()
+    except (OSError, ValueError):
+        status = 1
+    os._exit(status)
+
+
+def dialled(wanted: bytes) -> socket.socket:
+    """A connection to this port of the node, or HOST:PORT as the node sees it; it may still be on its way."""
+    host, _, port = wanted.decode().rpartition(":")
+    family, kind, protocol, _, address = socket.getaddrinfo(host or "127.0.0.1", int(port), type=socket.SOCK_STREAM)[0]
+    sock = socket.socket(family, kind, protocol)
+    sock.setblocking(False)
+    try:
+        sock.connect(address)
+    except BlockingIOError:
+        pass
+    return sock
+
+
+def _relay() -> None:
+    for fd in (0, 1):
+        os.set_blocking(fd, False)
+        try:
+            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _CHUNK)
+        except OSError:
+            pass  # a user may have so many large ones only
+    selector = selectors.DefaultSelector()
+    mux = Mux(selector, dialled)
+    selector.register(0, selectors.EVENT_READ)
+    is_writing = False
+    while True:
+        if bool(mux.outgoing) != is_writing:
+            is_writing = not is_writing
+            selector.register(1, selectors.EVENT_WRITE) if is_writing else selector.unregister(1)
+        for key, events in selector.select():
+            if key.fd == 0 and key.data is None:
+                if not (data := _read()):
+                    return
+                mux.feed(data)
+            elif key.fd == 1 and key.data is None:
+                _write(mux)
+            else:
+                mux.on_ready(key.data[1], events)
+
+
+def _read() -> bytes:
+    return os.read(0, _CHUNK)
+
+
+def _write(mux: Mux) -> None:
+    was_full = len(mux.outgoing) >= MOST
+    try:
+        while mux.outgoing:
+            del mux.outgoing[: os.write(1, memoryview(mux.outgoing)[:_CHUNK])]
+    except BlockingIOError:
+        pass
+    if was_full and len(mux.outgoing) < MOST:
+        mux.refresh()

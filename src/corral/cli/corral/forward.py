@@ -1,0 +1,178 @@
+"""`corral port-forward JOB [ADDRESS:]PORT[:PORT]`: a job's port, here.
+
+The connections go through the same way as a step's input and output: nothing has to be open on the node. The other end is a step of the
+job that nobody sees.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import socket
+import sys
+from argparse import ArgumentParser, Namespace
+from typing import Any
+
+from corral.cli.corral.place import add_options, endpoint_of
+from corral.cli.run import Exit
+from corral.client.attach import Attachment, CredentialsRefused, Message, Output
+from corral.client.connection import Connection, new_key
+from corral.daemon.mux import MOST, Mux
+from corral.errors import Refused, Unreachable
+
+_SIGTERM = 15
+
+
+def main(arguments: list[str]) -> int:
+    parser = ArgumentParser(
+        prog="corral port-forward",
+        description="Reach a port of a job's node from here, as long as this runs.",
+    )
+    parser.add_argument("job", help="the id of a running job")
+    parser.add_argument(
+        "ports", nargs="+", metavar="[ADDRESS:]LOCAL[:REMOTE]", help="8888, 9000:8888, 0.0.0.0:9000:8888; LOCAL 0: any"
+    )
+    parser.add_argument("--node", "-w", default="", help="of the job; its first where it is not said")
+    parser.add_argument(
+        "--stdio", action="store_true", help="one connection, to this port, is standard input and output (ProxyCommand)"
+    )
+    add_options(parser)
+    given = parser.parse_args(arguments)
+    forwards = [_forward(parser, text) for text in given.ports]
+    if given.stdio and len(forwards) != 1:
+        parser.error("--stdio goes with one port")
+    try:
+        return _Forwarder(given, forwards).run()
+    except Refused as error:
+        raise Exit(1, f"corral: error: {given.job}: {error}") from None
+    except (Unreachable, CredentialsRefused) as error:
+        raise Exit(1, f"corral: error: {error}") from None
+    except KeyboardInterrupt:
+        return 130
+
+
+def _forward(parser: ArgumentParser, text: str) -> tuple[str, int, int]:
+    """(address, local port, remote port)."""
+    words = text.rsplit(":", 2)
+    numbers = [word for word in words if word.isascii() and word.isdigit()]
+    if len(words) == 3:
+        host, local, remote = words
+    elif len(words) == 2 and len(numbers) == 2:
+        host, local, remote = "127.0.0.1", *words
+    elif len(words) == 2:
+        host, local, remote = words[0], words[1], words[1]
+    else:
+        host, local, remote = "127.0.0.1", text, text
+    for word in (local, remote):
+        if not (word.isascii() and word.isdigit() and int(word) < 65536):
+            parser.error(f"{text}: {word!r} is no port")
+    if remote == "0":
+        parser.error(f"{text}: the job's port cannot be 0")
+    return host.strip("[]"), int(local), int(remote)
+
+
+class _Forwarder:
+    def __init__(self, given: Namespace, forwards: list[tuple[str, int, int]]) -> None:
+        self._given, self._forwards = given, forwards
+        self._selector = selectors.DefaultSelector()
+        self._mux = Mux(self._selector)
+        self._listening = [] if given.stdio else [self._listen(*one) for one in forwards]
+        self._attachment = self._attach()
+        self._problem = ""
+
+    def _listen(self, address: str, local: int, remote: int) -> tuple[socket.socket, int]:
+        try:
+            sock = socket.create_server((address, local), family=socket.AF_INET6 if ":" in address else socket.AF_INET)
+        except OSError as error:
+            raise Exit(1, f"corral: error: cannot listen on {address}:{local}: {error.strerror}") from None
+        sock.setblocking(False)
+        return sock, remote
+
+    def _attach(self) -> Attachment:
+        spec: dict[str, Any] = {
+            "name": "port-forward", "argv": ["port-forward"], "work_dir": "/", "overlap": True, "relay": True, "ntasks": 1,
+            "nodes_min": 1, "nodes_max": 1, "client_host": os.uname().nodename, "client_pid": os.getpid(), "gres": [],
+        }  # fmt: skip
+        if self._given.node:
+            spec["nodelist"] = self._given.node
+        request = {"type": "CreateStep", "job": self._given.job, "spec": spec, "environment": {}}
+        with Connection(endpoint_of(self._given)) as connection:
+            reply = connection.request("POST", "/v1/requests", request, key=new_key(), retry_seconds=60)
+        access = reply["access"]
+        self._node = reply["step"]["nodes"][0]["share"]["node"]
+        return Attachment(access["url"], access["token"], access["cluster"], access["key"], nodes=1)
+
+    def run(self) -> int:
+        for sock, remote in self._listening:
+            host, port = sock.getsockname()[:2]
+            print(f"Forwarding from {host}:{port} -> {self._node}:{remote}", flush=True)
+            self._selector.register(sock, selectors.EVENT_READ, remote)
+        if self._given.stdio:
+            self._adopt_stdio()
+        self._selector.register(self._attachment, selectors.EVENT_READ)
+        try:
+            while not self._attachment.has_ended:
+                self._send()
+                if self._given.stdio and not len(self._mux) and not self._mux.outgoing:
+                    return 0
+                self._turn()
+        finally:
+            self._attachment.send_signal(_SIGTERM)
+            self._attachment.close()
+        print(f"corral: {self._problem or f'job {self._given.job} has ended'}", file=sys.stderr)
+        return 1
+
+    def _turn(self) -> None:
+        for key, events in self._selector.select(self._attachment.timeout()):
+            if key.data is None:
+                continue
+            if isinstance(key.data, int):
+                assert isinstance(key.fileobj, socket.socket)
+                self._accept(key.fileobj, key.data)
+            else:
+                self._mux.on_ready(key.data[1], events)
+        for event in self._attachment.on_readable():
+            if isinstance(event, Output):
+                self._mux.feed(event.data)
+                self._attachment.consumed(event)
+            elif isinstance(event, Message):
+                self._problem = event.text.strip()
+
+    def _accept(self, listening: socket.socket, remote: int) -> None:
+        try:
+            sock, _ = listening.accept()
+        except OSError:
+            return
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._mux.adopt(sock, str(remote).encode())
+
+    def _send(self) -> None:
+        was_full = len(self._mux.outgoing) >= MOST
+        while self._mux.outgoing and (room := self._attachment.stdin_room):
+            taken = self._attachment.send_stdin(bytes(memoryview(self._mux.outgoing)[:room]))
+            if not taken:
+                break
+            del self._mux.outgoing[:taken]
+        if was_full and len(self._mux.outgoing) < MOST:
+            self._mux.refresh()
+
+    def _adopt_stdio(self) -> None:
+        """Standard input and output are pipes, or a socket: two threads make them one."""
+        import threading
+
+        ours, theirs = socket.socketpair()
+
+        def copy_in() -> None:
+            while data := os.read(0, 1 << 16):
+                theirs.sendall(data)
+            theirs.shutdown(socket.SHUT_WR)
+
+        def copy_out() -> None:
+            while data := theirs.recv(1 << 16):
+                view = memoryview(data)
+                while view:
+                    view = view[os.write(1, view) :]
+
+        for act in (copy_in, copy_out):
+            threading.Thread(target=act, daemon=True).start()
+        self._mux.adopt(ours, str(self._forwards[0][2]).encode())

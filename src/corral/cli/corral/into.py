@@ -1,0 +1,211 @@
+"""`corral ssh`, `attach`, `logs`, `cp`, `code`: into a job that runs, from wherever its cluster can be reached.
+
+All are steps of the job, under its limits and on its GPUs, as its user: srun starts them, beside what the job runs.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from argparse import REMAINDER, ArgumentParser
+from typing import TYPE_CHECKING
+
+from corral.cli.run import Exit
+
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+
+def ssh(arguments: list[str]) -> int:
+    parser = ArgumentParser(
+        prog="corral ssh",
+        description="A shell (or a command) in a running job: on its node, within its limits, with its GPUs.",
+    )
+    parser.add_argument("job")
+    parser.add_argument("command", nargs=REMAINDER, help="else a login shell")
+    parser.add_argument("--node", "-w", default="", help="of the job; its first where it is not said")
+    given = parser.parse_args(arguments)
+    command = given.command[1:] if given.command[:1] == ["--"] else given.command
+    options = ["--pty"] if not command or (sys.stdin.isatty() and sys.stdout.isatty()) else []
+    _srun(given.job, given.node, [*options, *(command or [os.environ.get("SHELL") or "/bin/bash", "-l"])])
+
+
+def attach(arguments: list[str]) -> int:
+    parser = ArgumentParser(prog="corral attach", description="See and type into a step that runs (sattach).")
+    parser.add_argument("step", help="42.0; of a job's only srun the job's id will do")
+    given = parser.parse_args(arguments)
+    step = given.step if "." in given.step else f"{given.step}.0"
+    os.execvp(_beside("sattach"), ["sattach", step])
+
+
+def logs(arguments: list[str]) -> int:
+    parser = ArgumentParser(
+        prog="corral logs",
+        description="What a batch job has written: from its file here, or else from its node while it runs.",
+    )
+    parser.add_argument("job")
+    parser.add_argument("--follow", "-f", action="store_true", help="go on until it ends")
+    parser.add_argument("--lines", "-n", type=int, default=None, metavar="N", help="the last so many")
+    parser.add_argument("--stderr", action="store_true", help="its standard error, where that is another file")
+    given = parser.parse_args(arguments)
+    row = _job(given.job)
+    path = row["stderr_path"] if given.stderr else row["stdout_path"]
+    if not path or path == "/dev/null":
+        raise Exit(1, f"corral: error: job {given.job} writes no file")
+    last = "+1" if given.lines is None else str(given.lines)
+    is_over = row["state"] not in ("RUNNING", "COMPLETING", "SUSPENDED", "CONFIGURING", "PENDING")
+    if is_over or os.path.exists(path):
+        return _from_here(given, path, last)
+    if row["state"] == "PENDING" or not row["nodes"]:
+        raise Exit(1, f"corral: error: job {given.job} has not begun ({row['why']})")
+    _srun(given.job, row["batch_host"] or "", ["tail", "-n", last, *(["-F"] if given.follow else []), path])
+
+
+def _from_here(given: Any, path: str, last: str) -> int:
+    import time
+
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+            if not last.startswith("+"):
+                data = b"".join(data.splitlines(keepends=True)[-int(last) :] if int(last) else [])
+            _out(data)
+            while given.follow:
+                is_over = _job(given.job)["state"] not in (
+                    "PENDING",
+                    "RUNNING",
+                    "SUSPENDED",
+                    "CONFIGURING",
+                    "COMPLETING",
+                )
+                while more := file.read(1 << 20):
+                    _out(more)
+                if is_over:
+                    break
+                time.sleep(0.3)
+    except OSError as error:
+        raise Exit(1, f"corral: error: {path}: {error.strerror}") from None
+    return 0
+
+
+def _out(data: bytes) -> None:
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
+def cp(arguments: list[str]) -> int:
+    parser = ArgumentParser(
+        prog="corral cp",
+        description="Copy a file or a directory into a running job, or out of it: one of the two is JOB:PATH.",
+    )
+    parser.add_argument("source")
+    parser.add_argument("dest")
+    parser.add_argument("--node", "-w", default="", help="of the job; its first where it is not said")
+    given = parser.parse_args(arguments)
+    from_job, to_job = _place(given.source), _place(given.dest)
+    if (from_job is None) == (to_job is None):
+        parser.error("one of the two, and not both, is JOB:PATH")
+    if to_job is not None:
+        return _into(given, *to_job)
+    assert from_job is not None
+    return _out_of(given, *from_job)
+
+
+def _place(text: str) -> tuple[str, str] | None:
+    job, colon, path = text.partition(":")
+    return (job, path or ".") if colon and job and job[0].isdigit() and "/" not in job else None
+
+
+def _into(given: Any, job: str, path: str) -> int:
+    """tar here, tar there; a directory that is there takes it under its own name."""
+    import subprocess
+
+    source = given.source.rstrip("/") or "/"
+    if not os.path.lexists(source):
+        raise Exit(1, f"corral: error: {source}: No such file or directory")
+    parent, name = os.path.split(os.path.abspath(source))
+    script = (
+        'set -e; if [ -d "$1" ]; then dir=$1; name=$2; else dir=$(dirname "$1"); name=$(basename "$1"); fi; cd "$dir"; '
+        'tmp=$(mktemp -d ./.corral-cp.XXXXXX); trap \'rm -rf "$tmp"\' EXIT; tar -xf - -C "$tmp"; '
+        'if [ -d "$name" ]; then cp -a "$tmp/$2/." "$name/"; else mv -f "$tmp/$2" "$name"; fi'
+    )
+    with subprocess.Popen(["tar", "-cf", "-", "-C", parent, name], stdout=subprocess.PIPE) as tar:
+        done = subprocess.run(
+            _command(job, given.node, ["sh", "-c", script, "cp", path, name]), stdin=tar.stdout, check=False
+        )
+    return done.returncode or tar.returncode
+
+
+def _out_of(given: Any, job: str, path: str) -> int:
+    import subprocess
+    import tempfile
+
+    dest = given.dest
+    target, name = (dest, "") if os.path.isdir(dest) else os.path.split(dest)
+    with tempfile.TemporaryDirectory(prefix=".corral-cp.", dir=target or ".") as part:
+        script = 'cd "$(dirname "$1")" && exec tar -cf - "$(basename "$1")"'
+        command = _command(job, given.node, ["sh", "-c", script, "cp", path])
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as srun:
+            tar = subprocess.run(
+                ["tar", "-xf", "-", "-C", part], stdin=srun.stdout, stderr=subprocess.DEVNULL, check=False
+            )
+        if srun.returncode or tar.returncode:
+            return srun.returncode or tar.returncode
+        for found in os.listdir(part):
+            os.replace(os.path.join(part, found), os.path.join(target, name or found))
+    return 0
+
+
+def code(arguments: list[str]) -> int:
+    parser = ArgumentParser(
+        prog="corral code",
+        description="What VS Code's Remote-SSH needs to open a job: an entry for ~/.ssh/config. An sshd must run in the job, at this port.",
+    )
+    parser.add_argument("job")
+    parser.add_argument("--port", type=int, default=2222, help="of the sshd in the job (default 2222)")
+    given = parser.parse_args(arguments)
+    row = _job(given.job)
+    corral = shlex.quote(_beside("corral"))
+    endpoint = os.environ.get("CORRAL_ENDPOINT", "")
+    prefix = f"env CORRAL_ENDPOINT={shlex.quote(endpoint)} " if endpoint else ""
+    print(f"Host corral-{given.job}")
+    print(f"    User {row['user']}")
+    print(f"    ProxyCommand {prefix}{corral} port-forward --stdio {given.job} {given.port}")
+    print("    StrictHostKeyChecking no")
+    print("    UserKnownHostsFile /dev/null")
+    print(
+        f'# Start it in the job: corral ssh {given.job} sh -c \'ssh-keygen -q -t ed25519 -N "" -f $HOME/.ssh/corral_host <<< n; '
+        f"exec /usr/sbin/sshd -D -p {given.port} -h $HOME/.ssh/corral_host'",
+        file=sys.stderr,
+    )
+    return 0
+
+
+def _job(text: str) -> dict[str, Any]:
+    from corral.client.connection import request
+    from corral.errors import Refused, Unreachable
+
+    try:
+        rows = request("GET", f"/v1/jobs/{text}")
+    except Refused as error:
+        raise Exit(1, f"corral: error: {text}: {error}") from None
+    except Unreachable as error:
+        raise Exit(1, f"corral: error: {error}") from None
+    return dict(zip(rows["fields"], rows["rows"][0], strict=True))
+
+
+def _command(job: str, node: str, words: list[str]) -> list[str]:
+    options = ["--jobid", job, "--overlap", "-N1", "-n1", "--mem=0", "--export=ALL", *(["-w", node] if node else [])]
+    return [_beside("srun"), *options, *words]
+
+
+def _srun(job: str, node: str, words: list[str]) -> NoReturn:
+    command = _command(job, node, words)
+    os.execvp(command[0], command)
+
+
+def _beside(name: str) -> str:
+    """The command of the same installation."""
+    path = os.path.join(os.path.dirname(os.path.abspath(sys.argv[0])), name)
+    return path if os.access(path, os.X_OK) else name

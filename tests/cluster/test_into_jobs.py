@@ -1,0 +1,118 @@
+"""Into a job that runs: its ports, a shell, its files, what it has written."""
+
+import hashlib
+import os
+import re
+import subprocess
+import urllib.request
+from pathlib import Path
+
+from tests.cluster.live import LiveCluster, wait_until
+
+SERVER = """
+import http.server, sys
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
+print(server.server_port, flush=True)
+server.serve_forever()
+"""
+
+
+def running(cluster: LiveCluster, script: str, *options: str) -> str:
+    job = cluster.submit("-o", f"{cluster.work}/job-%j.out", *options, "--wrap", script)
+    cluster.wait_for(job, "RUNNING")
+    return job
+
+
+def written(cluster: LiveCluster, job: str) -> str:
+    path = cluster.work / f"job-{job}.out"
+    return path.read_text() if path.exists() else ""
+
+
+def test_a_jobs_port_is_reached_from_here_by_many_at_once(cluster: LiveCluster) -> None:
+    data = os.urandom(5_000_000)
+    (cluster.work / "big").write_bytes(data)
+    (cluster.work / "server.py").write_text(SERVER)
+    job = running(cluster, f"cd {cluster.work}; exec python3 -u server.py 2>/dev/null")
+    port = wait_until(lambda: written(cluster, job).strip())
+    with subprocess.Popen(
+        ["corral", "port-forward", job, f"0:{port}"], env=cluster.environment, cwd=cluster.work, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    ) as forward:  # fmt: skip
+        assert forward.stdout is not None
+        assert forward.stderr is not None
+        line = forward.stdout.readline()
+        found = re.fullmatch(rf"Forwarding from (127\.0\.0\.1:\d+) -> dgx018\d:{port}\n", line)
+        assert found, line
+        with urllib.request.urlopen(f"http://{found[1]}/big", timeout=30) as answer:
+            assert hashlib.sha256(answer.read()).digest() == hashlib.sha256(data).digest()
+        clients = [subprocess.Popen(["curl", "-s", f"http://{found[1]}/big"], stdout=subprocess.PIPE) for _ in range(5)]
+        assert [len(client.communicate()[0]) for client in clients] == [len(data)] * 5
+        assert cluster.text("squeue", "-s", "-h", "-o", "%i", "-j", job) == f"{job}.batch"
+        cluster.run("scancel", job)
+        assert forward.wait(30) == 1
+        assert "corral: " in forward.stderr.read()
+    one = subprocess.run(
+        ["corral", "port-forward", "9999", "80"], env=cluster.environment, capture_output=True, text=True, check=False
+    )
+    assert (one.returncode, one.stderr) == (1, "corral: error: 9999: Invalid job id specified\n")
+
+
+def test_a_connection_as_standard_input_and_output(cluster: LiveCluster) -> None:
+    (cluster.work / "server.py").write_text(SERVER)
+    (cluster.work / "hello").write_text("hello")
+    job = running(cluster, f"cd {cluster.work}; exec python3 -u server.py 2>/dev/null")
+    port = wait_until(lambda: written(cluster, job).strip())
+    done = subprocess.run(
+        ["corral", "port-forward", "--stdio", job, port], env=cluster.environment, input=b"GET /hello HTTP/1.0\r\n\r\n",
+        capture_output=True, timeout=30, check=True,
+    )  # fmt: skip
+    assert done.stdout.endswith(b"\r\n\r\nhello")
+    assert f"port-forward --stdio {job} 2222\n" in cluster.run("corral", "code", job).stdout
+    cluster.run("scancel", job)
+
+
+def test_a_shell_is_in_the_job_and_ends_with_it_in_the_end(cluster: LiveCluster) -> None:
+    job = running(cluster, "sleep 300", "-G1", "-c2")
+    words = cluster.text("corral", "ssh", job, "--", "sh", "-c", "echo $SLURM_JOB_ID $(hostname) $CUDA_VISIBLE_DEVICES")
+    number, host, gpu = words.split()
+    assert (number, host) == (job, cluster.text("squeue", "-h", "-o", "%N", "-j", job))
+    assert gpu.isdigit()
+    assert cluster.run("corral", "ssh", job, "--", "sh", "-c", "exit 7", check=False).returncode == 7
+    cluster.run("scancel", job)
+    assert cluster.run("corral", "ssh", job, "--", "true", check=False).returncode != 0
+
+
+def test_files_go_in_and_out(cluster: LiveCluster, tmp_path: Path) -> None:
+    job = running(cluster, "sleep 300")
+    (tmp_path / "tree/deep").mkdir(parents=True)
+    (tmp_path / "tree/deep/file").write_text("data")
+    (tmp_path / "there").mkdir()
+    cluster.run("corral", "cp", f"{tmp_path}/tree", f"{job}:{tmp_path}/there")
+    cluster.run("corral", "cp", f"{tmp_path}/tree/deep/file", f"{job}:{tmp_path}/there/name")
+    cluster.run("corral", "cp", f"{job}:{tmp_path}/tree", f"{tmp_path}/out")
+    for path in ("there/tree/deep/file", "there/name", "out/deep/file"):
+        assert (tmp_path / path).read_text() == "data"
+    assert sorted(path.name for path in (tmp_path / "there").iterdir()) == ["name", "tree"]
+    assert cluster.run("corral", "cp", f"{job}:/nowhere/x", str(tmp_path), check=False).returncode != 0
+    wrong = cluster.run("corral", "cp", f"{tmp_path}/missing", f"{job}:/tmp", check=False)
+    assert wrong.stderr == f"corral: error: {tmp_path}/missing: No such file or directory\n"
+    cluster.run("scancel", job)
+
+
+def test_what_it_writes_is_followed_to_its_end(cluster: LiveCluster) -> None:
+    gate = cluster.work / "gate"
+    job = running(cluster, f"echo one; until [ -e {gate} ]; do sleep 0.05; done; echo two")
+    wait_until(lambda: written(cluster, job))
+    assert cluster.text("corral", "logs", job) == "one"
+    with subprocess.Popen(
+        ["corral", "logs", "-f", job], env=cluster.environment, stdout=subprocess.PIPE, text=True
+    ) as follow:
+        assert follow.stdout is not None
+        assert follow.stdout.readline() == "one\n"
+        gate.touch()
+        assert follow.stdout.read() == "two\n"
+        assert follow.wait(30) == 0
+    assert cluster.text("corral", "logs", "-n", "1", job) == "two"
+    assert (
+        cluster.run("corral", "logs", "9999", check=False).stderr == "corral: error: 9999: Invalid job id specified\n"
+    )
