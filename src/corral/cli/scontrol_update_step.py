@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from corral.client.connection import Connection
 
-_NAMES = {"batch": -5, "extern": -4, "interactive": -6}
-
 
 def update(connect: Callable[[], Connection], found: list[tuple[str, str, str]]) -> int:
     step, limit = "", ""
@@ -34,11 +32,10 @@ def update(connect: Callable[[], Connection], found: list[tuple[str, str, str]])
         sys.stderr.write("No changes specified\n")
         return 1
     try:
-        reference = jobid.parse(step)
+        jobid.parse(step)
     except InvalidJobId:
         raise Exit(1, f"Invalid StepID parameter: stepid={step}", "Request aborted") from None
-    number = _NAMES.get(reference.step, int(reference.step) if reference.step.isdigit() else None)
-    request = {"type": "UpdateStep", "job": str(reference._replace(step="")), "step": number, "time_limit": limit}
+    request = {"type": "UpdateStep", "id": step, "time_limit": limit}
     try:
         connect().request("POST", "/v1/requests", request)
     except Refused as error:

@@ -6,8 +6,9 @@ import msgspec
 
 from corral.engine.context import Context
 from corral.engine.effects import Effects
-from corral.engine.endings import granted_limit, job_id_of
+from corral.engine.endings import granted_limit
 from corral.engine.outcomes import NO_SUCH_JOB, may_touch
+from corral.engine.selection import Unknown, targets_of
 from corral.engine.steps import signal_step
 from corral.errors import UsageError
 from corral.model.job import ENDED, UNLIMITED, JobState
@@ -52,19 +53,24 @@ def ends_of(ctx: Context, step: Step) -> float:
 
 def on_update(ctx: Context, request: UpdateStep, caller: Caller, now: float, out: Effects) -> None:
     """Of one step, or of all steps of a job."""
+    sign = request.time_limit[:1] if request.time_limit[:1] in ("+", "-") else ""
     try:
-        job = ctx.state.jobs.get(job_id_of(ctx.state, request.job))
-        sign = request.time_limit[:1] if request.time_limit[:1] in ("+", "-") else ""
-        seconds = duration.parse(request.time_limit.lstrip("+-") if sign else request.time_limit)
+        seconds = duration.parse(request.time_limit.removeprefix(sign))
     except UsageError as error:
         out.reply = Rejected(error="Invalid TimeLimit value", detail=str(error))
         return
-    steps = [] if job is None else ctx.state.live_steps_of(job.id)
-    steps = [step for step in steps if request.step in (None, step.key.step)]
-    if job is None or not steps:
+    try:
+        targets = targets_of(ctx.state, request.id)
+    except UsageError:
+        targets = Unknown(request.id)
+    found = [] if isinstance(targets, Unknown) else [one for one in targets if one.elements is None]
+    steps = [
+        step for target in found for step in ctx.state.live_steps_of(target.job) if target.step in (None, step.key.step)
+    ]
+    if not steps:
         out.reply = Rejected(error=NO_SUCH_JOB, code="not_found")
         return
-    if not may_touch(ctx.state, caller, job):
+    if not all(may_touch(ctx.state, caller, ctx.state.jobs[step.key.job]) for step in steps):
         out.reply = Rejected(error="Invalid user id", code="denied")
         return
     for step in steps:

@@ -110,10 +110,9 @@ class NotifyJob(Request, frozen=True, kw_only=True):
 
 
 class UpdateStep(Request, frozen=True, kw_only=True):
-    """scontrol update StepId=...: a new time limit for a step, or all steps, of a job. +N and -N add to what it is and take off."""
+    """scontrol update StepId=...: a new time limit for a step (42.0), or all steps of a job. +N and -N add to what it is and take off."""
 
-    job: str
-    step: int | None = None
+    id: str
     time_limit: str
 
 

@@ -221,4 +221,4 @@ def test_a_change_of_a_step_that_means_nothing(cluster: FakeCluster, words: list
 def test_a_change_of_a_steps_limit(cluster: FakeCluster) -> None:
     cluster.reply = {"type": "Done"}
     assert cluster.run("scontrol", "update", "stepid=42_7.batch", "timelimit=+5").returncode == 0
-    assert cluster.requests[-1] == {"type": "UpdateStep", "job": "42_7", "step": -5, "time_limit": "+5"}
+    assert cluster.requests[-1] == {"type": "UpdateStep", "id": "42_7.batch", "time_limit": "+5"}

@@ -346,13 +346,14 @@ def test_the_limit_of_a_step_can_be_changed(long: Cluster) -> None:
         return c.state.steps_of(1)[step.key.step].spec.time_limit
 
     for text, seconds in (("+3", 240), ("-1", 180), ("-5", 60), ("5", 300), ("UNLIMITED", UNLIMITED), ("2", 120)):
-        c.ask(rq.UpdateStep(job="1", step=step.key.step, time_limit=text))
+        c.ask(rq.UpdateStep(id=f"1.{step.key.step}", time_limit=text))
         assert limit() == seconds
     assert limit() == 120
-    assert c.ask(rq.UpdateStep(job="1", step=7, time_limit="1")).error == "Invalid job id specified"
-    assert c.ask(rq.UpdateStep(job="1", time_limit="x")).error == "Invalid TimeLimit value"
-    assert c.ask(rq.UpdateStep(job="1", time_limit="3"), BOB).error == "Invalid user id"
-    c.ask(rq.UpdateStep(job="1", time_limit="3"))
+    assert c.ask(rq.UpdateStep(id="1.7", time_limit="1")).error == "Invalid job id specified"
+    assert c.ask(rq.UpdateStep(id="1+1.0", time_limit="1")).error == "Invalid job id specified"
+    assert c.ask(rq.UpdateStep(id="1", time_limit="x")).error == "Invalid TimeLimit value"
+    assert c.ask(rq.UpdateStep(id="1", time_limit="3"), BOB).error == "Invalid user id"
+    c.ask(rq.UpdateStep(id="1", time_limit="3"))
     assert {one.spec.time_limit for one in c.state.live_steps_of(1)} == {180}
     later(c, 121)
     assert not c.orders(SignalTasks)
