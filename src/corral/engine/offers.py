@@ -112,7 +112,7 @@ def behind_of(view: PendingView, tier: int, key: QueueKey) -> tuple[PendingGroup
 
 def looks_at_all(view: PendingView) -> bool:
     """So few wait that all are looked at anew."""
-    return sum(len(group.queue) for group in view.groups.values()) <= ALL_OF
+    return len(view.places) <= ALL_OF
 
 
 def known_starts(view: PendingView, groups: Iterable[PendingGroup]) -> dict[JobId, Expected]:
@@ -132,7 +132,10 @@ def _ahead(view: PendingView, tier: int, key: QueueKey) -> Iterable[PendingGroup
     """The jobs before it that take or keep something: which have a planned start, or which no cycle has looked at."""
     jobs = view.ctx.state.jobs
     everything = looks_at_all(view)
+    planned = {view.places[job][0] for job in view.planned if job in view.places}
     for group in view.groups.values():
+        if not (everything or group.fresh or group in planned):
+            continue
         own_tier = tier_of(view.ctx, group.shape[0])
         if own_tier < tier or (own_tier == tier and group.queue[0] >= key):
             continue

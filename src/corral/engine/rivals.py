@@ -40,37 +40,43 @@ class Rivals:
         tiers = {name: partition.priority_tier for name, partition in state.partitions.items()}
         self.count = 0  #: jobs before it that want nodes of its partitions; elements of arrays each
         self.hidden = 0  #: those that may not be seen
-        heads: list[tuple[int, QueueKey]] = []
+        heads: list[tuple[int, QueueKey, list[QueueKey]]] = []  #: of each group the first, and those that may be seen
         for group in view.groups.values():
             demands = group.shape[0]
-            if not any(demand.partition in near for demand in demands):
+            own = tiers[demands[0].partition]
+            if len(demands) > 1:
+                own = max(tiers[demand.partition] for demand in demands)
+                if not any(demand.partition in near for demand in demands):
+                    continue
+            elif demands[0].partition not in near:
                 continue
-            own = (
-                max(tiers[demand.partition] for demand in demands) if len(demands) > 1 else tiers[demands[0].partition]
-            )
-            if own < tier:
+            if own < tier or (own == tier and group.queue[0] >= key):
                 continue
             upto = len(group.queue) if own > tier else bisect.bisect_left(group.queue, key)
             if sees is everybody and not group.shape[3]:
                 self.count += upto
-                heads += [(-own, one) for one in group.queue[: min(upto, MOST_SHOWN)]]
-            elif upto:
-                self._add(own, group.queue[:upto], heads)
-        self.first = [JobId(one[2]) for _, one in heapq.nsmallest(MOST_SHOWN, heads)]
+                heads.append((-own, group.queue[0], group.queue[: min(upto, MOST_SHOWN)]))
+            else:
+                seen = self._seen(group.queue[:upto])
+                heads += [(-own, seen[0], seen)] if seen else []
+        # The first of all are among those of the groups whose first comes first.
+        best = heapq.nsmallest(MOST_SHOWN, heads)
+        found = heapq.nsmallest(MOST_SHOWN, [(own, one) for own, _, keys in best for one in keys])
+        self.first = [JobId(one[2]) for _, one in found]
 
-    def _add(self, tier: int, keys: list[QueueKey], heads: list[tuple[int, QueueKey]]) -> None:
-        """Those of one group."""
+    def _seen(self, keys: list[QueueKey]) -> list[QueueKey]:
+        """The first of those that may be seen; all are counted."""
         jobs = self.view.ctx.state.jobs
-        shown = 0
+        seen: list[QueueKey] = []
         for key in keys:
             job = jobs[JobId(key[2])]
             count = ranges.count(job.array_waiting) or 1
             self.count += count
             if not self.sees(job):
                 self.hidden += count
-            elif shown < MOST_SHOWN:
-                shown += 1
-                heads.append((-tier, key))
+            elif len(seen) < MOST_SHOWN:
+                seen.append(key)
+        return seen
 
     def shown(self, now: float) -> Ahead:
         """With the terms of the first few that may be seen."""
