@@ -15,6 +15,8 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
+
 from corral.simulator import plots
 from corral.simulator.machines import of_one_kind
 from corral.simulator.metrics import measure
@@ -27,11 +29,13 @@ from corral.simulator.workloads.lublin import Synthetic
 CPUS, LARGEST = 64, 4096
 #: About how full the cluster is to be.
 SHARE = 0.8
+#: Seconds between two cycles, as on a cluster to which many jobs come.
+INTERVAL = 10.0
 
 
 def nasa(traces: Path) -> None:
     workload = swf.read(traces / "nasa_ipsc_1993.swf.gz")
-    seconds, elapsed, outcome = timed(workload.nodes, workload.jobs, "conservative")
+    seconds, elapsed, outcome = timed(workload.nodes, workload.jobs, policy_of("conservative").config)
     found = measure(outcome)
     print("nasa_ipsc_1993, conservative backfill                  Corral   reach")
     print(f"  jobs                                                 {found.jobs:6}   18239")
@@ -45,17 +49,17 @@ def lublin(traces: Path) -> None:
     workload = swf.read(traces / "lublin_256.swf.gz")
     print(f"lublin_256, {len(workload.jobs):,} jobs{'':20}mean bounded slowdown   mean wait, s   utilisation   seconds")
     for name in ("easy", "conservative", "fcfs"):
-        seconds, _, outcome = timed(workload.nodes, workload.jobs, name)
+        seconds, _, outcome = timed(workload.nodes, workload.jobs, policy_of(name).config)
         found = measure(outcome)
         print(
             f"  {name:36} {found.slowdown.mean:24.2f} {found.wait.mean:14.1f} {found.utilisation:13.2%} {seconds:9.1f}"
         )
 
 
-def timed(nodes, jobs, policy):
+def timed(nodes, jobs, config):
     """Processor seconds, seconds, what came out."""
     began, at = time.process_time(), time.monotonic()
-    outcome = Replay(policy_of(policy).config, nodes, jobs).run()
+    outcome = Replay(config, nodes, jobs).run()
     return time.process_time() - began, time.monotonic() - at, outcome
 
 
@@ -70,7 +74,10 @@ def one_size(nodes: int, jobs: int, policy: str) -> None:
         type(job)(number=job.number, submit=job.submit / load, seconds=job.seconds, spec=job.spec, user=job.user)
         for job in work
     )
-    seconds, elapsed, outcome = timed(machine, faster, policy)
+    chosen = policy_of(policy)
+    scheduling = msgspec.structs.replace(chosen.config.scheduling, cycle_interval=INTERVAL)
+    config = msgspec.structs.replace(chosen.config, scheduling=scheduling)
+    seconds, elapsed, outcome = timed(machine, faster, config)
     found = measure(outcome)
     figures = {
         "nodes": nodes, "jobs": found.jobs, "seconds": seconds, "elapsed": elapsed, "per_second": found.jobs / seconds,

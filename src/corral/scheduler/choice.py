@@ -65,9 +65,23 @@ def _preference(table: NodeTable, demand: Demand, candidates: IntColumn, strateg
     gpus = table.gres_column("gpu")[candidates] * sign if table.total_gres else np.zeros(len(candidates), np.int64)
     weight = table.weight[candidates]
     # A job without GPUs goes where few GPUs are free, so that whole ones stay for those who need them.
-    keys = (candidates, free_cpus, gpus, weight)
-    order: IntColumn = candidates[np.lexsort(keys)]
+    order: IntColumn = candidates
+    for key in (free_cpus, gpus, weight):  # from the least to the most important, each keeps the order before it
+        order = _sorted_by(key, candidates, order)
     return order
+
+
+def _sorted_by(key: IntColumn, rows: IntColumn, order: IntColumn) -> IntColumn:
+    """These rows by their keys; `order` is how they stand now. Small numbers are sorted digit by digit."""
+    if not len(key) or (low := int(key.min())) == (high := int(key.max())):
+        return order
+    if order is not rows:
+        by_row = np.zeros(int(rows[-1]) + 1, np.int64)
+        by_row[rows] = key
+        key = by_row[order]
+    small = key.astype(np.int16) if low >= -(1 << 15) and high < 1 << 15 else key
+    found: IntColumn = order[np.argsort(small, kind="stable")]
+    return found
 
 
 # -- nodes that must be among them

@@ -24,6 +24,7 @@ from corral.protocol import requests as rq
 from corral.protocol.replies import Rejected
 from corral.scheduler.cycle import schedule
 from corral.simulator.outcome import Outcome
+from corral.simulator.people import People
 from corral.simulator.workloads.snapshot import LiveCluster
 from corral.simulator.workloads.work import Work
 from corral.syntax import hostlist
@@ -36,6 +37,8 @@ NEVER = 1e15
 #: Ended jobs are forgotten when so many have ended since the last time.
 FORGET = 2000
 NOTHING = float("inf")
+#: A shorter time between two cycles than traces can tell is none.
+LEAST_INTERVAL = 1.0
 ROOT = rq.Caller(uid=0, gid=0, user="root", group="root", role="administrator")
 
 
@@ -59,13 +62,16 @@ class Replay:
         self.jobs = iter(jobs)
         self.progress = progress
         self.epoch = self.now = EPOCH if live is None else live.time
+        interval = config.scheduling.cycle_interval
+        self.interval = interval if interval >= LEAST_INTERVAL else 0.0
+        self.next_cycle = self.now  #: not before
         self.ends: list[tuple[float, int, StepKey, str]] = []  #: a heap: when, in which order, which launch, where
         self.running: dict[StepKey, tuple[str, int, float]] = {}  #: launches: where, their number, until when
         self.frozen: dict[StepKey, tuple[str, float]] = {}  #: suspended ones: where, and how long they would run still
         self.works: dict[int, Work] = (
             dict(live.works) if live is not None else {}
         )  #: by job id, those that have not ended
-        self.owners: dict[str, rq.Caller] = {}
+        self.people = People(self.ask, bool(config.priority.fair_share) and live is None)
         self.launches = 0
         self.ended = 0
         self.broken = broken if broken is not None else iter(())
@@ -81,7 +87,8 @@ class Replay:
             arrives = self.epoch + upcoming.submit if upcoming is not None else NOTHING
             ends = self.ends[0][0] if self.ends else NOTHING
             repaired = self.repairs[0][0] if self.repairs else NOTHING
-            when = min(arrives, ends, self.due(), repaired)
+            cycles = self.next_cycle if self.engine.wants_cycle else NOTHING
+            when = min(arrives, ends, self.due(), repaired, cycles)
             if when == NOTHING:
                 break  # what is left can never start
             self.now = now = max(self.now, min(when, self.breaks[0]))
@@ -127,6 +134,7 @@ class Replay:
                     report = rp.JobCleaned(agent=AGENT, node=node, job=job.id, restart=job.restarts)
                     self.follow(engine.handle(report, now))
         self.cycle()
+        self.next_cycle = self.now
 
     def due(self) -> float:
         """When the engine has something to do by the clock."""
@@ -135,7 +143,8 @@ class Replay:
 
     def cycle(self) -> None:
         engine, now = self.engine, self.now
-        if engine.wants_cycle:
+        if engine.wants_cycle and now >= self.next_cycle:
+            self.next_cycle = now + self.interval
             self.follow(engine.before_cycle(now))
             self.follow(engine.commit(schedule(engine.snapshot(now), now), now))
             self.outcome.cycles += 1
@@ -165,10 +174,7 @@ class Replay:
     # -- users
 
     def submit(self, work: Work) -> None:
-        caller = self.owners.get(work.user)
-        if caller is None:
-            uid = 1000 + len(self.owners)
-            caller = self.owners[work.user] = rq.Caller(uid=uid, gid=uid, user=work.user, group=work.user)
+        caller = self.people.caller(work.user, work.spec.account)
         effects = self.engine.handle(rq.SubmitJobs(jobs=(rq.NewJob(spec=work.spec),)), self.now, caller)
         reply = effects.reply
         if isinstance(reply, Rejected):

@@ -1,8 +1,9 @@
 """A workload through the engine: when does each job run?"""
 
+import msgspec
 from tests.builders import nodes
 
-from corral.model.cluster import ClusterConfig
+from corral.model.cluster import ClusterConfig, PriorityWeights, Scheduling
 from corral.model.job import JobSpec, JobState
 from corral.simulator.outcome import Outcome
 from corral.simulator.policies import BUILT_IN
@@ -70,3 +71,19 @@ def test_the_time_that_is_used_is_counted() -> None:
 def test_what_is_free_while_others_wait_is_lost() -> None:
     outcome = replayed(work(1, 0, 3, 100), work(2, 0, 2, 100))
     assert outcome.lost_cpu_seconds == 100
+
+
+def test_a_cycle_waits_for_its_interval() -> None:
+    config = ClusterConfig(scheduling=Scheduling(cycle_interval=30.0))
+    outcome = Replay(config, nodes("n1"), [work(1, 0, 1, 5), work(2, 1, 1, 5), work(3, 70, 1, 5)]).run()
+    assert starts(outcome) == {1: 0, 2: 30, 3: 90}
+
+
+def test_who_has_used_less_comes_first_where_the_policy_says_so() -> None:
+    def named(number: int, submit: float, user: str) -> Work:
+        return msgspec.structs.replace(work(number, submit, 4, 1000), user=user)
+
+    jobs = [named(1, 0, "ann"), named(2, 10, "ann"), named(3, 20, "bob")]
+    weighs = ClusterConfig(priority=PriorityWeights(fair_share=1000))
+    assert starts(Replay(ClusterConfig(), nodes("n1"), jobs).run()) == {1: 0, 2: 1000, 3: 2000}
+    assert starts(Replay(weighs, nodes("n1"), jobs).run()) == {1: 0, 3: 1000, 2: 2000}
