@@ -9,6 +9,8 @@ from corral.scheduler.demand import Demand
 from corral.scheduler.nodetable import NodeTable
 from corral.scheduler.preemption import Field, Fits, Rights, Victim, hold, may_preempt, measure_of
 
+#: In one cycle room is made for so many at most; the next cycle, which follows at once, goes on.
+MOST_AT_ONCE = 32
 #: Keys of promises in the ledger of a cycle start here, and go down.
 FIRST_KEY = -3_000_000_000
 
@@ -42,6 +44,7 @@ class Preemptors:
         self.leaving_on: dict[str, set[int]] | None = None  #: by node
         self.fields: dict[object, Field] = {}
         self.hopeless: set[object] = set()
+        self.made = 0  #: for how many there is room now
         self.key = FIRST_KEY
         self.exempt_until = float(
             "inf"
@@ -63,7 +66,7 @@ class Preemptors:
         tier = self.standing.tiers.get(demand.partition, 0) if rights.by_tier else 0
         measure, need = measure_of(demand)
         who = (rights, tier, priority if rights.within else 0)
-        if (who, shape) in self.hopeless:
+        if (who, shape) in self.hopeless or self.made >= MOST_AT_ONCE:
             return None
         field = self.fields.get((who, measure))
         if field is None:
@@ -80,6 +83,7 @@ class Preemptors:
         leaving = tuple(job for job in sorted(near) if _overlaps(table.holders.get(job), room.allocation))
         if not hold(table, key, room.allocation, (*gone, *leaving)):
             return None
+        self.made += 1
         self.gone.update(gone)
         self.leaving.update(gone)
         self._note_leaving(table, gone)

@@ -519,3 +519,17 @@ def test_test_only_preempts_nobody_when_there_is_room() -> None:
     reply = c.ask(rq.SubmitJobs(jobs=(rq.NewJob(spec=job(cpus=4, qos="high")),), test_only=True))
     assert isinstance(reply, WouldStart)
     assert (reply.start, reply.preempts) == (c.now, ())
+
+
+def test_of_very_many_who_preempt_each_cycle_serves_some() -> None:
+    c = by_qos("n1", cpus=100)
+    lows = [c.run(job(cpus=1, qos="low")) for _ in range(100)]
+    for _ in range(50):
+        c.submit(job(cpus=2, qos="high"))
+    c.cycle()
+    assert c.engine.wants_cycle
+    assert 0 < sum(c.job(one).restarts for one in lows) < 100
+    for _ in range(5):
+        c.cycle()
+    assert sum(c.job(one).restarts for one in lows) == 100
+    assert len(c.running()) == 50
