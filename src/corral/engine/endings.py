@@ -19,6 +19,9 @@ from corral.protocol.orders import EndJob
 from corral.protocol.reports import JobCleaned
 from corral.syntax import cron, exitcodes, jobid
 
+#: So many jobs that a job has made room for are remembered.
+MOST_REMEMBERED = 100
+
 
 def job_id_of(state: ClusterState, text: str) -> JobId:
     """The record that `42` or `42_7` names; 0 = none. Raises InvalidJobId."""
@@ -377,7 +380,7 @@ def back_to_queue(ctx: Context, ended: Job, now: float, out: Effects) -> None:
         requeue_after=False,
         preempted=None,
         promises=(),
-        preempts_within=False,
+        yielded_to=_yielded_to(ended),
         partition=spec.partition or ended.partition,
         time_limit=limit,
         priority=0 if held else ended.priority,
@@ -386,6 +389,14 @@ def back_to_queue(ctx: Context, ended: Job, now: float, out: Effects) -> None:
     if spec.reservation and not any(name in ctx.state.reservations for name in spec.reservation.split(",")):
         leave_reservation(ctx, waits, spec.reservation, now, out)
     rejoin(ctx, waits, now, out)
+
+
+def _yielded_to(ended: Job) -> tuple[int, ...]:
+    """The last ones: those before are over."""
+    told = ended.preempted
+    if told is None or ended.state is not JobState.PREEMPTED or told.by in ended.yielded_to:
+        return ended.yielded_to
+    return (*ended.yielded_to, told.by)[-MOST_REMEMBERED:]
 
 
 def leave_reservation(ctx: Context, job: Job, name: str, now: float, out: Effects) -> None:

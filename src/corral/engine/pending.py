@@ -253,7 +253,7 @@ class PendingView:
         limits, denied = self._limits(job, spec) if self.ctx.state.books or self.guarded else ((), "")
         rights = None
         if self.ctx.config.preemption.type != "none" and not gang:
-            rights = preemption.rights_of(self.ctx, spec.qos)
+            rights = preemption.rights_of(self.ctx, spec.qos, job.yielded_to)
         shape = (demands, job.time_limit, spec.time_min or 0, alone, limits, denied, rights)
         if not shape[0]:
             return

@@ -42,8 +42,8 @@ class Basis(Protocol):
     def state(self) -> ClusterState: ...
 
 
-def rights_of(ctx: Basis, qos: str) -> Rights | None:
-    """Whom a waiting job with this QOS may preempt; None = nobody."""
+def rights_of(ctx: Basis, qos: str, yielded_to: tuple[int, ...] = ()) -> Rights | None:
+    """Whom a waiting job with this QOS may preempt; None = nobody. No two jobs preempt each other: of one QOS by `yielded_to`."""
     kind = ctx.config.preemption.type
     if kind == "partition_prio":
         return Rights(by_tier=True)
@@ -51,7 +51,9 @@ def rights_of(ctx: Basis, qos: str) -> Rights | None:
     if own is None:
         return None
     within = own.name if _mode_of_qos(ctx, own).within else ""
-    return Rights(over=frozenset(own.preempt), within=within) if own.preempt or within else None
+    if not own.preempt and not within:
+        return None
+    return Rights(over=frozenset(own.preempt), within=within, never=frozenset(yielded_to if within else ()))
 
 
 def _mode_of_qos(ctx: Basis, qos: Qos | None) -> Mode:
@@ -103,11 +105,16 @@ def _victim_of(ctx: Context, job: Job) -> Victim | None:
     if action == "REQUEUE" and not endings.may_requeue(ctx, job):
         action = "CANCEL"
     worth = (qos.priority if qos is not None else 0) if by_qos else partition.priority_tier
-    within = job.priority if by_qos and mode.within and not job.preempts_within else -1
+    within = job.priority if by_qos and mode.within else -1
     return Victim(
         job=job.id, action=action, qos=spec.qos, tier=partition.priority_tier, worth=worth, start=job.start_time,
-        exempt_until=0.0 if action == "SUSPEND" else eligible_at(ctx, job), within=within,
+        exempt_until=0.0 if action == "SUSPEND" else eligible_at(ctx, job), within=within, family=family_of(job),
     )  # fmt: skip
+
+
+def family_of(job: Job) -> int:
+    """Its array, or itself."""
+    return int(job.array_job_id or job.id)
 
 
 def eligible_at(ctx: Basis, job: Job) -> float:
@@ -221,15 +228,13 @@ def decide(ctx: Context, decided: Preemption, now: float, out: Effects) -> None:
     for victim, one in zip(decided.victims, victims, strict=True):
         current = ctx.state.jobs[JobId(victim.job)]
         if one is not None and current.state in (JobState.RUNNING, JobState.SUSPENDED) and not lends_cpus(current):
-            ends = max(ends, make_room(ctx, current, victim.action, job.id, now, out))
+            ends = max(ends, make_room(ctx, current, victim.action, family_of(job), now, out))
     promise = Promise(
         allocation=decided.allocation, victims=(*runs, *waits), element=decided.element, time_limit=decided.time_limit
     )
-    own = ctx.state.spec(job).qos
-    within = job.preempts_within or any(one.qos == own for one in decided.victims)
     ctx.change_job(
         job, now, out, "promised", promises=(*job.promises, promise), reason=Reason.RESOURCES, reason_text="",
-        expected_start=ends, expected_nodes=hostlist.fold(list(decided.allocation.node_names)), preempts_within=within,
+        expected_start=ends, expected_nodes=hostlist.fold(list(decided.allocation.node_names)),
     )  # fmt: skip
     endings.settle(ctx)
 

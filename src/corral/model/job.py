@@ -364,7 +364,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     started_by: StartedBy = StartedBy.TURN  #: of one that has started
     preempted: Preempted | None = None  #: it makes room, or has; suspended: until its CPUs are free again
     promises: tuple[Promise, ...] = ()  #: of one that waits: what it gets when others have made room
-    preempts_within: bool = False  #: others of its own QOS have made room for it
+    yielded_to: tuple[int, ...] = ()  #: jobs (of arrays: the array) that it has made room for, and so never preempts
 
     @property
     def is_pending(self) -> bool:

@@ -45,6 +45,7 @@ class Victim(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     start: float
     exempt_until: float = 0.0
     unit: int = 0  #: a component of this heterogeneous job: it goes with the others; 0 = of none
+    family: int = 0  #: its array, or itself
     within: int = -1  #: others of its own QOS with a higher priority than this may preempt it; -1 = they may not
 
 
@@ -53,6 +54,7 @@ class Rights(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
 
     over: frozenset[str] = frozenset()  #: jobs of these QOS
     within: str = ""  #: and of its own, this, with a lower priority
+    never: frozenset[int] = frozenset()  #: of those in its own QOS not these, for which it has made room itself
     by_tier: bool = False  #: those in partitions of a lower tier than its own
 
 
@@ -110,7 +112,9 @@ def may_preempt(rights: Rights, tier: int, priority: int, victim: Victim) -> boo
         return victim.tier < tier
     if victim.qos in rights.over:
         return True
-    return bool(rights.within) and victim.qos == rights.within and 0 <= victim.within < priority
+    if not rights.within or victim.qos != rights.within or victim.family in rights.never:
+        return False
+    return 0 <= victim.within < priority
 
 
 class Layers:

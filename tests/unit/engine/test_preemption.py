@@ -412,17 +412,24 @@ def test_an_srun_of_its_own_is_cancelled() -> None:
 # -- within one QOS
 
 
-def test_within_a_qos_the_higher_priority_preempts_and_is_not_preempted_itself() -> None:
+def test_within_a_qos_the_higher_priority_preempts_the_lower() -> None:
+    c = by_qos(low={"preempt_mode": "requeue,within"})
+    jobs = []
+    for priority in (10, 20, 30):
+        jobs.append(c.add(job(cpus=4, qos="low", priority=priority), by=ROOT))
+        c.cycle().cycle()
+    assert c.states(*jobs) == ["PENDING", "PENDING", "RUNNING"]
+
+
+def test_nobody_preempts_a_job_that_it_has_made_room_for() -> None:
     c = by_qos(low={"preempt_mode": "requeue,within"})
     first = c.add(job(cpus=4, qos="low", priority=10), by=ROOT)
     c.cycle()
     second = c.add(job(cpus=4, qos="low", priority=20), by=ROOT)
-    c.cycle()
-    c.cycle()
+    c.cycle().cycle()
+    c.ask(rq.UpdateJob(id=str(first), changes={"priority": "99"}), ROOT)
+    c.cycle().cycle()
     assert c.states(first, second) == ["PENDING", "RUNNING"]
-    third = c.add(job(cpus=4, qos="low", priority=30), by=ROOT)
-    c.cycle()
-    assert c.states(second, third) == ["RUNNING", "PENDING"]
 
 
 # -- suspend
