@@ -12,7 +12,14 @@ from corral.syntax import duration, size
 _TIMES = {
     "timeouts": ("kill_wait", "node", "heartbeat", "min_job_age", "prolog", "over_time_limit"),
     "priority": ("max_age", "decay_half_life", "calc_period"),
-    "scheduling": ("backfill_window", "cycle_interval", "time_limit_step", "requeue_delay"),
+    "scheduling": (
+        "backfill_window",
+        "backfill_min_age",
+        "backfill_resolution",
+        "cycle_interval",
+        "time_limit_step",
+        "requeue_delay",
+    ),
     "preemption": ("exempt_time", "time_slice"),
     "api": ("token_lifetime",),
     "accounting": (

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from corral.config import slurm_keys, slurm_preemption, slurm_select
+from corral.config import slurm_backfill, slurm_keys, slurm_preemption, slurm_select
 from corral.errors import ConfigError, UsageError
 from corral.syntax import hostlist
 
@@ -114,8 +114,8 @@ def _settings(found: Imported, line: Line, words: dict[str, str]) -> None:
     if not words:
         found.left.append((line, "not understood"))
     found.has_tree |= words.get("topologyplugin", "") == "topology/tree"
-    if (seconds := slurm_keys.switch_wait(words.get("schedulerparameters", ""))) is not None:
-        found.tables.setdefault("scheduling", {})["max_switch_wait"] = seconds
+    if planning := slurm_backfill.switches(words.get("schedulerparameters", "")):
+        found.tables.setdefault("scheduling", {}).update(planning)
     if preemption := slurm_preemption.switches(words):
         found.tables.setdefault("preemption", {}).update(preemption)
     for name, value in words.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from corral.config import slurm_preemption
+from corral.config import slurm_backfill, slurm_preemption
 from corral.model.cluster import PRIORITY_FLAGS
 from corral.model.job import UNLIMITED
 from corral.model.partition import oversubscribe
@@ -60,7 +60,7 @@ def _scheduler(text: str) -> bool:
 
 
 def _scheduler_parameters(text: str) -> None:
-    kept = [word for word in _words(text) if word.split("=")[0] not in _TUNING and switch_wait(word) is None]
+    kept = [word for word in _words(text) if slurm_backfill.unknown(word)]
     kept = [
         word
         for word in kept
@@ -190,12 +190,6 @@ def _topology_plugin(text: str) -> None:
         raise NotCarried(f"{text}: switches are a tree here ([[switch]])")
 
 
-def switch_wait(text: str) -> int | None:
-    """max_switch_wait, out of SchedulerParameters."""
-    found = [word.partition("=")[2] for word in _words(text) if word.startswith("max_switch_wait=")]
-    return int(found[-1]) if found and found[-1].isdigit() else None
-
-
 def _preempt_parameters(text: str) -> None:
     if kept := slurm_preemption.unknown(text):
         raise NotCarried(f"{', '.join(kept)}: there is nothing like it yet")
@@ -206,13 +200,6 @@ def _sample_interval(text: str) -> int | None:
     values = dict(word.partition("=")[::2] if "=" in word else ("task", word) for word in text.split(","))
     return int(values["task"]) if "task" in values else None
 
-
-#: Numbers that only tune the real scheduler's speed.
-_TUNING = _words_of("""
-    defer batch_sched_delay bf_interval bf_resolution bf_max_time bf_yield_interval bf_yield_sleep bf_continue
-    sched_interval sched_min_interval max_rpc_cnt sched_max_job_start default_queue_depth partition_job_depth
-    bf_max_job_test bf_max_job_user bf_max_job_part bf_window bf_busy_nodes build_queue_timeout max_sched_time
-""")
 
 #: Key -> table, key and how its value is read.
 SETTINGS: dict[str, tuple[str, str, Callable[[str], Any]]] = {

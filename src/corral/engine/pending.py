@@ -33,7 +33,7 @@ from corral.scheduler.profile import Promises
 from corral.scheduler.quota import Billing, Quota, Rules
 from corral.scheduler.reservations import NOTHING
 from corral.scheduler.running import RunningJob
-from corral.scheduler.snapshot import LONGEST, Member, PendingGroup, QueueKey, Snapshot
+from corral.scheduler.snapshot import LONGEST, Member, PendingGroup, QueueKey, Snapshot, Waiting
 
 #: Elements of one array offered to a cycle: more than can start at once only cost time.
 MAX_ELEMENTS = 4096
@@ -343,7 +343,15 @@ class PendingView:
             quota=self._quota(offers, promises, now),
             wants_plans=wants_plans,
             same=same,
+            waiting=self._waiting(offers),
         )
+
+    def _waiting(self, offers: tuple[PendingGroup, ...]) -> dict[int, Waiting]:
+        policy, jobs = self.ctx.config.scheduling, self.ctx.state.jobs
+        if not (policy.backfill_min_age or policy.backfill_max_per_user or policy.backfill_max_per_association):
+            return {}
+        found = ((key[2], jobs[JobId(key[2])]) for offer in offers for key in offer.queue)
+        return {number: Waiting(job.owner.uid, job.association, job.eligible_time) for number, job in found}
 
     def _is_as_before(self, now: float) -> bool:
         """Has nothing happened since a cycle in which nothing could be decided, not even that time has run out?"""
@@ -354,6 +362,8 @@ class PendingView:
         if state.reservations or state.books or self.preemptible.is_busy or self.ctx.config.preemption.type != "none":
             return False
         if self.shown != self._basis() or (last.without_plans and now - self.last_plans >= PLAN_SECONDS):
+            return False
+        if self.ctx.config.scheduling.backfill_min_age:
             return False
         return not self.running or self.running[0].ends > now
 

@@ -77,6 +77,21 @@ class Scheduling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     backfill: bool | Literal["easy", "conservative"] = True
     backfill_window: float = 0.0  #: seconds ahead that starts are planned for; 0 = without end, so that no job starves
     backfill_max_jobs: int = 10  #: how many waiting jobs get a planned start in one cycle
+    backfill_plans_per_partition: int = 0  #: bf_job_part_count_reserve: and how many of one partition; 0 = any number
+    backfill_max_array: int = 20  #: bf_max_job_array_resv: and how many elements of one array
+    backfill_min_age: float = (
+        0.0  #: bf_min_age_reserve: seconds that a job has waited before it gets one, and holds up others
+    )
+    backfill_min_priority: int = 0  #: bf_min_prio_reserve: none below this priority gets one, or holds up others
+    backfill_max_per_user: int = (
+        0  #: bf_max_job_user: so many jobs of a user are looked at behind others that wait; 0 = all
+    )
+    backfill_max_per_partition: int = 0  #: bf_max_job_part: likewise, of a partition
+    backfill_max_per_association: int = 0  #: bf_max_job_assoc: likewise, of an association
+    backfill_resolution: float = (
+        0.0  #: bf_resolution: seconds that ends are rounded up to when starts are planned; 0 = they are not
+    )
+    backfill_busy_nodes: bool = False  #: bf_busy_nodes: planned starts take nodes that are in use now before others
     cycle_interval: float = 0.01  #: least seconds between two cycles
     default_memory_per_cpu_mb: int | None = None  #: None = 0 is asked for: memory is not counted unless said
     default_memory_per_node_mb: int | None = None
@@ -98,6 +113,15 @@ class Scheduling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         0.0  #: seconds that a requeued job waits before it can start (Slurm: its credentials' life, 120)
     )
     time_limit_step: int = 60  #: seconds; a job's limit is rounded up to whole ones of it (Slurm: a minute)
+
+    @property
+    def bounds_backfill(self) -> bool:
+        """Do some waiting jobs get no planned start, or are some not looked at behind others?"""
+        return bool(
+            self.backfill_window or self.backfill_plans_per_partition or self.backfill_min_age or self.backfill_min_priority
+            or self.backfill_max_per_user or self.backfill_max_per_partition or self.backfill_max_per_association
+            or self.backfill_resolution
+        )  # fmt: skip
 
 
 class Preemption(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -56,9 +56,11 @@ class Planner:
         reserved: Reserved,
         strategy: str,
         resolution: float = 0.0,
+        busy_first: bool = False,
     ) -> None:
         self.now, self.reserved, self.strategy = now, reserved, strategy
         self.times = Timetable(table, running, now, resolution)
+        self.times.busy_first = busy_first
         self.planned: list[Planned] = []
         self.demands: list[Demand] = []  #: of each of these
         self._not_before: dict[tuple[Demand, float], float] = {}
@@ -86,7 +88,9 @@ class Planner:
 
     def renew(self, running: Iterable[RunningJob]) -> None:
         """The table has changed otherwise than by starts."""
-        self.times = Timetable(self.times.table, running, self.now, self.times.resolution)
+        before = self.times
+        self.times = Timetable(before.table, running, self.now, before.resolution)
+        self.times.busy_first = before.busy_first
         self._after = None
         for planned, demand in zip(self.planned, self.demands, strict=True):
             self._hold(planned, demand)
@@ -103,15 +107,22 @@ class Planner:
 
     def plan(self, ways: Iterable[tuple[Demand, BoolColumn]], span: float, latest: float = FOREVER) -> Planned | None:
         """Its earliest start in one of these ways, which nobody after it can have any more; None = there is none until then."""
+        best = self.best(ways, span, latest)
+        if best is None:
+            return None
+        self.keep(*best)
+        return best[0]
+
+    def best(
+        self, ways: Iterable[tuple[Demand, BoolColumn]], span: float, latest: float = FOREVER
+    ) -> tuple[Planned, Demand] | None:
+        """Its earliest start, and in which of these ways; nothing is kept for it."""
         best: tuple[Planned, Demand] | None = None
         for demand, rows in ways:
             found = self.find(demand, rows, span, latest)
             if found is not None and (best is None or found.start < best[0].start):
                 best, latest = (found, demand), found.start
-        if best is None:
-            return None
-        self.keep(*best)
-        return best[0]
+        return best
 
     def keep(self, planned: Planned, demand: Demand) -> None:
         self.planned.append(planned)

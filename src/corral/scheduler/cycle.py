@@ -14,11 +14,11 @@ import msgspec
 import numpy as np
 
 from corral.model.allocation import Allocation
-from corral.model.cluster import Scheduling
 from corral.model.job import JobId
 from corral.model.reason import Reason
 from corral.scheduler import backfill, fluid, gang, makeroom, together
 from corral.scheduler.demand import Demand
+from corral.scheduler.depth import Depth
 from corral.scheduler.feasibility import static_rows
 from corral.scheduler.nodetable import BoolColumn, NodeTable
 from corral.scheduler.placement import fits_when_empty
@@ -28,7 +28,7 @@ from corral.scheduler.quota import NO_RULES, Rules, Wanted, asked, asked_per_nod
 from corral.scheduler.reservations import by_maintenance
 from corral.scheduler.resources import place
 from corral.scheduler.running import RunningJob
-from corral.scheduler.snapshot import LONGEST, Member, PendingGroup, Snapshot
+from corral.scheduler.snapshot import LONGEST, Member, PendingGroup, QueueKey, Snapshot
 
 NODES_ARE_AWAY = "Nodes required for job are DOWN, DRAINED or reserved for jobs in higher priority partitions"
 MAY_BE_RESERVED = "May be reserved for other job"
@@ -61,7 +61,7 @@ class _Cycle:
     def __init__(self, snapshot: Snapshot, now: float) -> None:
         self.snapshot = snapshot
         self.policy = snapshot.policy
-        self.most_planned = most_planned(snapshot.policy)
+        self.depth = Depth(snapshot.policy, snapshot.waiting, now)
         self.now = now
         self.table = snapshot.nodes
         self.running: list[RunningJob] = list(snapshot.running)
@@ -71,7 +71,6 @@ class _Cycle:
         self.does_not_fit: set[object] = set()  #: demands that find no place whatever the time limit
         self.waits_for: dict[Demand, NotNow] = {}
         self.known: backfill.Planner | None = None  #: of the planned starts; None = none has been asked for
-        self.planned = 0  #: so many starts are planned
         self.shadow = float("inf")  #: the earliest planned start
         self.blocked: set[tuple[str, str]] = set()  #: partitions, and reservations, with a planned job
         self.stuck: set[int] = set()  #: groups whose first has found no place; the next of them are only planned
@@ -79,6 +78,7 @@ class _Cycle:
         self.avoided: BoolColumn | None = None  #: nodes that other components of the same job have just got
         self.preemptors = Preemptors(snapshot.standing, now)
         self.priority = 0  #: of the job that is being considered
+        self.elements_left = 0  #: of the array that is being considered
         self.tries = False  #: it is only asked whether something would fit
 
     def steps(self) -> Generator[None, None, Plan]:
@@ -95,6 +95,14 @@ class _Cycle:
             self.plan.looked_at += 1
             self.priority = -key[0]
             yield
+            if self.depth.is_bounded and self.is_too_deep(group, key):
+                self.plan.reasons[job] = self.behind(group.demands[0])
+                at = position[number] = position[number] + 1
+                if at < len(group.queue):
+                    heapq.heapreplace(heads, (tier, group.queue[at], number))
+                else:
+                    heapq.heappop(heads)
+                continue
             why = self.plan_next(group, job) if number in self.stuck else (yield from self.consider(group, job))
             at = position[number] = position[number] + 1
             if why is not None:
@@ -115,11 +123,17 @@ class _Cycle:
         self.plan.exempt_until = self.preemptors.exempt_until
         return self.plan
 
+    def is_too_deep(self, group: PendingGroup, key: QueueKey) -> bool:
+        """It waits behind others, and enough like it have been looked at."""
+        demand = group.demands[0]
+        return (demand.partition, demand.reservation) in self.blocked and self.depth.is_beyond(key, demand.partition)
+
     def consider(self, group: PendingGroup, job: JobId) -> Generator[None, None, NotNow | None]:
         """Start it, or of an array all elements that fit; the reason when something is left."""
         if group.gang:
             return self.start_gang(group, job)
-        for element in group.elements or (None,):
+        for number, element in enumerate(group.elements or (None,)):
+            self.elements_left = len(group.elements) - number
             why = self.start_one(group, job, element)
             if why is not None:
                 return why
@@ -221,7 +235,7 @@ class _Cycle:
         why = self.why_not(demand)
         if why.reason not in FOR_OTHERS or why.text:
             return why
-        if not self.policy.backfill or self.planned >= self.most_planned:
+        if not self.policy.backfill or not self.depth.has_room(group.demands[0].partition):
             return why
         if not self.is_any_free() and not self.snapshot.wants_plans:
             self.plan.without_plans = True
@@ -233,7 +247,7 @@ class _Cycle:
         planned = gang.plan(self.planner(), parts, self.latest())
         if planned is None:
             return why
-        self.planned += len(planned)
+        self.depth.on_plan(demand.partition, len(planned))
         for member, one in zip(group.gang, planned, strict=True):
             self.plan.expected[JobId(member.job)] = backfill.expected(one)
         self.shadow = min(self.shadow, planned[0].start)
@@ -277,7 +291,7 @@ class _Cycle:
         why = self.why_not(first)
         if why.reason not in FOR_OTHERS or why.text:
             return why
-        if group.rules and not self.may_reserve(group, first):
+        if (group.rules and not self.may_reserve(group, first)) or not self.may_hold_up(group, job):
             return why
         if (
             group.rights is not None
@@ -337,9 +351,17 @@ class _Cycle:
         rules = group.rules_in(demand.partition)
         return rules.reserves and -group.queue[0][0] >= rules.min_priority
 
+    def may_hold_up(self, group: PendingGroup, job: JobId) -> bool:
+        return self.depth.may_hold_up((-self.priority, 0.0, int(job)))
+
     def plan_next(self, group: PendingGroup, job: JobId) -> NotNow:
         """It waits behind another; a start may be planned for it too."""
-        if self.policy.backfill and self.policy.backfill != "easy" and not self.plan.without_plans:
+        if (
+            self.policy.backfill
+            and self.policy.backfill != "easy"
+            and not self.plan.without_plans
+            and self.may_hold_up(group, job)
+        ):
             self.plan_start(group, job)
         return self.behind(group.demands[0])
 
@@ -352,7 +374,7 @@ class _Cycle:
             bool(self.policy.backfill)
             and self.policy.backfill != "easy"
             and not self.plan.without_plans
-            and self.planned < self.most_planned
+            and self.depth.planned < self.depth.most
         )
 
     def shape(self, group: PendingGroup, demand: Demand) -> object:
@@ -448,20 +470,41 @@ class _Cycle:
         self.plan.backfilled += bool(self.blocked)
 
     def plan_start(self, group: PendingGroup, job: JobId) -> bool:
-        if self.planned >= self.most_planned:
+        if not self.depth.has_room(group.demands[0].partition):
             return False
         ways = ((demand, self.rows(demand)) for demand in group.demands)
         planned = self.planner().plan(ways, _span(group), self.latest())
         if planned is None:
             return False
-        self.planned += 1
+        self.depth.on_plan(planned.allocation.partition)
         self.plan.expected[job] = backfill.expected(planned)
         self.shadow = min(self.shadow, planned.start)
+        if group.elements and self.policy.backfill != "easy":
+            self.plan_more_elements(group)
         return True
+
+    def plan_more_elements(self, group: PendingGroup) -> None:
+        """Of an array those after the first are planned for as well, some of them."""
+        for _ in range(min(self.elements_left, self.policy.backfill_max_array) - 1):
+            if not self.depth.has_room(group.demands[0].partition):
+                break
+            ways = ((demand, self.rows(demand)) for demand in group.demands)
+            planned = self.planner().plan(ways, _span(group), self.latest())
+            if planned is None:
+                break
+            self.depth.on_plan(planned.allocation.partition)
 
     def planner(self) -> backfill.Planner:
         if self.known is None:
-            self.known = backfill.Planner(self.table, self.running, self.now, self.reserved, self.policy.placement)
+            self.known = backfill.Planner(
+                self.table,
+                self.running,
+                self.now,
+                self.reserved,
+                self.policy.placement,
+                self.policy.backfill_resolution,
+                self.policy.backfill_busy_nodes,
+            )
             self.plan.moments = len(self.known.times)
         return self.known
 
@@ -510,11 +553,6 @@ class _Cycle:
             return NotNow(Reason.RESOURCES, NODES_ARE_AWAY)
         few = demand.nodes_min > int(self.snapshot.partition_rows[demand.partition].sum())
         return NotNow(Reason.PARTITION_NODE_LIMIT if few else Reason.PARTITION_CONFIG)
-
-
-def most_planned(policy: Scheduling) -> float:
-    """So many waiting jobs get a planned start; of "easy" the first of each partition, however many these are."""
-    return policy.backfill_max_jobs if policy.backfill is True else float("inf")
 
 
 def _plain(demands: list[Demand]) -> Demand:

@@ -42,7 +42,7 @@ RESOURCES, PRIORITY = NotNow(Reason.RESOURCES), NotNow(Reason.PRIORITY)
 def applies(snapshot: Snapshot) -> bool:
     """Do counts tell all? And is it one of the policies above: none, EASY, conservative?"""
     policy = snapshot.policy
-    if policy.backfill is True or policy.backfill_window or snapshot.reserved or snapshot.quota is not None:
+    if policy.backfill is True or policy.bounds_backfill or snapshot.reserved or snapshot.quota is not None:
         return False
     groups = snapshot.pending
     if snapshot.promises or snapshot.suspended or any(group.rights is not None for group in groups):

@@ -1,5 +1,7 @@
 """What does a cycle read: the frozen view of the cluster?"""
 
+from typing import NamedTuple
+
 import msgspec
 
 from corral.model.cluster import Scheduling
@@ -54,6 +56,14 @@ class PendingGroup(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return NO_RULES
 
 
+class Waiting(NamedTuple):
+    """Whose a waiting job is, and since when it could start."""
+
+    user: int
+    association: int
+    since: float
+
+
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """All that `schedule` may know."""
 
@@ -73,3 +83,5 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     wants_plans: bool = True
     #: the last plan, when nothing has happened since that could make another one
     same: Plan | None = None
+    #: of every job that is offered; empty where the policy does not ask
+    waiting: dict[int, Waiting] = {}

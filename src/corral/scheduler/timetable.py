@@ -38,6 +38,7 @@ class Timetable:
     def __init__(self, table: NodeTable, running: Iterable[RunningJob], now: float, resolution: float = 0.0) -> None:
         self.table, self.now, self.resolution = table, now, resolution
         self.kinds: list[GresKind] = list(table.free_gres)
+        self.busy_first = False  #: what is planned takes nodes that are in use now before others of their weight
         self.licenses = LicenseTimes(table.licenses, now)
         self.ends: dict[int, float] = {}  #: until when each job has what it holds
         self.owners: list[tuple[float, Allocation]] = []  #: running work: until when, and what it holds
@@ -213,6 +214,8 @@ class Timetable:
         for number, kind in enumerate(self.kinds):
             column = view.free_gres[kind] = np.zeros(len(self.table), np.int64)
             column[rows] = least[_GRES + number]
+        if self.busy_first:
+            view.weight = self.table.weight * 2 + (self.table.jobs == 0)
         view.cpu_masks = Lazy(lambda row: lowest(self._cpu_mask(row, start), int(view.free_cpus[row])))
         view.gres_masks = Lazy(lambda row: trimmed(view, row, self._gres_masks(row, start)))
         view._by_socket, view._stale = None, set()

@@ -70,13 +70,12 @@ class Trial(cycle._Cycle):
         job = JobId(group.queue[0][2])
         if self.by_counts:
             return self.ask_by_counts(group, job)
-        saved = self.plan, self.planned, self.shadow, self.blocked, self.snapshot, self.most_planned
+        saved = self.plan, self.depth, self.shadow, self.blocked, self.snapshot
         self.plan, self.blocked = Plan(starts=[], reasons={}, rest={}, expected={}), {*self.blocked}
         self.snapshot = msgspec.structs.replace(
             self.snapshot, quota=None if self.snapshot.quota is None else self.snapshot.quota.trial()
         )
-        if plans is not None:
-            self.most_planned = float("inf") if plans else 0
+        self.depth = self.depth.trial(plans)
         self.is_asking, self.priority = True, -group.queue[0][0]
         try:
             why = finished(self.consider(group, job))
@@ -86,7 +85,7 @@ class Trial(cycle._Cycle):
             return Outcome(starts, why if not starts or why is None else None, self.plan.expected.get(job))
         finally:
             self.is_asking = False
-            self.plan, self.planned, self.shadow, self.blocked, self.snapshot, self.most_planned = saved
+            self.plan, self.depth, self.shadow, self.blocked, self.snapshot = saved
 
     def ask_by_counts(self, group: PendingGroup, job: JobId) -> Outcome:
         """Where counts tell all the whole cycle is gone through: it is cheap."""
@@ -119,7 +118,7 @@ class Trial(cycle._Cycle):
 
     def plan_start(self, group: PendingGroup, job: JobId) -> bool:
         if self.is_asking:
-            return self.planned < self.most_planned and self.find(group, job)
+            return self.depth.has_room(group.demands[0].partition) and self.find(group, job)
         known = self.known_starts.get(job)
         if known is not None and not group.gang and self.take_over(group, job, known):
             return True
@@ -127,22 +126,26 @@ class Trial(cycle._Cycle):
 
     def find(self, group: PendingGroup, job: JobId) -> bool:
         """Where it would be planned; nothing is kept for it."""
-        demand = group.demands[0]
-        found = self.planner().find(demand, self.rows(demand), cycle._span(group), self.latest())
+        ways = ((demand, self.rows(demand)) for demand in group.demands)
+        found = self.planner().best(ways, cycle._span(group), self.latest())
         if found is not None:
-            self.plan.expected[job] = backfill.expected(found)
+            self.plan.expected[job] = backfill.expected(found[0])
         return found is not None
 
     def take_over(self, group: PendingGroup, job: JobId, known: Expected) -> bool:
         """Its planned start, where and when it was; False = it is not possible any more."""
-        demand, start, allocation = group.demands[0], max(known.time, self.now), known.allocation
+        start, allocation = max(known.time, self.now), known.allocation
+        partition = allocation.partition if allocation is not None else ""
+        demand = next((one for one in group.demands if one.partition == partition), group.demands[0])
         rows = self.rows(demand)
         if allocation is None or not all(rows[self.table.index.get(name, -1)] for name in allocation.node_names):
             return False
         self.planner().keep(backfill.Planned(start, start + cycle._span(group), allocation), demand)
-        self.planned += 1
+        self.depth.on_plan(partition)
         self.plan.expected[job] = known
         self.shadow = min(self.shadow, start)
+        if group.elements and self.policy.backfill != "easy":
+            self.plan_more_elements(group)
         return True
 
 
