@@ -58,11 +58,12 @@ class Trial(cycle._Cycle):
         job = JobId(group.queue[0][2])
         if self.by_counts or (group.rights is None and not group.gang):
             return self.ask(group)
-        self.plan = Plan(starts=[], reasons={}, rest={}, expected={}, preemptions=[])
+        plan = self.plan
+        already = len(plan.starts), len(plan.preemptions)
         self.priority = -group.queue[0][0]
         why = finished(self.consider(group, job))
-        starts = [one for one in self.plan.starts if job in (one.job, one.gang)]
-        return Outcome(starts, None if starts else why, self.plan.expected.get(job), self.plan.preemptions)
+        starts = [one for one in plan.starts[already[0] :] if job in (one.job, one.gang)]
+        return Outcome(starts, None if starts else why, plan.expected.get(job), plan.preemptions[already[1] :])
 
     def ask(self, group: PendingGroup, plans: bool | None = None) -> Outcome:
         """It preempts nobody. `plans`: a start is planned for it even when as many as usual are planned, or is not."""

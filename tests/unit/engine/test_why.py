@@ -227,3 +227,10 @@ def test_for_whom_others_make_room_is_told_when_they_are_gone():
     assert (cause.kind, cause.text) == ("preempting", "Room is being made for it on n1: 1 job (1) must go first.")
     assert answer.planned is not None
     assert answer.planned.start == cause.until == live.now + 60
+
+
+def test_elements_that_start_before_it_in_the_same_cycle_are_no_hindrance_to_saying_whom_it_preempts():
+    live = by_tier()
+    live.add(job(array="0-1", partition="hi"))
+    number = live.add(job(array="0-1", partition="hi"))
+    assert why(live, number).summary == "It can start now, on n1: the next cycle starts it."
