@@ -97,7 +97,9 @@ class Meter:
             own.account if own else spec.account,
         )
         running = job.state in _RUNNING and job.allocation is not None
-        tres = held(job.allocation) if running and job.allocation is not None else {}
+        tres: dict[str, int] = {}
+        if running and job.allocation is not None:
+            tres = {name: amount for name, amount in held(job.allocation).items() if amount}
         suspended = job.state is JobState.SUSPENDED
         ends = int(job.start_time + min(job.time_limit, LONGEST) + job.suspended_seconds)
         counted = _Counted(
@@ -155,30 +157,28 @@ class Meter:
         return math.log(2) / self.half_life if self.half_life and bucket not in self._constant else 0.0
 
     def _add(self, counted: _Counted, sign: int) -> None:
+        tres = [(name, sign * amount) for name, amount in counted.tres.items()]
+        going = [(name, amount * counted.ahead) for name, amount in tres]
+        ends = [(name, amount * counted.ends) for name, amount in going]
+        frozen = [(name, sign * (abs(amount) * counted.left // AHEAD)) for name, amount in going]
+        rate = [(name, amount * counted.factor) for name, amount in tres] + [(WALL, sign * counted.factor)]
+        on_nodes = [(node, sign) for node in counted.nodes]
         for bucket in counted.buckets:
             tally = self.tallies.get(bucket)
             if tally is None:
                 tally = self.tallies[bucket] = Tally()
             tally.jobs += sign * counted.jobs
             tally.submitted += sign * counted.submitted
-            if not counted.tres:
-                self._tidy(bucket, tally)
-                continue
-            for node in counted.nodes:
-                _change(tally.nodes, node, sign)
-            for resource, amount in counted.tres.items():
-                _change(tally.tres, resource, sign * amount)
-                ahead = amount * counted.ahead
+            if tres:
+                _change(tally.nodes, on_nodes)
+                _change(tally.tres, tres)
                 if counted.ends < 0:
-                    _change(tally.frozen, resource, sign * (ahead * counted.left // AHEAD))
+                    _change(tally.frozen, frozen)
                 else:
-                    _change(tally.ends, resource, sign * ahead * counted.ends)
-                    _change(tally.going, resource, sign * ahead)
-            if counted.factor and bucket[0] in ("association", "qos"):
-                usage = self._advanced(bucket)
-                for resource, amount in counted.tres.items():
-                    _change(usage.rate, resource, sign * amount * counted.factor)
-                _change(usage.rate, WALL, sign * counted.factor)
+                    _change(tally.ends, ends)
+                    _change(tally.going, going)
+                if counted.factor and bucket[0] in ("association", "qos"):
+                    _change(self._advanced(bucket).rate, rate)
             self._tidy(bucket, tally)
 
     def _tidy(self, bucket: Bucket, tally: Tally) -> None:
@@ -311,9 +311,10 @@ def _factor(books: Books, names: tuple[str, ...]) -> float:
     return books.qos[names[-1]].usage_factor if names else 1.0
 
 
-def _change(amounts: dict[str, int], name: str, by: int) -> None:
-    value = amounts.get(name, 0) + by
-    if value:
-        amounts[name] = value
-    else:
-        amounts.pop(name, None)
+def _change(amounts: dict[str, int], changes: list[tuple[str, int]]) -> None:
+    for name, by in changes:
+        value = amounts.get(name, 0) + by
+        if value:
+            amounts[name] = value
+        else:
+            amounts.pop(name, None)

@@ -128,8 +128,7 @@ class Quota:
 
     def before(self, rules: Rules, time_limit: int) -> Reason | None:
         """What stands against it before anybody knows where it would run?"""
-        wanted = Wanted({}, {}, time_limit)
-        return next((rule.reason for rule, _ in self.beyond(rules, wanted, BEFORE)), None)
+        return self._first(rules, Wanted({}, {}, time_limit), BEFORE)
 
     def with_amounts(
         self,
@@ -140,28 +139,36 @@ class Quota:
         nodes: tuple[str, ...] = (),
     ) -> Reason | None:
         """And with so much of each resource?"""
-        wanted = Wanted(amounts, per_node, time_limit, nodes)
-        return next((rule.reason for rule, _ in self.beyond(rules, wanted, AFTER)), None)
+        return self._first(rules, Wanted(amounts, per_node, time_limit, nodes), AFTER)
+
+    def _first(self, rules: Rules, wanted: Wanted, checks: "tuple[Check, ...]") -> Reason | None:
+        for field, measured in checks:
+            broken: Rule
+            for broken in getattr(rules, field):
+                if measured(self, rules, broken, wanted)[2]:
+                    return broken.reason
+        return None
 
     def beyond(self, rules: Rules, wanted: Wanted, checks: "tuple[Check, ...]") -> "Iterator[tuple[Rule, Measure]]":
-        """The limits that it would break, in Slurm's order."""
+        """The limits that it would break, in Slurm's order, with how it stands to them."""
         for field, measured in checks:
             for rule in getattr(rules, field):
-                found = measured(self, rules, rule, wanted)
+                found = Measure(*measured(self, rules, rule, wanted))
                 if found.breaks:
                     yield rule, found
 
     def take(self, rules: Rules, amounts: Mapping[str, int], time_limit: int, nodes: tuple[str, ...] = ()) -> None:
-        seconds = min(time_limit, LONGEST)
+        seconds = min(time_limit, LONGEST) * rules.usage_factor
+        counted = [(resource, amount, int(amount * seconds)) for resource, amount in amounts.items() if amount]
         for bucket in rules.buckets:
             tally = self.started.get(bucket)
             if tally is None:
                 tally = self.started[bucket] = Tally()
             tally.jobs += 1
             tally.nodes |= dict.fromkeys(nodes, 1)
-            for resource, amount in amounts.items():
+            for resource, amount, ahead in counted:
                 tally.tres[resource] = tally.tres.get(resource, 0) + amount
-                tally.frozen[resource] = tally.frozen.get(resource, 0) + int(amount * seconds * rules.usage_factor)
+                tally.frozen[resource] = tally.frozen.get(resource, 0) + ahead
 
     def trial(self) -> "Quota":
         """A copy, to see what would be when others have started too."""
@@ -200,54 +207,58 @@ class Measure(NamedTuple):
     breaks: bool
 
 
-def _minutes(quota: Quota, rules: Rules, rule: Rule, wanted: Wanted) -> Measure:
+#: The same without names: they are made for every rule of every start.
+Measures = tuple[float, float, bool]
+
+
+def _minutes(quota: Quota, rules: Rules, rule: Rule, wanted: Wanted) -> Measures:
     used = quota.minutes(rule)
-    return Measure(used, 0.0, used >= rule.limit)
+    return used, 0.0, used >= rule.limit
 
 
-def _jobs(quota: Quota, rules: Rules, rule: Rule, wanted: Wanted) -> Measure:
+def _jobs(quota: Quota, rules: Rules, rule: Rule, wanted: Wanted) -> Measures:
     running = quota.jobs(rule.bucket)
-    return Measure(running, 1, running >= rule.limit)
+    return running, 1, running >= rule.limit
 
 
-def _wall(quota: Quota, rules: Rules, rule: Rule, wanted: Wanted) -> Measure:
+def _wall(quota: Quota, rules: Rules, rule: Rule, wanted: Wanted) -> Measures:
     used = quota.wall_minutes(rule)
-    return Measure(used, 0.0, used >= rule.limit)
+    return used, 0.0, used >= rule.limit
 
 
-def _longest(quota: Quota, rules: Rules, rule: Rule, wanted: Wanted) -> Measure:
+def _longest(quota: Quota, rules: Rules, rule: Rule, wanted: Wanted) -> Measures:
     asked = minutes_of(wanted.time_limit)
-    return Measure(0, asked, asked > rule.limit)
+    return 0, asked, asked > rule.limit
 
 
-def _per_job(quota: Quota, rules: Rules, rule: Rule, wanted: Wanted) -> Measure:
+def _per_job(quota: Quota, rules: Rules, rule: Rule, wanted: Wanted) -> Measures:
     asked = wanted.amounts.get(rule.resource, 0)
-    return Measure(0, asked, asked > rule.limit)
+    return 0, asked, asked > rule.limit
 
 
-def _per_node(quota: Quota, rules: Rules, rule: Rule, wanted: Wanted) -> Measure:
+def _per_node(quota: Quota, rules: Rules, rule: Rule, wanted: Wanted) -> Measures:
     asked = wanted.per_node.get(rule.resource, 0)
-    return Measure(0, asked, asked > rule.limit)
+    return 0, asked, asked > rule.limit
 
 
-def _least(quota: Quota, rules: Rules, rule: Rule, wanted: Wanted) -> Measure:
+def _least(quota: Quota, rules: Rules, rule: Rule, wanted: Wanted) -> Measures:
     asked = wanted.amounts.get(rule.resource, 0)
-    return Measure(0, asked, asked < rule.limit)
+    return 0, asked, asked < rule.limit
 
 
-def _minutes_per_job(quota: Quota, rules: Rules, rule: Rule, wanted: Wanted) -> Measure:
+def _minutes_per_job(quota: Quota, rules: Rules, rule: Rule, wanted: Wanted) -> Measures:
     asked = wanted.minutes(rule.resource)
-    return Measure(0, asked, asked > rule.limit)
+    return 0, asked, asked > rule.limit
 
 
-def _tres(quota: Quota, rules: Rules, rule: Rule, wanted: Wanted) -> Measure:
+def _tres(quota: Quota, rules: Rules, rule: Rule, wanted: Wanted) -> Measures:
     if rule.resource == "node":
         return _nodes(quota, rule, wanted)
     held, asked = quota.held(rule.bucket, rule.resource), wanted.amounts.get(rule.resource, 0)
-    return Measure(held, asked, held + asked > rule.limit)
+    return held, asked, held + asked > rule.limit
 
 
-def _nodes(quota: Quota, rule: Rule, wanted: Wanted) -> Measure:
+def _nodes(quota: Quota, rule: Rule, wanted: Wanted) -> Measures:
     """A node that several jobs share counts once."""
     held, asked = quota.nodes(rule.bucket), wanted.amounts.get("node", 0)
     if wanted.nodes is None:
@@ -256,31 +267,32 @@ def _nodes(quota: Quota, rule: Rule, wanted: Wanted) -> Measure:
         total = len(held.union(wanted.nodes))
     else:
         total = max(len(held), asked)
-    return Measure(len(held), asked, total > rule.limit)
+    return len(held), asked, total > rule.limit
 
 
-def _run_minutes(quota: Quota, rules: Rules, rule: Rule, wanted: Wanted) -> Measure:
+def _run_minutes(quota: Quota, rules: Rules, rule: Rule, wanted: Wanted) -> Measures:
     ahead = quota.run_minutes(rule.bucket, rule.resource)
     asked = wanted.minutes(rule.resource) * rules.usage_factor
-    return Measure(ahead, asked, ahead + asked > rule.limit)
+    return ahead, asked, ahead + asked > rule.limit
 
 
-def _minutes_to_end(quota: Quota, rules: Rules, rule: Rule, wanted: Wanted) -> Measure:
+def _minutes_to_end(quota: Quota, rules: Rules, rule: Rule, wanted: Wanted) -> Measures:
     """With `safe` it has to be able to end within what is left when all that run have ended."""
     if not rules.safe:
-        return Measure(0, 0, False)
+        return 0, 0, False
     used = quota.minutes(rule) + quota.run_minutes(rule.bucket, rule.resource)
     asked = wanted.minutes(rule.resource) * rules.usage_factor
-    return Measure(used, asked, used + asked > rule.limit)
+    return used, asked, used + asked > rule.limit
 
 
-def _threshold(quota: Quota, rules: Rules, rule: Rule, wanted: Wanted) -> Measure:
+def _threshold(quota: Quota, rules: Rules, rule: Rule, wanted: Wanted) -> Measures:
     own = quota.fair_shares.get(rule.bucket, 1.0)
-    return Measure(0, own, own < rule.limit)
+    return 0, own, own < rule.limit
 
 
 #: Which of a job's rules, and how it stands to each of them.
-Check = tuple[str, Callable[[Quota, Rules, Rule, Wanted], Measure]]
+Measured = Callable[[Quota, Rules, Rule, Wanted], Measures]
+Check = tuple[str, Measured]
 BEFORE: tuple[Check, ...] = (
     ("minutes", _minutes), ("jobs", _jobs), ("wall", _wall), ("longest", _longest), ("threshold", _threshold),
 )  # fmt: skip

@@ -11,15 +11,17 @@ Way = tuple[Rules, Wanted]
 
 def held_back(quota: Quota, jobs: Iterable[Sequence[Way]]) -> Reason | None:
     """The limit that stands against all ways in which one of them could start; None = all may."""
-    trial = quota.trial()
-    for ways in jobs:
+    several = list(jobs)
+    trial = quota.trial() if len(several) > 1 else quota
+    for number, ways in enumerate(several, 1):
         reason: Reason | None = None
         for rules, wanted in ways:
             reason = trial.before(rules, wanted.time_limit) or trial.with_amounts(
                 rules, wanted.amounts, wanted.per_node, wanted.time_limit, wanted.nodes or ()
             )
             if reason is None:
-                trial.take(rules, wanted.amounts, wanted.time_limit, wanted.nodes or ())
+                if number < len(several):  # nobody comes after the last
+                    trial.take(rules, wanted.amounts, wanted.time_limit, wanted.nodes or ())
                 break
         if reason is not None:
             return reason
