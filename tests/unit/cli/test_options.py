@@ -184,3 +184,12 @@ def test_the_kind_of_mpi_is_the_steps() -> None:
 )
 def test_a_step_that_says_cpus_per_task_takes_no_more(words: tuple[str, ...], is_exact: bool) -> None:
     assert jobspec.step_spec(given("srun", *words), ["x"], "x").get("exact", False) is is_exact
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("S", "login shell"), ("8S", "login shell"), ("30", "8 seconds"), ("30L", "8 seconds")]
+)
+def test_logins_of_another_kind_or_a_slower_one_are_refused(text: str, said: str) -> None:
+    with pytest.raises(Exit, match=said):
+        given("sbatch", f"--get-user-env={text}")
+    assert given("sbatch", "--get-user-env=8L").get("get-user-env") is True

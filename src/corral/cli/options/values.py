@@ -14,6 +14,10 @@ _LARGEST = (1 << 31) - 1
 MPI_TYPES = ("none", "pmi2", "pmix")
 
 
+#: For --get-user-env, as long as agents wait (agent/login.py).
+LOGIN_SECONDS = 8
+
+
 class BadValue(Exception):
     """The text means nothing: error lines, the exit status, and a line that goes before without the command's name."""
 
@@ -50,10 +54,14 @@ def full_path(given: str, name: str) -> str:
 
 
 def get_user_env(given: str, name: str) -> bool:
-    """8, 8L, S: seconds that a login may take, and which kind of login. There is one kind, and the agent waits long enough."""
+    """8, 8L: seconds that a login may take, and which kind of login: there is one, and it is given eight."""
     digits = given.lstrip("+-").rstrip("LlSs")
     if digits and not digits.isdigit():
         raise invalid(name)
+    if given[-1:] in ("S", "s"):
+        raise not_offered("--get-user-env=S", "the environment is that of a login shell (L)")
+    if digits and int(digits[:9]) > LOGIN_SECONDS:
+        raise not_offered(f"--get-user-env={given}", f"a login is given {LOGIN_SECONDS} seconds")
     return True
 
 
@@ -414,7 +422,10 @@ def signal_number(given: str) -> int:
 
 
 def signal_before_end(given: str, name: str) -> list[Any]:
-    """[B:]USR1[@60]: signal, seconds before the limit, only the batch shell."""
+    """[B:]USR1[@60]: signal, seconds before the limit, only the batch shell.
+
+    R: only means something with a reservation's MaxStartDelay, and no reservation has one.
+    """
     flags, colon, rest = given.rpartition(":")
     if colon and not set(flags.upper()) <= set("BR"):
         raise invalid(name)
