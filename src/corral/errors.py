@@ -17,6 +17,8 @@ CorralError
     ├── InvalidSize           4G
     ├── InvalidTres           cpu=4,mem=8G
     ├── InvalidGres           gpu:v100:2
+    │   └── InvalidShare      gpu:0.5
+    ├── InvalidGpuWords       -1,4,4,0
     ├── InvalidArraySpec      0-31:4%8
     ├── InvalidJobId          42_7.batch
     ├── InvalidDependency     afterok:42
@@ -130,6 +132,14 @@ class InvalidTres(UsageError):
 
 class InvalidGres(UsageError):
     """Not a list of generic resources: {text!r} (at {part!r}). Write gpu:2 or gpu:v100:2, for instance."""
+
+
+class InvalidShare(InvalidGres):
+    """Not a share of a GPU: {part!r}: {problem}."""
+
+
+class InvalidGpuWords(UsageError):
+    """Not the links or the cores of a GPU: {text!r} ({reason}). Write -1,4,4,0 or 0-15, for instance."""
 
 
 class InvalidArraySpec(UsageError):

@@ -16,6 +16,7 @@ from corral.agent import cgroup_v1, cgroup_v2, cpus
 from corral.agent.cgroup_files import Limits, read
 from corral.agent.control import ShepherdSettings
 from corral.model.allocation import NodeShare
+from corral.model.gres import gpus_of
 from corral.model.step import STEP_NAMES, StepKey
 
 
@@ -62,7 +63,7 @@ def denied_devices(share: NodeShare, settings: ShepherdSettings) -> tuple[str, .
     """Files of the machine's GPUs that are not in this share."""
     if settings.virtual or "devices" not in settings.enforce:
         return ()
-    held = {index for gres in share.gres if gres.name == "gpu" for index in gres.indices}
+    held = set(gpus_of(share.gres))
     return tuple(file for index, file in enumerate(settings.gpu_files) if index not in held)
 
 

@@ -11,7 +11,7 @@ from corral.agent import binding
 from corral.agent.hetjob import het_variables, whole_step
 from corral.agent.login import is_wanted, login_environment
 from corral.agent.requested import distribution_variables, requested_variables
-from corral.model.gres import GresShare
+from corral.model.gres import GresShare, gpus_of
 from corral.model.job import JobKind
 from corral.model.step import StepKey, TaskPlace
 from corral.protocol.orders import JobContext, LaunchStep
@@ -73,10 +73,10 @@ def batch_environment(order: LaunchStep, *, renumber_gpus: bool = False) -> dict
         result["SLURM_JOB_NAME"] = job.name
     if spec.stdio.open_mode:
         result["SLURM_OPEN_MODE"] = _SHORT_MODES.get(spec.stdio.open_mode, spec.stdio.open_mode)
-    if gpus := _gpus(order.job_share.gres):
+    if gpus := gpus_of(order.job_share.gres):
         result["SLURM_JOB_GPUS"] = _ids(gpus)
         result["SLURM_GPUS_ON_NODE"] = str(len(gpus))
-        result |= _visible(gpus, gpus, renumber_gpus)
+        result |= _visible(gpus, gpus, renumber_gpus) | _shards(order.job_share.gres)
     result.setdefault("TMPDIR", "/tmp")
     return result
 
@@ -232,8 +232,8 @@ def _full(text: str, order: LaunchStep) -> str:
 
 
 def _set_step_gpus(result: dict[str, str], order: LaunchStep, place: TaskPlace, renumber: bool) -> None:
-    held = _gpus(order.share.gres)
-    for name in (*GPU_VISIBILITY, "SLURM_GPUS_ON_NODE", "SLURM_STEP_GPUS", "SLURMD_TRES_BIND"):
+    held = gpus_of(order.share.gres)
+    for name in (*GPU_VISIBILITY, "SLURM_GPUS_ON_NODE", "SLURM_SHARDS_ON_NODE", "SLURM_STEP_GPUS", "SLURMD_TRES_BIND"):
         result.pop(name, None)
     if not held:
         if order.spec.gpus_per_task == ():
@@ -242,7 +242,7 @@ def _set_step_gpus(result: dict[str, str], order: LaunchStep, place: TaskPlace, 
     own = place.gpus or held
     result["SLURM_GPUS_ON_NODE"] = str(len(held))
     result["SLURM_STEP_GPUS"] = _ids(own)
-    result |= _visible(own, held, renumber)
+    result |= _visible(own, held, renumber) | _shards(order.share.gres)
     if text := binding.gpu_binding(order):
         result["SLURMD_TRES_BIND"] = f"gpu:{text}"
         if text.rpartition(",")[2] == "none":
@@ -255,8 +255,10 @@ def _visible(own: Sequence[int], held: Sequence[int], renumber: bool) -> dict[st
     return dict.fromkeys(GPU_VISIBILITY, text)
 
 
-def _gpus(shares: Iterable[GresShare]) -> tuple[int, ...]:
-    return tuple(index for share in shares if share.name == "gpu" for index in share.indices)
+def _shards(shares: Iterable[GresShare]) -> dict[str, str]:
+    """Of a share of a GPU: as how many shards it counts."""
+    count = sum(share.count for share in shares if share.name == "shard")
+    return {"SLURM_SHARDS_ON_NODE": str(count)} if count else {}
 
 
 def _ids(numbers: Iterable[int]) -> str:

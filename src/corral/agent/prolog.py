@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping
 
 from corral.agent.environment import GPU_VISIBILITY
+from corral.model.gres import gpus_of
 from corral.protocol.orders import JobContext
 from corral.syntax.hostlist import fold
 from corral.syntax.runlength import counts
@@ -54,7 +55,7 @@ def node_program_environment(job: JobContext, node: str, context: str, endpoint:
     if job.array_task_id is not None:
         result |= {"SLURM_ARRAY_JOB_ID": str(job.array_job_id), "SLURM_ARRAY_TASK_ID": str(job.array_task_id)}
     share = job.allocation.on(node)
-    gpus = [str(i) for gres in (share.gres if share else ()) if gres.name == "gpu" for i in gres.indices]
+    gpus = [str(i) for i in gpus_of(share.gres if share else ())]
     if gpus:
         result |= {"SLURM_JOB_GPUS": ",".join(gpus), **dict.fromkeys(GPU_VISIBILITY, ",".join(gpus))}
     return result

@@ -48,6 +48,7 @@ from corral.agent.taskprograms import Epilogs, prologs_of, run_prolog
 from corral.agent.tasks import TaskPlan, program_of, start
 from corral.agent.way import show_the_way
 from corral.daemon import clock
+from corral.model.gres import gpus_of
 from corral.model.job import ExitStatus
 from corral.model.step import BATCH, EndCause, TaskExit, TaskPlace
 from corral.protocol.codec import encode
@@ -245,7 +246,7 @@ class Shepherd:
             self._sample_later()
 
     def _look(self) -> None:
-        gpus = {index for gres in self.order.share.gres if gres.name == "gpu" for index in gres.indices}
+        gpus = set(gpus_of(self.order.share.gres))
         if gpus and not self.settings.virtual:
             self._sampler.watch_gpus(tuple(sorted(gpus)))
         self._sampler.look()

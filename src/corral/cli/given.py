@@ -155,7 +155,7 @@ def _shown(name: str, value: Any) -> str:
     if name == "exclusive":
         return name
     if name in ("gres", "gpus", "gpus-per-node", "gpus-per-task"):
-        return ",".join(f"gres:{n}:{t}:{c}" if t else f"gres:{n}:{c}" for n, t, c in value)
+        return ",".join(f"gres:{n}:{t + ':' if t else ''}{f'{m[0] / 1000:g}' if m else c}" for n, t, c, *m in value)
     if name in _MEMORY:
         from corral.syntax.size import format_memory
 

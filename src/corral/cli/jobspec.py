@@ -256,7 +256,7 @@ def _check_gpus(given: Given) -> None:
 
 
 def _gpu_count(given: Given, option: str) -> int:
-    return sum(count for name, _, count in given.get(option, ()) if name == "gpu")
+    return sum(count for name, _, count, *part in given.get(option, ()) if name == "gpu" and not part)
 
 
 def _two(given: Given, first: str, second: str) -> Exit:

@@ -183,6 +183,8 @@ def _tres(row: Row) -> list[str]:
     ):  # fmt: skip
         if row[field]:
             lines.append(f"{name}={gres(row[field])}")
+    if row.get("gpu_fence"):
+        lines.append(f"GresFence={row['gpu_fence']}")
     if row["ntasks_per_gpu"]:
         lines.append(f"NtasksPerTRES={row['ntasks_per_gpu']}")
     if row["mail_types"]:

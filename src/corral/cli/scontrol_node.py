@@ -35,6 +35,8 @@ def node(row: Row, detailed: bool, one_line: bool) -> str:
     ]
     if detailed:
         lines += ["GresDrain=N/A", f"GresUsed={row['gres_used'] or '(null)'}"]
+    if row.get("gpu_fence"):
+        lines.append(f"GresFence={row['gpu_fence']}")
     lines += [
         f"NodeAddr={row['address']} NodeHostName={row['hostname']} Version={row['version']}",
         f"OS={row['os']} ",

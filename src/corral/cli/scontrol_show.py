@@ -213,12 +213,25 @@ def topology(connection: Connection, manner: Manner, name: str | None) -> int:
     rows = query.rows(connection, "/v1/switches").dicts()
     if not rows:
         raise Exit(0, "scontrol: error: No topology information available")
+    has_blocks = any(row.get("block") is not None for row in rows)
+    aggregated = {row["name"] for row in rows if has_blocks and row.get("block") is None}
     if name is not None:
         chosen = [row for row in rows if row["name"] == name] or [row for row in rows if name in row["node_names"]]
         if not chosen:
             raise Exit(0, f"scontrol: error: Topology information contains no switch or node named {name}")
         rows = chosen
     for row in rows:
+        if row.get("block") is not None:
+            size = len(row["node_names"])
+            sys.stdout.write(
+                f"BlockName={row['name']} BlockIndex={row['block']} Nodes={row['nodes']} BlockSize={size}\n"
+            )
+            continue
+        if row["name"] in aggregated:
+            sys.stdout.write(
+                f"AggregatedBlock={row['switches']} Nodes={row['nodes']} BlockSize={len(row['node_names'])}\n"
+            )
+            continue
         below = f" Switches={row['switches']}" if row["switches"] else ""
         sys.stdout.write(
             f"SwitchName={row['name']} Level={row['level']} LinkSpeed={row['link_speed']} Nodes={row['nodes']}{below}\n"

@@ -8,15 +8,15 @@ import msgspec
 
 from corral.config.lines import KeyPath
 from corral.errors import UsageError
-from corral.model.cluster import PRIORITY_FLAGS, ClusterConfig, PriorityWeights
+from corral.model.cluster import PRIORITY_FLAGS, ClusterConfig, NodeConfig, PriorityWeights
 from corral.model.partition import oversubscribe
 from corral.model.preemption import Mode, mode_of
-from corral.model.topology import Topology
-from corral.syntax import arrayspec, exitcodes, hostlist, tres
+from corral.model.topology import Topology, block_problem
+from corral.syntax import arrayspec, exitcodes, gpuwords, hostlist, tres
 from corral.syntax import container as containers
 
 _ONE_OF = {
-    ("scheduling", "placement"): ("pack", "spread"),
+    ("scheduling", "placement"): ("fragmentation", "pack", "spread"),
     ("log_level",): ("debug", "info", "warning", "error"),
 }
 #: As in Slurm's PropagateResourceLimits.
@@ -105,6 +105,7 @@ def check(config: ClusterConfig, tree: dict[str, Any]) -> None:
     _check_preemption(config)
     _check_partitions(config)
     _check_switches(config)
+    _check_blocks(config)
     _check_addresses(config)
     _check_store(config)
     _check_purges(config)
@@ -157,6 +158,16 @@ def _check_switches(config: ClusterConfig) -> None:
         raise BadValue(("switch", problem[0], problem[1]), problem[2])
 
 
+def _check_blocks(config: ClusterConfig) -> None:
+    for index, block in enumerate(config.block):
+        if config.switch:
+            raise BadValue(("block", index), "nodes are in blocks or at switches, not both")
+        _parsed(hostlist.expand, block.nodes, ("block", index, "nodes"))
+    if problem := block_problem(config.block, config.block_sizes):
+        number, key, words = problem
+        raise BadValue((key,) if number is None else ("block", number, key), words)
+
+
 def _check_nodes(config: ClusterConfig) -> None:
     seen: set[str] = set()
     for index, node in enumerate(config.node):
@@ -170,7 +181,35 @@ def _check_nodes(config: ClusterConfig) -> None:
             problem = f"'watts_busy' cannot be {node.watts_busy:g}: it is at least watts_idle ({node.watts_idle:g}), and at most 1e9"
             raise BadValue(("node", index, "watts_busy" if node.watts_busy else "watts_idle"), problem)
         if node.gres:
-            _parsed(tres.parse_gres, node.gres, ("node", index, "gres"))
+            _check_shards(_parsed(tres.parse_gres, node.gres, ("node", index, "gres")), index)
+        _check_connected(node, index)
+
+
+def _check_connected(node: NodeConfig, index: int) -> None:
+    gpus = sum(one.count for one in tres.parse_gres(node.gres) if one.name == "gpu") if node.gres else 0
+    for key, lines, parse in (
+        ("gpu_links", node.gpu_links, gpuwords.links),
+        ("gpu_cores", node.gpu_cores, gpuwords.cores),
+    ):
+        try:
+            parse(lines)
+        except UsageError as error:
+            raise BadValue(("node", index, key), str(error)) from None
+        if lines and gpus and len(lines) != gpus:
+            raise BadValue(("node", index, key), f"{len(lines)} texts for {gpus} GPUs")
+
+
+def _check_shards(gres: list[tres.Gres], index: int) -> None:
+    """Each GPU of a node is counted in as many shards."""
+    if any(one.milli for one in gres):
+        raise BadValue(
+            ("node", index, "gres"), "a node has whole GPUs; shard:N says into how many parts they are counted"
+        )
+    gpus, shards = (sum(one.count for one in gres if one.name == name) for name in ("gpu", "shard"))
+    if shards and gpus and shards % gpus:
+        raise BadValue(("node", index, "gres"), f"{shards} shards are not the same number for each of {gpus} GPUs")
+    if shards > 1000 * max(1, gpus):
+        raise BadValue(("node", index, "gres"), "a GPU has 1,000 shards at most")
 
 
 def _check_partitions(config: ClusterConfig) -> None:

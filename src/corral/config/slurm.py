@@ -43,14 +43,16 @@ class Imported:
     nodes: list[dict[str, Any]] = field(default_factory=list)
     partitions: list[dict[str, Any]] = field(default_factory=list)
     switches: list[dict[str, Any]] = field(default_factory=list)
+    blocks: list[dict[str, Any]] = field(default_factory=list)
     selection: dict[str, tuple[Line, str]] = field(default_factory=dict)  #: SelectType and its parameters
-    has_tree: bool = False  #: TopologyPlugin=topology/tree: topology.conf counts
+    has_tree: bool = False  #: TopologyPlugin=topology/tree or block: topology.conf counts
     left: list[tuple[Line, str]] = field(default_factory=list)  #: lines that could not be carried over, and why
 
     def toml(self) -> str:
         parts = [_table(self.top)] if self.top else []
         parts += [f"[{name}]\n{_table(values)}" for name, values in self.tables.items() if values]
         parts += [f"[[switch]]\n{_table(values)}" for values in self.switches]
+        parts += [f"[[block]]\n{_table(values)}" for values in self.blocks]
         parts += [f"[[node]]\n{_table(values)}" for values in self.nodes]
         parts += [f"[[partition]]\n{_table(values)}" for values in self.partitions]
         return "\n".join(parts)
@@ -113,7 +115,7 @@ def lines_of(path: Path) -> Iterator[Line]:
 def _settings(found: Imported, line: Line, words: dict[str, str]) -> None:
     if not words:
         found.left.append((line, "not understood"))
-    found.has_tree |= words.get("topologyplugin", "") == "topology/tree"
+    found.has_tree |= words.get("topologyplugin", "") in ("topology/tree", "topology/block")
     if planning := slurm_backfill.switches(words.get("schedulerparameters", "")):
         found.tables.setdefault("scheduling", {}).update(planning)
     if preemption := slurm_preemption.switches(words):
@@ -188,6 +190,9 @@ def _partition(found: Imported, line: Line, words: dict[str, str]) -> None:
 
 def _switch(found: Imported, line: Line) -> None:
     words = line.words
+    if "blocksizes" in words or "blockname" in words:
+        _block(found, line)
+        return
     if "switchname" not in words:
         found.left.append((line, "not understood"))
         return
@@ -198,6 +203,20 @@ def _switch(found: Imported, line: Line) -> None:
         elif name != "switchname":
             found.left.append((line, f"{name} of a switch: there is nothing like it yet"))
     found.switches.append(switch)
+
+
+def _block(found: Imported, line: Line) -> None:
+    words = dict(line.words)
+    if "blocksizes" in words:
+        sizes = words.pop("blocksizes").split(",")
+        if all(size.strip().isascii() and size.strip().isdigit() for size in sizes):
+            found.top["block_sizes"] = [int(size) for size in sizes]
+        else:
+            found.left.append((line, "BlockSizes: not numbers of nodes"))
+    if "blockname" in words:
+        found.blocks.append({"name": words.pop("blockname"), "nodes": words.pop("nodes", "")})
+    for name in words:
+        found.left.append((line, f"{name} of a block: there is nothing like it yet"))
 
 
 def _gres_line(found: Imported, line: Line) -> None:
@@ -214,8 +233,19 @@ def _gres_line(found: Imported, line: Line) -> None:
         if is_meant and any(part.split(":")[0] == name for part in node.get("gres", "").split(",")):
             if kind and f"{name}:{kind}" not in node["gres"]:
                 node["gres"] = re.sub(rf"\b{re.escape(name)}:(?=\d)", f"{name}:{kind}:", node["gres"])
+            if name == "gpu":
+                _connections(node, words)
             return
     found.left.append((line, f"no NodeName line has Gres={name}"))
+
+
+def _connections(node: dict[str, Any], words: dict[str, str]) -> None:
+    """Cores= and Links= of one line: of its GPUs."""
+    count = len(hostlist.expand(words["file"])) if "file" in words else int(words.get("count", "1"))
+    if "cores" in words:
+        node["gpu_cores"] = [*node.get("gpu_cores", ()), *[words["cores"]] * count]
+    if "links" in words and count == 1:
+        node["gpu_links"] = [*node.get("gpu_links", ()), words["links"]]
 
 
 # ---------------------------------------------------------------------------------------------------- as TOML

@@ -186,8 +186,8 @@ def _oversubscribe(text: str) -> str | None:
 
 
 def _topology_plugin(text: str) -> None:
-    if text not in ("topology/tree", "topology/none", "topology/default"):
-        raise NotCarried(f"{text}: switches are a tree here ([[switch]])")
+    if text not in ("topology/tree", "topology/block", "topology/none", "topology/default"):
+        raise NotCarried(f"{text}: switches are a tree here ([[switch]]), or nodes stand in blocks ([[block]])")
 
 
 def _preempt_parameters(text: str) -> None:

@@ -78,7 +78,7 @@ def step_run_of(step: Step, held: Allocation | None) -> StepRun:
     gres: dict[str, int] = {}
     for node in step.nodes:
         for one in node.share.gres:
-            gres[one.name] = gres.get(one.name, 0) + len(one.indices)
+            gres[one.name] = gres.get(one.name, 0) + one.count
     memory = sum(node.share.memory_mb for node in step.nodes)
     name = (
         STEP_NAMES.get(step.key.step)

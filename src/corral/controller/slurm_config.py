@@ -73,7 +73,7 @@ def _configured(config: ClusterConfig, facts: dict[str, Any]) -> dict[str, Any]:
         "SLURM_CONF": facts.get("config", "") or "(null)",
         "TaskPlugin": "task/affinity",
         "TopologyParam": "(null)",
-        "TopologyPlugin": "topology/tree" if config.switch else "topology/none",
+        "TopologyPlugin": "topology/tree" if config.switch else "topology/block" if config.block else "topology/none",
         "SLURM_VERSION": SLURM_VERSION,
         "SlurmUser": facts.get("user", ""),
         "SlurmctldLogFile": f"{facts.get('state_dir', '')}/controller.log",

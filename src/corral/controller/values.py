@@ -28,7 +28,7 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
 
 
 def count_gpus(requests: tuple[GresRequest, ...]) -> int:
-    return sum(request.count for request in requests if request.name == "gpu")
+    return sum(request.count for request in requests if request.name == "gpu" and not request.milli)
 
 
 _ASKED: dict[tuple[object, ...], Asked] = {}
@@ -61,7 +61,10 @@ def _asked(spec: JobSpec) -> Asked:
     memory = (
         max(demand.memory_per_node_mb, 0) * nodes or demand.memory_per_cpu_mb * cpus or demand.memory_per_gpu_mb * gpus
     )
-    tres = tres_text(cpus, memory, nodes, {"gpu": gpus} if gpus else {}, licenses=demand.licenses)
+    gres = {"gpu": gpus} if gpus else {}
+    if demand.share is not None and not demand.share.milli:  # as how many shards a fraction counts, its node says
+        gres["shard"] = demand.share.count * nodes
+    tres = tres_text(cpus, memory, nodes, gres, licenses=demand.licenses)
     return Asked(nodes, max(demand.nodes_max or nodes, nodes), cpus, ntasks, memory, gpus, tres, _memory_text(memory))
 
 
@@ -108,7 +111,7 @@ def gres_totals(allocation: Allocation) -> dict[str, int]:
     totals: dict[str, int] = {}
     for share in allocation.nodes:
         for gres in share.gres:
-            totals[gres.name] = totals.get(gres.name, 0) + len(gres.indices)
+            totals[gres.name] = totals.get(gres.name, 0) + gres.count
     return totals
 
 
@@ -134,7 +137,7 @@ def tasks_of(job: Job, spec: JobSpec) -> int:
 def gres_in_use(share: NodeShare) -> str:
     """gpu:v100:2(IDX:0-1)"""
     return ",".join(
-        f"{gres.name}:{gres.type + ':' if gres.type else ''}{len(gres.indices)}(IDX:{id_ranges(gres.indices)})"
+        f"{gres.name}:{gres.type + ':' if gres.type and not gres.milli else ''}{gres.count}(IDX:{id_ranges(gres.indices)})"
         for gres in share.gres
     )
 

@@ -200,6 +200,8 @@ def _check_words(
     for request in (*spec.gres, *spec.gpus, *spec.gpus_per_node, *spec.gpus_per_task, *spec.gpus_per_socket):
         if request.name not in config.gres_types:
             return Rejected(error="Invalid generic resource (gres) specification")
+    if refused := _check_share(config, spec):
+        return refused
     if spec.licenses and not has_licenses(config, spec.licenses):
         return Rejected(error="Invalid license specification")
     if spec.nodes_min is not None and spec.nodes_min < 1:
@@ -219,6 +221,24 @@ def _check_words(
     if abs(spec.nice) > (1 << 31) - 3 or (spec.nice < 0 and not caller.is_operator):
         return Rejected(error="Invalid --nice value")
     return None
+
+
+def _check_share(config: ClusterConfig, spec: JobSpec) -> Rejected | None:
+    """A part of one GPU on each node, and no other GPUs beside it."""
+    per_node, others = spec.gres + spec.gpus_per_node, spec.gpus + spec.gpus_per_task + spec.gpus_per_socket
+    shares = [request for request in per_node if request.is_share]
+    if not shares and not any(request.is_share for request in others):
+        return None
+    problem = ""
+    if "shard" not in config.gres_types:
+        problem = "GPUs are not shared on this cluster: its gres_types has no shard"
+    elif any(request.is_share for request in others):
+        problem = "a share is of one GPU on each node: ask for it with --gres=gpu:0.5 or --gres=shard:2"
+    elif len(shares) > 1 or any(request.name == "gpu" for request in (*per_node, *others) if not request.is_share):
+        problem = "a job has one share of a GPU on each node, or whole GPUs"
+    elif spec.cpus_per_gpu or spec.memory_per_gpu_mb or spec.ntasks_per_gpu:
+        problem = "what is asked for each GPU does not go with a share of one"
+    return Rejected(error="Invalid generic resource (gres) specification", detail=problem) if problem else None
 
 
 def has_licenses(config: ClusterConfig, text: str) -> bool:

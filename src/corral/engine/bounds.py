@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from corral.errors import UsageError
+from corral.model.gres import WHOLE
 from corral.model.job import UNLIMITED, FileTransfer, JobSpec, StdioSpec, StepSpec
 from corral.protocol.replies import Rejected
 from corral.syntax import cpubind, distribution, gpubind
@@ -177,7 +178,8 @@ def _more(spec: JobSpec | StepSpec) -> Rejected | None:
         return Rejected(error="Node count specification invalid", detail=detail if spec.nodes_min else "")
     for name, option in _GRES:
         for request in getattr(spec, name, None) or ():
-            if not 0 <= request.count <= _MOST:
+            is_wrong = request.milli and (request.name != "gpu" or request.count != 1 or not 0 < request.milli < WHOLE)
+            if not 0 <= request.count <= _MOST or is_wrong:
                 return Rejected(
                     error="Invalid generic resource (gres) specification",
                     detail=f"--{option}: {request.name} cannot be counted {request.count} times",

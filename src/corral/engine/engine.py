@@ -87,7 +87,9 @@ class Engine:
         """Partitions that hold jobs stay until these have ended."""
         self.ctx.config = config
         self.state.ledger.set_licenses(config.licenses)
-        self.state.ledger.topology = Topology(config.switch) if config.switch else None
+        self.state.ledger.topology = (
+            Topology(config.switch, config.block, config.block_sizes) if config.switch or config.block else None
+        )
         self.ctx.due = DueTimes(self.state, config.timeouts.over_time_limit)
         if config.priority.decay_half_life != self.state.meter.half_life:
             self.ctx.record(UsageDecayChanged(time=now, half_life=config.priority.decay_half_life), out)

@@ -4,7 +4,7 @@ import msgspec
 
 from corral.engine.bounds import MAX_TASKS_PER_NODE
 from corral.model.allocation import Allocation, NodeShare
-from corral.model.gres import GresRequest, GresShare
+from corral.model.gres import GresRequest, GresShare, gpus_of
 from corral.model.job import StepSpec
 from corral.model.step import Step, StepNode, TaskPlace
 from corral.syntax import distribution, gpubind, hostlist
@@ -211,7 +211,7 @@ def _without(share: NodeShare, taken: tuple[NodeShare, ...]) -> NodeShare:
         gone = {
             i for other in taken for g in other.gres if (g.name, g.type) == (held.name, held.type) for i in g.indices
         }
-        gres.append(GresShare(held.name, held.type, tuple(i for i in held.indices if i not in gone)))
+        gres.append(msgspec.structs.replace(held, indices=tuple(i for i in held.indices if i not in gone)))
     return msgspec.structs.replace(share, cpus=tuple(sorted(cpus)), memory_mb=memory, gres=tuple(gres))
 
 
@@ -297,6 +297,21 @@ def _units(share: NodeShare, request: GresRequest) -> list[tuple[str, str, int]]
     ]
 
 
+def _part(share: NodeShare, request: GresRequest) -> GresShare | None:
+    """Of the job's share of a GPU as much as a step asks for."""
+    for held in share.gres:
+        if held.milli and held.indices and request.type in ("", held.type):
+            if request.milli and request.milli <= held.milli:
+                return GresShare(
+                    "shard", held.type, held.indices, request.milli, max(1, held.shards * request.milli // held.milli)
+                )
+            if not request.milli and request.count <= held.shards:
+                return GresShare(
+                    "shard", held.type, held.indices, held.milli * request.count // held.shards, request.count
+                )
+    return None
+
+
 def _totals(shares: list[NodeShare], spec: StepSpec) -> list[list[GresRequest]]:
     """--gpus counts over all nodes: each in turn gives what it has, and leaves one to each that follows."""
     given: list[list[GresRequest]] = [[] for _ in shares]
@@ -340,7 +355,14 @@ def _share(
             return _BUSY
     else:
         picked: dict[tuple[str, str], list[int]] = {}
+        parts: list[GresShare] = []
         for request in requests:
+            if request.is_share:
+                part = _part(source, request)
+                if part is not None:
+                    parts.append(part)
+                    continue
+                return _BUSY if _part(job, request) is not None else _NO_GRES
             units = [u for u in _units(source, request) if u[2] not in picked.get((u[0], u[1]), ())]
             if len(units) < request.count:
                 if len(_units(job, request)) >= request.count:
@@ -348,7 +370,7 @@ def _share(
                 return _NO_GRES
             for name, type, index in units[: request.count]:
                 picked.setdefault((name, type), []).append(index)
-        gres = tuple(GresShare(name, type, tuple(sorted(i))) for (name, type), i in picked.items())
+        gres = (*(GresShare(name, type, tuple(sorted(i))) for (name, type), i in picked.items()), *parts)
     memory = job.memory_mb
     if spec.memory_per_node_mb:
         memory = spec.memory_per_node_mb
@@ -374,7 +396,7 @@ def _cpus_needed(share: NodeShare, spec: StepSpec, tasks: int, each: int) -> int
 
 
 def _places(share: NodeShare, ranks: list[int], spec: StepSpec) -> tuple[TaskPlace, ...]:
-    gpus = tuple(index for held in share.gres if held.name == "gpu" for index in held.indices)
+    gpus = gpus_of(share.gres)
     each = sum(r.count for r in spec.gpus_per_task or () if r.name == "gpu")
     binding = gpubind.parse(spec.gpu_bind) if spec.gpu_bind else None
     if binding is None and spec.ntasks_per_gpu:

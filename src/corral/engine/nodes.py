@@ -18,7 +18,7 @@ from corral.protocol.orders import EndJob, SendInventory, SignalTasks, SuspendJo
 from corral.protocol.replies import Done, Rejected
 from corral.protocol.reports import AgentRegistered, Heartbeat, KnownStep, NodeFailed
 from corral.protocol.requests import Caller, UpdateNodes
-from corral.syntax import hostlist, tres
+from corral.syntax import gpuwords, hostlist, tres
 
 #: A launch that its agent does not know after so many seconds is sent again.
 RESEND_SECONDS = 5.0
@@ -53,13 +53,40 @@ def _with(entry: NodeConfig, found: NodeInventory) -> NodeInventory:
             fields[name] = value
     if entry.gres:
         known = {(device.name, device.type): device for device in found.gres}
-        fields["gres"] = tuple(
+        wanted = tres.parse_gres(entry.gres)
+        gres = [
             known.get((g.name, g.type)) or GresDevice(name=g.name, type=g.type, count=g.count)
-            for g in tres.parse_gres(entry.gres)
-        )
+            for g in wanted
+            if g.name != "shard"
+        ]
+        if not gres:  # only into how many shards the GPUs that are there are counted
+            gres = [device for device in found.gres if device.name != "shard"]
+        types = {device.type for device in gres if device.name == "gpu"}
+        if shards := sum(g.count for g in wanted if g.name == "shard"):  # as in Slurm, they are of the GPUs' type
+            gres.append(GresDevice(name="shard", type=types.pop() if len(types) == 1 else "", count=shards))
+        fields["gres"] = tuple(gres)
+    if entry.gpu_links or entry.gpu_cores:
+        known_gres = fields.get("gres", found.gres)
+        assert isinstance(known_gres, tuple)
+        fields["gres"] = _connected(known_gres, entry)
     if entry.features:
         fields["features"] = tuple(dict.fromkeys((*found.features, *entry.features)))
     return msgspec.structs.replace(found, **fields)
+
+
+def _connected(devices: tuple[GresDevice, ...], entry: NodeConfig) -> tuple[GresDevice, ...]:
+    """With what is said of the links and cores of GPUs. Links between GPUs of two types are not counted."""
+    links, cores = gpuwords.links(entry.gpu_links), gpuwords.cores(entry.gpu_cores)
+    made, first = [], 0
+    for device in devices:
+        if device.name == "gpu":
+            upto = first + device.count
+            device = msgspec.structs.replace(
+                device, links=tuple(row[first:upto] for row in links[first:upto]), cores=cores[first:upto]
+            )
+            first = upto
+        made.append(device)
+    return tuple(made)
 
 
 def on_registered(ctx: Context, report: AgentRegistered, now: float, out: Effects) -> None:

@@ -19,6 +19,7 @@ from corral.engine.partitions import partition_rows
 from corral.engine.preemptible import Preemptible
 from corral.engine.ranking import charges, factors_of, old_since, standing, totals
 from corral.engine.state import NOT_YET
+from corral.engine.usual import Usual
 from corral.model import ranges
 from corral.model.job import Job, JobId, JobSpec
 from corral.model.partition import PartitionState
@@ -100,6 +101,10 @@ class PendingView:
         self.running: list[RunningJob] = []  #: ascending
         self.ends: dict[JobId, float] = {}  #: by which they stand there
         self.preemptible = Preemptible(ctx)
+        self.usual = Usual()
+        for running in (ctx.state.jobs[job_id] for job_id in sorted(ctx.state.active)):
+            if running.allocation is not None:
+                self.usual.note_running(running.allocation)
         ctx.state.touched.update(ctx.state.active, (JobId(key[2]) for key in ctx.state.queue))
 
     # -- the groups
@@ -250,6 +255,10 @@ class PendingView:
             self._give_patience(job, spec)
         alone = job.id if job.array_waiting or job.array_throttle or gang else 0
         demands = self._alternatives(job)
+        if self.ctx.state.ledger.gpus is not None:
+            self.usual.note(
+                job.id, demands, ranges.count(job.array_waiting), int(self.ctx.state.ledger.gpus.shards.max(initial=0))
+            )
         limits, denied = self._limits(job, spec) if self.ctx.state.books or self.guarded else ((), "")
         rights = None
         if self.ctx.config.preemption.type != "none" and not gang:
@@ -292,6 +301,8 @@ class PendingView:
         if seen is None or partition != job.partition or user != uid or seen != spec:
             demands = demands_in(self.ctx, spec, job.partition, uid)
             self.demands = (spec, job.partition, uid, demands)
+        if demands and demands[0].share is not None and self.ctx.config.gpu_sharing.keeps_users_apart:
+            demands = tuple(msgspec.structs.replace(demand, owner=job.owner.uid) for demand in demands)
         if spec.switches and job.id in self.patience and self.patience[job.id] <= self.now:
             demands = tuple(msgspec.structs.replace(demand, switches=0) for demand in demands)
         return demands
@@ -328,8 +339,11 @@ class PendingView:
         if is_busy and same is None:
             state.ledger.emptied()  # so that all copies share it
         promises = self.preemptible.promises()
+        nodes = state.ledger.copy() if is_busy and same is None else state.ledger
+        if nodes is not state.ledger and nodes.gpus is not None:
+            nodes.popular = self.usual.popular()
         return Snapshot(
-            nodes=state.ledger.copy() if is_busy and same is None else state.ledger,
+            nodes=nodes,
             pending=offers,
             running=tuple(self.running) if offers else (),
             partition_rows=self._rows(),

@@ -45,6 +45,7 @@ class Allocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reservation_number: int = 0
     billing: int = -1  #: what a second of it is charged with; -1 = as where a partition says nothing
     sharers: int = 0  #: so many jobs of its partition may have its CPUs; 0 = they are its own
+    owner: int = -1  #: whose its shares of GPUs are, where those of two users may not be on one; -1 = anybody's
 
     @property
     def node_names(self) -> tuple[str, ...]:
@@ -63,7 +64,7 @@ class Allocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return sum(share.memory_mb for share in self.nodes)
 
     def gres_count(self, name: str) -> int:
-        return sum(len(gres.indices) for share in self.nodes for gres in share.gres if gres.name == name)
+        return sum(gres.count for share in self.nodes for gres in share.gres if gres.name == name)
 
     def on(self, node: str) -> NodeShare | None:
         return next((share for share in self.nodes if share.node == node), None)

@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 
 from corral.model.partition import Partition
-from corral.model.topology import Switch
+from corral.model.topology import Block, Switch
 
 
 class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -18,7 +18,11 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     threads_per_core: int | None = None
     memory_mb: int | None = None
     tmp_disk_mb: int | None = None
-    gres: str = ""  #: "gpu:v100:8"
+    gres: str = ""  #: "gpu:v100:8"; with shards "gpu:v100:8,shard:32"
+    gpu_links: tuple[
+        str, ...
+    ] = ()  #: as Links= of gres.conf, one text for each GPU: how many links it has to each, "-1,4,4,0"
+    gpu_cores: tuple[str, ...] = ()  #: as Cores= of gres.conf, for each GPU the cores that are near it: "0-15"
     features: tuple[str, ...] = ()
     weight: int = 1
     watts_idle: float = 0.0  #: what it draws when nothing runs on it; `corral simulate` reckons the energy
@@ -95,7 +99,7 @@ class Scheduling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     cycle_interval: float = 0.01  #: least seconds between two cycles
     default_memory_per_cpu_mb: int | None = None  #: None = 0 is asked for: memory is not counted unless said
     default_memory_per_node_mb: int | None = None
-    placement: str = "pack"  #: pack or spread
+    placement: str = "fragmentation"  #: fragmentation (where the usual GPU jobs lose least), pack or spread; after the nodes' weights
     select: Literal["cores", "nodes"] = (
         "cores"  #: what is given out: cores, one by one, or whole nodes (Slurm's select/linear)
     )
@@ -145,6 +149,17 @@ class Preemption(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     time_slice: int = (
         30  #: SchedulerTimeSlice: seconds that one of several jobs on the same CPUs runs before the next one does
     )
+
+
+class GpuSharing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Parts of a GPU, once gres_types has "shard"."""
+
+    fence: Literal["none", "mps", "mig"] = "none"  #: what keeps the jobs on a GPU apart; shown with nodes and jobs
+    between_users: bool = False  #: with no fence: may the jobs of two users be on one GPU?
+
+    @property
+    def keeps_users_apart(self) -> bool:
+        return self.fence == "none" and not self.between_users
 
 
 class NatsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -243,7 +258,10 @@ class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     partition: tuple[Partition, ...] = (Partition(name="batch", default=True),)
     node: tuple[NodeConfig, ...] = ()  #: none = whatever registers is taken
     switch: tuple[Switch, ...] = ()  #: a tree of them; none = nothing is known of the network
+    block: tuple[Block, ...] = ()  #: in the place of switches: groups of nodes that are closely connected
+    block_sizes: tuple[int, ...] = ()  #: nodes of a block, and of several together: 18, 36, 72
     gres_types: tuple[str, ...] = ("gpu",)
+    gpu_sharing: GpuSharing = GpuSharing()
     timeouts: Timeouts = Timeouts()
     priority: PriorityWeights = PriorityWeights()
     scheduling: Scheduling = Scheduling()

@@ -1,6 +1,7 @@
-"""Which switches connect the nodes?"""
+"""Which switches connect the nodes, or in which blocks do they stand?"""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 
 import msgspec
 
@@ -16,11 +17,19 @@ class Switch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     link_speed: int = 1  #: shown, and nothing else
 
 
-class Topology:
-    """The tree (or trees) of switches."""
+class Block(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A `[[block]]` table: nodes that are closely connected, as the NVLink domain of a rack."""
 
-    def __init__(self, switches: Iterable[Switch]) -> None:
-        self.switches = tuple(switches)
+    name: str
+    nodes: str  #: a hostlist
+
+
+class Topology:
+    """The tree (or trees) of switches; or blocks, as leaves under those that stand for several neighbouring ones."""
+
+    def __init__(self, switches: Iterable[Switch], blocks: Iterable[Block] = (), sizes: Sequence[int] = ()) -> None:
+        self.blocks = tuple(blocks)
+        self.switches = tuple(switches) or tuple(_aggregated(self.blocks, sizes))
         self.by_name = {switch.name: switch for switch in self.switches}
         self.below: dict[str, tuple[str, ...]] = {}
         self.parent: dict[str, str] = {}
@@ -56,7 +65,9 @@ class Topology:
         ]
 
     def address(self, node: str) -> tuple[str, str]:
-        """SLURM_TOPOLOGY_ADDR and its _PATTERN: top.s3.node7, switch.switch.node."""
+        """SLURM_TOPOLOGY_ADDR and its _PATTERN: top.s3.node7, switch.switch.node; block2.node7, block.node."""
+        if self.blocks:
+            return f"{self.leaf_of.get(node, '')}.{node}", "block.node"
         path = [node]
         at = self.leaf_of.get(node, "")
         while at and len(path) <= len(self.switches):
@@ -85,3 +96,46 @@ class Topology:
                 if leaf.setdefault(node, switch.name) != switch.name:
                     return number, "nodes", f"node {node} is at {leaf[node]} and {switch.name}"
         return None
+
+
+def _aggregated(blocks: Sequence[Block], sizes: Sequence[int]) -> Iterator[Switch]:
+    """Each block; and for each size beyond the first so many neighbouring ones together as have it."""
+    names = [block.name for block in blocks]
+    yield from (Switch(name=block.name, nodes=block.nodes) for block in blocks)
+    for smaller, size in pairwise(sizes):
+        together = max(2, size // max(1, smaller))
+        groups = [names[at : at + together] for at in range(0, len(names), together)]
+        names = [f"{size}-nodes-{number}" for number in range(1, len(groups) + 1)]
+        for name, group in zip(names, groups, strict=True):
+            yield Switch(name=name, switches=",".join(group))
+
+
+def block_problem(blocks: Sequence[Block], sizes: Sequence[int]) -> tuple[int | None, str, str] | None:
+    """What is wrong with the blocks: (number of the block, None = their sizes; key; words); None = nothing."""
+    seen: set[str] = set()
+    of: dict[str, str] = {}
+    for number, block in enumerate(blocks):
+        if not block.name or block.name in seen:
+            return number, "name", "a block needs a name of its own"
+        seen.add(block.name)
+        names = hostlist.expand(block.nodes) if block.nodes else []
+        if not names:
+            return number, "nodes", f"block {block.name} has no nodes"
+        if sizes and len(names) < sizes[0]:
+            return (
+                number,
+                "nodes",
+                f"block {block.name} has {len(names)} nodes, fewer than the first of block_sizes, {sizes[0]}",
+            )
+        for node in names:
+            if of.setdefault(node, block.name) != block.name:
+                return number, "nodes", f"node {node} is in {of[node]} and {block.name}"
+    if sizes and not blocks:
+        return None, "block_sizes", "there are no [[block]] tables"
+    for smaller, size in pairwise(sizes):
+        times = size // max(1, smaller)
+        if size % max(1, smaller) or times < 2 or times & (times - 1):
+            return None, "block_sizes", f"{size} is not {smaller} times a power of two"
+    if sizes and sizes[0] < 1:
+        return None, "block_sizes", "a block has at least one node"
+    return None

@@ -42,7 +42,10 @@ class Planned(msgspec.Struct, frozen=True):
 
 def is_countable(demand: Demand) -> bool:
     """Do amounts of CPUs, memory and GRES on each node say whether it can run there?"""
-    return not (demand.sharers or demand.only_user or demand.cpus_limit is not None or demand.geometry.wants_sockets)
+    return not (
+        demand.share or demand.sharers or demand.only_user or demand.cpus_limit is not None
+        or demand.geometry.wants_sockets
+    )  # fmt: skip
 
 
 class Planner:
@@ -58,7 +61,9 @@ class Planner:
         resolution: float = 0.0,
         busy_first: bool = False,
     ) -> None:
-        self.now, self.reserved, self.strategy = now, reserved, strategy
+        self.now, self.reserved = now, reserved
+        # Where a job will be is only expected: that is not worth a look at the fragments of every node.
+        self.strategy = "pack" if strategy == "fragmentation" else strategy
         self.times = Timetable(table, running, now, resolution)
         self.times.busy_first = busy_first
         self.planned: list[Planned] = []
@@ -82,7 +87,7 @@ class Planner:
         self, demand: Demand, end: float, rows: BoolColumn, other: NodeTable | None = None
     ) -> tuple[NodeTable, BoolColumn]:
         """Out of which table, and of which of these rows, it may have what it needs until then; `other` = were this so now."""
-        if demand.sharers or demand.only_user:
+        if demand.sharers or demand.only_user or demand.share:
             rows = rows & ~self.times.planned_rows(self.now, end)
         return self.times.beside(end) if other is None else self.times.beside_in(other, end), rows
 

@@ -6,7 +6,8 @@ tasks round the sockets (cyclic, the default), or one socket after another (bloc
 
 import functools
 
-from corral.model.gres import GresRequest, GresShare
+from corral.model.gres import GresRequest, GresShare, gpus_of
+from corral.scheduler import fragmentation, gpulinks
 from corral.scheduler.demand import ANY_CORES, Demand, Geometry
 from corral.scheduler.feasibility import MANY
 from corral.scheduler.nodetable import NodeTable, ids_of, whole_cores
@@ -21,10 +22,22 @@ def cores_needed(demand: Demand, tasks: int, cpus: int, threads: int) -> int:
 
 
 def choose_cpus(
-    table: NodeTable, row: int, demand: Demand, tasks: int, cores: int, threads: int
+    table: NodeTable, row: int, demand: Demand, tasks: int, cores: int, threads: int, gres: tuple[GresShare, ...] = ()
 ) -> tuple[int, ...] | None:
     """The CPU ids of so many whole cores, all their threads; None when they are not free, or not where they may be."""
     mask = table.free_mask(row, demand.partition, demand.sharers)
+    units = gpus_of(gres) if gres and demand.gres_flags != "disable-binding" else ()
+    near = gpulinks.near_cpus(table.inventories[row].gres, units, int(table.threads[row])) if units else 0
+    if near:
+        found = _cpus_in(table, row, demand, tasks, cores, threads, mask & near)
+        if found is not None or demand.gres_flags == "enforce-binding":
+            return found
+    return _cpus_in(table, row, demand, tasks, cores, threads, mask)
+
+
+def _cpus_in(
+    table: NodeTable, row: int, demand: Demand, tasks: int, cores: int, threads: int, mask: int
+) -> tuple[int, ...] | None:
     if cores == 1 and demand.geometry is ANY_CORES:  # the lowest one, as it would be chosen below
         width = int(table.threads[row])
         free = whole_cores(mask, width)
@@ -139,8 +152,27 @@ def _round_robin(free: list[list[int]], need: int, position: int, is_block: bool
     return taken
 
 
+def choose_share(table: NodeTable, row: int, demand: Demand, share: GresRequest, strategy: str) -> GresShare | None:
+    """A part of which GPU: where it leaves the fewest fragments; else of the fullest that has room, or (spread) of the emptiest."""
+    gpus = table.gpus
+    if gpus is None:
+        return None
+    wanted = gpus.thousandths(share.milli, share.count)
+    able = gpus.usable(wanted, share.type, demand.owner)[row].nonzero()[0]
+    milli = int(wanted[row])
+    if not len(able):
+        return None
+    need = fragmentation.need_of(demand) if strategy == "fragmentation" and table.popular else None
+    unit = fragmentation.best_unit(table, need, row) if need is not None else None
+    if unit is None:
+        free = gpus.free[row, able]
+        unit = int(able[free.argmax() if strategy == "spread" else free.argmin()])
+    type = next((type for type, there in gpus.types.items() if there[row, unit]), "")
+    return GresShare("shard", type, (unit,), milli, gpus.counted(row, milli) if share.milli else share.count)
+
+
 def choose_gres(table: NodeTable, row: int, requests: tuple[GresRequest, ...]) -> tuple[GresShare, ...] | None:
-    """The lowest free units for each request; None when they are not there."""
+    """Free units for each request, GPUs that are linked, else the lowest; None when they are not there."""
     taken: dict[tuple[str, str], int] = {}
     masks = table.gres_masks[row]
     for request in sorted(requests, key=lambda r: r.type == ""):  # typed ones first: the untyped take what is left
@@ -148,7 +180,10 @@ def choose_gres(table: NodeTable, row: int, requests: tuple[GresRequest, ...]) -
         for kind in masks:
             if need and kind[0] == request.name and request.type in ("", kind[1]):
                 free = masks[kind] & ~taken.get(kind, 0)
-                for unit in ids_of(free)[:need]:
+                chosen = ids_of(free)[:need]
+                if kind[0] == "gpu" and 0 < len(chosen) < free.bit_count():
+                    chosen = gpulinks.together(table.inventories[row].gres, free, need)
+                for unit in chosen:
                     taken[kind] = taken.get(kind, 0) | (1 << unit)
                     need -= 1
         if need:

@@ -7,9 +7,10 @@ in the order of preference.
 
 import numpy as np
 
-from corral.scheduler import topology
+from corral.scheduler import fragmentation, topology
 from corral.scheduler.demand import Demand
 from corral.scheduler.feasibility import MANY, free_units, parsed, rows_with
+from corral.scheduler.gpushares import GpuColumns
 from corral.scheduler.nodetable import IntColumn, NodeTable
 from corral.scheduler.wanted import Wanted
 from corral.syntax import features
@@ -60,6 +61,10 @@ def pick(table: NodeTable, demand: Demand, capacity: IntColumn, order: IntColumn
 
 
 def _preference(table: NodeTable, demand: Demand, candidates: IntColumn, strategy: str) -> IntColumn:
+    if strategy == "fragmentation":
+        if table.gpus is not None:
+            return _least_fragments(table, table.gpus, demand, candidates)
+        strategy = "pack"
     sign = 1 if strategy == "pack" else -1
     free_cpus = table.free_cpus[candidates] * sign
     gpus = table.gres_column("gpu")[candidates] * sign if table.total_gres else np.zeros(len(candidates), np.int64)
@@ -82,6 +87,23 @@ def _sorted_by(key: IntColumn, rows: IntColumn, order: IntColumn) -> IntColumn:
     small = key.astype(np.int16) if low >= -(1 << 15) and high < 1 << 15 else key
     found: IntColumn = order[np.argsort(small, kind="stable")]
     return found
+
+
+def _least_fragments(table: NodeTable, gpus: GpuColumns, demand: Demand, candidates: IntColumn) -> IntColumn:
+    """Where the usual GPU jobs lose least; by weight first, among equals the fullest."""
+    if not table.popular or demand.exclusive:  # whole nodes leave no fragments
+        return _preference(table, demand, candidates, "pack")
+    need = fragmentation.need_of(demand)
+    if need is None:
+        grown = fragmentation.beside_gpus(table, gpus, candidates, fragmentation.cpus_on_a_node(demand))
+    elif need.gpus >= gpus.free.shape[1]:
+        return _preference(table, demand, candidates, "pack")
+    else:
+        grown = fragmentation.growth(table, need, candidates)
+    order: IntColumn = candidates[
+        np.lexsort((candidates, table.free_cpus[candidates], grown, table.weight[candidates]))
+    ]
+    return order
 
 
 # -- nodes that must be among them
@@ -149,6 +171,7 @@ def _is_satisfied(table: NodeTable, demand: Demand, rows: list[int]) -> bool:
     """Do they have the features, together, and are they on as few switches as wanted?"""
     if (
         demand.switches
+        and not demand.many_nodes
         and table.topology is not None
         and len({*table.leaves().of_row[rows].tolist()}) > demand.switches
     ):

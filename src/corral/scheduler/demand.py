@@ -45,11 +45,14 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     gres_per_node: tuple[GresRequest, ...] = ()
     gres_per_task: tuple[GresRequest, ...] = ()
     gres_total: tuple[GresRequest, ...] = ()
+    share: GresRequest | None = None  #: a part of one GPU on each node
+    owner: int = -1  #: whose share it is, where those of two users may not be on one GPU; -1 = anybody's
     cpus_per_gpu: int = 0
     exclusive: bool = False
     overcommit: bool = False
     geometry: Geometry = ANY_CORES
     cpus_per_node: int = 1  #: at least (--mincpus)
+    gres_flags: str = ""  #: "enforce-binding": only cores that are near its GPUs; "disable-binding": any
     tmp_disk_mb: int = 0
     gpus_per_socket: tuple[GresRequest, ...] = ()
     tasks_per_gpu: int = 0
@@ -75,7 +78,7 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
 
     @property
     def wants_gres(self) -> bool:
-        return bool(self.gres_per_node or self.gres_per_task or self.gres_total)
+        return bool(self.gres_per_node or self.gres_per_task or self.gres_total or self.share)
 
     @property
     def gres_names(self) -> frozenset[str]:
@@ -146,6 +149,9 @@ def demand_of(spec: JobSpec, partition: str, memory_per_cpu_mb: int = 0, memory_
         licenses=licences_of(spec),
     )
     more = _more(spec)
+    if any(request.is_share for request in demand.gres_per_node):
+        more["share"] = next(request for request in demand.gres_per_node if request.is_share)
+        more["gres_per_node"] = tuple(request for request in demand.gres_per_node if not request.is_share)
     if nodelist and spec.distribution.startswith("arbitrary"):
         more |= {
             "tasks_on": tuple(listed.count(name) for name in nodelist), "ntasks": len(listed), "nodes_min": len(nodelist),
@@ -182,6 +188,7 @@ def _more(spec: JobSpec) -> dict[str, object]:
         for name, value in (
             ("cpus_per_node", spec.mincpus),
             ("tmp_disk_mb", spec.tmp_disk_mb),
+            ("gres_flags", spec.gres_flags),
             ("gpus_per_socket", _wanted(spec.gpus_per_socket)),
             ("tasks_per_gpu", spec.ntasks_per_gpu),
             ("batch_features", spec.batch_features),

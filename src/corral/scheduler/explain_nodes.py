@@ -123,6 +123,8 @@ def criteria(table: NodeTable, demand: Demand) -> list[Criterion]:
     if memory is not None:
         found.append(Criterion("memory", words.memory(demand), memory, None, table.free_memory, "MiB"))
     found += _of_gres(table, demand, blank, each)
+    if demand.share is not None:
+        found.append(_of_share(table, blank, demand, demand.share))
     if demand.exclusive:
         found.append(
             Criterion(
@@ -194,6 +196,14 @@ def _of_gres(table: NodeTable, demand: Demand, blank: Demand, each: int) -> Iter
         text = words.units(name, type, count)
         alone = msgspec.structs.replace(blank, gres_per_node=(request,))
         yield Criterion(kind, text, alone, None, table.gres_column(name, type), words.unit_of(name, type))
+
+
+def _of_share(table: NodeTable, blank: Demand, demand: Demand, share: GresRequest) -> Criterion:
+    alone = msgspec.structs.replace(blank, share=share, owner=demand.owner)
+    of_type = f" ({share.type})" if share.type else ""
+    text = f"{share.amount} of a GPU{of_type}" if share.milli else f"{share.count} shards of a GPU{of_type}"
+    owner = "" if demand.owner < 0 else ", on one of no other user's jobs"
+    return Criterion("gres/shard", text + owner, alone)
 
 
 def _named(table: NodeTable, names: Iterable[str]) -> BoolColumn:

@@ -141,6 +141,16 @@ def free_units(table: NodeTable, demand: Demand, request: GresRequest) -> IntCol
     return free
 
 
+def has_share(table: NodeTable, demand: Demand, share: GresRequest) -> BoolColumn:
+    """Which nodes have a GPU with room for this share of one?"""
+    gpus = table.gpus
+    if gpus is None:
+        return np.zeros(len(table), np.bool_)
+    wanted = gpus.thousandths(share.milli, share.count)
+    found: BoolColumn = np.logical_or.reduce(gpus.usable(wanted, share.type, demand.owner), axis=1)
+    return found
+
+
 def free_cpus(table: NodeTable, demand: Demand) -> IntColumn:
     """Per node, as far as the partition lets its jobs have them."""
     free = table.free_cpus_of(demand.partition, demand.sharers)
@@ -186,6 +196,8 @@ def task_capacity(table: NodeTable, demand: Demand, rows: BoolColumn) -> IntColu
         capacity = np.minimum(capacity, table.free_memory // (demand.memory_per_cpu_mb * demand.cpus_per_task))
     if demand.exclusive:
         capacity = np.where(table.jobs == 0, capacity, 0)
+    if demand.share is not None:
+        capacity = np.where(has_share(table, demand, demand.share), capacity, 0)
     for request in on_sockets(demand):
         wanted = request.count * max(1, demand.geometry.sockets)
         capacity = np.where(table.gres_column(request.name, request.type) >= wanted, capacity, 0)

@@ -13,46 +13,24 @@ import functools
 from collections.abc import Iterable
 
 import numpy as np
-import numpy.typing as npt
 
 from corral.model.allocation import Allocation, NodeShare
 from corral.model.node import NodeInventory
 from corral.model.topology import Topology
+from corral.scheduler.bits import ids_of as ids_of
+from corral.scheduler.bits import mask_of as mask_of
+from corral.scheduler.columns import BoolColumn as BoolColumn
+from corral.scheduler.columns import IntColumn as IntColumn
+from corral.scheduler.gpushares import GpuColumns
 from corral.scheduler.leaves import Leaves
 from corral.scheduler.licenses import Pool
 from corral.scheduler.sharing import Layers
 
-IntColumn = npt.NDArray[np.int64]
-BoolColumn = npt.NDArray[np.bool_]
 GresKind = tuple[str, str]  #: (name, type)
 
 
 class Overcommitted(AssertionError):
     """Something was to be given twice. A fault of ours, never of a user."""
-
-
-def mask_of(ids: Iterable[int]) -> int:
-    """Bit mask of these ids."""
-    return _mask_of(ids) if type(ids) is tuple else _mask_of.__wrapped__(ids)
-
-
-@functools.lru_cache(maxsize=16384)  # jobs that are alike have the same ids on many nodes
-def _mask_of(ids: Iterable[int]) -> int:
-    mask = 0
-    for i in ids:
-        mask |= 1 << i
-    return mask
-
-
-@functools.lru_cache(maxsize=16384)
-def ids_of(mask: int) -> tuple[int, ...]:
-    """The ids of a bit mask, ascending."""
-    ids = []
-    while mask:
-        low = mask & -mask
-        ids.append(low.bit_length() - 1)
-        mask ^= low
-    return tuple(ids)
 
 
 def units_of(share: NodeShare) -> Iterable[tuple[GresKind, int]]:
@@ -136,6 +114,7 @@ class NodeTable:
         self.features: list[frozenset[str]] = []
         self.feature_sets: list[frozenset[str]] = []  #: those that there are, each once
         self.feature_set: IntColumn = np.zeros(0, np.int64)  #: which of them each node has
+        self.gpus: GpuColumns | None = None  #: how much of each GPU is free; None = there are none
         self.holders: dict[int, Allocation] = {}
         #: by job, what it holds in rows and columns (timetable.py): remembered as long as the rows stay what they are
         self.amounts: dict[int, tuple[Allocation, IntColumn]] = {}
@@ -151,6 +130,8 @@ class NodeTable:
         self._leaves: tuple[int, Topology, Leaves] | None = None
         self.matching: dict[object, BoolColumn] = {}  #: which nodes have features, by what was asked for
         self._emptied: tuple[int, NodeTable] | None = None
+        self.popular: object = None  #: which shapes of GPU jobs are usual (fragmentation.Popular); None = nobody knows
+        self.scores: dict[object, object] = {}  #: what fragmentation.py has worked out for this copy
         self.remembered: dict[object, object] = {}  #: answers that hold as long as this (emptied) table does
 
     def __len__(self) -> int:
@@ -247,6 +228,8 @@ class NodeTable:
             masks: dict[GresKind, int] = {}
             first: dict[str, int] = {}
             for device in inv.gres:
+                if device.name == "shard":  # parts of the GPUs
+                    continue
                 start = first.get(device.name, 0)
                 first[device.name] = start + device.count
                 kind = (device.name, device.type)
@@ -257,6 +240,8 @@ class NodeTable:
                 if column is None:
                     column = self.total_gres[kind] = np.zeros(n, np.int64)
                 column[i] = mask.bit_count()
+        self.gpus = GpuColumns(self.inventories) if any(name == "gpu" for name, _ in self.total_gres) else None
+        self.scores = {}
         self.all_gres = [masks.copy() for masks in self.gres_masks]
         self.free_gres = {kind: column.copy() for kind, column in self.total_gres.items()}
         self.holders, self.amounts = {}, {}
@@ -301,6 +286,8 @@ class NodeTable:
         self.cpu_masks[row] &= ~cpus
         self.free_cpus[row] = self.cpu_masks[row].bit_count()
         self._stale.add(row)
+        if self.gpus is not None:
+            self.gpus.touch(row)
         self.withheld[row] = self.withheld.get(row, 0) | cpus
 
     def free_mask(self, row: int, partition: str = "", sharers: int = 0) -> int:
@@ -351,6 +338,10 @@ class NodeTable:
         if share.memory_mb > self.free_memory[i]:
             return f"{share.memory_mb} MB wanted, {self.free_memory[i]} free"
         for gres in share.gres:
+            if gres.milli:
+                if self.gpus is None or (problem := self.gpus.problem(i, gres, allocation.owner)):
+                    return problem if self.gpus is not None else "no GPUs"
+                continue
             free = self.gres_masks[i].get((gres.name, gres.type), 0)
             if mask_of(gres.indices) & ~free:
                 return f"{gres.name} {gres.indices} are not free"
@@ -381,11 +372,20 @@ class NodeTable:
         self.free_memory[i] -= sign * share.memory_mb
         self.jobs[i] += sign
         masks = self.gres_masks[i]
+        if self.gpus is not None:
+            self.gpus.touch(i)
         for gres in share.gres:
-            kind = (gres.name, gres.type)
+            kind = (gres.name, gres.type) if not gres.milli else ("gpu", gres.type)
             if kind not in masks:
                 continue
+            if gres.milli and self.gpus is not None:
+                emptied, begun = self.gpus.change(i, gres, sign, allocation.owner)
+                masks[kind] = (masks[kind] & ~begun) | emptied
+                self.free_gres[kind][i] = masks[kind].bit_count()
+                continue
             units = mask_of(gres.indices) & self.all_gres[i][kind]
+            if gres.name == "gpu" and self.gpus is not None:
+                self.gpus.change_whole(i, gres.indices, sign)
             masks[kind] = masks[kind] & ~units if sign > 0 else masks[kind] | units
             self.free_gres[kind][i] = masks[kind].bit_count()
 
@@ -414,6 +414,8 @@ class NodeTable:
         other.__dict__.update(self.__dict__)
         for column in ("usable", "weight", "free_cpus", "free_memory", "jobs"):
             setattr(other, column, getattr(self, column).copy())
+        other.gpus = self.gpus.copy() if self.gpus is not None else None
+        other.scores = {}
         other.free_gres = {kind: column.copy() for kind, column in self.free_gres.items()}
         other.cpu_masks = self.cpu_masks.copy()
         if self.total_gres:

@@ -51,7 +51,7 @@ def _place_in(table: NodeTable, demand: Demand, rows: BoolColumn, strategy: str)
         chosen = choose_rows(table, demand, capacity, strategy)
         if chosen is None:
             return None
-        shares = fill(table, demand, capacity, chosen)
+        shares = fill(table, demand, capacity, chosen, strategy)
         if not isinstance(shares, int):
             return Allocation(
                 nodes=tuple(shares),
@@ -64,6 +64,7 @@ def _place_in(table: NodeTable, demand: Demand, rows: BoolColumn, strategy: str)
                 user=demand.user,
                 only_user=demand.only_user,
                 sharers=demand.sharers,
+                owner=demand.owner,
             )
         capacity[shares] = 0  # the columns promised more than the very units hold: do without that node
 
@@ -84,7 +85,9 @@ def fits_when_empty(table: NodeTable, demand: Demand, rows: BoolColumn) -> bool:
     return bool(answer)
 
 
-def fill(table: NodeTable, demand: Demand, capacity: IntColumn, chosen: list[int]) -> list[NodeShare] | int:
+def fill(
+    table: NodeTable, demand: Demand, capacity: IntColumn, chosen: list[int], strategy: str = "pack"
+) -> list[NodeShare] | int:
     """What each of these rows gives; or the row that can't give its part."""
     tasks = spread_tasks(table, demand, capacity, chosen)
     totals = spread_total_gres(table, demand, chosen)
@@ -98,10 +101,11 @@ def fill(table: NodeTable, demand: Demand, capacity: IntColumn, chosen: list[int
         kind = (
             count, table.cpu_masks[row], tuple(table.gres_masks[row].items()), tuple(extra), int(table.sockets[row]),
             int(table.cores[row]), int(table.threads[row]), int(table.memory[row]),
-        ) if len(chosen) > 1 and not demand.sharers and demand.cpus_limit is None else row  # fmt: skip
+            table.inventories[row].gres if demand.wants_gres else (),
+        ) if len(chosen) > 1 and not demand.sharers and not demand.share and demand.cpus_limit is None else row  # fmt: skip
         share = known.get(kind)
         if share is None or share.memory_mb > table.free_memory[row]:
-            share = node_share(table, demand, row, count, extra)
+            share = node_share(table, demand, row, count, extra, strategy)
             if share is None:
                 return row
             known[kind] = share
@@ -177,7 +181,9 @@ def spread_total_gres(table: NodeTable, demand: Demand, rows: list[int]) -> list
     return extra
 
 
-def node_share(table: NodeTable, demand: Demand, row: int, tasks: int, extra: list[GresRequest]) -> NodeShare | None:
+def node_share(
+    table: NodeTable, demand: Demand, row: int, tasks: int, extra: list[GresRequest], strategy: str = "pack"
+) -> NodeShare | None:
     """The very cores and units on one node."""
     requests = list(demand.gres_per_node) + extra
     requests += [GresRequest(r.name, r.type, r.count * max(1, demand.geometry.sockets)) for r in on_sockets(demand)]
@@ -194,6 +200,11 @@ def node_share(table: NodeTable, demand: Demand, row: int, tasks: int, extra: li
         if chosen is None:
             return None
         gres = chosen
+        if demand.share is not None:
+            part = binding.choose_share(table, row, demand, demand.share, strategy)
+            if part is None:
+                return None
+            gres = (*gres, part)
         gpus = sum(len(g.indices) for g in gres if g.name == "gpu")
         counted = 0 if demand.overcommit else tasks
         least = max(demand.cpus_per_node, demand.cpus_per_task if demand.overcommit else 0)
@@ -201,7 +212,7 @@ def node_share(table: NodeTable, demand: Demand, row: int, tasks: int, extra: li
             counted = counted if demand.ntasks else 0
             least = max(least, demand.cpus_per_gpu * gpus)
         cores = binding.cores_needed(demand, counted, least, threads)
-        cpus = binding.choose_cpus(table, row, demand, counted, cores, threads)
+        cpus = binding.choose_cpus(table, row, demand, counted, cores, threads, gres)
         if cpus is None:
             return None
         if demand.cpus_limit is not None and len(cpus) > free_cpus(table, demand)[row]:

@@ -155,6 +155,8 @@ def requested(demand: Demand) -> dict[str, int]:
         for request in requests:
             name = f"gres/{request.name}"
             found[name] = found.get(name, 0) + request.count * times
+    if demand.share is not None:  # of thousandths it is not known as how many shards of a node they count
+        found["gres/shard"] = demand.share.count * demand.nodes_min
     return found
 
 

@@ -362,7 +362,7 @@ def held(allocation: Allocation) -> dict[str, int]:
     }
     for share in allocation.nodes:
         for gres in share.gres:
-            count = len(gres.indices)
+            count = gres.count
             found[f"gres/{gres.name}"] = found.get(f"gres/{gres.name}", 0) + count
             if gres.type:
                 typed = f"gres/{gres.name}:{gres.type}"
@@ -404,7 +404,7 @@ def most_per_node(allocation: Allocation) -> dict[str, int]:
         own: dict[str, int] = {"cpu": len(share.cpus), "mem": share.memory_mb}
         for gres in share.gres:
             name = f"gres/{gres.name}"
-            own[name] = own.get(name, 0) + len(gres.indices)
+            own[name] = own.get(name, 0) + gres.count
         for name, amount in own.items():
             found[name] = max(found.get(name, 0), amount)
     return found

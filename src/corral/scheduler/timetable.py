@@ -48,6 +48,7 @@ class Timetable:
         ] = []  #: what is held later than now: from when, until when, in which rows
         self._views: dict[float, _View] = {}
         self._by_node: dict[str, list[tuple[float, NodeShare]]] | None = None
+        self.shared_until: dict[tuple[int, int], float] = {}  #: row and GPU -> when the last share of it ends
         self.lines = self._build(running)
 
     def __len__(self) -> int:
@@ -68,6 +69,7 @@ class Timetable:
         found: list[IntColumn] = [np.zeros((0, 1 + _GRES + len(self.kinds)), np.int64)]
         counts, ends = [0], [0.0]
         shared: dict[int, list[tuple[float, int]]] = {}
+        parts: dict[tuple[int, int], tuple[float, GresKind]] = {}  #: GPUs of which jobs have shares
         for job in running:
             allocation = holders.get(job.id)
             if allocation is None:
@@ -77,6 +79,8 @@ class Timetable:
             self.ends[job.id] = end
             if allocation.licenses:
                 self.licenses.release(allocation.licenses, end)
+            for at, unit, kind in self._parts(allocation):
+                parts[at, unit] = max(parts.get((at, unit), (end, kind)), (end, kind))
             amounts = self.amounts_of(job.id, allocation)
             if allocation.sharers:
                 amounts = amounts.copy()
@@ -97,6 +101,14 @@ class Timetable:
                     found.append(extra)
                     counts.append(1)
                     ends.append(end)
+        for (row, unit), (end, kind) in parts.items():  # a GPU gets free with the last share of it
+            self.shared_until[row, unit] = end
+            if kind in self.kinds:
+                extra = np.zeros((1, 1 + _GRES + len(self.kinds)), np.int64)
+                extra[0, 0], extra[0, 1 + _GRES + self.kinds.index(kind)] = row, 1
+                found.append(extra)
+                counts.append(1)
+                ends.append(end)
         every = np.concatenate(found)
         return every[:, 0], np.repeat(np.array(ends), counts), every[:, 1:]
 
@@ -122,6 +134,14 @@ class Timetable:
                     units[number[kind]] += count
             lines.append((row, len(share.cpus), share.memory_mb, 1, *units))
         return np.array(lines, np.int64).reshape(len(lines), 1 + _GRES + len(self.kinds))
+
+    def _parts(self, allocation: Allocation) -> Iterable[tuple[int, int, GresKind]]:
+        """Of which GPUs it has shares: row, number, kind."""
+        for share in allocation.nodes:
+            row = self.table.index.get(share.node)
+            for gres in share.gres if row is not None else ():
+                if gres.milli and row is not None:
+                    yield from ((row, unit, ("gpu", gres.type)) for unit in gres.indices)
 
     def _rounded(self, time: float) -> float:
         step = self.resolution
@@ -152,6 +172,13 @@ class Timetable:
         if allocation.licenses:
             self.licenses.change(allocation.licenses, start, end, sign)
         self.lines.add(rows, -sign * held[:, 1:].T, start, end)
+        for row, unit, kind in self._parts(allocation) if sign > 0 else ():
+            until = self.shared_until.get((row, unit), start)
+            if until < end and kind in self.kinds:  # nobody has the whole of it before its last share is given back
+                self.shared_until[row, unit] = end
+                taken = np.zeros((_GRES + len(self.kinds), 1), np.int64)
+                taken[_GRES + self.kinds.index(kind)] = -1
+                self.lines.add(np.array([row]), taken, max(start, until), end)
         self._touched(rows, start, end, sign)
 
     def hold_whole(self, allocation: Allocation, start: float, end: float) -> None:
@@ -293,7 +320,11 @@ class Timetable:
         for end, share in self._on(row):
             for gres in share.gres if end <= time else ():
                 kind = (gres.name, gres.type)
-                if kind in masks:
+                if gres.milli:
+                    kind = ("gpu", gres.type)
+                    gone = [unit for unit in gres.indices if self.shared_until.get((row, unit), end) <= time]
+                    masks[kind] = masks.get(kind, 0) | mask_of(gone) & self.table.all_gres[row].get(kind, 0)
+                elif kind in masks:
                     masks[kind] |= mask_of(gres.indices) & self.table.all_gres[row][kind]
         return masks
 

@@ -270,6 +270,11 @@ def check_ledger(state: ClusterState) -> None:
     _same("licences", held, {name: count for name, count in fresh.licenses.used.items() if count})
     _same("CPU masks", state.ledger.cpu_masks, fresh.cpu_masks)
     _same("GPU masks", state.ledger.gres_masks, fresh.gres_masks)
+    if state.ledger.gpus is not None and fresh.gpus is not None:
+        _same("thousandths of GPUs", state.ledger.gpus.free.tolist(), fresh.gpus.free.tolist())
+        _same("owners of shares", state.ledger.gpus.owner.tolist(), fresh.gpus.owner.tolist())
+        if (state.ledger.gpus.free < 0).any():
+            raise InvariantBroken("less than nothing of a GPU is free")
     for column in ("free_cpus", "free_memory", "jobs", "usable"):
         _same(column, getattr(state.ledger, column).tolist(), getattr(fresh, column).tolist())
     if (state.ledger.free_memory < 0).any() or (state.ledger.free_cpus < 0).any():

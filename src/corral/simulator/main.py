@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from corral.errors import CorralError
-from corral.simulator import page, report, study
+from corral.simulator import filling, page, report, study
 from corral.simulator.options import parser
 from corral.simulator.progress import Bar
 
@@ -13,6 +13,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     bar = Bar(sys.stderr, shown=not given.quiet and sys.stderr.isatty())
     try:
+        if given.alibaba_pods is not None:
+            figures = filling.figures(given, bar.at)
+            bar.clear()
+            print(filling.as_json(figures) if given.json else filling.as_table(figures))
+            return 0
         setting = study.setting_of(given)
         results = list(study.results(given, setting, bar.at))
         bar.clear()

@@ -6,8 +6,8 @@ from pathlib import Path
 from corral.simulator import policies
 
 EPILOG = """\
-The work comes from one of --swf, --sacct, --synthetic and --snapshot. The machine is the one that the trace or the snapshot is of, or that
---config or --nodes say. Each policy is simulated with each seed; the same options give the same bytes.
+The work comes from one of --swf, --sacct, --synthetic, --snapshot and --alibaba-pods. The machine is the one that the trace or the
+snapshot is of, or that --config or --nodes say. Each policy is simulated with each seed; the same options give the same bytes.
 """
 
 
@@ -25,6 +25,14 @@ def parser() -> argparse.ArgumentParser:
         "--synthetic", metavar="JOBS", type=_count, help="so many jobs of the Lublin-Feitelson model, from the seed"
     )
     source.add_argument("--snapshot", metavar="FILE", type=Path, help="the jobs and nodes of a `corral snapshot`")
+    source.add_argument(
+        "--alibaba-pods", metavar="FILE", type=Path,
+        help="pods of a CSV list arrive one by one and none leaves: how much of the GPUs of --alibaba-nodes can be given out?",
+    )  # fmt: skip
+    work.add_argument(
+        "--demand", metavar="F", type=_factor,
+        help="with --alibaba-pods: until they have asked for F times the GPUs that there are (default: 1.3)",
+    )  # fmt: skip
     work.add_argument("--jobs", metavar="N", type=_count, help="only the first N of them")
     work.add_argument(
         "--overestimate", metavar="F", type=_factor, default=1.0,
@@ -38,6 +46,9 @@ def parser() -> argparse.ArgumentParser:
     machine = found.add_argument_group("the machine")
     machine.add_argument(
         "--config", metavar="FILE", type=Path, help="a corral.toml with [[node]] tables, and partitions"
+    )
+    machine.add_argument(
+        "--alibaba-nodes", metavar="FILE", type=Path, help="with --alibaba-pods: the nodes of a CSV list"
     )
     machine.add_argument("--nodes", metavar="N", type=_count, help="N nodes of one kind")
     machine.add_argument("--cpus", metavar="N", type=_count, default=1, help="CPUs of each (default: 1)")

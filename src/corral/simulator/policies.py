@@ -15,6 +15,8 @@ BUILT_IN = {
     "easy": msgspec.structs.replace(PLAIN, backfill="easy"),
     "conservative": msgspec.structs.replace(PLAIN, backfill="conservative"),
     "default": PLAIN,
+    "pack": msgspec.structs.replace(PLAIN, placement="pack"),
+    "spread": msgspec.structs.replace(PLAIN, placement="spread"),
 }
 
 

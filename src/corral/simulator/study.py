@@ -104,6 +104,9 @@ def _left(partitions: str, names: set[str]) -> str:
 
 
 def setting_of(given: argparse.Namespace) -> Setting:
+    for option, value in (("--alibaba-nodes", given.alibaba_nodes), ("--demand", given.demand)):
+        if value is not None:
+            raise BadMachine(reason=f"{option} goes with --alibaba-pods")
     config = cluster.load(given.config) if given.config is not None else ClusterConfig()
     if given.snapshot is not None:
         return _live(given)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 
-from corral.errors import InvalidGres, InvalidSize, InvalidTres
+from corral.errors import InvalidGres, InvalidShare, InvalidSize, InvalidTres
 from corral.syntax import size
 
 TYPE_CHECKING = False  # importing typing costs 5 ms
@@ -15,13 +15,14 @@ _FACTORS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _IN_MEGABYTES = ("mem", "vmem", "fs/disk")
 
 
-class Gres(namedtuple("Gres", ("name", "type", "count"))):
-    """So many of one generic resource; type "" = any."""
+class Gres(namedtuple("Gres", ("name", "type", "count", "milli"), defaults=(0,))):
+    """So many of one generic resource; type "" = any. `milli` thousandths of one unit, where it is a fraction; 0 = whole ones."""
 
     __slots__ = ()
     name: str
     type: str
     count: int
+    milli: int
 
 
 def parse(text: str) -> dict[str, int]:
@@ -73,9 +74,13 @@ def parse_gpus(text: str) -> list[Gres]:
 def format_gres(wanted: Iterable[Gres], prefix: str = "") -> str:
     """gpu:v100:2,lic:1. squeue and scontrol write it with the prefix "gres:"."""
     return ",".join(
-        f"{prefix}{one.name}:{one.type}:{one.count}" if one.type else f"{prefix}{one.name}:{one.count}"
-        for one in wanted
+        f"{prefix}{one.name}:{one.type + ':' if one.type else ''}{amount(one.count, one.milli)}" for one in wanted
     )
+
+
+def amount(count: int, milli: int = 0) -> str:
+    """2, 0.5"""
+    return f"{milli / 1000:g}" if milli else str(count)
 
 
 def _gres(text: str, part: str) -> Gres:
@@ -85,6 +90,12 @@ def _gres(text: str, part: str) -> Gres:
     match words:
         case [name]:
             return Gres(name, "", 1)
+        case ["gpu", number] if _is_fraction(number):
+            return Gres("gpu", "", 1, _milli(text, part, number))
+        case ["gpu", kind, number] if _is_fraction(number):
+            return Gres("gpu", kind, 1, _milli(text, part, number))
+        case ["shard", *_, number] if _is_fraction(number):
+            raise InvalidShare(text=text, part=part, problem="shards are counted in whole numbers")
         case [name, word]:
             count = _count(word)  # a number of units, else the name of a type
             return Gres(name, word, 1) if count is None else Gres(name, "", count)
@@ -101,6 +112,29 @@ def _count(text: str) -> int | None:
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 18):
         return None
     return int(digits) * (factor or 1)
+
+
+def _is_fraction(text: str) -> bool:
+    """0.5, .25, 1.5: digits and one point."""
+    whole, point, digits = text.partition(".")
+    return (
+        bool(point) and digits.isascii() and digits.isdigit() and (not whole or (whole.isascii() and whole.isdigit()))
+    )
+
+
+def _milli(text: str, part: str, number: str) -> int:
+    """Thousandths of one GPU: more than none, less than all."""
+    whole, _, digits = number.partition(".")
+    rest = digits.rstrip("0")
+    if whole.strip("0"):
+        raise InvalidShare(
+            text=text, part=part, problem="a share is less than one GPU; whole ones are asked for as gpu:N"
+        )
+    if len(rest) > 3:
+        raise InvalidShare(text=text, part=part, problem="a GPU is shared in thousandths")
+    if not rest:
+        raise InvalidShare(text=text, part=part, problem="a share is more than nothing")
+    return int(rest.ljust(3, "0"))
 
 
 def _is_word(text: str) -> bool:

@@ -49,7 +49,7 @@ def test_times_and_sizes_can_be_written_as_people_do() -> None:
         ("[[node]]\ncpus=3", 1, "'node' needs a key 'name'"),
         ("[[node]]\nname='n1'\nmemory_mb='lots'", 3, "Not a size: 'lots'"),
         ("[[node]]\nname='n1'\ngres='gpu:x:y:z'", 3, "Not a list of generic resources"),
-        ("[scheduling]\nplacement = 'anywhere'", 2, "'placement' cannot be 'anywhere': it is one of pack, spread"),
+        ("[scheduling]\nplacement = 'anywhere'", 2, "'placement' cannot be 'anywhere': it is one of fragmentation, pack, spread"),
         ("[scheduling]\ntime_limit_step = 0", 2, "'time_limit_step' cannot be 0"),
         ("[timeouts]\nkill_wait = -1", 2, "'kill_wait' cannot be -1"),
         ("log_level = 'loud'", 1, "it is one of debug, info, warning, error"),

@@ -180,10 +180,18 @@ def test_a_flag_that_there_is_not_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "rules", "left"),
     [
-        ("", ("nodes", False, False, "cyclic", "pack"), []),  # Slurm's own default is select/linear
-        ("SelectType=select/linear\nSelectTypeParameters=CR_Memory", ("nodes", True, False, "cyclic", "pack"), []),
-        ("SelectType=select/cons_tres", ("cores", True, False, "cyclic", "pack"), []),
-        ("SelectType=select/cons_res\nSelectTypeParameters=CR_CPU", ("cores", False, False, "cyclic", "pack"), []),
+        ("", ("nodes", False, False, "cyclic", "fragmentation"), []),  # Slurm's own default is select/linear
+        (
+            "SelectType=select/linear\nSelectTypeParameters=CR_Memory",
+            ("nodes", True, False, "cyclic", "fragmentation"),
+            [],
+        ),
+        ("SelectType=select/cons_tres", ("cores", True, False, "cyclic", "fragmentation"), []),
+        (
+            "SelectType=select/cons_res\nSelectTypeParameters=CR_CPU",
+            ("cores", False, False, "cyclic", "fragmentation"),
+            [],
+        ),
         (
             "SelectType=select/cons_tres\n"
             "SelectTypeParameters=CR_Core_Memory,CR_ONE_TASK_PER_CORE,CR_CORE_DEFAULT_DIST_BLOCK,CR_LLN",
@@ -192,14 +200,14 @@ def test_a_flag_that_there_is_not_is_told(tmp_path: Path) -> None:
         ),
         (
             "SelectType=select/cons_tres\nSelectTypeParameters=CR_Socket_Memory",
-            ("cores", True, False, "cyclic", "pack"),
+            ("cores", True, False, "cyclic", "fragmentation"),
             [
                 "slurm.conf:3: CR_SOCKET_MEMORY: sockets are not given out whole: cores are (use --exclusive for nodes)",
             ],
         ),
         (
             "SelectType=select/cray_aries",
-            ("cores", True, False, "cyclic", "pack"),
+            ("cores", True, False, "cyclic", "fragmentation"),
             ["slurm.conf:2: select/cray_aries: cores, memory and GPUs are given out singly"],
         ),
     ],

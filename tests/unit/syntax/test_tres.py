@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corral.errors import InvalidGres, InvalidTres
+from corral.errors import InvalidGres, InvalidShare, InvalidTres
 from corral.model.gres import GresRequest
 from corral.syntax.tres import Gres, format_gres, format_tres, parse, parse_gpus, parse_gres
 
@@ -13,7 +13,9 @@ AMOUNTS = st.dictionaries(
     st.integers(0, 10**9),
 )
 WANTED = st.lists(
-    st.builds(Gres, st.sampled_from(["gpu", "lic"]), st.sampled_from(["", "v100", "a100-80"]), st.integers(0, 64))
+    st.builds(
+        Gres, st.sampled_from(["gpu", "lic"]), st.sampled_from(["", "v100", "a100-80"]), st.integers(0, 64), st.just(0)
+    )
 )
 
 
@@ -48,7 +50,7 @@ def test_what_is_no_amount_is_refused(text: str) -> None:
     ],
 )
 def test_gres_options_are_read(text: str, wanted: list[tuple[str, str, int]]) -> None:
-    assert parse_gres(text) == wanted
+    assert [(one.name, one.type, one.count) for one in parse_gres(text)] == wanted
 
 
 @pytest.mark.parametrize(
@@ -59,10 +61,34 @@ def test_what_is_no_gres_is_refused(text: str) -> None:
         parse_gres(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "milli"),
+    [("gpu:0.5", 500), ("gpu:v100:0.25", 250), ("gpu:0.001", 1), ("gpu:0.999", 999), ("gpu:0.100", 100)],
+)
+def test_a_fraction_is_a_share_of_one_gpu(text: str, milli: int) -> None:
+    (one,) = parse_gres(text)
+    assert (one.name, one.count, one.milli) == ("gpu", 1, milli)
+    assert parse_gres(format_gres([one])) == [one]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("gpu:0.0", "a share is more than nothing"),
+        ("gpu:1.5", "a share is less than one GPU; whole ones are asked for as gpu:N"),
+        ("gpu:1.0", "a share is less than one GPU; whole ones are asked for as gpu:N"),
+        ("gpu:0.0005", "a GPU is shared in thousandths"),
+    ],
+)
+def test_what_is_no_share_is_refused(text: str, problem: str) -> None:
+    with pytest.raises(InvalidShare, match=problem):
+        parse_gres(text)
+
+
 def test_gpus_need_no_name() -> None:
-    assert parse_gpus("4") == [("gpu", "", 4)]
-    assert parse_gpus("v100") == [("gpu", "v100", 1)]
-    assert parse_gpus("v100:2,a100:1") == [("gpu", "v100", 2), ("gpu", "a100", 1)]
+    assert parse_gpus("4") == [Gres("gpu", "", 4)]
+    assert parse_gpus("v100") == [Gres("gpu", "v100", 1)]
+    assert parse_gpus("v100:2,a100:1") == [Gres("gpu", "v100", 2), Gres("gpu", "a100", 1)]
     for text in ("", "a:b:c", "gpu:v100:2", "gres:gpu:2", "gpu:2"):
         with pytest.raises(InvalidGres):
             parse_gpus(text)

@@ -267,13 +267,15 @@ def gpus(given: str, name: str) -> list[list[Any]]:
 
 
 def _requests(written: str, only: str, given: str) -> list[list[Any]]:
-    from corral.errors import InvalidGres
+    from corral.errors import InvalidGres, InvalidShare
     from corral.syntax import tres
 
     try:
         if "=" in given:
             raise InvalidGres(text=given, part=given)
-        return [list(one) for one in tres.parse_gres(written) if one.count]
+        return [list(one) if one.milli else list(one[:3]) for one in tres.parse_gres(written) if one.count]
+    except InvalidShare as error:
+        raise BadValue(str(error), status=1) from None
     except InvalidGres:
         if given.lstrip("gpu:").startswith("-"):  # Slurm takes it for a type's name, which no node has
             raise submission_failed("Requested node configuration is not available") from None

@@ -31,6 +31,7 @@ class JobContext:
         self.requeue = requeue
         self.open_mode = open_mode
         self.switch_wait = switch_wait
+        self.gpu_fence = "none"  #: what keeps jobs on one GPU apart
         self.is_forced: Callable[[str], bool] = lambda partition: False  #: do all its jobs share their CPUs?
         self.preemptable: Callable[[Job], float] = lambda job: 0.0  #: since when others may preempt it; 0 = never
         self.dependency_left: Callable[[Job], str] = lambda job: ""  #: what it still waits for
@@ -111,6 +112,12 @@ def of_gres(name: str) -> Getter:
         return gres_text(getattr(context.specs[job.spec_id], name))
 
     return get
+
+
+def gpu_fence(job: Job, context: JobContext) -> str:
+    """Of a job with a share of a GPU."""
+    spec = context.specs[job.spec_id]
+    return context.gpu_fence if any(one.is_share for one in spec.gres + spec.gpus_per_node) else ""
 
 
 def gres_per_node(job: Job, context: JobContext) -> str:
@@ -347,6 +354,7 @@ FIELDS: dict[str, Getter] = {
     "tmp_disk_mb": lambda job, c: c.specs[job.spec_id].tmp_disk_mb or 0,
     "gpus_per_socket": of_gres("gpus_per_socket"),
     "gpu_bind": of_spec("gpu_bind"),
+    "gpu_fence": gpu_fence,
     "gres_flags": of_spec("gres_flags"),
     "cpus_per_node": of_allocation(lambda allocation: [share.cpu_count for share in allocation.nodes], []),
     "licenses": of_spec("licenses"),

@@ -177,6 +177,7 @@ def unique(jobs: Iterable[Job]) -> Iterator[Job]:
 def context(service: Service) -> JobContext:
     config = service.config
     made = JobContext(service.state.specs, clock.now(), config.requeue, switch_wait=config.scheduling.max_switch_wait)
+    made.gpu_fence = config.gpu_sharing.fence
     made.largest = cache(lambda partition: largest_node(service.state, partition))
     partitions = service.state.partitions
     made.preemptable = lambda job: preemption.shown_eligible(service, job)

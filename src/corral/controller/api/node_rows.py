@@ -46,6 +46,7 @@ class NodeContext:
         self.held = Held(active)
         self.partitions = {name: members(partition, all_nodes) for name, partition in partitions.items()}
         self.now = now
+        self.gpu_fence = "none"  #: what keeps jobs on one GPU apart
         self.heard = heard or {}
         self.node_timeout = node_timeout
         open_now = [one for one in reservations if one.is_active(now)]
@@ -140,14 +141,24 @@ def gres_text(devices: tuple[GresDevice, ...]) -> str:
 
 def gres_used(node: Node, context: NodeContext) -> str:
     """gpu:v100:2(IDX:0-1); also what is at 0."""
-    taken: dict[tuple[str, str], list[int]] = {(one.name, one.type): [] for one in node.inventory.gres}
+    taken: dict[tuple[str, str], set[int]] = {(one.name, one.type): set() for one in node.inventory.gres}
+    counts: dict[tuple[str, str], int] = {}
     for _, share in context.shares(node):
         for gres in share.gres:
-            taken.setdefault((gres.name, gres.type), []).extend(gres.indices)
+            kind = (gres.name, gres.type)
+            taken.setdefault(kind, set()).update(gres.indices)
+            counts[kind] = counts.get(kind, 0) + gres.count
     return ",".join(
-        f"{name}:{kind + ':' if kind else ''}{len(ids)}(IDX:{values.id_ranges(tuple(ids)) if ids else 'N/A'})"
-        for (name, kind), ids in taken.items()
+        f"{name}:{type + ':' if type else ''}{counts.get((name, type), 0)}(IDX:{values.id_ranges(tuple(ids)) if ids else 'N/A'})"
+        for (name, type), ids in taken.items()
     )
+
+
+def gpu_fence(node: Node, context: NodeContext) -> str:
+    """Only where GPUs are shared."""
+    shares = (gres for _, share in context.shares(node) for gres in share.gres)
+    is_shared = any(one.name == "shard" for one in node.inventory.gres) or any(gres.milli for gres in shares)
+    return context.gpu_fence if is_shared else ""
 
 
 def gpus(node: Node) -> int:
@@ -197,6 +208,7 @@ NODES: Table[Node] = Table(
         "tmp_disk_mb": found("tmp_disk_mb"),
         "gres": lambda node, _: gres_text(node.inventory.gres),
         "gres_used": gres_used,
+        "gpu_fence": gpu_fence,
         "gpus_total": lambda node, _: gpus(node),
         "gpus_alloc": gpus_in_use,
         "features": found("features"),
@@ -284,6 +296,7 @@ SWITCHES: Table[Switch] = Table(
         "link_speed": lambda one, _: one.link_speed,
         "nodes": lambda one, tree: hostlist.fold_sorted(tree.nodes_under(one.name)),
         "node_names": lambda one, tree: tree.nodes_under(one.name),
+        "block": lambda one, tree: next((i for i, block in enumerate(tree.blocks) if block.name == one.name), None),
         "switches": lambda one, tree: hostlist.fold(tree.below[one.name]) if tree.below[one.name] else "",
     }
 )

@@ -23,10 +23,12 @@ from corral.protocol.replies import JobRows
 def node_context(service: Service) -> NodeContext:
     state = service.state
     active = [state.jobs[job] for job in state.active]
-    return NodeContext(
+    made = NodeContext(
         active, state.partitions, state.ledger.names, clock.now(), service.heard(),
         reservations=state.reservations.values(),
     )  # fmt: skip
+    made.gpu_fence = service.config.gpu_sharing.fence
+    return made
 
 
 async def get_nodes(service: Service, request: Request) -> JobRows:

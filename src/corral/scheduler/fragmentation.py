@@ -1,0 +1,256 @@
+"""How much worse can a node serve the usual GPU jobs once this job is on it?
+
+The idea is that of fragmentation gradient descent (Weng et al., "Beware of Fragmentation: Scheduling GPU-Sharing Workloads with
+Fragmentation Gradient Descent", USENIX ATC 2023): what is free of a node's GPUs is a fragment for a shape of job as far as a job of this
+shape can't use it. All of it is one if the node has too few CPUs, too little memory or too few GPUs for the job; else the free parts that
+are smaller than what it wants of a GPU. A job goes where the fragments grow least, in the mean over the usual shapes, each
+weighted by how often it is asked for.
+
+Three things differ from the paper:
+
+- Fragments are counted in jobs of the shape, not in GPUs: half a GPU lost is one lost job for those that want half of one.
+- Beside the question whether one more job fits stands, with a smaller weight, how many would fit until the node is full. So a
+  node that runs short of CPUs before it runs short of GPUs is noticed while there is still time.
+- Jobs without GPUs are not scored. They go where no GPU is free; else where they leave enough CPUs for the free GPUs, as many for
+  each as three of four usual jobs are content with; else where they take the fewest of those (`beside_gpus`). That is as good as
+  the score, and costs nothing.
+"""
+
+import functools
+from collections.abc import Iterable
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from corral.model.gres import WHOLE
+from corral.scheduler.columns import BoolColumn, IntColumn
+from corral.scheduler.demand import ALL_MEMORY, Demand
+from corral.scheduler.gpushares import ANYBODY, GpuColumns
+from corral.scheduler.nodetable import NodeTable
+
+Scores = npt.NDArray[np.float64]
+
+#: Weight of "how many more fit" beside "does one more fit".
+FILLING = 0.1
+#: Shares below so many thousandths count as if they were as large.
+LEAST_SHARE = 100
+#: Shapes that are looked at, the most usual ones.
+MOST_SHAPES = 64
+#: From so many states on, equal ones are looked for first.
+MANY_STATES = 48
+
+
+class Shape(msgspec.Struct, frozen=True, order=True, cache_hash=True):
+    """What a usual GPU job has on a node."""
+
+    cpus: int
+    memory_mb: int
+    gpus: int  #: how many
+    milli: int = WHOLE  #: of each
+
+
+class Popular:
+    """The usual shapes, as columns. Never changed."""
+
+    def __init__(self, counts: Iterable[tuple[Shape, int]]) -> None:
+        usual = sorted(((shape, count) for shape, count in counts if count > 0), key=lambda one: (-one[1], one[0]))
+        usual = usual[:MOST_SHAPES]
+        # Shapes that want the same of GPUs stand together: that part is worked out once.
+        kinds = sorted({(shape.milli, shape.gpus) for shape, _ in usual})
+        usual.sort(key=lambda one: (one[0].milli, one[0].gpus, one[0]))
+        self.kinds = kinds
+        self.kind = np.array([kinds.index((shape.milli, shape.gpus)) for shape, _ in usual], np.int64)
+        self.cpus = np.array([max(1, shape.cpus) for shape, _ in usual], np.float64)
+        self.memory = np.array([max(1, shape.memory_mb) for shape, _ in usual], np.float64)
+        size = np.array([max(LEAST_SHARE, shape.milli * shape.gpus) for shape, _ in usual], np.float64)
+        weight = np.array([count for _, count in usual], np.float64) / size
+        self.weight = weight / weight.sum() if len(usual) else weight
+        self.wanted = np.array([milli * gpus for milli, gpus in kinds], np.float64)
+        self.milli = np.array([milli for milli, _ in kinds], np.int64)
+        self.gpus = np.array([gpus for _, gpus in kinds], np.float64)
+
+        self.cpus_per_gpu = _third_quartile(usual)
+
+    def __bool__(self) -> bool:
+        return len(self.weight) > 0
+
+    def fragments(self, cpus: IntColumn, memory: IntColumn, gpus: IntColumn) -> Scores:
+        """Of nodes with so much free: CPUs, MiB, and thousandths of each GPU (a line for each node)."""
+        if len(cpus) < MANY_STATES:
+            return self._fragments(cpus, memory, gpus)
+        # Most nodes of a cluster look alike.
+        key = cpus * 0x9E3779B1 + memory * 0x5EBCA77C2B2AE3D
+        key = key + gpus @ _PRIMES[: gpus.shape[1]]
+        _, first, same = np.unique(key, return_index=True, return_inverse=True)
+        return self._fragments(cpus[first], memory[first], gpus[first])[same]
+
+    def _fragments(self, cpus: IntColumn, memory: IntColumn, gpus: IntColumn) -> Scores:
+        total = gpus.sum(axis=1, dtype=np.float64)[:, None]
+        fits = gpus[:, None, :] >= self.milli[:, None]  # node, kind, GPU
+        useful = (gpus[:, None, :] * fits).sum(axis=2, dtype=np.float64)
+        copies = ((gpus[:, None, :] // self.milli[:, None]) * fits).sum(axis=2) // self.gpus
+        room = np.minimum(cpus[:, None] / self.cpus, memory[:, None] / self.memory)
+        np.floor(room, out=room)
+        by_kind = copies[:, self.kind]
+        one = np.where((room >= 1) & (by_kind >= 1), (total - useful)[:, self.kind], total)
+        filled = total - np.minimum(room, by_kind) * self.wanted[self.kind]
+        found: Scores = (one * (1 - FILLING) + filled * FILLING) @ self.weight
+        return found
+
+
+def _third_quartile(usual: list[tuple[Shape, int]]) -> float:
+    """Three of four jobs have no more CPUs for each GPU of theirs."""
+    ratios = sorted((shape.cpus * WHOLE / (shape.gpus * shape.milli), count) for shape, count in usual)
+    left = sum(count for _, count in ratios) * 3 / 4
+    for ratio, count in ratios:
+        left -= count
+        if left <= 0:
+            return ratio
+    return 0.0
+
+
+_PRIMES = np.array([0x27D4EB2F165667C5 * (2 * i + 1) & ((1 << 62) - 1) for i in range(256)], np.int64)
+
+
+class _Known:
+    """What is known of one kind of job: for each row the growth and the GPU of a share, and as of when."""
+
+    def __init__(self, rows: int) -> None:
+        self.moment = np.full(rows, -1, np.int64)
+        self.growth: Scores = np.zeros(rows, np.float64)
+        self.unit = np.zeros(rows, np.int64)
+
+
+class Need(msgspec.Struct, frozen=True, cache_hash=True):
+    """What a job takes on each of its nodes, as far as it can be said before they are chosen."""
+
+    cpus: int
+    memory_mb: int
+    gpus: int
+    milli: int = 0  #: a share of so many thousandths
+    shards: int = 0  #: or of so many shards
+    type: str = ""
+    owner: int = ANYBODY
+
+
+def cpus_on_a_node(demand: Demand) -> int:
+    nodes = max(1, demand.nodes_min)
+    tasks = demand.tasks_per_node or -(-(demand.ntasks or nodes) // nodes)
+    return max(tasks * demand.cpus_per_task, demand.cpus_per_node)
+
+
+@functools.lru_cache(maxsize=4096)
+def need_of(demand: Demand) -> Need | None:
+    """None = no GPUs."""
+    nodes = max(1, demand.nodes_min)
+    tasks = demand.tasks_per_node or -(-(demand.ntasks or nodes) // nodes)
+    gpus, type = 0, ""
+    for requests, each in ((demand.gres_per_node, 1.0), (demand.gres_per_task, tasks), (demand.gres_total, 1 / nodes)):
+        for request in requests:
+            if request.name == "gpu":
+                gpus, type = gpus + -int(-request.count * each // 1), request.type
+    if not gpus and demand.share is None:
+        return None
+    cpus = max(cpus_on_a_node(demand), demand.cpus_per_gpu * gpus)
+    memory = 0 if demand.memory_per_node_mb == ALL_MEMORY else demand.memory_per_node_mb
+    memory = max(memory, demand.memory_per_cpu_mb * cpus, demand.memory_per_gpu_mb * gpus)
+    if demand.share is None:
+        return Need(cpus, memory, gpus, type=type)
+    shards = 0 if demand.share.milli else demand.share.count
+    return Need(cpus, memory, 0, demand.share.milli, shards, demand.share.type, demand.owner)
+
+
+def shape_of(demand: Demand, shards_per_gpu: int = 0) -> Shape | None:
+    """What it is counted as among the usual jobs; None = it wants no GPUs."""
+    need = need_of(demand)
+    if need is None:
+        return None
+    if need.gpus:
+        return Shape(need.cpus, need.memory_mb, need.gpus)
+    milli = need.milli or (need.shards * WHOLE // shards_per_gpu if shards_per_gpu else 0)
+    return Shape(need.cpus, need.memory_mb, 1, min(milli, WHOLE)) if milli else None
+
+
+def growth(table: NodeTable, need: Need, candidates: IntColumn) -> Scores:
+    """For each of these rows, by how much the fragments grow when the job goes there; infinite where no GPU has room."""
+    return _known(table, need, candidates).growth[candidates]
+
+
+def best_unit(table: NodeTable, need: Need, row: int) -> int | None:
+    """On which GPU of this row is a share best? None = on none."""
+    known = _known(table, need, np.array([row], np.int64))
+    return int(known.unit[row]) if known.growth[row] < np.inf else None
+
+
+def beside_gpus(table: NodeTable, gpus: GpuColumns, candidates: IntColumn, cpus: int) -> Scores:
+    """How many CPUs that its free GPUs need does a node lose by so many for a job without GPUs? Less than none if no GPU is free."""
+    assert isinstance(table.popular, Popular)
+    free = gpus.free[candidates].sum(axis=1)
+    spare = table.free_cpus[candidates] - free * (table.popular.cpus_per_gpu / WHOLE)
+    lost: Scores = np.where(free == 0, -1.0, np.clip(cpus - np.maximum(0.0, spare), 0.0, None))
+    return lost
+
+
+def _known(table: NodeTable, need: Need, candidates: IntColumn) -> _Known:
+    gpus, popular = table.gpus, table.popular
+    assert gpus is not None
+    assert isinstance(popular, Popular)
+    known = table.scores.get((popular, need))
+    if not isinstance(known, _Known):
+        known = table.scores[popular, need] = _Known(len(table))
+    stale = candidates[known.moment[candidates] != gpus.changed[candidates]]
+    if len(stale):
+        if need.gpus:
+            _score_whole(table, gpus, popular, need, stale, known)
+        else:
+            _score_share(table, gpus, popular, need, stale, known)
+        known.moment[stale] = gpus.changed[stale]
+    return known
+
+
+def _left(table: NodeTable, need: Need, rows: IntColumn) -> tuple[IntColumn, IntColumn]:
+    """CPUs (whole cores are given) and memory that the job leaves."""
+    threads = table.threads[rows]
+    cpus = table.free_cpus[rows] - -(-need.cpus // threads) * threads
+    return np.maximum(0, cpus), np.maximum(0, table.free_memory[rows] - need.memory_mb)
+
+
+def _score_whole(
+    table: NodeTable, gpus: GpuColumns, popular: Popular, need: Need, rows: IntColumn, known: _Known
+) -> None:
+    free = gpus.free[rows]
+    whole = (free == WHOLE) & gpus.of_type(need.type)[rows]
+    taken = whole & (np.cumsum(whole, axis=1) <= need.gpus)
+    cpus, memory = _left(table, need, rows)
+    after = popular.fragments(cpus, memory, np.where(taken, 0, free))
+    now = popular.fragments(table.free_cpus[rows], table.free_memory[rows], free)
+    known.growth[rows] = np.where(whole.sum(axis=1) >= need.gpus, np.round(after - now, 6), np.inf)
+
+
+def _score_share(
+    table: NodeTable, gpus: GpuColumns, popular: Popular, need: Need, rows: IntColumn, known: _Known
+) -> None:
+    """Each GPU of a row with another amount free is tried."""
+    free = gpus.free[rows]
+    wanted = gpus.thousandths(need.milli, need.shards)
+    able = gpus.usable(wanted, need.type, need.owner)[rows]
+    able &= ~_seen_before(free, able)
+    at, unit = able.nonzero()
+    cpus, memory = _left(table, need, rows)
+    after = free[at]
+    after[np.arange(len(at)), unit] -= wanted[rows][at]
+    now = popular.fragments(table.free_cpus[rows], table.free_memory[rows], free)
+    found = np.full(free.shape, np.inf)
+    found[at, unit] = np.round(popular.fragments(cpus[at], memory[at], after) - now[at], 6)
+    best = found.argmin(axis=1)
+    known.unit[rows] = best
+    known.growth[rows] = found[np.arange(len(rows)), best]
+
+
+def _seen_before(free: IntColumn, able: BoolColumn) -> BoolColumn:
+    """Which GPUs have a twin before them in the same line?"""
+    twin = np.zeros_like(able)
+    for unit in range(1, free.shape[1]):
+        twin[:, unit] = ((free[:, :unit] == free[:, unit : unit + 1]) & able[:, :unit]).any(axis=1)
+    return twin

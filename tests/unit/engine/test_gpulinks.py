@@ -1,0 +1,69 @@
+"""GPUs that are linked go together, with the cores that are near them."""
+
+import pytest
+from tests.builders import Cluster, cluster, gpus, job, node
+
+from corral.config.checks import BadValue, check
+from corral.model.cluster import ClusterConfig, NodeConfig
+
+#: Two pairs: 0 and 2, 1 and 3.
+LINKS = ("-1,0,4,0", "0,-1,0,4", "4,0,-1,0", "0,4,0,-1")
+CORES = ("0-3", "4-7", "0-3", "4-7")
+
+
+def dgx(links: tuple[str, ...] = LINKS, cores: tuple[str, ...] = ()) -> Cluster:
+    return cluster(node("n1", cpus=8, gpus=4), node=(NodeConfig(name="n1", gpu_links=links, gpu_cores=cores),))
+
+
+def units(c: Cluster, number: int) -> tuple[int, ...]:
+    allocation = c.job(number).allocation
+    assert allocation is not None
+    return allocation.nodes[0].gres[0].indices
+
+
+def cpus(c: Cluster, number: int) -> tuple[int, ...]:
+    allocation = c.job(number).allocation
+    assert allocation is not None
+    return allocation.nodes[0].cpus
+
+
+def test_linked_gpus_go_together() -> None:
+    c = dgx()
+    assert units(c, c.run(job(gres=gpus(2)))) == (0, 2)
+    assert units(c, c.run(job(gres=gpus(2)))) == (1, 3)
+
+
+def test_one_gpu_leaves_a_pair_together() -> None:
+    c = dgx()
+    assert units(c, c.run(job(gres=gpus(1)))) == (0,)
+    assert units(c, c.run(job(gres=gpus(1)))) == (2,), "its pair is broken already"
+    assert units(c, c.run(job(gres=gpus(2)))) == (1, 3)
+
+
+def test_cores_are_near_the_gpus() -> None:
+    c = dgx(cores=CORES)
+    c.run(job(gres=gpus(2)))
+    assert cpus(c, c.run(job(2, gres=gpus(1)))) == (4, 5)
+
+
+def test_cores_elsewhere_will_do_unless_the_binding_is_enforced() -> None:
+    c = dgx(cores=CORES)
+    assert len(cpus(c, c.run(job(6, gres=gpus(1))))) == 6
+    c = dgx(cores=CORES)
+    far = c.add(job(6, gres=gpus(1), gres_flags="enforce-binding"))
+    assert cpus(c, c.run(job(4, gres=gpus(1), gres_flags="enforce-binding"))) == (0, 1, 2, 3)
+    assert c.states(far) == ["PENDING"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"gpu_links": ("-1,x", "0,-1")}, "'x' is no such number"),
+        ({"gpu_links": ("-1,1,0", "1,-1,0")}, "3 numbers for 2 GPUs"),
+        ({"gpu_cores": ("7-3",)}, "from the higher to the lower"),
+        ({"gres": "gpu:4", "gpu_cores": ("0-3",)}, "1 texts for 4 GPUs"),
+    ],
+)
+def test_what_cannot_be_is_refused(fields: dict, said: str) -> None:  # type: ignore[type-arg]
+    with pytest.raises(BadValue, match=said):
+        check(ClusterConfig(node=(NodeConfig(name="n1", **fields),)), {})
