@@ -447,7 +447,7 @@ class PendingView:
                 if kept and (not free or len(kept) >= ranges.count(record.array_waiting)):
                     return NotNow(Reason.ARRAY_TASK_LIMIT if free == 0 else Reason.RESOURCES)
                 first = ranges.first_members(record.array_waiting, min(free + len(kept), MAX_ELEMENTS + len(kept)))
-                elements = tuple(one for one in first if one not in kept)[:free]
+                elements = tuple([one for one in first if one not in kept] if kept else first)[:free]
                 more = free < ranges.count(record.array_waiting) - len(kept)
         group.offer = PendingGroup(
             demands=demands, time_limit=time_limit, time_min=time_min, queue=tuple(group.queue), elements=elements,
