@@ -118,11 +118,10 @@ def columns(rows: list[list[str]], like: list[list[str]] | None = None) -> list[
 
 def _planned(planned: Answer, now: float) -> Iterator[str]:
     start = planned["start"]
-    if start - now > 10 * _YEAR:
-        yield "Nobody knows when it starts: jobs without a time limit are in its way."
-        return
     when = f"{moment(start)} ({distance(start - now)}), on {short(planned['nodes'])}"
-    if planned["is_firm"]:
+    if start - now > _YEAR * 0.9:
+        yield f"It will start on {short(planned['nodes'])}; nobody knows when: jobs without a time limit are in its way."
+    elif planned["is_firm"]:
         yield f"Planned start: {when}."
     else:
         yield f"No start is planned for it yet; beside those that are, it could be {when}, at the earliest."

@@ -55,6 +55,8 @@ def _promised(ctx: Context, job: Job, sees: Sees) -> Iterable[Cause]:
     if not job.promises or job.array_waiting:
         return
     for one in preemption.promised(ctx, job):
+        if not one.victims:
+            continue
         gone = [label(ctx.state.jobs[JobId(number)]) for number in one.victims if sees(ctx.state.jobs[JobId(number)])]
         who = words.counted(len(one.victims), "job") + (f" ({', '.join(gone)})" if gone else "")
         nodes = hostlist.fold(list(one.allocation.node_names))

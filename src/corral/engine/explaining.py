@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 import numpy as np
 
-from corral.engine import charging, reserved_access, variants
+from corral.engine import charging, preemption, reserved_access, variants
 from corral.engine.causes import causes_of
 from corral.engine.context import Context
 from corral.engine.offers import ahead_of, behind_of, demands_of, group_of, known_starts, looks_at_all, tier_of
@@ -25,6 +25,7 @@ from corral.scheduler.plan import NotNow
 from corral.scheduler.quota import Quota, Rules, Tally
 from corral.scheduler.reservations import NOTHING
 from corral.scheduler.snapshot import PendingGroup
+from corral.syntax import hostlist
 
 
 class Inquiry(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +41,7 @@ class Inquiry(msgspec.Struct, frozen=True, kw_only=True):
     ahead: Ahead | None  #: None = it is held, and has no place in the queue
     variants: tuple[Ladder, ...]  #: with other requests
     away: dict[str, str]  #: node -> why it is not usable
+    ready: str  #: the nodes that others have left for it
     name_of: Callable[[int], tuple[str, str]]  #: a job's id and user, as far as they may be told
 
 
@@ -88,8 +90,16 @@ def inquiry(view: PendingView, job: Job, element: int | None, now: float, sees: 
     return Inquiry(
         shown=label(job) if element is None else f"{job.array_job_id}_{element}", job=job, spec=spec, scene=scene, own=own,
         demands=demands, causes=causes_of(ctx, job, spec, demands, sees, now),
-        ahead=None if job.held_by else Rivals(view, job, tier, key, sees).shown(now), variants=ladders, away=away_of(away), name_of=name_of,
+        ahead=None if job.held_by else Rivals(view, job, tier, key, sees).shown(now), variants=ladders,
+        away=away_of(away), ready=_ready(ctx, job), name_of=name_of,
     )  # fmt: skip
+
+
+def _ready(ctx: Context, job: Job) -> str:
+    found = preemption.promised(ctx, job) if job.promises and not job.array_waiting else []
+    if not found or any(one.victims for one in found):
+        return ""
+    return hostlist.fold([name for one in found for name in one.allocation.node_names])
 
 
 def away_of(nodes: Iterable[Node]) -> dict[str, str]:

@@ -20,7 +20,8 @@ from corral.scheduler.trial import Outcome, Trial
 from corral.syntax import hostlist
 
 _ABOUT_NODES = frozenset({
-    Reason.RESOURCES, Reason.REQ_NODE_NOT_AVAIL, Reason.PARTITION_CONFIG, Reason.RESERVATION, Reason.LICENSES, Reason.BAD_CONSTRAINTS,
+    Reason.RESOURCES, Reason.REQ_NODE_NOT_AVAIL, Reason.PARTITION_NODE_LIMIT, Reason.PARTITION_CONFIG, Reason.RESERVATION,
+    Reason.LICENSES, Reason.BAD_CONSTRAINTS,
     Reason.NODE_DOWN,
 })  # fmt: skip
 
@@ -29,6 +30,8 @@ def explanation(inquiry: Inquiry, with_changes: bool = True) -> Why:
     """Of a job that waits."""
     job, scene, own = inquiry.job, inquiry.scene, inquiry.own
     causes = list(inquiry.causes)
+    if inquiry.ready and not _is_stopped(causes):
+        return _answer(inquiry, f"It can start now, on {inquiry.ready}: the next cycle starts it.", [], (), None)
     trial = scene.trial() if isinstance(own, PendingGroup) and not job.held_by else None
     outcome: Outcome | None = None
     if trial is not None and isinstance(own, PendingGroup):

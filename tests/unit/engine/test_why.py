@@ -234,3 +234,12 @@ def test_elements_that_start_before_it_in_the_same_cycle_are_no_hindrance_to_say
     live.add(job(array="0-1", partition="hi"))
     number = live.add(job(array="0-1", partition="hi"))
     assert why(live, number).summary == "It can start now, on n1: the next cycle starts it."
+
+
+def test_more_nodes_than_its_partition_has():
+    live = cluster(nodes("n[1-2]", cpus=4))
+    answer = why(live, waiting(live, nodes=5))
+    [cause] = answer.causes
+    assert (cause.kind, cause.reason) == ("nodes", str(live.reason(1)))
+    assert cause.text == "Partition batch has 2 such nodes in all, and it needs 5."
+    assert answer.suggestions[0].change == "--nodes=2"
