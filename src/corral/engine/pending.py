@@ -190,19 +190,15 @@ class PendingView:
     def _without_age(self, now: float) -> set[int]:
         """Those that wait without growing older: more of their account or QOS wait than may; the first do."""
         jobs = self.ctx.state.jobs
-        rules = {
-            group.shape: [rule for _, one in group.shape[4] for rule in one.accruing] for group in self.groups.values()
-        }
-        if not any(rules.values()):
+        found = [
+            (group, [rule for _, one in group.shape[4] for rule in one.accruing]) for group in self.groups.values()
+        ]
+        if not any(rules for _, rules in found):
             return set()
-        return accrual.without_age(
-            self.ctx,
-            (
-                (jobs[JobId(key[2])].eligible_time or now, key[2], rules[group.shape])
-                for group in self.groups.values()
-                for key in group.queue
-            ),
+        waiting = (
+            (jobs[JobId(key[2])].eligible_time or now, key[2], rules) for group, rules in found for key in group.queue
         )
+        return accrual.without_age(self.ctx, waiting)
 
     def _ranked(
         self, key: QueueKey, points: float, now: float, grows: bool, standings: dict[tuple[int, str], float]
