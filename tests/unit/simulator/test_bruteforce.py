@@ -58,7 +58,7 @@ def worklists(draw: st.DrawFn) -> list[BruteJob]:
 
 @pytest.mark.parametrize("policy", ["fcfs", "easy", "conservative"])
 @pytest.mark.parametrize("machine", [("n1", 8), ("n[1-4]", 2), ("n[1-8]", 1)], ids=["1x8", "4x2", "8x1"])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(jobs=worklists())
 def test_whatever_comes_each_job_starts_when_it_should(
     machine: tuple[str, int], policy: str, jobs: list[BruteJob]

@@ -75,6 +75,7 @@ def test_jobs_come_in_the_order_of_submission(tmp_path: Path) -> None:
         (line().replace("60", "6x"), 1, 8, "'6x' is no number"),
         (line().replace("60", "nan"), 1, 8, "'nan' is no number"),
         (line().replace("60", "1e999"), 1, 8, "'1e999' is no number"),
+        (line().replace("60", "6_0"), 1, 8, "'6_0' is no number"),
         (line(submit=-5), 1, 3, "'-5' is less than 0"),
     ],
 )

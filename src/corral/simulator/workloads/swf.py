@@ -6,6 +6,7 @@ for them: nobody overestimates then. Jobs of which the run time or the processor
 
 import re
 from pathlib import Path
+from typing import NoReturn
 
 from corral.errors import BadWorkload
 from corral.model.job import JobSpec
@@ -60,6 +61,20 @@ def _name(what: str, number: float) -> str:
 
 
 def _numbers(path: Path, number: int, line: str) -> list[float]:
+    """With the last column, where it is missing."""
+    cells = line.split()
+    try:
+        row = [float(cell) for cell in cells]
+    except ValueError:
+        return _refused(path, number, line)
+    is_good = len(row) in COLUMNS and "_" not in line and all(-1e15 < value < 1e15 for value in row)
+    if not is_good or row[NUMBER] < 0 or row[SUBMIT] < 0:
+        return _refused(path, number, line)
+    return row if len(row) == COLUMNS[1] else [*row, -1.0]
+
+
+def _refused(path: Path, number: int, line: str) -> NoReturn:
+    """Where is it wrong, and how?"""
     words = list(_WORD.finditer(line))
     if len(words) not in COLUMNS:
         problem = f"a job has {COLUMNS[1]} columns (or {COLUMNS[0]}, without the last): here are {len(words)}"
@@ -69,7 +84,6 @@ def _numbers(path: Path, number: int, line: str) -> list[float]:
             column=len(line) + 1 if len(words) < COLUMNS[0] else words[COLUMNS[1]].start() + 1,
             problem=problem,
         )
-    row = []
     for index, word in enumerate(words):
         try:
             value = float(word[0])
@@ -79,8 +93,7 @@ def _numbers(path: Path, number: int, line: str) -> list[float]:
             raise BadWorkload(file=path, line=number, column=word.start() + 1, problem=f"{word[0]!r} is no number")
         if index in (NUMBER, SUBMIT) and value < 0:
             raise BadWorkload(file=path, line=number, column=word.start() + 1, problem=f"{word[0]!r} is less than 0")
-        row.append(value)
-    return row + [-1.0] * (COLUMNS[1] - len(row))
+    raise AssertionError(f"nothing is wrong with {line!r}")
 
 
 def _machine(path: Path, header: dict[str, str], jobs: list[Work]) -> tuple[NodeInventory, ...]:
