@@ -108,7 +108,7 @@ def test_a_jobs_processes_open_its_gpus_and_no_others(make: Make, tmp_path: Path
 @pytest.mark.skipif(not Path(f"{cgroup_v1.ROOT}/pids/cgroup.procs").exists(), reason="needs cgroup v1's pids")
 def test_a_fork_bomb_hurts_nobody_else(make: Make) -> None:
     node = make(isolation=Isolation(max_processes=20))
-    bomb = node.batch("#!/bin/sh\nbomb() { bomb | bomb & }; bomb\nsleep 30\n", owner=DAEMON)
+    bomb = node.batch("#!/bin/sh\nbomb() { bomb | bomb & }; bomb & exec sleep 30\n", owner=DAEMON)
     limit = Path(f"{cgroup_v1.ROOT}/pids/{node.settings.cgroup_name}/{NODE}.job_{bomb.job}.0")
     node.started(bomb)
     assert said(node, "for i in 1 2 3 4 5 6 7 8 9; do true | true; done; echo fine", owner=DAEMON) == ["fine"]
