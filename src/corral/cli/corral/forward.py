@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
     if given.stdio and len(forwards) != 1:
         parser.error("--stdio goes with one port")
     try:
-        return _Forwarder(given, forwards).run()
+        return Forwarder(given, forwards).run()
     except Refused as error:
         raise Exit(1, f"corral: error: {given.job}: {error}") from None
     except (Unreachable, CredentialsRefused) as error:
@@ -71,8 +71,11 @@ def _forward(parser: ArgumentParser, text: str) -> tuple[str, int, int]:
     return host.strip("[]"), int(local), int(remote)
 
 
-class _Forwarder:
-    def __init__(self, given: Namespace, forwards: list[tuple[str, int, int]]) -> None:
+class Forwarder:
+    """Listens here; the other end is a step of the job."""
+
+    def __init__(self, given: Namespace, forwards: list[tuple[str, int, int]], *, is_quiet: bool = False) -> None:
+        self._is_quiet = is_quiet
         self._given, self._forwards = given, forwards
         self._selector = selectors.DefaultSelector()
         self._mux = Mux(self._selector)
@@ -99,13 +102,19 @@ class _Forwarder:
         with Connection(endpoint_of(self._given)) as connection:
             reply = connection.request("POST", "/v1/requests", request, key=new_key(), retry_seconds=60)
         access = reply["access"]
-        self._node = reply["step"]["nodes"][0]["share"]["node"]
+        self.node = reply["step"]["nodes"][0]["share"]["node"]
         return Attachment(access["url"], access["token"], access["cluster"], access["key"], nodes=1)
+
+    @property
+    def ports(self) -> list[int]:
+        """Here, in the order of the forwards."""
+        return [sock.getsockname()[1] for sock, _ in self._listening]
 
     def run(self) -> int:
         for sock, remote in self._listening:
             host, port = sock.getsockname()[:2]
-            print(f"Forwarding from {host}:{port} -> {self._node}:{remote}", flush=True)
+            if not self._is_quiet:
+                print(f"Forwarding from {host}:{port} -> {self.node}:{remote}", flush=True)
             self._selector.register(sock, selectors.EVENT_READ, remote)
         if self._given.stdio:
             self._adopt_stdio()
@@ -119,7 +128,8 @@ class _Forwarder:
         finally:
             self._attachment.send_signal(_SIGTERM)
             self._attachment.close()
-        print(f"corral: {self._problem or f'job {self._given.job} has ended'}", file=sys.stderr)
+        if not self._is_quiet:
+            print(f"corral: {self._problem or f'job {self._given.job} has ended'}", file=sys.stderr)
         return 1
 
     def _turn(self) -> None:

@@ -36,7 +36,7 @@ def attach(arguments: list[str]) -> int:
     parser.add_argument("step", help="42.0; of a job's only srun the job's id will do")
     given = parser.parse_args(arguments)
     step = given.step if "." in given.step else f"{given.step}.0"
-    os.execvp(_beside("sattach"), ["sattach", step])
+    os.execvp(beside("sattach"), ["sattach", step])
 
 
 def logs(arguments: list[str]) -> int:
@@ -49,7 +49,7 @@ def logs(arguments: list[str]) -> int:
     parser.add_argument("--lines", "-n", type=int, default=None, metavar="N", help="the last so many")
     parser.add_argument("--stderr", action="store_true", help="its standard error, where that is another file")
     given = parser.parse_args(arguments)
-    row = _job(given.job)
+    row = job_row(given.job)
     path = row["stderr_path"] if given.stderr else row["stdout_path"]
     if not path or path == "/dev/null":
         raise Exit(1, f"corral: error: job {given.job} writes no file")
@@ -72,7 +72,7 @@ def _from_here(given: Any, path: str, last: str) -> int:
                 data = b"".join(data.splitlines(keepends=True)[-int(last) :] if int(last) else [])
             _out(data)
             while given.follow:
-                is_over = _job(given.job)["state"] not in (
+                is_over = job_row(given.job)["state"] not in (
                     "PENDING",
                     "RUNNING",
                     "SUSPENDED",
@@ -165,8 +165,8 @@ def code(arguments: list[str]) -> int:
     parser.add_argument("job")
     parser.add_argument("--port", type=int, default=2222, help="of the sshd in the job (default 2222)")
     given = parser.parse_args(arguments)
-    row = _job(given.job)
-    corral = shlex.quote(_beside("corral"))
+    row = job_row(given.job)
+    corral = shlex.quote(beside("corral"))
     endpoint = os.environ.get("CORRAL_ENDPOINT", "")
     prefix = f"env CORRAL_ENDPOINT={shlex.quote(endpoint)} " if endpoint else ""
     print(f"Host corral-{given.job}")
@@ -182,7 +182,7 @@ def code(arguments: list[str]) -> int:
     return 0
 
 
-def _job(text: str) -> dict[str, Any]:
+def job_row(text: str) -> dict[str, Any]:
     from corral.client.connection import request
     from corral.errors import Refused, Unreachable
 
@@ -197,7 +197,7 @@ def _job(text: str) -> dict[str, Any]:
 
 def _command(job: str, node: str, words: list[str]) -> list[str]:
     options = ["--jobid", job, "--overlap", "-N1", "-n1", "--mem=0", "--export=ALL", *(["-w", node] if node else [])]
-    return [_beside("srun"), *options, *words]
+    return [beside("srun"), *options, *words]
 
 
 def _srun(job: str, node: str, words: list[str]) -> NoReturn:
@@ -205,7 +205,7 @@ def _srun(job: str, node: str, words: list[str]) -> NoReturn:
     os.execvp(command[0], command)
 
 
-def _beside(name: str) -> str:
+def beside(name: str) -> str:
     """The command of the same installation."""
     path = os.path.join(os.path.dirname(os.path.abspath(sys.argv[0])), name)
     return path if os.access(path, os.X_OK) else name
