@@ -55,7 +55,7 @@ class Popular:
 
     def __init__(self, counts: Iterable[tuple[Shape, int]]) -> None:
         usual = sorted(((shape, count) for shape, count in counts if count > 0), key=lambda one: (-one[1], one[0]))
-        usual = usual[:MOST_SHAPES]
+        usual = _with_whole_ones(usual[:MOST_SHAPES])
         # Shapes that want the same of GPUs stand together: that part is worked out once.
         kinds = sorted({(shape.milli, shape.gpus) for shape, _ in usual})
         usual.sort(key=lambda one: (one[0].milli, one[0].gpus, one[0]))
@@ -97,6 +97,17 @@ class Popular:
         filled = total - np.minimum(room, by_kind) * self.wanted[self.kind]
         found: Scores = (one * (1 - FILLING) + filled * FILLING) @ self.weight
         return found
+
+
+def _with_whole_ones(usual: list[tuple[Shape, int]]) -> list[tuple[Shape, int]]:
+    """Jobs with whole GPUs count as if they were at least as usual as shares: else each share would begin a GPU of its own."""
+    shares = sum(count for shape, count in usual if shape.milli < WHOLE)
+    lacking = shares - sum(count for shape, count in usual if shape.milli == WHOLE)
+    if lacking <= 0:
+        return usual
+    least = Shape(1, 0, 1)
+    known = dict(usual)
+    return list((known | {least: known.get(least, 0) + lacking}).items())
 
 
 def _third_quartile(usual: list[tuple[Shape, int]]) -> float:

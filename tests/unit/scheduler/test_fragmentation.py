@@ -25,6 +25,10 @@ STATES = st.tuples(
 def fragments(counts: dict[Shape, int], cpus: int, memory: int, gpus: list[int]) -> float:
     """The definition, word by word."""
     lost, weights = 0.0, 0.0
+    shares = sum(count for shape, count in counts.items() if shape.milli < 1000)
+    least = Shape(1, 0, 1)
+    lacking = max(0, 2 * shares - sum(counts.values()))
+    counts = counts | {least: counts.get(least, 0) + lacking}
     for shape, count in counts.items():
         weight = count / max(LEAST_SHARE, shape.milli * shape.gpus)
         total = sum(gpus)
@@ -89,6 +93,12 @@ def test_a_share_goes_where_the_rest_is_of_no_use_to_the_usual_jobs() -> None:
     assert put(nodes, 3, demand(milli=500)) == ("n1", (1,))
     assert put(nodes, 4, demand(milli=500)) == ("n1", (1,))
     assert put(nodes, 5, demand(gpus=2)) == ("n2", (0, 1))
+
+
+def test_shares_go_together_also_where_nobody_asks_for_whole_gpus() -> None:
+    nodes = table(4)
+    nodes.popular = Popular([(Shape(1, 0, 1, 400), 1)])
+    assert [put(nodes, job, demand(milli=400))[1] for job in range(1, 5)] == [(0,), (0,), (1,), (1,)]
 
 
 def test_a_whole_gpu_goes_where_no_larger_job_would_have_room_anyway() -> None:
