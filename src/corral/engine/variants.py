@@ -19,6 +19,8 @@ from corral.scheduler import words
 from corral.scheduler.explain_changes import Ladder, Variant
 from corral.scheduler.snapshot import PendingGroup
 
+#: Below this every count is tried.
+FEW = 8
 #: Of one kind at most so many are tried, and so many other partitions.
 MOST_STEPS = 4
 MOST_PARTITIONS = 6
@@ -50,7 +52,9 @@ Step = tuple[dict[str, Any], str, str, str]
 
 
 def steps_down(count: int) -> list[int]:
-    """Below this, the nearest first: of 8 that is 7, 6, 4 and 2."""
+    """Below this, the nearest first: up to 8 each, of more some: of 16 that is 15, 12, 8 and 4."""
+    if count <= FEW:
+        return list(range(count - 1, 0, -1))
     found = [count - 1, count * 3 // 4, count // 2, count // 4]
     return [number for number in dict.fromkeys(found) if 0 < number < count][:MOST_STEPS]
 
