@@ -140,15 +140,16 @@ def spread_tasks(table: NodeTable, demand: Demand, capacity: IntColumn, rows: li
         left -= count
     if len(rows) > 1 and (table.threads[rows] > 1).any():
         return _round_robin(
-            max(demand.ntasks, len(rows)), [_room_of(table, demand, row, n) for row, n in zip(rows, tasks, strict=True)]
+            max(demand.ntasks, len(rows)),
+            [_room_of(table, demand, row, n, int(capacity[row])) for row, n in zip(rows, tasks, strict=True)],
         )
     return tasks
 
 
-def _room_of(table: NodeTable, demand: Demand, row: int, tasks: int) -> int:
-    """So many tasks have room in the cores that this many need."""
+def _room_of(table: NodeTable, demand: Demand, row: int, tasks: int, most: int) -> int:
+    """So many tasks have room in the cores that this many need; never more than the node takes at all."""
     threads = threads_lent(table, demand, row)
-    return max(tasks, tasks_in(demand, binding.cores_needed(demand, tasks, 0, threads), threads))
+    return max(tasks, min(most, tasks_in(demand, binding.cores_needed(demand, tasks, 0, threads), threads)))
 
 
 def _round_robin(ntasks: int, room: list[int]) -> list[int]:

@@ -175,3 +175,14 @@ def test_an_arbitrary_distribution_gives_each_node_the_tasks_of_the_list() -> No
     spec = job(ntasks=4, nodelist="dgx0181,dgx0180,dgx0181,dgx0181", distribution="arbitrary")
     assert c.where(c.run(spec)) == {"dgx0180": 1, "dgx0181": 3}
     c.check()
+
+
+def test_tasks_go_round_nodes_no_further_than_their_sockets_take() -> None:
+    """A core of two threads has room for two, its socket for one only."""
+    one, two = (
+        node("n1", cpus=2, sockets=1, cores_per_socket=1, threads_per_core=2),
+        node("n2", cpus=2, sockets=2, cores_per_socket=1, threads_per_core=1),
+    )
+    c = cluster(one, two)
+    assert c.where(c.run(job(ntasks=3, ntasks_per_socket=1))) == {"n1": 1, "n2": 2}
+    c.check()
