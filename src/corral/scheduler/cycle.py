@@ -71,6 +71,7 @@ class _Cycle:
         self.does_not_fit: set[object] = set()  #: demands that find no place whatever the time limit
         self.waits_for: dict[Demand, NotNow] = {}
         self.known: backfill.Planner | None = None  #: of the planned starts; None = none has been asked for
+        self.is_stale = False  #: since then room has been made for jobs that preempt others
         self.shadow = float("inf")  #: the earliest planned start
         self.blocked: set[tuple[str, str]] = set()  #: partitions, and reservations, with a planned job
         self.stuck: set[int] = set()  #: groups whose first has found no place; the next of them are only planned
@@ -183,7 +184,7 @@ class _Cycle:
         for number, (member, allocation, limit) in enumerate(found):
             key = -len(self.plan.starts) - number - 1
             self.table.give_back(key)
-            if self.known is not None:
+            if self.known is not None and not self.is_stale:
                 self.known.on_return(key, allocation, _end_of(alone_of(member, group), limit, self.now))
         self.most_free, self.avoided = -1, None
         return found, lacking
@@ -191,7 +192,7 @@ class _Cycle:
     def hold(self, key: int, allocation: Allocation, end: float) -> None:
         """Taken now, until then."""
         self.table.take(key, allocation)
-        if self.known is not None:
+        if self.known is not None and not self.is_stale:
             self.known.on_start(key, allocation, end)
         self.most_free = -1
 
@@ -423,6 +424,7 @@ class _Cycle:
             return None, None
         if self.known is None or self.ends_in_time(span):
             return place(table, demand, rows, self.policy.placement), None
+        self.planner()
         allocation = self.fit_beside(demand, rows, span, view)
         if allocation is None and group.time_min and group.time_min < span:
             allocation = self.fit_beside(demand, rows, group.time_min, view)
@@ -506,6 +508,9 @@ class _Cycle:
                 self.policy.backfill_busy_nodes,
             )
             self.plan.moments = len(self.known.times)
+        elif self.is_stale:
+            self.known.renew(self.running)
+        self.is_stale = False
         return self.known
 
     def latest(self) -> float:

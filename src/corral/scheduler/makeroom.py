@@ -29,6 +29,7 @@ class Cycle(Protocol):
     preemptors: Preemptors
     priority: int
     tries: bool
+    is_stale: bool
 
     def charged(self, allocation: Allocation) -> Allocation: ...
 
@@ -79,8 +80,7 @@ def preempt(cycle: Cycle, group: PendingGroup, job: JobId, element: int | None, 
         span = limit or group.time_limit
         cycle.running.append(RunningJob(cycle.now + min(span, LONGEST), made.key))
         cycle.most_free = -1
-        if cycle.known is not None:
-            cycle.known.renew(cycle.running)
+        cycle.is_stale = cycle.known is not None
         cycle.plan.preemptions.append(
             Preemption(
                 job=job, element=element, allocation=allocation, time_limit=limit, victims=made.victims,

@@ -10,7 +10,7 @@ from corral.scheduler.nodetable import NodeTable
 from corral.scheduler.preemption import Field, Fits, Rights, Victim, hold, may_preempt, measure_of
 
 #: In one cycle room is made for so many at most; the next cycle, which follows at once, goes on.
-MOST_AT_ONCE = 32
+MOST_AT_ONCE = 16
 #: Keys of promises in the ledger of a cycle start here, and go down.
 FIRST_KEY = -3_000_000_000
 
