@@ -21,6 +21,7 @@ from collections.abc import Generator
 import msgspec
 import numpy as np
 
+from corral.model.allocation import Allocation
 from corral.model.job import JobId
 from corral.model.reason import Reason
 from corral.scheduler.demand import Demand
@@ -79,6 +80,7 @@ class _Fluid:
         self.free = int(self.table.free_cpus[rows].sum())
         self.plan = Plan(starts=[], reasons={}, rest={}, expected={})
         self.waits = False  #: does somebody wait already?
+        self.last: tuple[JobId, Allocation] | None = None  #: has been placed, and is not in the table yet
         self.begun: list[tuple[float, int]] = []  #: in this cycle: until when, how many CPUs
 
     def steps(self) -> Generator[None, None, Plan]:
@@ -151,10 +153,13 @@ class _Fluid:
             self.plan.rest[number] = Rest(at, PRIORITY)
 
     def start(self, group: PendingGroup, job: JobId) -> bool:
+        if self.last is not None:  # most cycles start one job, and need no table that knows of it
+            self.table.take(*self.last)
+            self.last = None
         allocation = place(self.table, group.demands[0], self.rows, self.snapshot.policy.placement)
         if allocation is None:
             return False
-        self.table.take(job, allocation)
+        self.last = (job, allocation)
         self.free -= allocation.cpu_count
         self.begun.append((self.now + span_of(group), allocation.cpu_count))
         self.plan.starts.append(Start(job, allocation, is_backfill=self.waits))
