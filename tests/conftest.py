@@ -1,9 +1,18 @@
-"""What holds for every test: how long an example of Hypothesis takes says something of the machine, not of the code."""
+"""What holds for every test: how long an example of Hypothesis takes says something of the machine, not of the code.
+
+Examples are the same in every run, so that a change is judged by what it changes; with CORRAL_EXPLORE=1 they are new ones each time.
+"""
 
 import importlib.util
+import os
 
 if importlib.util.find_spec("hypothesis"):  # the clients' environment has none
     from hypothesis import HealthCheck, settings
 
-    settings.register_profile("corral", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.register_profile(
+        "corral",
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+        derandomize=not os.environ.get("CORRAL_EXPLORE"),
+    )
     settings.load_profile("corral")

@@ -13,10 +13,15 @@ from corral.scheduler.feasibility import MANY
 from corral.scheduler.nodetable import NodeTable, ids_of, whole_cores
 
 
+def _is_alone(asked: Geometry, each: int) -> bool:
+    """No task has a core together with another: each is one's own, or each socket is."""
+    return each > 1 and (asked.tasks_per_core == 1 or asked.tasks_per_socket == 1)
+
+
 def cores_needed(demand: Demand, tasks: int, cpus: int, threads: int) -> int:
     """Cores for so many tasks and at least so many CPUs, where each core lends so many threads."""
     each = demand.cpus_per_task
-    if demand.geometry.tasks_per_core == 1 and each > 1:
+    if _is_alone(demand.geometry, each):
         return max(tasks * -(-each // threads), -(-cpus // threads))
     return -(-max(tasks * each, cpus) // threads)
 
@@ -93,7 +98,7 @@ def _portions(asked: Geometry, each: int, tasks: int, cores: int, threads: int) 
     if not tasks:
         return [(1, 1)] * cores
     portions: list[tuple[int, int]] = []
-    alone = asked.tasks_per_core == 1 and each > 1
+    alone = _is_alone(asked, each)
     if each >= threads or alone:
         given = 0
         for number in range(1, tasks + 1):

@@ -186,3 +186,9 @@ def test_tasks_go_round_nodes_no_further_than_their_sockets_take() -> None:
     c = cluster(one, two)
     assert c.where(c.run(job(ntasks=3, ntasks_per_socket=1))) == {"n1": 1, "n2": 2}
     c.check()
+
+
+def test_a_task_that_has_a_socket_for_itself_shares_no_core_with_another() -> None:
+    c = cluster(node("n1", cpus=8, sockets=2, cores_per_socket=2, threads_per_core=2))
+    assert c.cpus(c.run(job(3, ntasks=2, ntasks_per_socket=1))) == {"n1": 8}
+    c.check()
