@@ -64,7 +64,7 @@ def inquiry(view: PendingView, job: Job, element: int | None, now: float, sees: 
     rules = [rules for group in groups for rules in _rules(group)] + [one.rules for one in promises if one.rules]
     scene = Scene(
         now=now,
-        table=state.ledger.copy(),
+        table=view.table(),
         running=tuple(view.running),
         partition_rows=view._rows(),
         policy=ctx.config.scheduling,

@@ -26,7 +26,7 @@ from corral.model.partition import PartitionState
 from corral.model.reason import Reason
 from corral.scheduler import limits, priority
 from corral.scheduler.demand import Demand, preferring
-from corral.scheduler.nodetable import BoolColumn
+from corral.scheduler.nodetable import BoolColumn, NodeTable
 from corral.scheduler.plan import Expected, NotNow, Plan
 from corral.scheduler.preemption import Promised, Rights
 from corral.scheduler.priority import Totals
@@ -335,9 +335,7 @@ class PendingView:
         if is_busy and same is None:
             state.ledger.emptied()  # so that all copies share it
         promises = self.preemptible.promises()
-        nodes = state.ledger.copy() if is_busy and same is None else state.ledger
-        if nodes is not state.ledger and nodes.gpus is not None:
-            nodes.popular = self.usual.popular()
+        nodes = self.table() if is_busy and same is None else state.ledger
         return Snapshot(
             nodes=nodes,
             pending=offers,
@@ -355,6 +353,13 @@ class PendingView:
             same=same,
             waiting=self._waiting(offers),
         )
+
+    def table(self) -> NodeTable:
+        """A copy of the ledger, which knows what is usually asked for."""
+        nodes = self.ctx.state.ledger.copy()
+        if nodes.gpus is not None:
+            nodes.popular = self.usual.popular()
+        return nodes
 
     def _waiting(self, offers: tuple[PendingGroup, ...]) -> dict[int, Waiting]:
         policy, jobs = self.ctx.config.scheduling, self.ctx.state.jobs
