@@ -9,8 +9,9 @@ import msgspec
 
 from corral.engine import charging, preemption, reserved_access
 from corral.engine.context import Context
-from corral.engine.pending import PendingView, _Group, demands_in
+from corral.engine.pending import PendingView, demands_in
 from corral.engine.state import NOT_YET
+from corral.engine.waitinggroups import Group
 from corral.model.job import Job, JobId, JobSpec
 from corral.model.reason import Reason
 from corral.scheduler.demand import Demand
@@ -121,7 +122,7 @@ def known_starts(view: PendingView, groups: Iterable[PendingGroup]) -> dict[JobI
     return {job: view.planned[job] for job in ids if job in view.planned}
 
 
-def _offer(view: PendingView, group: _Group) -> PendingGroup | NotNow:
+def _offer(view: PendingView, group: Group) -> PendingGroup | NotNow:
     before = group.offer
     offer = view._offer(group)
     group.offer = before  # what the last cycle was offered is still to be compared with its plan

@@ -9,7 +9,7 @@ import heapq
 
 import msgspec
 
-from corral.engine import accrual, charging, preemption, reserved_access
+from corral.engine import charging, preemption, reserved_access
 from corral.engine.admission import resolve
 from corral.engine.arrays import has_room, room
 from corral.engine.context import Context
@@ -17,19 +17,18 @@ from corral.engine.duetimes import limit_ends
 from corral.engine.het import ready
 from corral.engine.partitions import partition_rows
 from corral.engine.preemptible import Preemptible
-from corral.engine.ranking import charges, factors_of, old_since, standing, totals
 from corral.engine.state import NOT_YET
 from corral.engine.usual import Usual
+from corral.engine.waitinggroups import Group, WaitingGroups
 from corral.model import ranges
 from corral.model.job import Job, JobId, JobSpec
 from corral.model.partition import PartitionState
 from corral.model.reason import Reason
-from corral.scheduler import limits, priority
+from corral.scheduler import limits
 from corral.scheduler.demand import Demand, preferring
 from corral.scheduler.nodetable import BoolColumn, NodeTable
 from corral.scheduler.plan import Expected, NotNow, Plan
-from corral.scheduler.preemption import Promised, Rights
-from corral.scheduler.priority import Totals
+from corral.scheduler.preemption import Promised
 from corral.scheduler.profile import Promises
 from corral.scheduler.quota import Billing, Quota, Rules
 from corral.scheduler.reservations import NOTHING
@@ -42,10 +41,6 @@ MAX_ELEMENTS = 4096
 #: When nothing is free, starts are planned at most so often: nobody can start beside them.
 PLAN_SECONDS = 1.0
 
-#: What makes a group: demands, time limit, least time, the array's record that stands alone (0 = none), the limits of accounts and QOS
-#: by partition, why no partition takes it, and whom they may preempt.
-Shape = tuple[tuple[Demand, ...], int, int, int, tuple[tuple[str, Rules], ...], str, Rights | None]
-
 
 def demands_in(ctx: Context, spec: JobSpec, partition: str, uid: int) -> tuple[Demand, ...]:
     """One for each of these partitions; two where it would rather have other features."""
@@ -57,32 +52,16 @@ def demands_in(ctx: Context, spec: JobSpec, partition: str, uid: int) -> tuple[D
     return demands
 
 
-class _Group:
-    """Waiting jobs of one shape."""
-
-    def __init__(self, shape: Shape) -> None:
-        self.shape = shape
-        self.queue: list[QueueKey] = []
-        self.offer: PendingGroup | None = None  #: as given to the last cycle; None = it has changed since
-        self.fresh: set[JobId] = set()  #: no reason has been noted for these
-        self.why: NotNow | None = None  #: what has been noted for those that are not first
-        self.gang: tuple[JobId, ...] = ()  #: the components of a heterogeneous job
-        self.points: tuple[Totals | None, float] = (None, 0.0)  #: what does not change of a priority
-
-
-class PendingView:
+class PendingView(WaitingGroups):
     """Builds snapshots, and keeps what does not change from one cycle to the next."""
 
     def __init__(self, ctx: Context) -> None:
-        self.ctx = ctx
-        self.groups: dict[Shape, _Group] = {}
-        self.places: dict[JobId, tuple[_Group, QueueKey]] = {}
+        super().__init__(ctx)
         self.leader_of: dict[JobId, JobId] = {}  #: of the components of heterogeneous jobs: where their place is
-        self.offered: list[_Group] = []
+        self.offered: list[Group] = []
         self.first: set[JobId] = set()  #: jobs with a reason of their own since the last cycle
-        self.refused: list[tuple[_Group, NotNow]] = []  #: groups that the last snapshot left out
+        self.refused: list[tuple[Group, NotNow]] = []  #: groups that the last snapshot left out
         self.basis: tuple[object, ...] = ()  #: what the demands were made of
-        self.last: Plan | None = None  #: of the last cycle, when it has changed nothing
         self.looked = (0.0, -1)  #: when the last snapshot was made, and how often the ledger had changed by then
         self.shown: tuple[object, ...] = ()  #: likewise, those of the last snapshot
         self.demands: tuple[JobSpec | None, str, int, tuple[Demand, ...]] = (None, "", -1, ())  #: of the spec seen last
@@ -147,79 +126,9 @@ class PendingView:
             self.refresh()
 
     def reprioritise(self, now: float) -> None:
-        """How long jobs have waited counts: their priorities grow. Noted as reasons are, not recorded."""
+        """How long jobs have waited counts."""
         self.refresh()
-        state, weights = self.ctx.state, self.ctx.config.priority
-        cluster = totals(self.ctx)
-        changed = False
-        always = weights.has("ACCRUE_ALWAYS")
-        stuck = self._without_age(now) if weights.age and not always else set()
-        standings: dict[tuple[int, str], float] = {}
-        for group in self.groups.values():
-            if group.points[0] is not cluster:
-                demands, time_limit = group.shape[:2]
-                fixed = priority.fixed_part(weights, demands, cluster, time_limit, charges(self.ctx, demands))
-                group.points = (cluster, fixed)
-            points = group.points[1]
-            keys = [self._ranked(key, points, now, key[2] not in stuck, standings) for key in group.queue]
-            if keys != group.queue:
-                changed = True
-                group.queue = sorted(keys)
-                group.offer = None
-                self.places.update((JobId(key[2]), (group, key)) for key in group.queue)
-        if weights.has("CALCULATE_RUNNING"):
-            self._rank_running(now)
-        if changed:
-            self.last = None
-            state.requeue_all()
-            self.ctx.wants_cycle = True
-
-    def _rank_running(self, now: float) -> None:
-        """CALCULATE_RUNNING: so are those of jobs that run, for who looks at them."""
-        state, weights, cluster = self.ctx.state, self.ctx.config.priority, totals(self.ctx)
-        for job_id in sorted(state.active):
-            job = state.jobs[job_id]
-            if job.priority_set or job.partition not in state.partitions:
-                continue
-            points = priority.points_of(weights, factors_of(self.ctx, job, job.partition, cluster, now))
-            nice = state.spec(job).nice if job.nice is None else job.nice
-            rank = priority.total(points, nice, job.site_factor)
-            if rank > job.priority or not weights.has("INCR_ONLY"):
-                state.jobs[job_id] = msgspec.structs.replace(job, priority=rank)
-
-    def _without_age(self, now: float) -> set[int]:
-        """Those that wait without growing older: more of their account or QOS wait than may; the first do."""
-        jobs = self.ctx.state.jobs
-        found = [
-            (group, [rule for _, one in group.shape[4] for rule in one.accruing]) for group in self.groups.values()
-        ]
-        if not any(rules for _, rules in found):
-            return set()
-        waiting = (
-            (jobs[JobId(key[2])].eligible_time or now, key[2], rules) for group, rules in found for key in group.queue
-        )
-        return accrual.without_age(self.ctx, waiting)
-
-    def _ranked(
-        self, key: QueueKey, points: float, now: float, grows: bool, standings: dict[tuple[int, str], float]
-    ) -> QueueKey:
-        jobs, weights = self.ctx.state.jobs, self.ctx.config.priority
-        job = jobs[JobId(key[2])]
-        if job.priority_set:
-            return key
-        spec = self.ctx.state.specs[job.spec_id]
-        nice = spec.nice if job.nice is None else job.nice
-        if grows:
-            points += priority.age_part(weights, old_since(self.ctx, job), now)
-        place = (job.association, spec.qos)
-        own = standings.get(place)
-        if own is None:
-            own = standings[place] = standing(self.ctx, *place, now)
-        rank = priority.total(points + own, nice, job.site_factor)
-        if rank == job.priority or (rank < job.priority and "INCR_ONLY" in weights.flags):
-            return key
-        jobs[job.id] = msgspec.structs.replace(job, priority=rank)
-        return (-rank, job.submit_time, job.id)
+        self.rank(now)
 
     def _remove(self, job_id: JobId) -> None:
         job_id = self.leader_of.pop(job_id, job_id)
@@ -264,7 +173,7 @@ class PendingView:
             return
         group = self.groups.get(shape)
         if group is None:
-            group = self.groups[shape] = _Group(shape)
+            group = self.groups[shape] = Group(shape)
         key = (-job.priority, job.submit_time, job.id)
         bisect.insort(group.queue, key)
         self.places[job.id] = (group, key)
@@ -424,7 +333,7 @@ class PendingView:
                 offers.append(offer)
         return tuple(offers)
 
-    def _offer(self, group: _Group) -> PendingGroup | NotNow:
+    def _offer(self, group: Group) -> PendingGroup | NotNow:
         demands, time_limit, time_min, alone, rules, denied, rights = group.shape
         if group.gang:
             return self._offer_gang(group)
@@ -457,7 +366,7 @@ class PendingView:
         )  # fmt: skip
         return group.offer
 
-    def _offer_gang(self, group: _Group) -> PendingGroup | NotNow:
+    def _offer_gang(self, group: Group) -> PendingGroup | NotNow:
         """All components, each with the partitions that it may use now."""
         state = self.ctx.state
         members = []
@@ -533,7 +442,7 @@ class PendingView:
             for job_id in group.gang:
                 self._note(job_id, why, None)
 
-    def _note_rest(self, group: _Group, why: NotNow, waiting: tuple[QueueKey, ...], stale: set[JobId]) -> None:
+    def _note_rest(self, group: Group, why: NotNow, waiting: tuple[QueueKey, ...], stale: set[JobId]) -> None:
         if group.why == why:
             for job_id in group.fresh | stale:
                 place = self.places.get(job_id)

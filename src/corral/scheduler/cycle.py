@@ -8,7 +8,7 @@ The first jobs that find no place get a planned start (backfill.py). From then o
 """
 
 import heapq
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 
 import msgspec
 import numpy as np
@@ -20,13 +20,13 @@ from corral.scheduler import backfill, fluid, gang, makeroom, together
 from corral.scheduler.demand import Demand
 from corral.scheduler.depth import Depth
 from corral.scheduler.feasibility import static_rows
-from corral.scheduler.nodetable import BoolColumn, NodeTable
+from corral.scheduler.fitting import Fitting, alone_of, end_of, span_of
+from corral.scheduler.nodetable import BoolColumn
 from corral.scheduler.placement import fits_when_empty
 from corral.scheduler.plan import NotNow, Plan, Rest, Start
 from corral.scheduler.preemptors import Preemptors
-from corral.scheduler.quota import NO_RULES, Rules, Wanted, asked, asked_per_node, billed, gets, held, most_per_node
+from corral.scheduler.quota import NO_RULES, gets
 from corral.scheduler.reservations import by_maintenance
-from corral.scheduler.resources import place
 from corral.scheduler.running import RunningJob
 from corral.scheduler.snapshot import LONGEST, Member, PendingGroup, QueueKey, Snapshot
 
@@ -57,30 +57,16 @@ def schedule_in_steps(snapshot: Snapshot, now: float) -> Generator[None, None, P
     return (yield from _Cycle(snapshot, now).steps())
 
 
-class _Cycle:
+class _Cycle(Fitting):
     def __init__(self, snapshot: Snapshot, now: float) -> None:
-        self.snapshot = snapshot
-        self.policy = snapshot.policy
+        super().__init__(snapshot, now)
         self.depth = Depth(snapshot.policy, snapshot.waiting, now)
-        self.now = now
-        self.table = snapshot.nodes
-        self.running: list[RunningJob] = list(snapshot.running)
-        self.plan = Plan(starts=[], reasons={}, rest={}, expected={})
-        self.static: dict[Demand, BoolColumn] = {}
-        self.reserved = snapshot.reserved
         self.does_not_fit: set[object] = set()  #: demands that find no place whatever the time limit
         self.waits_for: dict[Demand, NotNow] = {}
-        self.known: backfill.Planner | None = None  #: of the planned starts; None = none has been asked for
-        self.is_stale = False  #: since then room has been made for jobs that preempt others
-        self.shadow = float("inf")  #: the earliest planned start
-        self.blocked: set[tuple[str, str]] = set()  #: partitions, and reservations, with a planned job
         self.stuck: set[int] = set()  #: groups whose first has found no place; the next of them are only planned
-        self.most_free = -1  #: CPUs on the freest node; -1 = to be looked up
-        self.avoided: BoolColumn | None = None  #: nodes that other components of the same job have just got
         self.preemptors = Preemptors(snapshot.standing, now)
         self.priority = 0  #: of the job that is being considered
         self.elements_left = 0  #: of the array that is being considered
-        self.tries = False  #: it is only asked whether something would fit
 
     def steps(self) -> Generator[None, None, Plan]:
         groups = self.snapshot.pending
@@ -175,7 +161,7 @@ class _Cycle:
             if allocation is None:
                 lacking = member
                 break
-            self.hold(-len(self.plan.starts) - len(found) - 1, allocation, _end_of(alone, limit, self.now))
+            self.hold(-len(self.plan.starts) - len(found) - 1, allocation, end_of(alone, limit, self.now))
             found.append((member, allocation, limit))
             if apart:
                 self.avoided = (
@@ -185,16 +171,9 @@ class _Cycle:
             key = -len(self.plan.starts) - number - 1
             self.table.give_back(key)
             if self.known is not None and not self.is_stale:
-                self.known.on_return(key, allocation, _end_of(alone_of(member, group), limit, self.now))
+                self.known.on_return(key, allocation, end_of(alone_of(member, group), limit, self.now))
         self.most_free, self.avoided = -1, None
         return found, lacking
-
-    def hold(self, key: int, allocation: Allocation, end: float) -> None:
-        """Taken now, until then."""
-        self.table.take(key, allocation)
-        if self.known is not None and not self.is_stale:
-            self.known.on_start(key, allocation, end)
-        self.most_free = -1
 
     def held_back(self, group: PendingGroup) -> NotNow | None:
         """Which limit of accounts and QOS keeps the components from starting together?"""
@@ -280,7 +259,7 @@ class _Cycle:
                 self.start(group, job, element, allocation, limit)
                 return None
             free.append(demand)
-            if not self.blocked or self.ends_in_time(_span(group)):
+            if not self.blocked or self.ends_in_time(span_of(group)):
                 self.does_not_fit.add(shape)
         if not free:
             return NotNow(held_back or Reason.NONE)
@@ -308,44 +287,6 @@ class _Cycle:
             return self.behind(first) if self.blocked else why
         self.blocked.add((first.partition, first.reservation))
         return why
-
-    def beyond(self, rules: Rules, group: PendingGroup, demand: Demand) -> Reason | None:
-        """Which limit stands against it, wherever it would run?"""
-        quota = self.snapshot.quota
-        if quota is None:
-            return None
-        reason = quota.before(rules, group.time_limit)
-        amounts = self.asked(demand)
-        return reason or quota.with_amounts(rules, amounts, asked_per_node(amounts, demand), group.time_limit)
-
-    def asked(self, demand: Demand) -> dict[str, int]:
-        amounts = asked(demand)
-        billing = self.snapshot.billing.get(demand.partition)
-        if billing is not None:
-            amounts["billing"] = billed(amounts, billing)
-        return amounts
-
-    def wanted(self, demand: Demand, time_limit: int) -> Wanted:
-        amounts = self.asked(demand)
-        return Wanted(amounts, asked_per_node(amounts, demand), time_limit)
-
-    def charged(self, allocation: Allocation) -> Allocation:
-        """With what its partition charges for it."""
-        billing = self.snapshot.billing.get(allocation.partition)
-        if billing is None:
-            return allocation
-        return msgspec.structs.replace(allocation, billing=billed(held(allocation), billing))
-
-    def take(self, rules: Rules, allocation: Allocation, time_limit: int) -> Reason | None:
-        """Count it; or which limit stands against it, now that is known what it gets."""
-        quota = self.snapshot.quota
-        if quota is None:
-            return None
-        amounts, nodes = held(allocation), allocation.node_names
-        reason = quota.with_amounts(rules, amounts, most_per_node(allocation), time_limit, nodes)
-        if reason is None:
-            quota.take(rules, amounts, time_limit, nodes)
-        return reason
 
     def may_reserve(self, group: PendingGroup, demand: Demand) -> bool:
         """May it hold up others by a planned start? Not with NoReserve, nor below MinPrioThreshold."""
@@ -378,79 +319,6 @@ class _Cycle:
             and self.depth.planned < self.depth.most
         )
 
-    def shape(self, group: PendingGroup, demand: Demand) -> object:
-        """What it can have now is the same for all of this shape."""
-        if not self.reserved:
-            return demand
-        return demand, group.time_min, self.reserved.kept(demand, self.now, self.now + _span(group))
-
-    def ends_in_time(self, span: float) -> bool:
-        """Would it be gone before the earliest planned start?"""
-        return self.shadow == float("inf") or self.now + span <= self.shadow
-
-    def is_any_free(self) -> bool:
-        if self.most_free < 0:
-            free = self.table.free_cpus[self.table.usable]
-            self.most_free = int(free.max()) if len(free) else 0
-        return self.most_free > 0
-
-    def fit(self, group: PendingGroup, demand: Demand) -> tuple[Allocation | None, int | None]:
-        too_few = not self.is_any_free() or (self.most_free < demand.cpus_per_task and not demand.overcommit)
-        if too_few and not demand.sharers:
-            return None, None
-        if not self.reserved and not demand.reservation:
-            return self.fit_for(group, demand, _span(group))
-        if not self.reserved.is_open(demand, self.now):
-            return None, None
-        allocation, limit = self.fit_for(group, demand, _span(group))
-        if allocation is None and group.time_min:
-            span = self.reserved.next_kept(demand, self.now) - self.now
-            if group.time_min <= span < _span(group):
-                allocation, limit = self.fit_for(group, demand, span)
-                limit = limit or int(span)
-        return allocation, limit
-
-    def fit_for(self, group: PendingGroup, demand: Demand, span: float) -> tuple[Allocation | None, int | None]:
-        """A place for so many seconds, or for fewer if it may be shorter."""
-        table, rows, view = self.table, self.rows(demand), None
-        if self.avoided is not None:
-            rows = rows & ~self.avoided
-        if self.reserved:
-            kept = self.reserved.kept(demand, self.now, self.now + span)
-            rows = self.reserved.rows(demand, rows, kept)
-            view = self.reserved.view(demand, kept)
-            table = table if view is None else view(table)
-        if self.blocked and not self.policy.backfill and (demand.partition, demand.reservation) in self.blocked:
-            return None, None
-        if self.known is None or self.ends_in_time(span):
-            return place(table, demand, rows, self.policy.placement), None
-        self.planner()
-        allocation = self.fit_beside(demand, rows, span, view)
-        if allocation is None and group.time_min and group.time_min < span:
-            allocation = self.fit_beside(demand, rows, group.time_min, view)
-            if allocation is not None:
-                least, most = self.now + group.time_min, self.now + span
-                return allocation, int(self.known.can_be_longer(demand, allocation, least, most) - self.now)
-        return allocation, None
-
-    def fit_beside(
-        self, demand: Demand, rows: BoolColumn, span: float, view: Callable[[NodeTable], NodeTable] | None
-    ) -> Allocation | None:
-        """A place for so many seconds that delays no planned start."""
-        assert self.known is not None
-        end = self.now + span
-        if demand.licenses and not self.known.times.licenses.has(demand.licenses, self.now, end):
-            return None
-        table, rows = self.known.beside(demand, end, rows, self.table if self.tries else None)
-        return place(table if view is None else view(table), demand, rows, self.policy.placement)
-
-    def rows(self, demand: Demand) -> BoolColumn:
-        rows = self.static.get(demand)
-        if rows is None:
-            mask = self.snapshot.partition_rows[demand.partition]
-            rows = self.static[demand] = static_rows(self.table, demand, mask) & self.table.usable
-        return rows
-
     def start(
         self,
         group: PendingGroup,
@@ -462,7 +330,7 @@ class _Cycle:
     ) -> None:
         # Elements of one array share the record's id until they are split off: the ledger of this cycle needs keys of its own.
         key = job if element is None else -(len(self.plan.starts) + 1)
-        ends = _end_of(group, limit, self.now)
+        ends = end_of(group, limit, self.now)
         if allocation.reservation:
             ends = min(ends, self.reserved.closes(allocation.reservation, self.now))
         self.hold(key, allocation, ends)
@@ -475,7 +343,7 @@ class _Cycle:
         if not self.depth.has_room(group.demands[0].partition):
             return False
         ways = ((demand, self.rows(demand)) for demand in group.demands)
-        planned = self.planner().plan(ways, _span(group), self.latest())
+        planned = self.planner().plan(ways, span_of(group), self.latest())
         if planned is None:
             return False
         self.depth.on_plan(planned.allocation.partition)
@@ -491,37 +359,16 @@ class _Cycle:
             if not self.depth.has_room(group.demands[0].partition):
                 break
             ways = ((demand, self.rows(demand)) for demand in group.demands)
-            planned = self.planner().plan(ways, _span(group), self.latest())
+            planned = self.planner().plan(ways, span_of(group), self.latest())
             if planned is None:
                 break
             self.depth.on_plan(planned.allocation.partition)
-
-    def planner(self) -> backfill.Planner:
-        if self.known is None:
-            self.known = backfill.Planner(
-                self.table,
-                self.running,
-                self.now,
-                self.reserved,
-                self.policy.placement,
-                self.policy.backfill_resolution,
-                self.policy.backfill_busy_nodes,
-            )
-            self.plan.moments = len(self.known.times)
-        elif self.is_stale:
-            self.known.renew(self.running)
-        self.is_stale = False
-        return self.known
-
-    def latest(self) -> float:
-        """Starts are planned until then."""
-        return self.now + self.policy.backfill_window if self.policy.backfill_window else float("inf")
 
     def why_kept(self, group: PendingGroup, demand: Demand, job: JobId) -> NotNow | None:
         """Does it wait for its reservation to begin, or for those of others to end? Then it holds up nobody."""
         if not self.reserved.is_open(demand, self.now):
             return NotNow(Reason.RESERVATION)
-        kept = self.reserved.kept(demand, self.now, self.now + _span(group))
+        kept = self.reserved.kept(demand, self.now, self.now + span_of(group))
         before = self.reserved.rows(demand, self.rows(demand), ())
         after = self.reserved.rows(demand, before, kept)
         if fits_when_empty(self.table, demand, after) or not fits_when_empty(self.table, demand, before):
@@ -564,24 +411,3 @@ def _plain(demands: list[Demand]) -> Demand:
     """The first of its demands that is no mere preference, and in no reservation."""
     plain = [demand for demand in demands if not demand.preferred] or demands
     return next((demand for demand in plain if not demand.reservation), plain[0])
-
-
-def _span(group: PendingGroup) -> float:
-    """How long it may run, seconds."""
-    return group.time_limit if group.time_limit < LONGEST else float("inf")
-
-
-def _end_of(group: PendingGroup, limit: int | None, now: float) -> float:
-    """When it is gone that starts now."""
-    return now + min(limit or group.time_limit, LONGEST)
-
-
-def alone_of(member: Member, group: PendingGroup) -> PendingGroup:
-    """A component as if it were a job of its own."""
-    return PendingGroup(
-        demands=member.demands,
-        time_limit=member.time_limit,
-        time_min=member.time_min,
-        queue=group.queue,
-        rules=member.rules,
-    )

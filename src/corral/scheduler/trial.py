@@ -13,6 +13,7 @@ from corral.model.allocation import Allocation
 from corral.model.job import JobId
 from corral.model.reason import Reason
 from corral.scheduler import backfill, cycle, fluid
+from corral.scheduler.fitting import span_of
 from corral.scheduler.plan import Expected, NotNow, Plan, Preemption, Start
 from corral.scheduler.snapshot import PendingGroup, Snapshot
 from corral.syntax import hostlist
@@ -128,7 +129,7 @@ class Trial(cycle._Cycle):
     def find(self, group: PendingGroup, job: JobId) -> bool:
         """Where it would be planned; nothing is kept for it."""
         ways = ((demand, self.rows(demand)) for demand in group.demands)
-        found = self.planner().best(ways, cycle._span(group), self.latest())
+        found = self.planner().best(ways, span_of(group), self.latest())
         if found is not None:
             self.plan.expected[job] = backfill.expected(found[0])
         return found is not None
@@ -141,7 +142,7 @@ class Trial(cycle._Cycle):
         rows = self.rows(demand)
         if allocation is None or not all(rows[self.table.index.get(name, -1)] for name in allocation.node_names):
             return False
-        self.planner().keep(backfill.Planned(start, start + cycle._span(group), allocation), demand)
+        self.planner().keep(backfill.Planned(start, start + span_of(group), allocation), demand)
         self.depth.on_plan(partition)
         self.plan.expected[job] = known
         self.shadow = min(self.shadow, start)
