@@ -4,6 +4,7 @@ import msgspec
 
 from corral.controller.people import with_members
 from corral.model.cluster import Limits
+from corral.model.container import Container, Mount
 from corral.model.job import JobSpec, StdioSpec, StepSpec
 from corral.protocol.blobs import environment_digest, script_digest
 from corral.protocol.replies import Rejected
@@ -48,16 +49,28 @@ class SentStdio(StdioSpec, frozen=True, kw_only=True, omit_defaults=True, forbid
     """StdioSpec as it is decoded: a field that there is not is a mistake. In the record it may be of another version."""
 
 
+class SentMount(Mount, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Mount, likewise."""
+
+
+class SentContainer(Container, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Container, likewise."""
+
+    mounts: tuple[SentMount, ...] = ()
+
+
 class SentStepSpec(StepSpec, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """StepSpec, likewise."""
 
     stdio: SentStdio = SentStdio()
+    container: SentContainer | None = None
 
 
 class SentSpec(JobSpec, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """JobSpec, likewise."""
 
     stdio: SentStdio = SentStdio()
+    container: SentContainer | None = None
     step: SentStepSpec | None = None
 
 

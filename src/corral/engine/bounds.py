@@ -8,15 +8,17 @@ from typing import Any
 
 import msgspec
 
-from corral.errors import UsageError
+from corral.errors import InvalidContainer, UsageError
+from corral.model.container import Container
 from corral.model.gres import WHOLE
 from corral.model.job import UNLIMITED, FileTransfer, JobSpec, StdioSpec, StepSpec
 from corral.protocol.replies import Rejected
-from corral.syntax import cpubind, distribution, gpubind
+from corral.syntax import container, cpubind, distribution, gpubind
 
 _MOST = (1 << 31) - 1
 #: Slurm's MaxTasksPerNode.
 MAX_TASKS_PER_NODE = 512
+_LONGEST_PATH, _MOST_MOUNTS = 4096, 200
 _TOO_LONG = "Pathname of a file, directory or other parameter too long"
 
 #: Field -> option, least, most.
@@ -162,6 +164,30 @@ def _of_transfer(transfer: FileTransfer, spec: StepSpec) -> Rejected | None:
     return _TRANSFER.refusal(transfer)
 
 
+def _of_container(asked: Container) -> Rejected | None:
+    """Through the API may come what no command would send."""
+    try:
+        if not asked.image and not asked.name:
+            raise InvalidContainer(text="--container-image is missing: there is no container to set up")
+        if asked.image and not container.is_file(asked.image):
+            container.reference(asked.image)
+        if asked.name:
+            container.name(f"{asked.name}:{asked.how}")
+        if asked.environment:
+            container.variables(",".join(asked.environment))
+        for one in asked.mounts:
+            container.mounts(":".join((one.source, one.target, "+".join(one.flags))))
+    except InvalidContainer as error:
+        return Rejected(error=f"pyxis: {error}"[:300])
+    mounted = (text for one in asked.mounts for text in (one.source, one.target))
+    for text in (asked.image, asked.work_dir, asked.save, *mounted):
+        if "\0" in text or len(text) > _LONGEST_PATH:
+            return Rejected(error=_TOO_LONG, detail=text[:100].replace("\0", "?"))
+    if len(asked.mounts) > _MOST_MOUNTS:
+        return Rejected(error=f"pyxis: more than {_MOST_MOUNTS} mounts")
+    return None
+
+
 def _ranks(spec: StepSpec) -> Rejected | None:
     for text, _ in spec.multi_prog:
         for part in text.split(","):
@@ -173,6 +199,8 @@ def _ranks(spec: StepSpec) -> Rejected | None:
 
 
 def _more(spec: JobSpec | StepSpec) -> Rejected | None:
+    if spec.container is not None and (refused := _of_container(spec.container)) is not None:
+        return refused
     if spec.nodes_max is not None and spec.nodes_max < (spec.nodes_min or 1):
         detail = f"Maximum node count {spec.nodes_max} is less than minimum node count {spec.nodes_min}"
         return Rejected(error="Node count specification invalid", detail=detail if spec.nodes_min else "")

@@ -134,7 +134,9 @@ def on_suspend(ctx: Context, request: SuspendJobs | ResumeJobs, caller: Caller, 
             return "Job is pending execution"
         if thaw and job.state is not JobState.SUSPENDED:
             return "Job is not suspended"
-        if thaw and job.preempted is not None:  # it goes on by itself when its CPUs are free again
+        if (
+            thaw and job.preempted is not None and not job.preempted.is_grace
+        ):  # it goes on by itself when its CPUs are free again
             return "Requested operation is presently disabled"
         if not thaw and job.state is JobState.SUSPENDED:
             if job.preempted is not None and not lends_cpus(job):  # it takes no more turns

@@ -74,6 +74,8 @@ class DueTimes:
             if spec.mail_types:
                 first = min([first, *(when for _, when in marks(job, spec))])
             return first
+        if job.state is JobState.SUSPENDED and job.preempted is not None and job.preempted.is_grace:
+            return job.preempted.ends
         if job.state is JobState.PENDING:
             begins = job.eligible_time if job.reason is Reason.BEGIN_TIME else _NEVER
             deadline = self.state.spec(job).deadline

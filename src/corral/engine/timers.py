@@ -38,6 +38,8 @@ def tick(ctx: Context, now: float, out: Effects) -> None:
             _check_waiting(ctx, job, now, out)
         elif job.state is JobState.RUNNING:
             _check_limit(ctx, job, now, out)
+        elif job.preempted is not None and job.preempted.is_grace and now >= job.preempted.ends:
+            preemption.strike(ctx, job, now, out)
         if job_id in ctx.state.jobs:
             ctx.due.look_at(ctx.state.jobs[job_id])
     for job_id in sorted(ctx.cleaning):

@@ -51,3 +51,8 @@ class Preempted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ends: float  #: when its grace is over
     action: str  #: SUSPEND, REQUEUE or CANCEL
     by: int = 0  #: the job that it makes room for
+
+    @property
+    def is_grace(self) -> bool:
+        """It will be ended, whatever becomes of it until then."""
+        return self.action in ("REQUEUE", "CANCEL")

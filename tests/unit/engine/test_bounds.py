@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from corral.engine import bounds
+from corral.model.container import Container, Mount
 from corral.model.gres import GresRequest
 from corral.model.job import JobSpec, StdioSpec, StepSpec
 
@@ -46,3 +47,24 @@ def test_what_the_commands_send_passes() -> None:
         rlimits={"NOFILE": (1024, -1), "CORE": (0, 0), "STACK": (-1, -1)}, step=StepSpec(wait_seconds=0, argv=("true",)),
     )  # fmt: skip
     assert bounds.of_job(spec) is None
+
+
+@pytest.mark.parametrize(
+    ("container", "words"),
+    [
+        (Container(), "--container-image is missing"),
+        (Container(image="a b"), "no name of an image"),
+        (Container(image="/x\0y"), "Pathname"),
+        (Container(image="x", name="../up"), "no name for a directory"),
+        (Container(image="x", how="sometimes", name="a"), "flag must be"),
+        (Container(image="x", mounts=(Mount("data", "/x"),)), "mount source must be"),
+        (Container(image="x", mounts=(Mount("/data", "/x", ("suid",)),)), "unknown flag suid"),
+        (Container(image="x", mounts=(Mount("/" + "d" * 5000, "/x"),)), "Pathname"),
+        (Container(image="x", mounts=(Mount("/d", "/x"),) * 201), "more than 200 mounts"),
+        (Container(image="x", environment=("A=1",)), "invalid format"),
+    ],
+)
+def test_a_container_that_no_command_would_ask_for(container: Container, words: str) -> None:
+    for refused in (bounds.of_job(JobSpec(container=container)), bounds.of_step(StepSpec(container=container))):
+        assert refused is not None
+        assert words in refused.error

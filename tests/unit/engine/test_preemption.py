@@ -540,3 +540,17 @@ def test_of_very_many_who_preempt_each_cycle_serves_some() -> None:
         c.cycle()
     assert sum(c.job(one).restarts for one in lows) == 100
     assert len(c.running()) == 50
+
+
+def test_a_job_that_is_suspended_in_its_grace_goes_all_the_same() -> None:
+    c = by_qos(low={"grace_time": 60})
+    low = c.run(job(cpus=4, qos="low"))
+    c.add(job(cpus=4, qos="high"))
+    c.cycle()
+    c.ask(rq.SuspendJobs(ids=(str(low),)), ROOT)
+    assert c.states(low) == ["SUSPENDED"]
+    c.at(59)
+    assert c.states(low) == ["SUSPENDED"]
+    c.at(61)
+    assert c.states(low) == ["PENDING"]
+    c.check()
