@@ -59,7 +59,10 @@ def test_two_users_share_the_limits_of_their_account(make_cluster: Callable[...,
     # An admin level makes an operator, at once and everywhere.
     assert by(cluster, "bin", "scancel", second).returncode
     cluster.run("sacctmgr", "-i", "modify", "user", "bin", "set", "adminlevel=operator")
-    assert by(cluster, "bin", "squeue", "-h", "-o%i").stdout.strip() == second
+    seen = by(cluster, "bin", "squeue", "-h", "-o%i")
+    assert (seen.stdout.strip(), seen.stderr) == (second, ""), cluster.text(
+        "sacct", "-a", "-X", "-o", "JobID,State,ExitCode,Reason"
+    )
 
     before = cluster.text("sacctmgr", "-P", "show", "associations")
     used = wait_until(lambda: int(cluster.text("sshare", "-nP", "-A", "chem", "-o", "rawusage").split()[0]))
