@@ -40,8 +40,9 @@ def test_two_users_share_the_limits_of_their_account(make_cluster: Callable[...,
     for line in ACCOUNTS:
         cluster.run("sacctmgr", "-i", *line.split())
 
-    first = by(cluster, "daemon", *BATCH, "--wrap", "sleep 300").stdout.strip()
-    second = by(cluster, "games", *BATCH, "--wrap", "sleep 300").stdout.strip()
+    submitted = [by(cluster, user, *BATCH, "--wrap", "sleep 300") for user in ("daemon", "games")]
+    assert [one.stderr for one in submitted] == ["", ""]
+    first, second = (one.stdout.strip() for one in submitted)
     wait_until(lambda: cluster.text("squeue", "-h", "-j", second, "-o%a %t %r") == "chem PD AssocGrpJobsLimit")
     assert cluster.text("squeue", "-h", "-j", first, "-o%a %q %t") == "chem normal R"
     assert "Invalid qos specification" in by(cluster, "games", *BATCH, "--qos=high", "--wrap", "true").stderr

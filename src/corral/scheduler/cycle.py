@@ -154,6 +154,8 @@ class _Cycle(Fitting):
         """A place for each, and who finds none. `apart`: no two of them on one node."""
         found: list[tuple[Member, Allocation, int | None]] = []
         lacking: Member | None = None
+        if self.known is not None:
+            self.planner()  # made anew now, if it is to be, and not while some of them are held
         for member in group.gang:
             alone = alone_of(member, group)
             fitting = (self.fit(alone, demand) for demand in member.demands)

@@ -33,7 +33,11 @@ def wait_until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
 
 
 def _parent(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    """0: it is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
 
 
 def is_alive(pid: int) -> bool:
