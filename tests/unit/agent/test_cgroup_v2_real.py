@@ -4,8 +4,10 @@ In a mount namespace of its own a tree of version 2 lies over what is there. It 
 none for what is tried here: processes are in their step's group, are found there, frozen, and killed with it.
 """
 
+import shutil
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -23,10 +25,14 @@ def _may_mount() -> bool:
 @pytest.mark.skipif(not _may_mount(), reason="needs to mount a tree of control groups")
 def test_steps_live_in_groups_of_version_2() -> None:
     words = "setsid or suspended or only_the_shell or nothing_of_a_step_is_left or outlives"
-    run = f'exec {sys.executable} -m pytest -q -p no:cacheprovider -k "{words}" tests/unit/agent/test_shepherd.py'
+    # Directories of its own: pytest closes the usual one to other users as it begins, under the feet of tests that opened it.
+    own = tempfile.mkdtemp(prefix="corral-v2-")
+    options = f'-q -p no:cacheprovider --basetemp={own}/tests -k "{words}"'
+    run = f"exec {sys.executable} -m pytest {options} tests/unit/agent/test_shepherd.py"
     is_there = "from corral.agent import cgroup; assert cgroup._version() == 2"
     check = f'{sys.executable} -c "{is_there}"'
     done = subprocess.run([*ALONE, f"{MOUNT} && {check} && {run}"], capture_output=True, text=True, timeout=120)
+    shutil.rmtree(own)
     assert done.returncode == 0, done.stdout + done.stderr
     assert " passed" in done.stdout
     assert "failed" not in done.stdout
