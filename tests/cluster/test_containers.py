@@ -302,3 +302,31 @@ def _contained(scratch: Path, root: Path, *, remap_root: bool) -> bytes:
     os.close(write_end)
     with open(read_end, "rb") as file:
         return file.read()
+
+
+RING = """#include <mpi.h>
+#include <stdio.h>
+#include <unistd.h>
+int main(int count, char **words) {
+    int rank, size, sum;
+    MPI_Init(&count, &words);
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &size);
+    MPI_Allreduce(&rank, &sum, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD);
+    if (!rank) printf("%d ranks, sum %d, %s\\n", size, sum, access("/etc/link", F_OK) ? "outside" : "inside");
+    MPI_Finalize();
+    return 0;
+}
+"""
+
+
+@pytest.mark.skipif(shutil.which("mpicc.mpich") is None, reason="needs MPICH")
+def test_an_mpi_program_finds_its_peers_on_other_nodes(cluster: LiveCluster) -> None:
+    """The image has no MPI: the machine's libraries are mounted."""
+    (cluster.work / "ring.c").write_text(RING)
+    cluster.run("mpicc.mpich", "ring.c", "-o", "ring")
+    mounts = ",".join(
+        [*(f"{path}:{path}:ro" for path in ("/usr", "/lib", "/lib64") if Path(path).exists()), "./ring:/ring:ro"]
+    )
+    words = ("-N2", "-n8", "--mpi=pmi2", f"--container-image={IMAGE}", f"--container-mounts={mounts}", "/ring")
+    assert cluster.text("srun", *words) == "8 ranks, sum 28, inside"
