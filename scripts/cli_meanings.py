@@ -147,7 +147,10 @@ SUBMIT = {
     "relative": "the step's nodes begin with the job's node of this number",
     "requeue": "it may be run again from the start",
     "reservation": "run in this reservation, or in the first of several that is open",
-    "signal": "`[B:]SIGNAL[@SECONDS]`: send it so long before the time limit (60 s); `B:` only to the batch shell",
+    "signal": (
+        "`[B:]SIGNAL[@SECONDS]`: send it so long before the time limit (60 s); `B:` only to the batch shell; `R:` changes nothing "
+        "(no MaxStartDelay)"
+    ),
     "thread-spec": "said to be ignored, as `--core-spec`",
     "threads": "accepted; srun needs no threads",
     "sockets-per-node": "nodes with at least so many usable sockets",

@@ -82,7 +82,9 @@ class Sender:
         names = [node["share"]["node"] for node in reply["step"]["nodes"]]
         self.node_names = names
         access = reply["access"]
-        attachment = Attachment(access["url"], access["token"], access["cluster"], access["key"], nodes=len(names))
+        attachment = Attachment(
+            access["url"], access["token"], access["cluster"], access["key"], nodes=len(names), ca=access.get("ca", "")
+        )
         try:
             codes = self._pump(attachment, source)
         except (KeyboardInterrupt, TimeoutError):

@@ -34,7 +34,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     siblings: int = 1  #: the sum of the shares that it competes with, its own among them
 
 
-def fair_tree(nodes: Iterable[Node]) -> dict[int, Standing]:
+def _as_tree(nodes: Iterable[Node]) -> tuple[Node | None, dict[int, Node], dict[int, list[Node]]]:
+    """The root, all by their ids, and the children of each."""
     known = {node.id: node for node in nodes}
     children: dict[int, list[Node]] = {}
     root: Node | None = None
@@ -43,6 +44,11 @@ def fair_tree(nodes: Iterable[Node]) -> dict[int, Standing]:
             root = node
         else:
             children.setdefault(_above(node, known), []).append(node)
+    return root, known, children
+
+
+def fair_tree(nodes: Iterable[Node]) -> dict[int, Standing]:
+    root, known, children = _as_tree(nodes)
     if root is None:
         return {}
     found: dict[int, Standing] = {}
@@ -75,14 +81,7 @@ def classic(nodes: Iterable[Node], dampening: int = 1, is_depth_oblivious: bool 
     Shares are the product of those of all levels. What an account's children have used counts for each of them in part: its effective
     usage is its own, and its share of the rest of the account's. With DEPTH_OBLIVIOUS that goes by the ratio of usage to shares instead.
     """
-    known = {node.id: node for node in nodes}
-    children: dict[int, list[Node]] = {}
-    root: Node | None = None
-    for node in known.values():
-        if not node.parent:
-            root = node
-        else:
-            children.setdefault(_above(node, known), []).append(node)
+    root, _, children = _as_tree(nodes)
     if root is None:
         return {}
     found = {

@@ -11,7 +11,7 @@ from corral.errors import InvalidContainer
 MOUNT_FLAGS = frozenset(
     {
         "ro", "rw", "bind", "rbind", "nosuid", "nodev", "noexec", "private", "rprivate", "slave", "rslave",
-        "x-create=auto", "x-create=dir", "x-create=file",
+        "x-create=auto",
     }
 )  # fmt: skip
 HOW = ("auto", "create", "exec", "no_exec")

@@ -103,7 +103,9 @@ class Forwarder:
             reply = connection.request("POST", "/v1/requests", request, key=new_key(), retry_seconds=60)
         access = reply["access"]
         self.node = reply["step"]["nodes"][0]["share"]["node"]
-        return Attachment(access["url"], access["token"], access["cluster"], access["key"], nodes=1)
+        return Attachment(
+            access["url"], access["token"], access["cluster"], access["key"], nodes=1, ca=access.get("ca", "")
+        )
 
     @property
     def ports(self) -> list[int]:

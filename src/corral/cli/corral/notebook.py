@@ -20,7 +20,7 @@ from typing import Any
 
 from corral.cli.corral.forward import Forwarder
 from corral.cli.corral.into import beside, job_row
-from corral.cli.corral.place import add_options
+from corral.cli.corral.place import add_options, endpoint_of
 from corral.cli.run import Exit
 
 NAME = "notebook"
@@ -55,6 +55,7 @@ def main(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupted)
+    os.environ["CORRAL_ENDPOINT"] = endpoint_of(given)  # for sbatch and scancel too
     token = secrets.token_urlsafe(24)
     for _ in range(_TRIES):
         remote = _FIRST_PORT + secrets.randbelow(_PORTS)
