@@ -11,6 +11,7 @@ import selectors
 import socket
 import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
 from typing import Any
 
 from corral.cli.corral.place import add_options, endpoint_of
@@ -82,6 +83,7 @@ class Forwarder:
         self._listening = [] if given.stdio else [self._listen(*one) for one in forwards]
         self._attachment = self._attach()
         self._problem = ""
+        self._finish_stdio: Callable[[], None] = lambda: None  # what has come is written out
 
     def _listen(self, address: str, local: int, remote: int) -> tuple[socket.socket, int]:
         try:
@@ -128,6 +130,7 @@ class Forwarder:
                     return 0
                 self._turn()
         finally:
+            self._finish_stdio()
             self._attachment.send_signal(_SIGTERM)
             self._attachment.close()
         if not self._is_quiet:
@@ -175,16 +178,30 @@ class Forwarder:
         ours, theirs = socket.socketpair()
 
         def copy_in() -> None:
-            while data := os.read(0, 1 << 16):
-                theirs.sendall(data)
-            theirs.shutdown(socket.SHUT_WR)
+            try:
+                while data := os.read(0, 1 << 16):
+                    theirs.sendall(data)
+                theirs.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass  # the other side has closed
 
         def copy_out() -> None:
             while data := theirs.recv(1 << 16):
                 view = memoryview(data)
                 while view:
-                    view = view[os.write(1, view) :]
+                    try:
+                        view = view[os.write(1, view) :]
+                    except OSError:
+                        return  # nobody reads any more
 
-        for act in (copy_in, copy_out):
-            threading.Thread(target=act, daemon=True).start()
+        threading.Thread(target=copy_in, daemon=True).start()
+        writer = threading.Thread(target=copy_out, daemon=True)
+        writer.start()
         self._mux.adopt(ours, str(self._forwards[0][2]).encode())
+
+        def finish() -> None:
+            if ours.fileno() >= 0:
+                ours.shutdown(socket.SHUT_WR)
+            writer.join()
+
+        self._finish_stdio = finish
