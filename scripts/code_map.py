@@ -11,7 +11,7 @@ PAGE = ROOT / "ARCHITECTURE.md"
 BLOCK = re.compile(r"<!-- modules -->\n.*?<!-- end -->\n", re.DOTALL)
 #: From the bottom up, as the layers are.
 PACKAGES = (
-    "syntax", "model", "protocol", "store", "bus", "config", "auth", "scheduler", "engine", "client", "daemon",
+    "syntax", "model", "protocol", "store", "bus", "config", "auth", "scheduler", "services", "engine", "client", "daemon",
     "controller", "agent", "simulator", "cli",
 )  # fmt: skip
 

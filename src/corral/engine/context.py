@@ -13,6 +13,7 @@ from corral.engine.state import ClusterState
 from corral.engine.waits import Waits
 from corral.model.cluster import ClusterConfig, NodeConfig
 from corral.model.job import UNLIMITED, Job, JobId
+from corral.model.kube.meta import ObjectKey
 from corral.model.node import Node
 from corral.model.step import Step, StepKey
 from corral.protocol.events import AnyEvent, JobChanged, JobEnded, NodeChanged, StepChanged, StepCreated
@@ -64,6 +65,7 @@ class Context:
         self.idle_since: dict[str, float] = {}
         self.waits = Waits(state)
         self.due = DueTimes(state, config.timeouts.over_time_limit)
+        self.object_wakes: list[tuple[float, ObjectKey]] = []  #: when objects are to be looked at again (a heap)
         self.next_port = 0  #: the first that is looked at for a step that wants ports
         self.port_steps: set[StepKey] = {
             step.key for job in state.active for step in state.live_steps_of(job) if step.ports
@@ -112,6 +114,8 @@ class Context:
             old = self.state.nodes.get(event.node.name) if isinstance(event, NodeChanged) else None
             self.happened.append((event, old))
         self.state.apply(event)
+        if self.state.objects.pod_of_job:
+            self.state.objects.see(event)
         self.waits.seen(event)
         self.due.seen(event)
         if isinstance(event, StepCreated | StepChanged) and event.step.spec.time_limit:

@@ -35,6 +35,8 @@ from corral.engine import (
 from corral.engine.context import Context
 from corral.engine.duetimes import DueTimes
 from corral.engine.effects import Effects
+from corral.engine.kube import requests as kube_requests
+from corral.engine.kube import work
 from corral.engine.pending import PendingView
 from corral.engine.state import ClusterState
 from corral.errors import UsageError
@@ -132,7 +134,8 @@ class Engine:
         return self._looked(now, out)
 
     def _looked(self, now: float, out: Effects) -> Effects:
-        """With the programs that are to be run because of what has happened."""
+        """With what Kubernetes' objects want done about it, and the programs that are to be run because of what has happened."""
+        work.look(self.ctx, now, out)
         if self.ctx.happened:
             triggers.look(self.ctx, now, out)
         return out
@@ -199,6 +202,10 @@ class Engine:
                 triggers.on_set(ctx, request, caller, now, out)
             case rq.ClearTriggers():
                 triggers.on_clear(ctx, request, caller, now, out)
+            case rq.PutObjects():
+                kube_requests.on_put(ctx, request, caller, owner, now, out)
+            case rq.DeleteObjects():
+                kube_requests.on_delete(ctx, request, caller, now, out)
             case rq.NewClusterNodes():
                 self._new_nodes(request, now, caller, out)
             case _:

@@ -11,11 +11,13 @@ from typing import assert_never
 import msgspec
 
 from corral.engine.books import Books, BooksDump
+from corral.engine.kubeobjects import Objects
 from corral.engine.meter import Meter, MeterDump
 from corral.engine.rules import bucket_of
 from corral.model import ranges
 from corral.model.crontab import Crontab
 from corral.model.job import ACTIVE, ENDED, Job, JobId, JobSpec, JobState
+from corral.model.kube.objects import AnyObject
 from corral.model.node import Node
 from corral.model.partition import Partition
 from corral.model.reason import Reason
@@ -53,6 +55,8 @@ class StateDump(msgspec.Struct, frozen=True, kw_only=True):
     crontabs: list[Crontab] = []
     triggers: list[Trigger] = []
     last_trigger: int = 0
+    objects: list[AnyObject] = []
+    objects_version: int = 0
 
 
 class ClusterState:
@@ -66,6 +70,7 @@ class ClusterState:
         self.crontabs: dict[int, Crontab] = {}  #: by uid
         self.triggers: dict[int, Trigger] = {}
         self.last_trigger = 0
+        self.objects = Objects()  #: Kubernetes'
         self.last_reservation = 0  #: the highest number of one
         self.books = Books()
         self.meter = Meter()  #: what each association and QOS has in the queue, and has used
@@ -210,6 +215,8 @@ class ClusterState:
             case ev.TriggersCleared():
                 for number in event.ids:
                     self.triggers.pop(number, None)
+            case ev.ObjectsChanged():
+                self.objects.apply(event)
             case ev.ControllerStarted():
                 pass
             case _:
@@ -398,6 +405,8 @@ class ClusterState:
                 crontabs=list(self.crontabs.values()),
                 triggers=list(self.triggers.values()),
                 last_trigger=self.last_trigger,
+                objects=list(self.objects.by_key.values()),
+                objects_version=self.objects.version,
             )
         )
 
@@ -424,5 +433,6 @@ class ClusterState:
         state.crontabs = {crontab.uid: crontab for crontab in dump.crontabs}
         state.triggers = {trigger.id: trigger for trigger in dump.triggers}
         state.last_trigger = dump.last_trigger
+        state.objects.apply(ev.ObjectsChanged(time=0.0, objects=tuple(dump.objects), version=dump.objects_version))
         state.next_job_id = max(state.next_job_id, dump.next_job_id)
         return state

@@ -16,6 +16,7 @@ from corral.engine.cancel import signal_job
 from corral.engine.context import Context
 from corral.engine.duetimes import limit_ends, marks
 from corral.engine.effects import Effects
+from corral.engine.kube import work
 from corral.model.job import ENDED, Job, JobId, JobState
 from corral.model.reason import Reason
 from corral.protocol.events import JobEnded, JobsPurged
@@ -139,5 +140,6 @@ def next_wake(ctx: Context, now: float) -> float:
             ctx.plans_due,
             ctx.slice_due,
             boundary,
+            work.next_wake(ctx),
         ),
     )

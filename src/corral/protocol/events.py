@@ -9,6 +9,8 @@ import msgspec
 from corral.model.account import Account, Association, User
 from corral.model.crontab import Crontab
 from corral.model.job import Job, JobId, JobSpec
+from corral.model.kube.meta import ObjectKey
+from corral.model.kube.objects import AnyObject
 from corral.model.node import Node
 from corral.model.partition import Partition
 from corral.model.qos import Qos
@@ -159,9 +161,17 @@ class UsageReset(Event, frozen=True, kw_only=True):
     begins: bool = False  #: a period begins; by itself it resets nothing
 
 
+class ObjectsChanged(Event, frozen=True, kw_only=True):
+    """Kubernetes' objects: the new records, and what is gone. `version`: the highest resourceVersion given so far."""
+
+    objects: tuple[AnyObject, ...] = ()
+    removed: tuple[ObjectKey, ...] = ()
+    version: int = 0
+
+
 AnyEvent = (
     JobSubmitted | JobStarted | JobChanged | JobRequeued | JobEnded | JobsPurged | StepCreated | StepChanged | StepEnded
     | NodeChanged | NodeRemoved | PartitionChanged | PartitionRemoved | ReservationChanged | ReservationRemoved | ControllerStarted
     | CrontabChanged | TriggerChanged | TriggerFired | TriggersCleared
-    | AccountsChanged | UsageReset | UsageDecayChanged
+    | AccountsChanged | UsageReset | UsageDecayChanged | ObjectsChanged
 )  # fmt: skip

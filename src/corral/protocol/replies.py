@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from corral.model.job import JobId
+from corral.model.kube.objects import AnyObject
 from corral.model.step import Step
 from corral.protocol.accounting import Touched
 
@@ -84,4 +85,13 @@ class AccountsChanged(Reply, frozen=True, kw_only=True):
     touched: Touched
 
 
-AnyReply = Done | Rejected | Submitted | WouldStart | StepCreated | HetStepCreated | JobRows | AccountsChanged
+class ObjectsPut(Reply, frozen=True, kw_only=True):
+    """As they are now (dry run: as they would be); of deleted ones: as they were, or are while they end."""
+
+    objects: tuple[AnyObject, ...] = ()
+    created: tuple[bool, ...] = ()  #: in the same order: it was not there before
+
+
+AnyReply = (
+    Done | Rejected | Submitted | WouldStart | StepCreated | HetStepCreated | JobRows | AccountsChanged | ObjectsPut
+)

@@ -5,6 +5,8 @@ from typing import Literal
 import msgspec
 
 from corral.model.job import JobId, JobSpec, JobState, StepSpec
+from corral.model.kube.meta import ObjectKey
+from corral.model.kube.objects import AnyObject
 from corral.model.node import NodeInventory
 from corral.model.partition import PartitionState
 from corral.model.trigger import TriggerResource
@@ -273,10 +275,30 @@ class ChangeAccounts(Request, frozen=True, kw_only=True):
     test: bool = False
 
 
+class PutObjects(Request, frozen=True, kw_only=True):
+    """Make or change Kubernetes' objects, all or none. Made by the controller's API out of manifests that it has checked.
+
+    An object with a `resource_version` replaces only what has that version ("" = whatever is there).
+    """
+
+    objects: tuple[AnyObject, ...]
+    mode: Literal["put", "create", "update"] = "put"  #: create: none may be there; update: all must be
+    dry_run: bool = False  #: only say what they would be
+
+
+class DeleteObjects(Request, frozen=True, kw_only=True):
+    """Delete Kubernetes' objects. Orphan: what they own stays. Foreground: they stay until what they own is gone."""
+
+    keys: tuple[ObjectKey, ...]
+    propagation: Literal["Background", "Foreground", "Orphan"] = "Background"
+    grace_seconds: int | None = None  #: None = as each says
+    dry_run: bool = False
+
+
 AnyRequest = (
     SubmitJobs | CancelJobs | HoldJobs | ReleaseJobs | RequeueJobs | SuspendJobs | ResumeJobs | UpdateJob | UpdateNodes
     | UpdatePartition | CreatePartition | DeletePartition | CreateReservation | UpdateReservation | DeleteReservation
     | CreateStep | CreateHetStep | SignalStep | CompleteJob | Reconfigure | NewClusterNodes
     | SetTrigger | ClearTriggers | TopJobs | NotifyJob | UpdateStep
-    | ChangeAccounts
+    | ChangeAccounts | PutObjects | DeleteObjects
 )  # fmt: skip

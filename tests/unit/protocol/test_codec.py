@@ -30,6 +30,8 @@ def values_of(kind: Any) -> st.SearchStrategy[Any]:
     """Any value of a type, as its fields say. Deferred, as records hold records."""
     if kind in PLAIN:
         return PLAIN[kind]
+    if kind is Any:
+        return TEXT
     if isinstance(kind, typing.NewType):
         return values_of(kind.__supertype__)
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
@@ -48,6 +50,9 @@ def values_of(kind: Any) -> st.SearchStrategy[Any]:
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         hints = typing.get_type_hints(kind)
         return st.deferred(lambda: st.builds(kind, **{name: values_of(hints[name]) for name in kind.__struct_fields__}))
+    if isinstance(kind, type) and issubclass(kind, tuple):  # a NamedTuple
+        hints = typing.get_type_hints(kind)
+        return st.builds(kind, **{name: values_of(hints[name]) for name in hints})
     return st.sampled_from(list(kind))
 
 

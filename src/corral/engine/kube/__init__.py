@@ -1,0 +1,1 @@
+"""How do Kubernetes' objects live in the cluster's state, and how do Pods become jobs?"""

@@ -1,0 +1,138 @@
+"""What happens when a user applies or deletes objects?"""
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+from corral.engine.context import Context
+from corral.engine.effects import Effects
+from corral.model.job import Owner
+from corral.model.kube.meta import ObjectKey, ObjectMeta
+from corral.model.kube.objects import AnyObject
+from corral.protocol.events import ObjectsChanged
+from corral.protocol.replies import ObjectsPut, Rejected
+from corral.protocol.requests import Caller, DeleteObjects, PutObjects
+
+#: Fields of an object that a user does not set.
+_OURS = ("metadata", "creator", "status")
+
+
+def on_put(ctx: Context, request: PutObjects, caller: Caller, owner: Owner | None, now: float, out: Effects) -> None:
+    """All objects are put, or none."""
+    who = owner or Owner(uid=caller.uid, gid=caller.gid, user=caller.user, group=caller.group)
+    put: list[AnyObject] = []
+    created: list[bool] = []
+    for index, one in enumerate(request.objects):
+        old = ctx.state.objects.get(one.key)
+        if (refused := _refusal(request, one, old, caller)) is not None:
+            out.reply = msgspec.structs.replace(refused, index=index)
+            return
+        put.append(stamped(ctx, one, old, who, ctx.state.objects.version + index + 1, now))
+        created.append(old is None)
+    if not request.dry_run:
+        changed = tuple(
+            new for new, given in zip(put, request.objects, strict=True) if new is not ctx.state.objects.get(given.key)
+        )
+        if changed:
+            version = ctx.state.objects.version + len(request.objects)
+            ctx.record(ObjectsChanged(time=now, objects=changed, version=version), out)
+    out.reply = ObjectsPut(objects=tuple(put), created=tuple(created))
+
+
+def _refusal(request: PutObjects, one: AnyObject, old: AnyObject | None, caller: Caller) -> Rejected | None:
+    name = f"{one.key.kind.lower()} {one.key.name!r}"
+    if old is None:
+        return Rejected(error=f"{name} not found", code="not_found") if request.mode == "update" else None
+    if request.mode == "create":
+        return Rejected(error=f"{name} already exists", code="exists")
+    if not may_change(old, caller):
+        return Rejected(error=f"{name} is not yours", code="denied")
+    wanted = one.metadata.resource_version
+    if wanted and wanted != old.metadata.resource_version:
+        return Rejected(
+            error=f"{name} has been changed meanwhile",
+            code="conflict",
+            detail=f"it has resourceVersion {old.metadata.resource_version}, not {wanted}: read it again",
+        )
+    return None
+
+
+def may_change(one: AnyObject, caller: Caller) -> bool:
+    return caller.is_operator or one.creator is None or one.creator.uid == caller.uid
+
+
+def stamped(ctx: Context, one: AnyObject, old: AnyObject | None, who: Owner, version: int, now: float) -> AnyObject:
+    """With what the cluster says of it: uid, versions, times, status. An object that stays as it is: the old record."""
+    key = one.key
+    if old is None:
+        text = f"{ctx.config.cluster} {key.kind} {key.namespace} {key.name} {version} {now}"
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        uid = f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:32]}"
+        changes: dict[str, Any] = {
+            "uid": uid, "resource_version": str(version), "generation": 1, "creation_timestamp": now, "deletion_timestamp": 0.0,
+        }  # fmt: skip
+        return msgspec.structs.replace(one, metadata=msgspec.structs.replace(one.metadata, **changes), creator=who)
+    kept = {name: getattr(old, name) for name in _OURS if name != "metadata" and hasattr(old, name)}
+    same_spec = _spec(one) == _spec(old)
+    meta = _meta_of(one.metadata, old.metadata, version, same_spec=same_spec)
+    if same_spec and msgspec.structs.replace(meta, resource_version=old.metadata.resource_version) == old.metadata:
+        return old
+    return msgspec.structs.replace(one, metadata=meta, **kept)
+
+
+def _spec(one: AnyObject) -> list[Any]:
+    return [getattr(one, name) for name in one.__struct_fields__ if name not in _OURS]
+
+
+def _meta_of(given: ObjectMeta, old: ObjectMeta, version: int, *, same_spec: bool) -> ObjectMeta:
+    return msgspec.structs.replace(
+        given,
+        uid=old.uid,
+        resource_version=str(version),
+        generation=old.generation + (not same_spec),
+        creation_timestamp=old.creation_timestamp,
+        deletion_timestamp=old.deletion_timestamp,
+        deletion_grace_period_seconds=old.deletion_grace_period_seconds,
+        owner_references=given.owner_references or old.owner_references,
+    )
+
+
+def on_delete(ctx: Context, request: DeleteObjects, caller: Caller, now: float, out: Effects) -> None:
+    """They are marked, and go in the next pass (engine/kube/work.py)."""
+    found: list[AnyObject] = []
+    for index, given in enumerate(request.keys):
+        key = ObjectKey(*given)
+        one = ctx.state.objects.get(key)
+        if one is None:
+            out.reply = Rejected(error=f"{key.kind.lower()} {key.name!r} not found", code="not_found", index=index)
+            return
+        if not may_change(one, caller):
+            out.reply = Rejected(error=f"{key.kind.lower()} {key.name!r} is not yours", code="denied", index=index)
+            return
+        found.append(one)
+    if not request.dry_run:
+        found = mark_deleted(ctx, found, request.grace_seconds, now, out)
+    out.reply = ObjectsPut(objects=tuple(found))
+
+
+def mark_deleted(
+    ctx: Context, objects: list[AnyObject], grace: int | None, now: float, out: Effects
+) -> list[AnyObject]:
+    """Each gets its deletionTimestamp, once."""
+    marked = []
+    version = ctx.state.objects.version
+    for one in objects:
+        if one.metadata.deletion_timestamp and (grace is None or one.metadata.deletion_grace_period_seconds == grace):
+            marked.append(one)
+            continue
+        version += 1
+        meta = msgspec.structs.replace(
+            one.metadata,
+            deletion_timestamp=one.metadata.deletion_timestamp or now,
+            deletion_grace_period_seconds=grace,
+            resource_version=str(version),
+        )
+        marked.append(msgspec.structs.replace(one, metadata=meta))
+    ctx.record(ObjectsChanged(time=now, objects=tuple(marked), version=version), out)
+    return marked

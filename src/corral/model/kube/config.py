@@ -1,0 +1,68 @@
+"""What do Pods read, and which rules hold around them: ConfigMap, Secret, Namespace, quotas, budgets, priorities?"""
+
+from corral.model.kube.meta import Condition, KubeObject, LabelSelector, Schema
+from corral.model.kube.pod import IntOrString, Quantity
+
+
+class ConfigMap(KubeObject, frozen=True, kw_only=True):
+    data: dict[str, str] = {}
+    binary_data: dict[str, str] = {}  #: base64
+    immutable: bool = False
+
+
+class Secret(KubeObject, frozen=True, kw_only=True):
+    """In the engine and in the store the values are sealed (auth/sealing.py): only who launches opens them."""
+
+    type: str = "Opaque"
+    data: dict[str, str] = {}  #: base64 in manifests; sealed text in the record
+    string_data: dict[str, str] = {}  #: only in manifests
+    immutable: bool = False
+
+
+class NamespaceStatus(Schema, frozen=True, kw_only=True):
+    phase: str = "Active"
+
+
+class Namespace(KubeObject, frozen=True, kw_only=True):
+    status: NamespaceStatus = NamespaceStatus()
+
+
+class ResourceQuotaSpec(Schema, frozen=True, kw_only=True):
+    hard: dict[str, Quantity] = {}
+
+
+class ResourceQuotaStatus(Schema, frozen=True, kw_only=True):
+    hard: dict[str, Quantity] = {}
+    used: dict[str, Quantity] = {}
+
+
+class ResourceQuota(KubeObject, frozen=True, kw_only=True):
+    spec: ResourceQuotaSpec = ResourceQuotaSpec()
+    status: ResourceQuotaStatus = ResourceQuotaStatus()
+
+
+class PodDisruptionBudgetSpec(Schema, frozen=True, kw_only=True):
+    selector: LabelSelector | None = None
+    min_available: IntOrString | None = None
+    max_unavailable: IntOrString | None = None
+
+
+class PodDisruptionBudgetStatus(Schema, frozen=True, kw_only=True):
+    observed_generation: int = 0
+    disruptions_allowed: int = 0
+    current_healthy: int = 0
+    desired_healthy: int = 0
+    expected_pods: int = 0
+    conditions: tuple[Condition, ...] = ()
+
+
+class PodDisruptionBudget(KubeObject, frozen=True, kw_only=True):
+    spec: PodDisruptionBudgetSpec = PodDisruptionBudgetSpec()
+    status: PodDisruptionBudgetStatus = PodDisruptionBudgetStatus()
+
+
+class PriorityClass(KubeObject, frozen=True, kw_only=True):
+    value: int = 0
+    global_default: bool = False
+    preemption_policy: str = "PreemptLowerPriority"
+    description: str = ""

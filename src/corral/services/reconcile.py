@@ -1,0 +1,12 @@
+"""Which rule is for which kind?"""
+
+from collections.abc import Callable
+from typing import Any
+
+from corral.services.changes import Change
+from corral.services.view import View
+
+#: A rule: the object, the others, the time in seconds since the epoch.
+Rule = Callable[[Any, View, float], list[Change]]
+
+RULES: dict[str, Rule] = {}

@@ -1,0 +1,81 @@
+"""Kubernetes' objects in the state: put, changed, deleted, kept over a snapshot."""
+
+from corral.engine.engine import Engine
+from corral.engine.state import ClusterState
+from corral.model.cluster import ClusterConfig
+from corral.model.kube.meta import ObjectKey, ObjectMeta, OwnerReference
+from corral.model.kube.objects import AnyObject
+from corral.model.kube.pod import Pod
+from corral.model.kube.workload import Deployment, DeploymentSpec
+from corral.protocol.replies import ObjectsPut, Rejected
+from corral.protocol.requests import Caller, DeleteObjects, PutObjects
+
+ANN = Caller(uid=1000, gid=1000, user="ann", group="ann")
+BOB = Caller(uid=1001, gid=1001, user="bob", group="bob")
+KEY = ObjectKey("Deployment", "default", "web")
+
+
+def deployment(replicas: int = 1, version: str = "") -> Deployment:
+    return Deployment(
+        metadata=ObjectMeta(name="web", namespace="default", resource_version=version),
+        spec=DeploymentSpec(replicas=replicas),
+    )
+
+
+def put(engine: Engine, one: AnyObject, caller: Caller = ANN, now: float = 10.0) -> ObjectsPut | Rejected:
+    reply = engine.handle(PutObjects(objects=(one,)), now, caller).reply
+    assert isinstance(reply, ObjectsPut | Rejected)
+    return reply
+
+
+def test_an_object_gets_its_uid_and_versions_and_keeps_what_is_not_its_spec() -> None:
+    engine = Engine(ClusterConfig())
+    put(engine, deployment())
+    first = engine.state.objects.get(KEY)
+    assert first is not None
+    assert first.creator is not None
+    assert (first.metadata.generation, first.metadata.creation_timestamp, first.creator.user) == (1, 10.0, "ann")
+    put(engine, deployment(3), now=20.0)
+    second = engine.state.objects.get(KEY)
+    assert second is not None
+    assert (second.metadata.uid, second.metadata.generation) == (first.metadata.uid, 2)
+    assert int(second.metadata.resource_version) > int(first.metadata.resource_version)
+    effects = engine.handle(PutObjects(objects=(deployment(3),)), 30.0, ANN)
+    assert effects.records == []
+
+
+def test_what_has_changed_meanwhile_and_what_is_anothers_is_refused() -> None:
+    engine = Engine(ClusterConfig())
+    put(engine, deployment())
+    stale = put(engine, deployment(2, version="999"))
+    assert isinstance(stale, Rejected)
+    assert stale.code == "conflict"
+    foreign = put(engine, deployment(2), BOB)
+    assert isinstance(foreign, Rejected)
+    assert foreign.code == "denied"
+
+
+def test_what_an_object_owns_goes_with_it() -> None:
+    engine = Engine(ClusterConfig())
+    put(engine, deployment(0))
+    owner = engine.state.objects.get(KEY)
+    assert owner is not None
+    reference = OwnerReference(kind="Deployment", name="web", uid=owner.metadata.uid)
+    put(
+        engine,
+        Pod(
+            metadata=ObjectMeta(name="web-1", namespace="default", owner_references=(reference,), deletion_timestamp=1)
+        ),
+    )
+    engine.handle(DeleteObjects(keys=(KEY,)), 30.0, ANN)
+    assert len(engine.state.objects) == 0
+
+
+def test_a_snapshot_has_the_objects_and_their_indexes() -> None:
+    engine = Engine(ClusterConfig())
+    put(engine, deployment())
+    put(engine, Pod(metadata=ObjectMeta(name="a", namespace="default", labels={"app": "x"})))
+    state = ClusterState.load(engine.state.dump())
+    assert state.objects.by_key == engine.state.objects.by_key
+    assert [one.metadata.name for one in state.objects.pods_selected("default", {"app": "x"})] == ["a"]
+    assert state.objects.version == engine.state.objects.version
