@@ -80,7 +80,7 @@ class Scheduling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     #: true = the first backfill_max_jobs; false = none, and none starts before another of its partition
     backfill: bool | Literal["easy", "conservative"] = True
     backfill_window: float = 0.0  #: seconds ahead that starts are planned for; 0 = without end, so that no job starves
-    backfill_max_jobs: int = 10  #: how many waiting jobs get a planned start in one cycle
+    backfill_max_jobs: int = 50  #: how many waiting jobs get a planned start in one cycle
     backfill_plans_per_partition: int = 0  #: bf_job_part_count_reserve: and how many of one partition; 0 = any number
     backfill_max_array: int = 20  #: bf_max_job_array_resv: and how many elements of one array
     backfill_min_age: float = (
