@@ -12,11 +12,10 @@ from functools import cache
 from glob import glob
 from typing import Protocol
 
-from corral.agent import cgroup_v1, cgroup_v2, cpus
+from corral.agent import cgroup_v1, cgroup_v2, cpus, gpu
 from corral.agent.cgroup_files import Limits, read
 from corral.agent.control import ShepherdSettings
 from corral.model.allocation import NodeShare
-from corral.model.gres import gpus_of
 from corral.model.step import STEP_NAMES, StepKey
 
 
@@ -60,11 +59,25 @@ def limits_of(share: NodeShare, settings: ShepherdSettings) -> Limits:
 
 
 def denied_devices(share: NodeShare, settings: ShepherdSettings) -> tuple[str, ...]:
-    """Files of the machine's GPUs that are not in this share."""
-    if settings.virtual or "devices" not in settings.enforce:
+    """Files of the machine's devices that are not in this share; who has no GPU at all has no use for its driver's files either."""
+    if settings.virtual or not settings.devices or "devices" not in settings.enforce:
         return ()
-    held = set(gpus_of(share.gres))
-    return tuple(file for index, file in enumerate(settings.gpu_files) if index not in held)
+    held = {("gpu" if one.name == "shard" else one.name, index) for one in share.gres for index in one.indices}
+    own: set[str] = set()
+    others: list[str] = []
+    first: dict[str, int] = {}
+    for device in settings.devices:
+        begin = first.get(device.name, 0)
+        first[device.name] = begin + device.count
+        for place, file in enumerate(device.files):
+            files = (file, *(device.more_files[place] if place < len(device.more_files) else ()))
+            if (device.name, begin + place) in held:
+                own.update(files)
+            else:
+                others += files
+    if not any(name == "gpu" for name, _ in held):
+        others += gpu.control_files(settings.devices)
+    return tuple(file for file in dict.fromkeys(others) if file not in own)
 
 
 def version(settings: ShepherdSettings) -> int:

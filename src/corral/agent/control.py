@@ -18,6 +18,7 @@ from collections.abc import Callable
 import msgspec
 
 from corral.model.cluster import Containers, Isolation
+from corral.model.gres import GresDevice
 from corral.model.job import JobId
 from corral.model.step import StepKey
 from corral.model.usage import Usage
@@ -33,7 +34,7 @@ class ShepherdSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     cgroups: str = "auto"  #: "auto", or "off"
     enforce: tuple[str, ...] = ("cpu", "memory", "devices")  #: limits to hold jobs to
     cgroup_name: str = "corral"  #: the directory under the cgroup mounts; differs per agent
-    gpu_files: tuple[str, ...] = ()  #: device files of all GPUs of this machine, in index order
+    devices: tuple[GresDevice, ...] = ()  #: of this machine, counted as the controller counts them
     renumber_gpus: bool = False
     containers: Containers = Containers()
     isolation: Isolation = Isolation()

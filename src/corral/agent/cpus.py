@@ -37,3 +37,27 @@ def _number(cpu: int, what: str) -> int:
             return int(file.read())
     except (OSError, ValueError):
         return -1
+
+
+def highest() -> int:
+    """The highest of the kernel's numbers that a CPU may have here, and one more."""
+    return max(os.sched_getaffinity(0), default=0) + 1
+
+
+def cores_of(kernel: tuple[int, ...], threads: int) -> tuple[int, ...]:
+    """The controller's numbers of the cores that these CPUs, by the kernel's numbers, are of; where that is all of them or none, ()."""
+    known = in_order()
+    wanted = set(kernel)
+    found = sorted({place // max(1, threads) for place, cpu in enumerate(known) if cpu in wanted})
+    return tuple(found) if len(found) < -(-len(known) // max(1, threads)) else ()
+
+
+def listed(path: str) -> tuple[int, ...]:
+    """The CPUs in a file of the kernel: 0-3,8-11."""
+    try:
+        with open(path) as file:
+            parts = file.read().strip().split(",")
+        ends = [part.partition("-") for part in parts if part]
+        return tuple(cpu for low, dash, high in ends for cpu in range(int(low), int(high if dash else low) + 1))
+    except (OSError, ValueError):
+        return ()

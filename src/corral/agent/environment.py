@@ -5,21 +5,19 @@ lets most of it through (SLURM_MEM_PER_NODE, SLURM_JOB_GPUS, SLURM_ARRAY_*): onl
 A batch script begins from what the submitter had; variables of a job around the submitter are taken out first.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from corral.agent import binding
 from corral.agent.hetjob import het_variables, whole_step
 from corral.agent.login import is_wanted, login_environment
 from corral.agent.requested import distribution_variables, requested_variables
+from corral.agent.visibility import GPU_VISIBILITY, PLAIN, Naming, visible
 from corral.model.gres import GresShare, gpus_of
 from corral.model.job import JobKind
 from corral.model.step import StepKey, TaskPlace
 from corral.protocol.orders import JobContext, LaunchStep
 from corral.syntax.hostlist import fold
 from corral.syntax.runlength import counts
-
-#: All name the GPUs a program may use, for CUDA, OpenCL, ROCm and oneAPI.
-GPU_VISIBILITY = ("CUDA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK")
 
 #: Names the launch that a process belongs to: what a killed shepherd has left is found by it.
 STEP_MARK = "CORRAL_STEP"
@@ -38,11 +36,8 @@ _KEPT = frozenset(
 )  # fmt: skip
 
 
-def batch_environment(order: LaunchStep, *, renumber_gpus: bool = False) -> dict[str, str]:
-    """All variables of a batch script, but for SLURM_TASK_PID.
-
-    renumber_gpus: the job sees its own GPU devices only, so CUDA counts them from 0.
-    """
+def batch_environment(order: LaunchStep, *, gpus: Naming = PLAIN) -> dict[str, str]:
+    """All variables of a batch script, but for SLURM_TASK_PID. `gpus`: how they are called here."""
     job, spec = order.job, order.job.spec
     login = login_environment(job.owner.user, job.owner.uid) if is_wanted(order.environment) else {}
     given = dict(order.environment)
@@ -73,15 +68,15 @@ def batch_environment(order: LaunchStep, *, renumber_gpus: bool = False) -> dict
         result["SLURM_JOB_NAME"] = job.name
     if spec.stdio.open_mode:
         result["SLURM_OPEN_MODE"] = _SHORT_MODES.get(spec.stdio.open_mode, spec.stdio.open_mode)
-    if gpus := gpus_of(order.job_share.gres):
-        result["SLURM_JOB_GPUS"] = _ids(gpus)
-        result["SLURM_GPUS_ON_NODE"] = str(len(gpus))
-        result |= _visible(gpus, gpus, renumber_gpus) | _shards(order.job_share.gres)
+    if held := gpus_of(order.job_share.gres):
+        result["SLURM_JOB_GPUS"] = _ids(held)
+        result["SLURM_GPUS_ON_NODE"] = str(len(held))
+        result |= visible(held, held, gpus) | _shards(order.job_share.gres)
     result.setdefault("TMPDIR", "/tmp")
     return result
 
 
-def task_environment(order: LaunchStep, place: TaskPlace, *, renumber_gpus: bool = False) -> dict[str, str]:
+def task_environment(order: LaunchStep, place: TaskPlace, *, gpus: Naming = PLAIN) -> dict[str, str]:
     """All variables of one task of a step, but for SLURM_TASK_PID. The arguments are those of `batch_environment`."""
     job, spec = order.job, order.spec
     result = dict(order.environment)
@@ -137,7 +132,7 @@ def task_environment(order: LaunchStep, place: TaskPlace, *, renumber_gpus: bool
     result |= binding.cpu_variables(order) | binding.memory_variables(spec.mem_bind, of_step=True)
     result |= distribution_variables(_full(spec.distribution, order))
     result |= _launcher(order)
-    _set_step_gpus(result, order, place, renumber_gpus)
+    _set_step_gpus(result, order, place, gpus)
     if place.local_id == 0:
         result.setdefault("TMPDIR", "/tmp")
     return result
@@ -231,7 +226,7 @@ def _full(text: str, order: LaunchStep) -> str:
     return f"block,{text}" if text in ("pack", "nopack") else text
 
 
-def _set_step_gpus(result: dict[str, str], order: LaunchStep, place: TaskPlace, renumber: bool) -> None:
+def _set_step_gpus(result: dict[str, str], order: LaunchStep, place: TaskPlace, gpus: Naming) -> None:
     held = gpus_of(order.share.gres)
     for name in (*GPU_VISIBILITY, "SLURM_GPUS_ON_NODE", "SLURM_SHARDS_ON_NODE", "SLURM_STEP_GPUS", "SLURMD_TRES_BIND"):
         result.pop(name, None)
@@ -242,17 +237,12 @@ def _set_step_gpus(result: dict[str, str], order: LaunchStep, place: TaskPlace, 
     own = place.gpus or held
     result["SLURM_GPUS_ON_NODE"] = str(len(held))
     result["SLURM_STEP_GPUS"] = _ids(own)
-    result |= _visible(own, held, renumber) | _shards(order.share.gres)
+    result |= visible(own, held, gpus) | _shards(order.share.gres)
     if text := binding.gpu_binding(order):
         result["SLURMD_TRES_BIND"] = f"gpu:{text}"
         if text.rpartition(",")[2] == "none":
             for name in (*GPU_VISIBILITY, "SLURM_STEP_GPUS"):
                 result.pop(name, None)
-
-
-def _visible(own: Sequence[int], held: Sequence[int], renumber: bool) -> dict[str, str]:
-    text = _ids(held.index(gpu) for gpu in own) if renumber else _ids(own)
-    return dict.fromkeys(GPU_VISIBILITY, text)
 
 
 def _shards(shares: Iterable[GresShare]) -> dict[str, str]:

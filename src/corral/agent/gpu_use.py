@@ -1,21 +1,21 @@
 """What do processes use of NVIDIA's GPUs: memory, and the share of the time that something of theirs ran?"""
 
-import ctypes
 from typing import Any
+
+from corral.agent import nvml
 
 
 class NvidiaUse:
-    """Asked through NVML, of the GPUs with these indices."""
+    """Asked through NVML, of the GPUs with these UUIDs."""
 
-    def __init__(self, nvml: Any, indices: tuple[int, ...]) -> None:
-        self._nvml = nvml
-        self._handles = []
+    def __init__(self, library: Any, uuids: tuple[str, ...]) -> None:
+        self._nvml = library
+        self._handles: list[Any] = []
         self._seen: dict[int, int] = {}  #: the time stamp of the last sample of utilisation, by GPU
-        for index in indices:
-            try:
-                self._handles.append(nvml.nvmlDeviceGetHandleByIndex(index))
-            except nvml.NVMLError:
-                continue
+        for uuid in uuids:
+            handle = nvml.told(library, None, "nvmlDeviceGetHandleByUUID", uuid)
+            if handle is not None:
+                self._handles.append(handle)
 
     def of_processes(self) -> dict[int, tuple[int, int]]:
         """pid -> bytes, percent. On several GPUs both are added up."""
@@ -47,19 +47,7 @@ class NvidiaUse:
         return list(highest.items())
 
 
-def use_of(indices: tuple[int, ...]) -> NvidiaUse | None:
-    """None where NVML is not, or no GPU is held."""
-    if not indices:
-        return None
-    try:
-        # Asked first: the binding is a large module, and most machines have no GPU.
-        ctypes.CDLL("libnvidia-ml.so.1")
-    except OSError:
-        return None
-    import pynvml
-
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return None
-    return NvidiaUse(pynvml, indices)
+def use_of(gpus: tuple[str, ...]) -> NvidiaUse | None:
+    """Of the GPUs, or slices, of these UUIDs. None where NVML is not, or no GPU is held."""
+    library = nvml.opened() if gpus else None
+    return NvidiaUse(library, gpus) if library is not None else None

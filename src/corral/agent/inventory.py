@@ -10,6 +10,8 @@ from pathlib import Path
 import msgspec
 
 from corral.agent.gpu import gpus_of_this_machine
+from corral.model.cluster import GresConfig
+from corral.model.devices import declared
 from corral.model.gres import GresDevice
 from corral.model.node import NodeInventory
 
@@ -27,7 +29,8 @@ class VirtualNodes(msgspec.Struct, frozen=True, kw_only=True):
     features: tuple[str, ...] = ()
 
 
-def inventory_of_this_machine(name: str, agent_start_time: float) -> NodeInventory:
+def inventory_of_this_machine(name: str, agent_start_time: float, gres: tuple[GresConfig, ...] = ()) -> NodeInventory:
+    """`gres`: devices that the operator tells of."""
     sockets, cores_per_socket, threads = topology()
     cpus = len(os.sched_getaffinity(0))
     if sockets * cores_per_socket * threads != cpus:
@@ -41,7 +44,7 @@ def inventory_of_this_machine(name: str, agent_start_time: float) -> NodeInvento
         threads_per_core=threads,
         memory_mb=memory_mb(),
         tmp_disk_mb=shutil.disk_usage("/tmp").total >> 20,
-        gres=gpus_of_this_machine(),
+        gres=declared(gpus_of_this_machine(threads=threads), gres, name),
     )
 
 

@@ -27,8 +27,11 @@ from corral.daemon import clock
 from corral.daemon.logs import Log
 from corral.daemon.signals import on_stop
 from corral.errors import ConfigError
+from corral.model import devices
 from corral.model.cluster import ClusterConfig
+from corral.model.gres import GresDevice
 from corral.model.node import NodeInventory
+from corral.syntax import hostlist
 
 #: Exit status when another agent of this name runs here.
 ALREADY_RUNNING = 3
@@ -76,7 +79,7 @@ def run(
     if virtual is not None:
         nodes = virtual_inventories(virtual, now)
     else:
-        nodes = (inventory_of_this_machine(name, now),)
+        nodes = (inventory_of_this_machine(name, now, config.gres),)
     endpoint = cluster_endpoint(config, state_dir)
     settings = _settings(config, group_name(config.cluster, name, directory), nodes[0], endpoint, directory.absolute())
     unenforced = cgroup.not_enforced(settings)
@@ -118,11 +121,19 @@ def _settings(
         isolation=config.isolation,
         images=str(directory / "images"),
         boxes=str(directory / "boxes"),
-        gpu_files=tuple(file for device in node.gres if device.name == "gpu" for file in device.files),
+        devices=_as_counted(config, node),
     )
     # A job that is fenced in sees its own GPUs only, and CUDA counts what it sees.
     has_fence = not any(word.startswith("devices") for word in cgroup.not_enforced(settings))
-    return msgspec.structs.replace(settings, renumber_gpus=has_fence and bool(settings.gpu_files))
+    return msgspec.structs.replace(
+        settings, renumber_gpus=has_fence and any(one.name == "gpu" and one.files for one in settings.devices)
+    )
+
+
+def _as_counted(config: ClusterConfig, node: NodeInventory) -> tuple[GresDevice, ...]:
+    """As the controller does where its configuration is this one."""
+    entry = next((entry for entry in config.node if node.name in hostlist.expand(entry.name)), None)
+    return devices.counted(node.gres, entry) if entry is not None and not node.virtual else node.gres
 
 
 def _absolute(path: str) -> str:

@@ -6,7 +6,7 @@ import signal
 import tempfile
 from collections.abc import Mapping
 
-from corral.agent.environment import GPU_VISIBILITY
+from corral.agent.visibility import GPU_VISIBILITY
 from corral.model.gres import gpus_of
 from corral.protocol.orders import JobContext
 from corral.syntax.hostlist import fold

@@ -143,11 +143,11 @@ class Sampler:
         self._last = min(self._last * 2 or (FIRST if is_cheap else FIRST_BY_SCAN), self._interval)
         return self._last
 
-    def watch_gpus(self, indices: tuple[int, ...]) -> None:
+    def watch_gpus(self, uuids: tuple[str, ...]) -> None:
         """From the first look on, so that short jobs do not wait for the driver."""
         if not self._asked_gpus:
             self._asked_gpus = True
-            self._gpus = gpu_use.use_of(indices)
+            self._gpus = gpu_use.use_of(uuids)
 
     # -- while they run
 

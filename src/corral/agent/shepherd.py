@@ -46,9 +46,10 @@ from corral.agent.sampling import Sampler, io_of
 from corral.agent.stdio import StepStreams
 from corral.agent.taskprograms import Epilogs, prologs_of, run_prolog
 from corral.agent.tasks import TaskPlan, program_of, start
+from corral.agent.visibility import naming_of
 from corral.agent.way import show_the_way
 from corral.daemon import clock
-from corral.model.gres import gpus_of
+from corral.model.gres import gpus_of, uuids_of
 from corral.model.job import ExitStatus
 from corral.model.step import BATCH, EndCause, TaskExit, TaskPlace
 from corral.protocol.codec import encode
@@ -246,9 +247,10 @@ class Shepherd:
             self._sample_later()
 
     def _look(self) -> None:
-        gpus = set(gpus_of(self.order.share.gres))
+        uuids = uuids_of(self.settings.devices)
+        gpus = sorted({gpu for gpu in gpus_of(self.order.share.gres) if gpu < len(uuids)})
         if gpus and not self.settings.virtual:
-            self._sampler.watch_gpus(tuple(sorted(gpus)))
+            self._sampler.watch_gpus(tuple(uuids[gpu] for gpu in gpus))
         self._sampler.look()
 
     def _own_pids(self) -> list[int]:
@@ -260,11 +262,11 @@ class Shepherd:
             self._pmi.close_task_ends()
 
     def _environment(self, place: TaskPlace) -> dict[str, str]:
-        renumber = self.settings.renumber_gpus
+        gpus = naming_of(self.settings.devices, renumber=self.settings.renumber_gpus)
         if self.order.key.step == BATCH:
-            variables = batch_environment(self.order, renumber_gpus=renumber)
+            variables = batch_environment(self.order, gpus=gpus)
         else:
-            variables = task_environment(self.order, place, renumber_gpus=renumber)
+            variables = task_environment(self.order, place, gpus=gpus)
         variables = show_the_way(variables, self.order, self.settings)
         if self._has_private:
             variables = {restored(name): restored(value) for name, value in variables.items()}

@@ -102,6 +102,7 @@ def check(config: ClusterConfig, tree: dict[str, Any]) -> None:
         except ValueError as error:
             raise BadValue((key,), f"{key!r} cannot be {getattr(config, key)!r}: {error}") from None
     _check_nodes(config)
+    _check_gres(config)
     _check_preemption(config)
     _check_partitions(config)
     _check_switches(config)
@@ -183,6 +184,22 @@ def _check_nodes(config: ClusterConfig) -> None:
         if node.gres:
             _check_shards(_parsed(tres.parse_gres, node.gres, ("node", index, "gres")), index)
         _check_connected(node, index)
+
+
+def _check_gres(config: ClusterConfig) -> None:
+    for index, table in enumerate(config.gres):
+        if table.name == "shard" or table.name not in config.gres_types:
+            known = ", ".join(name for name in config.gres_types if name != "shard")
+            raise BadValue(("gres", index, "name"), f"{table.name!r} is not among gres_types ({known})")
+        if table.nodes.upper() != "ALL":
+            _parsed(hostlist.expand, table.nodes, ("gres", index, "nodes"))
+        files = [name for text in table.files for name in _parsed(hostlist.expand, text, ("gres", index, "files"))]
+        if wrong := [file for file in files if not file.startswith("/dev/")]:
+            raise BadValue(("gres", index, "files"), f"{wrong[0]!r} is no device file: it begins with /dev/")
+        if table.count is None and not files:
+            raise BadValue(("gres", index), "either 'files' or 'count' must say how many there are")
+        if table.count is not None and files and table.count != len(files):
+            raise BadValue(("gres", index, "count"), f"{table.count} units have {len(files)} files")
 
 
 def _check_connected(node: NodeConfig, index: int) -> None:

@@ -7,8 +7,8 @@ from corral.engine.context import Context
 from corral.engine.effects import Effects
 from corral.engine.launch import send_launch
 from corral.errors import UsageError
+from corral.model import devices
 from corral.model.cluster import NodeConfig
-from corral.model.gres import GresDevice
 from corral.model.job import ENDED, JobId, JobState
 from corral.model.node import Drain, DrainOwner, Node, NodeInventory
 from corral.model.reason import Reason
@@ -18,7 +18,7 @@ from corral.protocol.orders import EndJob, SendInventory, SignalTasks, SuspendJo
 from corral.protocol.replies import Done, Rejected
 from corral.protocol.reports import AgentRegistered, Heartbeat, KnownStep, NodeFailed
 from corral.protocol.requests import Caller, UpdateNodes
-from corral.syntax import gpuwords, hostlist, tres
+from corral.syntax import hostlist
 
 #: A launch that its agent does not know after so many seconds is sent again.
 RESEND_SECONDS = 5.0
@@ -35,6 +35,8 @@ def change(ctx: Context, node: Node, now: float, out: Effects, what: str, **fiel
 
 def configured(ctx: Context, found: NodeInventory) -> tuple[NodeInventory, int] | None:
     """What the operator said of a node wins over what was found; None = the configuration does not know the node."""
+    if ctx.config.gres:
+        found = msgspec.structs.replace(found, gres=devices.declared(found.gres, ctx.config.gres, found.name))
     if not ctx.config.node:
         return found, 1
     known = ctx.node_entries
@@ -51,42 +53,11 @@ def _with(entry: NodeConfig, found: NodeInventory) -> NodeInventory:
         value = getattr(entry, name)
         if value is not None:
             fields[name] = value
-    if entry.gres:
-        known = {(device.name, device.type): device for device in found.gres}
-        wanted = tres.parse_gres(entry.gres)
-        gres = [
-            known.get((g.name, g.type)) or GresDevice(name=g.name, type=g.type, count=g.count)
-            for g in wanted
-            if g.name != "shard"
-        ]
-        if not gres:  # only into how many shards the GPUs that are there are counted
-            gres = [device for device in found.gres if device.name != "shard"]
-        types = {device.type for device in gres if device.name == "gpu"}
-        if shards := sum(g.count for g in wanted if g.name == "shard"):  # as in Slurm, they are of the GPUs' type
-            gres.append(GresDevice(name="shard", type=types.pop() if len(types) == 1 else "", count=shards))
-        fields["gres"] = tuple(gres)
-    if entry.gpu_links or entry.gpu_cores:
-        known_gres = fields.get("gres", found.gres)
-        assert isinstance(known_gres, tuple)
-        fields["gres"] = _connected(known_gres, entry)
+    if entry.gres or entry.gpu_links or entry.gpu_cores:
+        fields["gres"] = devices.counted(found.gres, entry)
     if entry.features:
         fields["features"] = tuple(dict.fromkeys((*found.features, *entry.features)))
     return msgspec.structs.replace(found, **fields)
-
-
-def _connected(devices: tuple[GresDevice, ...], entry: NodeConfig) -> tuple[GresDevice, ...]:
-    """With what is said of the links and cores of GPUs. Links between GPUs of two types are not counted."""
-    links, cores = gpuwords.links(entry.gpu_links), gpuwords.cores(entry.gpu_cores)
-    made, first = [], 0
-    for device in devices:
-        if device.name == "gpu":
-            upto = first + device.count
-            device = msgspec.structs.replace(
-                device, links=tuple(row[first:upto] for row in links[first:upto]), cores=cores[first:upto]
-            )
-            first = upto
-        made.append(device)
-    return tuple(made)
 
 
 def on_registered(ctx: Context, report: AgentRegistered, now: float, out: Effects) -> None:
@@ -112,7 +83,19 @@ def on_registered(ctx: Context, report: AgentRegistered, now: float, out: Effect
             change(ctx, node, now, out, "registered")
         if old is not None and old.inventory.boot_id and inventory.boot_id not in ("", old.inventory.boot_id):
             lose(ctx, inventory.name, now, out)  # it has booted: nothing of what it ran is left
+        _check_gpus(ctx, found, inventory, old, now, out)
     compare(ctx, {node.name for node in report.nodes}, report.steps, now, out, at_once=True)
+
+
+def _check_gpus(
+    ctx: Context, found: NodeInventory, inventory: NodeInventory, old: Node | None, now: float, out: Effects
+) -> None:
+    """A GPU that the node should have and has not: who knows whether the others work, and which number each has now."""
+    if found.virtual:
+        return
+    before = old.inventory.gres if old is not None else ()
+    if problem := devices.shortage(found.gres, inventory.gres, before):
+        drain(ctx, ctx.state.nodes[inventory.name], DrainOwner.HEALTH, problem, "root", now, out)
 
 
 def on_heartbeat(ctx: Context, report: Heartbeat, now: float, out: Effects) -> None:
@@ -214,6 +197,9 @@ def on_failed(ctx: Context, report: NodeFailed, now: float, out: Effects) -> Non
 
 
 def drain(ctx: Context, node: Node, owner: DrainOwner, reason: str, by: str, now: float, out: Effects) -> None:
+    """Nothing new where the same owner has drained it for the same reason."""
+    if any(d.owner is owner and d.reason == reason for d in node.drains):
+        return
     others = tuple(d for d in node.drains if d.owner is not owner)
     change(ctx, node, now, out, "drained", drains=(*others, Drain(owner=owner, reason=reason, since=now, by=by)))
 

@@ -29,6 +29,16 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     watts_busy: float = 0.0  #: and when all of its GPUs are in use (without GPUs: its CPUs); 0 = not known
 
 
+class GresConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A `[[gres]]` table: devices of nodes that are not found by themselves, or are to be counted otherwise than they are found."""
+
+    name: str  #: one of gres_types
+    type: str = ""
+    nodes: str = "ALL"  #: a hostlist
+    count: int | None = None  #: on each node; none = as many as there are files
+    files: tuple[str, ...] = ()  #: device files in the order in which units are counted: "/dev/fpga[0-3]"
+
+
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Seconds."""
 
@@ -261,6 +271,7 @@ class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     block: tuple[Block, ...] = ()  #: in the place of switches: groups of nodes that are closely connected
     block_sizes: tuple[int, ...] = ()  #: nodes of a block, and of several together: 18, 36, 72
     gres_types: tuple[str, ...] = ("gpu",)
+    gres: tuple[GresConfig, ...] = ()
     gpu_sharing: GpuSharing = GpuSharing()
     timeouts: Timeouts = Timeouts()
     priority: PriorityWeights = PriorityWeights()

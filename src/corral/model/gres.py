@@ -41,6 +41,9 @@ class GresDevice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         tuple[int, ...], ...
     ] = ()  #: a line for each unit: how many links it has to each of them; () = not known
     cores: tuple[tuple[int, ...], ...] = ()  #: of each unit the cores that are near it; () = not known
+    buses: tuple[str, ...] = ()  #: PCI addresses, "0000:65:00.0"
+    memory_mb: int = 0  #: of each unit; 0 = not known
+    more_files: tuple[tuple[str, ...], ...] = ()  #: of each unit the files that it needs beside its own
 
 
 class GresShare(msgspec.Struct, frozen=True, array_like=True):
@@ -64,3 +67,13 @@ class GresShare(msgspec.Struct, frozen=True, array_like=True):
 def gpus_of(shares: Iterable[GresShare]) -> tuple[int, ...]:
     """The numbers of the GPUs that are held, all of them or shares."""
     return tuple(index for share in shares if share.name in ("gpu", "shard") for index in share.indices)
+
+
+def uuids_of(devices: Iterable[GresDevice]) -> tuple[str, ...]:
+    """Of the GPUs in index order; "" where one has none."""
+    return tuple(
+        device.uuids[place] if place < len(device.uuids) else ""
+        for device in devices
+        if device.name == "gpu"
+        for place in range(device.count)
+    )

@@ -10,7 +10,7 @@ from corral.agent import cgroup, cgroup_v1, cgroup_v2
 from corral.agent.cgroup_files import Limits
 from corral.agent.control import ShepherdSettings
 from corral.model.allocation import NodeShare
-from corral.model.gres import GresShare
+from corral.model.gres import GresDevice, GresShare
 from corral.model.job import JobId
 from corral.model.step import BATCH, StepKey
 
@@ -24,16 +24,20 @@ def share(cpus: int = 1, memory_mb: int = 0, gpus: tuple[int, ...] = ()) -> Node
     return NodeShare(node="n", cpus=tuple(range(cpus)), memory_mb=memory_mb, gres=(GresShare("gpu", "", gpus),))
 
 
+def devices(*files: str) -> tuple[GresDevice, ...]:
+    return (GresDevice(name="gpu", count=len(files), files=files),)
+
+
 # ---------------------------------------------------------------------- what is to be enforced
 
 
 def test_a_share_of_a_virtual_node_is_held_to_its_memory_only() -> None:
-    settings = ShepherdSettings(virtual=True, gpu_files=("/dev/null", "/dev/zero"))
+    settings = ShepherdSettings(virtual=True, devices=devices("/dev/null", "/dev/zero"))
     assert cgroup.limits_of(share(1, 100), settings) == Limits(memory_mb=100)
 
 
 def test_only_what_is_to_be_enforced_is() -> None:
-    settings = ShepherdSettings(gpu_files=("/dev/a", "/dev/b"), enforce=("memory",))
+    settings = ShepherdSettings(devices=devices("/dev/a", "/dev/b"), enforce=("memory",))
     limits = cgroup.limits_of(NodeShare(node="n1", cpus=(), memory_mb=100), settings)
     assert (limits.cpus, limits.memory_mb, limits.denied_devices) == (None, 100, ())
 
@@ -49,8 +53,35 @@ def test_cpus_beyond_the_machines_are_not_bound() -> None:
 
 
 def test_gpus_that_are_not_the_jobs_are_denied() -> None:
-    settings = ShepherdSettings(gpu_files=("/dev/nvidia0", "/dev/nvidia1", "/dev/nvidia2"))
-    assert cgroup.limits_of(share(gpus=(1,)), settings).denied_devices == ("/dev/nvidia0", "/dev/nvidia2")
+    settings = ShepherdSettings(devices=devices("/dev/fake0", "/dev/fake1", "/dev/fake2"))
+    assert cgroup.limits_of(share(gpus=(1,)), settings).denied_devices == ("/dev/fake0", "/dev/fake2")
+
+
+def test_who_has_no_gpu_cannot_reach_its_driver() -> None:
+    settings = ShepherdSettings(devices=devices("/dev/nvidia0", "/dev/nvidia1"))
+    denied = cgroup.denied_devices(NodeShare(node="n", cpus=(0,), memory_mb=0), settings)
+    assert denied[:4] == ("/dev/nvidia0", "/dev/nvidia1", "/dev/nvidiactl", "/dev/nvidia-uvm")
+    assert cgroup.denied_devices(share(gpus=(0,)), settings) == ("/dev/nvidia1",)
+    amd = ShepherdSettings(devices=devices("/dev/dri/renderD128"))
+    assert cgroup.denied_devices(NodeShare(node="n", cpus=(0,), memory_mb=0), amd) == (
+        "/dev/dri/renderD128",
+        "/dev/kfd",
+    )
+
+
+def test_of_a_sliced_gpu_a_job_has_the_file_and_its_own_slices() -> None:
+    sliced = GresDevice(
+        name="gpu", count=2, files=("/dev/nvidia0",) * 2, more_files=(("/dev/cap1", "/dev/cap2"), ("/dev/cap3",))
+    )
+    settings = ShepherdSettings(devices=(sliced,))
+    assert cgroup.denied_devices(share(gpus=(1,)), settings) == ("/dev/cap1", "/dev/cap2")
+
+
+def test_devices_of_any_kind_are_kept_apart() -> None:
+    fpga = GresDevice(name="fpga", count=2, files=("/dev/fpga0", "/dev/fpga1"))
+    settings = ShepherdSettings(devices=(*devices("/dev/a", "/dev/b"), fpga))
+    held = NodeShare(node="n", cpus=(0,), memory_mb=0, gres=(GresShare("gpu", "", (1,)), GresShare("fpga", "", (0,))))
+    assert cgroup.denied_devices(held, settings) == ("/dev/a", "/dev/fpga1")
 
 
 def test_without_cgroups_it_says_what_is_not_enforced() -> None:
@@ -126,7 +157,7 @@ def test_a_process_that_enters_is_found_there(settings: ShepherdSettings) -> Non
 def test_cpus_and_devices_of_a_real_node_are_fenced() -> None:
     if (os.cpu_count() or 1) < 2:
         pytest.skip("needs two CPUs")
-    real = ShepherdSettings(cgroup_name=NAME, gpu_files=("/dev/null", "/dev/zero"))
+    real = ShepherdSettings(cgroup_name=NAME, devices=devices("/dev/null", "/dev/zero"))
     group = cgroup.step_group(StepKey(JobId(3), BATCH), "n", share(gpus=(1,)), share(gpus=(1,)), real)
     assert group is not None
     job = f"{NAME}/n.job_3.0/step_batch"

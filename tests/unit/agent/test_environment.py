@@ -7,6 +7,7 @@ import pytest
 
 from corral.agent.control import ShepherdSettings
 from corral.agent.environment import batch_environment, task_environment
+from corral.agent.visibility import Naming
 from corral.agent.way import show_the_way
 from corral.model.allocation import Allocation, NodeShare
 from corral.model.gres import GresRequest, GresShare
@@ -393,7 +394,7 @@ def test_where_the_controller_has_no_https_the_users_own_way_stays() -> None:
 def test_gpus_are_counted_from_zero_where_a_task_sees_only_its_own() -> None:
     case = BATCHES["gres"]
     context = msgspec.structs.replace(case, shares=(share("n", 1, (4, 6)),)).context("env-batch-gres.txt")
-    variables = batch_environment(batch(context), renumber_gpus=True)
+    variables = batch_environment(batch(context), gpus=Naming(renumber=True))
     assert variables["CUDA_VISIBLE_DEVICES"] == "0,1"
     assert variables["SLURM_JOB_GPUS"] == "4,6"
 

@@ -12,6 +12,7 @@ from tests.unit.agent.node_side import NODE, NodeSide
 
 from corral.agent import cgroup_v1, control, room
 from corral.model.cluster import Isolation
+from corral.model.gres import GresDevice
 from corral.model.job import Owner
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -95,7 +96,7 @@ def test_a_jobs_processes_open_its_gpus_and_no_others(make: Make, tmp_path: Path
     for file, minor in zip(files, (5, 7), strict=True):
         os.mknod(file, stat.S_IFCHR | 0o666, os.makedev(1, minor))
         file.chmod(0o666)
-    node = make(virtual=False, gpu_files=tuple(map(str, files)))
+    node = make(virtual=False, devices=(GresDevice(name="gpu", count=2, files=tuple(map(str, files))),))
     script = f"for gpu in {files[0]} {files[1]}; do head -c 1 $gpu 2>/dev/null | wc -c; done"
     assert said(node, script, owner=owner, gpus=(1,)) == ["0", "1"]
     assert said(node, script, owner=owner) == ["0", "0"]

@@ -4,6 +4,8 @@ import msgspec
 import pytest
 from tests.builders import OPERATOR, ROOT, Cluster, cluster, job, node, nodes, srun
 
+from corral.model.cluster import GresConfig, NodeConfig
+from corral.model.gres import GresDevice, GresRequest
 from corral.model.job import JobKind, JobState
 from corral.model.node import DrainOwner
 from corral.model.reason import Reason
@@ -207,6 +209,43 @@ def test_a_node_that_says_it_is_not_fit_is_drained_by_the_health_check(c: Cluste
     c.report(rp.NodeFailed(agent="agent", node="n1", reason="Prolog error"))
     (drain,) = c.node("n1").drains
     assert (drain.owner, drain.reason) == (DrainOwner.HEALTH, "Prolog error")
+
+
+def test_a_node_with_fewer_gpus_than_configured_is_drained_until_it_has_them() -> None:
+    c = cluster(node("n1", gpus=3), node=(NodeConfig(name="n1", gres="gpu:v100:4"),))
+    (drain,) = c.node("n1").drains
+    assert drain.owner is DrainOwner.HEALTH
+    assert drain.reason == "gres/gpu count reported lower than configured (3 < 4)"
+    c.ask(rq.UpdateNodes(nodes="n1", state="resume"), OPERATOR)
+    assert c.node("n1").is_usable
+    c.register()
+    assert not c.node("n1").is_usable
+    c.inventories["n1"] = node("n1", gpus=4)
+    c.ask(rq.UpdateNodes(nodes="n1", state="resume"), OPERATOR)
+    assert c.register().node("n1").is_usable
+
+
+def test_a_gpu_that_has_gone_is_named() -> None:
+    c = cluster(node("n1", gpus=2))
+    four = GresDevice(name="gpu", count=4, uuids=("GPU-a", "GPU-b", "GPU-c", "GPU-d"))
+    c.inventories["n1"] = msgspec.structs.replace(node("n1"), gres=(four,))
+    c.register()
+    number = c.run(job(gpus=1))
+    c.inventories["n1"] = msgspec.structs.replace(
+        node("n1"), gres=(msgspec.structs.replace(four, count=3, uuids=("GPU-a", "GPU-b", "GPU-d")),)
+    )
+    c.register()
+    (drain,) = c.node("n1").drains
+    assert drain.reason.endswith("(3 < 4): GPU-c gone")
+    assert c.job(number).state is JobState.RUNNING
+
+
+def test_devices_that_the_operator_tells_of_are_given_out() -> None:
+    table = GresConfig(name="fpga", nodes="n1", files=("/dev/fpga[0-1]",))
+    c = cluster(*nodes("n[1-2]"), gres_types=("gpu", "fpga"), gres=(table,))
+    number = c.run(job(gres=(GresRequest("fpga", "", 2),)))
+    assert list(c.where(number)) == ["n1"]
+    c.check()
 
 
 def test_a_prolog_that_fails_sends_the_job_elsewhere(c: Cluster) -> None:
