@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import msgspec
+from tests.unit.agent import fake_nvml
+from tests.unit.agent.fake_nvml import Gpu
 
 from corral.agent.inventory import VirtualNodes
 from corral.agent.main import AgentSetup
@@ -88,18 +90,29 @@ class AgentProcess:
     """The agent under test."""
 
     def __init__(self, state_dir: Path, url: str, nodes: tuple[str, ...], **timeouts: float) -> None:
+        """nodes: virtual ones; none = this machine, whose GPUs a stand-in for NVML makes up (see `set_gpus`)."""
         config = ClusterConfig(
             cluster=CLUSTER, nats=NatsConfig(url=url), timeouts=Timeouts(**{"heartbeat": 0.5, **timeouts})
         )
-        virtual = VirtualNodes(names=nodes, cpus=16, memory_mb=64000)
+        virtual = VirtualNodes(names=nodes, cpus=16, memory_mb=64000) if nodes else None
         setup = AgentSetup(config=config, name=AGENT, state_dir=str(state_dir), virtual=virtual)
         self.directory = state_dir / "agent" / AGENT
         self._setup = state_dir / "agent.json"
         self._setup.write_bytes(msgspec.json.encode(setup))
         self.process: subprocess.Popen[bytes] | None = None
+        self._gpus = state_dir / "gpus.json"
+        self._environment: dict[str, str] = {}
+
+    def set_gpus(self, *gpus: Gpu) -> None:
+        """Before the start, or while it runs."""
+        whole = self._gpus.with_suffix(".new")
+        whole.write_bytes(msgspec.json.encode(gpus))
+        whole.rename(self._gpus)
+        self._environment = fake_nvml.environment(self._gpus)
 
     def start(self) -> None:
-        self.process = subprocess.Popen([sys.executable, "-m", "corral.agent.main", str(self._setup)])
+        command = [sys.executable, "-m", "corral.agent.main", str(self._setup)]
+        self.process = subprocess.Popen(command, env=os.environ | self._environment)
 
     def kill(self) -> None:
         assert self.process is not None
@@ -127,7 +140,7 @@ class AgentProcess:
 
 @asynccontextmanager
 async def agent_and_controller(
-    tmp_path: Path, nodes: tuple[str, ...] = (NODE,), **timeouts: float
+    tmp_path: Path, nodes: tuple[str, ...] = (NODE,), gpus: tuple[Gpu, ...] = (), **timeouts: float
 ) -> AsyncIterator[tuple[AgentProcess, FakeController]]:
     server = start_server(tmp_path / "nats", None)
     bus = NatsBus(server.url)
@@ -135,6 +148,8 @@ async def agent_and_controller(
     controller = FakeController(bus)
     try:
         await controller.start()
+        if gpus:
+            agent.set_gpus(*gpus)
         agent.start()
         yield agent, controller
     finally:

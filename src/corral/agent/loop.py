@@ -7,6 +7,7 @@ import msgspec
 
 from corral.agent.control import Sample, Sampled, Started, encode_command
 from corral.agent.endings import Endings
+from corral.agent.gpuwatch import GpuWatch
 from corral.agent.imagekeeper import ImageKeeper
 from corral.agent.images import Images
 from corral.agent.inventory import free_memory_mb
@@ -20,6 +21,7 @@ from corral.bus import subjects
 from corral.bus.interface import Bus
 from corral.daemon import clock
 from corral.daemon.logs import Log
+from corral.model.gres import GresDevice
 from corral.model.node import NodeInventory
 from corral.protocol.orders import (
     EndJob,
@@ -34,7 +36,7 @@ from corral.protocol.orders import (
     SignalTasks,
     SuspendJob,
 )
-from corral.protocol.reports import AgentRegistered, Heartbeat, JobCleaned, StepFinished, StepSampled
+from corral.protocol.reports import AgentRegistered, Heartbeat, JobCleaned, NodeFailed, StepFinished, StepSampled
 
 _decode_order = msgspec.msgpack.Decoder(
     LaunchHead
@@ -72,7 +74,9 @@ class AgentLoop:
         epilog_timeout: float = 300.0,
         endpoint: str = "",
         images: Images | None = None,
+        devices: tuple[GresDevice, ...] = (),
     ) -> None:
+        """`devices`: real ones, which may fail."""
         self._agent, self._cluster, self._nodes = agent, cluster, nodes
         self._names = tuple(node.name for node in nodes)
         self._own = frozenset(self._names)
@@ -87,6 +91,8 @@ class AgentLoop:
         self._launcher = Launcher(agent, spool, self._outbox, shepherds, log, endpoint, images)
         self._imagekeeper = ImageKeeper(agent, images, self._outbox, spool)
         self._endings = Endings(self._launcher, epilog_timeout)
+        watch = GpuWatch(devices, self._on_bad_device)
+        self._watch = watch if watch.is_needed() else None
         self._registration = 0
         self._stopping = asyncio.Event()
         self._shutdown: asyncio.Task[None] | None = None
@@ -148,10 +154,15 @@ class AgentLoop:
     def _beat(self) -> None:
         sweep(self._launcher, self._heartbeat)
         self._endings.kill_what_does_not_end(clock.monotonic())
+        busy = self._watch.turn().busy if self._watch is not None else ()
         if self._bus.is_connected:
-            self._tell_inventory()
+            self._tell_inventory(busy)
 
-    def _tell_inventory(self) -> None:
+    def _on_bad_device(self, reason: str) -> None:
+        self._log.error("a device has failed", reason=reason)
+        self._outbox.report(NodeFailed(agent=self._agent, node=self._names[0], reason=reason))
+
+    def _tell_inventory(self, busy: tuple[int, ...]) -> None:
         self._outbox.tell(
             Heartbeat(
                 agent=self._agent,
@@ -159,6 +170,7 @@ class AgentLoop:
                 steps=self._launcher.table.known(),
                 load=round(os.getloadavg()[0], 2),
                 free_memory_mb=free_memory_mb(),
+                gpus=busy,
             )
         )
 

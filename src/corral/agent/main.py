@@ -27,7 +27,7 @@ from corral.daemon import clock
 from corral.daemon.logs import Log
 from corral.daemon.signals import on_stop
 from corral.errors import ConfigError
-from corral.model import devices
+from corral.model import devices as known_devices
 from corral.model.cluster import ClusterConfig
 from corral.model.gres import GresDevice
 from corral.model.node import NodeInventory
@@ -133,7 +133,7 @@ def _settings(
 def _as_counted(config: ClusterConfig, node: NodeInventory) -> tuple[GresDevice, ...]:
     """As the controller does where its configuration is this one."""
     entry = next((entry for entry in config.node if node.name in hostlist.expand(entry.name)), None)
-    return devices.counted(node.gres, entry) if entry is not None and not node.virtual else node.gres
+    return known_devices.counted(node.gres, entry) if entry is not None and not node.virtual else node.gres
 
 
 def _absolute(path: str) -> str:
@@ -156,7 +156,8 @@ def _serve(
     shepherds = Shepherds(spool, settings, spawner)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_main(config, name, state_dir, nodes, spool, shepherds, log, endpoint))
+            real = () if settings.virtual else settings.devices
+            runner.run(_main(config, name, state_dir, nodes, spool, shepherds, log, endpoint, real))
     finally:
         shepherds.close()
 
@@ -170,6 +171,7 @@ async def _main(
     shepherds: Shepherds,
     log: Log,
     endpoint: str,
+    devices: tuple[GresDevice, ...],
 ) -> None:
     access = Access(config.nats, state_dir, config.cluster, name, tuple(node.name for node in nodes))
     bus = NatsBus(access.url, access.jwt, name=f"agent {name}", ca_file=config.nats.ca)
@@ -187,6 +189,7 @@ async def _main(
         epilog_timeout=config.timeouts.prolog,
         endpoint=endpoint,
         images=images,
+        devices=devices,
     )
     stopping = asyncio.Event()
 

@@ -38,6 +38,7 @@ class Heartbeat(Report, frozen=True, kw_only=True):
     steps: tuple[KnownStep, ...] = ()
     load: float = 0.0
     free_memory_mb: int = 0
+    gpus: tuple[int, ...] = ()  #: how busy each is now, in percent; -1 = it cannot tell. () = nothing is known
 
 
 class StepFinished(Report, frozen=True, kw_only=True):

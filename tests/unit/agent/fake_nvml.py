@@ -3,6 +3,7 @@
 import ctypes
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +11,9 @@ import pytest
 
 
 class NVMLError(Exception):
-    pass
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.value = {"not supported": 3, "not found": 6, "GPU is lost": 15, "invalid argument": 2}[text]
 
 
 @dataclass
@@ -142,3 +145,25 @@ def installed(monkeypatch: pytest.MonkeyPatch, nvml: Nvml) -> Nvml:
     monkeypatch.setattr(ctypes, "CDLL", lambda name: None)
     monkeypatch.setitem(sys.modules, "pynvml", nvml)
     return nvml
+
+
+def environment(gpus: Path) -> dict[str, str]:
+    """Of a process that is to find the GPUs in this JSON file."""
+    directory = gpus.parent / "nvml"
+    directory.mkdir(exist_ok=True)
+    library = directory / "libnvidia-ml.so.1"
+    if not library.exists():  # any library: only that it is there is asked
+        library.symlink_to(_path_of("libm.so.6"))
+    top = Path(__file__).parents[3]
+    return {
+        "FAKE_NVML": str(gpus),
+        "LD_LIBRARY_PATH": str(directory),
+        "PYTHONPATH": f"{top / 'tests/cluster/nvml_standin'}:{top}",
+    }
+
+
+def _path_of(name: str) -> str:
+    """Of a library that this process has loaded."""
+    ctypes.CDLL(name)
+    lines = Path("/proc/self/maps").read_text().splitlines()
+    return next(line.split()[-1] for line in lines if name in line)
