@@ -7,6 +7,7 @@ import msgspec
 
 from corral.engine.duetimes import DueTimes
 from corral.engine.effects import Effects
+from corral.engine.gateways import GatewaySeen
 from corral.engine.rules import RuleBook
 from corral.engine.standings import Standings
 from corral.engine.state import ClusterState
@@ -66,6 +67,7 @@ class Context:
         self.waits = Waits(state)
         self.due = DueTimes(state, config.timeouts.over_time_limit)
         self.object_wakes: list[tuple[float, ObjectKey]] = []  #: when objects are to be looked at again (a heap)
+        self.gateways: dict[str, GatewaySeen] = {}  #: what each gateway has said last
         self.next_port = 0  #: the first that is looked at for a step that wants ports
         self.port_steps: set[StepKey] = {
             step.key for job in state.active for step in state.live_steps_of(job) if step.ports

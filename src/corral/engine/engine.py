@@ -35,8 +35,8 @@ from corral.engine import (
 from corral.engine.context import Context
 from corral.engine.duetimes import DueTimes
 from corral.engine.effects import Effects
+from corral.engine.kube import load, work
 from corral.engine.kube import requests as kube_requests
-from corral.engine.kube import work
 from corral.engine.pending import PendingView
 from corral.engine.state import ClusterState
 from corral.errors import UsageError
@@ -206,6 +206,8 @@ class Engine:
                 kube_requests.on_put(ctx, request, caller, owner, now, out)
             case rq.DeleteObjects():
                 kube_requests.on_delete(ctx, request, caller, now, out)
+            case rq.ReportLoad():
+                load.on_report(ctx, request, caller, now, out)
             case rq.NewClusterNodes():
                 self._new_nodes(request, now, caller, out)
             case _:

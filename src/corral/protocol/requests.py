@@ -295,10 +295,42 @@ class DeleteObjects(Request, frozen=True, kw_only=True):
     dry_run: bool = False
 
 
+class AddressLoad(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What one replica has to do: `address` is host:port, as its Pod's status says."""
+
+    address: str
+    in_flight: int = 0
+
+
+class ServiceLoad(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What passed through a gateway to one service, from its last report to this one."""
+
+    namespace: str
+    service: str
+    in_flight: float = 0.0  #: on average; requests of HTTP, connections of TCP; those that are held included
+    addresses: tuple[AddressLoad, ...] = ()  #: those that have something to do now
+    held: int = 0  #: wait now, because no replica is ready
+    requests: int = 0  #: have come
+    failed: int = 0  #: of these were answered with a status of 500 or above
+
+
+class ReportLoad(Request, frozen=True, kw_only=True):
+    """What there was to do, each second; of services that it does not name there was nothing. A measurement: not recorded."""
+
+    gateway: str
+    services: tuple[ServiceLoad, ...] = ()
+    seconds: float = 1.0  #: so long is what was counted
+    unusable_ports: tuple[
+        int, ...
+    ] = ()  #: someone else has them: services that need no port of their choice get others
+    http_port: int = 0  #: on which it tells services apart by their names; 0 = it does not
+    https_port: int = 0
+
+
 AnyRequest = (
     SubmitJobs | CancelJobs | HoldJobs | ReleaseJobs | RequeueJobs | SuspendJobs | ResumeJobs | UpdateJob | UpdateNodes
     | UpdatePartition | CreatePartition | DeletePartition | CreateReservation | UpdateReservation | DeleteReservation
     | CreateStep | CreateHetStep | SignalStep | CompleteJob | Reconfigure | NewClusterNodes
     | SetTrigger | ClearTriggers | TopJobs | NotifyJob | UpdateStep
-    | ChangeAccounts | PutObjects | DeleteObjects
+    | ChangeAccounts | PutObjects | DeleteObjects | ReportLoad
 )  # fmt: skip

@@ -1,0 +1,15 @@
+"""How much have services to do? What the gateways say, every second. It is no record."""
+
+from corral.engine.context import Context
+from corral.engine.effects import Effects
+from corral.engine.gateways import GatewaySeen
+from corral.protocol.replies import Done, Rejected
+from corral.protocol.requests import Caller, ReportLoad
+
+
+def on_report(ctx: Context, request: ReportLoad, caller: Caller, now: float, out: Effects) -> None:
+    if not caller.is_operator:
+        out.reply = Rejected(error="only a gateway of an operator reports load", code="denied")
+        return
+    ctx.gateways[request.gateway] = GatewaySeen(now, request)
+    out.reply = Done()
