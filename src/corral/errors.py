@@ -28,6 +28,8 @@ CorralError
     ├── InvalidBinding        map_cpu:0,4
     ├── InvalidFilename       slurm-%j.out
     ├── InvalidContainer      --container-mounts=/data:/data:ro
+    ├── InvalidQuantity       500m, 1Gi
+    ├── InvalidManifest       a Kubernetes manifest, with all that is wrong in it
     └── InvalidSnapshot       a file of `corral snapshot`
 """
 
@@ -172,6 +174,14 @@ class InvalidBinding(UsageError):
 
 class InvalidContainer(UsageError):
     """{text}"""
+
+
+class InvalidQuantity(UsageError):
+    """Not a quantity: {text!r}. Write 2, 500m, 1.5 or 512Mi, for instance."""
+
+
+class InvalidManifest(UsageError):
+    """{kind} {name!r} is invalid: {text}"""
 
 
 class InvalidFilename(UsageError):

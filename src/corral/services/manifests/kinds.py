@@ -1,0 +1,82 @@
+"""Which kind does a manifest name, and why is another one not here?"""
+
+from typing import Any
+
+from corral.model.kube.objects import KINDS, Kind
+from corral.services.manifests.problems import Problem, refusal
+
+_RIGHTS = "rights are Corral's own: accounts, operators and the users of the cluster (sacctmgr)"
+_STORAGE = "use hostPath volumes on a shared file system"
+_EXTENSION = "the API has no extensions"
+
+#: Kinds of Kubernetes' own that are not here: the API group they are in, and why.
+REFUSED_KINDS: dict[str, tuple[str, str]] = {
+    "APIService": ("apiregistration.k8s.io", _EXTENSION),
+    "CSIDriver": ("storage.k8s.io", _STORAGE),
+    "CertificateSigningRequest": ("certificates.k8s.io", "put the certificate into a Secret of type kubernetes.io/tls"),
+    "ClusterRole": ("rbac.authorization.k8s.io", _RIGHTS),
+    "ClusterRoleBinding": ("rbac.authorization.k8s.io", _RIGHTS),
+    "ControllerRevision": ("apps", "revisions are kept by the cluster"),
+    "CustomResourceDefinition": ("apiextensions.k8s.io", _EXTENSION),
+    "DaemonSet": (
+        "apps", "use a Deployment with a topology spread over kubernetes.io/hostname; what every node needs is its administrator's",
+    ),
+    "EndpointSlice": ("discovery.k8s.io", "endpoints are those of the Pods that a Service selects"),
+    "Endpoints": ("", "endpoints are those of the Pods that a Service selects"),
+    "Event": ("", "events are written by the cluster"),
+    "FlowSchema": ("flowcontrol.apiserver.k8s.io", "requests to the API are not classified"),
+    "IngressClass": ("networking.k8s.io", "there is one gateway; leave ingressClassName out"),
+    "Lease": ("coordination.k8s.io", "nodes report to the controller by themselves"),
+    "LimitRange": ("", "limits are set on accounts, QOS and partitions (sacctmgr), defaults on partitions"),
+    "MutatingWebhookConfiguration": ("admissionregistration.k8s.io", _EXTENSION),
+    "NetworkPolicy": ("networking.k8s.io", "traffic between Pods is not filtered; use the nodes' firewall"),
+    "Node": ("", "nodes join with `corral agent` and are changed by scontrol"),
+    "PersistentVolume": ("", _STORAGE),
+    "PersistentVolumeClaim": ("", _STORAGE),
+    "PodTemplate": ("", "write the template into the Deployment, StatefulSet or Job"),
+    "ReplicationController": ("", "use a Deployment"),
+    "ResourceClaim": ("resource.k8s.io", "ask for GPUs under resources.limits: nvidia.com/gpu"),
+    "ResourceClaimTemplate": ("resource.k8s.io", "ask for GPUs under resources.limits: nvidia.com/gpu"),
+    "Role": ("rbac.authorization.k8s.io", _RIGHTS),
+    "RoleBinding": ("rbac.authorization.k8s.io", _RIGHTS),
+    "RuntimeClass": ("node.k8s.io", "containers run with the runtime that the cluster is configured with"),
+    "ServiceAccount": ("", "Pods run as the user who has applied them"),
+    "StorageClass": ("storage.k8s.io", _STORAGE),
+    "ValidatingAdmissionPolicy": ("admissionregistration.k8s.io", _EXTENSION),
+    "ValidatingWebhookConfiguration": ("admissionregistration.k8s.io", _EXTENSION),
+    "VerticalPodAutoscaler": ("autoscaling.k8s.io", "set resources.requests; `seff` shows what a Pod's job has used"),
+    "VolumeAttachment": ("storage.k8s.io", _STORAGE),
+}  # fmt: skip
+
+#: Versions that are read as the present one (services/manifests/older.py).
+OLDER = {("HorizontalPodAutoscaler", "autoscaling/v1")}
+
+
+def kind_of(document: dict[str, Any], name: str, namespace: str) -> Kind:
+    """Raises InvalidManifest."""
+    kind, version = document.get("kind"), document.get("apiVersion")
+    problems = []
+    for field, value in (("apiVersion", version), ("kind", kind)):
+        if not isinstance(value, str) or not value:
+            problems.append(Problem(field, "FieldValueRequired", "Required value: must be a string"))
+    if problems:
+        raise refusal(kind if isinstance(kind, str) and kind else "object", name, namespace, tuple(problems))
+    assert isinstance(kind, str)
+    assert isinstance(version, str)
+    known = KINDS.get(kind)
+    group = version.rpartition("/")[0]
+    if known is not None and (version == known.api_version or (kind, version) in OLDER):
+        return known
+    if known is not None:
+        served = known.api_version
+        why = Problem(
+            "apiVersion",
+            "FieldValueNotSupported",
+            f'no matches for kind "{kind}" in version "{version}": write {served}',
+        )
+    elif kind in REFUSED_KINDS and group == REFUSED_KINDS[kind][0]:
+        why = Problem("kind", "FieldValueUnsupported", f'"{kind}" is not supported by Corral: {REFUSED_KINDS[kind][1]}')
+    else:
+        text = f'no matches for kind "{kind}" in version "{version}"'
+        why = Problem("kind", "FieldValueNotSupported", f"{text}; there are {', '.join(KINDS)}")
+    raise refusal(kind, name, namespace, (why,))

@@ -1,0 +1,173 @@
+"""Which fields of Kubernetes' are not here, why, and what to do instead?
+
+By the record they would be in. `takes`: the values that mean what is so here anyway; they are read and not kept.
+"""
+
+from typing import Any
+
+import msgspec
+
+
+class Refused(msgspec.Struct, frozen=True):
+    why: str
+    takes: tuple[Any, ...] = ()
+
+
+_IDENTITY = "Pods run as the user who has applied them; there are no service accounts"
+_NAMESPACES = "processes of a Pod see only their own, as jobs' do"
+_LABELS = "confinement is by users, cgroups and namespaces; there are no profiles for it"
+_PRIORITY = "priorities are given by priorityClassName"
+_STORAGE = "use a hostPath volume on a shared file system, or an emptyDir"
+_REGISTRY = "images are pulled with the registry credentials of the user who has applied the Pod"
+_ONE_FAMILY = "services are reached through the gateway, which has the addresses of its host"
+_LIMITED = "give the Pod's containers their own"
+_WINDOWS = "nodes run Linux"
+
+_POD_SPEC = {
+    "automountServiceAccountToken": Refused(_IDENTITY, (False,)),
+    "dnsConfig": Refused("Pods resolve names as their node does, and services' names beside"),
+    "ephemeralContainers": Refused("use `corral exec`, or `srun --overlap` in the Pod's job"),
+    "hostAliases": Refused("names come from the node's resolver and from services"),
+    "hostIPC": Refused(_NAMESPACES, (False,)),
+    "hostPID": Refused(_NAMESPACES, (False,)),
+    "hostUsers": Refused("whether a container has a user namespace is its runtime's choice", (True,)),
+    "imagePullSecrets": Refused(_REGISTRY, ([],)),
+    "os": Refused(_WINDOWS, ({"name": "linux"}, {})),
+    "overhead": Refused("a container's runtime costs nothing that is counted", ({},)),
+    "preemptionPolicy": Refused(_PRIORITY, ("PreemptLowerPriority",)),
+    "priority": Refused(_PRIORITY, (0,)),
+    "readinessGates": Refused("a Pod is ready when its containers are: use a readinessProbe", ([],)),
+    "resourceClaims": Refused("ask for GPUs under resources.limits: nvidia.com/gpu", ([],)),
+    "resources": Refused(_LIMITED, ({},)),
+    "runtimeClassName": Refused("containers run with the runtime that the cluster is configured with", ("",)),
+    "schedulingGates": Refused("a Pod is queued when it is created; hold its job with `scontrol hold`", ([],)),
+    "serviceAccount": Refused(_IDENTITY, ("default", "")),
+    "serviceAccountName": Refused(_IDENTITY, ("default", "")),
+    "setHostnameAsFQDN": Refused("a Pod's host name is its short name", (False,)),
+    "shareProcessNamespace": Refused("containers of a Pod do not see each other's processes", (False,)),
+}
+
+_CONTAINER = {
+    "resizePolicy": Refused("what a running Pod holds does not change; apply the new size", ([],)),
+    "restartPolicyRules": Refused("use the Pod's restartPolicy", ([],)),
+    "stdin": Refused("containers read nothing; use `corral exec -i`, or srun for interactive work", (False,)),
+    "stdinOnce": Refused("containers read nothing", (False,)),
+    "tty": Refused("containers have no terminal; use `corral exec -it`, or srun --pty", (False,)),
+    "volumeDevices": Refused("there are no block volumes; " + _STORAGE, ([],)),
+}
+
+_CONFINED = {
+    "appArmorProfile": Refused(_LABELS, ({"type": "Unconfined"},)),
+    "seLinuxOptions": Refused(_LABELS, ({},)),
+    "seccompProfile": Refused(_LABELS, ({"type": "Unconfined"},)),
+    "windowsOptions": Refused(_WINDOWS, ({},)),
+}
+
+_SECURITY = _CONFINED | {
+    "allowPrivilegeEscalation": Refused("a Pod's processes have its user's rights, whatever they execute", (True,)),
+    "capabilities": Refused("a Pod's processes have its user's capabilities, no more and no fewer", ({},)),
+    "privileged": Refused("a Pod has no more rights than its user", (False,)),
+    "procMount": Refused("/proc is as the runtime of the container makes it", ("Default", "")),
+}
+
+_POD_SECURITY = _CONFINED | {
+    "fsGroupChangePolicy": Refused("an emptyDir belongs to fsGroup from its beginning", ("Always", "")),
+    "seLinuxChangePolicy": Refused(_LABELS, ("",)),
+    "supplementalGroups": Refused("a Pod's processes have the groups of its user", ([],)),
+    "supplementalGroupsPolicy": Refused("a Pod's processes have the groups of its user", ("Merge", "")),
+    "sysctls": Refused("kernel parameters are the node's: ask its administrator", ([],)),
+}
+
+_VOLUME = {
+    name: Refused(_STORAGE)
+    for name in (
+        "awsElasticBlockStore", "azureDisk", "azureFile", "cephfs", "cinder", "csi", "ephemeral", "fc", "flexVolume", "flocker",
+        "gcePersistentDisk", "glusterfs", "iscsi", "persistentVolumeClaim", "photonPersistentDisk", "portworxVolume", "quobyte",
+        "rbd", "scaleIO", "storageos", "vsphereVolume",
+    )
+} | {
+    "nfs": Refused("mount it on the nodes and use a hostPath volume"),
+    "gitRepo": Refused("clone in an init container into an emptyDir"),
+    "image": Refused("copy what is needed from the image in an init container into an emptyDir"),
+    "downwardAPI": Refused("use env with valueFrom.fieldRef or valueFrom.resourceFieldRef"),
+    "projected": Refused("use one volume each for the ConfigMaps and Secrets"),
+}  # fmt: skip
+
+_TEMPLATE_META = {
+    name: Refused("Pods of a template are named after their owner, and get this from the cluster", takes)
+    for name, takes in (
+        ("generateName", ("",)), ("ownerReferences", ([],)), ("finalizers", ([],)), ("uid", ()), ("resourceVersion", ()),
+        ("generation", ()), ("creationTimestamp", ()), ("deletionTimestamp", ()), ("deletionGracePeriodSeconds", ()),
+        ("managedFields", ()), ("selfLink", ()),
+    )
+}  # fmt: skip
+
+REFUSED: dict[str, dict[str, Refused]] = {
+    "PodSpec": _POD_SPEC,
+    "Container": _CONTAINER,
+    "SecurityContext": _SECURITY,
+    "PodSecurityContext": _POD_SECURITY,
+    "Volume": _VOLUME,
+    "TemplateMeta": _TEMPLATE_META,
+    "JobTemplateMeta": _TEMPLATE_META,
+    "ObjectMeta": {
+        "finalizers": Refused("nothing waits before an object goes; delete what depends on it first", ([],))
+    },
+    "Lifecycle": {"stopSignal": Refused("containers are ended by SIGTERM; send another one in preStop")},
+    "EnvVarSource": {"fileKeyRef": Refused("read the file in the container's command")},
+    "ResourceRequirements": {"claims": Refused("ask for GPUs under limits: nvidia.com/gpu", ([],))},
+    "VolumeMount": {
+        "mountPropagation": Refused("mounts made in a container stay in it", ("None", "")),
+        "recursiveReadOnly": Refused("readOnly holds for the volume's own mount", ("Disabled", "")),
+        "subPathExpr": Refused("use subPath, which is taken as it stands"),
+    },
+    "PodAffinityTerm": {
+        "matchLabelKeys": Refused("write the labels into labelSelector", ([],)),
+        "mismatchLabelKeys": Refused("write the labels into labelSelector", ([],)),
+        "namespaceSelector": Refused("list the namespaces under namespaces"),
+    },
+    "TopologySpreadConstraint": {
+        "matchLabelKeys": Refused("write the labels into labelSelector", ([],)),
+        "nodeAffinityPolicy": Refused("nodes that the Pod's affinity excludes are not counted", ("Honor",)),
+        "nodeTaintsPolicy": Refused("taints are not looked at when domains are counted", ("Ignore",)),
+    },
+    "StatefulSetSpec": {
+        "volumeClaimTemplates": Refused(_STORAGE + "; subPath may name a directory per Pod", ([],)),
+        "persistentVolumeClaimRetentionPolicy": Refused(
+            "there are no volume claims", ({"whenDeleted": "Retain", "whenScaled": "Retain"}, {})
+        ),
+    },
+    "JobSpec": {
+        "backoffLimitPerIndex": Refused("use backoffLimit, which counts over all indexes"),
+        "managedBy": Refused("Corral manages all Jobs", ("kubernetes.io/job-controller",)),
+        "manualSelector": Refused("a Job's selector is made by the cluster", (False,)),
+        "maxFailedIndexes": Refused("use backoffLimit, which counts over all indexes"),
+        "podFailurePolicy": Refused("each failed Pod counts towards backoffLimit"),
+        "podReplacementPolicy": Refused("a Pod is replaced as soon as it is ending", ("TerminatingOrFailed",)),
+        "successPolicy": Refused("a Job has succeeded when all its completions have"),
+    },
+    "ServiceSpec": {
+        "allocateLoadBalancerNodePorts": Refused("a load balancer has a node port too", (True,)),
+        "clusterIPs": Refused("a service has one address at most: use clusterIP", ([], ["None"])),
+        "externalIPs": Refused(_ONE_FAMILY, ([],)),
+        "externalTrafficPolicy": Refused("the gateway sends to every ready Pod", ("Cluster", "")),
+        "healthCheckNodePort": Refused("the gateway looks at the Pods itself", (0,)),
+        "internalTrafficPolicy": Refused("the gateway sends to every ready Pod", ("Cluster", "")),
+        "ipFamilies": Refused(_ONE_FAMILY, ([], ["IPv4"])),
+        "ipFamilyPolicy": Refused(_ONE_FAMILY, ("SingleStack", "")),
+        "loadBalancerClass": Refused("the gateway is the load balancer"),
+        "loadBalancerIP": Refused(_ONE_FAMILY, ("",)),
+        "loadBalancerSourceRanges": Refused("use the host's firewall, or annotations that ask for a token", ([],)),
+        "trafficDistribution": Refused("the gateway sends to the Pod with the fewest requests in flight"),
+    },
+    "IngressBackend": {"resource": Refused("an ingress leads to services")},
+    "HPAScalingRules": {"tolerance": Refused("the tolerance is 10 %")},
+    "Namespace": {"spec": Refused("nothing waits before a namespace goes", ({}, {"finalizers": ["kubernetes"]}))},
+    "ResourceQuotaSpec": {
+        "scopes": Refused("a quota counts all of the namespace", ([],)),
+        "scopeSelector": Refused("a quota counts all of the namespace"),
+    },
+    "PodDisruptionBudgetSpec": {
+        "unhealthyPodEvictionPolicy": Refused("Pods that are not ready count as unavailable", ("IfHealthyBudget",))
+    },
+}
