@@ -143,6 +143,7 @@ SUBMIT = {
     "qos": "a name that is kept with the job; partitions can ask for it",
     "quiet": "say only errors",
     "quit-on-interrupt": "one Ctrl-C ends the tasks",
+    "ports": "so many ports are the job's own on all its nodes (`CORRAL_PORTS`, in steps `SLURM_STEP_RESV_PORTS`); needs `step_ports`",
     "resv-ports": "so many ports of its nodes are the step's own (`SLURM_STEP_RESV_PORTS`); needs `step_ports`",
     "relative": "the step's nodes begin with the job's node of this number",
     "requeue": "it may be run again from the start",

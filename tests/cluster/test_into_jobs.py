@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.cluster.live import LiveCluster, wait_until
@@ -116,3 +117,27 @@ def test_what_it_writes_is_followed_to_its_end(cluster: LiveCluster) -> None:
     assert (
         cluster.run("corral", "logs", "9999", check=False).stderr == "corral: error: 9999: Invalid job id specified\n"
     )
+
+
+def test_a_job_has_ports_of_its_own(make_cluster: Callable[..., LiveCluster]) -> None:
+    cluster = make_cluster("ports", 'step_ports = "23000-23003"\n')
+    cluster.up("--nodes=1", "--cpus=8", "--mem=8000", "--prefix=n1")
+    said = "echo $CORRAL_PORTS; srun sh -c 'echo $SLURM_STEP_RESV_PORTS'; sleep 300"
+    job = running(cluster, said, "--ports=3")
+    assert wait_until(lambda: len(lines := written(cluster, job).split()) == 2 and lines) == [
+        "23000,23001,23002", "23000-23002",
+    ]  # fmt: skip
+    assert "   ResvPorts=23000-23002\n" in cluster.run("scontrol", "show", "job", job).stdout
+    other = cluster.submit("--ports=2", "-o", "/dev/null", "--wrap", "true")
+    wait_until(lambda: cluster.text("squeue", "-h", "-o", "%r", "-j", other) == "MpiPortsBusy")
+    assert "2 ports free (--ports)" in cluster.run("corral", "why", other).stdout
+    assert cluster.text("salloc", "--ports=1", "sh", "-c", "echo $CORRAL_PORTS").splitlines()[-1] == "23003"
+    assert (
+        cluster.run("srun", "--ports=1", "sh", "-c", "echo $CORRAL_PORTS $SLURM_STEP_RESV_PORTS").stdout
+        == "23003 23003\n"
+    )
+    inside = cluster.run("srun", "--jobid", job, "--overlap", "--ports=1", "true", check=False)
+    assert (inside.returncode, "--resv-ports" in inside.stderr) == (1, True)
+    assert "more ports" in cluster.run("sbatch", "--ports=5", "--wrap", "true", check=False).stderr
+    cluster.run("scancel", job)
+    cluster.wait_for(other, "COMPLETED")

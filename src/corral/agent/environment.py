@@ -16,6 +16,7 @@ from corral.model.gres import GresShare, gpus_of
 from corral.model.job import JobKind
 from corral.model.step import StepKey, TaskPlace
 from corral.protocol.orders import JobContext, LaunchStep
+from corral.syntax import arrayspec
 from corral.syntax.hostlist import fold
 from corral.syntax.runlength import counts
 
@@ -176,6 +177,8 @@ def _job_variables(job: JobContext) -> dict[str, str]:
             "SLURM_ARRAY_TASK_MIN": str(job.array_task_min),
             "SLURM_ARRAY_TASK_STEP": str(job.array_task_step),
         }
+    if job.ports:
+        result["CORRAL_PORTS"] = ",".join(map(str, arrayspec.parse(job.ports, 1 << 16).indices))
     if spec.submit_host:
         result["SLURM_SUBMIT_HOST"] = spec.submit_host
     return result | het_variables(job.het) if job.het else result

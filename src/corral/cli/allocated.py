@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 #: What is asked of the job's row.
 FIELDS = (
     "id", "name", "state", "account", "qos", "partition", "nodes", "node_count", "node_names", "alloc_detail",
-    "tasks_per_node", "memory_mb", "reservation", "cpus_per_node", "ntasks",
+    "tasks_per_node", "memory_mb", "reservation", "cpus_per_node", "ntasks", "ports",
 )  # fmt: skip
 
 
@@ -40,9 +40,17 @@ def variables(row: dict[str, Any], given: Given, cluster: str) -> dict[str, str]
         "SLURM_SUBMIT_DIR": os.getcwd(),
         "SLURM_SUBMIT_HOST": os.uname().nodename,
         "SLURM_TASKS_PER_NODE": counts(row["tasks_per_node"]),
+        "CORRAL_PORTS": _each(row.get("ports", "")),
     }
     result |= _asked(row, given)
     return {name: str(value) for name, value in result.items() if value not in (None, "")}
+
+
+def _each(ports: str) -> str:
+    """12000-12002 -> 12000,12001,12002."""
+    from corral.syntax import arrayspec
+
+    return ",".join(map(str, arrayspec.parse(ports, 1 << 16).indices)) if ports else ""
 
 
 #: What is told of the whole of a heterogeneous allocation.

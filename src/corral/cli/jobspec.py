@@ -34,7 +34,7 @@ _JOB_FIELDS = {
     "mem": "memory_per_node_mb", "mem-per-cpu": "memory_per_cpu_mb", "mem-per-gpu": "memory_per_gpu_mb", "nice": "nice",
     "no-kill": "no_kill", "nodelist": "nodelist", "ntasks": "ntasks", "ntasks-per-node": "ntasks_per_node",
     "overcommit": "overcommit", "partition": "partition", "qos": "qos", "signal": "signal", "time": "time_limit",
-    "time-min": "time_min", "licenses": "licenses", "reservation": "reservation", "wait-all-nodes": "wait_all_nodes",
+    "time-min": "time_min", "licenses": "licenses", "reservation": "reservation", "ports": "ports", "wait-all-nodes": "wait_all_nodes",
 }  # fmt: skip
 
 _STEP_FIELDS = {

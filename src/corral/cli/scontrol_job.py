@@ -72,6 +72,8 @@ def job(row: Row, detailed: bool, one_line: bool) -> str:
         lines.append(f"Switches={row['req_switches']}" + (f"@{padded(wait)}" if wait is not None else ""))
     if row["kill_on_invalid_dep"] is not None:
         lines.append(f"KillOInInvalidDependent={'Yes' if row['kill_on_invalid_dep'] else 'No'}")
+    if row.get("ports"):
+        lines.append(f"ResvPorts={row['ports']}")
     lines += ["Power=", *_tres(row), ""]
     return written(lines, one_line)
 

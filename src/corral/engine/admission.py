@@ -60,8 +60,9 @@ def admit(
     refused = bounds.of_job(spec)
     if refused is not None:
         return refused
-    if spec.step is not None and spec.step.resv_ports:
-        too_many = ports.beyond(config, spec.step.resv_ports)
+    wanted = spec.ports + ((spec.step.resv_ports or 0) if spec.step is not None else 0)
+    if wanted:
+        too_many = ports.beyond(config, wanted)
         if too_many is not None:
             return Rejected(error=too_many.error, detail=too_many.detail)
     partitions = partitions_of(state, spec)

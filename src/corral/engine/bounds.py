@@ -51,6 +51,7 @@ _NUMBERS: dict[str, tuple[str, int, int]] = {
     "umask": ("umask", 0, 0o777),
     "relative": ("relative", 0, _MOST),
     "resv_ports": ("resv-port", 0, 1 << 16),
+    "ports": ("ports", 0, 1 << 16),
     "wait_seconds": ("wait", 0, _MOST),
     "client_pid": ("client_pid", 0, 1 << 32),
     "submit_sid": ("submit_sid", 0, 1 << 32),

@@ -120,6 +120,10 @@ def _times(ctx: Context, job: Job, spec: JobSpec, now: float) -> Iterable[Cause]
             kind="begin", reason=str(Reason.BEGIN_TIME), text="It was requeued, and may begin again after a delay.",
             until=job.eligible_time,
         )  # fmt: skip
+    elif job.reason is Reason.MPI_PORTS_BUSY:
+        many = words.counted(spec.ports, "port")
+        text = f"Its nodes did not have {many} free (--ports): it waits until some come back."
+        yield Cause(kind="ports", reason=str(job.reason), text=text)
 
 
 def _throttled(ctx: Context, job: Job) -> Iterable[Cause]:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from corral.engine import charging, configuring, preemption, slices, steps
+from corral.engine import charging, configuring, ports, preemption, slices, steps
 from corral.engine.arrays import has_room, split
 from corral.engine.context import Context
 from corral.engine.effects import Effects
@@ -88,6 +88,10 @@ def begin(ctx: Context, start: Start, now: float, out: Effects) -> bool:
     elif job.array_waiting:
         return False
     spec = ctx.state.spec(job)
+    held_ports = ports.take(ctx, start.allocation.node_names, spec.ports) if spec.ports else ""
+    if isinstance(held_ports, Refusal):
+        ports.wait(ctx, ctx.state.jobs[start.job], now, out)
+        return False
     running = msgspec.structs.replace(
         job,
         state=JobState.RUNNING,
@@ -98,6 +102,7 @@ def begin(ctx: Context, start: Start, now: float, out: Effects) -> bool:
         eligible_time=now if job.reason is Reason.ARRAY_TASK_LIMIT else job.eligible_time,
         start_time=now,
         allocation=_of(ctx, job, start.allocation),
+        ports=held_ports,
         time_limit=limit,
         batch_host=batch_host(ctx.state, spec, start.allocation),
         expected_start=0.0,
@@ -108,6 +113,7 @@ def begin(ctx: Context, start: Start, now: float, out: Effects) -> bool:
     if not start.gang:
         running = configuring.marked(running, spec, now)
     ctx.record(JobStarted(time=now, job=running, array_rest=rest), out)
+    ports.note_job(ctx, running)
     if running.configuring_since:
         configuring.begin(ctx, running, now, out)
     elif not start.gang:

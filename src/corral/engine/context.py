@@ -16,6 +16,7 @@ from corral.model.cluster import ClusterConfig, NodeConfig
 from corral.model.job import UNLIMITED, Job, JobId
 from corral.model.kube.meta import ObjectKey
 from corral.model.node import Node
+from corral.model.reason import Reason
 from corral.model.step import Step, StepKey
 from corral.protocol.events import AnyEvent, JobChanged, JobEnded, NodeChanged, StepChanged, StepCreated
 from corral.protocol.orders import AnyOrder
@@ -69,9 +70,13 @@ class Context:
         self.object_wakes: list[tuple[float, ObjectKey]] = []  #: when objects are to be looked at again (a heap)
         self.gateways: dict[str, GatewaySeen] = {}  #: what each gateway has said last
         self.next_port = 0  #: the first that is looked at for a step that wants ports
-        self.port_steps: set[StepKey] = {
-            step.key for job in state.active for step in state.live_steps_of(job) if step.ports
+        self.port_steps: set[StepKey] = {  #: that have ports of their own
+            step.key for job in state.active for step in state.live_steps_of(job) if step.ports and step.spec.resv_ports
         }
+        self.port_jobs: set[JobId] = {job for job in state.active if state.jobs[job].ports}
+        self.port_waiters: set[JobId] = {job for job in state.timed if state.jobs[job].reason is Reason.MPI_PORTS_BUSY}
+        self.ports_came_back = True  #: since one of these was looked at
+        self.ports_due = 0.0  #: when they are looked at again anyway
         #: when the limits of steps that have their own may strike (a heap; what is no longer so is found out then)
         self.step_ends: list[tuple[float, StepKey]] = [
             (0.0, step.key)

@@ -365,6 +365,7 @@ def back_to_queue(ctx: Context, ended: Job, now: float, out: Effects) -> None:
         reason_text="",
         restarts=ended.restarts + 1,
         allocation=None,
+        ports="",
         start_time=0.0,
         end_time=0.0,
         suspended_seconds=0.0,

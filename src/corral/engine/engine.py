@@ -21,6 +21,7 @@ from corral.engine import (
     nodes,
     notify,
     partitions,
+    ports,
     reservations,
     reserved_times,
     resets,
@@ -265,6 +266,7 @@ class Engine:
         """Jobs whose conditions are met become eligible. To be called before `snapshot`."""
         out = Effects()
         dependencies.check(self.ctx, now, out)
+        ports.check(self.ctx, now, out)
         return self._looked(now, out)
 
     def snapshot(self, now: float) -> Snapshot:

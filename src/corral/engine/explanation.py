@@ -78,7 +78,7 @@ def _preempting(inquiry: Inquiry, outcome: Outcome) -> str:
 
 def _is_stopped(causes: list[Cause]) -> bool:
     """Whatever nodes there are? What one of its partitions has against it does not stop it in the others."""
-    return any(cause.kind in ("held", "dependency", "begin", "array") for cause in causes)
+    return any(cause.kind in ("held", "dependency", "begin", "ports", "array") for cause in causes)
 
 
 def _answer(

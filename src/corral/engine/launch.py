@@ -40,6 +40,7 @@ def job_context(ctx: Context, job: Job) -> JobContext:
         array_task_max=bounds[2],
         array_task_step=bounds[3],
         cluster=ctx.config.cluster,
+        ports=job.ports,
     )
 
 

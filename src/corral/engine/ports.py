@@ -1,16 +1,21 @@
-"""Which ports of its nodes does a step have to itself (srun --resv-ports)?
+"""Which ports of its nodes does a job (--ports) or a step (srun --resv-ports) have to itself?
 
-They are taken one after another from those that are configured, so that a port which has just been given back rests for a while.
+They are taken one after another from those that are configured, so that a port which has just been given back rests for a while. A job for
+which there are not enough on its nodes waits (MpiPortsBusy) until somebody gives some back; no cycle looks at it before.
 """
 
 from corral.engine.context import Context
+from corral.engine.effects import Effects
 from corral.engine.layout import Refusal
 from corral.model.cluster import ClusterConfig
-from corral.model.job import ENDED
+from corral.model.job import ENDED, Job
+from corral.model.reason import Reason
 from corral.model.step import Step
 from corral.syntax import arrayspec
 
 MOST = 1 << 16
+#: Another node may have become free, whose ports are: so a job that waits is looked at again after so many seconds.
+RETRY_SECONDS = 60.0
 _TOO_MANY = "Requires more ports than can be reserved"
 
 
@@ -37,17 +42,67 @@ def beyond(config: ClusterConfig, count: int) -> Refusal | None:
 
 
 def _held(ctx: Context, nodes: frozenset[str]) -> set[int]:
-    """By steps on any of them. What has ended is forgotten."""
+    """By jobs and steps on any of them."""
+    _forget(ctx)
     held: set[int] = set()
-    for key in list(ctx.port_steps):
-        step = ctx.state.steps_of(key.job).get(key.step)
-        if step is None or step.key != key or step.state in ENDED:
-            ctx.port_steps.discard(key)
-        elif not nodes.isdisjoint(step.node_names):
+    for job_id in ctx.port_jobs:
+        job = ctx.state.jobs[job_id]
+        if job.allocation is not None and not nodes.isdisjoint(job.allocation.node_names):
+            held.update(arrayspec.parse(job.ports, MOST).indices)
+    for key in ctx.port_steps:
+        step = ctx.state.steps_of(key.job)[key.step]
+        if not nodes.isdisjoint(step.node_names):
             held.update(arrayspec.parse(step.ports, MOST).indices)
     return held
 
 
+def _forget(ctx: Context) -> None:
+    """What has ended holds none."""
+    jobs = {job_id for job_id in ctx.port_jobs if (job := ctx.state.jobs.get(job_id)) is not None and job.is_active}
+    steps = set()
+    for key in ctx.port_steps:
+        step = ctx.state.steps_of(key.job).get(key.step)
+        if step is not None and step.key == key and step.state not in ENDED:
+            steps.add(key)
+    if len(jobs) < len(ctx.port_jobs) or len(steps) < len(ctx.port_steps):
+        ctx.ports_came_back = True
+    ctx.port_jobs, ctx.port_steps = jobs, steps
+
+
 def note(ctx: Context, step: Step) -> None:
-    if step.ports:
+    """It has ports; those of its job are the job's."""
+    if step.ports and step.spec.resv_ports:
         ctx.port_steps.add(step.key)
+
+
+def note_job(ctx: Context, job: Job) -> None:
+    if job.ports:
+        ctx.port_jobs.add(job.id)
+
+
+def wait(ctx: Context, job: Job, now: float, out: Effects) -> None:
+    """There are not enough on the nodes that it would have had."""
+    ctx.change_job(job, now, out, "no ports", reason=Reason.MPI_PORTS_BUSY)
+    ctx.port_waiters.add(job.id)
+    ctx.ports_came_back = False
+    ctx.ports_due = now + RETRY_SECONDS
+
+
+def check(ctx: Context, now: float, out: Effects) -> None:
+    """Those that wait for ports are looked at again when some have come back."""
+    if not ctx.port_waiters:
+        return
+    _forget(ctx)
+    if not ctx.ports_came_back and now < ctx.ports_due:
+        return
+    for job_id in sorted(ctx.port_waiters):
+        job = ctx.state.jobs.get(job_id)
+        if job is not None and job.is_pending and not job.held_by and job.reason is Reason.MPI_PORTS_BUSY:
+            ctx.change_job(job, now, out, "eligible", reason=Reason.NONE)
+    ctx.port_waiters.clear()
+
+
+def tick(ctx: Context, now: float) -> None:
+    if ctx.port_waiters:
+        _forget(ctx)
+        ctx.wants_cycle |= ctx.ports_came_back or now >= ctx.ports_due

@@ -28,8 +28,8 @@ from corral.protocol import events as ev
 from corral.scheduler.nodetable import NodeTable
 from corral.scheduler.preemption import frozen
 
-#: A pending job with one of these reasons waits for a time or for other jobs: no cycle looks at it.
-NOT_YET = frozenset({Reason.BEGIN_TIME, Reason.DEPENDENCY, Reason.DEPENDENCY_NEVER_SATISFIED})
+#: A pending job with one of these reasons waits for a time, for other jobs or for their ports: no cycle looks at it.
+NOT_YET = frozenset({Reason.BEGIN_TIME, Reason.DEPENDENCY, Reason.DEPENDENCY_NEVER_SATISFIED, Reason.MPI_PORTS_BUSY})
 _NO_STEPS: dict[int, Step] = {}
 
 

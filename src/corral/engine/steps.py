@@ -70,7 +70,7 @@ def start_step(ctx: Context, job: Job, spec: StepSpec, now: float, out: Effects)
     if isinstance(layout, Refusal):
         return layout
     names = tuple(node.share.node for node in layout.nodes)
-    ports = take_ports(ctx, names, spec.resv_ports) if spec.resv_ports else ""
+    ports = take_ports(ctx, names, spec.resv_ports) if spec.resv_ports else job.ports
     if isinstance(ports, Refusal):
         return ports
     if spec.time_limit is not None:

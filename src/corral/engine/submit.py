@@ -159,6 +159,10 @@ def _no_components(ctx: Context, request: SubmitJobs) -> Rejected | None:
     for index, new in enumerate(request.jobs):
         if new.spec.array:
             return Rejected(error="Invalid job array specification", index=index)
+        if new.spec.ports:
+            return Rejected(
+                error="--ports is not supported by Corral for components of heterogeneous jobs", index=index
+            )
         if new.spec.kind is not request.jobs[0].spec.kind or new.spec.step is not None:
             return Rejected(error="Components of a heterogeneous job are of one kind, and have no steps", index=index)
     return None

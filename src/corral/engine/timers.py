@@ -6,6 +6,7 @@ from corral.engine import (
     endings,
     nodes,
     overuse,
+    ports,
     preemption,
     reserved_times,
     resets,
@@ -49,6 +50,7 @@ def tick(ctx: Context, now: float, out: Effects) -> None:
     for job in configuring.tick(ctx, now, out) if ctx.fetching else ():
         commit.launch(ctx, job, now, out)
     ctx.waits.tick()
+    ports.tick(ctx, now)
     if now >= ctx.plans_due:
         ctx.plans_due = float("inf")
         ctx.wants_cycle = True

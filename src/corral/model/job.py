@@ -271,6 +271,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     wait_all_nodes: bool | None = None
     licenses: str = ""  #: "matlab:2,ansys"
     reservation: str = ""  #: one name or several with commas: the first that it can start in wins
+    ports: int = 0  #: so many ports are its own on all its nodes
 
 
 class Owner(msgspec.Struct, frozen=True, kw_only=True):
@@ -344,6 +345,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     time_limit: int = 0  #: seconds granted (UNLIMITED = none), set when admitted
     restarts: int = 0
     allocation: Allocation | None = None
+    ports: str = ""  #: of its nodes, that are its own: 12000-12003
     exit_status: ExitStatus = ExitStatus()
     derived_exit_status: ExitStatus = ExitStatus()  #: highest of the steps'
     cancelled_by: int | None = None  #: uid

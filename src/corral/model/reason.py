@@ -43,6 +43,7 @@ class Reason(enum.StrEnum):
     INVALID_QOS = "InvalidQOS"
     INVALID_ACCOUNT = "InvalidAccount"
     SCHED_DEFER = "SchedDefer"
+    MPI_PORTS_BUSY = "MpiPortsBusy"
 
     # limits of associations and QOS; which of them is meant: scheduler/quota.py
     ACCOUNT_NOT_ALLOWED = "AccountNotAllowed"

@@ -72,7 +72,7 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True):
 class Cause(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One of the reasons; each by itself would be enough."""
 
-    kind: str  #: held, dependency, begin, deadline, array, partition, account, limit, reservation, licenses, nodes, priority, other
+    kind: str  #: held, dependency, begin, ports, deadline, array, partition, account, limit, reservation, licenses, nodes, priority, other
     reason: str  #: Slurm's word
     text: str
     since: float = 0.0  #: when it began or begins

@@ -56,6 +56,7 @@ class JobContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     het: tuple[HetGroup, ...] = ()  #: of a heterogeneous job: its components
     cluster: str = ""
     step_count: int = 0
+    ports: str = ""  #: of its nodes, that are its own
 
 
 class StepIo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

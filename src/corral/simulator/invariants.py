@@ -181,7 +181,7 @@ def _difference(found: Any, other: Any) -> object:
 _FACTS = frozenset(
     {
         Reason.DEPENDENCY, Reason.DEPENDENCY_NEVER_SATISFIED, Reason.BEGIN_TIME, Reason.HELD_USER, Reason.HELD_ADMIN,
-        Reason.RESERVATION_DELETED,
+        Reason.RESERVATION_DELETED, Reason.MPI_PORTS_BUSY,
         Reason.REQUEUED_HELD, Reason.REQUEUED_SPECIAL_EXIT, Reason.HOLD_MAX_REQUEUE,
     }
 )  # fmt: skip

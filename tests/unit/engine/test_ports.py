@@ -5,7 +5,10 @@ from typing import Any
 import pytest
 from tests.builders import Cluster, cluster, job, nodes, srun
 
+from corral.engine.engine import Engine
+from corral.engine.state import ClusterState
 from corral.model.job import JobKind
+from corral.model.reason import Reason
 from corral.protocol import requests as rq
 from corral.protocol.orders import LaunchStep
 from corral.protocol.replies import Rejected, StepCreated
@@ -54,3 +57,82 @@ def test_where_none_are_configured() -> None:
     c.run(job(ntasks=1))
     assert "step_ports" in make(c, 1).detail
     assert make(c, 0).ports == ""
+
+
+def held(c: Cluster, *jobs: int) -> list[str]:
+    return [c.job(number).ports for number in jobs]
+
+
+def test_a_jobs_ports_are_free_on_all_its_nodes_and_its_steps_have_them() -> None:
+    c = cluster(nodes("n[1-2]", cpus=4), step_ports="12000-12003")
+    c.submit(job(ntasks=1, time=1000, ports=2), job(ntasks=4, nodes=2, time=1000, ports=2)).cycle()
+    assert held(c, 1, 2) == ["12000-12001", "12002-12003"]
+    assert [order.job.ports for order in c.orders(LaunchStep)] == ["12000-12001", "12002-12003"]
+    own = c.ask(rq.CreateStep(job="1", spec=srun(1, exact=True)))
+    assert isinstance(own, StepCreated)
+    assert own.step.ports == "12000-12001"
+    more = c.ask(rq.CreateStep(job="1", spec=srun(1, overlap=True, resv_ports=1)))
+    assert isinstance(more, Rejected)
+    assert more.code == "busy"
+
+
+def test_who_finds_too_few_waits_until_some_come_back() -> None:
+    c = cluster(nodes("n1", cpus=8), step_ports="12000-12003")
+    c.submit(*[job(ntasks=1, time=1000, ports=3) for _ in range(3)]).cycle()
+    assert held(c, 1, 2, 3) == ["12000-12002", "", ""]
+    assert [c.reason(number) for number in (2, 3)] == [Reason.MPI_PORTS_BUSY] * 2
+    c.cycle()
+    assert not c.engine.ctx.wants_cycle
+    c.finish(1)
+    assert c.engine.ctx.wants_cycle
+    c.cycle()
+    assert [bool(ports) for ports in held(c, 2, 3)] == [True, False]
+    assert c.reason(3) is Reason.MPI_PORTS_BUSY
+
+
+def test_the_end_of_a_step_with_ports_of_its_own_is_enough() -> None:
+    c = cluster(nodes("n1", cpus=8), step_ports="12000-12003")
+    c.run(job(ntasks=1, time=1000))
+    c.ask(rq.CreateStep(job="1", spec=srun(1, resv_ports=3)))
+    c.submit(job(ntasks=1, time=1000, ports=2)).cycle()
+    assert c.reason(2) is Reason.MPI_PORTS_BUSY
+    c.finish(1, step=0)
+    c.tick()
+    assert c.engine.ctx.wants_cycle
+    c.cycle()
+    assert held(c, 2) == ["12000,12003"]
+
+
+def test_ports_stay_given_over_a_restart() -> None:
+    c = cluster(nodes("n1", cpus=8), step_ports="12000-12003")
+    c.submit(job(ntasks=1, time=1000, ports=3), job(ntasks=1, time=1000, ports=2)).cycle()
+    c.engine = Engine(c.engine.config, ClusterState.load(c.state.dump()), term=2)
+    c.register()
+    c.submit(job(ntasks=1, time=1000, ports=1)).cycle()
+    assert held(c, 1, 2, 3) == ["12000-12002", "", "12003"]
+    c.finish(1)
+    c.cycle()
+    assert held(c, 2) == ["12000-12001"]
+
+
+def test_each_element_of_an_array_has_its_own() -> None:
+    c = cluster(nodes("n1", cpus=8), step_ports="12000-12003")
+    c.submit(job(ntasks=1, time=1000, ports=2, array="0-2")).cycle()
+    assert {c.element(1, task).ports for task in (0, 1)} == {"12000-12001", "12002-12003"}
+
+
+def test_a_requeued_job_gives_them_back() -> None:
+    c = cluster(nodes("n1", cpus=8), step_ports="12000-12003")
+    c.run(job(ntasks=1, time=1000, ports=3))
+    c.ask(rq.RequeueJobs(ids=("1",), hold=True))
+    assert c.job(1).is_pending
+    assert held(c, 1) == [""]
+
+
+def test_of_a_heterogeneous_job_or_beyond_all_they_are_refused() -> None:
+    c = cluster(nodes("n1", cpus=8), step_ports="12000-12003")
+    parts = tuple(rq.NewJob(spec=job(ntasks=1, ports=number)) for number in (0, 1))
+    refused = c.ask(rq.SubmitJobs(jobs=parts, het=True))
+    assert isinstance(refused, Rejected)
+    assert "--ports is not supported" in refused.error
+    assert isinstance(c.ask(rq.SubmitJobs(jobs=(rq.NewJob(spec=job(ntasks=1, ports=5)),))), Rejected)

@@ -56,6 +56,10 @@ def srun(argv: list[str]) -> int:
     step["asks_programs"] = not ("prolog" in given and "epilog" in given)
     inside = given.get("jobid")
     if inside is not None:
+        if given.get("ports"):
+            raise PROGRAM.failed(
+                "--ports is for a new job; a step of one has its job's ports, or its own by --resv-ports"
+            )
         if "relative" not in given or _relative_fits(given):
             from corral.cli.steps import create_step
 

@@ -146,6 +146,7 @@ _ROWS = (
     Option("pack-group", "", REQUIRED, "r", _TEXT, same_as="het-group"),
     Option("parsable", "", NO, "b", _FLAG),
     Option("partition", "p", REQUIRED, "bra", _TEXT, "SBATCH_PARTITION SLURM_PARTITION SALLOC_PARTITION"),
+    Option("ports", "", REQUIRED, "bra", values.not_negative),
     Option("prefer", "", REQUIRED, "bra", _TEXT),
     Option("preserve-env", "E", NO, "r", _FLAG),
     Option("priority", "", REQUIRED, "bra", values.priority),

@@ -361,6 +361,8 @@ FIELDS: dict[str, Getter] = {
     "het_job_id": Attribute("het_job_id"),
     "het_offset": Attribute("het_offset"),
     "het_size": Attribute("het_size"),
+    "ports": Attribute("ports"),
+    "ports_wanted": of_spec("ports"),
     "reservation": lambda job, context: reservation_of(job, context.specs[job.spec_id]),
 }
 
