@@ -15,6 +15,7 @@ import random
 import resource
 import time
 
+from corral.daemon import memory
 from corral.engine.engine import Engine
 from corral.model.cluster import ClusterConfig, Scheduling
 from corral.model.gres import GresDevice, GresRequest
@@ -153,6 +154,7 @@ def main() -> None:
 
     policy = msgspec.json.decode(given.policy or "{}", type=Scheduling)
     print(SLURM)
+    memory.collect_seldom()  # as the controller does
     for name, share in (("mostly full", 0.97), ("empty", 0.0)):
         if given.only and given.only not in name:
             continue
@@ -162,11 +164,11 @@ def main() -> None:
         shapes = world.shapes(dice, given.shapes)
         jobs = [dice.choice(shapes) for _ in range(given.jobs)]
         gc.collect()
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         began = time.process_time()
         world.submit(jobs)
         took = time.process_time() - began
-        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory
+        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak
         free = int(world.engine.state.ledger.free_cpus.sum()) / int(world.engine.state.ledger.cpus.sum())
         each = grown * 1024 // max(1, given.jobs)
         print(f"{name}: {len(world.engine.state.active)} running, {free:.1%} of the CPUs free;", end=" ")

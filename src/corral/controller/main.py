@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import fcntl
-import gc
 import math
 import os
 import pwd
@@ -50,9 +49,6 @@ from corral.scheduler.cycle import schedule_in_steps
 from corral.store.choice import open_store
 from corral.store.sql import SqlStore
 
-#: Allocations between two looks at the youngest objects, and so on: jobs live long, and looking at 100,000 of them costs.
-_GC_THRESHOLDS = (50_000, 20, 50)
-
 
 class AlreadyRunning(CorralError):
     """Another controller works in {directory} (process {pid})."""
@@ -83,10 +79,7 @@ class Controller:
         if store is None:
             return
         self._build(store)
-        gc.collect()
-        memory.give_back()
-        gc.freeze()
-        gc.set_threshold(*_GC_THRESHOLDS)
+        memory.collect_seldom()
         server = HttpServer(make_app(self.service))
         self._start(self.loop.run(), "loop")
         for sock, tls in listening:

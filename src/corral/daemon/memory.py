@@ -1,6 +1,10 @@
-"""How does a daemon give memory back that it needed only once? By telling glibc to; Python alone keeps it."""
+"""How does a program deal with memory: what was needed only once goes back, and what stays is not looked through again and again."""
 
 import ctypes
+import gc
+
+#: Allocations between two looks at the youngest objects, and so on: jobs live long, and looking at 100,000 of them costs.
+_GC_THRESHOLDS = (50_000, 20, 50)
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 
@@ -24,3 +28,11 @@ def give_back() -> None:
     libc = _libc()
     if libc is not None:
         libc.malloc_trim(0)
+
+
+def collect_seldom() -> None:
+    """What is there now is never garbage, and there will be many records that live long."""
+    gc.collect()
+    give_back()
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)

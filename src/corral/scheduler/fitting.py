@@ -41,7 +41,7 @@ class Fitting:
 
     def hold(self, key: int, allocation: Allocation, end: float) -> None:
         """Taken now, until then."""
-        self.table.take(key, allocation)
+        self.table.hold(key, allocation)
         if self.known is not None and not self.is_stale:
             self.known.on_start(key, allocation, end)
         self.most_free = -1

@@ -108,7 +108,8 @@ class NodeTable:
         self._stale: set[int] = set()  #: rows of it that are out of date
         self.free_gres: dict[GresKind, IntColumn] = {}
         self.total_gres: dict[GresKind, IntColumn] = {}
-        self.cpu_masks: list[int] = []  #: free CPU ids
+        self.all_cpus: list[int] = []  #: CPU ids, as bits
+        self.cpu_masks: list[int] = []  #: free ones
         self.gres_masks: list[dict[GresKind, int]] = []  #: free indices
         self.all_gres: list[dict[GresKind, int]] = []  #: all indices
         self.features: list[frozenset[str]] = []
@@ -216,7 +217,8 @@ class NodeTable:
         self.free_cpus = self.cpus.copy()
         self.free_memory = self.memory.copy()
         self.jobs = np.zeros(n, np.int64)
-        self.cpu_masks = [(1 << inv.cpus) - 1 for inv in self.inventories]
+        self.all_cpus = [(1 << inv.cpus) - 1 for inv in self.inventories]
+        self.cpu_masks = self.all_cpus.copy()
         self.gres_masks = []
         self.matching = {}
         self.features = [frozenset(inv.features) for inv in self.inventories]
@@ -264,6 +266,10 @@ class NodeTable:
                 raise Overcommitted(f"job {job} on {share.node}: {problem}")
         self._take(job, allocation)
 
+    def hold(self, job: int, allocation: Allocation) -> None:
+        """As `take`, of what has just been found free here: it is not looked at again."""
+        self._take(job, allocation)
+
     def can_take(self, allocation: Allocation) -> bool:
         """Is all of it free, on usable nodes?"""
         return self.licenses.has(allocation.licenses) and all(
@@ -277,8 +283,7 @@ class NodeTable:
         if allocation is not None:
             self.grown += 1
             self.amounts.pop(job, None)
-            for share in allocation.nodes:
-                self._change(share, -1, allocation, forced=True)
+            self._change(allocation, -1, forced=True)
             self.licenses.change(allocation.licenses, -1)
 
     def withhold(self, row: int, cpus: int) -> None:
@@ -335,7 +340,7 @@ class NodeTable:
         free = self.free_mask(i, allocation.partition, allocation.sharers)
         if cpus & ~free:
             return f"CPUs {ids_of(cpus & ~free)} are not free"
-        if share.memory_mb > self.free_memory[i]:
+        if share.memory_mb and share.memory_mb > self.free_memory[i]:
             return f"{share.memory_mb} MB wanted, {self.free_memory[i]} free"
         for gres in share.gres:
             if gres.milli:
@@ -348,46 +353,63 @@ class NodeTable:
         return ""
 
     def _take(self, job: int, allocation: Allocation, forced: bool = False) -> None:
-        for share in allocation.nodes:
-            self._change(share, 1, allocation, forced)
+        self._change(allocation, 1, forced)
         self.licenses.change(allocation.licenses, 1)
         self.holders[job] = allocation
         self.moves += 1
 
-    def _change(self, share: NodeShare, sign: int, allocation: Allocation, forced: bool = False) -> None:
-        i = self.index.get(share.node)
-        if i is None:
-            if forced:  # a job may hold what a node no longer has
-                return
-            raise Overcommitted(f"no node {share.node}")
-        mask = mask_of(share.cpus)
-        self._stale.add(i)
-        if allocation.sharers:
-            mask = self.shared.change(allocation.partition, i, mask, sign)
-        if sign > 0:
-            self.cpu_masks[i] &= ~mask
-        else:
-            self.cpu_masks[i] |= mask & ((1 << self.inventories[i].cpus) - 1)
-        self.free_cpus[i] = self.cpu_masks[i].bit_count()
-        self.free_memory[i] -= sign * share.memory_mb
-        self.jobs[i] += sign
-        masks = self.gres_masks[i]
-        if self.gpus is not None:
-            self.gpus.touch(i)
+    def _change(self, allocation: Allocation, sign: int, forced: bool = False) -> None:
+        """Taken (1) or given back (-1). `forced`: a job may hold what a node no longer has."""
+        rows: list[int] = []
+        counts: list[int] = []
+        free_masks, all_cpus, gpus, memory = self.cpu_masks, self.all_cpus, self.gpus, 0
+        for share in allocation.nodes:
+            i = self.index.get(share.node)
+            if i is None:
+                if forced:
+                    continue
+                raise Overcommitted(f"no node {share.node}")
+            mask = mask_of(share.cpus)
+            if allocation.sharers:
+                mask = self.shared.change(allocation.partition, i, mask, sign)
+            free = free_masks[i] & ~mask if sign > 0 else free_masks[i] | (mask & all_cpus[i])
+            free_masks[i] = free
+            rows.append(i)
+            counts.append(free.bit_count())
+            memory += share.memory_mb
+            if gpus is not None:
+                gpus.touch(i)
+            if share.gres:
+                self._change_gres(i, share, sign, allocation.owner)
+        self._stale.update(rows)
+        if len(rows) == 1:
+            row = rows[0]
+            self.free_cpus[row] = counts[0]
+            self.jobs[row] += sign
+            self.free_memory[row] -= sign * memory
+        elif rows:
+            self.free_cpus[rows] = counts
+            self.jobs[rows] += sign
+            if memory:
+                held = [share.memory_mb for share in allocation.nodes if share.node in self.index]
+                self.free_memory[rows] -= sign * np.array(held, np.int64)
+
+    def _change_gres(self, row: int, share: NodeShare, sign: int, owner: int) -> None:
+        masks = self.gres_masks[row]
         for gres in share.gres:
             kind = (gres.name, gres.type) if not gres.milli else ("gpu", gres.type)
             if kind not in masks:
                 continue
             if gres.milli and self.gpus is not None:
-                emptied, begun = self.gpus.change(i, gres, sign, allocation.owner)
+                emptied, begun = self.gpus.change(row, gres, sign, owner)
                 masks[kind] = (masks[kind] & ~begun) | emptied
-                self.free_gres[kind][i] = masks[kind].bit_count()
+                self.free_gres[kind][row] = masks[kind].bit_count()
                 continue
-            units = mask_of(gres.indices) & self.all_gres[i][kind]
+            units = mask_of(gres.indices) & self.all_gres[row][kind]
             if gres.name == "gpu" and self.gpus is not None:
-                self.gpus.change_whole(i, gres.indices, sign)
+                self.gpus.change_whole(row, gres.indices, sign)
             masks[kind] = masks[kind] & ~units if sign > 0 else masks[kind] | units
-            self.free_gres[kind][i] = masks[kind].bit_count()
+            self.free_gres[kind][row] = masks[kind].bit_count()
 
     # -- views ------------------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 
+from corral.daemon import memory
 from corral.errors import CorralError
 from corral.simulator import filling, page, report, study
 from corral.simulator.options import parser
@@ -11,6 +12,7 @@ from corral.simulator.progress import Bar
 
 def main(arguments: Sequence[str] | None = None) -> int:
     given = parser().parse_args(arguments)
+    memory.collect_seldom()
     bar = Bar(sys.stderr, shown=not given.quiet and sys.stderr.isatty())
     try:
         if given.alibaba_pods is not None:
