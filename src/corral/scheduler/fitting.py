@@ -16,6 +16,7 @@ from corral.scheduler.feasibility import static_rows
 from corral.scheduler.nodetable import BoolColumn, NodeTable
 from corral.scheduler.plan import Plan
 from corral.scheduler.quota import Rules, Wanted, asked, asked_per_node, billed, held, most_per_node
+from corral.scheduler.repeats import Repeats
 from corral.scheduler.resources import place
 from corral.scheduler.running import RunningJob
 from corral.scheduler.snapshot import LONGEST, Member, PendingGroup, Snapshot
@@ -37,6 +38,7 @@ class Fitting:
         self.blocked: set[tuple[str, str]] = set()  #: partitions, and reservations, with a planned job
         self.most_free = -1  #: CPUs on the freest node; -1 = to be looked up
         self.avoided: BoolColumn | None = None  #: nodes that other components of the same job have just got
+        self.repeats = Repeats(self.table, self.policy.placement)
         self.tries = False  #: it is only asked whether something would fit
 
     def hold(self, key: int, allocation: Allocation, end: float) -> None:
@@ -129,6 +131,8 @@ class Fitting:
         if self.blocked and not self.policy.backfill and (demand.partition, demand.reservation) in self.blocked:
             return None, None
         if self.known is None or self.ends_in_time(span):
+            if table is self.repeats.table and self.avoided is None:
+                return self.repeats.place(demand, rows), None
             return place(table, demand, rows, self.policy.placement), None
         self.planner()
         allocation = self.fit_beside(demand, rows, span, view)

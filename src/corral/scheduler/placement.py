@@ -53,20 +53,24 @@ def _place_in(table: NodeTable, demand: Demand, rows: BoolColumn, strategy: str)
             return None
         shares = fill(table, demand, capacity, chosen, strategy)
         if not isinstance(shares, int):
-            return Allocation(
-                nodes=tuple(shares),
-                partition=demand.partition,
-                ntasks=sum(share.tasks for share in shares)
-                if demand.ntasks is None or demand.tasks_per_node
-                else demand.ntasks,
-                cpus_per_task=demand.cpus_per_task,
-                exclusive=demand.exclusive,
-                user=demand.user,
-                only_user=demand.only_user,
-                sharers=demand.sharers,
-                owner=demand.owner,
-            )
+            return allocation_of(demand, tuple(shares))
         capacity[shares] = 0  # the columns promised more than the very units hold: do without that node
+
+
+def allocation_of(demand: Demand, shares: tuple[NodeShare, ...]) -> Allocation:
+    """What the job gets, when it gets these."""
+    counts = demand.ntasks is None or demand.tasks_per_node
+    return Allocation(
+        nodes=shares,
+        partition=demand.partition,
+        ntasks=sum(share.tasks for share in shares) if counts else demand.ntasks or 1,
+        cpus_per_task=demand.cpus_per_task,
+        exclusive=demand.exclusive,
+        user=demand.user,
+        only_user=demand.only_user,
+        sharers=demand.sharers,
+        owner=demand.owner,
+    )
 
 
 #: So many answers are remembered until a node changes.
