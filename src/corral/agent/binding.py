@@ -6,6 +6,7 @@ of its step's.
 
 from typing import NamedTuple
 
+from corral.model.gres import gpus_of
 from corral.model.step import TaskPlace
 from corral.protocol.orders import LaunchStep
 from corral.syntax import cpubind, distribution
@@ -189,6 +190,14 @@ def gpu_binding(order: LaunchStep) -> str:
     if per_task and order.ntasks > 1:
         return f"per_task:{sum(request.count for request in per_task)}"
     return ""
+
+
+def closest_gpus(order: LaunchStep, bound: Bound) -> tuple[int, ...]:
+    """For --gpu-bind=closest: the GPUs near the CPUs that a task may use; () = all of the step's: none is near, or nothing is known."""
+    threads = max(1, order.layout[2])
+    cores = {cpu // threads for cpu in bound.cpus or order.share.cpus}
+    held = gpus_of(order.share.gres)
+    return tuple(gpu for gpu, near in zip(held, order.gpu_cores, strict=False) if cores.intersection(near))
 
 
 def verbose_line(order: LaunchStep, place: TaskPlace, bound: Bound) -> tuple[str, str]:

@@ -194,7 +194,7 @@ class Shepherd:
                     self._restored(word)
                     for word in argv or program_of(place.rank, order.spec.multi_prog) or order.spec.argv
                 ],
-                environment=self._environment(place),
+                environment=self._environment(place, bound),
                 streams=self._streams.of_task(place),
                 cpus=self._cpus_of(bound),
                 note=binding.verbose_line(order, place, bound),
@@ -261,11 +261,13 @@ class Shepherd:
         if self._pmi is not None:
             self._pmi.close_task_ends()
 
-    def _environment(self, place: TaskPlace) -> dict[str, str]:
+    def _environment(self, place: TaskPlace, bound: binding.Bound) -> dict[str, str]:
         gpus = naming_of(self.settings.devices, renumber=self.settings.renumber_gpus)
         if self.order.key.step == BATCH:
             variables = batch_environment(self.order, gpus=gpus)
         else:
+            if self.order.gpu_cores and (closest := binding.closest_gpus(self.order, bound)):
+                place = msgspec.structs.replace(place, gpus=closest)
             variables = task_environment(self.order, place, gpus=gpus)
         variables = show_the_way(variables, self.order, self.settings)
         if self._has_private:

@@ -4,7 +4,9 @@ import re
 
 from corral.engine.context import Context
 from corral.engine.effects import Effects
-from corral.model.job import UNLIMITED, Job, JobSpec
+from corral.model.allocation import NodeShare
+from corral.model.gres import cores_of, gpus_of
+from corral.model.job import UNLIMITED, Job, JobSpec, StepSpec
 from corral.model.step import BATCH, Step
 from corral.protocol.orders import HetGroup, JobContext, LaunchStep, StepIo
 from corral.scheduler.nodetable import layout_of
@@ -97,6 +99,15 @@ def sampled_every(ctx: Context, step: Step, spec: JobSpec) -> float:
     return ctx.config.accounting.sample_interval if asked is None else asked
 
 
+def _near_gpus(ctx: Context, spec: StepSpec, share: NodeShare) -> tuple[tuple[int, ...], ...]:
+    """The cores near each GPU of the share, where its tasks are to see the closest ones."""
+    node = ctx.state.nodes.get(share.node)
+    if "closest" not in spec.gpu_bind or node is None:
+        return ()
+    near = cores_of(node.inventory.gres)
+    return tuple(near[gpu] if gpu < len(near) else () for gpu in gpus_of(share.gres))
+
+
 def send_launch(ctx: Context, job: Job, step: Step, out: Effects, only: str = "") -> None:
     """One order per node of the step (or to the node `only`, again). Script, environment and bus access are put in by whoever sends."""
     context = job_context(ctx, job)
@@ -140,6 +151,7 @@ def send_launch(ctx: Context, job: Job, step: Step, out: Effects, only: str = ""
             process_mapping=mapping,
             topology=topology.address(name) if topology is not None else ("", ""),
             image=step.spec.container.image if step.spec.container is not None else "",
+            gpu_cores=_near_gpus(ctx, step.spec, node.share),
             layout=layout_of(ctx.state.nodes[name].inventory) if name in ctx.state.nodes else (1, 0, 1),
         )
         ctx.send(name, order, out)

@@ -77,3 +77,13 @@ def uuids_of(devices: Iterable[GresDevice]) -> tuple[str, ...]:
         if device.name == "gpu"
         for place in range(device.count)
     )
+
+
+def cores_of(devices: Iterable[GresDevice]) -> tuple[tuple[int, ...], ...]:
+    """Of the GPUs in index order the cores near each; () where they are not known."""
+    return tuple(
+        device.cores[place] if place < len(device.cores) else ()
+        for device in devices
+        if device.name == "gpu"
+        for place in range(device.count)
+    )

@@ -107,6 +107,9 @@ class LaunchStep(Order, frozen=True, kw_only=True):
     #: where the node is: its address and the address's pattern; "" = no switches are known
     topology: tuple[str, str] = ("", "")
     image: str = ""  #: of the step's container: it must be on the node before the tasks start
+    gpu_cores: tuple[
+        tuple[int, ...], ...
+    ] = ()  #: for --gpu-bind=closest: of each GPU that the step holds here the cores near it; () = not known
     layout: tuple[int, int, int] = (1, 0, 1)  #: the node's sockets, cores of each (0 = not known), threads of each
 
 

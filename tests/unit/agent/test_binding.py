@@ -4,12 +4,14 @@ import os
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from tests.unit.agent.node_side import NodeSide
 from tests.unit.agent.test_environment import job, share
 
 from corral.agent import binding, cpus
 from corral.model.allocation import NodeShare
+from corral.model.gres import GresShare
 from corral.model.job import JobId, JobSpec, StdioSpec, StepSpec
 from corral.model.step import StepKey, TaskPlace
 from corral.protocol.orders import LaunchStep
@@ -87,6 +89,19 @@ def test_the_variables() -> None:
     assert binding.cpu_variables(order(2, cpu_bind="map_cpu:0,4"))["SLURM_CPU_BIND"] == "quiet,map_cpu:0,4"
     assert binding.cpu_variables(order(2, cpu_bind="mask_cpu:0x1,0x10"))["SLURM_CPU_BIND_LIST"] == "1,10"
     assert binding.cpu_variables(order(2, cpu_bind="none"))["SLURM_CPU_BIND"] == "quiet,none"
+
+
+def test_a_task_sees_the_gpus_near_its_own_cpus() -> None:
+    """On cores 0 to 3 and 4 to 7."""
+    step = order(2, gpu_bind="closest", cpu_bind="sockets", distribution="block:cyclic")
+    held = msgspec.structs.replace(step.share, gres=(GresShare("gpu", "", (1, 2, 5)),))
+    step = msgspec.structs.replace(step, share=held, gpu_cores=((0, 1, 2, 3), (4, 5, 6, 7), (0, 1, 2, 3)))
+    first, second = binding.bind(step)
+    assert binding.closest_gpus(step, first) == (1, 5)
+    assert binding.closest_gpus(step, second) == (2,)
+    assert binding.closest_gpus(step, first._replace(cpus=())) == (1, 2, 5), "a task that nothing binds"
+    unknown = msgspec.structs.replace(step, gpu_cores=((), (), ()))
+    assert binding.closest_gpus(unknown, first) == (), "nothing is near: all of them"
 
 
 def test_verbose_says_it_as_slurm_does() -> None:

@@ -1,10 +1,14 @@
 """GPUs that are linked go together, with the cores that are near them."""
 
+import msgspec
 import pytest
-from tests.builders import Cluster, cluster, gpus, job, node
+from tests.builders import Cluster, cluster, gpus, job, node, srun
 
 from corral.config.checks import BadValue, check
 from corral.model.cluster import ClusterConfig, NodeConfig
+from corral.model.gres import GresDevice
+from corral.model.job import JobKind
+from corral.protocol.orders import LaunchStep
 
 #: Two pairs: 0 and 2, 1 and 3.
 LINKS = ("-1,0,4,0", "0,-1,0,4", "4,0,-1,0", "0,4,0,-1")
@@ -67,3 +71,31 @@ def test_cores_elsewhere_will_do_unless_the_binding_is_enforced() -> None:
 def test_what_cannot_be_is_refused(fields: dict, said: str) -> None:  # type: ignore[type-arg]
     with pytest.raises(BadValue, match=said):
         check(ClusterConfig(node=(NodeConfig(name="n1", **fields),)), {})
+
+
+def found_dgx() -> Cluster:
+    """One whose agent has found what the other one is told."""
+    four = GresDevice(
+        name="gpu", type="v100", count=4, links=tuple(tuple(max(0, int(n)) for n in row.split(",")) for row in LINKS),
+        cores=((0, 1, 2, 3), (4, 5, 6, 7), (0, 1, 2, 3), (4, 5, 6, 7)),
+    )  # fmt: skip
+    return cluster(msgspec.structs.replace(node("n1", cpus=8), gres=(four,)))
+
+
+def test_what_the_agent_has_found_counts_likewise() -> None:
+    c = found_dgx()
+    assert units(c, c.run(job(2, gres=gpus(2)))) == (0, 2)
+    assert cpus(c, c.run(job(2, gres=gpus(1)))) == (4, 5)
+    far = c.add(job(3, gres=gpus(1), gres_flags="enforce-binding"))
+    assert c.states(far) == ["PENDING"]
+    assert cpus(c, c.run(job(4, gres=gpus(1), gres_flags="disable-binding"))) == (2, 3, 6, 7)
+
+
+def test_a_task_that_is_to_see_the_closest_gpus_is_told_which_are_near() -> None:
+    c = found_dgx()
+    c.run(job(8, gres=gpus(4), kind=JobKind.SRUN, ntasks=1, step=srun(1, gpu_bind="closest")))
+    (order,) = c.orders(LaunchStep)
+    assert order.gpu_cores == ((0, 1, 2, 3), (4, 5, 6, 7), (0, 1, 2, 3), (4, 5, 6, 7))
+    c = found_dgx()
+    c.run(job(8, gres=gpus(4), kind=JobKind.SRUN, ntasks=1, step=srun(1)))
+    assert c.orders(LaunchStep)[0].gpu_cores == ()
