@@ -44,8 +44,8 @@ def machine_memory_mb() -> int:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
 
 
-def limits_of(share: NodeShare, settings: ShepherdSettings) -> Limits:
-    """What must be enforced for this share of this machine."""
+def limits_of(share: NodeShare, settings: ShepherdSettings, *, shares_cpus: bool = False) -> Limits:
+    """What must be enforced for this share of this machine. shares_cpus: other jobs may have its CPUs, too."""
     real = None if settings.virtual or len(share.cpus) >= (os.cpu_count() or 1) else cpus.kernels(share.cpus)
     return Limits(
         cpus=real if "cpu" in settings.enforce else None,
@@ -55,6 +55,8 @@ def limits_of(share: NodeShare, settings: ShepherdSettings) -> Limits:
         denied_devices=denied_devices(share, settings),
         processes=settings.isolation.max_processes or None,
         swap_percent=settings.isolation.swap_percent,
+        soft_percent=settings.isolation.memory_soft_percent,
+        cpu_share=len(share.cpus) if shares_cpus and "cpu" in settings.enforce and not settings.virtual else None,
     )
 
 
@@ -112,20 +114,28 @@ def not_enforced(settings: ShepherdSettings) -> tuple[str, ...]:
 
 
 def step_group(
-    key: StepKey, node: str, job_share: NodeShare, step_share: NodeShare, settings: ShepherdSettings
+    key: StepKey,
+    node: str,
+    job_share: NodeShare,
+    step_share: NodeShare,
+    settings: ShepherdSettings,
+    *,
+    shares_cpus: bool = False,
 ) -> Group | None:
     """Make the group of this step, with its limits. None: there are no cgroups here."""
     which = version(settings)
     if which == 0:
         return None
-    job_limits = limits_of(job_share, settings)
-    step_limits = job_limits if step_share == job_share else limits_of(step_share, settings)
+    job_limits = limits_of(job_share, settings, shares_cpus=shares_cpus)
+    step_limits = job_limits if step_share == job_share else limits_of(step_share, settings, shares_cpus=shares_cpus)
     # What the job is held to already needs no second limit.
     own = Limits(
         cpus=step_limits.cpus if step_limits.cpus != job_limits.cpus else None,
         memory_mb=step_limits.memory_mb if step_limits.memory_mb != job_limits.memory_mb else None,
         denied_devices=step_limits.denied_devices if step_limits.denied_devices != job_limits.denied_devices else (),
         swap_percent=job_limits.swap_percent,
+        soft_percent=job_limits.soft_percent,
+        cpu_share=step_limits.cpu_share,  # beside the job's other steps
     )
     job, step = group_names(key, node)
     if which == 1:

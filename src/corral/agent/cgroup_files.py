@@ -14,6 +14,13 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     denied_devices: tuple[str, ...] = ()  #: device files
     processes: int | None = None  #: and threads
     swap_percent: float = 0.0  #: of its memory
+    soft_percent: float = 0.0  #: of its memory: above that the kernel takes pages back from it first; 0 = it does not
+    cpu_share: int | None = None  #: counts for so many CPUs where it shares them with others
+
+    @property
+    def soft_memory(self) -> int:
+        """Bytes; 0 = no such limit."""
+        return int(((self.memory_mb or 0) << 20) * self.soft_percent / 100)
 
 
 def make_pair(base: str, job: str, step: str) -> bool:

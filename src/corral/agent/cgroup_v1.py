@@ -16,7 +16,10 @@ from corral.agent.cgroup_files import (
 )
 
 ROOT = "/sys/fs/cgroup"
-USED = ("freezer", "memory", "cpuset", "devices", "pids")
+USED = ("freezer", "memory", "cpuset", "devices", "pids", "cpu")
+#: cpu.shares of one CPU: a thousand of them fit into what the kernel allows.
+_OF_ONE_CPU = 256
+_MOST_SHARES = 262144
 
 
 def controllers(root: str = "") -> set[str]:
@@ -38,6 +41,7 @@ class GroupV1:
             ("cpuset", of_job.cpus or own.cpus),
             ("devices", of_job.denied_devices or own.denied_devices),
             ("pids", of_job.processes),
+            ("cpu", of_job.cpu_share),
         ):
             if wanted and os.path.isdir(f"{ROOT}/{controller}"):
                 self._used.append(controller)
@@ -47,8 +51,8 @@ class GroupV1:
             job_path = f"{self._base(controller)}/{job}"
             # Settings are inherited when a group is made, or hold for all below: the job's first.
             if controller == "memory":
-                _limit_memory(job_path, of_job.memory_mb if is_new else None, of_job.swap_percent)
-                _limit_memory(f"{job_path}/{step}", own.memory_mb, own.swap_percent)
+                _limit_memory(job_path, of_job if is_new else Limits())
+                _limit_memory(f"{job_path}/{step}", own)
             elif controller == "cpuset":
                 _limit_cpus(self._base(controller), None)
                 _limit_cpus(job_path, of_job.cpus if is_new else None)
@@ -58,6 +62,11 @@ class GroupV1:
                 _deny(f"{job_path}/{step}", own.denied_devices or of_job.denied_devices)
             elif controller == "pids" and is_new:
                 write(f"{job_path}/pids.max", str(of_job.processes))
+            elif controller == "cpu":
+                # All jobs together weigh as much as the machine has CPUs: each process outside of groups weighs as one.
+                _weigh(self._base(controller), 4 * (os.cpu_count() or 1))
+                _weigh(job_path, of_job.cpu_share)
+                _weigh(f"{job_path}/{step}", own.cpu_share)
 
     def _base(self, controller: str) -> str:
         return f"{ROOT}/{controller}/{self._name}"
@@ -112,15 +121,22 @@ def remove(name: str, job: str, step: str) -> None:
         remove_pair(f"{ROOT}/{controller}/{name}", job, step)
 
 
-def _limit_memory(path: str, megabytes: int | None, swap_percent: float) -> None:
-    if megabytes is None:
+def _limit_memory(path: str, limits: Limits) -> None:
+    if limits.memory_mb is None:
         return
-    size = megabytes << 20
+    size = limits.memory_mb << 20
     write(f"{path}/memory.limit_in_bytes", str(size))
+    if limits.soft_memory:
+        write(f"{path}/memory.soft_limit_in_bytes", str(limits.soft_memory))
     try:
-        write(f"{path}/memory.memsw.limit_in_bytes", str(size + int(size * swap_percent / 100)))
+        write(f"{path}/memory.memsw.limit_in_bytes", str(size + int(size * limits.swap_percent / 100)))
     except OSError:
         pass  # no accounting of swap in this kernel
+
+
+def _weigh(path: str, cpus: int | None) -> None:
+    if cpus:
+        write(f"{path}/cpu.shares", str(min(_MOST_SHARES, _OF_ONE_CPU * cpus)))
 
 
 def _limit_cpus(path: str, cpus: tuple[int, ...] | None) -> None:

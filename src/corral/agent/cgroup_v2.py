@@ -5,7 +5,10 @@ import os
 from corral.agent.cgroup_files import Limits, folded_cpus, make_pair, pids_in, read, remove_pair, value_of, write
 
 ROOT = "/sys/fs/cgroup"
-_USED = ("cpuset", "memory", "pids")
+_USED = ("cpuset", "memory", "pids", "cpu")
+#: cpu.weight of one CPU: a thousand of them fit into what the kernel allows.
+_OF_ONE_CPU = 10
+_MOST_WEIGHT = 10_000
 
 
 def controllers(root: str = "") -> set[str]:
@@ -33,6 +36,8 @@ class GroupV2:
             needed.append("memory")
         if of_job.processes and "pids" in have:
             needed.append("pids")
+        if of_job.cpu_share and "cpu" in have:
+            needed.append("cpu")
         is_new = make_pair(self._base, job, step)
         if needed:
             text = " ".join(f"+{controller}" for controller in needed)
@@ -43,12 +48,16 @@ class GroupV2:
                 write(f"{path}/cpuset.cpus", folded_cpus(limits.cpus))
             if limits.memory_mb and "memory" in needed:
                 write(f"{path}/memory.max", str(limits.memory_mb << 20))
+                if limits.soft_memory:
+                    write(f"{path}/memory.high", str(limits.soft_memory))
                 try:
                     write(f"{path}/memory.swap.max", str(int((limits.memory_mb << 20) * limits.swap_percent / 100)))
                 except OSError:
                     pass  # no accounting of swap in this kernel
             if limits.processes and "pids" in needed:
                 write(f"{path}/pids.max", str(limits.processes))
+            if limits.cpu_share and "cpu" in needed:
+                write(f"{path}/cpu.weight", str(min(_MOST_WEIGHT, _OF_ONE_CPU * limits.cpu_share)))
 
     def procs_files(self) -> list[str]:
         return [f"{self._path}/cgroup.procs"]

@@ -165,7 +165,10 @@ class Shepherd:
 
     def _begin(self) -> None:
         order, settings = self.order, self.settings
-        self._group = cgroup.step_group(order.key, order.node, order.job_share, order.share, settings)
+        shares_cpus = order.job.allocation.sharers > 0
+        self._group = cgroup.step_group(
+            order.key, order.node, order.job_share, order.share, settings, shares_cpus=shares_cpus
+        )
         identity = Identity(order.job.owner)
         self._started_at = clock.now()
         self._streams.open(identity)

@@ -84,6 +84,11 @@ def check(config: ClusterConfig, tree: dict[str, Any]) -> None:
     for index, place in enumerate(config.isolation.private_dirs):
         if not place.startswith("/") or place.rstrip("/") in _NEVER_PRIVATE or ".." in place.split("/"):
             raise BadValue(("isolation", "private_dirs", index), f"{place!r} cannot be each job's own")
+    if config.isolation.memory_soft_percent > 100:
+        raise BadValue(
+            ("isolation", "memory_soft_percent"),
+            f"'memory_soft_percent' cannot be {config.isolation.memory_soft_percent:g}: it is at most 100",
+        )
     for index, text in enumerate(config.containers.mounts):
         try:
             containers.mounts(text)

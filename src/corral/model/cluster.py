@@ -234,6 +234,9 @@ class Isolation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     hide_devices: bool = True  #: as root: files of GPUs that are not the job's cannot be opened by their names either
     max_processes: int = 0  #: as root: processes and threads that a job may have on a node; 0 = no limit
     swap_percent: float = 0.0  #: as root: of its memory, so much more may lie in swap
+    memory_soft_percent: float = (
+        0.0  #: as root: from so much of its memory on the kernel takes pages back from a job; 0 = no such limit
+    )
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

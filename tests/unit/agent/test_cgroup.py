@@ -4,12 +4,14 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from corral.agent import cgroup, cgroup_v1, cgroup_v2
 from corral.agent.cgroup_files import Limits
 from corral.agent.control import ShepherdSettings
 from corral.model.allocation import NodeShare
+from corral.model.cluster import Isolation
 from corral.model.gres import GresDevice, GresShare
 from corral.model.job import JobId
 from corral.model.step import BATCH, StepKey
@@ -130,6 +132,45 @@ def test_the_jobs_memory_holds_for_all_its_steps_and_a_steps_own_for_it_alone(se
 
 
 @has_v1
+def test_memory_may_have_a_soft_limit_below_the_hard_one(settings: ShepherdSettings) -> None:
+    soft = msgspec.structs.replace(settings, isolation=Isolation(memory_soft_percent=75, swap_percent=50))
+    group = cgroup.step_group(StepKey(JobId(5), 0), "n", share(memory_mb=100), share(memory_mb=40), soft)
+    assert group is not None
+    base = Path(cgroup_v1.ROOT, "memory", NAME, "n.job_5.0")
+    assert (base / "memory.soft_limit_in_bytes").read_text() == f"{75 << 20}\n"
+    assert (base / "step_0" / "memory.soft_limit_in_bytes").read_text() == f"{30 << 20}\n"
+    assert (base / "memory.limit_in_bytes").read_text() == f"{100 << 20}\n"
+    if (base / "memory.memsw.limit_in_bytes").exists():
+        assert (base / "memory.memsw.limit_in_bytes").read_text() == f"{150 << 20}\n"
+    group.remove()
+
+
+@has_v1
+def test_jobs_on_the_same_cpus_have_them_in_proportion() -> None:
+    """And so have the steps of a job; where a job's CPUs are its own, nothing is weighed."""
+    real = ShepherdSettings(cgroup_name=NAME)
+    weights = Path(cgroup_v1.ROOT, "cpu", NAME)
+    one = cgroup.step_group(StepKey(JobId(1), 0), "n", share(1), share(1), real, shares_cpus=True)
+    two = cgroup.step_group(StepKey(JobId(2), 0), "n", share(2), share(1), real, shares_cpus=True)
+    alone = cgroup.step_group(StepKey(JobId(3), 0), "n", share(2), share(2), real)
+    assert one is not None
+    assert two is not None
+    assert alone is not None
+    try:
+        small, large = (int((weights / f"n.job_{job}.0" / "cpu.shares").read_text()) for job in (1, 2))
+        assert (small, large) == (256, 512)
+        assert (weights / "n.job_2.0/step_0/cpu.shares").read_text() == "256\n"
+        assert not (weights / "n.job_3.0").exists()
+        assert all(f"{cgroup_v1.ROOT}/cpu/" not in file for file in alone.procs_files())
+        assert any(file.startswith(f"{weights}/n.job_1.0/step_0/") for file in one.procs_files())
+    finally:
+        for group in (one, two, alone):
+            group.remove()
+        cgroup.remove_base(real)
+    assert not weights.exists()
+
+
+@has_v1
 def test_a_process_that_enters_is_found_there(settings: ShepherdSettings) -> None:
     key = StepKey(JobId(9), 0)
     group = cgroup.step_group(key, "n", share(memory_mb=100), share(memory_mb=100), settings)
@@ -203,6 +244,19 @@ def test_v2_switches_controllers_on_down_to_the_job_and_limits_it(tree: Path) ->
     assert not (job / "step_0" / "cgroup.subtree_control").exists()
 
 
+def test_v2_has_the_same_limits(tree: Path) -> None:
+    of_job = Limits(memory_mb=100, soft_percent=75, swap_percent=50, processes=20, cpu_share=4)
+    cgroup_v2.GroupV2(NAME, "job_1", "step_0", of_job, Limits(memory_mb=40, soft_percent=75, cpu_share=2000))
+    job = tree / NAME / "job_1"
+    assert (job / "cgroup.subtree_control").read_text() == "+memory +pids +cpu"
+    assert (job / "memory.high").read_text() == str(75 << 20)
+    assert (job / "memory.swap.max").read_text() == str(50 << 20)
+    assert (job / "pids.max").read_text() == "20"
+    assert (job / "cpu.weight").read_text() == "40"
+    assert (job / "step_0/memory.high").read_text() == str(30 << 20)
+    assert (job / "step_0/cpu.weight").read_text() == "10000", "the kernel takes no more"
+
+
 def test_v2_freezes_counts_kills_and_finds(tree: Path) -> None:
     group = cgroup_v2.GroupV2(NAME, "job_1", "step_0", Limits(memory_mb=1), Limits())
     step = tree / NAME / "job_1" / "step_0"
@@ -221,4 +275,4 @@ def test_v2_needs_no_controller_to_find_processes(tree: Path) -> None:
     assert not (tree / "cgroup.subtree_control").exists()
     group.remove()
     assert not (tree / NAME / "job_1").exists()
-    assert cgroup_v2.controllers() == {"freezer", "cpuset", "memory", "pids"}
+    assert cgroup_v2.controllers() == {"freezer", "cpuset", "memory", "pids", "cpu"}

@@ -49,6 +49,7 @@ def test_times_and_sizes_can_be_written_as_people_do() -> None:
         ("[[node]]\ncpus=3", 1, "'node' needs a key 'name'"),
         ("[[node]]\nname='n1'\nmemory_mb='lots'", 3, "Not a size: 'lots'"),
         ("[[node]]\nname='n1'\ngres='gpu:x:y:z'", 3, "Not a list of generic resources"),
+        ("[isolation]\nmemory_soft_percent=120", 2, "it is at most 100"),
         ("[[gres]]\nname='fpga'\ncount=2", 2, "'fpga' is not among gres_types (gpu)"),
         ("[[gres]]\nname='gpu'\nfiles=['nvidia0']", 3, "'nvidia0' is no device file"),
         ("[[gres]]\nname='gpu'", 1, "either 'files' or 'count' must say how many there are"),
