@@ -105,6 +105,8 @@ def not_enforced(settings: ShepherdSettings) -> tuple[str, ...]:
         missing = [f"memory ({why})", f"devices ({why})"]
     else:
         controllers = cgroup_v1.controllers() if which == 1 else cgroup_v2.controllers()
+        if which == 2 and cgroup_v2.keeps_devices():
+            controllers.add("devices")
         missing = [name for name in ("cpuset", "memory", "devices", "freezer") if name not in controllers]
         kept = {"cpuset" if name == "cpu" else name for name in settings.enforce} | {"freezer", *missing}
         missing += [f"{name} (not configured)" for name in ("cpuset", "memory", "devices") if name not in kept]

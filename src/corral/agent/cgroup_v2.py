@@ -2,6 +2,7 @@
 
 import os
 
+from corral.agent import devicefilter
 from corral.agent.cgroup_files import Limits, folded_cpus, make_pair, pids_in, read, remove_pair, value_of, write
 
 ROOT = "/sys/fs/cgroup"
@@ -12,9 +13,13 @@ _MOST_WEIGHT = 10_000
 
 
 def controllers(root: str = "") -> set[str]:
-    """Freezing and finding need none; devices would need a BPF program, and are not kept apart."""
+    """Freezing and finding need none, nor do devices."""
     given = read(f"{root or ROOT}/cgroup.controllers").split()
     return {"freezer", *(name for name in _USED if name in given)}
+
+
+def keeps_devices() -> bool:
+    return devicefilter.is_usable()
 
 
 def is_usable(root: str = "") -> bool:
@@ -43,6 +48,9 @@ class GroupV2:
             text = " ".join(f"+{controller}" for controller in needed)
             for path in (ROOT, self._base, f"{self._base}/{job}"):
                 write(f"{path}/cgroup.subtree_control", text)
+        if (of_job.denied_devices or own.denied_devices) and keeps_devices():
+            devicefilter.deny(f"{self._base}/{job}", of_job.denied_devices if is_new else ())
+            devicefilter.deny(self._path, own.denied_devices)
         for path, limits in ((f"{self._base}/{job}", of_job if is_new else Limits()), (self._path, own)):
             if limits.cpus and "cpuset" in needed:
                 write(f"{path}/cpuset.cpus", folded_cpus(limits.cpus))

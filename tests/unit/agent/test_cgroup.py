@@ -1,13 +1,14 @@
 """Both versions of control groups: the first for real where this machine has it, the second in a made-up tree."""
 
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from corral.agent import cgroup, cgroup_v1, cgroup_v2
+from corral.agent import cgroup, cgroup_v1, cgroup_v2, devicefilter
 from corral.agent.cgroup_files import Limits
 from corral.agent.control import ShepherdSettings
 from corral.model.allocation import NodeShare
@@ -268,6 +269,40 @@ def test_v2_freezes_counts_kills_and_finds(tree: Path) -> None:
     assert (step / "cgroup.freeze").read_text() == "0"
     assert group.oom_kills() == 3
     assert group.pids() == cgroup_v2.processes(NAME, "job_1", "step_0") == [12, 13]
+
+
+UNIFIED = Path("/sys/fs/cgroup/unified")  #: version 2, beside version 1
+has_v2 = next((path for path in (UNIFIED, Path("/sys/fs/cgroup")) if (path / "cgroup.controllers").exists()), None)
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or has_v2 is None, reason="needs root, and cgroups of version 2")
+def test_v2_denies_devices_for_real(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """By their numbers, whatever file leads there; a step has no more than its job."""
+    assert devicefilter.is_usable()
+    monkeypatch.setattr(cgroup_v2, "ROOT", str(has_v2))
+    again = tmp_path / "again"
+    os.mknod(again, stat.S_IFCHR | 0o666, os.stat("/dev/zero").st_rdev)
+    limits = Limits(denied_devices=("/dev/zero", "/dev/no-such-device"))
+    group = cgroup_v2.GroupV2(NAME, "job_1", "step_0", limits, Limits(denied_devices=("/dev/full",)))
+    pid = os.fork()
+    if pid == 0:
+        Path(group.procs_files()[0]).write_text("0")
+        can = [
+            os.access(file, os.R_OK) and _opens(file) for file in ("/dev/null", "/dev/zero", str(again), "/dev/full")
+        ]
+        os._exit(0 if can == [True, False, False, False] else 1)
+    assert os.waitpid(pid, 0)[1] == 0
+    group.remove()
+    assert not (Path(str(has_v2)) / NAME / "job_1").exists()
+    (Path(str(has_v2)) / NAME).rmdir()
+
+
+def _opens(file: str) -> bool:
+    try:
+        os.close(os.open(file, os.O_RDONLY))
+    except PermissionError:
+        return False
+    return True
 
 
 def test_v2_needs_no_controller_to_find_processes(tree: Path) -> None:
