@@ -8,6 +8,7 @@ import msgspec
 from corral.engine.duetimes import DueTimes
 from corral.engine.effects import Effects
 from corral.engine.gateways import GatewaySeen
+from corral.engine.objectwakes import Wakes
 from corral.engine.rules import RuleBook
 from corral.engine.standings import Standings
 from corral.engine.state import ClusterState
@@ -67,8 +68,9 @@ class Context:
         self.idle_since: dict[str, float] = {}
         self.waits = Waits(state)
         self.due = DueTimes(state, config.timeouts.over_time_limit)
-        self.object_wakes: list[tuple[float, ObjectKey]] = []  #: when objects are to be looked at again (a heap)
         self.gateways: dict[str, GatewaySeen] = {}  #: what each gateway has said last
+        self.object_wakes = Wakes()  #: when objects are to be looked at again
+        self.object_looks: dict[ObjectKey, float] = {}  #: when those that own very many were last looked at
         self.next_port = 0  #: the first that is looked at for a step that wants ports
         self.port_steps: set[StepKey] = {  #: that have ports of their own
             step.key for job in state.active for step in state.live_steps_of(job) if step.ports and step.spec.resv_ports
@@ -114,6 +116,7 @@ class Context:
                 if time > now:
                     times[key] = time - seconds
         self.overuse_due -= seconds
+        self.object_wakes.all_by(now)
 
     def record(self, event: AnyEvent, out: Effects) -> None:
         """It is so from now on: the state changes, the event will be written."""

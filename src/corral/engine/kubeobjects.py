@@ -2,11 +2,16 @@
 
 import bisect
 from collections.abc import Iterable
+from typing import Any
 
 from corral.model.kube.meta import ObjectKey
 from corral.model.kube.objects import AnyObject
 from corral.model.kube.pod import Pod
+from corral.model.kube.workload import Deployment, Job, ReplicaSet, StatefulSet
 from corral.protocol.events import Event, ObjectsChanged
+
+#: What can be without a controller and get one.
+_ADOPTED = ("Pod", "ReplicaSet")
 
 
 class Objects:
@@ -19,7 +24,11 @@ class Objects:
         self.dirty: dict[ObjectKey, None] = {}  #: to be looked at, in the order of change
         self.pod_of_job: dict[int, ObjectKey] = {}
         self._names: dict[tuple[str, str], list[str]] = {}  #: kind, namespace -> sorted names
-        self._children: dict[str, dict[ObjectKey, None]] = {}  #: by the owner's uid
+        self._children: dict[str, list[ObjectKey]] = {}  #: by the owner's uid, sorted
+        self._orphans: dict[tuple[str, str], set[ObjectKey]] = {}  #: kind, namespace -> what no controller owns
+        self._selecting: dict[
+            tuple[str, str, str], set[ObjectKey]
+        ] = {}  #: namespace, label, value -> who selects by it
         self._labelled: dict[tuple[str, str, str], set[ObjectKey]] = {}  #: namespace, label, value -> Pods
 
     def __len__(self) -> int:
@@ -41,7 +50,11 @@ class Objects:
                 yield from self.of_kind(kind, namespace)
 
     def owned(self, uid: str) -> list[AnyObject]:
-        return [self.by_key[key] for key in sorted(self._children.get(uid, ()))]
+        return [self.by_key[key] for key in self._children.get(uid, ())]
+
+    def owns(self, uid: str) -> int:
+        """How many."""
+        return len(self._children.get(uid, ()))
 
     def pods_of(self, uid: str) -> list[Pod]:
         return [one for one in self.owned(uid) if isinstance(one, Pod)]
@@ -49,9 +62,21 @@ class Objects:
     def pods_selected(self, namespace: str, labels: dict[str, str]) -> list[Pod]:
         if not labels:
             return [one for one in self.of_kind("Pod", namespace) if isinstance(one, Pod)]
-        sets = [self._labelled.get((namespace, name, value), set()) for name, value in labels.items()]
-        found = set.intersection(*sorted(sets, key=len))
+        found = self._with_labels(namespace, labels)
         return [one for key in sorted(found) if isinstance(one := self.by_key[key], Pod)]
+
+    def _with_labels(self, namespace: str, labels: dict[str, str]) -> set[ObjectKey]:
+        sets = [self._labelled.get((namespace, name, value), set()) for name, value in labels.items()]
+        return set.intersection(*sorted(sets, key=len))
+
+    def orphans(self, kind: str, namespace: str, labels: dict[str, str]) -> list[AnyObject]:
+        found = self._orphans.get((kind, namespace))
+        if not found:
+            return []
+        if kind == "Pod" and labels:
+            found = found & self._with_labels(namespace, labels)
+        wanted = labels.items()
+        return [one for key in sorted(found) if wanted <= (one := self.by_key[key]).metadata.labels.items()]
 
     # -- to be changed by an event
 
@@ -74,19 +99,14 @@ class Objects:
     def put(self, one: AnyObject) -> None:
         key = one.key
         old = self.by_key.get(key)
-        if old is not None:
-            self._unindex(old)
-        else:
+        if old is None:
             bisect.insort(self._names.setdefault((key.kind, key.namespace), []), key.name)
+        same = old is not None and _indexed(old) == _indexed(one)
+        if old is not None and not same:
+            self._unindex(old)
         self.by_key[key] = one
-        self.by_uid[one.metadata.uid] = key
-        for owner in one.metadata.owner_references:
-            self._children.setdefault(owner.uid, {})[key] = None
-        if isinstance(one, Pod):
-            for name, value in one.metadata.labels.items():
-                self._labelled.setdefault((key.namespace, name, value), set()).add(key)
-            if one.status.job:
-                self.pod_of_job[one.status.job] = key
+        if not same:
+            self._index(one)
         self._touch(one)
 
     def remove(self, key: ObjectKey) -> None:
@@ -98,34 +118,91 @@ class Objects:
         del names[bisect.bisect_left(names, key.name)]
         if not names:
             del self._names[key.kind, key.namespace]
-        if self.by_uid.get(old.metadata.uid) == key:
-            del self.by_uid[old.metadata.uid]
         self.dirty.pop(key, None)
-        self._touch_owners(old)
+        self._touch_others(old)
+        for owner in old.metadata.owner_references if isinstance(old, Pod) else ():
+            above = self.by_key.get(self.by_uid.get(owner.uid, key))
+            for one in above.metadata.owner_references if above is not None else ():  # a Deployment that waits for it
+                if (found := self.by_uid.get(one.uid)) is not None:
+                    self.dirty[found] = None
+
+    def _index(self, one: AnyObject) -> None:
+        key = one.key
+        self.by_uid[one.metadata.uid] = key
+        for owner in one.metadata.owner_references:
+            bisect.insort(self._children.setdefault(owner.uid, []), key)
+        if key.kind in _ADOPTED and not is_controlled(one):
+            self._orphans.setdefault((key.kind, key.namespace), set()).add(key)
+        if isinstance(one, Pod):
+            for name, value in one.metadata.labels.items():
+                self._labelled.setdefault((key.namespace, name, value), set()).add(key)
+            if one.status.job:
+                self.pod_of_job[one.status.job] = key
+        elif (word := _selects_by(one)) is not None:
+            self._selecting.setdefault(word, set()).add(key)
 
     def _unindex(self, old: AnyObject) -> None:
         key = old.key
+        if self.by_uid.get(old.metadata.uid) == key:
+            del self.by_uid[old.metadata.uid]
         for owner in old.metadata.owner_references:
-            children = self._children.get(owner.uid)
-            if children is not None:
-                children.pop(key, None)
+            children = self._children.get(owner.uid, [])
+            if (at := bisect.bisect_left(children, key)) < len(children) and children[at] == key:
+                del children[at]
                 if not children:
                     del self._children[owner.uid]
+        if key.kind in _ADOPTED:
+            _discard(self._orphans, (key.kind, key.namespace), key)
         if isinstance(old, Pod):
             for name, value in old.metadata.labels.items():
-                found = self._labelled.get((key.namespace, name, value))
-                if found is not None:
-                    found.discard(key)
-                    if not found:
-                        del self._labelled[key.namespace, name, value]
+                _discard(self._labelled, (key.namespace, name, value), key)
             if old.status.job:
                 self.pod_of_job.pop(old.status.job, None)
+        elif (word := _selects_by(old)) is not None:
+            _discard(self._selecting, word, key)
 
     def _touch(self, one: AnyObject) -> None:
         self.dirty[one.key] = None
-        self._touch_owners(one)
+        self._touch_others(one)
 
-    def _touch_owners(self, one: AnyObject) -> None:
+    def _touch_others(self, one: AnyObject) -> None:
+        """Who owns it; of what nobody owns (any more), who could."""
+        is_owned = False
         for owner in one.metadata.owner_references:
             if (key := self.by_uid.get(owner.uid)) is not None:
                 self.dirty[key] = None
+                is_owned = is_owned or owner.controller
+        if not is_owned and one.key.kind in _ADOPTED:
+            for label in one.metadata.labels.items():
+                for key in sorted(self._selecting.get((one.key.namespace, *label), ())):
+                    self.dirty[key] = None
+
+
+def is_controlled(one: AnyObject) -> bool:
+    return any(owner.controller for owner in one.metadata.owner_references)
+
+
+def _indexed(one: AnyObject) -> tuple[object, ...]:
+    """What the indexes are made of."""
+    meta = one.metadata
+    job = one.status.job if isinstance(one, Pod) else _selects_by(one)
+    return meta.uid, meta.owner_references, meta.labels, job
+
+
+def _selects_by(one: AnyObject) -> tuple[str, str, str] | None:
+    """One label that whatever it adopts has."""
+    if not isinstance(one, Deployment | ReplicaSet | StatefulSet | Job):
+        return None
+    selector = one.spec.selector
+    if selector is None or not selector.match_labels:
+        return None
+    name, value = min(selector.match_labels.items())
+    return one.metadata.namespace, name, value
+
+
+def _discard(index: dict[Any, set[ObjectKey]], word: object, key: ObjectKey) -> None:
+    found = index.get(word)
+    if found is not None:
+        found.discard(key)
+        if not found:
+            del index[word]

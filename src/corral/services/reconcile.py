@@ -3,10 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
+from corral.services import deployment, replicaset
 from corral.services.changes import Change
 from corral.services.view import View
 
 #: A rule: the object, the others, the time in seconds since the epoch.
 Rule = Callable[[Any, View, float], list[Change]]
 
-RULES: dict[str, Rule] = {}
+RULES: dict[str, Rule] = {
+    "Deployment": deployment.reconcile,
+    "ReplicaSet": replicaset.reconcile,
+}

@@ -1,6 +1,6 @@
 """What may a rule see of the other objects?"""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from corral.model.kube.meta import ObjectKey
@@ -17,7 +17,7 @@ class View(Protocol):
     def of_kind(self, kind: str, namespace: str) -> Iterable[AnyObject]:
         """All of a kind in a namespace, by name."""
 
-    def owned(self, uid: str) -> Iterable[AnyObject]:
+    def owned(self, uid: str) -> Sequence[AnyObject]:
         """What an object has made, by kind and name."""
 
     def pods_of(self, uid: str) -> list[Pod]:
@@ -25,3 +25,6 @@ class View(Protocol):
 
     def pods_selected(self, namespace: str, labels: dict[str, str]) -> list[Pod]:
         """The Pods that have all these labels, by name."""
+
+    def orphans(self, kind: str, namespace: str, labels: dict[str, str]) -> list[AnyObject]:
+        """The Pods (or ReplicaSets) with all these labels that no controller owns, by name."""

@@ -16,6 +16,8 @@ from corral.protocol.requests import Caller, DeleteObjects, PutObjects
 
 #: Fields of an object that a user does not set.
 _OURS = ("metadata", "creator", "status")
+#: Annotations that rules write: who does not name them does not mean to take them away.
+_KEPT = ("deployment.kubernetes.io/revision", "corral.dev/rolled-back-to")
 
 
 def on_put(ctx: Context, request: PutObjects, caller: Caller, owner: Owner | None, now: float, out: Effects) -> None:
@@ -95,6 +97,7 @@ def _meta_of(given: ObjectMeta, old: ObjectMeta, version: int, *, same_spec: boo
         deletion_timestamp=old.deletion_timestamp,
         deletion_grace_period_seconds=old.deletion_grace_period_seconds,
         owner_references=given.owner_references or old.owner_references,
+        annotations={**{name: text for name, text in old.annotations.items() if name in _KEPT}, **given.annotations},
     )
 
 
@@ -112,27 +115,37 @@ def on_delete(ctx: Context, request: DeleteObjects, caller: Caller, now: float, 
             return
         found.append(one)
     if not request.dry_run:
-        found = mark_deleted(ctx, found, request.grace_seconds, now, out)
+        how = {"Foreground": ("foregroundDeletion",), "Orphan": ("orphan",)}.get(request.propagation, ())
+        found = mark_deleted(ctx, found, request.grace_seconds, now, out, how)
     out.reply = ObjectsPut(objects=tuple(found))
 
 
 def mark_deleted(
-    ctx: Context, objects: list[AnyObject], grace: int | None, now: float, out: Effects
+    ctx: Context,
+    objects: list[AnyObject],
+    grace: int | None,
+    now: float,
+    out: Effects,
+    finalizers: tuple[str, ...] = (),
 ) -> list[AnyObject]:
     """Each gets its deletionTimestamp, once."""
     marked = []
-    version = ctx.state.objects.version
+    changed: list[AnyObject] = []
     for one in objects:
         if one.metadata.deletion_timestamp and (grace is None or one.metadata.deletion_grace_period_seconds == grace):
             marked.append(one)
             continue
-        version += 1
+        version = ctx.state.objects.version + len(changed) + 1
         meta = msgspec.structs.replace(
             one.metadata,
             deletion_timestamp=one.metadata.deletion_timestamp or now,
             deletion_grace_period_seconds=grace,
             resource_version=str(version),
+            finalizers=tuple(dict.fromkeys((*one.metadata.finalizers, *finalizers))),
         )
-        marked.append(msgspec.structs.replace(one, metadata=meta))
-    ctx.record(ObjectsChanged(time=now, objects=tuple(marked), version=version), out)
+        changed.append(msgspec.structs.replace(one, metadata=meta))
+        marked.append(changed[-1])
+    if changed:
+        version = ctx.state.objects.version + len(changed)
+        ctx.record(ObjectsChanged(time=now, objects=tuple(changed), version=version), out)
     return marked

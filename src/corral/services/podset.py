@@ -1,0 +1,102 @@
+"""A Pod among its equals: is it active, available, which goes first, and what is the next one called?"""
+
+import hashlib
+import math
+
+import msgspec
+
+from corral.model.kube.meta import KubeObject, ObjectMeta
+from corral.model.kube.pod import Pod, PodTemplateSpec
+from corral.services.selectors import owner_reference
+
+#: As Kubernetes' names: no vowels, nothing that looks like something else.
+_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
+_DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
+#: The condition of a Pod that has to leave its node: it counts until its replacement is there.
+LEAVING = "DisruptionTarget"
+
+
+def letters(text: str, count: int) -> str:
+    """So many letters that stand for this text: the same ones each time."""
+    number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "big")
+    found = []
+    for _ in range(count):
+        number, rest = divmod(number, len(_LETTERS))
+        found.append(_LETTERS[rest])
+    return "".join(found)
+
+
+def is_active(pod: Pod) -> bool:
+    """It counts as one of the replicas."""
+    return not pod.has_ended and not pod.metadata.deletion_timestamp
+
+
+def is_leaving(pod: Pod) -> bool:
+    """Its node is being drained."""
+    return any(one.type == LEAVING and one.status == "True" for one in pod.status.conditions)
+
+
+def available_at(pod: Pod, min_ready: int) -> float:
+    """From when on it counts as available, as things are."""
+    return pod.status.ready_since + min_ready if pod.is_ready and not pod.has_ended else math.inf
+
+
+def is_available(pod: Pod, min_ready: int, now: float) -> bool:
+    return available_at(pod, min_ready) <= now
+
+
+def next_available(pods: list[Pod], min_ready: int, now: float) -> float:
+    """When the next of them becomes so by waiting alone; infinity if none does."""
+    return min((at for pod in pods if (at := available_at(pod, min_ready)) > now), default=math.inf)
+
+
+def first_to_go(pods: list[Pod], now: float) -> list[Pod]:
+    """In Kubernetes' order: without a node, not running, not ready, the cheapest to delete, where most of them are, the youngest."""
+    crowd: dict[str, int] = {}
+    for pod in pods:
+        if pod.status.node:
+            crowd[pod.status.node] = crowd.get(pod.status.node, 0) + 1
+    phases = {"Pending": 0, "Unknown": 1, "Running": 2}
+
+    def rank(pod: Pod) -> tuple[float, ...]:
+        ready = pod.status.ready_since
+        return (
+            bool(pod.status.node),
+            phases.get(pod.status.phase, 0),
+            pod.is_ready,
+            _cost(pod),
+            -crowd.get(pod.status.node, 0),
+            # Of those that are ready for about as long none is preferred for seconds.
+            -ready if not ready else int(math.log2(max(now - ready, 1.0))),
+            -sum(one.restart_count for one in pod.status.container_statuses),
+            int(math.log2(max(now - pod.metadata.creation_timestamp, 1.0))),
+        )
+
+    return sorted(pods, key=rank)
+
+
+def _cost(pod: Pod) -> int:
+    try:
+        return int(pod.metadata.annotations.get(_DELETION_COST, "0"))
+    except ValueError:
+        return 0
+
+
+def made_from(
+    template: PodTemplateSpec, owner: KubeObject, name: str,
+    labels: dict[str, str] | None = None, annotations: dict[str, str] | None = None,
+) -> Pod:  # fmt: skip
+    """A new Pod as the template says, owned by `owner`."""
+    meta = ObjectMeta(
+        name=name,
+        namespace=owner.metadata.namespace,
+        labels={**template.metadata.labels, **(labels or {})},
+        annotations={**template.metadata.annotations, **(annotations or {})},
+        owner_references=(owner_reference(owner),),
+    )
+    return Pod(metadata=meta, spec=template.spec, creator=owner.creator)
+
+
+def digest(template: PodTemplateSpec, salt: str = "") -> str:
+    """What stands for a template in names and labels. What has no default is in it alone, so new fields change nothing."""
+    return letters(msgspec.json.encode(template, order="deterministic").decode() + salt, 10)

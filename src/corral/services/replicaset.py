@@ -1,0 +1,79 @@
+"""What must be done so that as many Pods of a template are there as a ReplicaSet says?"""
+
+import math
+
+import msgspec
+
+from corral.model.kube.meta import ObjectKey
+from corral.model.kube.pod import Pod
+from corral.model.kube.workload import ReplicaSet, ReplicaSetStatus
+from corral.services import podset
+from corral.services.backoff import Failures
+from corral.services.changes import Change, Put, Remove, Wake
+from corral.services.selectors import pods_of
+from corral.services.view import View
+
+
+def reconcile(one: ReplicaSet, view: View, now: float) -> list[Change]:
+    pods, changes = pods_of(one, one.spec.selector, view)
+    active = [pod for pod in pods if podset.is_active(pod)]
+    staying = [pod for pod in active if not podset.is_leaving(pod)]
+    failures = Failures([pod for pod in pods if pod.has_ended and not pod.metadata.deletion_timestamp], now)
+    changes += [Remove(pod.key, 0) for pod in failures.forgotten(one.spec.replicas)]
+    wakes = [failures.next_look, podset.next_available(active, one.spec.min_ready_seconds, now)]
+    missing = one.spec.replicas - len(staying)
+    if missing > 0:
+        wait = failures.may_create_at(one.spec.replicas)
+        if wait > now:
+            wakes.append(wait)
+        else:
+            changes += [Put(pod) for pod in _new(one, view, missing, now)]
+    changes += [Remove(pod.key) for pod in _surplus(one, active, staying, now)]
+    status = _status(one, active, now)
+    if status != one.status:
+        changes.append(Put(msgspec.structs.replace(one, status=status)))
+    if (due := min(wakes)) < math.inf:
+        changes.append(Wake(due))
+    return changes
+
+
+def _new(one: ReplicaSet, view: View, count: int, now: float) -> list[Pod]:
+    """Named as nothing that is there, and not as what has just gone."""
+    found: dict[str, Pod] = {}
+    number = 0
+    while len(found) < count:
+        number += 1
+        name = f"{one.metadata.name}-{podset.letters(f'{one.metadata.uid} {now} {number}', 5)}"
+        if name not in found and view.get(ObjectKey("Pod", one.metadata.namespace, name)) is None:
+            found[name] = podset.made_from(one.spec.template, one, name)
+    return list(found.values())
+
+
+def _surplus(one: ReplicaSet, active: list[Pod], staying: list[Pod], now: float) -> list[Pod]:
+    """Too many of those that stay; and of those whose node is being drained as many as can be missed."""
+    gone: list[Pod] = []
+    if len(staying) > one.spec.replicas:
+        gone = podset.first_to_go(staying, now)[: len(staying) - one.spec.replicas]
+    if len(staying) == len(active):
+        return gone
+    minimum = one.spec.min_ready_seconds
+    going = {pod.key for pod in gone}
+    spare = sum(podset.is_available(pod, minimum, now) for pod in active if pod.key not in going) - one.spec.replicas
+    for pod in podset.first_to_go([pod for pod in active if podset.is_leaving(pod)], now):
+        is_missed = podset.is_available(pod, minimum, now)
+        if not is_missed or spare > 0:
+            spare -= is_missed
+            gone.append(pod)
+    return gone
+
+
+def _status(one: ReplicaSet, active: list[Pod], now: float) -> ReplicaSetStatus:
+    template = one.spec.template.metadata.labels.items()
+    return ReplicaSetStatus(
+        observed_generation=one.metadata.generation,
+        replicas=len(active),
+        fully_labeled_replicas=sum(template <= pod.metadata.labels.items() for pod in active),
+        ready_replicas=sum(pod.is_ready for pod in active),
+        available_replicas=sum(podset.is_available(pod, one.spec.min_ready_seconds, now) for pod in active),
+        conditions=one.status.conditions,
+    )
