@@ -40,6 +40,7 @@ class ShepherdSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     isolation: Isolation = Isolation()
     images: str = ""  #: directory of the node's images
     boxes: str = ""  #: directory of the named containers
+    pods: str = ""  #: directory of what Pods have said
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):

@@ -24,8 +24,8 @@ from corral.daemon import clock
 from corral.daemon.logs import Log
 from corral.model.step import EndCause, StepKey
 from corral.protocol.codec import decode_order, encode
-from corral.protocol.orders import LaunchStep
-from corral.protocol.reports import NodeFailed, StepFinished
+from corral.protocol.orders import LaunchStep, PodRun
+from corral.protocol.reports import ContainerStarted, NodeFailed, StepFinished
 
 #: Seconds between two looks whether a step that waits for its image has been cancelled.
 _LOOK_SECONDS = 0.2
@@ -41,6 +41,7 @@ class LaunchHead(msgspec.Struct, frozen=True, kw_only=True, tag="LaunchStep"):
     prolog: str = ""
     prolog_timeout: float = 300.0
     image: str = ""
+    pod: PodRun | None = None
 
 
 class Launcher:
@@ -81,6 +82,7 @@ class Launcher:
             self.log.warning("launch of a step that is on disk and not in memory", step=str(key), node=node)
             return
         step = LocalStep(node, key, Phase.PREPARING, clock.monotonic())
+        step.pod = order.pod
         self.table.add(step)
         job = (node, key.job, key.restart)
         if job in self.ending or self.spool.is_buried(job_name(*job)):
@@ -198,6 +200,8 @@ class Launcher:
             return
         if step.phase < Phase.RUNNING:
             step.phase, step.started, step.since = Phase.RUNNING, started, clock.monotonic()
+            if step.pod is not None:
+                self.outbox.report(ContainerStarted(agent=self.agent, node=node, key=key, time=started))
         self.deliver(step)
 
     def on_finished(self, node: str, key: StepKey, record: bytes = b"") -> None:

@@ -121,6 +121,7 @@ def _settings(
         isolation=config.isolation,
         images=str(directory / "images"),
         boxes=str(directory / "boxes"),
+        pods=str(directory / "pods"),
         devices=_as_counted(config, node),
     )
     # A job that is fenced in sees its own GPUs only, and CUDA counts what it sees.

@@ -16,6 +16,7 @@ from corral.agent.spool import step_name
 from corral.agent.steps import LocalStep, Phase
 from corral.daemon import clock
 from corral.model.step import StepKey
+from corral.protocol.orders import PodRun
 
 _decode_head = msgspec.msgpack.Decoder(LaunchHead).decode
 
@@ -61,6 +62,7 @@ def _recover_step(launcher: Launcher, node: str, key: StepKey) -> None:
         launcher.table.add(step)
         launcher.report_finished(step)
     elif is_alive:
+        step.pod = _pod_of(spool.launch_order(node, key))
         launcher.table.add(step)
         launcher.on_started(node, key, shepherds.begun_at(node, key))
     elif has_begun:
@@ -68,6 +70,13 @@ def _recover_step(launcher: Launcher, node: str, key: StepKey) -> None:
         launcher.end_lost(step)
     else:
         _launch_again(launcher, step)
+
+
+def _pod_of(data: bytes | None) -> PodRun | None:
+    try:
+        return _decode_head(data or b"").pod
+    except msgspec.DecodeError:
+        return None
 
 
 def _launch_again(launcher: Launcher, step: LocalStep) -> None:
@@ -79,7 +88,7 @@ def _launch_again(launcher: Launcher, step: LocalStep) -> None:
         launcher.spool.remove_step(step.node, step.key)
         return
     assert data is not None
-    step.phase = Phase.PREPARING
+    step.phase, step.pod = Phase.PREPARING, head.pod
     launcher.table.add(step)
     launcher.prepare(step, head, data)
 

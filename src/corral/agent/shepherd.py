@@ -17,7 +17,7 @@ from functools import partial
 
 import msgspec
 
-from corral.agent import binding, cgroup, cpus, messages, processes
+from corral.agent import binding, cgroup, cpus, messages, podrun, processes
 from corral.agent.contained import Contained, Roomy, around
 from corral.agent.container import CannotContain
 from corral.agent.control import (
@@ -99,7 +99,8 @@ class Shepherd:
             kind = PmiServer if order.mpi == "pmi2" else PmixServer
             self._pmi = kind(order, self._reactor, self._abort)
         peers = self._pmi.peers if self._pmi is not None else None
-        self._streams = StepStreams(order, self._reactor, self._signal_all, self.settings.bus_ca, peers)
+        self._log = podrun.log_path(order.pod, order.node, kit.settings.pods) if order.pod is not None else ""
+        self._streams = StepStreams(order, self._reactor, self._signal_all, self.settings.bus_ca, peers, self._log)
         self._epilogs = Epilogs(order, self._reactor, self._streams.complain)
         self._running: dict[int, TaskPlace] = {}
         self._ended: list[TaskExit] = []
@@ -176,6 +177,9 @@ class Shepherd:
             self._pmi.begin(identity)
         self._around = around(order, self.directory, settings, identity)
         argv, script = self._write_script(identity) if order.key.step == BATCH else (None, -1)
+        host_name = order.node if settings.virtual else ""
+        if order.pod is not None and not order.pod.host_network:
+            host_name = order.pod.host_name
         rlimits = self._kit.rlimits(_without(order.spec.rlimits or order.job.spec.rlimits, order.rlimits_left))
         procs_files = self._group.procs_files() if self._group else ()
         try:
@@ -202,7 +206,7 @@ class Shepherd:
                 cpus=self._cpus_of(bound),
                 note=binding.verbose_line(order, place, bound),
                 script=script,
-                host_name=order.node if self.settings.virtual else "",
+                host_name=host_name,
                 is_terminal=self._streams.has_terminal(place),
                 before=before,
             )
@@ -214,6 +218,8 @@ class Shepherd:
                 plan.environment |= variables
         if self._around is not None:
             self._around.put_in(plans)
+        if order.pod is not None:
+            podrun.complete(plans[0], order)
         self._epilogs.prepare(plans, order.tasks)
         try:
             self._start(plans)
@@ -230,7 +236,8 @@ class Shepherd:
         memory_mb = self.order.share.memory_mb or _MUCH_MEMORY_MB * len(plans)
         pids: list[int | None] = [None] * len(plans)
         self._is_alone = False
-        if self._kit.spawn is not None and plans and plans[0].box is None and memory_mb >= _MUCH_MEMORY_MB * len(plans):
+        is_simple = plans and plans[0].box is None and self.order.pod is None
+        if self._kit.spawn is not None and is_simple and memory_mb >= _MUCH_MEMORY_MB * len(plans):
             pids = self._kit.spawn.start(plans)
         self._running |= {pid: place for pid, place in zip(pids, places, strict=True) if pid}
         for pid, plan, place in zip(pids, plans, places, strict=True):
@@ -273,6 +280,8 @@ class Shepherd:
                 place = msgspec.structs.replace(place, gpus=closest)
             variables = task_environment(self.order, place, gpus=gpus)
         variables = show_the_way(variables, self.order, self.settings)
+        if self.order.pod is not None:
+            variables = podrun.environment(self.order, variables)
         if self._has_private:
             variables = {restored(name): restored(value) for name, value in variables.items()}
         return variables
@@ -385,6 +394,7 @@ class Shepherd:
             started=self._started_at,
             ended=clock.now(),
             used=self._sampler.usage(),
+            words=podrun.last_words(self._log) if self._log else "",
         )
         data = encode(record)
         while not write_record(self.directory, data):
@@ -447,7 +457,7 @@ class Shepherd:
     def _say_ended(self, reason: str, at: float, of_signal: bool = False) -> None:
         """Once, and by the first node only."""
         order = self.order
-        if not self._has_said_ended and order.node == (order.step_nodes or (order.node,))[0]:
+        if not self._has_said_ended and order.pod is None and order.node == (order.step_nodes or (order.node,))[0]:
             text = messages.ended_by_order(order.key, str(order.job.job_id), order.node, reason, at or clock.now())
             self._streams.complain(text, of_signal=of_signal)
         self._has_said_ended = True

@@ -4,6 +4,7 @@ import enum
 from collections.abc import Iterator
 
 from corral.model.step import BATCH, StepKey
+from corral.protocol.orders import PodRun
 from corral.protocol.reports import KnownStep
 
 
@@ -17,12 +18,13 @@ class Phase(enum.IntEnum):
 class LocalStep:
     """One launch on one node, from its order until its end is acknowledged."""
 
-    __slots__ = ("cancelled", "finish_sequence", "key", "node", "pending", "phase", "since", "started")
+    __slots__ = ("cancelled", "finish_sequence", "key", "node", "pending", "phase", "pod", "since", "started")
 
     def __init__(self, node: str, key: StepKey, phase: Phase, since: float) -> None:
         self.node, self.key, self.phase = node, key, phase
         self.since = since  #: on the monotonic clock: when it came into this phase
         self.started = 0.0
+        self.pod: PodRun | None = None  #: it is a run of a container
         self.cancelled = False  #: to be ended before it began
         self.pending: list[bytes] = []  #: control datagrams for a shepherd that is not listening yet
         self.finish_sequence = 0

@@ -70,6 +70,8 @@ def check(config: ClusterConfig, tree: dict[str, Any]) -> None:
                 raise BadValue((key,), f"{name!r} is no limit: it is one of {', '.join(LIMIT_NAMES)}")
     if config.step_ports:
         _parsed(_ports, config.step_ports, ("step_ports",))
+    if config.pod_ports:
+        _parsed(_ports, config.pod_ports, ("pod_ports",))
     for limit in config.enforce:
         if limit not in _ENFORCEABLE:
             raise BadValue(("enforce",), f"{limit!r} cannot be enforced: it is one of {', '.join(_ENFORCEABLE)}")

@@ -169,7 +169,7 @@ class Performer:
             environment = self.blobs.get(digest)
             if environment is not None:
                 changes["environment"] = msgspec.Raw(environment)  # it is msgpack already
-        if order.key.step != BATCH:
+        if order.io is not None:
             token = self.token(order.key, StepRole.SHEPHERD)
             changes["io"] = StepIo(url=self._url(), token=token, cluster=self._cluster)
         if self._job_tokens is not None:

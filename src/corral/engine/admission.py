@@ -9,7 +9,7 @@ from corral.engine.partitions import partition_rows
 from corral.engine.state import ClusterState
 from corral.errors import UsageError
 from corral.model.cluster import ClusterConfig
-from corral.model.job import UNLIMITED, JobSpec
+from corral.model.job import UNLIMITED, JobKind, JobSpec
 from corral.model.partition import Partition, PartitionState
 from corral.protocol.replies import Rejected
 from corral.protocol.requests import Caller
@@ -92,7 +92,8 @@ def admit(
     first = partitions[0]
     limit = spec.time_limit
     if limit is None:
-        limit = first.max_time if first.default_time is None else min(first.default_time, first.max_time)
+        as_long_as_may_be = first.default_time is None or spec.kind is JobKind.POD
+        limit = first.max_time if as_long_as_may_be else min(first.default_time or UNLIMITED, first.max_time)
     return Admitted(spec, ",".join(p.name for p in partitions), min(limit, UNLIMITED), never and not possible)
 
 

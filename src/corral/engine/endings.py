@@ -128,6 +128,8 @@ def _is_something_left(ctx: Context, job: Job) -> bool:
     """On its nodes: steps, containers that it keeps by name, directories of its own."""
     if ctx.config.isolation.private_dirs:
         return True
+    if ctx.state.spec(job).kind is JobKind.POD:  # its network, its volumes
+        return True
     steps = ctx.state.steps_of(job.id).values()
     return any(
         step.state not in ENDED or (step.spec.container is not None and step.spec.container.name) for step in steps

@@ -36,7 +36,7 @@ from corral.engine import (
 from corral.engine.context import Context
 from corral.engine.duetimes import DueTimes
 from corral.engine.effects import Effects
-from corral.engine.kube import load, work
+from corral.engine.kube import load, verdicts, work
 from corral.engine.kube import requests as kube_requests
 from corral.engine.pending import PendingView
 from corral.engine.state import ClusterState
@@ -233,6 +233,10 @@ class Engine:
                 nodes.on_heartbeat(ctx, report, now, out)
             case rp.StepFinished():
                 steps.on_finished(ctx, report, now, out)
+            case rp.ContainerStarted():
+                verdicts.on_started(ctx, report, now, out)
+            case rp.ProbeResult():
+                verdicts.on_probe(ctx, report, now, out)
             case rp.StepSampled():
                 pass  # for whoever asked; nothing follows from it
             case rp.ImageFetched():

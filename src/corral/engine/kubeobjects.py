@@ -23,6 +23,7 @@ class Objects:
         self.version = 0  #: of the last change; each has the next
         self.dirty: dict[ObjectKey, None] = {}  #: to be looked at, in the order of change
         self.pod_of_job: dict[int, ObjectKey] = {}
+        self.pod_ports: dict[str, set[int]] = {}  #: host -> its ports by which Pods are reached
         self._names: dict[tuple[str, str], list[str]] = {}  #: kind, namespace -> sorted names
         self._children: dict[str, list[ObjectKey]] = {}  #: by the owner's uid, sorted
         self._orphans: dict[tuple[str, str], set[ObjectKey]] = {}  #: kind, namespace -> what no controller owns
@@ -138,6 +139,9 @@ class Objects:
                 self._labelled.setdefault((key.namespace, name, value), set()).add(key)
             if one.status.job:
                 self.pod_of_job[one.status.job] = key
+            if not one.has_ended:
+                for address in one.status.addresses:
+                    self.pod_ports.setdefault(address.host, set()).add(address.host_port)
         elif (word := _selects_by(one)) is not None:
             self._selecting.setdefault(word, set()).add(key)
 
@@ -158,6 +162,9 @@ class Objects:
                 _discard(self._labelled, (key.namespace, name, value), key)
             if old.status.job:
                 self.pod_of_job.pop(old.status.job, None)
+            if not old.has_ended:
+                for address in old.status.addresses:
+                    self.pod_ports.get(address.host, set()).discard(address.host_port)
         elif (word := _selects_by(old)) is not None:
             _discard(self._selecting, word, key)
 
@@ -185,7 +192,7 @@ def is_controlled(one: AnyObject) -> bool:
 def _indexed(one: AnyObject) -> tuple[object, ...]:
     """What the indexes are made of."""
     meta = one.metadata
-    job = one.status.job if isinstance(one, Pod) else _selects_by(one)
+    job = (one.status.job, one.has_ended, one.status.addresses) if isinstance(one, Pod) else _selects_by(one)
     return meta.uid, meta.owner_references, meta.labels, job
 
 

@@ -4,6 +4,7 @@ import re
 
 from corral.engine.context import Context
 from corral.engine.effects import Effects
+from corral.engine.podruns import run_of
 from corral.model.allocation import NodeShare
 from corral.model.gres import cores_of, gpus_of
 from corral.model.job import UNLIMITED, Job, JobSpec, StepSpec
@@ -138,7 +139,7 @@ def send_launch(ctx: Context, job: Job, step: Step, out: Effects, only: str = ""
             job_share=job_share,
             het=step.het,
             tasks=node.tasks,
-            io=None if step.key.step == BATCH else StepIo(cluster=ctx.config.cluster),
+            io=None if step.key.step == BATCH or step.spec.pod_container else StepIo(cluster=ctx.config.cluster),
             kill_wait=times.kill_wait,
             prolog=programs.prolog,
             epilog=programs.epilog,
@@ -152,6 +153,7 @@ def send_launch(ctx: Context, job: Job, step: Step, out: Effects, only: str = ""
             topology=topology.address(name) if topology is not None else ("", ""),
             image=step.spec.container.image if step.spec.container is not None else "",
             gpu_cores=_near_gpus(ctx, step.spec, node.share),
+            pod=run_of(ctx, job, step, name) if step.spec.pod_container else None,
             layout=layout_of(ctx.state.nodes[name].inventory) if name in ctx.state.nodes else (1, 0, 1),
         )
         ctx.send(name, order, out)

@@ -207,6 +207,8 @@ def on_finished(ctx: Context, report: StepFinished, now: float, out: Effects) ->
     if report.cause is EndCause.LAUNCH_FAILED and status == ExitStatus():
         status = ExitStatus(1, 0)
     used = step.used.plus(report.used)
+    if step.spec.pod_container:
+        ctx.last_words[step.key] = report.message or report.words
     changed = msgspec.structs.replace(step, nodes=nodes, exit_status=status, cause=cause, used=used)
     if all(node.finished for node in nodes):
         end_step(ctx, job, changed, report.ended or now, now, out, report.message)

@@ -71,6 +71,18 @@ class JobKind(enum.StrEnum):
     BATCH = "batch"  #: a script runs on the first node
     SRUN = "srun"  #: the allocation of one srun; ends with its step
     SALLOC = "salloc"  #: the allocation of salloc; ends when its client says so
+    POD = "pod"  #: a Pod: its containers are steps, and what is started when is decided by engine/kube
+
+
+class PodRef(msgspec.Struct, frozen=True, array_like=True):
+    """The Pod that a job is."""
+
+    namespace: str
+    name: str
+    uid: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
 
 
 class StdioSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -166,6 +178,8 @@ class StepSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     client_pid: int = 0
     submit_line: str = ""  #: the command line of its srun
     container: Container | None = None  #: what its tasks see as their root
+    pod_container: str = ""  #: of a Pod's job: it is a run of that container
+    enters: str = ""  #: of a Pod's job: its tasks go into that container as it runs (corral exec)
 
     @property
     def is_hidden(self) -> bool:
@@ -203,6 +217,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     submit_line: str = ""
     container: Container | None = None  #: of the batch script
     step: StepSpec | None = None  #: kind SRUN: the one step to launch as soon as the job starts
+    pod: PodRef | None = None  #: kind POD
 
     nodes_min: int | None = None
     nodes_max: int | None = None

@@ -1,5 +1,7 @@
 """What does an agent tell the controller? Those with a sequence are resent until ReportsCommitted names them."""
 
+from typing import Literal
+
 import msgspec
 
 from corral.model.container import ImageConfig
@@ -52,6 +54,26 @@ class StepFinished(Report, frozen=True, kw_only=True):
     started: float = 0.0
     ended: float = 0.0
     used: Usage = NOTHING  #: by its tasks on this node
+    words: str = ""  #: of a Pod's container: its termination message, or the last lines of what it has said
+
+
+class ContainerStarted(Report, frozen=True, kw_only=True):
+    """The program of a Pod's container runs. It may be said again."""
+
+    node: str
+    key: StepKey
+    time: float = 0.0
+    pod_ip: str = ""  #: "" = the Pod has the node's network
+
+
+class ProbeResult(Report, frozen=True, kw_only=True):
+    """What a probe of a Pod's container says has changed."""
+
+    node: str
+    key: StepKey
+    probe: Literal["startup", "readiness", "liveness"]
+    ok: bool
+    message: str = ""
 
 
 class StepSampled(Report, frozen=True, kw_only=True):
@@ -104,5 +126,6 @@ class ImagesTold(Report, frozen=True, kw_only=True):
 
 
 AnyReport = (
-    AgentRegistered | Heartbeat | StepFinished | StepSampled | JobCleaned | NodeFailed | ImageFetched | ImagesTold
-)
+    AgentRegistered | Heartbeat | StepFinished | ContainerStarted | ProbeResult | StepSampled | JobCleaned | NodeFailed
+    | ImageFetched | ImagesTold
+)  # fmt: skip

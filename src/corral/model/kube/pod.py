@@ -324,6 +324,8 @@ class ContainerStatus(Schema, frozen=True, kw_only=True):
     restart_count: int = 0
     step: int = -1  #: number of the step of the Pod's job that is its present run; -1 = none yet
     restart_at: float = 0.0  #: it is started again then (back-off); 0.0 = it does not wait
+    back_off: float = 0.0  #: seconds that its next restart waits, should it end soon
+    stopping: str = ""  #: why its present run has been told to end: a probe's verdict
 
 
 class PortAddress(Schema, frozen=True, kw_only=True):

@@ -1,0 +1,81 @@
+"""What is particular to a step that is a run of a Pod's container: its log, its environment, its command?
+
+What a container says lies in PODS/NODE/NAMESPACE_NAME_UID/CONTAINER/NUMBER.log, a file for each run, as the kubelet has it.
+"""
+
+import os
+import pwd
+import re
+
+from corral.agent.tasks import TaskPlan
+from corral.protocol.orders import LaunchStep, PodRun
+
+#: Of what it has said at last, so much is told when it has ended (Kubernetes' FallbackToLogsOnError).
+_LAST_BYTES, _LAST_LINES = 2048, 80
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_REFERENCE = re.compile(r"\$(\$|\([^()]*\))")
+
+
+def directory_of(pods: str, node: str, namespace: str, name: str, uid: str) -> str:
+    return f"{pods}/{node}/{namespace}_{name}_{uid}"
+
+
+def log_path(run: PodRun, node: str, pods: str) -> str:
+    return f"{directory_of(pods, node, run.namespace, run.name, run.uid)}/{run.container}/{run.number}.log"
+
+
+def last_words(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _LAST_BYTES))
+            data = file.read()
+    except OSError:
+        return ""
+    lines = data.decode(errors="replace").splitlines()
+    if size > _LAST_BYTES and len(lines) > 1:
+        lines = lines[1:]  # not all of it is there
+    return "\n".join(lines[-_LAST_LINES:])
+
+
+def environment(order: LaunchStep, given: dict[str, str]) -> dict[str, str]:
+    """The variables of its Pod, over those that every step has."""
+    run = order.pod
+    assert run is not None
+    result = {} if order.spec.container is not None else _of_account(order)
+    result |= given
+    for index, port in enumerate(run.ports):
+        number = str(port.host_port)
+        if not index:
+            result["PORT"] = number
+        if port.name:
+            result[f"CORRAL_PORT_{port.name.upper().replace('-', '_')}"] = number
+    for one in run.variables:
+        result[one.name] = one.value if one.is_literal else expanded(one.value, result)
+    return result
+
+
+def _of_account(order: LaunchStep) -> dict[str, str]:
+    """What a program without an image finds: the node's PATH, its user's home."""
+    owner = order.job.owner
+    try:
+        home, shell = pwd.getpwuid(owner.uid)[5:7]
+    except KeyError:
+        home, shell = "/", "/bin/sh"
+    path = os.environ.get("PATH") or _SYSTEM_PATH
+    return {"PATH": path, "HOME": home, "SHELL": shell or "/bin/sh", "USER": owner.user, "LOGNAME": owner.user}
+
+
+def expanded(text: str, variables: dict[str, str]) -> str:
+    """$(NAME) is the variable's value, if there is such a one; $$(NAME) is $(NAME)."""
+
+    def value(found: re.Match[str]) -> str:
+        word = found[1]
+        return "$" if word == "$" else variables.get(word[1:-1], found[0])
+
+    return _REFERENCE.sub(value, text)
+
+
+def complete(plan: TaskPlan, order: LaunchStep) -> None:
+    """With variables in its command."""
+    plan.argv = [expanded(word, plan.environment) for word in plan.argv]

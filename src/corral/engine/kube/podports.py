@@ -1,0 +1,44 @@
+"""Which ports of its node lead to a Pod? They are given when it starts, and are its own until it has ended."""
+
+from corral.engine.context import Context
+from corral.engine.kube.podjob import host_of
+from corral.model.kube.pod import Pod, PortAddress
+from corral.syntax import arrayspec
+
+_MOST = 1 << 16
+
+
+class NoPort(Exception):
+    """Why it cannot have its ports there."""
+
+
+def addresses(ctx: Context, pod: Pod, node: str) -> tuple[PortAddress, ...]:
+    """Raises NoPort."""
+    host = host_of(ctx, node)
+    held = ctx.state.objects.pod_ports.get(host, set())
+    taken: set[int] = set()
+    found = []
+    for container in (*pod.spec.init_containers, *pod.spec.containers):
+        for port in container.ports:
+            number = port.container_port if pod.spec.host_network else port.host_port
+            if number and (number in held or number in taken):
+                raise NoPort(f"port {number} of node {node} is another Pod's")
+            number = number or _next(ctx, held | taken)
+            taken.add(number)
+            found.append(
+                PortAddress(
+                    port=port.container_port, name=port.name, protocol=port.protocol, host=host, host_port=number
+                )
+            )
+    return tuple(found)
+
+
+def _next(ctx: Context, held: set[int]) -> int:
+    """The next free one: what has just been given back rests for a while."""
+    known = arrayspec.parse(ctx.config.pod_ports, _MOST).indices if ctx.config.pod_ports else ()
+    start = next((index for index, port in enumerate(known) if port >= ctx.next_pod_port), 0)
+    for port in (*known[start:], *known[:start]):
+        if port not in held:
+            ctx.next_pod_port = port + 1
+            return port
+    raise NoPort("all of pod_ports (corral.toml) are in use there")

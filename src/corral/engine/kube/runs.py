@@ -1,0 +1,112 @@
+"""What is a run of a container: as a step of its Pod's job, and as its node is told of it?"""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from corral.engine.context import Context
+from corral.engine.kube import podjob
+from corral.model import container as ct
+from corral.model.allocation import NodeShare
+from corral.model.gres import GresShare
+from corral.model.job import Job, StepSpec
+from corral.model.kube.meta import ObjectKey
+from corral.model.kube.pod import Container, Pod
+from corral.model.step import Step, StepKey, StepNode, TaskPlace
+from corral.protocol.orders import PodPort, PodRun, PodVariable
+
+_MIB = 1 << 20
+
+
+def containers_of(pod: Pod) -> Iterator[Container]:
+    yield from pod.spec.init_containers
+    yield from pod.spec.containers
+
+
+def step_of(pod: Pod, container: Container, job: Job, now: float) -> Step:
+    """With the CPUs of the whole Pod, and the memory and the GPUs that it has itself."""
+    assert job.allocation is not None
+    spec = StepSpec(
+        name=container.name,
+        argv=(*container.command, *container.args),
+        work_dir=container.working_dir or "/",
+        pod_container=container.name,
+        container=_image(container),
+        overlap=True,
+    )
+    share = _share(pod, container, job.allocation.nodes[0])
+    return Step(
+        key=StepKey(job.id, job.next_step, job.restarts),
+        spec=spec,
+        nodes=(StepNode(share=share, tasks=(TaskPlace(0, 0),)),),
+        ntasks=1,
+        overlap=True,
+        suspended_before=job.suspended_seconds,
+        start_time=now,
+        sent_at=now,
+    )
+
+
+def _image(container: Container) -> ct.Container | None:
+    if not container.image:
+        return None
+    return ct.Container(
+        image=container.image,
+        work_dir=container.working_dir,
+        mount_home=False,
+        writable=not (container.security_context and container.security_context.read_only_root_filesystem),
+        entrypoint=not container.command,
+    )
+
+
+def _share(pod: Pod, container: Container, whole: NodeShare) -> NodeShare:
+    """GPUs go to the containers in the order in which they stand in the Pod."""
+    memory = -(-podjob.limit(container, "memory") // _MIB)
+    before = 0
+    for one in pod.spec.containers:
+        if one.name == container.name:
+            break
+        before += podjob.gpus(one)
+    numbers = [index for share in whole.gres if share.name == "gpu" for index in share.indices]
+    own = set(numbers[before : before + podjob.gpus(container)])
+    gres: list[GresShare] = []
+    for share in whole.gres:
+        if share.name != "gpu":
+            gres.append(share)
+        elif indices := tuple(index for index in share.indices if index in own):
+            gres.append(msgspec.structs.replace(share, indices=indices))
+    return msgspec.structs.replace(
+        whole, gres=tuple(gres), memory_mb=min(memory, whole.memory_mb or memory) or whole.memory_mb
+    )
+
+
+def run_of(ctx: Context, job: Job, step: Step, node: str) -> PodRun | None:
+    """What its node is told. None: there is no such Pod any more."""
+    ref = ctx.state.spec(job).pod
+    if ref is None:
+        return None
+    pod = ctx.state.objects.get(ObjectKey("Pod", ref.namespace, ref.name))
+    if not isinstance(pod, Pod) or pod.metadata.uid != ref.uid:
+        return None
+    container = next((one for one in containers_of(pod) if one.name == step.spec.pod_container), None)
+    if container is None:
+        return None
+    statuses = (*pod.status.init_container_statuses, *pod.status.container_statuses)
+    number = next((one.restart_count for one in statuses if one.name == container.name), 0)
+    return PodRun(
+        namespace=ref.namespace,
+        name=ref.name,
+        uid=ref.uid,
+        container=container.name,
+        number=number,
+        host_name=(pod.spec.hostname or pod.metadata.name)[:63].rstrip("-."),
+        host_network=pod.spec.host_network,
+        ports=tuple(PodPort(one.port, one.host_port, one.name, one.protocol) for one in pod.status.addresses),
+        variables=tuple(_variables(pod, container)),
+        grace=float(pod.spec.termination_grace_period_seconds),
+    )
+
+
+def _variables(pod: Pod, container: Container) -> Iterator[PodVariable]:
+    for one in container.env:
+        yield PodVariable(one.name, one.value)
