@@ -30,7 +30,7 @@ VERSION = 1
 
 #: Sections and keys of the configuration that no decision depends on.
 LEFT_OUT = frozenset({
-    "state_dir", "nats", "api", "roles", "programs", "store", "log_level", "enforce", "private_data", "mpi_default", "step_ports",
+    "state_dir", "nats", "api", "roles", "programs", "store", "log_level", "enforce", "private_data", "mpi_default", "step_ports", "pod_ports",
     "propagate_limits", "propagate_limits_except", "containers", "isolation",
 })  # fmt: skip
 #: What of a job is nobody else's business.
@@ -39,12 +39,12 @@ _PRIVATE: dict[str, Any] = dict.fromkeys(
     "",
 ) | {
     "work_dir": "/", "argv": (), "rlimits": {}, "stdio": StdioSpec(), "submit_sid": 0, "mail_types": (), "cron": "",
-    "cron_lines": (0, 0), "container": None,
+    "cron_lines": (0, 0), "container": None, "pod": None,
 }  # fmt: skip
 _PRIVATE_STEP: dict[str, Any] = {
     "argv": (), "multi_prog": (), "work_dir": "/", "rlimits": {}, "environment_digest": "", "stdio": StdioSpec(), "transfer": None,
     "task_prolog": "", "task_epilog": "", "client_host": "", "client_pid": 0, "window": (0, 0), "pty": False,
-    "submit_line": "", "container": None,
+    "submit_line": "", "container": None, "pod_container": "", "enters": "",
 }  # fmt: skip
 
 #: More CPUs, or units of a kind, than a node can have.
