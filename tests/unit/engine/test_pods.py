@@ -62,7 +62,9 @@ def test_a_pod_is_submitted_as_a_job_of_its_creator_with_what_its_containers_ask
     one = cluster(nodes("n1", cpus=8, gpus=2))
     put(
         one,
-        container("a", resources=ResourceRequirements(requests={"cpu": "500m", "memory": "100Mi", "nvidia.com/gpu": 1})),
+        container(
+            "a", resources=ResourceRequirements(requests={"cpu": "500m", "memory": "100Mi", "nvidia.com/gpu": 1})
+        ),
         container("b", resources=ResourceRequirements(limits={"cpu": 2, "memory": "50Mi"})),
     )
     record = one.job(pod(one).status.job)
@@ -88,7 +90,11 @@ def test_each_container_is_a_step_with_the_gpus_that_it_asks_for() -> None:
     )
     one.cycle()
     launches = {order.spec.name: order for order in one.orders(od.LaunchStep)}
-    assert [launches[name].share.gres[0].indices if launches[name].share.gres else () for name in "abc"] == [(0,), (1,), ()]
+    assert [launches[name].share.gres[0].indices if launches[name].share.gres else () for name in "abc"] == [
+        (0,),
+        (1,),
+        (),
+    ]
 
 
 def test_a_pod_is_running_and_ready_when_its_node_says_that_it_runs() -> None:

@@ -66,7 +66,7 @@ def cut_off(status: ContainerStatus, reason: str, now: float) -> ContainerStatus
     if status.state.state == "terminated":
         return status
     status = msgspec.structs.replace(status, ready=False, started=False, stopping="", restart_at=0.0)
-    if status.step < 0 or status.last_state is not None and status.state.state == "waiting":
+    if status.step < 0 or (status.last_state is not None and status.state.state == "waiting"):
         return status
     over = ContainerState(
         state="terminated", reason=reason, exit_code=137, started_at=status.state.started_at, finished_at=now

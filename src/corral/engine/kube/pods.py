@@ -104,7 +104,15 @@ def _run(ctx: Context, pod: Pod, job: Job, now: float, out: Effects) -> None:
     times: list[float] = []
     if (limit := pod.spec.active_deadline_seconds) is not None:
         if now >= status.start_time + limit:
-            _fail(ctx, pod, job, "DeadlineExceeded", "Pod was active on the node longer than the specified deadline", now, out)
+            _fail(
+                ctx,
+                pod,
+                job,
+                "DeadlineExceeded",
+                "Pod was active on the node longer than the specified deadline",
+                now,
+                out,
+            )
             return
         times.append(status.start_time + limit)
     pod = _see_ends(ctx, pod, job, now, out)

@@ -64,14 +64,14 @@ def judged(pod: Pod, status: PodStatus, now: float, *, withdrawn: str = "") -> P
     ]
     all_ready = initialized and not unready
     ready = all_ready and not withdrawn
-    has_run = any(one.step >= 0 and (one.state.state != "waiting" or one.last_state) for one in status.container_statuses)
+    has_run = any(
+        one.step >= 0 and (one.state.state != "waiting" or one.last_state) for one in status.container_statuses
+    )
     phase: Any = status.phase
     if not pod.has_ended:
         phase = "Running" if has_run else "Pending"
     names = f"containers with unready status: [{' '.join(unready)}]" if unready else ""
-    status = msgspec.structs.replace(
-        status, phase=phase, ready_since=0.0 if not ready else status.ready_since or now
-    )
+    status = msgspec.structs.replace(status, phase=phase, ready_since=0.0 if not ready else status.ready_since or now)
     for kind, holds, reason, message in (
         ("PodScheduled", True, "", ""),
         ("Initialized", initialized, "" if initialized else "ContainersNotInitialized", ""),

@@ -64,9 +64,7 @@ def delete(ctx: Context, pod: Pod, job: Job | None, now: float, out: Effects) ->
     if serves and now < due:
         wake(ctx, pod, due)
         return
-    endings.terminate(
-        ctx, job, JobState.CANCELLED, now, out, why="pod", by=by, kill_after=grace_of(pod)
-    )
+    endings.terminate(ctx, job, JobState.CANCELLED, now, out, why="pod", by=by, kill_after=grace_of(pod))
 
 
 def _hurry(ctx: Context, pod: Pod, job: Job, now: float, out: Effects) -> None:
