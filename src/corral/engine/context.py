@@ -72,7 +72,6 @@ class Context:
         self.object_wakes = Wakes()  #: when objects are to be looked at again
         self.object_looks: dict[ObjectKey, float] = {}  #: when those that own very many were last looked at
         self.last_words: dict[StepKey, str] = {}  #: of containers that have just ended, until their Pod is looked at
-        self.pod_wakes: dict[ObjectKey, float] = {}  #: the last time at which each Pod has wanted to be looked at
         self.next_pod_port = 0  #: the first that is looked at for a Pod
         self.next_port = 0  #: the first that is looked at for a step that wants ports
         self.port_steps: set[StepKey] = {  #: that have ports of their own

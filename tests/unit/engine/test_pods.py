@@ -4,7 +4,7 @@ from typing import Any
 
 from tests.builders import ANN, BOB, Cluster, cluster, job, nodes
 
-from corral.engine.kube.runs import run_of
+from corral.engine.podruns import run_of
 from corral.model.cluster import ClusterConfig
 from corral.model.job import JobKind, JobState
 from corral.model.kube.meta import ObjectKey, ObjectMeta

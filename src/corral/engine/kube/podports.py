@@ -1,7 +1,7 @@
 """Which ports of its node lead to a Pod? They are given when it starts, and are its own until it has ended."""
 
 from corral.engine.context import Context
-from corral.engine.kube.podjob import host_of
+from corral.engine.podjob import host_of
 from corral.model.kube.pod import Pod, PortAddress
 from corral.syntax import arrayspec
 

@@ -7,10 +7,10 @@ policy says so. A job that ends without the Pod's doing leaves a Pod that has fa
 
 import msgspec
 
-from corral.engine import configuring, endings, submit
+from corral.engine import configuring, endings, podjob, podruns, submit
 from corral.engine.context import Context
 from corral.engine.effects import Effects
-from corral.engine.kube import containers, podjob, podports, runs, stopping
+from corral.engine.kube import containers, podports, stopping
 from corral.engine.kube.podstatus import condition, initial, judged, save, wake
 from corral.engine.launch import send_launch
 from corral.errors import UsageError
@@ -208,7 +208,7 @@ def _next(pod: Pod, now: float) -> tuple[list[Container], bool]:
 
 def _start(ctx: Context, pod: Pod, container: Container, job: Job, now: float, out: Effects) -> Pod:
     """As a new step of the job."""
-    step = runs.step_of(pod, container, job, now)
+    step = podruns.step_of(pod, container, job, now)
 
     def begun(statuses: tuple[ContainerStatus, ...]) -> tuple[ContainerStatus, ...]:
         return tuple(

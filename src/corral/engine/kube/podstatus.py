@@ -1,13 +1,12 @@
 """How is a Pod's status written: its conditions, is it ready, in which phase is it?"""
 
-import heapq
 from typing import Any
 
 import msgspec
 
 from corral.engine.context import Context
 from corral.engine.effects import Effects
-from corral.engine.kube.podjob import is_sidecar
+from corral.engine.podjob import is_sidecar
 from corral.model.kube.meta import Condition
 from corral.model.kube.pod import Container, ContainerStatus, Pod, PodStatus
 from corral.protocol.events import ObjectsChanged
@@ -25,10 +24,8 @@ def save(ctx: Context, pod: Pod, status: PodStatus, now: float, out: Effects) ->
 
 
 def wake(ctx: Context, pod: Pod, at: float) -> None:
-    """Look at it then, unless that is known."""
-    if ctx.pod_wakes.get(pod.key) != at:
-        ctx.pod_wakes[pod.key] = at
-        heapq.heappush(ctx.object_wakes, (at, pod.key))
+    """Look at it then."""
+    ctx.object_wakes.set(pod.key, at)
 
 
 def condition(

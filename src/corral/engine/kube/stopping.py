@@ -46,7 +46,6 @@ def stop(ctx: Context, pod: Pod, key: StepKey, grace: float | None, now: float, 
 def delete(ctx: Context, pod: Pod, job: Job | None, now: float, out: Effects) -> None:
     """On, one stage after the other, until the record is gone."""
     if job is None or job.has_ended:
-        ctx.pod_wakes.pop(pod.key, None)
         if not pod.metadata.finalizers:
             ctx.record(ObjectsChanged(time=now, removed=(pod.key,), version=ctx.state.objects.version + 1), out)
         return

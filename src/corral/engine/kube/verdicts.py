@@ -6,8 +6,8 @@ from corral.engine.context import Context
 from corral.engine.effects import Effects
 from corral.engine.kube.containers import is_under_way
 from corral.engine.kube.podstatus import save
-from corral.engine.kube.runs import containers_of
 from corral.engine.kube.stopping import stop
+from corral.engine.podruns import containers_of
 from corral.model.kube.pod import Container, ContainerState, ContainerStatus, Pod
 from corral.model.step import StepKey
 from corral.protocol.reports import ContainerStarted, ProbeResult

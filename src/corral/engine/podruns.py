@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import msgspec
 
+from corral.engine import podjob
 from corral.engine.context import Context
-from corral.engine.kube import podjob
 from corral.model import container as ct
 from corral.model.allocation import NodeShare
 from corral.model.gres import GresShare
