@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from corral.engine.autoscaling import Autoscaling
 from corral.engine.duetimes import DueTimes
 from corral.engine.effects import Effects
 from corral.engine.gateways import GatewaySeen
@@ -73,6 +74,7 @@ class Context:
         self.object_looks: dict[ObjectKey, float] = {}  #: when those that own very many were last looked at
         self.last_words: dict[StepKey, str] = {}  #: of containers that have just ended, until their Pod is looked at
         self.next_pod_port = 0  #: the first that is looked at for a Pod
+        self.autoscaling = Autoscaling()  #: what has been measured, and what autoscalers remember
         self.next_port = 0  #: the first that is looked at for a step that wants ports
         self.port_steps: set[StepKey] = {  #: that have ports of their own
             step.key for job in state.active for step in state.live_steps_of(job) if step.ports and step.spec.resv_ports

@@ -4,6 +4,7 @@ import bisect
 from collections.abc import Iterable
 from typing import Any
 
+from corral.engine.kubelinks import Links
 from corral.model.kube.meta import ObjectKey
 from corral.model.kube.objects import AnyObject
 from corral.model.kube.pod import Pod
@@ -24,6 +25,7 @@ class Objects:
         self.dirty: dict[ObjectKey, None] = {}  #: to be looked at, in the order of change
         self.pod_of_job: dict[int, ObjectKey] = {}
         self.pod_ports: dict[str, set[int]] = {}  #: host -> its ports by which Pods are reached
+        self.links = Links()
         self._names: dict[tuple[str, str], list[str]] = {}  #: kind, namespace -> sorted names
         self._children: dict[str, list[ObjectKey]] = {}  #: by the owner's uid, sorted
         self._orphans: dict[tuple[str, str], set[ObjectKey]] = {}  #: kind, namespace -> what no controller owns
@@ -105,6 +107,7 @@ class Objects:
         same = old is not None and _indexed(old) == _indexed(one)
         if old is not None and not same:
             self._unindex(old)
+        self.links.put(old, one)
         self.by_key[key] = one
         if not same:
             self._index(one)
@@ -115,6 +118,7 @@ class Objects:
         if old is None:
             return
         self._unindex(old)
+        self.links.put(old, None)
         names = self._names[key.kind, key.namespace]
         del names[bisect.bisect_left(names, key.name)]
         if not names:

@@ -3,6 +3,7 @@
 from corral.engine.context import Context
 from corral.engine.effects import Effects
 from corral.engine.gateways import GatewaySeen
+from corral.engine.kube import autoscaling
 from corral.protocol.replies import Done, Rejected
 from corral.protocol.requests import Caller, ReportLoad
 
@@ -12,4 +13,5 @@ def on_report(ctx: Context, request: ReportLoad, caller: Caller, now: float, out
         out.reply = Rejected(error="only a gateway of an operator reports load", code="denied")
         return
     ctx.gateways[request.gateway] = GatewaySeen(now, request)
+    autoscaling.on_load(ctx, request, now)
     out.reply = Done()

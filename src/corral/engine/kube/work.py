@@ -11,11 +11,12 @@ import msgspec
 
 from corral.engine.context import Context
 from corral.engine.effects import Effects
-from corral.engine.kube import pods
+from corral.engine.kube import autoscaling, pods
 from corral.engine.kube.requests import mark_deleted, stamped
 from corral.model.kube.meta import ObjectKey
 from corral.model.kube.objects import AnyObject
 from corral.model.kube.pod import Pod
+from corral.model.kube.scaling import HorizontalPodAutoscaler
 from corral.protocol.events import ObjectsChanged
 from corral.services.changes import Change, Put, Remove, Wake
 from corral.services.reconcile import RULES
@@ -69,6 +70,9 @@ def _reconcile(ctx: Context, one: AnyObject, now: float, out: Effects) -> None:
         return
     if one.metadata.deletion_timestamp:
         _delete(ctx, one, now, out)
+        return
+    if isinstance(one, HorizontalPodAutoscaler):
+        carry_out(ctx, one, autoscaling.changes_for(ctx, one, now), now, out)
         return
     rule = RULES.get(one.key.kind)
     if rule is not None:
