@@ -13,6 +13,7 @@ from corral.agent.images import Images
 from corral.agent.inventory import free_memory_mb
 from corral.agent.launch import Launcher, LaunchHead
 from corral.agent.outbox import Outbox
+from corral.agent.podlogs import PodLogs
 from corral.agent.recovery import recover, sweep
 from corral.agent.shepherds import Shepherds
 from corral.agent.spawner import SpawnerDied
@@ -26,8 +27,10 @@ from corral.model.node import NodeInventory
 from corral.protocol.orders import (
     EndJob,
     FetchImage,
+    ForgetPod,
     ListImages,
     NotifyStep,
+    ReadLog,
     RemoveImage,
     ReportsCommitted,
     SampleSteps,
@@ -48,6 +51,8 @@ _decode_order = msgspec.msgpack.Decoder(
     | FetchImage
     | ListImages
     | RemoveImage
+    | ReadLog
+    | ForgetPod
     | ReportsCommitted
     | SendInventory
     | ShutDown
@@ -90,6 +95,7 @@ class AgentLoop:
         self._outbox = Outbox(self._publish, int(clock.now() * 1_000_000))
         self._launcher = Launcher(agent, spool, self._outbox, shepherds, log, endpoint, images)
         self._imagekeeper = ImageKeeper(agent, images, self._outbox, spool)
+        self._podlogs = PodLogs(agent, str(spool.root / "pods"), self._outbox)
         self._endings = Endings(self._launcher, epilog_timeout)
         watch = GpuWatch(devices, self._on_bad_device)
         self._watch = watch if watch.is_needed() else None
@@ -223,6 +229,8 @@ class AgentLoop:
                     self._shepherds.control(order.node, key, encode_command(Sample(query=order.query)))
             case FetchImage() | ListImages() | RemoveImage():
                 self._imagekeeper.obey(order)
+            case ReadLog() | ForgetPod():
+                self._podlogs.obey(order)
             case SendInventory():
                 self._on_connected()
             case ShutDown():

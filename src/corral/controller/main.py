@@ -242,7 +242,8 @@ class Controller:
                 "reports in another agent's name, or of other nodes than its credentials are for, were dropped",
                 agent=agent,
             )
-        self.loop.report(agent, self.service.images.taken_from(self.service.samples.taken_from(honest)))
+        rest = self.service.images.taken_from(self.service.samples.taken_from(honest))
+        self.loop.report(agent, self.service.pod_logs.taken_from(rest))
 
     def _speaks_for(self, agent: str, mark: str, report: AnyReport) -> bool:
         """An agent registers the nodes that its credentials are for; what it says of another counts for nothing."""

@@ -242,7 +242,7 @@ class Engine:
             case rp.ImageFetched():
                 if (job := configuring.on_fetched(ctx, report, now, out)) is not None:
                     commit.launch(ctx, job, now, out)
-            case rp.ImagesTold():
+            case rp.ImagesTold() | rp.LogRead():
                 pass  # likewise
             case rp.JobCleaned():
                 endings.on_cleaned(ctx, report, now, out)

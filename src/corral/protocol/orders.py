@@ -221,6 +221,29 @@ class RemoveImage(Order, frozen=True, kw_only=True):
     image: str
 
 
+class ReadLog(Order, frozen=True, kw_only=True):
+    """Say what a container of a Pod has said (LogRead): from `offset` on, or the last lines."""
+
+    query: int
+    namespace: str
+    name: str
+    uid: str
+    container: str
+    number: int = 0  #: of the run: its restart count
+    offset: int = 0
+    last_lines: int | None = None  #: so many before the end, instead of `offset`
+    most: int = 262144  #: bytes
+    wait: float = 0.0  #: seconds for something to come, where there is nothing beyond `offset`
+
+
+class ForgetPod(Order, frozen=True, kw_only=True):
+    """Its record is gone: what it has said is not asked for any more."""
+
+    namespace: str
+    name: str
+    uid: str
+
+
 class ReportsCommitted(Order, frozen=True, kw_only=True):
     """These reports are durable: the agent may forget them. `node` is the agent's name."""
 
@@ -247,6 +270,8 @@ AnyOrder = (
     | FetchImage
     | ListImages
     | RemoveImage
+    | ReadLog
+    | ForgetPod
     | ReportsCommitted
     | SendInventory
     | ShutDown

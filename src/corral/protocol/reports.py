@@ -125,7 +125,18 @@ class ImagesTold(Report, frozen=True, kw_only=True):
     problem: str = ""
 
 
+class LogRead(Report, frozen=True, kw_only=True):
+    """The answer to ReadLog."""
+
+    node: str
+    query: int
+    data: bytes = b""
+    offset: int = 0  #: of `data` in the file
+    size: int = 0  #: of the file
+    problem: str = ""  #: "" = it is there
+
+
 AnyReport = (
     AgentRegistered | Heartbeat | StepFinished | ContainerStarted | ProbeResult | StepSampled | JobCleaned | NodeFailed
-    | ImageFetched | ImagesTold
+    | ImageFetched | ImagesTold | LogRead
 )  # fmt: skip

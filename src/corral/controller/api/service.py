@@ -11,6 +11,7 @@ from corral.auth.peer import owner_named
 from corral.controller.images import Images
 from corral.controller.loop import Loop
 from corral.controller.perform import Performer
+from corral.controller.podlogs import PodLogs
 from corral.controller.purge import Purger
 from corral.controller.samples import Samples
 from corral.controller.submission import AnySent, SentJobs, prepare
@@ -41,6 +42,7 @@ class Service:
         self.purger = Purger(store, lambda: self.config, log)
         self.samples = Samples(performer.term, performer.send)
         self.images = Images(performer.term, performer.send)
+        self.pod_logs = PodLogs(performer.term, performer.send)
         self.facts = facts  #: what /v1/ping tells of this controller
         self.explaining = asyncio.Semaphore(1)  #: one answer to "why" at a time: the controller has other work
         self.accounts: tuple[object, bytes] = (None, b"")  #: the answer to GET /v1/accounts, and as of which change

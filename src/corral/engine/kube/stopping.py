@@ -14,7 +14,7 @@ from corral.model.job import Job, JobState
 from corral.model.kube.pod import Pod
 from corral.model.step import StepKey
 from corral.protocol.events import ObjectsChanged, StepChanged
-from corral.protocol.orders import SignalTasks
+from corral.protocol.orders import ForgetPod, SignalTasks
 
 #: Seconds from the end of the traffic to the end of who serves it.
 WITHDRAWAL_SECONDS = 1.0
@@ -47,6 +47,10 @@ def delete(ctx: Context, pod: Pod, job: Job | None, now: float, out: Effects) ->
     """On, one stage after the other, until the record is gone."""
     if job is None or job.has_ended:
         if not pod.metadata.finalizers:
+            if node := pod.status.node:
+                name = pod.metadata
+                forget = ForgetPod(term=ctx.term, node=node, namespace=name.namespace, name=name.name, uid=name.uid)
+                ctx.send(node, forget, out)
             ctx.record(ObjectsChanged(time=now, removed=(pod.key,), version=ctx.state.objects.version + 1), out)
         return
     by = pod.creator.uid if pod.creator is not None else 0

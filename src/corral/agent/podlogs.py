@@ -1,0 +1,93 @@
+"""How does an agent answer the orders about what Pods have said: read it, forget it?"""
+
+import asyncio
+import os
+import shutil
+
+from corral.agent.outbox import Outbox
+from corral.agent.podrun import directory_of
+from corral.daemon import clock
+from corral.protocol.orders import ForgetPod, ReadLog
+from corral.protocol.reports import LogRead
+
+#: Seconds between two looks whether more has come.
+_LOOK_SECONDS = 0.05
+#: Bytes read at once on the way back to the last lines.
+_BLOCK = 65536
+#: Nobody waits for longer.
+_LONGEST_WAIT = 30.0
+_MOST = 1 << 20
+
+
+class PodLogs:
+    """Each order is a task."""
+
+    def __init__(self, agent: str, pods: str, outbox: Outbox) -> None:
+        self._agent, self._pods, self._outbox = agent, pods, outbox
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def obey(self, order: ReadLog | ForgetPod) -> None:
+        work = self._read(order) if isinstance(order, ReadLog) else self._forget(order)
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _read(self, order: ReadLog) -> None:
+        directory = directory_of(self._pods, order.node, order.namespace, order.name, order.uid)
+        path = f"{directory}/{order.container}/{order.number}.log"
+        until = clock.monotonic() + min(order.wait, _LONGEST_WAIT)
+        most = max(1, min(order.most, _MOST))
+        while True:
+            try:
+                offset, data, size = await asyncio.to_thread(_read, path, order.offset, order.last_lines, most)
+            except FileNotFoundError:
+                offset, data, size = 0, b"", -1
+            except OSError as error:
+                return self._tell(order, problem=f"{order.node}: {error.strerror}")
+            if data or clock.monotonic() >= until:
+                break
+            await asyncio.sleep(_LOOK_SECONDS)
+        if size < 0:
+            return self._tell(order, problem="there is no log of this run")
+        self._tell(order, offset=offset, data=data, size=size)
+
+    def _tell(self, order: ReadLog, **what: object) -> None:
+        self._outbox.tell(LogRead(agent=self._agent, node=order.node, query=order.query, **what))  # type: ignore[arg-type]
+
+    async def _forget(self, order: ForgetPod) -> None:
+        directory = directory_of(self._pods, order.node, order.namespace, order.name, order.uid)
+        await asyncio.to_thread(shutil.rmtree, directory, True)
+
+
+def _read(path: str, offset: int, last_lines: int | None, most: int) -> tuple[int, bytes, int]:
+    """Where the data begins, the data, the size of the file."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        size = os.fstat(fd).st_size
+        if last_lines is not None:
+            offset = _before(fd, size, last_lines)
+        elif offset > size:  # it has been cut short
+            offset = 0
+        return offset, os.pread(fd, most, offset), size
+    finally:
+        os.close(fd)
+
+
+def _before(fd: int, size: int, lines: int) -> int:
+    """Where the last lines begin."""
+    if lines <= 0:
+        return size
+    wanted = lines + (os.pread(fd, 1, size - 1) == b"\n" if size else 0)
+    end = size
+    while end > 0:
+        start = max(0, end - _BLOCK)
+        block = os.pread(fd, end - start, start)
+        found = block.count(b"\n")
+        if found >= wanted:
+            at = len(block)
+            for _ in range(wanted):
+                at = block.rindex(b"\n", 0, at)
+            return start + at + 1
+        wanted -= found
+        end = start
+    return 0
