@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Iterator
+from typing import Protocol
 
 import msgspec
 
@@ -35,12 +36,18 @@ def jobs_of(event: ev.AnyEvent) -> tuple[int, ...]:
             return ()
 
 
+class Told(Protocol):
+    """Something that is told each event as it is committed."""
+
+    def put(self, published: Published) -> None: ...
+
+
 class Watchers:
     """Of one controller."""
 
     def __init__(self) -> None:
         self._waiting: dict[int, set[asyncio.Future[None]]] = {}
-        self._queues: set[Listener] = set()
+        self._queues: set[Told] = set()
         self._recent: deque[Published] = deque(maxlen=KEPT)
         self.last_seq = 0
 
@@ -74,6 +81,10 @@ class Watchers:
             if not waiting and self._waiting.get(job) is waiting:
                 del self._waiting[job]
 
+    def tell(self, one: Told) -> None:
+        """From now on, of everything."""
+        self._queues.add(one)
+
     def listen(self) -> "Listener":
         return Listener(self._queues)
 
@@ -88,7 +99,7 @@ class Watchers:
 class Listener:
     """A queue of events; use as a context."""
 
-    def __init__(self, queues: "set[Listener]") -> None:
+    def __init__(self, queues: "set[Told]") -> None:
         self._queues = queues
         self._queue: deque[Published] = deque()
         self._wake = asyncio.Event()

@@ -37,6 +37,7 @@ from corral.controller.api import (
     statistics,
 )
 from corral.controller.api.http import Refusal, answer, json, not_valid
+from corral.controller.api.kube import routes as kube
 from corral.controller.api.service import Service
 from corral.controller.api.table import UnknownField
 from corral.daemon import clock
@@ -67,6 +68,7 @@ MODULES = (
     snapshots,
     statistics,
     explanations,
+    kube,
 )
 
 Handler = Callable[[Service, Request], Awaitable[Any]]

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from corral.auth.peer import owner_named
+from corral.controller.api.kube.history import History
 from corral.controller.images import Images
 from corral.controller.loop import Loop
 from corral.controller.perform import Performer
@@ -45,6 +46,7 @@ class Service:
         self.pod_logs = PodLogs(performer.term, performer.send)
         self.facts = facts  #: what /v1/ping tells of this controller
         self.explaining = asyncio.Semaphore(1)  #: one answer to "why" at a time: the controller has other work
+        self.history: History | None = None  #: of Kubernetes' objects, for who watches them
         self.accounts: tuple[object, bytes] = (None, b"")  #: the answer to GET /v1/accounts, and as of which change
 
     def heard(self) -> dict[str, float]:

@@ -1,0 +1,150 @@
+"""How does a patch change an object: JSON merge, strategic merge, JSON patch, apply?
+
+The patch is laid over the object as it is; if somebody changes it meanwhile, over what it is then. `apply` (Kubernetes' server-side apply) is
+three-way here: what a manifest said is kept in the annotation that kubectl uses, so both can be used on one object by turns.
+"""
+
+import copy
+from typing import Any
+
+import jsonpatch
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from corral.controller.api.kube import bodies, objects, scale
+from corral.controller.api.kube.reads import answer_one, key_of, the_object
+from corral.controller.api.kube.resources import Address
+from corral.controller.api.kube.status import KubeError, invalid, not_found
+from corral.controller.api.kube.writes import ask_put, check_uid, check_validation, is_dry, put_of, read_for, with_meta
+from corral.controller.api.service import Service
+from corral.model.kube.objects import AnyObject
+from corral.protocol.replies import Rejected
+from corral.protocol.requests import Caller, PutObjects
+from corral.services.manifests import merging
+
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+_TYPES = {
+    "application/json-patch+json": "json", "application/json-patch+yaml": "json", "application/merge-patch+json": "merge",
+    "application/strategic-merge-patch+json": "strategic", "application/apply-patch+yaml": "apply",
+}  # fmt: skip
+#: So often others may come in between.
+_TRIES = 20
+_MOST_OPERATIONS = 10_000
+
+Json = dict[str, Any]
+
+
+async def patch(service: Service, request: Request, caller: Caller, address: Address) -> Response:
+    check_validation(request)
+    kind = _TYPES.get(bodies.content_type(request))
+    if kind is None:
+        known = ", ".join(_TYPES)
+        raise KubeError("UnsupportedMediaType", f"the body of the request was in an unknown format - accepted media types include: {known}")
+    if address.subresource not in ("", "scale"):
+        raise KubeError("MethodNotAllowed", f"{address.subresource} is what the cluster says: it can only be read")
+    dry = is_dry(request)
+    given = await bodies.value(request)
+    if kind == "apply":
+        return await _apply(service, request, caller, address, given, dry)
+    if kind == "strategic" and address.resource.group == "corral.dev":
+        raise KubeError("UnsupportedMediaType", f"{address.resource.plural} are patched by JSON merge or JSON patch")
+    wants = _version_of(given)
+    for _ in range(_TRIES):
+        old = the_object(service, caller, address)
+        if wants:
+            check_uid(service, address, None, wants)
+        shown = scale.of(old) if address.subresource else objects.shown(address.resource, old)
+        new = _patched(address, kind, shown, given)
+        version = old.metadata.resource_version
+        if address.subresource:
+            one = with_meta(scale.scaled(old, new), resource_version=version)
+        else:
+            one = with_meta(read_for(address, new, address.name), resource_version=version)
+        reply = await service.loop.ask(PutObjects(objects=(one,), mode="update", dry_run=dry), caller)
+        if isinstance(reply, Rejected) and reply.code == "conflict" and not wants:
+            continue
+        return answer_one(service, request, address, put_of(reply, address, address.name).objects[0])
+    raise KubeError("Conflict", f'{address.resource.qualified} "{address.name}" is changed too often: try again')
+
+
+def _version_of(given: Any) -> str:
+    metadata = given.get("metadata") if isinstance(given, dict) else None
+    return str(metadata.get("resourceVersion") or "") if isinstance(metadata, dict) else ""
+
+
+def _patched(address: Address, kind: str, shown: Json, given: Any) -> Json:
+    try:
+        if kind == "json":
+            if not isinstance(given, list) or len(given) > _MOST_OPERATIONS:
+                raise merging.BadPatch(f"a JSON patch is a list of at most {_MOST_OPERATIONS} operations")
+            new = jsonpatch.apply_patch(shown, given, in_place=False)
+        elif not isinstance(given, dict):
+            raise merging.BadPatch("the patch must be an object")
+        elif kind == "merge":
+            new = merging.merge_patch(shown, given)
+        else:
+            new = merging.strategic(shown, given)
+    except jsonpatch.JsonPatchTestFailed as error:
+        raise invalid(address.resource, address.name, [("FieldValueInvalid", "", f"the test failed: {error}")]) from None
+    except (merging.BadPatch, jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError, KeyError, IndexError) as error:
+        raise KubeError("BadRequest", f"the patch cannot be applied: {error}") from None
+    except RecursionError:
+        raise KubeError("BadRequest", "the patch is nested too deeply") from None
+    if not isinstance(new, dict):
+        raise KubeError("BadRequest", "the patch leaves no object")
+    return new
+
+
+async def _apply(
+    service: Service, request: Request, caller: Caller, address: Address, given: Any, dry: bool
+) -> Response:
+    if not isinstance(given, dict):
+        raise KubeError("BadRequest", "the body must be the object to apply")
+    if address.subresource:
+        raise KubeError("UnsupportedMediaType", "a scale is patched by JSON merge or JSON patch")
+    for _ in range(_TRIES):
+        key = key_of(address)
+        old = objects.found(service, caller, key)
+        if old is None and service.state.objects.get(key) is not None:
+            raise not_found(address.resource, address.name)
+        one = applied(address, copy.deepcopy(given), old)
+        reply = await service.loop.ask(
+            PutObjects(objects=(one,), mode="create" if old is None else "update", dry_run=dry), caller
+        )
+        if isinstance(reply, Rejected) and reply.code in ("conflict", "exists", "not_found"):
+            continue
+        put = put_of(reply, address, address.name)
+        return answer_one(service, request, address, put.objects[0], 201 if put.created[0] else 200)
+    raise KubeError("Conflict", f'{address.resource.qualified} "{address.name}" is changed too often: try again')
+
+
+def applied(address: Address, manifest: Json, old: AnyObject | None) -> AnyObject:
+    """The object that an apply of this manifest leads to."""
+    metadata = manifest.setdefault("metadata", {})
+    if not isinstance(metadata, dict):
+        raise KubeError("BadRequest", "metadata: an object is needed")
+    metadata.setdefault("name", address.name)
+    if address.resource.namespaced:
+        metadata.setdefault("namespace", address.namespace)
+    annotations = metadata.get("annotations")
+    if isinstance(annotations, dict):
+        annotations.pop(LAST_APPLIED, None)
+    manifest.pop("status", None)
+    text = msgspec.json.encode(manifest, order="sorted").decode()
+    metadata["annotations"] = {**(annotations or {}), LAST_APPLIED: text + "\n"} if isinstance(annotations or {}, dict) else annotations
+    if old is None:
+        return read_for(address, manifest, address.name)
+    # First by itself: what is wrong in it is told with its own paths.
+    read_for(address, copy.deepcopy(manifest), address.name)
+    shown = objects.shown(address.resource, old)
+    try:
+        before = msgspec.json.decode(old.metadata.annotations.get(LAST_APPLIED, "{}"))
+    except msgspec.DecodeError:
+        before = {}
+    keyed = address.resource.group != "corral.dev"
+    try:
+        new = merging.three_way(before, manifest, shown, keyed=keyed)
+    except merging.BadPatch as error:
+        raise KubeError("BadRequest", str(error)) from None
+    return with_meta(read_for(address, new, address.name), resource_version=old.metadata.resource_version)

@@ -1,0 +1,101 @@
+"""Which resources are there at Kubernetes' paths, and which of them does a path mean?"""
+
+import msgspec
+
+from corral.model.kube.objects import KINDS
+
+ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+READ_VERBS = ("get", "list", "watch")
+
+
+class Resource(msgspec.Struct, frozen=True, kw_only=True):
+    kind: str
+    group: str
+    version: str
+    plural: str
+    short: tuple[str, ...] = ()
+    namespaced: bool = True
+    verbs: tuple[str, ...] = ALL_VERBS
+    subresources: tuple[str, ...] = ("status",)
+    categories: tuple[str, ...] = ()
+
+    @property
+    def singular(self) -> str:
+        return self.kind.lower()
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def qualified(self) -> str:
+        """deployments.apps"""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+
+_SUBRESOURCES = {
+    "Deployment": ("scale", "status"),
+    "ReplicaSet": ("scale", "status"),
+    "StatefulSet": ("scale", "status"),
+    "Pod": ("eviction", "exec", "log", "status"),
+    "ConfigMap": (),
+    "Secret": (),
+    "PriorityClass": (),
+    "Namespace": ("status",),
+}
+#: What `get all` shows.
+_IN_ALL = frozenset({"Pod", "Service", "Deployment", "ReplicaSet", "StatefulSet", "Job", "CronJob", "HorizontalPodAutoscaler"})
+
+#: What users put.
+OBJECTS: tuple[Resource, ...] = tuple(
+    Resource(
+        kind=kind.name,
+        group=kind.group,
+        version=kind.version,
+        plural=kind.plural,
+        short=kind.short,
+        namespaced=kind.namespaced,
+        subresources=_SUBRESOURCES.get(kind.name, ("status",)),
+        categories=("all",) if kind.name in _IN_ALL else (),
+    )
+    for kind in KINDS.values()
+)
+
+#: All of them, by group, version and plural name.
+RESOURCES: dict[tuple[str, str, str], Resource] = {(one.group, one.version, one.plural): one for one in OBJECTS}
+
+#: Which versions a group has, in the order of discovery; "" is the core group.
+GROUPS: dict[str, tuple[str, ...]] = {}
+for _one in RESOURCES.values():
+    if _one.version not in GROUPS.get(_one.group, ()):
+        GROUPS[_one.group] = (*GROUPS.get(_one.group, ()), _one.version)
+
+
+class Address(msgspec.Struct, frozen=True):
+    """What a path means."""
+
+    resource: Resource
+    namespace: str = ""  #: "" = all, or of a kind that has none
+    name: str = ""  #: "" = the collection
+    subresource: str = ""
+
+
+def address(group: str, version: str, rest: str) -> Address | None:
+    """Of the path after its version; None: there is nothing."""
+    words = rest.strip("/").split("/")
+    namespace = ""
+    if words[0] == "namespaces" and len(words) > 2 and not (group == "" and words[2] in ("status", "finalize")):
+        namespace, words = words[1], words[2:]
+        if not namespace:
+            return None
+    if not 1 <= len(words) <= 3 or not all(words):
+        return None
+    plural, name, subresource = (*words, "", "")[:3]
+    found = RESOURCES.get((group, version, plural))
+    if found is None or (namespace and not found.namespaced):
+        return None
+    if name and found.namespaced and not namespace:
+        return None
+    if subresource and subresource not in found.subresources:
+        return None
+    return Address(found, namespace, name, subresource)

@@ -1,0 +1,121 @@
+"""Which handler answers at which of Kubernetes' paths? Whatever goes wrong is told as a Status."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from corral.controller.api.http import Refusal, caller_of, encode
+from corral.controller.api.kube import discovery, patches, reads, watching, writes
+from corral.controller.api.kube.answers import Form
+from corral.controller.api.kube.resources import Address, address
+from corral.controller.api.kube.status import CODES, KubeError, no_such_path
+from corral.controller.api.service import Service
+from corral.errors import StoreUnavailable
+from corral.protocol.requests import Caller
+
+
+async def _answer(service: Service, request: Request, group: str, version: str, rest: str) -> Response:
+    caller = caller_of(service, request)
+    if not rest:
+        if request.method != "GET":
+            raise _not_allowed()
+        return Form(request).write(discovery.resource_list(group, version))
+    where = address(group, version, rest)
+    if where is None:
+        raise no_such_path()
+    return await _at(service, request, caller, where)
+
+
+async def _at(service: Service, request: Request, caller: Caller, where: Address) -> Response:
+    match request.method:
+        case "GET" if where.name and not _wants_watch(request):
+            return reads.get_one(service, request, caller, where)
+        case "GET" if _wants_watch(request):
+            return watching.stream(service, request, caller, where)
+        case "GET":
+            return reads.get_list(service, request, caller, where)
+        case "POST" if not where.name:
+            return await writes.create(service, request, caller, where)
+        case "PUT" if where.name:
+            return await writes.replace(service, request, caller, where)
+        case "PATCH" if where.name:
+            return await patches.patch(service, request, caller, where)
+        case "DELETE" if where.name:
+            return await writes.delete(service, request, caller, where)
+        case "DELETE":
+            return await writes.delete_collection(service, request, caller, where)
+        case _:
+            raise _not_allowed()
+
+
+def _wants_watch(request: Request) -> bool:
+    return request.query_params.get("watch", "") in ("1", "true", "True")
+
+
+def _not_allowed() -> KubeError:
+    return KubeError("MethodNotAllowed", "the server does not allow this method on the requested resource")
+
+
+async def _guarded(service: Service, request: Request, group: str, version: str, rest: str) -> Response:
+    try:
+        return await _answer(service, request, group, version, rest)
+    except KubeError as error:
+        return failure(error)
+    except Refusal as refusal:
+        no_token = refusal.reply.code == "denied" and request.scope.get("corral.caller") is None
+        reason = "Unauthorized" if no_token else "Forbidden" if refusal.reply.code == "denied" else "BadRequest"
+        return failure(KubeError(reason, str(refusal)))
+    except StoreUnavailable as error:
+        return failure(KubeError("ServiceUnavailable", str(error)))
+    except asyncio.CancelledError:
+        raise
+    except Exception as error:
+        service.log.error("a request failed", error, method=request.method, path=request.url.path)
+        return failure(KubeError("InternalError", f"Internal error occurred: {type(error).__name__}: {error}"))
+
+
+def failure(error: KubeError) -> Response:
+    return Response(encode(error.body), CODES[error.reason], media_type="application/json")
+
+
+async def core(service: Service, request: Request) -> Response:
+    version, _, rest = request.path_params["path"].partition("/")
+    return await _guarded(service, request, "", version, rest.strip("/"))
+
+
+async def groups(service: Service, request: Request) -> Response:
+    group, _, rest = request.path_params["path"].partition("/")
+    version, _, rest = rest.partition("/")
+    if group and not version:
+        try:
+            caller_of(service, request)
+            return Form(request).write(discovery.group(group))
+        except KubeError as error:
+            return failure(error)
+    return await _guarded(service, request, group, version, rest.strip("/"))
+
+
+async def core_root(service: Service, request: Request) -> Response:
+    return discovery.answer_root(request, core=True)
+
+
+async def groups_root(service: Service, request: Request) -> Response:
+    return discovery.answer_root(request, core=False)
+
+
+async def get_version(service: Service, request: Request) -> dict[str, Any]:
+    return discovery.version()
+
+
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+ROUTES = (
+    ("GET", "/api", core_root),
+    ("GET", "/apis", groups_root),
+    ("GET", "/version", get_version),
+    *((method, "/api/{path:path}", core) for method in _METHODS),
+    *((method, "/apis/{path:path}", groups) for method in _METHODS),
+)

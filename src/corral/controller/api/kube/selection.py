@@ -1,0 +1,62 @@
+"""Which of the objects does a list or a watch ask for: labelSelector, fieldSelector?"""
+
+from collections.abc import Callable
+
+from starlette.requests import Request
+
+from corral.controller.api.kube.resources import Resource
+from corral.controller.api.kube.status import KubeError
+from corral.model.kube.config import Secret
+from corral.model.kube.objects import AnyObject
+from corral.model.kube.pod import Pod
+from corral.syntax import selectors
+
+_EVERYWHERE: dict[str, Callable[[AnyObject], str]] = {
+    "metadata.name": lambda one: one.metadata.name,
+    "metadata.namespace": lambda one: one.metadata.namespace,
+}
+_OF_PODS: dict[str, Callable[[Pod], str]] = {
+    "status.phase": lambda one: one.status.phase,
+    "spec.nodeName": lambda one: one.status.node or one.spec.node_name,
+    "spec.restartPolicy": lambda one: one.spec.restart_policy,
+    "spec.schedulerName": lambda one: one.spec.scheduler_name,
+    "status.podIP": lambda one: one.status.pod_ip,
+}
+
+
+class Selection:
+    """All conditions of one request."""
+
+    def __init__(self, resource: Resource, request: Request, name: str = "") -> None:
+        try:
+            self.labels = selectors.labels(request.query_params.get("labelSelector", ""))
+            self.fields = selectors.fields(request.query_params.get("fieldSelector", ""))
+        except selectors.NotASelector as error:
+            raise KubeError("BadRequest", f"unable to parse requirement: {error}") from None
+        if name:
+            self.fields = (*self.fields, selectors.FieldRequirement("metadata.name", True, name))
+        for one in self.fields:
+            if not _is_known(resource.kind, one.field):
+                raise KubeError("BadRequest", f"field label not supported: {one.field}")
+
+    def matches(self, one: AnyObject) -> bool:
+        labels = one.metadata.labels
+        return all(wanted.matches(labels) for wanted in self.labels) and all(
+            (field_of(one, wanted.field) == wanted.value) == wanted.is_equal for wanted in self.fields
+        )
+
+
+def _is_known(kind: str, field: str) -> bool:
+    if field in _EVERYWHERE or (kind == "Pod" and field in _OF_PODS):
+        return True
+    return (kind == "Secret" and field == "type") or (kind == "Namespace" and field == "status.phase")
+
+
+def field_of(one: AnyObject, field: str) -> str:
+    if field in _EVERYWHERE:
+        return _EVERYWHERE[field](one)
+    if isinstance(one, Pod):
+        return _OF_PODS[field](one)
+    if isinstance(one, Secret):
+        return one.type
+    return str(one.status.phase)  # type: ignore[union-attr]
