@@ -79,6 +79,7 @@ class Connection:
         self._socket: Any = None
         self._buffer = bytearray()
         self._is_json = False
+        self._accept = self._content_type = ""  #: of the request under way, where they are not JSON
         scheme, _, place = self.endpoint.partition("://")
         self._path = self._host = ""
         if scheme == "unix":
@@ -90,10 +91,11 @@ class Connection:
 
     def request(
         self, method: str, path: str, body: Json = None, *, key: str = "", raw: bytes | None = None,
-        retry_seconds: float = RETRY_SECONDS,
+        retry_seconds: float = RETRY_SECONDS, accept: str = "", content_type: str = "",
     ) -> Json:  # fmt: skip
         """The decoded answer (text, where it is not JSON). Refused when the controller says no, Unreachable without one."""
         data = raw if raw is not None else b"" if body is None else _bytes_of(quickjson.encode(body))
+        self._accept, self._content_type = accept, content_type
         try:
             answer = self.call(method, path, data, key=key, retry_seconds=retry_seconds)
         except Refused as refusal:
@@ -103,6 +105,8 @@ class Connection:
             if smaller is None or smaller == body:
                 raise
             return self.request(method, path, smaller, key=key, retry_seconds=retry_seconds)
+        finally:
+            self._accept = self._content_type = ""
         content = answer.decode("utf-8", "replace")
         if b"\xf4\x8f" in answer:
             from corral.syntax.rawbytes import restored
@@ -127,9 +131,13 @@ class Connection:
 
         return self._again_until(once, method == "GET" or bool(key), retry_seconds)
 
-    def stream(self, path: str) -> Iterator[Json]:
+    def stream(self, path: str, accept: str = "") -> Iterator[Json]:
         """The lines of an NDJSON answer, as they come."""
-        response = self.send("GET", path, b"", "")
+        self._accept = accept
+        try:
+            response = self.send("GET", path, b"", "")
+        finally:
+            self._accept = ""
         if response.status >= 400:
             raise _refusal(response.status, response.read())
         rest = b""
@@ -160,9 +168,11 @@ class Connection:
         """Send once and read the answer's head. OSError or ConnectionBroken when it did not work."""
         if self._socket is None:
             self._connect()
-        head = f"{method} {path} HTTP/1.1\r\nHost: {self._host or 'corral'}\r\nAccept: application/json\r\n"
+        accept = self._accept or "application/json"
+        head = f"{method} {path} HTTP/1.1\r\nHost: {self._host or 'corral'}\r\nAccept: {accept}\r\n"
         if data or method != "GET":
-            head += f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n"
+            kind = self._content_type or "application/json"
+            head += f"Content-Type: {kind}\r\nContent-Length: {len(data)}\r\n"
         if key:
             head += f"Idempotency-Key: {key}\r\n"
         if self._host:
@@ -265,6 +275,8 @@ def _refusal(status: int, content: bytes) -> Refused:
     text = content.decode("utf-8", "replace")
     try:
         answer = quickjson.decode(text)
+        if answer.get("kind") == "Status":  # of Kubernetes' paths
+            answer = {"error": answer["message"], "code": answer.get("reason") or "invalid"}
         error, code = answer["error"], answer.get("code", "invalid")
     except (ValueError, KeyError, TypeError, AttributeError):
         answer, error, code = {}, text or f"HTTP status {status}", "invalid"

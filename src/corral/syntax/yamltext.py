@@ -27,14 +27,19 @@ _SafeDumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 class _Loader(_SafeLoader):  # type: ignore[misc]
     yaml_implicit_resolvers = {
-        letter: [(tag, pattern) for tag, pattern in found if tag.rpartition(":")[2] not in ("timestamp", "int", "float")]
+        letter: [
+            (tag, pattern) for tag, pattern in found if tag.rpartition(":")[2] not in ("timestamp", "int", "float")
+        ]
         for letter, found in _SafeLoader.yaml_implicit_resolvers.items()
     }
 
     def flatten_mapping(self, node: Any) -> None:
         """<<: each key once, so that merges of merges do not grow."""
         super().flatten_mapping(node)
-        once = {(key.tag, key.value) if isinstance(key, yaml.ScalarNode) else id(key): (key, item) for key, item in node.value}
+        once = {
+            (key.tag, key.value) if isinstance(key, yaml.ScalarNode) else id(key): (key, item)
+            for key, item in node.value
+        }
         node.value = list(once.values())
 
 
@@ -55,7 +60,9 @@ _Loader.add_implicit_resolver(
 )
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
-    re.compile(r"(?:[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9]+|[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z"),
+    re.compile(
+        r"(?:[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9]+|[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z"
+    ),
     list("-+0123456789."),
 )
 _Dumper.add_representer(str, _text)
@@ -121,5 +128,7 @@ def check(found: Any) -> None:
 
 def dumped(value: Any) -> str:
     """As kubectl writes it: fields by name, block style."""
-    text: str = yaml.dump(value, Dumper=_Dumper, default_flow_style=False, sort_keys=True, allow_unicode=True, width=1 << 20)
+    text: str = yaml.dump(
+        value, Dumper=_Dumper, default_flow_style=False, sort_keys=True, allow_unicode=True, width=1 << 20
+    )
     return text

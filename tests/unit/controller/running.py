@@ -164,7 +164,7 @@ class RunningController:
             make_engine=lambda recovered: self._engine(self.config, recovered.state, term),
             schedule=schedule_in_steps, outside=self.performer, log=log, cycle_interval=0.001,
         )  # fmt: skip
-        service = Service(
+        service = self.service = Service(
             config=self.config, loop=self.loop, store=self.store, watchers=self.watchers, performer=self.performer,
             log=log, token_key=b"k" * 32, facts=lambda: {"cluster": "corral", "term": term},
         )  # fmt: skip

@@ -1,6 +1,7 @@
 """What does the API say of itself? An OpenAPI document, made from the very types that it decodes and encodes."""
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -43,6 +44,27 @@ def _parameter(name: str, where: str = "query", text: str = "") -> dict[str, Any
 
 def _fields(known: Any) -> dict[str, Any]:
     return _parameter("fields", text=f"Comma-separated; all when not given: {', '.join(known.getters)}")
+
+
+def _kubernetes(operation: Callable[..., Any]) -> dict[str, Any]:
+    """Kubernetes' own paths; what stands at them is told by /openapi/v3."""
+    anything: dict[str, Any] = {"type": "object"}
+    path = _parameter("path:path", "path", "v1/namespaces/NAMESPACE/pods/NAME")
+    verbs = {
+        "get": "Get, list or watch=true", "post": "Create", "put": "Replace", "patch": "Patch or apply", "delete": "Delete",
+    }  # fmt: skip
+    objects = {
+        verb: operation(text, anything, [path], None if verb == "get" else anything) for verb, text in verbs.items()
+    }
+    return {
+        "/api": {"get": operation("Kubernetes: versions of the core group", anything)},
+        "/apis": {"get": operation("Kubernetes: groups and their versions", anything)},
+        "/version": {"get": operation("Kubernetes: the version of the API", anything)},
+        "/openapi/v3": {"get": operation("Kubernetes: the schemas that there are", anything)},
+        "/openapi/v3/{path:path}": {"get": operation("Kubernetes: one group's schemas", anything, [path])},
+        "/api/{path:path}": objects,
+        "/apis/{path:path}": objects,
+    }
 
 
 @functools.cache
@@ -200,6 +222,7 @@ def document() -> dict[str, Any]:
                 ],
             )
         },
+        **_kubernetes(operation),
         "/v1/events": {
             "get": operation(
                 "What happens, one JSON object a line",

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 from corral.auth.peer import owner_named
-from corral.controller.api.kube.history import History
 from corral.controller.images import Images
 from corral.controller.loop import Loop
+from corral.controller.objecthistory import History
 from corral.controller.perform import Performer
 from corral.controller.podlogs import PodLogs
 from corral.controller.purge import Purger
@@ -60,6 +60,14 @@ class Service:
     @property
     def now(self) -> float:
         return clock.now()
+
+    def object_history(self) -> History:
+        """Begun by the first list or watch: a cluster without objects pays nothing."""
+        if self.history is None:
+            objects = self.state.objects
+            self.history = History(list(objects.by_key.values()), objects.version)
+            self.watchers.tell(self.history)
+        return self.history
 
     async def ask(self, message: AnySent, caller: Caller, key: str = "") -> Reply:
         prepared = prepare(message, self.config.limits)

@@ -124,7 +124,9 @@ def _ordered(name: str, items: list[Json], order: list[Json]) -> list[Json]:
 
     def place(one: Json) -> int | None:
         for at, wanted in enumerate(order):
-            if one == wanted or (key and isinstance(one, dict) and isinstance(wanted, dict) and one.get(key) == wanted.get(key)):
+            if one == wanted or (
+                key and isinstance(one, dict) and isinstance(wanted, dict) and one.get(key) == wanted.get(key)
+            ):
                 return at
         return None
 
@@ -139,7 +141,9 @@ def _ordered(name: str, items: list[Json], order: list[Json]) -> list[Json]:
 # -- three-way
 
 
-def three_way(original: Json, modified: Json, current: Json, *, keyed: bool = True, field: str = "", depth: int = 0) -> Json:
+def three_way(
+    original: Json, modified: Json, current: Json, *, keyed: bool = True, field: str = "", depth: int = 0
+) -> Json:
     """The new object. `keyed`: lists are merged by their keys, as for the kinds that Kubernetes has; else they are one value."""
     if depth > DEEPEST:
         raise BadPatch(f"nested deeper than {DEEPEST} levels")
@@ -155,7 +159,9 @@ def three_way(original: Json, modified: Json, current: Json, *, keyed: bool = Tr
             if value is None:
                 merged.pop(name, None)
             else:
-                merged[name] = three_way(before.get(name), value, merged.get(name), keyed=keyed, field=name, depth=depth + 1)
+                merged[name] = three_way(
+                    before.get(name), value, merged.get(name), keyed=keyed, field=name, depth=depth + 1
+                )
         return merged
     if isinstance(modified, list) and keyed:
         return _three_way_list(original, modified, current, field, depth)

@@ -49,7 +49,12 @@ def partial_list(resource: Resource, items: Sequence[Json], metadata: Json) -> J
 
 
 def full_list(resource: Resource, items: Sequence[Json], metadata: Json) -> Json:
-    return {"kind": f"{resource.kind}List", "apiVersion": resource.api_version, "metadata": metadata, "items": list(items)}
+    return {
+        "kind": f"{resource.kind}List",
+        "apiVersion": resource.api_version,
+        "metadata": metadata,
+        "items": list(items),
+    }
 
 
 Shaper = Callable[[Json], Json]

@@ -15,7 +15,13 @@ LARGEST = 3 << 20
 _LARGEST_YAML = 1 << 20
 
 YAML_TYPES = frozenset(
-    {"application/yaml", "application/x-yaml", "text/yaml", "application/apply-patch+yaml", "application/json-patch+yaml"}
+    {
+        "application/yaml",
+        "application/x-yaml",
+        "text/yaml",
+        "application/apply-patch+yaml",
+        "application/json-patch+yaml",
+    }
 )
 
 
@@ -66,5 +72,7 @@ def of_yaml(data: bytes) -> Any:
     except yamltext.NotYaml as error:
         raise KubeError("BadRequest", f"the body of the request is not valid YAML: {error}") from None
     if len(found) > 1:
-        raise KubeError("BadRequest", f"the body of the request has {len(found)} YAML documents: one is taken at a time")
+        raise KubeError(
+            "BadRequest", f"the body of the request has {len(found)} YAML documents: one is taken at a time"
+        )
     return found[0] if found else {}

@@ -3,15 +3,16 @@
 from collections.abc import Iterable
 from typing import Any
 
-import msgspec
-
 from corral.controller.api.kube.resources import Resource
-from corral.controller.api.kube.status import KubeError, invalid
+from corral.controller.api.kube.status import invalid
 from corral.controller.api.service import Service
+from corral.errors import InvalidManifest
 from corral.model.kube.config import Namespace, PriorityClass, Secret
 from corral.model.kube.meta import ObjectKey
-from corral.model.kube.objects import KINDS, AnyObject
+from corral.model.kube.objects import AnyObject
+from corral.model.kube.pod import Pod
 from corral.protocol.requests import Caller
+from corral.services.manifests import reading, writing
 
 Json = dict[str, Any]
 
@@ -37,19 +38,33 @@ def of_kind(service: Service, caller: Caller, kind: str, namespace: str, namespa
     return [one for one in all_of_them if may_see(service, caller, one)]
 
 
-def read(resource: Resource, document: Json) -> AnyObject:
-    document = {name: value for name, value in document.items() if name not in ("apiVersion", "status")}
+def read(resource: Resource, document: Json, namespace: str) -> AnyObject:
+    """All that is wrong in a manifest is told at once."""
     try:
-        one: AnyObject = msgspec.convert(document, KINDS[resource.kind].type)  # type: ignore[assignment]
-    except msgspec.ValidationError as error:
-        name = str((document.get("metadata") or {}).get("name", ""))
-        raise invalid(resource, name, [("FieldValueInvalid", "", str(error))]) from None
-    if one.creator is not None:
-        raise KubeError("BadRequest", "creator is no field")
-    return one
+        return reading.parse(document, namespace)
+    except InvalidManifest as error:
+        causes = [(one.reason, one.field, one.message) for one in error.fields["problems"]]
+        raise invalid(resource, str(error.fields["name"]), causes) from None
 
 
 def shown(resource: Resource, one: AnyObject) -> Json:
-    body: Json = msgspec.to_builtins(one)
-    body.pop("creator", None)
-    return {"apiVersion": resource.api_version, **body}
+    body = writing.to_manifest(one)
+    if isinstance(one, Pod):
+        if one.status.node and not one.spec.node_name:
+            body["spec"]["nodeName"] = one.status.node
+        if one.status.job:
+            body["status"]["job"] = one.status.job
+    return body
+
+
+def without_shown(document: Json, old: AnyObject) -> Json:
+    """A document that has been read before and comes back: without what only its being shown has put into its spec."""
+    spec = document.get("spec")
+    if (
+        isinstance(old, Pod)
+        and not old.spec.node_name
+        and isinstance(spec, dict)
+        and spec.get("nodeName") == old.status.node
+    ):
+        return {**document, "spec": {name: value for name, value in spec.items() if name != "nodeName"}}
+    return document

@@ -1,7 +1,7 @@
 """How does a patch change an object: JSON merge, strategic merge, JSON patch, apply?
 
-The patch is laid over the object as it is; if somebody changes it meanwhile, over what it is then. `apply` (Kubernetes' server-side apply) is
-three-way here: what a manifest said is kept in the annotation that kubectl uses, so both can be used on one object by turns.
+The patch is laid over the object as it is; if somebody changes it meanwhile, over what it is then. `apply` (Kubernetes' server-side apply)
+is three-way here: what a manifest said is kept in the annotation that kubectl uses, so both can be used on one object by turns.
 """
 
 import copy
@@ -16,7 +16,7 @@ from corral.controller.api.kube import bodies, objects, scale
 from corral.controller.api.kube.reads import answer_one, key_of, the_object
 from corral.controller.api.kube.resources import Address
 from corral.controller.api.kube.status import KubeError, invalid, not_found
-from corral.controller.api.kube.writes import ask_put, check_uid, check_validation, is_dry, put_of, read_for, with_meta
+from corral.controller.api.kube.writes import check_uid, check_validation, is_dry, put_of, read_for, with_meta
 from corral.controller.api.service import Service
 from corral.model.kube.objects import AnyObject
 from corral.protocol.replies import Rejected
@@ -40,7 +40,10 @@ async def patch(service: Service, request: Request, caller: Caller, address: Add
     kind = _TYPES.get(bodies.content_type(request))
     if kind is None:
         known = ", ".join(_TYPES)
-        raise KubeError("UnsupportedMediaType", f"the body of the request was in an unknown format - accepted media types include: {known}")
+        raise KubeError(
+            "UnsupportedMediaType",
+            f"the body of the request was in an unknown format - accepted media types include: {known}",
+        )
     if address.subresource not in ("", "scale"):
         raise KubeError("MethodNotAllowed", f"{address.subresource} is what the cluster says: it can only be read")
     dry = is_dry(request)
@@ -60,6 +63,7 @@ async def patch(service: Service, request: Request, caller: Caller, address: Add
         if address.subresource:
             one = with_meta(scale.scaled(old, new), resource_version=version)
         else:
+            new = objects.without_shown(new, old)
             one = with_meta(read_for(address, new, address.name), resource_version=version)
         reply = await service.loop.ask(PutObjects(objects=(one,), mode="update", dry_run=dry), caller)
         if isinstance(reply, Rejected) and reply.code == "conflict" and not wants:
@@ -86,8 +90,17 @@ def _patched(address: Address, kind: str, shown: Json, given: Any) -> Json:
         else:
             new = merging.strategic(shown, given)
     except jsonpatch.JsonPatchTestFailed as error:
-        raise invalid(address.resource, address.name, [("FieldValueInvalid", "", f"the test failed: {error}")]) from None
-    except (merging.BadPatch, jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError, KeyError, IndexError) as error:
+        raise invalid(
+            address.resource, address.name, [("FieldValueInvalid", "", f"the test failed: {error}")]
+        ) from None
+    except (
+        merging.BadPatch,
+        jsonpatch.JsonPatchException,
+        jsonpatch.JsonPointerException,
+        TypeError,
+        KeyError,
+        IndexError,
+    ) as error:
         raise KubeError("BadRequest", f"the patch cannot be applied: {error}") from None
     except RecursionError:
         raise KubeError("BadRequest", "the patch is nested too deeply") from None
@@ -132,7 +145,9 @@ def applied(address: Address, manifest: Json, old: AnyObject | None) -> AnyObjec
         annotations.pop(LAST_APPLIED, None)
     manifest.pop("status", None)
     text = msgspec.json.encode(manifest, order="sorted").decode()
-    metadata["annotations"] = {**(annotations or {}), LAST_APPLIED: text + "\n"} if isinstance(annotations or {}, dict) else annotations
+    metadata["annotations"] = (
+        {**(annotations or {}), LAST_APPLIED: text + "\n"} if isinstance(annotations or {}, dict) else annotations
+    )
     if old is None:
         return read_for(address, manifest, address.name)
     # First by itself: what is wrong in it is told with its own paths.
@@ -147,4 +162,5 @@ def applied(address: Address, manifest: Json, old: AnyObject | None) -> AnyObjec
         new = merging.three_way(before, manifest, shown, keyed=keyed)
     except merging.BadPatch as error:
         raise KubeError("BadRequest", str(error)) from None
+    new = objects.without_shown(new, old)
     return with_meta(read_for(address, new, address.name), resource_version=old.metadata.resource_version)

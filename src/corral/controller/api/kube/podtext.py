@@ -17,7 +17,7 @@ def is_sidecar(container: Container) -> bool:
 
 
 def _initializing(pod: Pod) -> str:
-    """"" when it has got beyond its init containers."""
+    """ "" when it has got beyond its init containers."""
     specs = {one.name: one for one in pod.spec.init_containers}
     statuses = pod.status.init_container_statuses
     for at, one in enumerate(statuses):
@@ -57,7 +57,10 @@ def status_text(pod: Pod) -> str:
 
 def _counted(pod: Pod) -> list[ContainerStatus]:
     sidecars = {one.name for one in pod.spec.init_containers if is_sidecar(one)}
-    return [*(one for one in pod.status.init_container_statuses if one.name in sidecars), *pod.status.container_statuses]
+    return [
+        *(one for one in pod.status.init_container_statuses if one.name in sidecars),
+        *pod.status.container_statuses,
+    ]
 
 
 def ready_text(pod: Pod, now: float) -> str:

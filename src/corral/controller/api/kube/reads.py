@@ -56,6 +56,7 @@ def include_of(request: Request) -> str:
 def get_list(service: Service, request: Request, caller: Caller, address: Address) -> Response:
     resource = address.resource
     selection = Selection(resource, request)
+    service.object_history()  # a watch may go on from this list
     chosen = [
         one
         for one in objects.of_kind(service, caller, resource.kind, address.namespace, resource.namespaced)

@@ -44,7 +44,9 @@ _SUBRESOURCES = {
     "Namespace": ("status",),
 }
 #: What `get all` shows.
-_IN_ALL = frozenset({"Pod", "Service", "Deployment", "ReplicaSet", "StatefulSet", "Job", "CronJob", "HorizontalPodAutoscaler"})
+_IN_ALL = frozenset(
+    {"Pod", "Service", "Deployment", "ReplicaSet", "StatefulSet", "Job", "CronJob", "HorizontalPodAutoscaler"}
+)
 
 #: What users put.
 OBJECTS: tuple[Resource, ...] = tuple(

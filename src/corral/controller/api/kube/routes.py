@@ -3,12 +3,11 @@
 import asyncio
 from typing import Any
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from corral.controller.api.http import Refusal, caller_of, encode
-from corral.controller.api.kube import discovery, patches, reads, watching, writes
+from corral.controller.api.kube import discovery, patches, reads, schemas, watching, writes
 from corral.controller.api.kube.answers import Form
 from corral.controller.api.kube.resources import Address, address
 from corral.controller.api.kube.status import CODES, KubeError, no_such_path
@@ -110,12 +109,25 @@ async def get_version(service: Service, request: Request) -> dict[str, Any]:
     return discovery.version()
 
 
+async def schema_index(service: Service, request: Request) -> dict[str, Any]:
+    return schemas.index()
+
+
+async def schema(service: Service, request: Request) -> Response:
+    root, _, rest = request.path_params["path"].partition("/")
+    group, _, version = rest.partition("/") if root == "apis" else ("", "", rest)
+    found = schemas.document(group, version) if root in ("api", "apis") else None
+    return failure(no_such_path()) if found is None else Form(request).write(found)
+
+
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 ROUTES = (
     ("GET", "/api", core_root),
     ("GET", "/apis", groups_root),
     ("GET", "/version", get_version),
+    ("GET", "/openapi/v3", schema_index),
+    ("GET", "/openapi/v3/{path:path}", schema),
     *((method, "/api/{path:path}", core) for method in _METHODS),
     *((method, "/apis/{path:path}", groups) for method in _METHODS),
 )

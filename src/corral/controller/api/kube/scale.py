@@ -39,7 +39,7 @@ def scaled(one: AnyObject, body: dict[str, Any]) -> AnyObject:
         one,
         spec=msgspec.structs.replace(one.spec, replicas=count),
         metadata=msgspec.structs.replace(one.metadata, resource_version=version),
-    )  # type: ignore[return-value]
+    )
 
 
 def selector_text(selector: LabelSelector | None) -> str:

@@ -100,7 +100,9 @@ def _duration(one: Job, now: float) -> str:
 
 def _ports(one: Service, now: float) -> str:
     return (
-        ",".join(f"{p.port}:{p.node_port}/{p.protocol}" if p.node_port else f"{p.port}/{p.protocol}" for p in one.spec.ports)
+        ",".join(
+            f"{p.port}:{p.node_port}/{p.protocol}" if p.node_port else f"{p.port}/{p.protocol}" for p in one.spec.ports
+        )
         or NONE
     )
 
@@ -138,7 +140,9 @@ def _targets(one: HorizontalPodAutoscaler, now: float) -> str:
         wanted += " (avg)" if target.average_value is not None else ""
         known = current.get(name)
         is_known = known is not None and not known.problem
-        now_text = _number_text(known.current) + ("%" if is_percent else "") if known is not None and is_known else "<unknown>"
+        now_text = (
+            _number_text(known.current) + ("%" if is_percent else "") if known is not None and is_known else "<unknown>"
+        )
         found.append(f"{name}: {now_text}/{wanted}" if is_percent else f"{now_text}/{wanted}")
     shown = ", ".join(found[:2]) + (f" + {len(found) - 2} more..." if len(found) > 2 else "")
     return shown or NONE
@@ -194,7 +198,11 @@ COLUMNS: dict[type, tuple[Column, ...]] = {
         Column("External-IP", _external),
         Column("Port(s)", _ports),
         AGE,
-        Column("Selector", lambda one, now: ",".join(f"{k}={v}" for k, v in sorted(one.spec.selector.items())) or NONE, True),
+        Column(
+            "Selector",
+            lambda one, now: ",".join(f"{k}={v}" for k, v in sorted(one.spec.selector.items())) or NONE,
+            True,
+        ),
         Column("URL", lambda one, now: one.status.url or NONE, True),
     ),
     Ingress: (

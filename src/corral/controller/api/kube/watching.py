@@ -9,12 +9,12 @@ from starlette.responses import StreamingResponse
 from corral.controller.api.http import encode
 from corral.controller.api.kube import objects, tables
 from corral.controller.api.kube.answers import Form, partial
-from corral.controller.api.kube.history import Change, History
 from corral.controller.api.kube.reads import include_of, whole_number
 from corral.controller.api.kube.resources import Address
 from corral.controller.api.kube.selection import Selection
 from corral.controller.api.kube.status import KubeError
 from corral.controller.api.service import Service
+from corral.controller.objecthistory import Change
 from corral.daemon import clock
 from corral.model.kube.objects import AnyObject
 from corral.protocol.requests import Caller
@@ -25,16 +25,6 @@ _LONGEST = 3600.0
 _BOOKMARKS = 60.0
 #: So often both ends learn of a dead connection.
 _HEARTBEAT = 15.0
-
-
-def history_of(service: Service) -> History:
-    """Begun by the first watch: a cluster without objects pays nothing."""
-    if service.history is None:
-        state = service.state.objects
-        service.history = History(list(state.by_key.values()), state.version)
-        service.watchers.tell(service.history)
-    found: History = service.history
-    return found
 
 
 class _Watch:
@@ -102,9 +92,9 @@ class _Watch:
         metadata: dict[str, Any] = {"resourceVersion": str(version)}
         if is_end_of_initial:
             metadata["annotations"] = {"k8s.io/initial-events-end": "true"}
-        body = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": metadata}
+        body: dict[str, Any] = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": metadata}
         if self.form.shape == "Table":
-            row = {"cells": [], "object": partial(body)}
+            row: dict[str, Any] = {"cells": [], "object": partial(body)}
             body = {
                 "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "columnDefinitions": [], "rows": [row],
             }  # fmt: skip
@@ -112,7 +102,7 @@ class _Watch:
 
     async def lines(self) -> AsyncIterator[bytes]:
         service = self.service
-        history = history_of(service)
+        history = service.object_history()
         if self.from_now:
             # What is in the state and not yet committed is told when it is: from the last committed on.
             self.version = max(history.version, service.state.objects.version)
@@ -147,7 +137,7 @@ class _Watch:
 
 def stream(service: Service, request: Request, caller: Caller, where: Address) -> StreamingResponse:
     watch = _Watch(service, request, caller, where)
-    history = history_of(service)
+    history = service.object_history()
     if not watch.from_now and not history.knows(watch.version):
         raise KubeError("Expired", f"too old resource version: {watch.version} ({history.oldest})")
     return StreamingResponse(watch.lines(), media_type="application/json")

@@ -34,7 +34,7 @@ def is_dry(request: Request, given: Any = None) -> bool:
 
 
 def check_validation(request: Request) -> str:
-    """Unknown fields are an error however it is set: nothing of a manifest is silently dropped. Ignore and Warn are refused nothing else."""
+    """Unknown fields are an error however it is set: nothing of a manifest is silently dropped."""
     found = request.query_params.get("fieldValidation", "")
     if found not in ("", "Ignore", "Warn", "Strict"):
         raise KubeError("BadRequest", f"fieldValidation: Ignore, Warn or Strict, not {found!r}")
@@ -96,9 +96,9 @@ async def replace(service: Service, request: Request, caller: Caller, address: A
     else:
         given = document.get("metadata")
         uid = given.get("uid") if isinstance(given, dict) else None
-        the_object(service, caller, address)
+        old = the_object(service, caller, address)
         check_uid(service, address, uid)
-        one = read_for(address, document, address.name)
+        one = read_for(address, objects.without_shown(document, old), address.name)
     put = await ask_put(service, caller, address, one, "update", dry)
     return answer_one(service, request, address, put.objects[0])
 
@@ -131,7 +131,7 @@ def put_of(reply: Reply, address: Address, name: str) -> ObjectsPut:
 
 
 class DeleteOptions(msgspec.Struct, frozen=True):
-    propagation: Literal["Background", "Foreground", "Orphan"]
+    propagation: Any
     grace: int | None
     dry: bool
     uid: Any = None
@@ -176,9 +176,7 @@ async def delete(service: Service, request: Request, caller: Caller, address: Ad
     return Form(request).write(success(address.resource, address.name, one.metadata.uid))
 
 
-async def ask_delete(
-    service: Service, caller: Caller, keys: tuple[ObjectKey, ...], options: DeleteOptions
-) -> Reply:
+async def ask_delete(service: Service, caller: Caller, keys: tuple[ObjectKey, ...], options: DeleteOptions) -> Reply:
     message = DeleteObjects(
         keys=keys, propagation=options.propagation, grace_seconds=options.grace, dry_run=options.dry
     )
