@@ -22,7 +22,7 @@ from corral.bus import subjects
 from corral.bus.nats import NatsBus
 from corral.bus.server import start_server
 from corral.model.allocation import Allocation, NodeShare
-from corral.model.cluster import ClusterConfig, NatsConfig, Timeouts
+from corral.model.cluster import ClusterConfig, GpuSharing, NatsConfig, Timeouts
 from corral.model.job import JobId, JobSpec, Owner, StepSpec
 from corral.model.step import BATCH, StepKey, TaskPlace
 from corral.protocol.codec import decode_reports, encode
@@ -89,10 +89,15 @@ def _job_of(report: AnyReport) -> int:
 class AgentProcess:
     """The agent under test."""
 
-    def __init__(self, state_dir: Path, url: str, nodes: tuple[str, ...], **timeouts: float) -> None:
+    def __init__(
+        self, state_dir: Path, url: str, nodes: tuple[str, ...], sharing: GpuSharing, **timeouts: float
+    ) -> None:
         """nodes: virtual ones; none = this machine, whose GPUs a stand-in for NVML makes up (see `set_gpus`)."""
         config = ClusterConfig(
-            cluster=CLUSTER, nats=NatsConfig(url=url), timeouts=Timeouts(**{"heartbeat": 0.5, **timeouts})
+            gpu_sharing=sharing,
+            cluster=CLUSTER,
+            nats=NatsConfig(url=url),
+            timeouts=Timeouts(**{"heartbeat": 0.5, **timeouts}),
         )
         virtual = VirtualNodes(names=nodes, cpus=16, memory_mb=64000) if nodes else None
         setup = AgentSetup(config=config, name=AGENT, state_dir=str(state_dir), virtual=virtual)
@@ -140,11 +145,15 @@ class AgentProcess:
 
 @asynccontextmanager
 async def agent_and_controller(
-    tmp_path: Path, nodes: tuple[str, ...] = (NODE,), gpus: tuple[Gpu, ...] = (), **timeouts: float
+    tmp_path: Path,
+    nodes: tuple[str, ...] = (NODE,),
+    gpus: tuple[Gpu, ...] = (),
+    sharing: GpuSharing = GpuSharing(),  # noqa: B008 - it is frozen
+    **timeouts: float,
 ) -> AsyncIterator[tuple[AgentProcess, FakeController]]:
     server = start_server(tmp_path / "nats", None)
     bus = NatsBus(server.url)
-    agent = AgentProcess(tmp_path, server.url, nodes, **timeouts)
+    agent = AgentProcess(tmp_path, server.url, nodes, sharing, **timeouts)
     controller = FakeController(bus)
     try:
         await controller.start()

@@ -18,7 +18,7 @@ from corral.protocol.orders import LaunchStep
 from corral.syntax import container as words
 
 #: Variables that name a directory which the tasks of a step must see where it is.
-_NEEDED = ("PMIX_SERVER_TMPDIR", "PMIX_SYSTEM_TMPDIR")
+_NEEDED = ("PMIX_SERVER_TMPDIR", "PMIX_SYSTEM_TMPDIR", "CUDA_MPS_PIPE_DIRECTORY")
 
 
 class Roomy:

@@ -36,6 +36,7 @@ class ShepherdSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     cgroup_name: str = "corral"  #: the directory under the cgroup mounts; differs per agent
     devices: tuple[GresDevice, ...] = ()  #: of this machine, counted as the controller counts them
     renumber_gpus: bool = False
+    mps: str = ""  #: directory of the MPS daemons
     containers: Containers = Containers()
     isolation: Isolation = Isolation()
     images: str = ""  #: directory of the node's images

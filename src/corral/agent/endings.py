@@ -36,6 +36,7 @@ class Endings:
         self._launcher = launcher
         self._epilog_timeout = epilog_timeout
         self._jobs: dict[tuple[str, int, int], _Ending] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
         launcher.on_step_over = self.on_step_over
 
     # ------------------------------------------------------------------ orders
@@ -122,8 +123,20 @@ class Endings:
         node, number, restart = job
         if os.path.isdir(boxes.of_job(str(launcher.spool.root / "boxes"), *job)):
             asyncio.get_running_loop().run_in_executor(None, room.clear, str(launcher.spool.root / "boxes"), *job)
+        self.leave_mps(job)
         cleaned = JobCleaned(agent=launcher.agent, node=node, job=number, restart=restart, epilog_status=epilog_status)
         ending.sequence = launcher.outbox.report(cleaned).sequence
+
+    def leave_mps(self, job: tuple[str, int, int]) -> None:
+        mps = self._launcher.mps
+        if mps is not None and mps.is_used:
+            task = asyncio.get_running_loop().create_task(mps.leave(job))
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
+
+    async def left_mps(self) -> None:
+        """All that has begun is done."""
+        await asyncio.gather(*self._leaving)
 
     def on_cleaned_committed(self, report: JobCleaned) -> None:
         job = (report.node, report.job, report.restart)

@@ -15,6 +15,7 @@ import msgspec
 from corral.agent.identity import Identity
 from corral.agent.imageruntimes import CannotFetch, Reader
 from corral.agent.images import Images
+from corral.agent.mps import CannotServe, Mps
 from corral.agent.outbox import Outbox
 from corral.agent.prolog import node_program_environment, run_program
 from corral.agent.shepherds import Shepherds
@@ -42,6 +43,7 @@ class LaunchHead(msgspec.Struct, frozen=True, kw_only=True, tag="LaunchStep"):
     prolog_timeout: float = 300.0
     image: str = ""
     pod: PodRun | None = None
+    mps: bool = False
 
 
 class Launcher:
@@ -56,10 +58,12 @@ class Launcher:
         log: Log,
         endpoint: str = "",
         images: Images | None = None,
+        mps: Mps | None = None,
     ) -> None:
         self.agent, self.spool, self.outbox, self.shepherds, self.log = agent, spool, outbox, shepherds, log
         self.endpoint = endpoint
         self.images = images
+        self.mps = mps
         self.table = StepTable()
         self.ending: set[tuple[str, int, int]] = (
             set()
@@ -91,9 +95,9 @@ class Launcher:
             self.prepare(step, order, data)
 
     def prepare(self, step: LocalStep, order: LaunchHead, data: bytes) -> None:
-        """Prolog where there is one and it has not run for this job, the image of its container; then on to the spawner."""
+        """Prolog where there is one and it has not run for this job, MPS, the image of its container; then on to the spawner."""
         needs_prolog = order.prolog and self.spool.job_mark(step.node, step.key.job, step.key.restart, "prolog") is None
-        if not needs_prolog and not order.image:
+        if not needs_prolog and not order.image and not (order.mps and self.mps):
             self._spawn(step, data)
             return
         task = asyncio.get_running_loop().create_task(
@@ -129,6 +133,8 @@ class Launcher:
     async def _prepared(self, step: LocalStep, order: LaunchHead, data: bytes, *, needs_prolog: bool) -> None:
         job = (step.node, step.key.job, step.key.restart)
         problem = await self._after_prolog(step, order, data) if needs_prolog else ""
+        if not problem and not step.cancelled and order.mps and self.mps is not None:
+            problem = await self._enter_mps(self.mps, step, data)
         if not problem and not step.cancelled and order.image:
             await self._get_image(step, order, data)
         if step.cancelled or job in self.ending:
@@ -150,6 +156,19 @@ class Launcher:
             return f"{step.node}: the prolog could not be run: {error}"
         finally:
             self._prologs.pop(job, None)
+
+    async def _enter_mps(self, mps: Mps, step: LocalStep, data: bytes) -> str:
+        """What went wrong, or ""."""
+        launch = decode_order(data)
+        assert isinstance(launch, LaunchStep)
+        try:
+            await mps.enter((step.node, step.key.job, step.key.restart), launch.share.gres, launch.job.owner)
+        except CannotServe as error:
+            return f"{step.node}: {error}"
+        except Exception as error:
+            self.log.error("MPS could not be started", error, step=str(step.key))
+            return f"{step.node}: MPS cannot be started: {error}"
+        return ""
 
     async def _get_image(self, step: LocalStep, order: LaunchHead, data: bytes) -> None:
         """Note where it is, or why it is not to be had: the shepherd tells the user. A step that is cancelled does not wait for it."""

@@ -12,12 +12,13 @@ from corral.agent.imagekeeper import ImageKeeper
 from corral.agent.images import Images
 from corral.agent.inventory import free_memory_mb
 from corral.agent.launch import Launcher, LaunchHead
+from corral.agent.mps import Mps
 from corral.agent.outbox import Outbox
 from corral.agent.podlogs import PodLogs
 from corral.agent.recovery import recover, sweep
 from corral.agent.shepherds import Shepherds
 from corral.agent.spawner import SpawnerDied
-from corral.agent.spool import Spool
+from corral.agent.spool import Spool, job_name
 from corral.bus import subjects
 from corral.bus.interface import Bus
 from corral.daemon import clock
@@ -80,6 +81,7 @@ class AgentLoop:
         endpoint: str = "",
         images: Images | None = None,
         devices: tuple[GresDevice, ...] = (),
+        mps: Mps | None = None,
     ) -> None:
         """`devices`: real ones, which may fail."""
         self._agent, self._cluster, self._nodes = agent, cluster, nodes
@@ -93,7 +95,7 @@ class AgentLoop:
         self._reports = subjects.reports(cluster, agent, self._names)
         # Above every number an earlier life used: it counts up from the clock, and no life makes a million reports a second.
         self._outbox = Outbox(self._publish, int(clock.now() * 1_000_000))
-        self._launcher = Launcher(agent, spool, self._outbox, shepherds, log, endpoint, images)
+        self._launcher = Launcher(agent, spool, self._outbox, shepherds, log, endpoint, images, mps)
         self._imagekeeper = ImageKeeper(agent, images, self._outbox, spool)
         self._podlogs = PodLogs(agent, str(spool.root / "pods"), self._outbox)
         self._endings = Endings(self._launcher, epilog_timeout)
@@ -108,6 +110,9 @@ class AgentLoop:
         loop.add_reader(self._shepherds.fileno(), self._on_notices)
         loop.add_reader(self._shepherds.spawner.fileno(), self._on_spawner)
         recover(self._launcher)
+        for job in mps.jobs() if (mps := self._launcher.mps) is not None else ():
+            if self._spool.is_buried(job_name(*job)):
+                self._endings.leave_mps(job)
         self._bus.on_reconnect(self._on_connected)
         for name in self._names:
             await self._bus.subscribe(subjects.orders(self._cluster, name), self._on_order)
@@ -287,6 +292,9 @@ class AgentLoop:
             deadline = clock.monotonic() + SHUTDOWN_WAIT
             while len(self._launcher.table) and clock.monotonic() < deadline:  # noqa: ASYNC110 - seldom, and short
                 await asyncio.sleep(0.02)
+            for job in mps.jobs() if (mps := self._launcher.mps) is not None else ():
+                self._endings.leave_mps(job)
+            await self._endings.left_mps()
         self.stop()
 
     async def _close(self) -> None:

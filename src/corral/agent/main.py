@@ -17,6 +17,7 @@ from corral.agent.control import ShepherdSettings
 from corral.agent.images import Images
 from corral.agent.inventory import VirtualNodes, inventory_of_this_machine, virtual_inventories
 from corral.agent.loop import AgentLoop
+from corral.agent.mps import Mps
 from corral.agent.recovery import AgentIsRunning, lock_state
 from corral.agent.shepherds import Shepherds
 from corral.agent.spawner import SpawnerHandle
@@ -123,6 +124,7 @@ def _settings(
         boxes=str(directory / "boxes"),
         pods=str(directory / "pods"),
         devices=_as_counted(config, node),
+        mps=str(directory / "mps") if config.gpu_sharing.starts_mps and not node.virtual else "",
     )
     # A job that is fenced in sees its own GPUs only, and CUDA counts what it sees.
     has_fence = not any(word.startswith("devices") for word in cgroup.not_enforced(settings))
@@ -191,6 +193,7 @@ async def _main(
         endpoint=endpoint,
         images=images,
         devices=devices,
+        mps=Mps(spool.root / "mps", devices, log) if config.gpu_sharing.starts_mps and not nodes[0].virtual else None,
     )
     stopping = asyncio.Event()
 

@@ -33,7 +33,6 @@ from corral.agent.control import (
     decode_command,
     encode_notice,
 )
-from corral.agent.environment import batch_environment, task_environment
 from corral.agent.identity import Identity
 from corral.agent.kit import Kit
 from corral.agent.outputs import CannotOpen
@@ -46,8 +45,7 @@ from corral.agent.sampling import Sampler, io_of
 from corral.agent.stdio import StepStreams
 from corral.agent.taskprograms import Epilogs, prologs_of, run_prolog
 from corral.agent.tasks import TaskPlan, program_of, start
-from corral.agent.visibility import naming_of
-from corral.agent.way import show_the_way
+from corral.agent.variables import variables_of
 from corral.daemon import clock
 from corral.model.gres import gpus_of, uuids_of
 from corral.model.job import ExitStatus
@@ -201,7 +199,7 @@ class Shepherd:
                     self._restored(word)
                     for word in argv or program_of(place.rank, order.spec.multi_prog) or order.spec.argv
                 ],
-                environment=self._environment(place, bound),
+                environment=variables_of(order, place, bound, settings, has_private=self._has_private),
                 streams=self._streams.of_task(place),
                 cpus=self._cpus_of(bound),
                 note=binding.verbose_line(order, place, bound),
@@ -270,21 +268,6 @@ class Shepherd:
         self._streams.close_task_ends()
         if self._pmi is not None:
             self._pmi.close_task_ends()
-
-    def _environment(self, place: TaskPlace, bound: binding.Bound) -> dict[str, str]:
-        gpus = naming_of(self.settings.devices, renumber=self.settings.renumber_gpus)
-        if self.order.key.step == BATCH:
-            variables = batch_environment(self.order, gpus=gpus)
-        else:
-            if self.order.gpu_cores and (closest := binding.closest_gpus(self.order, bound)):
-                place = msgspec.structs.replace(place, gpus=closest)
-            variables = task_environment(self.order, place, gpus=gpus)
-        variables = show_the_way(variables, self.order, self.settings)
-        if self.order.pod is not None:
-            variables = podrun.environment(self.order, variables)
-        if self._has_private:
-            variables = {restored(name): restored(value) for name, value in variables.items()}
-        return variables
 
     def _cpus_of(self, bound: binding.Bound) -> tuple[int, ...]:
         """By affinity to its own CPUs where it has some, and to its step's where no cpuset does it."""

@@ -86,6 +86,10 @@ def check(config: ClusterConfig, tree: dict[str, Any]) -> None:
     for index, place in enumerate(config.isolation.private_dirs):
         if not place.startswith("/") or place.rstrip("/") in _NEVER_PRIVATE or ".." in place.split("/"):
             raise BadValue(("isolation", "private_dirs", index), f"{place!r} cannot be each job's own")
+    if config.gpu_sharing.starts_mps and "/dev/shm" in config.isolation.private_dirs:
+        index = config.isolation.private_dirs.index("/dev/shm")
+        problem = "'/dev/shm' cannot be each job's own with fence = \"mps\": jobs reach its daemon through it"
+        raise BadValue(("isolation", "private_dirs", index), problem)
     if config.isolation.memory_soft_percent > 100:
         raise BadValue(
             ("isolation", "memory_soft_percent"),

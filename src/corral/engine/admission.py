@@ -4,7 +4,7 @@ import msgspec
 import numpy as np
 from msgspec import structs
 
-from corral.engine import bounds, ports, reserved_access
+from corral.engine import bounds, mps, ports, reserved_access
 from corral.engine.partitions import partition_rows
 from corral.engine.state import ClusterState
 from corral.errors import UsageError
@@ -60,6 +60,10 @@ def admit(
     refused = bounds.of_job(spec)
     if refused is not None:
         return refused
+    told = mps.of_job(config, spec)
+    if isinstance(told, Rejected):
+        return told
+    spec = told
     wanted = spec.ports + ((spec.step.resv_ports or 0) if spec.step is not None else 0)
     if wanted:
         too_many = ports.beyond(config, wanted)

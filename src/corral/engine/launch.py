@@ -152,6 +152,7 @@ def send_launch(ctx: Context, job: Job, step: Step, out: Effects, only: str = ""
             process_mapping=mapping,
             topology=topology.address(name) if topology is not None else ("", ""),
             image=step.spec.container.image if step.spec.container is not None else "",
+            mps=ctx.config.gpu_sharing.starts_mps and any(held.milli for held in node.share.gres),
             gpu_cores=_near_gpus(ctx, step.spec, node.share),
             pod=run_of(ctx, job, step, name) if step.spec.pod_container else None,
             layout=layout_of(ctx.state.nodes[name].inventory) if name in ctx.state.nodes else (1, 0, 1),

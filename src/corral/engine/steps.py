@@ -2,7 +2,7 @@
 
 import msgspec
 
-from corral.engine import bounds, endings
+from corral.engine import bounds, endings, mps
 from corral.engine.context import Context
 from corral.engine.effects import Effects
 from corral.engine.launch import send_launch
@@ -123,7 +123,11 @@ def on_create(ctx: Context, request: CreateStep, caller: Caller, now: float, out
     elif (refused := bounds.of_step(request.spec) or asked_for_programs(ctx, request.spec)) is not None:
         out.reply = refused
     else:
-        step = start_step(ctx, job, request.spec, now, out)
+        asked = mps.of_step(ctx.config, request.spec)
+        if isinstance(asked, Rejected):
+            out.reply = asked
+            return
+        step = start_step(ctx, job, asked, now, out)
         if isinstance(step, Refusal):
             out.reply = Rejected(error=step.error, code="busy" if step.busy else "invalid", detail=step.detail)
         else:

@@ -166,10 +166,17 @@ class GpuSharing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     fence: Literal["none", "mps", "mig"] = "none"  #: what keeps the jobs on a GPU apart; shown with nodes and jobs
     between_users: bool = False  #: with no fence: may the jobs of two users be on one GPU?
+    start_mps: bool = (
+        True  #: with the fence "mps": agents start and end its daemons; false = you do, and set its variables
+    )
 
     @property
     def keeps_users_apart(self) -> bool:
         return self.fence == "none" and not self.between_users
+
+    @property
+    def starts_mps(self) -> bool:
+        return self.fence == "mps" and self.start_mps
 
 
 class NatsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

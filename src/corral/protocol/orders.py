@@ -139,6 +139,7 @@ class LaunchStep(Order, frozen=True, kw_only=True):
     process_mapping: str = ""  #: for mpi: which rank is on which node, as PMI_process_mapping says it
     #: where the node is: its address and the address's pattern; "" = no switches are known
     topology: tuple[str, str] = ("", "")
+    mps: bool = False  #: its shares of GPUs are used through MPS, whose daemon the agent sees to
     image: str = ""  #: of the step's container: it must be on the node before the tasks start
     gpu_cores: tuple[
         tuple[int, ...], ...

@@ -8,9 +8,10 @@ from tests.builders import ANN, BOB, Cluster, cluster, gpus, job, node, srun
 from corral.engine.nodes import _with
 from corral.model.cluster import GpuSharing, NodeConfig
 from corral.model.gres import GresDevice, GresRequest, GresShare
-from corral.model.job import JobSpec
+from corral.model.job import JobKind, JobSpec
 from corral.model.node import NodeInventory
 from corral.protocol import requests as rq
+from corral.protocol.orders import LaunchStep
 from corral.protocol.replies import Rejected, StepCreated
 
 ERROR = "Invalid generic resource (gres) specification"
@@ -147,3 +148,43 @@ def test_what_the_configuration_says_of_shards() -> None:
     assert gres == (*found.gres, GresDevice(name="shard", type="v100", count=16))
     assert _with(NodeConfig(name="n1", gres="shard:16"), found).gres == gres
     assert ANN.uid != BOB.uid
+
+
+def mps(count: int, **fields: Any) -> JobSpec:
+    return job(gres=(GresRequest("mps", "", count),), **fields)
+
+
+def test_mps_counts_hundredths_of_a_gpu() -> None:
+    c = shared("n1", gpu_sharing=GpuSharing(fence="mps"))
+    number = c.run(mps(25, kind=JobKind.SALLOC))
+    assert held(c, number) == (GresShare("shard", "v100", (0,), 250, 1),)
+    assert held(c, c.run(mps(100))) == (GresShare("gpu", "v100", (1,)),), "all of it needs no MPS"
+    reply = c.ask(rq.CreateStep(job=str(number), spec=srun(1, gres=(GresRequest("mps", "", 10),))), ANN)
+    assert isinstance(reply, StepCreated)
+    assert reply.step.nodes[0].share.gres[0].milli == 100
+    c.check()
+
+
+def test_steps_with_a_share_are_sent_to_mps_where_agents_start_it() -> None:
+    for sharing, starts in (
+        (GpuSharing(fence="mps"), True),
+        (GpuSharing(fence="mps", start_mps=False), False),
+        (GpuSharing(), False),
+    ):
+        c = shared("n1", gpu_sharing=sharing)
+        c.run(half())
+        c.run(job(gres=gpus(1)))
+        assert [order.mps for order in c.orders(LaunchStep)] == [starts, False]
+
+
+@pytest.mark.parametrize(
+    ("fence", "count", "said"),
+    [
+        ("none", 10, "GPUs are not shared through MPS on this cluster"),
+        ("mps", 101, "mps:101 is more than one GPU, which is mps:100"),
+    ],
+)
+def test_mps_that_cannot_be_is_refused(fence: Any, count: int, said: str) -> None:
+    reply = shared("n1", gpu_sharing=GpuSharing(fence=fence)).ask(rq.SubmitJobs(jobs=(rq.NewJob(spec=mps(count)),)))
+    assert isinstance(reply, Rejected)
+    assert said in reply.detail
