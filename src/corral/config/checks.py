@@ -1,6 +1,8 @@
 """Which values have the right type and are wrong all the same?"""
 
+import ipaddress
 import math
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, get_args
 
@@ -8,7 +10,7 @@ import msgspec
 
 from corral.config.lines import KeyPath
 from corral.errors import UsageError
-from corral.model.cluster import PRIORITY_FLAGS, ClusterConfig, NodeConfig, PriorityWeights
+from corral.model.cluster import PRIORITY_FLAGS, ClusterConfig, GatewayConfig, NodeConfig, PriorityWeights
 from corral.model.partition import oversubscribe
 from corral.model.preemption import Mode, mode_of
 from corral.model.topology import Topology, block_problem
@@ -72,6 +74,7 @@ def check(config: ClusterConfig, tree: dict[str, Any]) -> None:
         _parsed(_ports, config.step_ports, ("step_ports",))
     if config.pod_ports:
         _parsed(_ports, config.pod_ports, ("pod_ports",))
+    _check_gateway(config.gateway)
     for limit in config.enforce:
         if limit not in _ENFORCEABLE:
             raise BadValue(("enforce",), f"{limit!r} cannot be enforced: it is one of {', '.join(_ENFORCEABLE)}")
@@ -277,6 +280,28 @@ def _check_purges(config: ClusterConfig) -> None:
             raise BadValue(("accounting", key), f"{key!r} is at least an hour, or 0 for never")
     if config.accounting.archive_dir and not config.accounting.archive_dir.startswith("/"):
         raise BadValue(("accounting", "archive_dir"), "'archive_dir' is a whole path, beginning with /")
+
+
+def _check_gateway(gateway: GatewayConfig) -> None:
+    for key in ("ports", "node_ports"):
+        _parsed(_ports, getattr(gateway, key), ("gateway", key))
+    for key in ("http_port", "https_port"):
+        if getattr(gateway, key) > 65535:
+            raise BadValue(("gateway", key), f"{key!r} cannot be {getattr(gateway, key)}: ports go up to 65535")
+    if gateway.http_port and gateway.http_port == gateway.https_port:
+        raise BadValue(("gateway", "https_port"), "'https_port' cannot be the same as 'http_port'")
+    try:
+        address = ipaddress.ip_address(gateway.listen)
+    except ValueError:
+        raise BadValue(("gateway", "listen"), f"'listen' cannot be {gateway.listen!r}: it is an IP address") from None
+    if address.is_unspecified and not gateway.host:
+        raise BadValue(
+            ("gateway", "listen"),
+            f"with 'listen' {gateway.listen!r} a 'host' is needed: the name in the URLs of services",
+        )
+    for key in ("host", "domain"):
+        if not re.fullmatch(r"[A-Za-z0-9._:-]*", getattr(gateway, key)):
+            raise BadValue(("gateway", key), f"{key!r} cannot be {getattr(gateway, key)!r}: it is a name or an address")
 
 
 def _check_store(config: ClusterConfig) -> None:

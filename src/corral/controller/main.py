@@ -28,6 +28,7 @@ from corral.controller.api.app import make_app
 from corral.controller.api.server import HttpServer
 from corral.controller.api.service import Service
 from corral.controller.facts import VERSION
+from corral.controller.gatewaykeeper import GatewayKeeper
 from corral.controller.jobtokens import JobTokens
 from corral.controller.loop import Loop
 from corral.controller.mail import Mail
@@ -93,6 +94,7 @@ class Controller:
             (self.performer.run(), "perform"),
             (self.mail.run(), "mail"),
             (self.service.purger.run(), "purge"),
+            (self.gateway.run(), "gateway"),
         ):
             self._start(work, name)
         await self.stopping.wait()
@@ -175,6 +177,10 @@ class Controller:
         self.service = Service(
             config=config, loop=self.loop, store=store, watchers=self.watchers, performer=self.performer, log=log,
             token_key=token_key, facts=self.facts,
+        )  # fmt: skip
+        self.gateway = GatewayKeeper(
+            lambda: self.config.gateway, lambda: self.loop.state.objects, directory, self.config_path,
+            f"unix://{self.socket_path}", log,
         )  # fmt: skip
         self.service.reconfigure = Reconfigurer(self.config_path, self.service, self._take_over).reconfigure
 

@@ -27,6 +27,7 @@ from corral.protocol.requests import (
     NotifyJob,
     Reconfigure,
     ReleaseJobs,
+    ReportLoad,
     RequeueJobs,
     ResumeJobs,
     SetTrigger,
@@ -102,7 +103,7 @@ OtherRequest = (
     | CreateReservation | UpdateReservation | DeleteReservation
     | SentStep | SentHetStep | SignalStep | CompleteJob | Reconfigure | NewClusterNodes
     | SetTrigger | ClearTriggers | TopJobs | NotifyJob | UpdateStep
-    | ChangeAccounts
+    | ChangeAccounts | ReportLoad
 )  # fmt: skip
 
 

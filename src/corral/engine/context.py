@@ -75,6 +75,8 @@ class Context:
         self.last_words: dict[StepKey, str] = {}  #: of containers that have just ended, until their Pod is looked at
         self.next_pod_port = 0  #: the first that is looked at for a Pod
         self.autoscaling = Autoscaling()  #: what has been measured, and what autoscalers remember
+        self.gateway_ports: dict[int, ObjectKey] | None = None  #: which Service has which port; None = to be worked out
+        self.next_gateway_port: dict[str, int] = {}  #: by range: one that has just been given back rests for a while
         self.next_port = 0  #: the first that is looked at for a step that wants ports
         self.port_steps: set[StepKey] = {  #: that have ports of their own
             step.key for job in state.active for step in state.live_steps_of(job) if step.ports and step.spec.resv_ports

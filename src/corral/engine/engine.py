@@ -36,7 +36,7 @@ from corral.engine import (
 from corral.engine.context import Context
 from corral.engine.duetimes import DueTimes
 from corral.engine.effects import Effects
-from corral.engine.kube import load, verdicts, work
+from corral.engine.kube import addresses, load, verdicts, work
 from corral.engine.kube import requests as kube_requests
 from corral.engine.pending import PendingView
 from corral.engine.state import ClusterState
@@ -83,6 +83,7 @@ class Engine:
 
     def configure(self, config: ClusterConfig, now: float, out: Effects) -> None:
         """Take over a configuration that has been read anew."""
+        addresses.configured(self.ctx, config)
         self._configure(config, now, out)
         triggers.reconfigured(self.ctx, now, out)
 

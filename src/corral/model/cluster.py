@@ -270,6 +270,19 @@ class StoreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     snapshot_events: int = 50_000  #: a snapshot of the state is written after so many events
 
 
+class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where services are reached: `corral gateway`, which drives Caddy."""
+
+    start: bool = True  #: the controller starts one on its machine, once there is a Service
+    listen: str = "127.0.0.1"  #: the address; "0.0.0.0" or "::" = all of the gateway's machine
+    host: str = ""  #: the name in the URLs that are shown; "" = as listen says (needed where that is "all")
+    http_port: int = 8080  #: where services and Ingresses are told apart by Host; 0 = nowhere
+    https_port: int = 8443  #: likewise with TLS, for Ingresses that have it; 0 = nowhere
+    ports: str = "28000-29999"  #: each port of a Service is given one of these
+    node_ports: str = "30000-32767"  #: and of a NodePort or LoadBalancer Service one of these
+    domain: str = "corral"  #: a Service's name is NAME.NAMESPACE.DOMAIN
+
+
 class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All of corral.toml."""
 
@@ -288,6 +301,7 @@ class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     scheduling: Scheduling = Scheduling()
     preemption: Preemption = Preemption()
     nats: NatsConfig = NatsConfig()
+    gateway: GatewayConfig = GatewayConfig()
     api: ApiConfig = ApiConfig()
     roles: Roles = Roles()
     programs: Programs = Programs()

@@ -28,6 +28,7 @@ VERBS = {
     "snapshot": ("snapshot", "write the state that decides about jobs as JSON"),
     "controller": ("controller", "run a controller in the foreground"),
     "agent": ("agent", "run a node's agent in the foreground"),
+    "gateway": ("gateway", "run a gateway to services in the foreground"),
     "token": ("token", "make credentials for a node or a user"),
     "simulate": ("simulate", "what would become of a workload, under this policy or that one"),
     "import-slurm": ("import_slurm", "turn a slurm.conf into a corral.toml"),

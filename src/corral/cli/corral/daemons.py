@@ -73,6 +73,16 @@ def nats(directory: Path) -> Daemon:
     return Daemon("nats-server", home / "pid", home / "nats.log", (str(home / "nats.conf"),))
 
 
+def gateway(directory: Path) -> Daemon:
+    home = directory / "gateway"
+    return Daemon("gateway", home / "lock", home / "gateway.log", ("corral.gateway", str(directory)))
+
+
+def caddy(directory: Path) -> Daemon:
+    home = directory / "gateway"
+    return Daemon("caddy", home / "caddy.pid", home / "caddy.log", (str(home / "caddy.json"),))
+
+
 def agent(directory: Path, name: str) -> Daemon:
     home = directory / "agent" / name
     return Daemon(f"agent {name}", home / "lock", home / "agent.log", ("corral.agent", str(directory), name))

@@ -54,6 +54,9 @@ def stop_cluster(place: Place) -> list[str]:
     for agent, pid in waiting:
         if not daemons.has_ended(pid, max(0.0, until - daemons.deadline(0))):
             daemons.stop(agent, 1.0)
+    for daemon in (daemons.gateway(directory), daemons.caddy(directory)):
+        if daemons.stop(daemon, 5.0):
+            stopped.append(daemon.name)
     if count := leftovers.end(directory, place.endpoint):
         stopped.append(f"{count} process{'es' if count != 1 else ''} of jobs")
     for daemon, seconds in ((controller, _CONTROLLER_SECONDS), (nats, 5.0)):

@@ -13,7 +13,7 @@ from pathlib import Path
 from corral.cli.corral.daemons import deadline, has_ended
 
 _MARK = b"CORRAL_STEP="
-_PROGRAMS = frozenset((b"corral.controller", b"corral.agent"))
+_PROGRAMS = frozenset((b"corral.controller", b"corral.agent", b"corral.gateway"))
 #: Between SIGTERM and SIGKILL.
 _GRACE_SECONDS = 2.0
 
@@ -41,9 +41,12 @@ def shepherds_of(directory: Path) -> list[int]:
 
 def daemons_of(directory: Path) -> list[int]:
     """Those that no file tells of any more: someone has removed the state of a running cluster."""
-    own, nats = os.fsencode(directory), os.fsencode(directory / "nats" / "nats.conf")
+    own = os.fsencode(directory)
+    others = {os.fsencode(directory / "nats" / "nats.conf"), os.fsencode(directory / "gateway" / "caddy.json")}
     commands = [(pid, _read(pid, "cmdline").split(b"\0")) for pid in _pids()]
-    return [pid for pid, words in commands if nats in words or (own in words and _PROGRAMS.intersection(words))]
+    return [
+        pid for pid, words in commands if others.intersection(words) or (own in words and _PROGRAMS.intersection(words))
+    ]
 
 
 def end_daemons(directory: Path) -> int:

@@ -35,7 +35,11 @@ def main(arguments: list[str]) -> int:
 
 
 def _still_running(place: Place) -> list[str]:
-    found = [daemons.nats(place.directory), *daemons.agents(place.directory), daemons.controller(place.directory)]
+    directory = place.directory
+    found = [
+        daemons.nats(directory), *daemons.agents(directory), daemons.controller(directory), daemons.gateway(directory),
+        daemons.caddy(directory),
+    ]  # fmt: skip
     return [f"  {daemon.name} runs (process {daemon.pid})" for daemon in found if daemon.pid is not None]
 
 

@@ -24,6 +24,7 @@ from corral.controller.api import (
     credentials,
     events,
     explanations,
+    gateways,
     images,
     jobs,
     live_usage,
@@ -46,7 +47,7 @@ from corral.protocol.replies import Rejected
 from corral.protocol.requests import Caller
 
 #: Handlers that answer when something has happened.
-_WAITING = (jobs.wait_for_job, jobs.wait_for_step, events.get_events)
+_WAITING = (jobs.wait_for_job, jobs.wait_for_step, events.get_events, gateways.get_routes)
 
 #: Each with its routes.
 MODULES = (
@@ -69,6 +70,7 @@ MODULES = (
     statistics,
     explanations,
     kube,
+    gateways,
 )
 
 Handler = Callable[[Service, Request], Awaitable[Any]]

@@ -197,6 +197,11 @@ def document() -> dict[str, Any]:
             ),
         },
         "/v1/snapshot": {"get": operation("All that decides about jobs (operators)", anything)},
+        "/v1/gateway/routes": {
+            "get": operation(
+                "Where services lead, for gateways", anything, [_parameter("after", text="a version"), timeout]
+            )
+        },
         "/v1/tokens": {"post": operation("Credentials for a user or a node", anything)},
         "/v1/history": {
             "get": operation(

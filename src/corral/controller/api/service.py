@@ -14,6 +14,7 @@ from corral.controller.objecthistory import History
 from corral.controller.perform import Performer
 from corral.controller.podlogs import PodLogs
 from corral.controller.purge import Purger
+from corral.controller.routing import RoutingTable
 from corral.controller.samples import Samples
 from corral.controller.submission import AnySent, SentJobs, prepare
 from corral.controller.watchers import Watchers
@@ -44,6 +45,7 @@ class Service:
         self.samples = Samples(performer.term, performer.send)
         self.images = Images(performer.term, performer.send)
         self.pod_logs = PodLogs(performer.term, performer.send)
+        self.routing: RoutingTable | None = None
         self.facts = facts  #: what /v1/ping tells of this controller
         self.explaining = asyncio.Semaphore(1)  #: one answer to "why" at a time: the controller has other work
         self.history: History | None = None  #: of Kubernetes' objects, for who watches them

@@ -3,7 +3,7 @@
 from corral.engine.context import Context
 from corral.engine.effects import Effects
 from corral.engine.gateways import GatewaySeen
-from corral.engine.kube import autoscaling
+from corral.engine.kube import addresses, autoscaling
 from corral.protocol.replies import Done, Rejected
 from corral.protocol.requests import Caller, ReportLoad
 
@@ -12,6 +12,8 @@ def on_report(ctx: Context, request: ReportLoad, caller: Caller, now: float, out
     if not caller.is_operator:
         out.reply = Rejected(error="only a gateway of an operator reports load", code="denied")
         return
+    before = addresses.unusable_ports(ctx)
     ctx.gateways[request.gateway] = GatewaySeen(now, request)
     autoscaling.on_load(ctx, request, now)
+    addresses.look(ctx, before)
     out.reply = Done()

@@ -7,6 +7,7 @@ import msgspec
 
 from corral.engine.context import Context
 from corral.engine.effects import Effects
+from corral.engine.kube import addresses
 from corral.model.job import Owner
 from corral.model.kube.meta import ObjectKey, ObjectMeta
 from corral.model.kube.objects import AnyObject
@@ -27,10 +28,10 @@ def on_put(ctx: Context, request: PutObjects, caller: Caller, owner: Owner | Non
     created: list[bool] = []
     for index, one in enumerate(request.objects):
         old = ctx.state.objects.get(one.key)
-        if (refused := _refusal(request, one, old, caller)) is not None:
+        if (refused := _refusal(ctx, request, one, old, caller)) is not None:
             out.reply = msgspec.structs.replace(refused, index=index)
             return
-        put.append(stamped(ctx, one, old, who, ctx.state.objects.version + index + 1, now))
+        put.append(stamped(ctx, addresses.kept(one, old), old, who, ctx.state.objects.version + index + 1, now))
         created.append(old is None)
     if not request.dry_run:
         changed = tuple(
@@ -42,7 +43,11 @@ def on_put(ctx: Context, request: PutObjects, caller: Caller, owner: Owner | Non
     out.reply = ObjectsPut(objects=tuple(put), created=tuple(created))
 
 
-def _refusal(request: PutObjects, one: AnyObject, old: AnyObject | None, caller: Caller) -> Rejected | None:
+def _refusal(
+    ctx: Context, request: PutObjects, one: AnyObject, old: AnyObject | None, caller: Caller
+) -> Rejected | None:
+    if (refused := addresses.refusal(ctx, one)) is not None:
+        return refused
     name = f"{one.key.kind.lower()} {one.key.name!r}"
     if old is None:
         return Rejected(error=f"{name} not found", code="not_found") if request.mode == "update" else None

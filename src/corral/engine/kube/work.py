@@ -11,9 +11,10 @@ import msgspec
 
 from corral.engine.context import Context
 from corral.engine.effects import Effects
-from corral.engine.kube import autoscaling, pods
+from corral.engine.kube import addresses, autoscaling, pods
 from corral.engine.kube.requests import mark_deleted, stamped
 from corral.model.kube.meta import ObjectKey
+from corral.model.kube.network import Service
 from corral.model.kube.objects import AnyObject
 from corral.model.kube.pod import Pod
 from corral.model.kube.scaling import HorizontalPodAutoscaler
@@ -73,6 +74,9 @@ def _reconcile(ctx: Context, one: AnyObject, now: float, out: Effects) -> None:
         return
     if isinstance(one, HorizontalPodAutoscaler):
         carry_out(ctx, one, autoscaling.changes_for(ctx, one, now), now, out)
+        return
+    if isinstance(one, Service):
+        addresses.reconcile(ctx, one, now, out)
         return
     rule = RULES.get(one.key.kind)
     if rule is not None:

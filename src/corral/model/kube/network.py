@@ -34,8 +34,17 @@ class ServiceSpec(Schema, frozen=True, kw_only=True):
     publish_not_ready_addresses: bool = False
 
 
+class ServicePortStatus(Schema, frozen=True, kw_only=True):
+    """Where one port of a Service is reached at the gateway."""
+
+    port: int  #: as in the spec
+    gateway_port: int
+    url: str = ""  #: http://host:port/, tcp://host:port
+
+
 class ServiceStatus(Schema, frozen=True, kw_only=True):
     url: str = ""  #: where its first HTTP port is reached
+    ports: tuple[ServicePortStatus, ...] = ()
     conditions: tuple[Condition, ...] = ()
 
 

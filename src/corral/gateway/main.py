@@ -1,0 +1,211 @@
+"""How does a gateway start and end, and how does what the controller tells become traffic?"""
+
+import argparse
+import asyncio
+import fcntl
+import os
+import resource
+import socket
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+import uvloop
+
+from corral.client.connection import Connection, default_endpoint, state_dir
+from corral.config import files
+from corral.config.cluster import load
+from corral.daemon import clock, memory
+from corral.daemon.logs import Log
+from corral.daemon.signals import on_stop
+from corral.errors import CorralError, Refused, Unreachable
+from corral.gateway import routes
+from corral.gateway.admin import CaddyAway
+from corral.gateway.caddy import Caddy, CaddyFailed
+from corral.gateway.caddy import Refused as CaddyRefused
+from corral.gateway.relay import Relays
+from corral.gateway.table import Table
+from corral.model.cluster import ClusterConfig
+from corral.protocol.routes import Routes
+
+#: A question for changes is answered after so many seconds, if there are none.
+_POLL_SECONDS = 30.0
+_AGAIN_SECONDS = 0.5
+#: Where the shared port is another's, the next ones are tried.
+_NEXT_PORTS = 20
+
+_decode = msgspec.json.Decoder(Routes).decode
+
+
+class AlreadyRunning(CorralError):
+    """Another gateway works in {directory} (process {pid})."""
+
+
+class Gateway:
+    """One gateway, in one state directory."""
+
+    def __init__(self, config: ClusterConfig, directory: Path, endpoint: str, name: str) -> None:
+        self.config = config
+        self.home = directory / "gateway"
+        self.name = name
+        self._endpoint = endpoint
+        self._lock = -1
+        self._tasks: list[asyncio.Task[None]] = []
+        self._changed = asyncio.Event()
+        self.stopping = asyncio.Event()
+        self.unusable: set[int] = set()
+        self._listening: set[int] = set()
+        self.http_port = 0
+
+    async def run(self) -> None:
+        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._take_lock()
+        self.log = Log(self.home / "gateway.log", self.config.log_level, pid=os.getpid())
+        on_stop(self.stopping.set)
+        self.table = Table(self.home / "routes.json")
+        self.table.load()
+        self.caddy = Caddy(self.home, self.log)
+        self.caddy.on_start = self._changed.set
+        self.relays = Relays(self.config.gateway.listen, self.log, self.unusable.add)
+        if self.caddy.adopt():
+            self.log.info("took over caddy")
+        self._changed.set()
+        self.log.info("started", endpoint=self._endpoint, services=len(self.table.services))
+        for work, what in ((self._follow(), "routes"), (self._apply_all(), "apply"), (self.caddy.run(), "caddy")):
+            self._start(work, what)
+        await self.stopping.wait()
+        self.log.info("stopped")
+
+    def _take_lock(self) -> None:
+        self._lock = os.open(self.home / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pid = os.read(self._lock, 20).decode().strip() or "unknown"
+            raise AlreadyRunning(directory=self.home, pid=pid) from None
+        os.ftruncate(self._lock, 0)
+        os.write(self._lock, f"{os.getpid()}\n".encode())
+
+    def _start(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(self._on_task_done)
+        self._tasks.append(task)
+
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.log.error("a part of the gateway failed", error, part=task.get_name())
+            self.stopping.set()
+
+    # -- from the controller
+
+    async def _follow(self) -> None:
+        """Ask for what has changed, for ever."""
+        connection = Connection(self._endpoint, timeout=_POLL_SECONDS + 15)
+        is_away = False
+        while True:
+            asked = urlencode({"after": self.table.version, "timeout": _POLL_SECONDS})
+            try:
+                answer = await asyncio.to_thread(
+                    connection.call, "GET", f"/v1/gateway/routes?{asked}", retry_seconds=0.0
+                )
+                told = _decode(answer)
+            except (Unreachable, Refused, OSError, msgspec.DecodeError) as error:
+                if not is_away:
+                    self.log.warning("no controller answers", error=str(error))
+                is_away = True
+                await asyncio.sleep(_AGAIN_SECONDS)
+                continue
+            if is_away:
+                self.log.info("the controller answers again")
+            is_away = False
+            if self.table.take(told):
+                self._changed.set()
+
+    # -- to Caddy
+
+    async def _apply_all(self) -> None:
+        """What is new goes to Caddy, all that has come meanwhile at once."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            try:
+                await self._apply()
+            except (CaddyAway, CaddyFailed, CaddyRefused) as error:
+                self.log.error("caddy has not taken the routes", error)
+                await asyncio.sleep(_AGAIN_SECONDS)
+                self._changed.set()
+
+    async def _apply(self) -> None:
+        services = list(self.table.services.values())
+        if not services and not self.caddy.is_running:
+            return
+        began = clock.monotonic()
+        tcp = {
+            port.listen: (f"{service.namespace}/{service.name}:{port.port}", port.targets)
+            for service in services
+            for port in service.ports
+            if port.speech == "tcp" and port.listen
+        }
+        await self.relays.set(tcp)
+        settings = self._settings(services)
+        await self.caddy.load(routes.caddy_config(services, settings))
+        self._listening = routes.listeners(services, settings)
+        self.table.save()
+        self.log.debug("routes", services=len(services), version=self.table.version, seconds=clock.monotonic() - began)
+
+    def _settings(self, services: list[Any]) -> routes.Settings:
+        """With the ports that can be had: Caddy takes all of a configuration or nothing."""
+        if not self.caddy.is_running:
+            self._listening = set()
+        config = self.config.gateway
+        if config.http_port and not self.http_port:
+            ports = range(config.http_port, min(config.http_port + _NEXT_PORTS, 65536))
+            self.http_port = next((port for port in ports if self._is_free(port)), 0)
+            if self.http_port != config.http_port:
+                self.log.warning("the shared port is another's", port=config.http_port, instead=self.http_port)
+        settings = routes.Settings(config=config, socket=self.caddy.socket, http_port=self.http_port)
+        wanted = routes.listeners(services, settings)
+        self.unusable = {port for port in wanted - self._listening if not self._is_free(port)}
+        for port in sorted(self.unusable):
+            self.log.warning("a port cannot be used", port=port)
+        return msgspec.structs.replace(settings, unusable=frozenset(self.unusable))
+
+    def _is_free(self, port: int) -> bool:
+        host = self.config.gateway.listen
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError:
+                return False
+        return True
+
+
+def main(argv: list[str] | None = None) -> int:
+    """`corral gateway` in the foreground."""
+    parser = argparse.ArgumentParser(prog="corral gateway", description="Run the gateway in the foreground.")
+    parser.add_argument("--config", type=Path, help="corral.toml")
+    parser.add_argument("--dir", type=Path, help="state directory (default: state_dir of the configuration)")
+    parser.add_argument("--endpoint", default="", help="the controller's address")
+    parser.add_argument("--name", default=socket.gethostname().partition(".")[0], help="of this gateway")
+    arguments = parser.parse_args(argv)
+    memory.be_frugal()
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    try:
+        config = load(arguments.config or files.find(None, arguments.dir or state_dir()))
+        directory = (arguments.dir or Path(config.state_dir or state_dir())).absolute()
+        endpoint = arguments.endpoint or default_endpoint()
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+
+            async def go() -> None:
+                await Gateway(config, directory, endpoint, arguments.name).run()
+
+            runner.run(go())
+    except CorralError as error:
+        print(f"corral: error: {error}", file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,45 @@
+"""What does the gateway know of the services? What the controller has told, put together, and kept for when it is away."""
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from corral.model.kube.meta import ObjectKey
+from corral.protocol.routes import Routes, ServiceRoute
+
+_decode = msgspec.json.Decoder(Routes).decode
+
+
+class Table:
+    """All that is known. `version` is what to ask for changes after."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.version = ""
+        self.services: dict[ObjectKey, ServiceRoute] = {}
+
+    def load(self) -> None:
+        """What was known when the gateway last ran."""
+        try:
+            self.take(_decode(self._path.read_bytes()))
+        except (OSError, msgspec.DecodeError):
+            return
+
+    def save(self) -> None:
+        routes = Routes(version=self.version, full=True, services=tuple(self.services.values()))
+        new = self._path.with_name(f"{self._path.name}.new")
+        new.write_bytes(msgspec.json.encode(routes))
+        os.replace(new, self._path)
+
+    def take(self, routes: Routes) -> bool:
+        """Is it other than before?"""
+        self.version = routes.version
+        before = dict(self.services)
+        if routes.full:
+            self.services.clear()
+        for key in routes.removed:
+            self.services.pop(ObjectKey(*key), None)
+        for route in routes.services:
+            self.services[route.key] = route
+        return self.services != before

@@ -1,0 +1,91 @@
+"""Where does a Service lead: which of its Pods take traffic, at which addresses, for each of its ports?
+
+As Kubernetes' EndpointSlices: Pods that the selector means and that are ready; a port is that of the Pod whose number or name is the
+targetPort. Where a Pod's port is reached is only ever what its status says.
+"""
+
+from collections.abc import Iterable
+
+from corral.model.kube.network import Service, ServicePort
+from corral.model.kube.pod import Pod, PortAddress
+from corral.protocol.routes import PortRoute, ServiceRoute, Speech, Target
+
+#: What appProtocol and the names of ports (http, http-metrics) say. What they don't say is HTTP: that is what services here mostly are.
+_BY_WORD: dict[str, Speech] = {
+    "http": "http", "ws": "http", "http2": "h2c", "h2c": "h2c", "grpc": "h2c", "https": "https", "wss": "https",
+}  # fmt: skip
+_OTHERS = frozenset({"tcp", "tls", "mongo", "mysql", "postgres", "postgresql", "redis", "amqp", "nats", "ssh"})
+#: So many parts of the traffic are a replica's, unless it says otherwise.
+WEIGHT = "corral.dev/weight"
+
+
+def speech_of(port: ServicePort) -> Speech:
+    """By its appProtocol, else by the first word of its name, else HTTP."""
+    if port.app_protocol:
+        word = port.app_protocol.lower().rpartition("/")[2]
+        return _BY_WORD.get(word, "tcp")
+    word = port.name.partition("-")[0]
+    return "tcp" if word in _OTHERS else _BY_WORD.get(word, "http")
+
+
+def route(service: Service, pods: Iterable[Pod]) -> ServiceRoute:
+    """`pods`: those that its selector means."""
+    spec = service.spec
+    found = [] if spec.external_name or not spec.selector else sorted(pods, key=lambda pod: pod.metadata.name)
+    taking = [pod for pod in found if takes_traffic(service, pod)]
+    listening = {one.port: one.gateway_port for one in service.status.ports}
+    return ServiceRoute(
+        namespace=service.metadata.namespace,
+        name=service.metadata.name,
+        ports=tuple(
+            PortRoute(
+                port=port.port,
+                name=port.name,
+                speech=speech_of(port),
+                listen=listening.get(port.port, 0),
+                targets=_targets(service, port, taking),
+            )
+            for port in spec.ports
+            if port.protocol == "TCP"
+        ),
+    )
+
+
+def takes_traffic(service: Service, pod: Pod) -> bool:
+    """Is it ready, or does the service not mind?"""
+    if pod.has_ended or not pod.status.addresses:
+        return False
+    return pod.is_ready or service.spec.publish_not_ready_addresses
+
+
+def _targets(service: Service, port: ServicePort, pods: list[Pod]) -> tuple[Target, ...]:
+    if service.spec.type == "ExternalName":
+        return (Target(service.spec.external_name, _number(port)),)
+    found = []
+    for pod in pods:
+        address = address_of(pod, port)
+        if address is not None:
+            found.append(Target(address.host, address.host_port, weight_of(pod), pod.metadata.name))
+    return tuple(found)
+
+
+def _number(port: ServicePort) -> int:
+    return port.target_port if isinstance(port.target_port, int) and port.target_port else port.port
+
+
+def address_of(pod: Pod, port: ServicePort) -> PortAddress | None:
+    """Where the Pod's port behind this one is reached; None = it has no such port."""
+    for address in pod.status.addresses:
+        if address.protocol != port.protocol:
+            continue
+        if isinstance(port.target_port, str):
+            if address.name == port.target_port:
+                return address
+        elif address.port == _number(port):
+            return address
+    return None
+
+
+def weight_of(pod: Pod) -> int:
+    text = pod.metadata.annotations.get(WEIGHT, "1")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 1

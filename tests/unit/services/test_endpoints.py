@@ -1,0 +1,72 @@
+"""Where does a Service lead?"""
+
+from corral.model.kube.meta import ObjectMeta
+from corral.model.kube.network import Service, ServicePort, ServiceSpec
+from corral.model.kube.pod import Pod, PodStatus, PortAddress
+from corral.protocol.routes import Target
+from corral.services.endpoints import route, speech_of
+
+
+def service(*ports: ServicePort, **spec: object) -> Service:
+    spec.setdefault("selector", {"app": "web"})
+    return Service(metadata=ObjectMeta(name="web", namespace="default"), spec=ServiceSpec(ports=ports, **spec))  # type: ignore[arg-type]
+
+
+def pod(name: str, *, ready: bool = True, phase: str = "Running", deleted: float = 0.0, addresses: int = 1) -> Pod:
+    ports = (
+        PortAddress(port=8000, name="web", host="10.0.0.1", host_port=31000),
+        PortAddress(port=9000, name="admin", host="10.0.0.1", host_port=31001),
+    )
+    return Pod(
+        metadata=ObjectMeta(name=name, namespace="default", deletion_timestamp=deleted),
+        status=PodStatus(phase=phase, ready_since=5.0 if ready else 0.0, addresses=ports if addresses else ()),  # type: ignore[arg-type]
+    )
+
+
+def targets(one: Service, *pods: Pod) -> list[list[Target]]:
+    return [list(port.targets) for port in route(one, pods).ports]
+
+
+def test_only_ready_pods_that_stay_take_traffic() -> None:
+    one = service(ServicePort(port=80, target_port=8000))
+    ready, waiting = pod("a"), pod("b", ready=False)
+    leaving, over, bare = pod("c", deleted=9.0), pod("d", phase="Succeeded"), pod("e", addresses=0)
+    assert targets(one, ready, waiting, leaving, over, bare) == [[Target("10.0.0.1", 31000, 1, "a")]]
+
+
+def test_a_service_may_want_pods_that_are_not_ready() -> None:
+    one = service(ServicePort(port=80, target_port=8000), publish_not_ready_addresses=True)
+    assert len(targets(one, pod("a", ready=False), pod("b", phase="Failed"))[0]) == 1
+
+
+def test_a_target_port_is_a_number_a_name_or_the_port_itself() -> None:
+    one = service(
+        ServicePort(port=80, target_port="web"),
+        ServicePort(port=81, target_port=9000),
+        ServicePort(port=8000),
+        ServicePort(port=82, target_port="nowhere"),
+    )
+    assert [[target.port for target in found] for found in targets(one, pod("a"))] == [[31000], [31001], [31000], []]
+
+
+def test_an_external_name_leads_there() -> None:
+    one = service(
+        ServicePort(port=443, target_port=8443), type="ExternalName", external_name="example.org", selector={}
+    )
+    assert targets(one) == [[Target("example.org", 8443)]]
+
+
+def test_without_a_selector_it_leads_nowhere() -> None:
+    assert targets(service(ServicePort(port=80, target_port=8000), selector={}), pod("a")) == [[]]
+
+
+def test_ports_speak_as_their_app_protocol_or_name_says() -> None:
+    said = [
+        speech_of(ServicePort(port=1, name=name)) for name in ("", "http", "web", "grpc-api", "https", "tcp", "redis")
+    ]
+    assert said == ["http", "http", "http", "h2c", "https", "tcp", "tcp"]
+    said = [
+        speech_of(ServicePort(port=1, app_protocol=word))
+        for word in ("kubernetes.io/h2c", "kubernetes.io/ws", "TCP", "x")
+    ]
+    assert said == ["h2c", "http", "tcp", "tcp"]
