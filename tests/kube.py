@@ -11,7 +11,19 @@ from corral.model.cluster import ClusterConfig
 from corral.model.kube.meta import LabelSelector, ObjectKey, ObjectMeta
 from corral.model.kube.objects import AnyObject
 from corral.model.kube.pod import Container, Pod, PodSpec, PodTemplateSpec, TemplateMeta
-from corral.model.kube.workload import Deployment, DeploymentSpec, DeploymentStrategy, ReplicaSet
+from corral.model.kube.workload import (
+    CronJob,
+    CronJobSpec,
+    Deployment,
+    DeploymentSpec,
+    DeploymentStrategy,
+    Job,
+    JobSpec,
+    JobTemplateSpec,
+    ReplicaSet,
+    StatefulSet,
+    StatefulSetSpec,
+)
 from corral.protocol.events import ObjectsChanged
 from corral.protocol.requests import Caller, DeleteObjects, PutObjects
 from corral.services.reconcile import RULES
@@ -45,6 +57,26 @@ def deployment(
         **fields,  # type: ignore[arg-type]
     )
     return Deployment(metadata=meta(name), spec=spec)
+
+
+def stateful(replicas: int = 3, image: str = "v1", name: str = "db", **fields: object) -> StatefulSet:
+    spec = StatefulSetSpec(
+        replicas=replicas,
+        selector=LabelSelector(match_labels={"app": name}),
+        template=template(image, name),
+        service_name=name,
+        **fields,  # type: ignore[arg-type]
+    )
+    return StatefulSet(metadata=meta(name), spec=spec)
+
+
+def job(name: str = "sum", **fields: object) -> Job:
+    return Job(metadata=meta(name), spec=JobSpec(template=template(app=name, policy="Never"), **fields))  # type: ignore[arg-type]
+
+
+def cron_job(schedule: str, name: str = "hello", **fields: object) -> CronJob:
+    spec = CronJobSpec(schedule=schedule, job_template=JobTemplateSpec(spec=job().spec), **fields)  # type: ignore[arg-type]
+    return CronJob(metadata=meta(name), spec=spec)
 
 
 class World:
@@ -152,7 +184,11 @@ class World:
 
     def end(self, *, settle: bool = True) -> None:
         """What was deleted is gone."""
-        for pod in [pod for pod in self.objects.everywhere("Pod") if pod.metadata.deletion_timestamp]:
+        for pod in [
+            pod
+            for pod in self.objects.everywhere("Pod")
+            if pod.metadata.deletion_timestamp and not pod.metadata.finalizers
+        ]:
             self.vanish(pod, settle=False)
         if settle:
             self.settle()

@@ -50,6 +50,13 @@ def next_available(pods: list[Pod], min_ready: int, now: float) -> float:
     return min((at for pod in pods if (at := available_at(pod, min_ready)) > now), default=math.inf)
 
 
+def ended_at(pod: Pod) -> float:
+    """When it ended, as far as that is known."""
+    times = [one.state.finished_at for one in pod.status.container_statuses]
+    times += [one.last_transition_time for one in pod.status.conditions]
+    return max((*times, pod.metadata.deletion_timestamp, pod.metadata.creation_timestamp))
+
+
 def first_to_go(pods: list[Pod], now: float) -> list[Pod]:
     """In Kubernetes' order: without a node, not running, not ready, the cheapest to delete, where most of them are, the youngest."""
     crowd: dict[str, int] = {}

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from corral.services import deployment, replicaset
+from corral.services import batchjob, cronjob, deployment, replicaset, statefulset
 from corral.services.changes import Change
 from corral.services.view import View
 
@@ -11,6 +11,9 @@ from corral.services.view import View
 Rule = Callable[[Any, View, float], list[Change]]
 
 RULES: dict[str, Rule] = {
+    "CronJob": cronjob.reconcile,
     "Deployment": deployment.reconcile,
+    "Job": batchjob.reconcile,
     "ReplicaSet": replicaset.reconcile,
+    "StatefulSet": statefulset.reconcile,
 }

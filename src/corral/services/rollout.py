@@ -20,18 +20,19 @@ def bounds(one: Deployment) -> tuple[int, int]:
     if one.spec.strategy.type == "Recreate":
         return 0, 0
     rolling = one.spec.strategy.rolling_update or RollingUpdateDeployment()
-    surge = _share(rolling.max_surge, one.spec.replicas, math.ceil)
-    unavailable = _share(rolling.max_unavailable, one.spec.replicas, math.floor)
+    surge = share_of(rolling.max_surge, one.spec.replicas, up=True)
+    unavailable = share_of(rolling.max_unavailable, one.spec.replicas, up=False)
     if surge == 0 and unavailable == 0:
         unavailable = 1  # else nothing would ever change
     return surge, min(unavailable, one.spec.replicas)
 
 
-def _share(given: IntOrString, of: int, rounded: object) -> int:
+def share_of(given: IntOrString, of: int, *, up: bool) -> int:
+    """3, "3", or a share of `of`: "25%"."""
     text = str(given)
     if text.endswith("%") and text[:-1].isascii() and text[:-1].isdigit():
         exact = int(text[:-1]) * of
-        return -(-exact // 100) if rounded is math.ceil else exact // 100
+        return -(-exact // 100) if up else exact // 100
     return max(int(text), 0)
 
 

@@ -33,6 +33,38 @@ def split(line: str) -> tuple[str, str]:
     return spec, command.strip()
 
 
+def next_in(schedule: str, zone: str, now: float) -> float:
+    """The first time later than `now` of a CronJob's schedule; infinity if there is none. Raises InvalidCron."""
+    return _in_zone(schedule, zone, now, back=False)
+
+
+def last_in(schedule: str, zone: str, now: float) -> float:
+    """The last time not later than `now`; 0.0 if there is none. Raises InvalidCron."""
+    return _in_zone(schedule, zone, now + 1.0, back=True)
+
+
+def _in_zone(schedule: str, zone: str, now: float, *, back: bool) -> float:
+    from zoneinfo import ZoneInfo
+
+    from cronsim import CronSim, CronSimError
+
+    spec = NICKNAMES.get(schedule.lower(), schedule)
+    try:
+        where = ZoneInfo(zone) if zone else None
+    except (ValueError, OSError, KeyError) as error:
+        raise InvalidCron(text=zone, reason="there is no such time zone") from error
+    if len(spec.split()) != 5:
+        raise InvalidCron(text=schedule, reason="five fields: minute, hour, day of month, month, day of week")
+    begin = datetime.fromtimestamp(now, where)
+    try:
+        found: datetime = next(CronSim(spec, begin, reverse=True) if back else CronSim(spec, begin))
+    except StopIteration:
+        return 0.0 if back else float("inf")
+    except CronSimError as error:
+        raise InvalidCron(text=schedule, reason=str(error)) from error
+    return found.timestamp()
+
+
 def next_after(spec: str, now: float) -> float:
     """The first time later than `now`, in the controller's zone; never twice in one minute. Raises InvalidCron."""
     from cronsim import CronSim, CronSimError

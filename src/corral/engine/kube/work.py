@@ -141,7 +141,7 @@ def _as_wanted(ctx: Context, one: AnyObject, version: int, now: float) -> AnyObj
 def carry_out(ctx: Context, one: AnyObject, changes: list[Change], now: float, out: Effects) -> None:
     """All that is put in one event, then what goes. The time to look again is what has just been said."""
     put: list[AnyObject] = []
-    removed: dict[int | None, list[AnyObject]] = {}
+    removed: dict[int | None, list[ObjectKey]] = {}
     wake = math.inf
     for change in changes:
         match change:
@@ -151,13 +151,13 @@ def carry_out(ctx: Context, one: AnyObject, changes: list[Change], now: float, o
                 if (new := _as_wanted(ctx, owned, version, now)) is not None:
                     put.append(new)
             case Remove(key, grace):
-                if (found := ctx.state.objects.get(key)) is not None:
-                    removed.setdefault(grace, []).append(found)
+                removed.setdefault(grace, []).append(key)
             case Wake(at):
                 wake = min(wake, at)
     _record(ctx, put, now, out)
-    for grace, found_ones in removed.items():
-        mark_deleted(ctx, found_ones, grace, now, out)
+    for grace, keys in removed.items():
+        found = [there for key in keys if (there := ctx.state.objects.get(key)) is not None]
+        mark_deleted(ctx, found, grace, now, out)
     ctx.object_wakes.clear(one.key)
     if wake < math.inf:
         ctx.object_wakes.set(one.key, wake)

@@ -8,10 +8,10 @@ from corral.model.kube.network import Ingress, Service
 from corral.model.kube.pipeline import Pipeline
 from corral.model.kube.pod import Pod
 from corral.model.kube.scaling import HorizontalPodAutoscaler
-from corral.model.kube.workload import CronJob, Deployment, Job, ReplicaSet, StatefulSet
+from corral.model.kube.workload import ControllerRevision, CronJob, Deployment, Job, ReplicaSet, StatefulSet
 
 AnyObject = (
-    Pod | Deployment | ReplicaSet | StatefulSet | Job | CronJob | Service | Ingress | HorizontalPodAutoscaler
+    Pod | Deployment | ReplicaSet | StatefulSet | ControllerRevision | Job | CronJob | Service | Ingress | HorizontalPodAutoscaler
     | ConfigMap | Secret | Namespace | ResourceQuota | PodDisruptionBudget | PriorityClass | Pipeline
 )  # fmt: skip
 
@@ -47,6 +47,7 @@ KINDS: dict[str, Kind] = {
         Kind(type=Deployment, group="apps", version="v1", plural="deployments", short=("deploy",)),
         Kind(type=ReplicaSet, group="apps", version="v1", plural="replicasets", short=("rs",)),
         Kind(type=StatefulSet, group="apps", version="v1", plural="statefulsets", short=("sts",)),
+        Kind(type=ControllerRevision, group="apps", version="v1", plural="controllerrevisions"),
         Kind(type=Job, group="batch", version="v1", plural="jobs"),
         Kind(type=CronJob, group="batch", version="v1", plural="cronjobs", short=("cj",)),
         Kind(type=Ingress, group="networking.k8s.io", version="v1", plural="ingresses", short=("ing",)),

@@ -1,6 +1,6 @@
 """What keeps Pods in being: Deployment, ReplicaSet, StatefulSet, Job, CronJob?"""
 
-from typing import Literal
+from typing import Any, Literal
 
 from corral.model.kube.meta import Condition, KubeObject, LabelSelector, Schema
 from corral.model.kube.pod import IntOrString, PodTemplateSpec
@@ -118,6 +118,13 @@ class StatefulSetStatus(Schema, frozen=True, kw_only=True):
 class StatefulSet(KubeObject, frozen=True, kw_only=True):
     spec: StatefulSetSpec = StatefulSetSpec()
     status: StatefulSetStatus = StatefulSetStatus()
+
+
+class ControllerRevision(KubeObject, frozen=True, kw_only=True):
+    """A template that a StatefulSet has had. Made by the cluster alone."""
+
+    data: dict[str, Any] = {}
+    revision: int = 0
 
 
 class JobSpec(Schema, frozen=True, kw_only=True):
