@@ -317,6 +317,9 @@ def _check_addresses(config: ClusterConfig) -> None:
         host, _, port = address.rpartition(":")
         if address and not (host and port.isdigit() and int(port) < 65536):
             raise BadValue(path, f"{address!r} is not host:port")
+    prometheus = config.autoscaling.prometheus
+    if prometheus and not prometheus.startswith(("http://", "https://")):
+        raise BadValue(("autoscaling", "prometheus"), f"{prometheus!r} is not http://host:port or https://host:port")
     if config.api.advertise and not config.api.advertise.startswith("https://"):
         raise BadValue(("api", "advertise"), f"{config.api.advertise!r} is not https://host:port")
     if config.api.listen and not (config.api.certificate and config.api.key):

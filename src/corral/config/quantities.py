@@ -22,6 +22,7 @@ _TIMES = {
     ),
     "preemption": ("exempt_time", "time_slice"),
     "api": ("token_lifetime",),
+    "autoscaling": ("interval",),
     "accounting": (
         "sample_interval",
         "purge_jobs_after",

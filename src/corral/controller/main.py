@@ -32,6 +32,7 @@ from corral.controller.gatewaykeeper import GatewayKeeper
 from corral.controller.jobtokens import JobTokens
 from corral.controller.loop import Loop
 from corral.controller.mail import Mail
+from corral.controller.measuring import Measuring
 from corral.controller.nats import NatsKeeper
 from corral.controller.perform import BlobCache, Performer
 from corral.controller.reconfigure import Reconfigurer
@@ -95,6 +96,7 @@ class Controller:
             (self.mail.run(), "mail"),
             (self.service.purger.run(), "purge"),
             (self.gateway.run(), "gateway"),
+            (self.measuring.run(), "measure"),
         ):
             self._start(work, name)
         await self.stopping.wait()
@@ -182,6 +184,7 @@ class Controller:
             lambda: self.config.gateway, lambda: self.loop.state.objects, directory, self.config_path,
             f"unix://{self.socket_path}", log,
         )  # fmt: skip
+        self.measuring = Measuring(self.loop, self.service.samples, config.autoscaling, log)
         self.service.reconfigure = Reconfigurer(self.config_path, self.service, self._take_over).reconfigure
 
     def _array(self, number: int) -> list[Job]:
@@ -194,6 +197,7 @@ class Controller:
 
     def _take_over(self, config: ClusterConfig) -> None:
         self.config = self.service.config = config
+        self.measuring.config = config.autoscaling
 
     def _agents(self) -> set[str]:
         return {node.agent for node in self.loop.state.nodes.values() if node.agent}

@@ -210,6 +210,8 @@ class Engine:
                 kube_requests.on_delete(ctx, request, caller, now, out)
             case rq.ReportLoad():
                 load.on_report(ctx, request, caller, now, out)
+            case rq.ReportUse():
+                load.on_use(ctx, request, caller, now, out)
             case rq.NewClusterNodes():
                 self._new_nodes(request, now, caller, out)
             case _:

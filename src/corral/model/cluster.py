@@ -265,6 +265,14 @@ class Accounting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     enforce: tuple[str, ...] = ()
 
 
+class AutoscalingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """By what HorizontalPodAutoscalers go that is not counted by the gateway."""
+
+    prometheus: str = ""  #: the server that is asked for External metrics: "http://prometheus:9090"; "" = none
+    prometheus_token_file: str = ""  #: a file with the token that it wants
+    interval: float = 15.0  #: seconds between two looks at what Pods use, and two questions
+
+
 class StoreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     url: str = ""  #: postgresql://user:password@host/database, or sqlite:///path; "" = SQLite in the state directory
     snapshot_events: int = 50_000  #: a snapshot of the state is written after so many events
@@ -310,6 +318,7 @@ class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     limits: Limits = Limits()
     store: StoreConfig = StoreConfig()
     accounting: Accounting = Accounting()
+    autoscaling: AutoscalingConfig = AutoscalingConfig()
     private_data: tuple[Literal["jobs"], ...] = ("jobs",)  #: "jobs": users see only their own; () = everybody sees all
     licenses: dict[str, int] = {}  #: name -> how many the cluster has; jobs ask for them with --licenses
     propagate_limits: tuple[str, ...] = (

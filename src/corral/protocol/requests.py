@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 from corral.model.job import JobId, JobSpec, JobState, StepSpec
+from corral.model.kube.load import Answer, PodUse
 from corral.model.kube.meta import ObjectKey
 from corral.model.kube.objects import AnyObject
 from corral.model.node import NodeInventory
@@ -327,10 +328,17 @@ class ReportLoad(Request, frozen=True, kw_only=True):
     https_port: int = 0
 
 
+class ReportUse(Request, frozen=True, kw_only=True):
+    """What Pods use, and what Prometheus has answered. A measurement: not recorded."""
+
+    pods: tuple[PodUse, ...] = ()
+    answers: tuple[Answer, ...] = ()
+
+
 AnyRequest = (
     SubmitJobs | CancelJobs | HoldJobs | ReleaseJobs | RequeueJobs | SuspendJobs | ResumeJobs | UpdateJob | UpdateNodes
     | UpdatePartition | CreatePartition | DeletePartition | CreateReservation | UpdateReservation | DeleteReservation
     | CreateStep | CreateHetStep | SignalStep | CompleteJob | Reconfigure | NewClusterNodes
     | SetTrigger | ClearTriggers | TopJobs | NotifyJob | UpdateStep
-    | ChangeAccounts | PutObjects | DeleteObjects | ReportLoad
+    | ChangeAccounts | PutObjects | DeleteObjects | ReportLoad | ReportUse
 )  # fmt: skip

@@ -5,7 +5,7 @@ from corral.engine.effects import Effects
 from corral.engine.gateways import GatewaySeen
 from corral.engine.kube import addresses, autoscaling
 from corral.protocol.replies import Done, Rejected
-from corral.protocol.requests import Caller, ReportLoad
+from corral.protocol.requests import Caller, ReportLoad, ReportUse
 
 
 def on_report(ctx: Context, request: ReportLoad, caller: Caller, now: float, out: Effects) -> None:
@@ -16,4 +16,12 @@ def on_report(ctx: Context, request: ReportLoad, caller: Caller, now: float, out
     ctx.gateways[request.gateway] = GatewaySeen(now, request)
     autoscaling.on_load(ctx, request, now)
     addresses.look(ctx, before)
+    out.reply = Done()
+
+
+def on_use(ctx: Context, request: ReportUse, caller: Caller, now: float, out: Effects) -> None:
+    if not caller.is_operator:
+        out.reply = Rejected(error="only an operator reports what Pods use", code="denied")
+        return
+    autoscaling.on_measured(ctx, request.pods, request.answers, now)
     out.reply = Done()
