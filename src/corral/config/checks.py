@@ -43,7 +43,13 @@ _NEVER_PRIVATE = (
     "/var",
 )
 _ENFORCEABLE = ("cpu", "memory", "devices")
-_POSITIVE = (("timeouts", "heartbeat"), ("timeouts", "node"), ("scheduling", "time_limit_step"), ("first_job_id",))
+_POSITIVE = (
+    ("timeouts", "heartbeat"),
+    ("timeouts", "node"),
+    ("scheduling", "time_limit_step"),
+    ("first_job_id",),
+    ("autoscaling", "interval"),
+)
 
 
 class BadValue(Exception):

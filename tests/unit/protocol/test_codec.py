@@ -22,6 +22,7 @@ PLAIN: dict[Any, st.SearchStrategy[Any]] = {
     float: st.floats(allow_nan=False, allow_infinity=False),
     str: TEXT,
     bool: st.booleans(),
+    bytes: st.binary(max_size=20),
     type(None): st.none(),
 }
 
