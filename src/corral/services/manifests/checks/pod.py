@@ -1,0 +1,141 @@
+"""Is a Pod's spec complete and without contradictions?"""
+
+from corral.model.kube.pod import Container, ContainerPort, PodSecurityContext, PodSpec, PodTemplateSpec, SecurityContext
+from corral.services.manifests.checks import amounts, environment, metadata, placement, probes, volumes
+from corral.services.manifests.problems import Problems
+from corral.syntax import kubenames
+
+_PULL = ("Always", "IfNotPresent", "Never")
+_MESSAGE = ("File", "FallbackToLogsOnError")
+_MOST_SECONDS = (1 << 31) - 1
+
+
+def check_template(template: PodTemplateSpec, path: str, problems: Problems) -> None:
+    metadata.labels(template.metadata.labels, f"{path}.metadata.labels", problems)
+    metadata.annotations(template.metadata.annotations, f"{path}.metadata.annotations", problems)
+    check(template.spec, f"{path}.spec", problems)
+
+
+def check(spec: PodSpec, path: str, problems: Problems) -> None:
+    if not spec.containers:
+        problems.required(f"{path}.containers")
+    volumes.check(spec.volumes, f"{path}.volumes", problems)
+    names: set[str] = set()
+    ports: set[tuple[str, str, int]] = set()
+    for wire, containers in (("initContainers", spec.init_containers), ("containers", spec.containers)):
+        for index, one in enumerate(containers):
+            place = f"{path}.{wire}[{index}]"
+            if why := kubenames.label(one.name):
+                problems.invalid(f"{place}.name", one.name, why)
+            elif one.name in names:
+                problems.duplicate(f"{place}.name", one.name)
+            names.add(one.name)
+            _check_container(one, spec, place, problems)
+            _check_ports(one.ports, ports, spec.host_network, f"{place}.ports", problems)
+            if wire == "initContainers":
+                _check_init(one, place, problems)
+            elif one.restart_policy:
+                problems.forbidden(f"{place}.restartPolicy", "may not be set for non-init containers")
+    _check_words(spec, path, problems)
+    _check_security(spec.security_context, f"{path}.securityContext", problems)
+    placement.check(spec, path, problems)
+
+
+def _check_words(spec: PodSpec, path: str, problems: Problems) -> None:
+    if spec.termination_grace_period_seconds < 0:
+        problems.invalid(
+            f"{path}.terminationGracePeriodSeconds", spec.termination_grace_period_seconds,
+            "must be greater than or equal to 0",
+        )  # fmt: skip
+    deadline = spec.active_deadline_seconds
+    if deadline is not None and not 1 <= deadline <= _MOST_SECONDS:
+        problems.invalid(f"{path}.activeDeadlineSeconds", deadline, f"must be between 1 and {_MOST_SECONDS}, inclusive")
+    for wire, name in (("hostname", spec.hostname), ("subdomain", spec.subdomain)):
+        if name and (why := kubenames.label(name)):
+            problems.invalid(f"{path}.{wire}", name, why)
+    if spec.priority_class_name and (why := kubenames.subdomain(spec.priority_class_name)):
+        problems.invalid(f"{path}.priorityClassName", spec.priority_class_name, why)
+    if spec.dns_policy in ("Default", "None"):
+        problems.unsupported(
+            f"{path}.dnsPolicy", "Pods resolve names as their node does, and services' names beside (ClusterFirst)"
+        )
+    elif spec.dns_policy not in ("ClusterFirst", "ClusterFirstWithHostNet"):
+        problems.choice(f"{path}.dnsPolicy", spec.dns_policy, ("ClusterFirst", "ClusterFirstWithHostNet"))
+    if spec.scheduler_name != "default-scheduler":
+        problems.unsupported(f"{path}.schedulerName", "there is one scheduler: default-scheduler")
+
+
+def _check_container(one: Container, spec: PodSpec, path: str, problems: Problems) -> None:
+    if not one.image and not one.command:
+        problems.required(f"{path}.image", "or a command, which without an image runs as a process of the node")
+    if one.image != one.image.strip():
+        problems.invalid(f"{path}.image", one.image, "must not have leading or trailing whitespace")
+    if one.image_pull_policy and one.image_pull_policy not in _PULL:
+        problems.choice(f"{path}.imagePullPolicy", one.image_pull_policy, _PULL)
+    if one.termination_message_policy not in _MESSAGE:
+        problems.choice(f"{path}.terminationMessagePolicy", one.termination_message_policy, _MESSAGE)
+    if one.working_dir and not one.working_dir.startswith("/"):
+        problems.invalid(f"{path}.workingDir", one.working_dir, "must be an absolute path")
+    environment.check(one.env, one.env_from, path, problems)
+    amounts.check(one.resources, f"{path}.resources", problems)
+    volumes.check_mounts(one, spec.volumes, path, problems)
+    probes.check(one, spec.termination_grace_period_seconds, path, problems)
+    _check_security(one.security_context, f"{path}.securityContext", problems)
+
+
+def _check_init(one: Container, path: str, problems: Problems) -> None:
+    if one.restart_policy not in ("", "Always"):
+        problems.choice(f"{path}.restartPolicy", one.restart_policy, ("Always",))
+    if one.restart_policy == "Always":
+        return
+    for wire, given in (
+        ("lifecycle", one.lifecycle),
+        ("startupProbe", one.startup_probe),
+        ("readinessProbe", one.readiness_probe),
+        ("livenessProbe", one.liveness_probe),
+    ):
+        if given is not None:
+            problems.forbidden(f"{path}.{wire}", "may not be set for init containers without restartPolicy=Always")
+
+
+def _check_ports(
+    ports: tuple[ContainerPort, ...], taken: set[tuple[str, str, int]], host: bool, path: str, problems: Problems
+) -> None:
+    names: set[str] = set()
+    for index, one in enumerate(ports):
+        place = f"{path}[{index}]"
+        if one.name:
+            if why := kubenames.port_name(one.name):
+                problems.invalid(f"{place}.name", one.name, why)
+            elif one.name in names:
+                problems.duplicate(f"{place}.name", one.name)
+            names.add(one.name)
+        if one.protocol != "TCP":
+            problems.unsupported(f"{place}.protocol", "ports of containers are TCP's")
+        if why := kubenames.port(one.container_port):
+            problems.invalid(f"{place}.containerPort", one.container_port, why)
+        if one.host_port:
+            if why := kubenames.port(one.host_port):
+                problems.invalid(f"{place}.hostPort", one.host_port, why)
+            elif host and one.host_port != one.container_port:
+                problems.invalid(
+                    f"{place}.hostPort", one.host_port, "must match `containerPort` when `hostNetwork` is true"
+                )
+            key = (one.protocol, one.host_ip, one.host_port)
+            if key in taken:
+                problems.duplicate(f"{place}.hostPort", f"{one.protocol}/{one.host_ip}/{one.host_port}")
+            taken.add(key)
+
+
+def _check_security(one: PodSecurityContext | SecurityContext | None, path: str, problems: Problems) -> None:
+    if one is None:
+        return
+    for wire, number in (
+        ("runAsUser", one.run_as_user),
+        ("runAsGroup", one.run_as_group),
+        ("fsGroup", getattr(one, "fs_group", None)),
+    ):
+        if number is not None and not 0 <= number <= _MOST_SECONDS:
+            problems.invalid(f"{path}.{wire}", number, f"must be between 0 and {_MOST_SECONDS}, inclusive")
+    if one.run_as_non_root and one.run_as_user == 0:
+        problems.invalid(f"{path}.runAsUser", 0, "must not be 0 when `runAsNonRoot` is true")

@@ -1,0 +1,95 @@
+"""Do volumes have one source each, and do mounts name volumes that are there?"""
+
+from corral.model.kube.pod import Container, KeyToPath, Volume
+from corral.services.manifests.problems import Problems
+from corral.syntax import kubenames, quantity
+
+_TYPES = ("", "DirectoryOrCreate", "Directory", "FileOrCreate", "File", "Socket", "CharDevice", "BlockDevice")
+
+
+def check(volumes: tuple[Volume, ...], path: str, problems: Problems) -> None:
+    names: set[str] = set()
+    for index, one in enumerate(volumes):
+        place = f"{path}[{index}]"
+        if why := kubenames.label(one.name):
+            problems.invalid(f"{place}.name", one.name, why)
+        elif one.name in names:
+            problems.duplicate(f"{place}.name", one.name)
+        names.add(one.name)
+        if sum(getattr(one, name) is not None for name in one.__struct_fields__ if name != "name") > 1:
+            problems.forbidden(place, "may not specify more than 1 volume type")
+        _check_source(one, place, problems)
+
+
+def _check_source(one: Volume, path: str, problems: Problems) -> None:
+    if one.host_path is not None:
+        if not one.host_path.path:
+            problems.required(f"{path}.hostPath.path")
+        elif ".." in one.host_path.path.split("/"):
+            problems.invalid(f"{path}.hostPath.path", one.host_path.path, "must not contain '..'")
+        elif not one.host_path.path.startswith("/"):
+            problems.invalid(f"{path}.hostPath.path", one.host_path.path, "must be an absolute path")
+        if one.host_path.type not in _TYPES:
+            problems.choice(f"{path}.hostPath.type", one.host_path.type, _TYPES)
+    if one.empty_dir is not None:
+        if one.empty_dir.medium.startswith("HugePages"):
+            problems.unsupported(f"{path}.emptyDir.medium", "huge pages are the node's; use Memory")
+        elif one.empty_dir.medium not in ("", "Memory"):
+            problems.choice(f"{path}.emptyDir.medium", one.empty_dir.medium, ("", "Memory"))
+        limit = one.empty_dir.size_limit
+        if limit is not None and quantity.nanos(limit) < 0:
+            problems.invalid(f"{path}.emptyDir.sizeLimit", limit, "must be greater than or equal to 0")
+    for wire, found, name in (
+        ("configMap", one.config_map, one.config_map.name if one.config_map else ""),
+        ("secret", one.secret, one.secret.secret_name if one.secret else ""),
+    ):
+        if found is not None:
+            field = f"{path}.{wire}.{'name' if wire == 'configMap' else 'secretName'}"
+            if why := kubenames.subdomain(name):
+                problems.invalid(field, name, why)
+            _check_mode(found.default_mode, f"{path}.{wire}.defaultMode", problems)
+            _check_items(found.items, f"{path}.{wire}.items", problems)
+
+
+def _check_items(items: tuple[KeyToPath, ...], path: str, problems: Problems) -> None:
+    for index, one in enumerate(items):
+        if why := kubenames.config_key(one.key):
+            problems.invalid(f"{path}[{index}].key", one.key, why)
+        _check_inner(one.path, f"{path}[{index}].path", problems)
+        if not one.path:
+            problems.required(f"{path}[{index}].path")
+        if one.mode is not None:
+            _check_mode(one.mode, f"{path}[{index}].mode", problems)
+
+
+def _check_inner(inner: str, path: str, problems: Problems) -> None:
+    if inner.startswith("/"):
+        problems.invalid(path, inner, "must be a relative path")
+    elif ".." in inner.split("/"):
+        problems.invalid(path, inner, "must not contain '..'")
+
+
+def _check_mode(mode: int, path: str, problems: Problems) -> None:
+    if not 0 <= mode <= 0o777:
+        problems.invalid(path, mode, "must be a number between 0 and 0777 (octal), both inclusive")
+
+
+def check_mounts(one: Container, volumes: tuple[Volume, ...], path: str, problems: Problems) -> None:
+    names = {volume.name for volume in volumes}
+    places: set[str] = set()
+    for index, mount in enumerate(one.volume_mounts):
+        place = f"{path}.volumeMounts[{index}]"
+        if not mount.name:
+            problems.required(f"{place}.name")
+        elif mount.name not in names:
+            problems.missing(f"{place}.name", mount.name)
+        if not mount.mount_path:
+            problems.required(f"{place}.mountPath")
+        elif not mount.mount_path.startswith("/"):
+            problems.invalid(f"{place}.mountPath", mount.mount_path, "must be an absolute path")
+        elif ":" in mount.mount_path:
+            problems.invalid(f"{place}.mountPath", mount.mount_path, "must not contain ':'")
+        elif mount.mount_path in places:
+            problems.invalid(f"{place}.mountPath", mount.mount_path, "must be unique")
+        places.add(mount.mount_path)
+        _check_inner(mount.sub_path, f"{place}.subPath", problems)
