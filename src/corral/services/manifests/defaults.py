@@ -80,9 +80,7 @@ def defaulted(one: AnyObject, document: dict[str, Any]) -> AnyObject:
         case CronJob():
             template = one.spec.job_template
             given = ((document.get("spec") or {}).get("jobTemplate") or {}).get("spec")
-            return with_(
-                one, spec=with_(one.spec, job_template=with_(template, spec=_job(template.spec, given)))
-            )
+            return with_(one, spec=with_(one.spec, job_template=with_(template, spec=_job(template.spec, given))))
         case Service():
             return _service(one)
         case HorizontalPodAutoscaler():
@@ -136,9 +134,7 @@ def _container(one: Container, host_network: bool) -> Container:
     if one.image and not one.image_pull_policy:
         changes["image_pull_policy"] = pull_policy(one.image)
     if host_network:
-        changes["ports"] = tuple(
-            with_(port, host_port=port.host_port or port.container_port) for port in one.ports
-        )
+        changes["ports"] = tuple(with_(port, host_port=port.host_port or port.container_port) for port in one.ports)
     for name in _PROBES:
         probe: Probe | None = getattr(one, name)
         if probe is not None:

@@ -7,6 +7,8 @@ then its rules are checked (checks/).
 from typing import Any
 
 from corral.model.kube.objects import AnyObject
+from corral.services.manifests.checks.every import check
+from corral.services.manifests.defaults import defaulted
 from corral.services.manifests.kinds import kind_of
 from corral.services.manifests.problems import Problems
 from corral.services.manifests.typed import record_of
@@ -33,7 +35,10 @@ def parse(document: dict[str, Any], namespace: str) -> AnyObject:
         }
     elif metadata is None:
         problems.required("metadata.name", "name or generateName is required")
-    found: AnyObject | None = record_of(kind.type, body, "", problems)
-    if found is None or problems:
+    read: AnyObject | None = record_of(kind.type, body, "", problems)
+    if read is not None and not problems:
+        read = defaulted(read, body)
+        check(read, problems)
+    if read is None or problems:
         problems.refuse(kind.name, name, namespace if kind.namespaced else "")
-    return found
+    return read

@@ -17,6 +17,8 @@ _REASONS = {
 def check(given: ResourceRequirements, path: str, problems: Problems) -> None:
     for wire, amounts in (("limits", given.limits), ("requests", given.requests)):
         for name, amount in amounts.items():
+            if wire == "requests" and given.limits.get(name) == amount:
+                continue  # it has been looked at
             _check_one(name, amount, f"{path}.{wire}[{name}]", problems)
     if problems.at(path):
         return

@@ -77,7 +77,11 @@ def _is_json_object(text: bytes) -> bool:
 def quota(one: ResourceQuota, problems: Problems) -> None:
     for name, most in one.spec.hard.items():
         path = f"spec.hard[{name}]"
-        if name.startswith(("requests.storage", "persistentvolumeclaims")) or "storageclass" in name or "storage" in name:
+        if (
+            name.startswith(("requests.storage", "persistentvolumeclaims"))
+            or "storageclass" in name
+            or "storage" in name
+        ):
             problems.unsupported(path, "there are no volume claims, and disk space is not counted")
         elif name not in COUNTED and counted_kind(name) is None:
             problems.invalid(path, name, f"must be one of {', '.join(COUNTED)}, or count/<plural>[.<group>]")
@@ -101,10 +105,10 @@ def budget(one: PodDisruptionBudget, problems: Problems) -> None:
 
 def priority(one: PriorityClass, problems: Problems) -> None:
     if one.metadata.name.startswith("system-"):
-        problems.forbidden("metadata.name", "priority class names with 'system-' prefix are reserved for system use only")
+        problems.forbidden(
+            "metadata.name", "priority class names with 'system-' prefix are reserved for system use only"
+        )
     if one.value > _MOST_PRIORITY:
         problems.forbidden("value", f"maximum allowed value of a user defined priority is {_MOST_PRIORITY}")
     if one.preemption_policy not in ("PreemptLowerPriority", "Never"):
         problems.choice("preemptionPolicy", one.preemption_policy, ("Never", "PreemptLowerPriority"))
-
-

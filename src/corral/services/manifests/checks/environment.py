@@ -28,7 +28,11 @@ def check(env: tuple[EnvVar, ...], env_from: tuple[EnvFromSource, ...], path: st
         place = f"{path}.envFrom[{index}]"
         if source.prefix and (why := kubenames.variable(source.prefix)):
             problems.invalid(f"{place}.prefix", source.prefix, why)
-        named = [(name, ref) for name, ref in (("configMapRef", source.config_map_ref), ("secretRef", source.secret_ref)) if ref]
+        named = [
+            (name, ref)
+            for name, ref in (("configMapRef", source.config_map_ref), ("secretRef", source.secret_ref))
+            if ref
+        ]
         if not named:
             problems.invalid(place, "", "must specify one of: `configMapRef` or `secretRef`")
         elif len(named) > 1:
@@ -59,7 +63,9 @@ def _check_source(source: EnvVarSource, path: str, problems: Problems) -> None:
             problems.unsupported(f"{path}.fieldRef.fieldPath", "there are no service accounts")
         elif field.field_path not in FIELDS:
             problems.choice(
-                f"{path}.fieldRef.fieldPath", field.field_path, (*FIELDS, "metadata.labels['<KEY>']", "metadata.annotations['<KEY>']")
+                f"{path}.fieldRef.fieldPath",
+                field.field_path,
+                (*FIELDS, "metadata.labels['<KEY>']", "metadata.annotations['<KEY>']"),
             )
     if (amount := source.resource_field_ref) is not None and amount.resource not in RESOURCES:
         problems.choice(f"{path}.resourceFieldRef.resource", amount.resource, RESOURCES)

@@ -8,7 +8,13 @@ from corral.services.manifests.checks import metadata, probes
 from corral.services.manifests.problems import Problems
 from corral.syntax import kubenames
 
-_OTHERS = ("nginx.ingress.kubernetes.io", "nginx.org", "traefik.ingress.kubernetes.io", "haproxy.org", "alb.ingress.kubernetes.io")
+_OTHERS = (
+    "nginx.ingress.kubernetes.io",
+    "nginx.org",
+    "traefik.ingress.kubernetes.io",
+    "haproxy.org",
+    "alb.ingress.kubernetes.io",
+)
 #: What ingressClassName may be.
 CLASS = "corral"
 
@@ -93,7 +99,8 @@ def ingress(one: Ingress, problems: Problems) -> None:
         prefix = key.partition("/")[0]
         if prefix in _OTHERS or key == "kubernetes.io/ingress.class":
             problems.unsupported(
-                f"metadata.annotations[{key}]", "it speaks to another ingress controller; see corral.dev/... in docs/reference/services.md"
+                f"metadata.annotations[{key}]",
+                "it speaks to another ingress controller; see corral.dev/... in docs/reference/services.md",
             )
     if spec.ingress_class_name not in ("", CLASS):
         problems.unsupported("spec.ingressClassName", f"there is one gateway: leave it out, or write {CLASS}")

@@ -30,7 +30,10 @@ def check(spec: PodSpec, path: str, problems: Problems) -> None:
     if spec.affinity is not None:
         if spec.affinity.node_affinity is not None:
             _check_nodes(spec.affinity.node_affinity, f"{path}.affinity.nodeAffinity", problems)
-        for wire, one in (("podAffinity", spec.affinity.pod_affinity), ("podAntiAffinity", spec.affinity.pod_anti_affinity)):
+        for wire, one in (
+            ("podAffinity", spec.affinity.pod_affinity),
+            ("podAntiAffinity", spec.affinity.pod_anti_affinity),
+        ):
             if one is not None:
                 _check_pods(one, f"{path}.affinity.{wire}", problems)
 

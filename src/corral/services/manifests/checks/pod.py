@@ -1,6 +1,13 @@
 """Is a Pod's spec complete and without contradictions?"""
 
-from corral.model.kube.pod import Container, ContainerPort, PodSecurityContext, PodSpec, PodTemplateSpec, SecurityContext
+from corral.model.kube.pod import (
+    Container,
+    ContainerPort,
+    PodSecurityContext,
+    PodSpec,
+    PodTemplateSpec,
+    SecurityContext,
+)
 from corral.services.manifests.checks import amounts, environment, metadata, placement, probes, volumes
 from corral.services.manifests.problems import Problems
 from corral.syntax import kubenames

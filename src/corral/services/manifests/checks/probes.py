@@ -6,7 +6,11 @@ from corral.model.kube.pod import Container, HTTPGetAction, LifecycleHandler, Pr
 from corral.services.manifests.problems import Problems
 from corral.syntax import kubenames
 
-_PROBES = (("startupProbe", "startup_probe"), ("readinessProbe", "readiness_probe"), ("livenessProbe", "liveness_probe"))
+_PROBES = (
+    ("startupProbe", "startup_probe"),
+    ("readinessProbe", "readiness_probe"),
+    ("livenessProbe", "liveness_probe"),
+)
 _HANDLERS = ("exec", "http_get", "tcp_socket", "grpc", "sleep")
 
 

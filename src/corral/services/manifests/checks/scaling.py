@@ -89,4 +89,6 @@ def _rules(rules: HPAScalingRules | None, path: str, problems: Problems) -> None
         if policy.value <= 0:
             problems.invalid(f"{path}.policies[{index}].value", policy.value, "must be greater than zero")
         if not 1 <= policy.period_seconds <= 1800:
-            problems.invalid(f"{path}.policies[{index}].periodSeconds", policy.period_seconds, "must be between 1 and 1800")
+            problems.invalid(
+                f"{path}.policies[{index}].periodSeconds", policy.period_seconds, "must be between 1 and 1800"
+            )

@@ -61,9 +61,7 @@ def _strategy(strategy: DeploymentStrategy, problems: Problems) -> None:
 def replica_set(one: ReplicaSet, problems: Problems) -> None:
     _served(one.spec.template, "ReplicaSet", problems)
     selectors.check_template(one.spec.selector, one.spec.template, "ReplicaSet", "spec", problems)
-    at_least(
-        problems, 0, {"spec.replicas": one.spec.replicas, "spec.minReadySeconds": one.spec.min_ready_seconds}
-    )
+    at_least(problems, 0, {"spec.replicas": one.spec.replicas, "spec.minReadySeconds": one.spec.min_ready_seconds})
 
 
 def stateful_set(one: StatefulSet, problems: Problems) -> None:
@@ -111,11 +109,15 @@ def job_spec(spec: JobSpec, path: str, problems: Problems) -> None:
             problems.required(f"{path}.completions", "when completion mode is Indexed")
         elif spec.completions > _MOST_INDEXES:
             problems.invalid(
-                f"{path}.completions", spec.completions, f"must be less than or equal to {_MOST_INDEXES} when completion mode is Indexed"
+                f"{path}.completions",
+                spec.completions,
+                f"must be less than or equal to {_MOST_INDEXES} when completion mode is Indexed",
             )
         if spec.parallelism > _MOST_INDEXES:
             problems.invalid(
-                f"{path}.parallelism", spec.parallelism, f"must be less than or equal to {_MOST_INDEXES} when completion mode is Indexed"
+                f"{path}.parallelism",
+                spec.parallelism,
+                f"must be less than or equal to {_MOST_INDEXES} when completion mode is Indexed",
             )
 
 
@@ -123,7 +125,9 @@ def cron_job(one: CronJob, problems: Problems) -> None:
     spec = one.spec
     schedule(spec.schedule, "spec.schedule", problems)
     if spec.time_zone and not _is_zone(spec.time_zone):
-        problems.invalid("spec.timeZone", spec.time_zone, "unknown time zone: write Europe/Berlin or Etc/UTC, for instance")
+        problems.invalid(
+            "spec.timeZone", spec.time_zone, "unknown time zone: write Europe/Berlin or Etc/UTC, for instance"
+        )
     at_least(problems, 0, {
         f"spec.{wire}": value
         for wire, value in (
@@ -178,7 +182,9 @@ def _served(template: PodTemplateSpec, kind: str, problems: Problems) -> None:
     if spec.restart_policy != "Always":
         problems.choice("spec.template.spec.restartPolicy", spec.restart_policy, ("Always",))
     if spec.active_deadline_seconds is not None:
-        problems.forbidden("spec.template.spec.activeDeadlineSeconds", f"activeDeadlineSeconds in {kind} is not Supported")
+        problems.forbidden(
+            "spec.template.spec.activeDeadlineSeconds", f"activeDeadlineSeconds in {kind} is not Supported"
+        )
 
 
 def at_least(problems: Problems, least: int, values: dict[str, int]) -> None:
