@@ -130,7 +130,7 @@ def test_what_is_private_is_not_in_it():
 def test_each_section_of_the_configuration_is_either_in_it_or_left_out_on_purpose():
     kept = {field.name for field in msgspec.structs.fields(ClusterConfig)} - snapshotfile.LEFT_OUT
     assert kept == {
-        "cluster", "partition", "node", "switch", "block", "block_sizes", "gres_types", "gpu_sharing", "timeouts", "priority",
+        "cluster", "partition", "node", "switch", "block", "block_sizes", "gres_types", "gres", "gpu_sharing", "timeouts", "priority",
         "scheduling", "preemption", "limits", "accounting",
         "licenses", "requeue", "requeue_exit", "requeue_exit_hold", "first_job_id",
     }  # fmt: skip
