@@ -108,6 +108,7 @@ class NodeTable:
         self._stale: set[int] = set()  #: rows of it that are out of date
         self.free_gres: dict[GresKind, IntColumn] = {}
         self.total_gres: dict[GresKind, IntColumn] = {}
+        self.kinds: list[int] = []  #: rows with the same number are alike: cores, memory, devices
         self.all_cpus: list[int] = []  #: CPU ids, as bits
         self.cpu_masks: list[int] = []  #: free ones
         self.gres_masks: list[dict[GresKind, int]] = []  #: free indices
@@ -210,6 +211,10 @@ class NodeTable:
         self.memory = np.array([inv.memory_mb for inv in self.inventories], np.int64)
         layouts = np.array([layout_of(inv) for inv in self.inventories], np.int64).reshape(n, 3)
         self.sockets, self.cores, self.threads = layouts[:, 0], layouts[:, 1], layouts[:, 2]
+        kinds: dict[object, int] = {}
+        self.kinds = [
+            kinds.setdefault((*layout_of(inv), inv.memory_mb, inv.gres), len(kinds)) for inv in self.inventories
+        ]
         self.has_single_threads = bool((self.threads == 1).all())
         self.tmp_disk = np.array([inv.tmp_disk_mb for inv in self.inventories], np.int64)
         self.shared = Layers()

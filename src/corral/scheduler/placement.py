@@ -101,14 +101,15 @@ def fill(
         tasks = [demand.tasks_per_gpu * sum(request.count for request in extra) for extra in totals]
     shares = []
     known: dict[object, NodeShare] = {}  # most nodes of a large job are alike
+    are_alike = len(chosen) > 1 and not demand.sharers and not demand.share and demand.cpus_limit is None
     for row, count, extra in zip(chosen, tasks, totals, strict=True):
+        gres = table.gres_masks[row]
         kind = (
-            count, table.cpu_masks[row], tuple(table.gres_masks[row].items()), tuple(extra), int(table.sockets[row]),
-            int(table.cores[row]), int(table.threads[row]), int(table.memory[row]),
-            table.inventories[row].gres if demand.wants_gres else (),
-        ) if len(chosen) > 1 and not demand.sharers and not demand.share and demand.cpus_limit is None else row  # fmt: skip
+            (count, table.cpu_masks[row], tuple(gres.items()) if gres else (), tuple(extra) if extra else (), table.kinds[row])
+            if are_alike else row
+        )  # fmt: skip
         share = known.get(kind)
-        if share is None or share.memory_mb > table.free_memory[row]:
+        if share is None or (share.memory_mb and share.memory_mb > table.free_memory[row]):
             share = node_share(table, demand, row, count, extra, strategy)
             if share is None:
                 return row
@@ -137,9 +138,10 @@ def spread_tasks(table: NodeTable, demand: Demand, capacity: IntColumn, rows: li
         each, more = divmod(left, len(rows))
         return [each + (1 if i < more else 0) for i in range(len(rows))]
     tasks = []
-    for position, row in enumerate(rows):
-        later = len(rows) - position - 1
-        count = max(1, min(int(capacity[row]), left - later))
+    later = len(rows)
+    for room in capacity[rows].tolist():
+        later -= 1
+        count = max(1, min(room, left - later))
         tasks.append(count)
         left -= count
     if len(rows) > 1 and (table.threads[rows] > 1).any():
