@@ -249,7 +249,7 @@ FIELDS = (
     Field("Submit", 19, "submit", _time("submit")),
     Field("SubmitLine", 20, "submit_line", _value("submit_line")),
     Field("Suspended", 10, "suspended", lambda row: padded(row["suspended"])),
-    Field("SystemComment", 15, "", _nothing()),
+    Field("SystemComment", 15, "system_comment", _of_job("system_comment")),
     Field("SystemCPU", 10, "system_seconds", lambda row: precise(row["system_seconds"])),
     Field("Timelimit", 10, "time_limit", _limit),
     Field("TimelimitRaw", 10, "time_limit", _limit_minutes),

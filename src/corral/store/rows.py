@@ -61,6 +61,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     comment: str = ""
     wckey: str = ""
     admin_comment: str = ""
+    system_comment: str = ""
     reason: str = ""
     script_digest: str = ""
     reservation: str = ""

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from corral.cli.run import Exit, Program
 from corral.cli.sacctmgr import fields
 from corral.client.connection import Connection
 from corral.model.cluster import ClusterConfig
+from corral.model.job import JobState
+from corral.store.interface import Batch, runs
+from corral.store.rows import HistoryQuery, Run
 
 
 @pytest.fixture
@@ -80,3 +84,27 @@ def test_nothing_changes_without_a_yes(controller: RunningController) -> None:
     assert "Changes Discarded" in sacctmgr(controller, "add", "account", "a", stdin="n")[0]
     assert "timeout" in sacctmgr(controller, "add", "account", "a")[0]
     assert sacctmgr(controller, "-n", "show", "account", "a")[0] == ""
+
+
+def test_records_of_ended_jobs_are_changed_as_by_the_real_one(controller: RunningController) -> None:
+    submitted = 1e9
+    ran = [
+        Run(
+            job=number,
+            user="root",
+            submit=submitted,
+            eligible=submitted,
+            start=submitted,
+            end=submitted + 1,
+            state=JobState.COMPLETED,
+        )
+        for number in (1, 2, 3, 4)
+    ]
+    controller.call(lambda: controller.store.append(Batch(runs=ran)))
+    for step in json.loads((GOLDEN / "sacctmgr" / "jobs.json").read_text()):
+        out, err, status = sacctmgr(controller, *step["argv"], stdin=step.get("stdin", ""))
+        shown = re.sub(r"\d{4}-\d\d-\d\dT[\d:]+", "TIME", out)
+        assert (step["argv"], shown, err, status) == (step["argv"], step["out"], step["err"], step["rc"])
+    found = {run.job: run for run in runs(controller.store, HistoryQuery())}
+    assert (found[1].comment, found[1].admin_comment, found[1].system_comment) == ("x", "zz", "yy")
+    assert (found[2].comment, found[3].comment, str(found[3].derived_exit_status)) == ("two words", "asked", "0:3")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from corral.cli.sacctmgr import amending, values
 from corral.cli.sacctmgr import settings as st
-from corral.cli.sacctmgr import values
 from corral.cli.sacctmgr.conditions import (
     ACCOUNT_WHERE,
     CLUSTER_WHERE,
@@ -42,7 +42,7 @@ def modify(session: Session, words: list[str]) -> None:
     )  # fmt: skip
     actions: dict[str, Callable[[Session, list[str]], None]] = {
         "Accounts": modify_account, "Acct": modify_account, "Users": modify_user, "QOSs": modify_qos, "Clusters": modify_cluster,
-        "Federations": refuse_federation, "Resource": refuse_resource, "Job": modify_job,
+        "Federations": refuse_federation, "Resource": refuse_resource, "Job": amending.modify_job,
     }  # fmt: skip
     if not words or kind not in actions:
         session.problem(
@@ -51,10 +51,6 @@ def modify(session: Session, words: list[str]) -> None:
         )
         return
     actions[kind](session, words[1:])
-
-
-def modify_job(session: Session, words: list[str]) -> None:
-    raise Wrong(" The record of an ended job cannot be changed here.")
 
 
 def modify_account(session: Session, words: list[str]) -> None:

@@ -19,6 +19,7 @@ from starlette.routing import Route
 from corral.controller.api import (
     accounting,
     accounts,
+    amendments,
     archives,
     assoc_mgr,
     credentials,
@@ -52,6 +53,7 @@ _WAITING = (jobs.wait_for_job, jobs.wait_for_step, events.get_events, gateways.g
 #: Each with its routes.
 MODULES = (
     jobs,
+    amendments,
     archives,
     assoc_mgr,
     images,

@@ -162,6 +162,7 @@ HISTORY: Table[Line] = Table(
         "comment": _run("comment"),
         "wckey": _run("wckey"),
         "admin_comment": _run("admin_comment"),
+        "system_comment": _run("system_comment"),
         "restarts": _run("restart"),
         "reason": _run_only("reason"),
     }

@@ -143,6 +143,7 @@ def document() -> dict[str, Any]:
         "/v1/jobs/{id}/access/{step}": {"get": operation("The way to a step's streams", access, [job, step])},
         "/v1/steps": {"get": operation("Steps", rows, [_fields(STEPS), _parameter("job"), _parameter("all")])},
         "/v1/steps/{id}/{step}/wait": {"get": operation("Wait until it has ended", rows, [job, step, timeout])},
+        "/v1/history/jobs": {"post": operation("Change comments and derived exit codes of ended jobs", anything)},
         "/v1/archive/dump": {"post": operation("Take old history out of the store", anything)},
         "/v1/archive/load": {"post": operation("Bring an archive back", anything)},
         "/v1/reports/utilization": {
