@@ -9,9 +9,9 @@ from collections.abc import Iterable
 
 from corral.agent import binding
 from corral.agent.hetjob import het_variables, whole_step
-from corral.agent.login import is_wanted, login_environment
 from corral.agent.requested import distribution_variables, requested_variables
 from corral.agent.visibility import GPU_VISIBILITY, PLAIN, Naming, visible
+from corral.daemon.login import is_wanted, login_environment
 from corral.model.gres import GresShare, gpus_of
 from corral.model.job import JobKind
 from corral.model.step import StepKey, TaskPlace

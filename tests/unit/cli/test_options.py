@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from corral.cli import jobspec, options
+from corral.cli.commands.salloc import salloc
 from corral.cli.components import read_all
 from corral.cli.given import Given
 from corral.cli.options.refused import REFUSED
@@ -193,3 +194,9 @@ def test_logins_of_another_kind_or_a_slower_one_are_refused(text: str, said: str
     with pytest.raises(Exit, match=said):
         given("sbatch", f"--get-user-env={text}")
     assert given("sbatch", "--get-user-env=8L").get("get-user-env") is True
+
+
+def test_only_root_asks_salloc_for_a_login(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    with pytest.raises(Exit, match="SlurmdUser must be root to use --get-user-env"):
+        salloc(["--get-user-env", "true"])

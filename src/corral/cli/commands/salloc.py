@@ -36,6 +36,8 @@ def salloc(argv: list[str]) -> int:
         raise Exit(BAD_OPTION, "salloc: error: --uid only permitted by root user")
     if given.get("gid") and os.geteuid() != 0:
         raise Exit(BAD_OPTION, "salloc: error: --gid only permitted by root user")
+    if "get-user-env" in given:
+        _log_in(given)
     if "clusters" in given:
         from corral.cli import clusters
 
@@ -52,6 +54,19 @@ def salloc(argv: list[str]) -> int:
     if "no-shell" in given:
         return 0
     return _run_command(allocation, [one for one, _ in parts], words, rows)
+
+
+def _log_in(given: Given) -> None:
+    """What a login of the user would have in the environment, beside what is there already."""
+    if os.geteuid() != 0:
+        raise PROGRAM.failed("SlurmdUser must be root to use --get-user-env")
+    import pwd
+
+    from corral.daemon.login import login_environment
+
+    uid = int(given.get("uid") or 0)
+    for name, value in login_environment(pwd.getpwuid(uid).pw_name, uid).items():
+        os.environ.setdefault(name, value)
 
 
 def new_job(given: Given, words: list[str], argv: list[str]) -> dict[str, Any]:

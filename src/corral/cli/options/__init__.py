@@ -90,7 +90,7 @@ _ROWS = (
     Option("gpu-bind", "", REQUIRED, "bra", places.gpu_bind, "SBATCH_GPU_BIND SLURM_GPU_BIND SALLOC_GPU_BIND"),
     Option("extra", "", REQUIRED, "bra", _TEXT),
     Option("gid", "", REQUIRED, "bra", values.group),
-    Option("get-user-env", "", OPTIONAL, "b", values.get_user_env, "SBATCH_GET_USER_ENV"),
+    Option("get-user-env", "", OPTIONAL, "ba", values.get_user_env, "SBATCH_GET_USER_ENV"),
     Option("gpus", "G", REQUIRED, "bra", values.gpus, "SBATCH_GPUS SLURM_GPUS SALLOC_GPUS"),
     Option("gpus-per-node", "", REQUIRED, "bra", values.gpus, "SBATCH_GPUS_PER_NODE SLURM_GPUS_PER_NODE SALLOC_GPUS_PER_NODE"),
     Option("gpus-per-socket", "", REQUIRED, "bra", values.gpus, "SBATCH_GPUS_PER_SOCKET SLURM_GPUS_PER_SOCKET SALLOC_GPUS_PER_SOCKET"),

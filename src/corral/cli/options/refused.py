@@ -23,7 +23,6 @@ REFUSED: dict[str, tuple[str, int, str, str, str]] = {
     "cpu-freq": ("", 1, "bra", "SBATCH_CPU_FREQ_REQ SLURM_CPU_FREQ_REQ SALLOC_CPU_FREQ_REQ", _FREQUENCY),
     "debugger-test": ("", 0, "r", "", "debuggers attach to the processes themselves"),
     "delay-boot": ("", 1, "bra", "SBATCH_DELAY_BOOT SLURM_DELAY_BOOT SALLOC_DELAY_BOOT", "nodes are not booted for jobs"),
-    "get-user-env": ("", 2, "a", "", "start a login shell in the allocation: salloc bash -l"),
     "gpu-freq": ("", 1, "bra", "SBATCH_GPU_FREQ SLURM_GPU_FREQ SALLOC_GPU_FREQ", _FREQUENCY),
     "interactive": ("", 0, "r", "", "use srun --pty"),
     "mcs-label": ("", 1, "bra", "", "jobs have no security labels"),

@@ -14,7 +14,7 @@ _LARGEST = (1 << 31) - 1
 MPI_TYPES = ("none", "pmi2", "pmix")
 
 
-#: For --get-user-env, as long as agents wait (agent/login.py).
+#: For --get-user-env, as long as agents wait (daemon/login.py).
 LOGIN_SECONDS = 8
 
 

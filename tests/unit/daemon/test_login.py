@@ -5,7 +5,7 @@ import pwd
 
 import pytest
 
-from corral.agent import login
+from corral.daemon import login
 
 
 @pytest.mark.parametrize(
