@@ -12,7 +12,7 @@ BLOCK = re.compile(r"<!-- modules -->\n.*?<!-- end -->\n", re.DOTALL)
 #: From the bottom up, as the layers are.
 PACKAGES = (
     "syntax", "model", "protocol", "store", "bus", "config", "auth", "scheduler", "services", "engine", "client", "daemon",
-    "controller", "agent", "gateway", "simulator", "cli",
+    "controller", "agent", "gateway", "proxy", "simulator", "cli",
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ import os
 import pwd
 import secrets
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -23,6 +23,8 @@ from corral.protocol.requests import Caller
 
 PREFIX = "corral1"
 KEY_BYTES = 32
+
+Sealed = TypeVar("Sealed", bound=msgspec.Struct)
 
 _ORDER = ("user", "operator", "administrator")
 
@@ -67,24 +69,33 @@ def load_key(path: str | Path) -> bytes:
 
 
 def sign(claims: Claims, key: bytes) -> str:
-    head = f"{PREFIX}.{_text(msgspec.json.encode(claims))}"
-    return f"{head}.{_text(_mac(head, key))}"
+    return sealed(PREFIX, claims, key)
 
 
 def verify(token: str, key: bytes, now: float) -> Claims:
     """The claims of a token that is genuine and has not expired."""
-    head, _, signature = token.strip().rpartition(".")
-    prefix, _, payload = head.partition(".")
-    try:
-        genuine = prefix == PREFIX and hmac.compare_digest(_bytes(signature), _mac(head, key))
-        if not genuine:
-            raise InvalidToken("not a token of this cluster")
-        claims = msgspec.json.decode(_bytes(payload), type=Claims)
-    except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
-        raise InvalidToken("not a token of this cluster") from error
+    claims = opened(PREFIX, token, key, Claims)
     if claims.expires and claims.expires < now:
         raise InvalidToken("the token has expired: make a new one with `corral token user`")
     return claims
+
+
+def sealed(prefix: str, what: msgspec.Struct, key: bytes) -> str:
+    """`prefix` says what it is good for: what is sealed for one thing can't be opened as another."""
+    head = f"{prefix}.{_text(msgspec.json.encode(what))}"
+    return f"{head}.{_text(_mac(head, key))}"
+
+
+def opened(prefix: str, token: str, key: bytes, kind: type[Sealed]) -> Sealed:
+    head, _, signature = token.strip().rpartition(".")
+    its_prefix, _, payload = head.partition(".")
+    try:
+        genuine = its_prefix == prefix and hmac.compare_digest(_bytes(signature), _mac(head, key))
+        if not genuine:
+            raise InvalidToken("not a token of this cluster")
+        return msgspec.json.decode(_bytes(payload), type=kind)
+    except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
+        raise InvalidToken("not a token of this cluster") from error
 
 
 def caller(claims: Claims, roles: Roles) -> Caller:

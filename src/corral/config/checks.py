@@ -319,7 +319,9 @@ def _check_store(config: ClusterConfig) -> None:
 
 
 def _check_addresses(config: ClusterConfig) -> None:
-    for path, address in ((("nats", "listen"), config.nats.listen), (("api", "listen"), config.api.listen)):
+    for path, address in (
+        (("nats", "listen"), config.nats.listen), (("api", "listen"), config.api.listen), (("proxy", "listen"), config.proxy.listen),
+    ):  # fmt: skip
         host, _, port = address.rpartition(":")
         if address and not (host and port.isdigit() and int(port) < 65536):
             raise BadValue(path, f"{address!r} is not host:port")
@@ -330,6 +332,14 @@ def _check_addresses(config: ClusterConfig) -> None:
         raise BadValue(("api", "advertise"), f"{config.api.advertise!r} is not https://host:port")
     if config.api.listen and not (config.api.certificate and config.api.key):
         raise BadValue(("api", "listen"), "HTTPS needs 'certificate' and 'key' in [api] as well")
+    proxy = config.proxy
+    if bool(proxy.certificate) != bool(proxy.key):
+        raise BadValue(("proxy", "certificate"), "'certificate' and 'key' go together")
+    is_local = proxy.listen.rpartition(":")[0] in ("", "localhost", "127.0.0.1", "[::1]")
+    if not is_local and not (proxy.certificate or config.api.certificate):
+        raise BadValue(
+            ("proxy", "listen"), "other machines come by HTTPS: it needs 'certificate' and 'key', in [proxy] or [api]"
+        )
 
 
 def _ports(text: str) -> None:

@@ -35,6 +35,7 @@ from corral.controller.mail import Mail
 from corral.controller.measuring import Measuring
 from corral.controller.nats import NatsKeeper
 from corral.controller.perform import BlobCache, Performer
+from corral.controller.proxykeeper import ProxyKeeper
 from corral.controller.reconfigure import Reconfigurer
 from corral.controller.recovery import recover
 from corral.controller.watchers import Watchers
@@ -97,6 +98,7 @@ class Controller:
             (self.service.purger.run(), "purge"),
             (self.gateway.run(), "gateway"),
             (self.measuring.run(), "measure"),
+            (self.proxy.run(), "proxy"),
         ):
             self._start(work, name)
         await self.stopping.wait()
@@ -185,6 +187,9 @@ class Controller:
             f"unix://{self.socket_path}", log,
         )  # fmt: skip
         self.measuring = Measuring(self.loop, self.service.samples, config.autoscaling, log)
+        self.proxy = self.service.proxy = ProxyKeeper(
+            lambda: self.config, directory, self.config_path, f"unix://{self.socket_path}", log
+        )
         self.service.reconfigure = Reconfigurer(self.config_path, self.service, self._take_over).reconfigure
 
     def _array(self, number: int) -> list[Job]:

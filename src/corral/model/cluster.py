@@ -199,6 +199,15 @@ class ApiConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     token_lifetime: float = 2592000.0  #: seconds
 
 
+class ProxyConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    listen: str = (
+        ""  #: host:port at which `corral proxy` shows ports of jobs; "" = on this machine only, from its first use on
+    )
+    advertise: str = ""  #: https://host:port that `corral proxy` prints; "" = from `listen` and this host's name
+    certificate: str = ""  #: "" = as in [api]
+    key: str = ""
+
+
 class Roles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """User names beside root and the controller's own user, who are administrators."""
 
@@ -311,6 +320,7 @@ class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     nats: NatsConfig = NatsConfig()
     gateway: GatewayConfig = GatewayConfig()
     api: ApiConfig = ApiConfig()
+    proxy: ProxyConfig = ProxyConfig()
     roles: Roles = Roles()
     programs: Programs = Programs()
     containers: Containers = Containers()

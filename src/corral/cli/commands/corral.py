@@ -17,6 +17,7 @@ VERBS = {
     "down": ("down", "end its jobs and stop it; what it knows stays"),
     "status": ("status", "what runs, what the cluster has, what is not enforced"),
     "port-forward": ("forward", "reach a port of a job's node from here"),
+    "proxy": ("proxy", "an address at the controller that shows a job's HTTP port in a browser"),
     "notebook": ("notebook", "JupyterLab in a job, reached here"),
     "ssh": ("into:ssh", "a shell in a running job"),
     "logs": ("into:logs", "what a job has written, also while it runs"),

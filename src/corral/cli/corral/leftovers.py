@@ -13,7 +13,7 @@ from pathlib import Path
 from corral.cli.corral.daemons import deadline, has_ended
 
 _MARK = b"CORRAL_STEP="
-_PROGRAMS = frozenset((b"corral.controller", b"corral.agent", b"corral.gateway"))
+_PROGRAMS = frozenset((b"corral.controller", b"corral.agent", b"corral.gateway", b"corral.proxy"))
 #: Between SIGTERM and SIGKILL.
 _GRACE_SECONDS = 2.0
 

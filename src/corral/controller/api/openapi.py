@@ -12,6 +12,7 @@ from corral.controller.api.job_rows import JOBS
 from corral.controller.api.jobs import StepBody
 from corral.controller.api.license_rows import LICENSES
 from corral.controller.api.node_rows import NODES, PARTITIONS, SWITCHES
+from corral.controller.api.proxy import ProxyBody
 from corral.controller.api.reservation_rows import RESERVATIONS
 from corral.controller.api.service import Service
 from corral.controller.api.step_rows import STEPS
@@ -74,13 +75,14 @@ def document() -> dict[str, Any]:
         _ANY_REPLY,
         Jobs,
         StepBody,
+        ProxyBody,
         replies.JobRows,
         replies.StepAccess,
         events.AnyEvent,
         Explained,
     )
-    (request, reply, jobs_body, step_body, rows, access, event, explained), components = msgspec.json.schema_components(
-        types, ref_template="#/components/schemas/{name}"
+    (request, reply, jobs_body, step_body, proxy_body, rows, access, event, explained), components = (
+        msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     )
     rejected = {"$ref": "#/components/schemas/Rejected"}
 
@@ -202,6 +204,9 @@ def document() -> dict[str, Any]:
             "get": operation(
                 "Where services lead, for gateways", anything, [_parameter("after", text="a version"), timeout]
             )
+        },
+        "/v1/proxy": {
+            "post": operation("An address that shows a job's HTTP port in a browser", anything, body=proxy_body)
         },
         "/v1/tokens": {"post": operation("Credentials for a user or a node", anything)},
         "/v1/history": {

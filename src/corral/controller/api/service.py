@@ -13,6 +13,7 @@ from corral.controller.loop import Loop
 from corral.controller.objecthistory import History
 from corral.controller.perform import Performer
 from corral.controller.podlogs import PodLogs
+from corral.controller.proxykeeper import ProxyKeeper
 from corral.controller.purge import Purger
 from corral.controller.routing import RoutingTable
 from corral.controller.samples import Samples
@@ -46,6 +47,7 @@ class Service:
         self.images = Images(performer.term, performer.send)
         self.pod_logs = PodLogs(performer.term, performer.send)
         self.routing: RoutingTable | None = None
+        self.proxy: ProxyKeeper | None = None
         self.facts = facts  #: what /v1/ping tells of this controller
         self.explaining = asyncio.Semaphore(1)  #: one answer to "why" at a time: the controller has other work
         self.history: History | None = None  #: of Kubernetes' objects, for who watches them

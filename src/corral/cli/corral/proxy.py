@@ -1,0 +1,37 @@
+"""`corral proxy JOB PORT`: an address at the controller that shows a job's HTTP port in a browser."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+
+from corral.cli.corral.place import add_options, endpoint_of
+from corral.cli.run import Exit
+from corral.client.connection import Connection
+from corral.errors import Refused, Unreachable
+
+
+def main(arguments: list[str]) -> int:
+    parser = ArgumentParser(
+        prog="corral proxy",
+        description="Print an address that shows a job's HTTP port in a browser, for you alone, as long as the job runs. "
+        "It is good once, within five minutes; the browser then stays logged in.",
+    )
+    parser.add_argument("job", help="the id of a running job")
+    parser.add_argument("port", type=int, help="at which it serves HTTP")
+    parser.add_argument("--node", "-w", default="", help="of the job; its first where it is not said")
+    parser.add_argument(
+        "--absolute",
+        action="store_true",
+        help="its paths begin with /proxy/absolute/JOB/PORT/ (its base URL), and stay whole",
+    )
+    add_options(parser)
+    given = parser.parse_args(arguments)
+    wanted = {"job": given.job, "port": given.port, "node": given.node, "absolute": given.absolute}
+    try:
+        with Connection(endpoint_of(given), timeout=30.0) as connection:
+            print(connection.request("POST", "/v1/proxy", wanted)["url"])
+    except Refused as error:
+        raise Exit(1, f"corral: error: {given.job}: {error}") from None
+    except Unreachable as error:
+        raise Exit(1, f"corral: error: {error}") from None
+    return 0

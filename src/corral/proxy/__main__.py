@@ -1,0 +1,7 @@
+"""`python -m corral.proxy`."""
+
+import sys
+
+from corral.proxy.main import main
+
+sys.exit(main())
