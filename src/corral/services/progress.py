@@ -4,21 +4,27 @@ import msgspec
 
 from corral.model.kube.meta import Condition
 from corral.model.kube.workload import Deployment, DeploymentStatus, ReplicaSet
+from corral.services.canary import Stage
 from corral.services.conditions import find, touched, with_condition, without
 from corral.services.rollout import bounds
 
 _ENDLESS = 2**31 - 1  #: progressDeadlineSeconds that means none
 COMPLETE = "NewReplicaSetAvailable"
 TIMED_OUT = "ProgressDeadlineExceeded"
+CANARY, CANARY_FAILED = "CanaryStep", "CanaryCheckFailed"
+#: What does not come on by itself.
+GIVEN_UP = (TIMED_OUT, CANARY_FAILED)
 
 
-def status_of(one: Deployment, new: ReplicaSet | None, olds: list[ReplicaSet], now: float) -> DeploymentStatus:
+def status_of(
+    one: Deployment, new: ReplicaSet | None, olds: list[ReplicaSet], stage: Stage | None, now: float
+) -> DeploymentStatus:
     """What there is, with the conditions that follow from it."""
     sets = [*olds, new] if new is not None else olds
     total = sum(found.status.replicas for found in sets)
     available = sum(found.status.available_replicas for found in sets)
     status = msgspec.structs.replace(
-        one.status,
+        stage.status if stage is not None else one.status,
         observed_generation=one.metadata.generation,
         replicas=total,
         updated_replicas=new.status.replicas if new is not None else 0,
@@ -32,7 +38,7 @@ def status_of(one: Deployment, new: ReplicaSet | None, olds: list[ReplicaSet], n
     else:
         said = ("False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
     conditions = with_condition(status.conditions, "Available", said[0], said[1], said[2], now)  # type: ignore[arg-type]
-    conditions = _progressing(one, status, new, conditions, now)
+    conditions = _progressing(one, status, new, stage, conditions, now)
     return msgspec.structs.replace(status, conditions=_failing(conditions, sets, now))
 
 
@@ -42,11 +48,17 @@ def is_complete(one: Deployment, status: DeploymentStatus) -> bool:
 
 
 def _progressing(
-    one: Deployment, status: DeploymentStatus, new: ReplicaSet | None, conditions: tuple[Condition, ...], now: float
-) -> tuple[Condition, ...]:
+    one: Deployment, status: DeploymentStatus, new: ReplicaSet | None, stage: Stage | None,
+    conditions: tuple[Condition, ...], now: float,
+) -> tuple[Condition, ...]:  # fmt: skip
     old = find(conditions, "Progressing")
     if one.spec.paused:
         return with_condition(conditions, "Progressing", "Unknown", "DeploymentPaused", "Deployment is paused", now)
+    if stage is not None and new is not None and (stage.failed or stage.waits):
+        said = f'ReplicaSet "{new.metadata.name}": '
+        if stage.failed:
+            return with_condition(conditions, "Progressing", "False", CANARY_FAILED, said + stage.failed, now)
+        return with_condition(conditions, "Progressing", "True", CANARY, said + stage.waits, now)
     if one.spec.progress_deadline_seconds >= _ENDLESS:
         return without(conditions, "Progressing")
     if new is None:
@@ -54,7 +66,7 @@ def _progressing(
     name = f'ReplicaSet "{new.metadata.name}"'
     if is_complete(one, status) and new.status.observed_generation >= new.metadata.generation:
         return with_condition(conditions, "Progressing", "True", COMPLETE, f"{name} has successfully progressed.", now)
-    if old is None or old.reason == "DeploymentPaused" or name[11:] not in old.message:
+    if old is None or old.reason in ("DeploymentPaused", CANARY) or name[11:] not in old.message:
         if new.metadata.creation_timestamp >= now:
             reason, message = "NewReplicaSetCreated", f"Created new replica set {name[11:]}"
         else:
@@ -63,8 +75,8 @@ def _progressing(
     if old.reason == COMPLETE and status.updated_replicas == status.replicas:
         return conditions  # it is only scaled, or has lost one: no rollout
     if _came_on(one.status, status):
-        said = with_condition(conditions, "Progressing", "True", "ReplicaSetUpdated", f"{name} is progressing.", now)
-        return touched(said, "Progressing", now)
+        found = with_condition(conditions, "Progressing", "True", "ReplicaSetUpdated", f"{name} is progressing.", now)
+        return touched(found, "Progressing", now)
     if now >= deadline(one, conditions):
         return with_condition(conditions, "Progressing", "False", TIMED_OUT, f"{name} has timed out progressing.", now)
     return conditions
@@ -83,7 +95,7 @@ def deadline(one: Deployment, conditions: tuple[Condition, ...]) -> float:
     """When it will have taken too long; infinity if it is no longer (or not yet) waited for."""
     said = find(conditions, "Progressing")
     limit = one.spec.progress_deadline_seconds
-    if said is None or said.reason in (COMPLETE, TIMED_OUT, "DeploymentPaused") or limit >= _ENDLESS:
+    if said is None or said.reason in (COMPLETE, *GIVEN_UP, CANARY, "DeploymentPaused") or limit >= _ENDLESS:
         return float("inf")
     return said.last_update_time + limit
 

@@ -4,12 +4,13 @@ import math
 
 import msgspec
 
-from corral.model.kube.meta import ObjectKey
+from corral.model.kube.meta import Condition, ObjectKey
 from corral.model.kube.pod import Pod
 from corral.model.kube.workload import ReplicaSet, ReplicaSetStatus
 from corral.services import podset
 from corral.services.backoff import Failures
 from corral.services.changes import Change, Put, Remove, Wake
+from corral.services.conditions import with_condition, without
 from corral.services.selectors import pods_of
 from corral.services.view import View
 
@@ -75,5 +76,13 @@ def _status(one: ReplicaSet, active: list[Pod], now: float) -> ReplicaSetStatus:
         fully_labeled_replicas=sum(template <= pod.metadata.labels.items() for pod in active),
         ready_replicas=sum(pod.is_ready for pod in active),
         available_replicas=sum(podset.is_available(pod, one.spec.min_ready_seconds, now) for pod in active),
-        conditions=one.status.conditions,
+        conditions=_failing(one, active, now),
     )
+
+
+def _failing(one: ReplicaSet, active: list[Pod], now: float) -> tuple[Condition, ...]:
+    """Pods whose jobs are refused."""
+    refused = next((pod.status for pod in active if pod.status.reason == "Refused"), None)
+    if refused is None:
+        return without(one.status.conditions, "ReplicaFailure")
+    return with_condition(one.status.conditions, "ReplicaFailure", "True", "FailedCreate", refused.message, now)

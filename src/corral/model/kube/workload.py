@@ -46,7 +46,8 @@ class DeploymentStatus(Schema, frozen=True, kw_only=True):
     collision_count: int = 0
     conditions: tuple[Condition, ...] = ()
     canary_step: int = 0  #: which step of the canary is under way
-    canary_since: float = 0.0
+    canary_since: float = 0.0  #: when its pause began; 0.0 = it has not
+    canary_of: str = ""  #: the ReplicaSet
 
 
 class Deployment(KubeObject, frozen=True, kw_only=True):
