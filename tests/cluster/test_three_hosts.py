@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -262,3 +262,102 @@ def test_mpi_tasks_learn_of_each_other_where_no_node_reaches_another(hosts: Thre
     program = f"{hosts.head.directory}/pmi.py"
     said = hosts.on_head("srun", "--mpi=pmi2", "-D", "/", "-N2", "-n4", "--ntasks-per-node=2", sys.executable, program)
     assert sorted(said.splitlines()) == [f"{rank} n1 n1 n2 n2" for rank in range(4)]
+
+
+# ---------------------------------------------------------------------- into jobs, from a machine that has a token and nothing else
+
+
+@pytest.fixture
+def outside(hosts: ThreeHosts) -> Callable[..., list[str]]:
+    """A command on a machine that reaches the head alone, and has files of its own: none of them is the job's."""
+    authority = hosts.head.directory / "head.pem"
+    token = hosts.on_head("corral", "token", "user")
+    variables = (f"CORRAL_ENDPOINT={API}", f"CORRAL_CA={authority}", f"CORRAL_TOKEN={token}")
+
+    def command(*words: str, hiding: str = "/mnt") -> list[str]:
+        alone = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', hiding]
+        return hosts.n1.command("env", *variables, *alone, *words)
+
+    return command
+
+
+def ran(command: list[str], given: bytes = b"") -> bytes:
+    done = subprocess.run(command, input=given, env=environment(), capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def on_n2(hosts: ThreeHosts, tmp_path: Path) -> Iterator[Callable[[str], str]]:
+    jobs: list[str] = []
+
+    def submit(script: str) -> str:
+        job = hosts.on_head("sbatch", "--parsable", "-w", "n2", "-o", f"{tmp_path}/out", "--wrap", script)
+        jobs.append(job)
+        wait_until(lambda: hosts.on_head("squeue", "-h", "-o%T", "-j", job) == "RUNNING")
+        return job
+
+    yield submit
+    hosts.on_head("scancel", *jobs)
+
+
+def test_files_go_into_a_job_and_out_of_it(
+    outside: Callable[..., list[str]], on_n2: Callable[[str], str], tmp_path: Path
+) -> None:
+    job = on_n2("sleep 300")
+    data = os.urandom(300_000)
+    script = f"cat > /mnt/here && corral cp /mnt/here {job}:{tmp_path}/there && corral cp {job}:{tmp_path}/there /mnt/back && cat /mnt/back"
+    assert ran(outside("sh", "-c", script), data) == data
+    assert (tmp_path / "there").read_bytes() == data
+    assert ran(outside("corral", "ssh", job, "--", "sh", "-c", "echo $SLURMD_NODENAME")) == b"n2\n"
+
+
+def test_what_a_job_writes_is_followed(
+    outside: Callable[..., list[str]], on_n2: Callable[[str], str], tmp_path: Path
+) -> None:
+    job = on_n2(f"echo one; until [ -e {tmp_path}/gate ]; do sleep 0.05; done; echo two")
+    command = outside("corral", "logs", "-f", job, hiding=str(tmp_path))
+    with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, text=True) as follow:
+        assert follow.stdout is not None
+        assert follow.stdout.readline() == "one\n"
+        (tmp_path / "gate").touch()
+        assert follow.stdout.read() == "two\n"
+
+
+def test_a_step_is_seen_and_typed_into(
+    hosts: ThreeHosts, outside: Callable[..., list[str]], on_n2: Callable[[str], str], tmp_path: Path
+) -> None:
+    job = on_n2(
+        f"sleep 300 | srun sh -c 'while read line; do echo said $line; [ $line != end ] || exit 3; done' > {tmp_path}/step"
+    )
+    wait_until(lambda: f"{job}.0" in hosts.on_head("squeue", "-s", "-h", "-o%i"))
+    for words in (("corral", "attach", job), ("sattach", f"{job}.0")):
+        with subprocess.Popen(
+            outside(*words), env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as attached:
+            assert attached.stdin is not None
+            assert attached.stdout is not None
+            attached.stdin.write(b"hello\n")
+            attached.stdin.flush()
+            assert attached.stdout.readline() == b"said hello\n"
+            attached.kill()
+    hosts.on_head("scancel", job)
+
+
+def test_a_jobs_port_is_reached_by_forwarding(
+    outside: Callable[..., list[str]], on_n2: Callable[[str], str], tmp_path: Path
+) -> None:
+    (tmp_path / "page").write_text("served")
+    job = on_n2(f"cd {tmp_path} && exec {sys.executable} -m http.server --bind 127.0.0.1 18080")
+    asked = b"GET /page HTTP/1.0\r\n\r\n"
+    command = outside("corral", "port-forward", "--stdio", job, "18080")
+    wait_until(
+        lambda: subprocess.run(command, input=asked, env=environment(), capture_output=True).stdout.endswith(
+            b"\r\n\r\nserved"
+        )
+    )
+
+
+def test_a_program_is_sent_to_its_node(outside: Callable[..., list[str]], tmp_path: Path) -> None:
+    made = r'printf "#!/bin/sh\necho sent to \$SLURMD_NODENAME\n" > /mnt/program && chmod +x /mnt/program'
+    assert ran(outside("sh", "-c", f"{made} && srun --bcast={tmp_path}/program -w n2 /mnt/program")) == b"sent to n2\n"

@@ -36,8 +36,10 @@ _AGAIN = 0.2
 class Listener:
     """Connects at once, and raises ConnectionLost when that is not possible."""
 
-    def __init__(self, url: str, token: str, cluster: str, key: str, *, nodes: int, timeout: float = 5.0) -> None:
-        self._url, self._token = url, token
+    def __init__(
+        self, url: str, token: str, cluster: str, key: str, *, nodes: int, timeout: float = 5.0, ca: str = ""
+    ) -> None:
+        self._url, self._token, self._ca = url, token, ca
         self._from_tasks = subjects.step_to_client(cluster, key)
         self._to_tasks = subjects.step_to_tasks(cluster, key)
         self._heard: dict[tuple[int, int], int] = {}  #: rank, stream -> what comes next
@@ -150,7 +152,7 @@ class Listener:
                 self._link = None
 
     def _dial(self, timeout: float) -> Link:
-        link = connect(self._url, self._token, timeout, name="sattach")
+        link = connect(self._url, self._token, timeout, name="sattach", ca=self._ca)
         link.subscribe(self._from_tasks)
         link.publish(self._to_tasks, frames.pack(frames.HELLO))
         link.flush(timeout)

@@ -130,7 +130,12 @@ class _Session:
         self._wishes = wishes
         self._status = 0
         self._listener: Listener = Listener(
-            access["url"], access["token"], access["cluster"], access["key"], nodes=len(self._names)
+            access["url"],
+            access["token"],
+            access["cluster"],
+            access["key"],
+            nodes=len(self._names),
+            ca=access.get("ca", ""),
         )
         is_labelled = bool(wishes.get("label"))
         whole_lines = row["ntasks"] > 1 and not wishes.get("pty")
