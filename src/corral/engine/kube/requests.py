@@ -14,6 +14,7 @@ from corral.model.kube.objects import AnyObject
 from corral.protocol.events import ObjectsChanged
 from corral.protocol.replies import ObjectsPut, Rejected
 from corral.protocol.requests import Caller, DeleteObjects, PutObjects
+from corral.services.manifests import updates
 
 #: Fields of an object that a user does not set.
 _OURS = ("metadata", "creator", "status")
@@ -28,6 +29,8 @@ def on_put(ctx: Context, request: PutObjects, caller: Caller, owner: Owner | Non
     created: list[bool] = []
     for index, one in enumerate(request.objects):
         old = ctx.state.objects.get(one.key)
+        if old is not None:
+            one = updates.with_kept(one, old)
         if (refused := _refusal(ctx, request, one, old, caller)) is not None:
             out.reply = msgspec.structs.replace(refused, index=index)
             return
@@ -62,6 +65,8 @@ def _refusal(
             code="conflict",
             detail=f"it has resourceVersion {old.metadata.resource_version}, not {wanted}: read it again",
         )
+    if problems := updates.check(one, old):
+        return Rejected(error=str(problems))
     return None
 
 

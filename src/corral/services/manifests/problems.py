@@ -34,6 +34,9 @@ class Problems:
     def __bool__(self) -> bool:
         return bool(self.found)
 
+    def __str__(self) -> str:
+        return together(tuple(self.found))
+
     def add(self, field: str, reason: str, message: str) -> None:
         self.found[Problem(field, reason, message)] = None
 
@@ -79,11 +82,15 @@ class Problems:
 
 
 def refusal(kind: str, name: str, namespace: str, problems: tuple[Problem, ...]) -> InvalidManifest:
+    return InvalidManifest(kind=kind, name=name, namespace=namespace, problems=problems, text=together(problems))
+
+
+def together(problems: tuple[Problem, ...]) -> str:
+    """In one line, as Kubernetes writes it."""
     told = [str(one) for one in problems[:_MOST]]
     if len(problems) > _MOST:
         told.append(f"and {len(problems) - _MOST} more")
-    text = told[0] if len(told) == 1 else "[" + ", ".join(told) + "]"
-    return InvalidManifest(kind=kind, name=name, namespace=namespace, problems=problems, text=text)
+    return told[0] if len(told) == 1 else "[" + ", ".join(told) + "]"
 
 
 def _shown(value: Any) -> str:

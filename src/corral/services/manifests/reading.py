@@ -10,6 +10,7 @@ from corral.model.kube.objects import AnyObject
 from corral.services.manifests.checks.every import check
 from corral.services.manifests.defaults import defaulted
 from corral.services.manifests.kinds import kind_of
+from corral.services.manifests.older import present
 from corral.services.manifests.problems import Problems
 from corral.services.manifests.typed import record_of
 
@@ -26,6 +27,7 @@ def parse(document: dict[str, Any], namespace: str) -> AnyObject:
     name = given if isinstance(given, str) else ""
     kind = kind_of(document, name, namespace)
     problems = Problems()
+    document = present(document)
     body = {wire: value for wire, value in document.items() if wire not in ("apiVersion", "kind", "status")}
     metadata = body.get("metadata")
     if isinstance(metadata, dict):

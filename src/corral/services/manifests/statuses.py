@@ -120,8 +120,7 @@ def _cron_job(one: CronJob, shown: Shown) -> dict[str, Any]:
 
 def _service(one: Service, shown: Shown) -> dict[str, Any]:
     found = shown(one.status)
-    url = found.pop("url", "")
-    found["loadBalancer"] = _balancer(url) if one.spec.type == "LoadBalancer" else {}
+    found["loadBalancer"] = _balancer(one.status.url) if one.spec.type == "LoadBalancer" else {}
     return found
 
 

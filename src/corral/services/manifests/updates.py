@@ -1,0 +1,106 @@
+"""What of an object does not change any more once it is there?"""
+
+from typing import Any
+
+import msgspec
+
+from corral.model.kube.config import ConfigMap, PriorityClass, Secret
+from corral.model.kube.network import Service
+from corral.model.kube.objects import AnyObject
+from corral.model.kube.pod import Pod, PodSpec
+from corral.model.kube.workload import Deployment, Job, ReplicaSet, StatefulSet
+from corral.services.manifests.defaults import with_
+from corral.services.manifests.problems import Problems
+
+_FIXED = "field is immutable"
+#: What a StatefulSet's spec may change.
+_OF_SETS = (
+    "replicas", "ordinals", "template", "update_strategy", "revision_history_limit", "min_ready_seconds",
+)  # fmt: skip
+
+
+def with_kept(new: AnyObject, old: AnyObject) -> AnyObject:
+    """What the cluster has given stays where the new one does not say otherwise."""
+    if isinstance(new, Service) and isinstance(old, Service) and "ExternalName" not in (new.spec.type, old.spec.type):
+        return with_(new, spec=with_(new.spec, cluster_ip=new.spec.cluster_ip or old.spec.cluster_ip))
+    if isinstance(new, Job) and isinstance(old, Job) and new.spec.selector is None:
+        return with_(new, spec=with_(new.spec, selector=old.spec.selector))
+    return new
+
+
+def check(new: AnyObject, old: AnyObject) -> Problems:
+    """`new` is to take the place of `old`, which has its kind and name."""
+    problems = Problems()
+    match new, old:
+        case (Deployment() | ReplicaSet() as one, Deployment() | ReplicaSet() as before):
+            _same(one.spec.selector, before.spec.selector, "spec.selector", problems)
+        case (StatefulSet() as one, StatefulSet() as before):
+            mutable = {name: getattr(before.spec, name) for name in _OF_SETS}
+            if with_(one.spec, **mutable) != before.spec:
+                problems.forbidden(
+                    "spec",
+                    "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', "
+                    "'revisionHistoryLimit' and 'minReadySeconds' are forbidden",
+                )
+        case (Job() as one, Job() as before):
+            _job(one, before, problems)
+        case (Pod() as one, Pod() as before):
+            _pod(one.spec, before.spec, problems)
+        case (Service() as one, Service() as before):
+            named = "ExternalName" in (one.spec.type, before.spec.type)
+            if not named and before.spec.cluster_ip not in ("", one.spec.cluster_ip):
+                problems.invalid("spec.clusterIP", one.spec.cluster_ip, "may not change once set")
+        case (ConfigMap() as one, ConfigMap() as before):
+            _held(one, before, ("data", "binary_data"), problems)
+        case (Secret() as one, Secret() as before):
+            _same(one.type, before.type, "type", problems)
+            _held(one, before, ("data",), problems)
+        case (PriorityClass() as one, PriorityClass() as before):
+            for field, wire in (("value", "value"), ("preemption_policy", "preemptionPolicy")):
+                if getattr(one, field) != getattr(before, field):
+                    problems.forbidden(wire, "may not be changed in an update.")
+    return problems
+
+
+def _same(one: Any, before: Any, path: str, problems: Problems) -> None:
+    if one != before:
+        problems.invalid(path, msgspec.to_builtins(one), _FIXED)
+
+
+def _job(one: Job, before: Job, problems: Problems) -> None:
+    new, old = one.spec, before.spec
+    if new.completions != old.completions:
+        both = new.completions == new.parallelism and old.completions == old.parallelism
+        if not (both and new.completion_mode == old.completion_mode == "Indexed"):
+            problems.invalid("spec.completions", new.completions, _FIXED)
+    _same(new.selector, old.selector, "spec.selector", problems)
+    if new.template != old.template:
+        problems.add(
+            "spec.template", "FieldValueInvalid", f"Invalid value: {_FIXED}; delete the Job and make a new one"
+        )
+    _same(new.completion_mode, old.completion_mode, "spec.completionMode", problems)
+
+
+def _pod(new: PodSpec, old: PodSpec, problems: Problems) -> None:
+    deadline = new.active_deadline_seconds
+    mutable: dict[str, Any] = {"tolerations": old.tolerations, "active_deadline_seconds": old.active_deadline_seconds}
+    if with_(new, **mutable) != old or new.tolerations[: len(old.tolerations)] != old.tolerations:
+        problems.forbidden(
+            "spec",
+            "pod updates may not change fields other than `spec.activeDeadlineSeconds` or `spec.tolerations` (only additions to "
+            "existing tolerations); delete the Pod and make a new one",
+        )
+    elif old.active_deadline_seconds is not None and (deadline is None or deadline > old.active_deadline_seconds):
+        problems.invalid("spec.activeDeadlineSeconds", deadline, "must be less than or equal to previous value")
+
+
+def _held(one: Any, before: Any, fields: tuple[str, ...], problems: Problems) -> None:
+    if not before.immutable:
+        return
+    if not one.immutable:
+        problems.forbidden("immutable", "field is immutable when `immutable` is set")
+    for name in fields:
+        if getattr(one, name) != getattr(before, name):
+            problems.forbidden(
+                "binaryData" if name == "binary_data" else name, "field is immutable when `immutable` is set"
+            )
