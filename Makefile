@@ -61,6 +61,7 @@ docs: .venv/.installed-dev
 	$(bin)/python scripts/config_reference.py --check
 	$(bin)/python scripts/cli_reference.py --check
 	$(bin)/python scripts/compatibility.py --check
+	$(bin)/python scripts/kubernetes_reference.py --check
 	$(bin)/python scripts/code_map.py --check
 	$(bin)/python scripts/check_docs.py
 

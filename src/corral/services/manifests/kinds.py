@@ -8,44 +8,68 @@ from corral.services.manifests.problems import Problem, refusal
 _RIGHTS = "rights are Corral's own: accounts, operators and the users of the cluster (sacctmgr)"
 _STORAGE = "use hostPath volumes on a shared file system"
 _EXTENSION = "the API has no extensions"
+_GPUS = "ask for GPUs under resources.limits: nvidia.com/gpu"
+_GATEWAY = "use Ingress; canaries are weights of a Deployment's strategy"
+_ADDRESSES = "services are reached through the gateway, which has the addresses of its host"
 
 #: Kinds of Kubernetes' own that are not here: the API group they are in, and why.
 REFUSED_KINDS: dict[str, tuple[str, str]] = {
     "APIService": ("apiregistration.k8s.io", _EXTENSION),
-    "CSIDriver": ("storage.k8s.io", _STORAGE),
     "CertificateSigningRequest": ("certificates.k8s.io", "put the certificate into a Secret of type kubernetes.io/tls"),
     "ClusterRole": ("rbac.authorization.k8s.io", _RIGHTS),
     "ClusterRoleBinding": ("rbac.authorization.k8s.io", _RIGHTS),
-    "ControllerRevision": ("apps", "revisions are kept by the cluster"),
+    "ClusterTrustBundle": ("certificates.k8s.io", "put certificates into a ConfigMap"),
+    "ComponentStatus": ("", "`corral` and `sdiag` say how the cluster fares"),
+    "CSIDriver": ("storage.k8s.io", _STORAGE),
+    "CSINode": ("storage.k8s.io", _STORAGE),
+    "CSIStorageCapacity": ("storage.k8s.io", _STORAGE),
     "CustomResourceDefinition": ("apiextensions.k8s.io", _EXTENSION),
     "DaemonSet": (
         "apps", "use a Deployment with a topology spread over kubernetes.io/hostname; what every node needs is its administrator's",
     ),
-    "EndpointSlice": ("discovery.k8s.io", "endpoints are those of the Pods that a Service selects"),
+    "DeviceClass": ("resource.k8s.io", _GPUS),
+    "DeviceTaintRule": ("resource.k8s.io", _GPUS),
     "Endpoints": ("", "endpoints are those of the Pods that a Service selects"),
+    "EndpointSlice": ("discovery.k8s.io", "endpoints are those of the Pods that a Service selects"),
     "Event": ("", "events are written by the cluster"),
     "FlowSchema": ("flowcontrol.apiserver.k8s.io", "requests to the API are not classified"),
+    "Gateway": ("gateway.networking.k8s.io", _GATEWAY),
+    "GatewayClass": ("gateway.networking.k8s.io", _GATEWAY),
+    "GRPCRoute": ("gateway.networking.k8s.io", _GATEWAY),
+    "HTTPRoute": ("gateway.networking.k8s.io", _GATEWAY),
     "IngressClass": ("networking.k8s.io", "there is one gateway; leave ingressClassName out"),
+    "IPAddress": ("networking.k8s.io", _ADDRESSES),
     "Lease": ("coordination.k8s.io", "nodes report to the controller by themselves"),
     "LimitRange": ("", "limits are set on accounts, QOS and partitions (sacctmgr), defaults on partitions"),
+    "MutatingAdmissionPolicy": ("admissionregistration.k8s.io", _EXTENSION),
+    "MutatingAdmissionPolicyBinding": ("admissionregistration.k8s.io", _EXTENSION),
     "MutatingWebhookConfiguration": ("admissionregistration.k8s.io", _EXTENSION),
     "NetworkPolicy": ("networking.k8s.io", "traffic between Pods is not filtered; use the nodes' firewall"),
     "Node": ("", "nodes join with `corral agent` and are changed by scontrol"),
     "PersistentVolume": ("", _STORAGE),
     "PersistentVolumeClaim": ("", _STORAGE),
     "PodTemplate": ("", "write the template into the Deployment, StatefulSet or Job"),
+    "PriorityLevelConfiguration": ("flowcontrol.apiserver.k8s.io", "requests to the API are not classified"),
     "ReplicationController": ("", "use a Deployment"),
-    "ResourceClaim": ("resource.k8s.io", "ask for GPUs under resources.limits: nvidia.com/gpu"),
-    "ResourceClaimTemplate": ("resource.k8s.io", "ask for GPUs under resources.limits: nvidia.com/gpu"),
+    "ResourceClaim": ("resource.k8s.io", _GPUS),
+    "ResourceClaimTemplate": ("resource.k8s.io", _GPUS),
+    "ResourceSlice": ("resource.k8s.io", _GPUS),
     "Role": ("rbac.authorization.k8s.io", _RIGHTS),
     "RoleBinding": ("rbac.authorization.k8s.io", _RIGHTS),
     "RuntimeClass": ("node.k8s.io", "containers run with the runtime that the cluster is configured with"),
     "ServiceAccount": ("", "Pods run as the user who has applied them"),
+    "ServiceCIDR": ("networking.k8s.io", _ADDRESSES),
     "StorageClass": ("storage.k8s.io", _STORAGE),
+    "StorageVersionMigration": ("storagemigration.k8s.io", "the store is brought up to date by the controller"),
     "ValidatingAdmissionPolicy": ("admissionregistration.k8s.io", _EXTENSION),
+    "ValidatingAdmissionPolicyBinding": ("admissionregistration.k8s.io", _EXTENSION),
     "ValidatingWebhookConfiguration": ("admissionregistration.k8s.io", _EXTENSION),
     "VerticalPodAutoscaler": ("autoscaling.k8s.io", "set resources.requests; `seff` shows what a Pod's job has used"),
     "VolumeAttachment": ("storage.k8s.io", _STORAGE),
+    "VolumeAttributesClass": ("storage.k8s.io", _STORAGE),
+    "VolumeSnapshot": ("snapshot.storage.k8s.io", _STORAGE),
+    "VolumeSnapshotClass": ("snapshot.storage.k8s.io", _STORAGE),
+    "Workload": ("scheduling.k8s.io", "for many nodes at once submit a job with sbatch"),
 }  # fmt: skip
 
 #: Versions that are read as the present one (services/manifests/older.py).

@@ -21,16 +21,19 @@ _STORAGE = "use a hostPath volume on a shared file system, or an emptyDir"
 _REGISTRY = "images are pulled with the registry credentials of the user who has applied the Pod"
 _ONE_FAMILY = "services are reached through the gateway, which has the addresses of its host"
 _LIMITED = "give the Pod's containers their own"
+_OWNER = "files of a volume belong to the Pod's user"
 _WINDOWS = "nodes run Linux"
 
 _POD_SPEC = {
     "automountServiceAccountToken": Refused(_IDENTITY, (False,)),
     "dnsConfig": Refused("Pods resolve names as their node does, and services' names beside"),
     "ephemeralContainers": Refused("use `corral exec`, or `srun --overlap` in the Pod's job"),
+    "evictionResponders": Refused("a Pod is told by SIGTERM and preStop that it has to go", ([],)),
     "hostAliases": Refused("names come from the node's resolver and from services"),
     "hostIPC": Refused(_NAMESPACES, (False,)),
     "hostPID": Refused(_NAMESPACES, (False,)),
     "hostUsers": Refused("whether a container has a user namespace is its runtime's choice", (True,)),
+    "hostnameOverride": Refused("a Pod's host name is its hostname, or its name", ("",)),
     "imagePullSecrets": Refused(_REGISTRY, ([],)),
     "os": Refused(_WINDOWS, ({"name": "linux"}, {})),
     "overhead": Refused("a container's runtime costs nothing that is counted", ({},)),
@@ -41,6 +44,7 @@ _POD_SPEC = {
     "resources": Refused(_LIMITED, ({},)),
     "runtimeClassName": Refused("containers run with the runtime that the cluster is configured with", ("",)),
     "schedulingGates": Refused("a Pod is queued when it is created; hold its job with `scontrol hold`", ([],)),
+    "schedulingGroup": Refused("for many nodes at once submit a job with sbatch"),
     "serviceAccount": Refused(_IDENTITY, ("default", "")),
     "serviceAccountName": Refused(_IDENTITY, ("default", "")),
     "setHostnameAsFQDN": Refused("a Pod's host name is its short name", (False,)),
@@ -109,14 +113,22 @@ REFUSED: dict[str, dict[str, Refused]] = {
     "PodSecurityContext": _POD_SECURITY,
     "Volume": _VOLUME,
     "TemplateMeta": _TEMPLATE_META,
-    "JobTemplateMeta": _TEMPLATE_META,
-    "ObjectMeta": {
-        "finalizers": Refused("nothing waits before an object goes; delete what depends on it first", ([],))
+    "JobTemplateMeta": _TEMPLATE_META
+    | {
+        "name": Refused("Jobs are named after their CronJob"),
+        "namespace": Refused("Jobs are in the namespace of their CronJob"),
     },
     "Lifecycle": {"stopSignal": Refused("containers are ended by SIGTERM; send another one in preStop")},
     "EnvVarSource": {"fileKeyRef": Refused("read the file in the container's command")},
     "ResourceRequirements": {"claims": Refused("ask for GPUs under limits: nvidia.com/gpu", ([],))},
+    "HTTPGetAction": {"protocol": Refused("probes speak HTTP/1.1", ("HTTP1", ""))},
+    "GRPCAction": {"mode": Refused("a probe's connection is not encrypted", ("Plaintext", ""))},
+    "EmptyDirVolume": {"mode": Refused("an emptyDir belongs to the Pod's user alone, and to fsGroup")},
+    "ConfigMapVolume": {"defaultUser": Refused(_OWNER)},
+    "SecretVolume": {"defaultUser": Refused(_OWNER)},
+    "KeyToPath": {"user": Refused(_OWNER)},
     "VolumeMount": {
+        "bindMountOptions": Refused("mounts have the options of their file system", ([],)),
         "mountPropagation": Refused("mounts made in a container stay in it", ("None", "")),
         "recursiveReadOnly": Refused("readOnly holds for the volume's own mount", ("Disabled", "")),
         "subPathExpr": Refused("use subPath, which is taken as it stands"),
@@ -138,6 +150,7 @@ REFUSED: dict[str, dict[str, Refused]] = {
         ),
     },
     "JobSpec": {
+        "scheduling": Refused("for many nodes at once submit a job with sbatch"),
         "backoffLimitPerIndex": Refused("use backoffLimit, which counts over all indexes"),
         "managedBy": Refused("Corral manages all Jobs", ("kubernetes.io/job-controller",)),
         "manualSelector": Refused("a Job's selector is made by the cluster", (False,)),
