@@ -21,6 +21,7 @@ PLAIN: dict[Any, st.SearchStrategy[Any]] = {
     int: st.integers(-(1 << 62), 1 << 62),
     float: st.floats(allow_nan=False, allow_infinity=False),
     str: TEXT,
+    bytes: st.binary(max_size=20),
     bool: st.booleans(),
     bytes: st.binary(max_size=20),
     type(None): st.none(),
