@@ -10,6 +10,7 @@ import os
 from corral.agent import boxes, room
 from corral.agent.control import End, Notify, Signal, Suspend, encode_command
 from corral.agent.launch import Launcher
+from corral.agent.podnet import net_of
 from corral.agent.prolog import node_program_environment, run_program
 from corral.agent.spool import job_name
 from corral.agent.steps import LocalStep, Phase
@@ -19,6 +20,8 @@ from corral.protocol.reports import JobCleaned, NodeFailed
 
 #: Seconds a shepherd gets beyond `kill_after` before it is itself killed.
 SHEPHERD_GRACE = 20.0
+#: A Pod's network that cannot be removed in so many seconds is left.
+_NETWORK_SECONDS = 20.0
 
 
 class _Ending:
@@ -37,6 +40,7 @@ class Endings:
         self._epilog_timeout = epilog_timeout
         self._jobs: dict[tuple[str, int, int], _Ending] = {}
         self._leaving: set[asyncio.Task[None]] = set()
+        self._clearing: dict[tuple[str, int, int], asyncio.Task[None]] = {}
         launcher.on_step_over = self.on_step_over
 
     # ------------------------------------------------------------------ orders
@@ -120,6 +124,15 @@ class Endings:
 
     def _report(self, job: tuple[str, int, int], ending: _Ending, epilog_status: int) -> None:
         launcher = self._launcher
+        if launcher.networks is not None and net_of(str(launcher.spool.root / "boxes"), *job) is not None:
+            if job not in self._clearing:
+                task = asyncio.get_running_loop().create_task(self._clear_network(job, ending, epilog_status))
+                self._clearing[job] = task
+            return
+        self._cleaned(job, ending, epilog_status)
+
+    def _cleaned(self, job: tuple[str, int, int], ending: _Ending, epilog_status: int) -> None:
+        launcher = self._launcher
         node, number, restart = job
         if os.path.isdir(boxes.of_job(str(launcher.spool.root / "boxes"), *job)):
             asyncio.get_running_loop().run_in_executor(None, room.clear, str(launcher.spool.root / "boxes"), *job)
@@ -137,6 +150,17 @@ class Endings:
     async def left_mps(self) -> None:
         """All that has begun is done."""
         await asyncio.gather(*self._leaving)
+
+    async def _clear_network(self, job: tuple[str, int, int], ending: _Ending, epilog_status: int) -> None:
+        """A Pod's ports are given to others when its node has said that nothing of it is left."""
+        assert self._launcher.networks is not None
+        try:
+            await asyncio.wait_for(self._launcher.networks.clear(*job), _NETWORK_SECONDS)
+        except TimeoutError:
+            self._launcher.log.error("a Pod's network is not removed", job=job[1], node=job[0])
+        finally:
+            del self._clearing[job]
+            self._cleaned(job, ending, epilog_status)
 
     def on_cleaned_committed(self, report: JobCleaned) -> None:
         job = (report.node, report.job, report.restart)

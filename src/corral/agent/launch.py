@@ -17,6 +17,7 @@ from corral.agent.imageruntimes import CannotFetch, Reader
 from corral.agent.images import Images
 from corral.agent.mps import CannotServe, Mps
 from corral.agent.outbox import Outbox
+from corral.agent.podnet import PodNetworks, net_of
 from corral.agent.prolog import node_program_environment, run_program
 from corral.agent.shepherds import Shepherds
 from corral.agent.spool import Spool, job_name, step_name
@@ -59,11 +60,13 @@ class Launcher:
         endpoint: str = "",
         images: Images | None = None,
         mps: Mps | None = None,
+        networks: PodNetworks | None = None,
     ) -> None:
         self.agent, self.spool, self.outbox, self.shepherds, self.log = agent, spool, outbox, shepherds, log
         self.endpoint = endpoint
         self.images = images
         self.mps = mps
+        self.networks = networks
         self.table = StepTable()
         self.ending: set[tuple[str, int, int]] = (
             set()
@@ -97,7 +100,8 @@ class Launcher:
     def prepare(self, step: LocalStep, order: LaunchHead, data: bytes) -> None:
         """Prolog where there is one and it has not run for this job, MPS, the image of its container; then on to the spawner."""
         needs_prolog = order.prolog and self.spool.job_mark(step.node, step.key.job, step.key.restart, "prolog") is None
-        if not needs_prolog and not order.image and not (order.mps and self.mps):
+        has_mps = bool(order.mps and self.mps)
+        if not needs_prolog and not order.image and not has_mps and not self._needs_network(order):
             self._spawn(step, data)
             return
         task = asyncio.get_running_loop().create_task(
@@ -135,6 +139,10 @@ class Launcher:
         problem = await self._after_prolog(step, order, data) if needs_prolog else ""
         if not problem and not step.cancelled and order.mps and self.mps is not None:
             problem = await self._enter_mps(self.mps, step, data)
+        if not problem and not step.cancelled and self._needs_network(order):
+            assert self.networks is not None
+            assert order.pod is not None
+            problem = await self.networks.ensure(*job, order.pod)
         if not problem and not step.cancelled and order.image:
             await self._get_image(step, order, data)
         if step.cancelled or job in self.ending:
@@ -143,6 +151,9 @@ class Launcher:
             self.end_unstarted(step, EndCause.LAUNCH_FAILED, problem)
         else:
             self._spawn(step, data)
+
+    def _needs_network(self, order: LaunchHead) -> bool:
+        return order.pod is not None and self.networks is not None and self.networks.is_wanted(order.pod)
 
     async def _after_prolog(self, step: LocalStep, order: LaunchHead, data: bytes) -> str:
         job = (step.node, step.key.job, step.key.restart)
@@ -220,7 +231,10 @@ class Launcher:
         if step.phase < Phase.RUNNING:
             step.phase, step.started, step.since = Phase.RUNNING, started, clock.monotonic()
             if step.pod is not None:
-                self.outbox.report(ContainerStarted(agent=self.agent, node=node, key=key, time=started))
+                net = net_of(str(self.spool.root / "boxes"), node, key.job, key.restart)
+                address = net.address if net is not None else ""
+                report = ContainerStarted(agent=self.agent, node=node, key=key, time=started, pod_ip=address)
+                self.outbox.report(report)
         self.deliver(step)
 
     def on_finished(self, node: str, key: StepKey, record: bytes = b"") -> None:

@@ -15,6 +15,7 @@ from corral.agent.launch import Launcher, LaunchHead
 from corral.agent.mps import Mps
 from corral.agent.outbox import Outbox
 from corral.agent.podlogs import PodLogs
+from corral.agent.podnet import PodNetworks
 from corral.agent.recovery import recover, sweep
 from corral.agent.shepherds import Shepherds
 from corral.agent.spawner import SpawnerDied
@@ -80,6 +81,7 @@ class AgentLoop:
         epilog_timeout: float = 300.0,
         endpoint: str = "",
         images: Images | None = None,
+        networks: PodNetworks | None = None,
         devices: tuple[GresDevice, ...] = (),
         mps: Mps | None = None,
     ) -> None:
@@ -95,7 +97,7 @@ class AgentLoop:
         self._reports = subjects.reports(cluster, agent, self._names)
         # Above every number an earlier life used: it counts up from the clock, and no life makes a million reports a second.
         self._outbox = Outbox(self._publish, int(clock.now() * 1_000_000))
-        self._launcher = Launcher(agent, spool, self._outbox, shepherds, log, endpoint, images, mps)
+        self._launcher = Launcher(agent, spool, self._outbox, shepherds, log, endpoint, images, mps, networks)
         self._imagekeeper = ImageKeeper(agent, images, self._outbox, spool)
         self._podlogs = PodLogs(agent, str(spool.root / "pods"), self._outbox)
         self._endings = Endings(self._launcher, epilog_timeout)

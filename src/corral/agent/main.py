@@ -11,13 +11,14 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from corral.agent import cgroup
+from corral.agent import cgroup, podnet_root, podnet_user
 from corral.agent.access import Access
 from corral.agent.control import ShepherdSettings
 from corral.agent.images import Images
 from corral.agent.inventory import VirtualNodes, inventory_of_this_machine, virtual_inventories
 from corral.agent.loop import AgentLoop
 from corral.agent.mps import Mps
+from corral.agent.podnet import Maker, PodNetworks
 from corral.agent.recovery import AgentIsRunning, lock_state
 from corral.agent.shepherds import Shepherds
 from corral.agent.spawner import SpawnerHandle
@@ -84,6 +85,8 @@ def run(
     endpoint = cluster_endpoint(config, state_dir)
     settings = _settings(config, group_name(config.cluster, name, directory), nodes[0], endpoint, directory.absolute())
     unenforced = cgroup.not_enforced(settings)
+    if config.pod_network and (why := pod_networks(config)[1]):
+        unenforced = (*unenforced, f"networks of Pods ({why})")
     nodes = tuple(msgspec.structs.replace(node, unenforced=unenforced) for node in nodes)
     spool = Spool(directory)
     try:
@@ -103,8 +106,11 @@ def run(
 
 def group_name(cluster: str, agent: str, directory: Path) -> str:
     """Of the control groups. A machine may have several clusters of one name: the state directory tells them apart."""
-    mark = hashlib.sha256(os.fsencode(directory.absolute())).hexdigest()[:8]
-    return f"corral-{cluster}-{agent}-{mark}"
+    return f"corral-{cluster}-{agent}-{group_mark(directory)}"
+
+
+def group_mark(directory: Path) -> str:
+    return hashlib.sha256(os.fsencode(directory.absolute())).hexdigest()[:8]
 
 
 def _settings(
@@ -137,6 +143,17 @@ def _as_counted(config: ClusterConfig, node: NodeInventory) -> tuple[GresDevice,
     """As the controller does where its configuration is this one."""
     entry = next((entry for entry in config.node if node.name in hostlist.expand(entry.name)), None)
     return known_devices.counted(node.gres, entry) if entry is not None and not node.virtual else node.gres
+
+
+def pod_networks(config: ClusterConfig) -> tuple[Maker | None, str]:
+    """The way in which Pods get networks here; None: they do not, and why."""
+    if not config.pod_network:
+        return None, "not configured"
+    if os.geteuid() == 0:
+        why = podnet_root.why_not()
+        return (None, why) if why else (podnet_root.RootNetworks(config.pod_network), "")
+    why = podnet_user.why_not()
+    return (None, why) if why else (podnet_user.UserNetworks(), "")
 
 
 def _absolute(path: str) -> str:
@@ -192,6 +209,7 @@ async def _main(
         epilog_timeout=config.timeouts.prolog,
         endpoint=endpoint,
         images=images,
+        networks=PodNetworks(str(spool.root / "boxes"), group_mark(spool.root), log, pod_networks(config)[0]),
         devices=devices,
         mps=Mps(spool.root / "mps", devices, log) if config.gpu_sharing.starts_mps and not nodes[0].virtual else None,
     )

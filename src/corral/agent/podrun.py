@@ -7,6 +7,7 @@ import os
 import pwd
 import re
 
+from corral.agent.podnet import net_of
 from corral.agent.tasks import TaskPlan
 from corral.protocol.orders import LaunchStep, PodRun
 
@@ -38,14 +39,29 @@ def last_words(path: str) -> str:
     return "\n".join(lines[-_LAST_LINES:])
 
 
-def environment(order: LaunchStep, given: dict[str, str]) -> dict[str, str]:
+def network_of(order: LaunchStep, boxes: str) -> tuple[int, int]:
+    """Descriptors of its Pod's network namespace, and of the user namespace that this belongs to; -1 = there is none. Raises OSError."""
+    net = net_of(boxes, order.node, order.key.job, order.key.restart)
+    if net is None:
+        return -1, -1
+    flags = os.O_RDONLY | os.O_CLOEXEC
+    return os.open(net.path, flags), os.open(net.users, flags) if net.users else -1
+
+
+def close(network: tuple[int, int]) -> None:
+    for fd in network:
+        if fd >= 0:
+            os.close(fd)
+
+
+def environment(order: LaunchStep, given: dict[str, str], *, has_network: bool) -> dict[str, str]:
     """The variables of its Pod, over those that every step has."""
     run = order.pod
     assert run is not None
     result = {} if order.spec.container is not None else _of_account(order)
     result |= given
     for index, port in enumerate(run.ports):
-        number = str(port.host_port)
+        number = str(port.port if has_network else port.host_port)
         if not index:
             result["PORT"] = number
         if port.name:
@@ -76,6 +92,8 @@ def expanded(text: str, variables: dict[str, str]) -> str:
     return _REFERENCE.sub(value, text)
 
 
-def complete(plan: TaskPlan, order: LaunchStep) -> None:
-    """With variables in its command."""
+def complete(plan: TaskPlan, order: LaunchStep, network: tuple[int, int]) -> None:
+    """With its Pod's variables, also in its command, and in its Pod's network."""
+    plan.network = network
+    plan.environment = environment(order, plan.environment, has_network=network[0] >= 0)
     plan.argv = [expanded(word, plan.environment) for word in plan.argv]

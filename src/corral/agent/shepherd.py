@@ -90,6 +90,7 @@ class Shepherd:
         self._control: socket.socket | None = None  #: where the agent's commands come in, if it takes so long
         self._reactor.on_child = self._on_child
         self._around: Contained | Roomy | None = None
+        self._network = (-1, -1)  #: of its Pod
         self._is_alone = True  #: nobody is below this process
         self._group: cgroup.Group | None = None
         self._pmi: PmiServer | PmixServer | None = None
@@ -173,6 +174,8 @@ class Shepherd:
         self._streams.open(identity)
         if isinstance(self._pmi, PmixServer):
             self._pmi.begin(identity)
+        if order.pod is not None:
+            self._network = podrun.network_of(order, settings.boxes)
         self._around = around(order, self.directory, settings, identity)
         argv, script = self._write_script(identity) if order.key.step == BATCH else (None, -1)
         host_name = order.node if settings.virtual else ""
@@ -217,13 +220,14 @@ class Shepherd:
         if self._around is not None:
             self._around.put_in(plans)
         if order.pod is not None:
-            podrun.complete(plans[0], order)
+            podrun.complete(plans[0], order, self._network)
         self._epilogs.prepare(plans, order.tasks)
         try:
             self._start(plans)
         finally:
             if script >= 0:
                 os.close(script)
+        podrun.close(self._network)
         self._close_task_ends()
         self._streams.tell_started(tuple(self._running))
         self._streams.connect()

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import msgspec
 
-from corral.agent import messages
+from corral.agent import messages, mounts
 from corral.agent.container import Box
 from corral.agent.identity import Identity, set_rlimits
 from corral.agent.processes import take_host_name
@@ -55,6 +55,7 @@ class TaskPlan(msgspec.Struct, kw_only=True):
     host_name: str = ""  #: of a virtual node
     entrypoint: Sequence[str] = ()  #: of the container's image, before a script
     box: Box | None = None  #: the container that it runs in
+    network: tuple[int, int] = (-1, -1)  #: descriptors of its Pod's network and that one's user namespace; -1 = none
     is_terminal: bool = False  #: descriptor 0 is a terminal that is to control the task's session
 
 
@@ -97,6 +98,11 @@ def _become(plan: TaskPlan) -> NoReturn:
     if plan.host_name:
         take_host_name(plan.host_name)
     _place_streams(plan.streams)
+    network, users = plan.network
+    if users >= 0:
+        mounts.setns(users, mounts.CLONE_NEWUSER)
+    if network >= 0:
+        mounts.setns(network, mounts.CLONE_NEWNET)
     if plan.box is not None:
         plan.box.enter()
     plan.identity.assume()

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from corral.agent import binding, mps, podrun
+from corral.agent import binding, mps
 from corral.agent.control import ShepherdSettings
 from corral.agent.environment import batch_environment, task_environment
 from corral.agent.visibility import naming_of
@@ -26,8 +26,6 @@ def variables_of(
     if order.mps and settings.mps:
         variables |= mps.variables(settings.mps, settings.devices, order.share.gres, order.job.owner.uid)
     variables = show_the_way(variables, order, settings)
-    if order.pod is not None:
-        variables = podrun.environment(order, variables)
     if has_private:
         variables = {restored(name): restored(value) for name, value in variables.items()}
     return variables

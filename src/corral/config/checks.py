@@ -80,6 +80,15 @@ def check(config: ClusterConfig, tree: dict[str, Any]) -> None:
         _parsed(_ports, config.step_ports, ("step_ports",))
     if config.pod_ports:
         _parsed(_ports, config.pod_ports, ("pod_ports",))
+    if config.pod_network:
+        try:
+            size = ipaddress.IPv4Network(config.pod_network).num_addresses
+        except ValueError as error:
+            raise BadValue(("pod_network",), f"'pod_network' is no network: {error}") from None
+        if not 16 <= size <= 1 << 16:
+            raise BadValue(
+                ("pod_network",), "'pod_network' must have 16 to 65536 addresses: 10.213.0.0/16, for instance"
+            )
     _check_gateway(config.gateway)
     for limit in config.enforce:
         if limit not in _ENFORCEABLE:

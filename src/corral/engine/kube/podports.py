@@ -1,11 +1,13 @@
 """Which ports of its node lead to a Pod? They are given when it starts, and are its own until it has ended."""
 
 from corral.engine.context import Context
-from corral.engine.podjob import host_of
+from corral.engine.podjob import fixed_ports, host_of
 from corral.model.kube.pod import Pod, PortAddress
 from corral.syntax import arrayspec
 
 _MOST = 1 << 16
+#: How a node says it (agent/podnet.py).
+IN_USE = "ports in use: "
 
 
 class NoPort(Exception):
@@ -15,7 +17,7 @@ class NoPort(Exception):
 def addresses(ctx: Context, pod: Pod, node: str) -> tuple[PortAddress, ...]:
     """Raises NoPort."""
     host = host_of(ctx, node)
-    held = ctx.state.objects.pod_ports.get(host, set())
+    held = ctx.state.objects.pod_ports.get(host, set()) | ctx.foreign_ports.get(host, set())
     taken: set[int] = set()
     found = []
     for container in (*pod.spec.init_containers, *pod.spec.containers):
@@ -31,6 +33,17 @@ def addresses(ctx: Context, pod: Pod, node: str) -> tuple[PortAddress, ...]:
                 )
             )
     return tuple(found)
+
+
+def told_in_use(ctx: Context, pod: Pod, words: str) -> bool:
+    """The node says that somebody else has some of its ports: it is to get others, where it has not asked for these very ones."""
+    if not words.startswith(IN_USE):
+        return False
+    ports = {int(word) for word in words.removeprefix(IN_USE).split(",") if word.isdigit()}
+    if not ports or not ports.isdisjoint(fixed_ports(pod)):
+        return False
+    ctx.foreign_ports.setdefault(pod.status.host_ip, set()).update(ports)
+    return True
 
 
 def _next(ctx: Context, held: set[int]) -> int:

@@ -116,6 +116,13 @@ def _run(ctx: Context, pod: Pod, job: Job, now: float, out: Effects) -> None:
             return
         times.append(status.start_time + limit)
     pod = _see_ends(ctx, pod, job, now, out)
+    if ctx.to_move.pop(pod.key, False):
+        try:
+            addresses = podports.addresses(ctx, pod, status.node)
+        except podports.NoPort as error:
+            _fail(ctx, pod, job, "NodePorts", str(error), now, out)
+            return
+        pod = save(ctx, pod, msgspec.structs.replace(pod.status, addresses=addresses), now, out)
     to_start, over = _next(pod, now)
     for container in to_start:
         pod = _start(ctx, pod, container, ctx.state.jobs[job.id], now, out)
@@ -163,6 +170,10 @@ def _see_ends(ctx: Context, pod: Pod, job: Job, now: float, out: Effects) -> Pod
         if step is None:
             return containers.cut_off(status, "ContainerStatusUnknown", now)
         words = status.stopping or ctx.last_words.pop(step.key, "")
+        if podports.told_in_use(ctx, pod, words):
+            ctx.to_move[pod.key] = True
+            policy = "Always"
+            status = msgspec.structs.replace(status, back_off=0.0, restart_count=max(0, status.restart_count - 1))
         return containers.after(container, status, containers.ended(status, step, words), policy, now)
 
     policy = pod.spec.restart_policy

@@ -1,0 +1,134 @@
+"""How does a Pod come to a network of its own, in which its ports are nobody else's?
+
+Before its first container starts the agent makes a network namespace, and leaves word of it beside what else the job has here
+(BOXES/NODE/JOB.RESTART/.net). Tasks enter it before their exec. The ports of the node that the engine has given to the Pod lead
+into it. As root with addresses of a pool and the kernel's NAT (podnet_root.py); as an ordinary user by slirp4netns (podnet_user.py).
+Where neither can be, Pods have their node's network, and `corral status` says why.
+"""
+
+import asyncio
+import os
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from corral.agent.boxes import of_job
+from corral.daemon.logs import Log
+from corral.protocol.orders import PodRun
+
+
+class Net(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A network that is there."""
+
+    path: str  #: of its namespace
+    users: str = ""  #: of the user namespace that it belongs to; "" = the machine's
+    name: str = ""
+    index: int = -1  #: of its address in the pool
+    address: str = ""  #: by which this machine reaches it; "" = by the node's ports alone
+    ports: tuple[tuple[str, int, int], ...] = ()  #: protocol, the node's port, its own
+    pids: tuple[tuple[int, str], ...] = ()  #: processes that keep it up, and when they began
+
+
+class CannotConnect(Exception):
+    """There is no network for this Pod, in words for the user."""
+
+
+class PortsTaken(CannotConnect):
+    """Somebody who is not this cluster's has these ports of the node."""
+
+    def __init__(self, ports: Sequence[int]) -> None:
+        super().__init__(f"{TAKEN}{','.join(map(str, ports))}")
+
+
+TAKEN = "ports in use: "
+
+
+class Maker(Protocol):
+    """One way to make networks."""
+
+    async def make(self, name: str, place: str, ports: tuple[tuple[str, int, int], ...]) -> Net: ...
+    async def remove(self, net: Net) -> None: ...
+    def is_there(self, net: Net) -> bool: ...
+
+
+class PodNetworks:
+    """Those of one agent."""
+
+    def __init__(self, boxes: str, mark: str, log: Log, maker: Maker | None) -> None:
+        """mark: tells this agent's from others' of the machine."""
+        self._boxes, self._mark, self._log, self._maker = boxes, mark, log, maker
+        self._under_way: dict[tuple[str, int, int], asyncio.Task[str]] = {}
+
+    def is_wanted(self, run: PodRun) -> bool:
+        return self._maker is not None and not run.host_network
+
+    async def ensure(self, node: str, job: int, restart: int, run: PodRun) -> str:
+        """What went wrong, or "". Containers that start at once wait for one and the same."""
+        key = (node, job, restart)
+        task = self._under_way.get(key)
+        if task is None:
+            task = self._under_way[key] = asyncio.get_running_loop().create_task(self._ensure(key, run))
+            task.add_done_callback(lambda _: self._under_way.pop(key, None))
+        return await asyncio.shield(task)
+
+    async def _ensure(self, key: tuple[str, int, int], run: PodRun) -> str:
+        assert self._maker is not None
+        place = of_job(self._boxes, *key)
+        known = net_of(self._boxes, *key)
+        if known is not None and self._maker.is_there(known):
+            return ""
+        name = f"corral-{self._mark}-{key[0]}-{key[1]}.{key[2]}"
+        ports = tuple((one.protocol, one.host_port, one.port) for one in run.ports if one.protocol != "SCTP")
+        try:
+            if known is not None:  # the machine has booted since
+                await self._maker.remove(known)
+            os.makedirs(place, mode=0o700, exist_ok=True)
+            net = await self._maker.make(name, place, ports)
+            _write(place, net)
+        except CannotConnect as error:
+            return str(error)
+        except OSError as error:
+            return f"{key[0]}: the Pod's network cannot be made: {error.strerror}"
+        return ""
+
+    async def clear(self, node: str, job: int, restart: int) -> None:
+        """The Pod is over."""
+        net = net_of(self._boxes, node, job, restart)
+        if net is None or self._maker is None:
+            return
+        try:
+            await self._maker.remove(net)
+            os.unlink(f"{of_job(self._boxes, node, job, restart)}/.net")
+        except (OSError, CannotConnect) as error:
+            self._log.error("a Pod's network cannot be removed", error, network=net.name)
+
+
+def net_of(boxes: str, node: str, job: int, restart: int) -> Net | None:
+    """None: its tasks are in the node's network."""
+    try:
+        with open(f"{of_job(boxes, node, job, restart)}/.net", "rb") as file:
+            return msgspec.json.decode(file.read(), type=Net)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+
+
+def _write(place: str, net: Net) -> None:
+    path = f"{place}/.net"
+    with open(f"{path}.tmp", "wb") as file:
+        file.write(msgspec.json.encode(net))
+    os.replace(f"{path}.tmp", path)
+
+
+async def run(program: str, *arguments: str, text: str = "") -> None:
+    """Raises CannotConnect with its words."""
+    process = await asyncio.create_subprocess_exec(
+        program, *arguments, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+    _, said = await process.communicate(text.encode())
+    if process.returncode:
+        words = said.decode(errors="replace").strip().splitlines()
+        raise CannotConnect(
+            f"the Pod's network cannot be made: {program}: {words[-1] if words else process.returncode}"
+        )
