@@ -297,6 +297,8 @@ class AgentLoop:
             for job in mps.jobs() if (mps := self._launcher.mps) is not None else ():
                 self._endings.leave_mps(job)
             await self._endings.left_mps()
+            if self._launcher.networks is not None:
+                await self._launcher.networks.clear_all()
         self.stop()
 
     async def _close(self) -> None:

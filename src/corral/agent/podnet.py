@@ -7,6 +7,7 @@ Where neither can be, Pods have their node's network, and `corral status` says w
 """
 
 import asyncio
+import glob
 import os
 from collections.abc import Sequence
 from typing import Protocol
@@ -90,6 +91,9 @@ class PodNetworks:
             return str(error)
         except OSError as error:
             return f"{key[0]}: the Pod's network cannot be made: {error.strerror}"
+        except Exception as error:
+            self._log.error("a Pod's network could not be made", error, network=name)
+            return f"{key[0]}: the Pod's network cannot be made: {error!r}"
         return ""
 
     async def clear(self, node: str, job: int, restart: int) -> None:
@@ -102,6 +106,18 @@ class PodNetworks:
             os.unlink(f"{of_job(self._boxes, node, job, restart)}/.net")
         except (OSError, CannotConnect) as error:
             self._log.error("a Pod's network cannot be removed", error, network=net.name)
+
+    async def clear_all(self) -> None:
+        """All Pods are over."""
+        for node, name in _places(self._boxes):
+            job, _, restart = name.partition(".")
+            await self.clear(node, int(job), int(restart))
+
+
+def _places(boxes: str) -> list[tuple[str, str]]:
+    found = glob.glob(f"{glob.escape(boxes)}/*/*/.net")
+    parts = [path.split("/") for path in found]
+    return [(words[-3], words[-2]) for words in parts if words[-2].replace(".", "").isdigit()]
 
 
 def net_of(boxes: str, node: str, job: int, restart: int) -> Net | None:
@@ -123,10 +139,10 @@ def _write(place: str, net: Net) -> None:
 async def run(program: str, *arguments: str, text: str = "") -> None:
     """Raises CannotConnect with its words."""
     process = await asyncio.create_subprocess_exec(
-        program, *arguments, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL,
+        program, *arguments, stdin=asyncio.subprocess.PIPE if text else asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
-    _, said = await process.communicate(text.encode())
+    _, said = await process.communicate(text.encode() or None)
     if process.returncode:
         words = said.decode(errors="replace").strip().splitlines()
         raise CannotConnect(

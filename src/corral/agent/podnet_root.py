@@ -5,6 +5,7 @@ CORRAL-PODS; what it sends outwards is masqueraded. Addresses and ports are clai
 machine, of one cluster or of several, never give out the same.
 """
 
+import asyncio
 import fcntl
 import ipaddress
 import os
@@ -30,11 +31,13 @@ class RootNetworks:
         self._pool = ipaddress.IPv4Network(pool)
         self._next = 0
         self._is_ready = False
+        self._preparing = asyncio.Lock()
 
     async def make(self, name: str, place: str, ports: tuple[tuple[str, int, int], ...]) -> Net:
-        if not self._is_ready:
-            await self._prepare()
-            self._is_ready = True
+        async with self._preparing:
+            if not self._is_ready:
+                await self._prepare()
+                self._is_ready = True
         if _is_there(f"{_NAMESPACES}/{name}"):  # by an agent that was killed over it
             await run("ip", "netns", "del", name)
         await run("ip", "netns", "add", name)

@@ -172,8 +172,7 @@ def _see_ends(ctx: Context, pod: Pod, job: Job, now: float, out: Effects) -> Pod
         words = status.stopping or ctx.last_words.pop(step.key, "")
         if podports.told_in_use(ctx, pod, words):
             ctx.to_move[pod.key] = True
-            policy = "Always"
-            status = msgspec.structs.replace(status, back_off=0.0, restart_count=max(0, status.restart_count - 1))
+            return msgspec.structs.replace(status, step=-1, state=initial(container).state)
         return containers.after(container, status, containers.ended(status, step, words), policy, now)
 
     policy = pod.spec.restart_policy

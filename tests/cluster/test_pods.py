@@ -1,0 +1,86 @@
+"""Pods with real daemons: their containers run, are reached, and end."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.cluster.live import LiveCluster, wait_until
+from tests.cluster.pods_kit import Pods, fetched
+
+pytestmark = pytest.mark.skipif(
+    not (os.geteuid() == 0 and shutil.which("ip") and shutil.which("iptables")) and not shutil.which("slirp4netns"),
+    reason="no networks of Pods here",
+)
+
+
+@pytest.fixture
+def pods(cluster: LiveCluster) -> Pods:
+    return Pods(cluster)
+
+
+def shell(text: str, **fields: Any) -> dict[str, Any]:
+    return {"name": "main", "command": ["/bin/sh", "-c", text], **fields}
+
+
+def log_of(cluster: LiveCluster, name: str, number: int = 0) -> str:
+    (path,) = Path(cluster.directory).glob(f"agent/*/pods/*/default_{name}_*/main/{number}.log")
+    return path.read_text()
+
+
+def test_a_pod_runs_as_a_job_and_what_it_says_is_kept(cluster: LiveCluster, pods: Pods) -> None:
+    pods.put("hello", shell("echo hello $(WHO)", env=[{"name": "WHO", "value": "world"}]), restartPolicy="Never")
+    pods.wait_phase("hello", "Succeeded")
+    assert log_of(cluster, "hello") == "hello world\n"
+    job = str(pods.status("hello")["job"])
+    assert cluster.text("sacct", "-n", "-P", "-X", "-o", "jobname,state", "-j", job) == "hello|COMPLETED"
+
+
+def test_two_replicas_with_one_port_run_on_one_node(cluster: LiveCluster, pods: Pods) -> None:
+    server = {
+        "name": "main",
+        "command": [sys.executable, "-m", "http.server", "8000"],
+        "ports": [{"containerPort": 8000}],
+    }
+    for name in ("one", "two"):
+        pods.put(name, server, nodeName="dgx0180", terminationGracePeriodSeconds=1)
+    pods.wait_ready("one", "two")
+    ports = [_port(cluster, pods, name) for name in ("one", "two")]
+    assert len(set(ports)) == 2
+    for port in ports:
+        wait_until(lambda port=port: fetched(port) == 200, what=f"port {port}")  # type: ignore[misc]
+    for name in ("one", "two"):
+        pods.delete(name)
+        pods.wait_gone(name)
+    assert [fetched(port) for port in ports] == [0, 0]
+
+
+def _port(cluster: LiveCluster, pods: Pods, name: str) -> int:
+    import msgspec
+
+    job = pods.status(name)["job"]
+    (path,) = Path(cluster.directory).glob(f"agent/*/boxes/*/{job}.0/.net")
+    port: int = msgspec.json.decode(path.read_bytes())["ports"][0][1]
+    return port
+
+
+def test_a_failing_container_is_started_again_and_its_last_words_are_shown(pods: Pods) -> None:
+    pods.put("crash", shell("echo no luck; exit 3"))
+    wait_until(lambda: pods.container("crash").get("state", {}).get("waiting", {}).get("reason") == "CrashLoopBackOff")
+    found = pods.container("crash")
+    assert (found["restartCount"], found["lastState"]["terminated"]["exitCode"]) == (1, 3)
+    assert found["state"]["waiting"]["message"].endswith("no luck")
+    pods.delete("crash", grace=0)
+    pods.wait_gone("crash")
+
+
+def test_a_cancelled_job_leaves_a_pod_that_has_failed(cluster: LiveCluster, pods: Pods) -> None:
+    pods.put("gone", shell("sleep 100"))
+    pods.wait_ready("gone")
+    cluster.run("scancel", str(pods.status("gone")["job"]))
+    pods.wait_phase("gone", "Failed")
+    assert pods.status("gone")["reason"] == "Evicted"
+    pods.delete("gone")
+    pods.wait_gone("gone")
