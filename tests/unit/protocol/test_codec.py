@@ -23,7 +23,6 @@ PLAIN: dict[Any, st.SearchStrategy[Any]] = {
     str: TEXT,
     bytes: st.binary(max_size=20),
     bool: st.booleans(),
-    bytes: st.binary(max_size=20),
     type(None): st.none(),
 }
 
