@@ -29,6 +29,7 @@ CorralError
     ├── InvalidFilename       slurm-%j.out
     ├── InvalidContainer      --container-mounts=/data:/data:ro
     ├── InvalidQuantity       500m, 1Gi
+    ├── NoPriorityClass       priorityClassName names none
     ├── InvalidManifest       a Kubernetes manifest, with all that is wrong in it
     └── InvalidSnapshot       a file of `corral snapshot`
 """
@@ -178,6 +179,10 @@ class InvalidContainer(UsageError):
 
 class InvalidQuantity(UsageError):
     """Not a quantity: {text!r}. Write 2, 500m, 1.5 or 512Mi, for instance."""
+
+
+class NoPriorityClass(UsageError):
+    """No PriorityClass with name {name} was found. An operator makes one: `corral apply -f` with kind PriorityClass."""
 
 
 class InvalidManifest(UsageError):

@@ -99,6 +99,11 @@ class Objects:
         if (key := self.pod_of_job.get(number)) is not None:
             self.dirty[key] = None
 
+    def look_at_job(self, job: int) -> None:
+        """If it is a Pod's."""
+        if (key := self.pod_of_job.get(job)) is not None:
+            self.dirty[key] = None
+
     def put(self, one: AnyObject) -> None:
         key = one.key
         old = self.by_key.get(key)

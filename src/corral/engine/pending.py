@@ -9,7 +9,7 @@ import heapq
 
 import msgspec
 
-from corral.engine import charging, preemption, reserved_access
+from corral.engine import charging, preemption, replicas, reserved_access
 from corral.engine.admission import resolve
 from corral.engine.arrays import has_room, room
 from corral.engine.context import Context
@@ -166,7 +166,7 @@ class PendingView(WaitingGroups):
             )
         limits, denied = self._limits(job, spec) if self.ctx.state.books or self.guarded else ((), "")
         rights = None
-        if self.ctx.config.preemption.type != "none" and not gang:
+        if self.ctx.config.preemption.type != "none" and not gang and not replicas.is_peaceful(self.ctx, job):
             rights = preemption.rights_of(self.ctx, spec.qos, job.yielded_to)
         shape = (demands, job.time_limit, spec.time_min or 0, alone, limits, denied, rights)
         if not shape[0]:
@@ -466,3 +466,5 @@ class PendingView(WaitingGroups):
             jobs[job_id] = msgspec.structs.replace(
                 job, reason=why.reason, reason_text=why.text, expected_start=when, expected_nodes=where
             )
+            if (job.reason, job.reason_text) != (why.reason, why.text):
+                self.ctx.state.objects.look_at_job(job_id)

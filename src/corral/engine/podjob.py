@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from corral.engine import replicas
 from corral.engine.context import Context
 from corral.model.gres import GresRequest
 from corral.model.job import JobKind, JobSpec, PodRef
@@ -20,11 +21,13 @@ ANNOTATIONS = {
     "corral.dev/reservation": "reservation",
     "corral.dev/constraint": "constraint",
 }
+#: A PriorityClass counts for so much at most.
+MOST_POINTS = 1_000_000_000
 _MIB = 1 << 20
 
 
 def spec_of(ctx: Context, pod: Pod) -> JobSpec:
-    """Raises InvalidQuantity."""
+    """Raises InvalidQuantity, NoPriorityClass."""
     spec = pod.spec
     containers, inits = spec.containers, spec.init_containers
     cpus = -(-_most(containers, inits, "cpu", 1000) // 1000)
@@ -33,6 +36,9 @@ def spec_of(ctx: Context, pod: Pod) -> JobSpec:
     words: dict[str, Any] = {
         field: pod.metadata.annotations[name] for name, field in ANNOTATIONS.items() if name in pod.metadata.annotations
     }
+    group = replicas.class_of(ctx, pod)
+    if group is not None and group.metadata.name in ctx.state.books.qos:
+        words.setdefault("qos", group.metadata.name)
     return JobSpec(
         kind=JobKind.POD,
         name=pod.metadata.name,
@@ -105,3 +111,9 @@ def host_of(ctx: Context, node: str) -> str:
     if known is None:
         return node
     return "127.0.0.1" if known.inventory.virtual else known.inventory.address or known.inventory.hostname or node
+
+
+def points_of(ctx: Context, pod: Pod) -> int:
+    """What its PriorityClass adds to its job's priority."""
+    group = replicas.class_of(ctx, pod)
+    return max(-MOST_POINTS, min(MOST_POINTS, group.value)) if group is not None else 0

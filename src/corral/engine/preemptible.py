@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable
 
-from corral.engine import preemption
+from corral.engine import preemption, replicas
 from corral.engine.context import Context
 from corral.engine.state import lends_cpus
 from corral.model.job import Job, JobId, JobState
+from corral.model.kube.meta import ObjectKey
+from corral.model.kube.workload import Deployment, ReplicaSet, StatefulSet
 from corral.scheduler.preemption import Promised, Suspended, Victim
 from corral.scheduler.preemptors import Standing
 
@@ -17,6 +19,10 @@ class Preemptible:
         self.leaving: set[JobId] = set()  #: jobs that are about to be gone
         self.promised: set[JobId] = set()  #: waiting jobs for which others make room
         self.suspended: set[JobId] = set()  #: for others
+        self.services: dict[
+            ObjectKey, int
+        ] = {}  #: services with replicas that run -> by which minimum they were looked at
+        self.service_of: dict[JobId, ObjectKey] = {}
 
     @property
     def is_busy(self) -> bool:
@@ -27,8 +33,17 @@ class Preemptible:
         """A job has started, changed or gone."""
         self.leaving.discard(job_id)
         self.suspended.discard(job_id)
+        if (service := self.service_of.pop(job_id, None)) is not None:
+            self.services[service] = -1
         if job is None or not job.is_active:
             self.victims.pop(job_id, None)
+            return
+        pods = self.ctx.state.objects.pod_of_job
+        if job_id in pods and (workload := replicas.workload_of(self.ctx, job)) is not None:
+            self.service_of[job_id] = workload.key
+            self.services[workload.key] = -1
+            if job.state is JobState.COMPLETING or job.preempted is not None:
+                self.leaving.add(job_id)
             return
         if job.state is JobState.COMPLETING:
             self.leaving.add(job_id)
@@ -55,10 +70,33 @@ class Preemptible:
         config = self.ctx.config.preemption
         if config.type == "none" or not is_asked:
             return Standing()
+        self._look_at_services()
         return Standing(
             victims=tuple(self.victims.values()), leaving=tuple(sorted(self.leaving)), strict_order=config.strict_order,
             tiers={partition.name: partition.priority_tier for partition in self.ctx.state.partitions.values()},
         )  # fmt: skip
+
+    def _look_at_services(self) -> None:
+        """Which of their replicas may be taken: where one has come or gone, or another minimum holds."""
+        objects = self.ctx.state.objects
+        for key, known in list(self.services.items()):
+            one = objects.get(key)
+            if not isinstance(one, Deployment | ReplicaSet | StatefulSet):
+                del self.services[key]
+                continue
+            kept = replicas.least(self.ctx, one)
+            if kept == known:
+                continue
+            self.services[key] = kept
+            found = replicas.running(self.ctx, one)
+            for number, (_, job) in enumerate(found, start=1):
+                victim = preemption.replica_of(self.ctx, job, max(0, number - kept))
+                if victim is None:
+                    self.victims.pop(job.id, None)
+                else:
+                    self.victims[job.id] = victim
+            if not found:
+                del self.services[key]
 
     def promises(self) -> tuple[Promised, ...]:
         return tuple(one for job in self._in_order(self.promised) for one in preemption.promised(self.ctx, job))

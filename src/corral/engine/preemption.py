@@ -9,7 +9,7 @@ from typing import Protocol
 
 import msgspec
 
-from corral.engine import charging, endings
+from corral.engine import charging, endings, replicas
 from corral.engine.arrays import has_room
 from corral.engine.cancel import signal_job
 from corral.engine.context import Context
@@ -29,6 +29,8 @@ from corral.scheduler.preemption import Promised, Rights, Suspended, Victim
 from corral.syntax import hostlist
 
 SIGCONT, SIGTERM = 18, 15
+#: A Pod that is preempted has lost its traffic and has ended so long after its own grace, at the latest.
+POD_SECONDS = 5.0
 _NEVER = Mode()
 
 
@@ -88,7 +90,12 @@ def victim_of(ctx: Context, job: Job) -> Victim | None:
     return msgspec.structs.replace(own, action=action, exempt_until=until, unit=int(job.het_job_id or 0), within=-1)
 
 
-def _victim_of(ctx: Context, job: Job) -> Victim | None:
+def replica_of(ctx: Context, job: Job, number: int) -> Victim | None:
+    """Of a replica, when it is known the how manieth above its service's minimum it is."""
+    return _victim_of(ctx, job, number) if ctx.config.preemption.type != "none" and number else None
+
+
+def _victim_of(ctx: Context, job: Job, number: int | None = None) -> Victim | None:
     partition = ctx.state.partitions.get(job.partition)
     told = job.preempted
     if (told is not None and told.action in ("REQUEUE", "CANCEL")) or job.allocation is None or partition is None:
@@ -98,6 +105,13 @@ def _victim_of(ctx: Context, job: Job) -> Victim | None:
     by_qos = ctx.config.preemption.type == "qos"
     mode = _mode_of_qos(ctx, qos) if by_qos else mode_in(ctx, partition)
     action = mode.action
+    above = 0
+    if spec.pod is not None and action != "OFF":
+        action = "CANCEL"  # who owns it makes another one; requests are for others meanwhile
+        if (service := replicas.workload_of(ctx, job)) is not None:
+            above = replicas.surplus(ctx, service).get(job.id, 0) if number is None else number
+            if not above:
+                return None
     if action == "OFF" or (
         action == "SUSPEND" and (not partition.sharers or not (job.state is JobState.RUNNING or told is not None))
     ):
@@ -108,7 +122,8 @@ def _victim_of(ctx: Context, job: Job) -> Victim | None:
     within = job.priority if by_qos and mode.within else -1
     return Victim(
         job=job.id, action=action, qos=spec.qos, tier=partition.priority_tier, worth=worth, start=job.start_time,
-        exempt_until=0.0 if action == "SUSPEND" else eligible_at(ctx, job), within=within, family=family_of(job),
+        exempt_until=0.0 if action == "SUSPEND" or above else eligible_at(ctx, job), within=within,
+        family=family_of(job), surplus=above,
     )  # fmt: skip
 
 
@@ -136,7 +151,9 @@ def shown_eligible(ctx: Basis, job: Job) -> float:
 
 
 def grace_of(ctx: Basis, job: Job) -> float:
-    """Seconds between the signal and its end."""
+    """Seconds between the signal and its end. A Pod has its own time, from the end of its traffic on."""
+    if (pod := replicas.pod_of(ctx, job)) is not None:
+        return pod.spec.termination_grace_period_seconds + POD_SECONDS
     if ctx.config.preemption.type == "qos":
         qos = ctx.state.books.qos.get(ctx.state.spec(job).qos)
         return float(qos.grace_time) if qos is not None else 0.0
@@ -246,6 +263,9 @@ def make_room(ctx: Context, job: Job, action: str, by: int, now: float, out: Eff
         return now
     grace = grace_of(ctx, job) if job.state is JobState.RUNNING else 0.0  # one that is frozen hears nothing
     told = Preempted(time=now, ends=now + grace, action=action, by=by)
+    if ctx.state.spec(job).pod is not None and job.state is JobState.RUNNING:
+        ctx.change_job(job, now, out, "preempted", preempted=told)  # engine/kube/pods.py deletes the Pod
+        return told.ends
     if grace <= 0:
         signal = ctx.state.spec(job).signal
         if ctx.config.preemption.send_user_signal and signal is not None and not job.warned:
@@ -276,7 +296,7 @@ def _send_own(ctx: Context, job: Job, signal: tuple[int, int, bool], now: float,
 
 def tell_again(ctx: Context, job: Job, node: str, now: float, out: Effects) -> None:
     """An agent is back: whether it has heard what jobs were told in their grace time, nobody knows."""
-    if job.preempted is None or job.state is not JobState.RUNNING:
+    if job.preempted is None or job.state is not JobState.RUNNING or ctx.state.spec(job).pod is not None:
         return
     signal = ctx.state.spec(job).signal
     if signal is None or not ctx.config.preemption.send_user_signal:

@@ -1,11 +1,12 @@
 """Who makes room for a job that finds no place, and how is the room kept until they are gone?
 
 Theory. Who may preempt whom is a question of rights (a QOS' list, a partition's tier), never of priority. Those that a job may preempt
-stand in ranks: suspended before requeued before cancelled, and of each the young before the old (a rank is a doubling of the minutes
-run, so that jobs of much the same age count alike). As few ranks are opened as make room. Within them, of each node one is taken
-away, then two, four ...: the first time that the job fits, it is on nodes where the fewest have to go. Of these, the most precious
-first, every one that is not needed after all is left alone. So nothing is preempted for a job that would still not fit, none that
-could have stayed, and no rank is touched while a lower one is enough.
+stand in ranks: replicas above a service's minimum, those of the service that has most of them first; then jobs, suspended before
+requeued before cancelled, and of each the young before the old (a rank is a doubling of the minutes run, so that jobs of much the same
+age count alike). As few ranks are opened as make room. Within them, of each node one is taken away, then two, four ...: the first time
+that the job fits, it is on nodes where the fewest have to go. Of these, the most precious first, every one that is not needed after all
+is left alone. So nothing is preempted for a job that would still not fit, none that could have stayed, and no rank is touched while a
+lower one is enough.
 
 A preemptor's place is promised: the very cores and units. Until its victims are gone they hold what the promise leaves of theirs, and
 nobody else gets either.
@@ -31,6 +32,8 @@ MOST_LAYERS = 12
 #: A place in this table, and its time limit where that is shorter than asked for.
 Fits = Callable[[NodeTable], tuple[Allocation | None, int | None]]
 
+#: Replicas above a service's minimum come before all jobs, whatever would become of these.
+_REPLICAS, _MOST_SURPLUS = -1, 64
 _GENTLEST_FIRST = {"SUSPEND": 0, "REQUEUE": 1, "CANCEL": 2}
 
 
@@ -46,6 +49,7 @@ class Victim(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     exempt_until: float = 0.0
     unit: int = 0  #: a component of this heterogeneous job: it goes with the others; 0 = of none
     family: int = 0  #: its array, or itself
+    surplus: int = 0  #: it is the how manieth replica above its service's minimum; 0 = no such replica
     within: int = -1  #: others of its own QOS with a higher priority than this may preempt it; -1 = they may not
 
 
@@ -96,7 +100,10 @@ class Unit:
         harm = max(_GENTLEST_FIRST[victim.action] for victim in members)
         worth = max(victim.worth for victim in members)
         age = (int(max(0.0, now - self.start) // 60) + 1).bit_length()
+        surplus = min(victim.surplus for victim in members)
         self.rank = (worth, harm, age) if strict else (harm, age, worth)
+        if surplus:  # of several services the one that has most above its minimum gives first
+            self.rank = (_REPLICAS, -min(surplus, _MOST_SURPLUS), worth)
         self.rows: dict[int, int] = {}  #: how much of what is short each node would get back
         for victim in members:
             for share in table.holders[victim.job].nodes:

@@ -12,7 +12,7 @@ import msgspec
 from corral.model.kube.meta import Condition, ObjectKey
 from corral.model.kube.scaling import HorizontalPodAutoscaler, HPAStatus, MetricStatus
 from corral.services.load import Loads
-from corral.services.metrics import Problem, Reading, Sight, is_demand, read
+from corral.services.metrics import Problem, Reading, Sight, is_demand, metrics_of, read
 from corral.services.scalewindow import Memory, bounded
 from corral.services.traffic import Rush
 
@@ -58,11 +58,12 @@ def ambiguous(one: HorizontalPodAutoscaler, names: Sequence[str], current: int, 
 
 def decide(one: HorizontalPodAutoscaler, sight: Sight, loads: Loads, mind: Mind, now: float) -> Verdict:
     """The count of now is remembered in `mind`; what becomes of it tells `scalewindow.note`."""
-    spec, current = one.spec, sight.replicas
+    spec, current, metrics = one.spec, sight.replicas, metrics_of(one.spec)
     said = {
         "AbleToScale": ("True", "SucceededGetScale", "the HPA controller was able to get the target's current scale")
     }
-    low = spec.min_replicas if spec.min_replicas or any(map(is_demand, spec.metrics)) else 1
+    said["PodsScheduled"] = _scheduled(sight)
+    low = spec.min_replicas if spec.min_replicas or any(map(is_demand, metrics)) else 1
     if not current and low:
         text = "scaling is disabled since the replica count of the target is zero"
         said["ScalingActive"] = ("False", "ScalingDisabled", text)
@@ -79,11 +80,10 @@ def decide(one: HorizontalPodAutoscaler, sight: Sight, loads: Loads, mind: Mind,
             status=_status(one, now, current, wanted, one.status.current_metrics, said, scaled=True),
         )  # fmt: skip
     found = [
-        read(metric, sight, loads, mind.rushes.setdefault(place, Rush()), now)
-        for place, metric in enumerate(spec.metrics)
+        read(metric, sight, loads, mind.rushes.setdefault(place, Rush()), now) for place, metric in enumerate(metrics)
     ]
     if not current:  # what Pods use says nothing of a service that has none
-        found = [reading for reading, metric in zip(found, spec.metrics, strict=True) if is_demand(metric)]
+        found = [reading for reading, metric in zip(found, metrics, strict=True) if is_demand(metric)]
     shown = tuple(reading.status for reading in found)
     problems = [reading for reading in found if isinstance(reading, Problem)]
     known = [reading for reading in found if isinstance(reading, Reading)]
@@ -94,7 +94,7 @@ def decide(one: HorizontalPodAutoscaler, sight: Sight, loads: Loads, mind: Mind,
         first = problems[0]
         text = f"the HPA was unable to compute the replica count: {first.text}"
         said["ScalingActive"] = ("False", first.reason, text)
-        whole = f"invalid metrics ({len(problems)} invalid out of {len(spec.metrics)}), first error is: {first.text}"
+        whole = f"invalid metrics ({len(problems)} invalid out of {len(metrics)}), first error is: {first.text}"
         return Verdict(
             replicas=current, status=_status(one, now, current, current, shown, said),
             problem=("FailedComputeMetricsReplicas", whole),
@@ -126,6 +126,22 @@ def decide(one: HorizontalPodAutoscaler, sight: Sight, loads: Loads, mind: Mind,
     )  # fmt: skip
 
 
+def _scheduled(sight: Sight) -> tuple[str, str, str]:
+    """Corral's own condition: have all replicas a place, and if not, why do they wait?"""
+    waiting = [
+        pod for pod in sight.pods if not pod.status.node and not pod.metadata.deletion_timestamp and not pod.has_ended
+    ]
+    if not waiting:
+        return ("True", "AllPlaced", "")
+    why = next((one.message for pod in waiting for one in pod.status.conditions if one.type == "PodScheduled"), "")
+    there = sum(not pod.metadata.deletion_timestamp and not pod.has_ended for pod in sight.pods)
+    return (
+        "False",
+        "ReplicasWait",
+        f"{len(waiting)} of {there} replicas wait for a place" + (f": {why}" if why else ""),
+    )
+
+
 def idle_seconds(one: HorizontalPodAutoscaler) -> float:
     try:
         return max(0.0, float(one.metadata.annotations.get(IDLE, IDLE_SECONDS)))
@@ -154,7 +170,7 @@ def _status(
 ) -> HPAStatus:  # fmt: skip
     known = {condition.type: condition for condition in one.status.conditions}
     conditions = []
-    for kind in ("AbleToScale", "ScalingActive", "ScalingLimited"):
+    for kind in ("AbleToScale", "ScalingActive", "ScalingLimited", "PodsScheduled"):
         old = known.get(kind)
         if kind not in said:
             if old is not None:

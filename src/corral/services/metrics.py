@@ -12,7 +12,14 @@ import msgspec
 from corral.errors import InvalidQuantity
 from corral.model.kube.meta import LabelSelector
 from corral.model.kube.pod import Container, Pod
-from corral.model.kube.scaling import MetricIdentifier, MetricSpec, MetricStatus, MetricTarget
+from corral.model.kube.scaling import (
+    HPASpec,
+    MetricIdentifier,
+    MetricSpec,
+    MetricStatus,
+    MetricTarget,
+    ResourceMetricSource,
+)
 from corral.services import replicas as counting
 from corral.services.load import PANIC, STABLE, Loads, ServiceKey
 from corral.services.traffic import Rush, asked
@@ -44,6 +51,19 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     reason: str  #: of ScalingActive
     text: str
     status: MetricStatus
+
+
+#: What Kubernetes takes for an autoscaler that names no metric.
+DEFAULT = (
+    MetricSpec(
+        type="Resource",
+        resource=ResourceMetricSource(name="cpu", target=MetricTarget(type="Utilization", average_utilization=80)),
+    ),
+)
+
+
+def metrics_of(spec: HPASpec) -> tuple[MetricSpec, ...]:
+    return spec.metrics or DEFAULT
 
 
 def is_demand(metric: MetricSpec) -> bool:

@@ -16,7 +16,7 @@ from corral.services import scalewindow
 from corral.services.autoscale import ambiguous, decide, target_key, without_target
 from corral.services.changes import Change, Put, Wake
 from corral.services.load import ServiceKey
-from corral.services.metrics import TRAFFIC, Sight, query_of
+from corral.services.metrics import TRAFFIC, Sight, metrics_of, query_of
 from corral.services.replicas import within
 
 SYNC, TRAFFIC_SYNC = 15.0, 2.0
@@ -132,7 +132,7 @@ def pods_to_measure(ctx: Context) -> list[Pod]:
     found: list[Pod] = []
     for one in ctx.state.objects.everywhere("HorizontalPodAutoscaler"):
         assert isinstance(one, HorizontalPodAutoscaler)
-        if not any(metric.resource or metric.container_resource for metric in one.spec.metrics):
+        if not any(metric.resource or metric.container_resource for metric in metrics_of(one.spec)):
             continue
         target = ctx.state.objects.get(target_key(one))
         if isinstance(target, Deployment | ReplicaSet | StatefulSet):

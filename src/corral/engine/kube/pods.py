@@ -12,6 +12,7 @@ from corral.engine.context import Context
 from corral.engine.effects import Effects
 from corral.engine.kube import containers, podports, stopping
 from corral.engine.kube.podstatus import condition, initial, judged, save, wake
+from corral.engine.kube.requests import mark_deleted
 from corral.engine.launch import send_launch
 from corral.errors import UsageError
 from corral.model.job import ExitStatus, Job, JobId, JobState
@@ -47,6 +48,8 @@ def reconcile(ctx: Context, pod: Pod, now: float, out: Effects) -> None:
         _lost(ctx, pod, job, now, out)
     elif job.is_pending:
         _waits(ctx, pod, job, now, out)
+    elif job.preempted is not None and job.state is JobState.RUNNING:
+        mark_deleted(ctx, [pod], None, now, out)  # traffic ends first; who owns it makes another one
     elif job.state is JobState.RUNNING and not configuring.waits(job):
         _run(ctx, pod, job, now, out)
     else:
@@ -69,6 +72,9 @@ def _submit(ctx: Context, pod: Pod, now: float, out: Effects) -> None:
     out.records += inner.records
     out.sends += inner.sends
     if isinstance(inner.reply, Submitted):
+        job = ctx.state.jobs[inner.reply.ids[0]]
+        if points := podjob.points_of(ctx, pod):
+            ctx.change_job(job, now, out, "updated", site_factor=points, priority=max(1, job.priority + points))
         status = msgspec.structs.replace(pod.status, job=inner.reply.ids[0], reason="", message="")
         _waits(ctx, save(ctx, pod, status, now, out), ctx.state.jobs[inner.reply.ids[0]], now, out)
         return

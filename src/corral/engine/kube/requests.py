@@ -9,6 +9,7 @@ from corral.engine.context import Context
 from corral.engine.effects import Effects
 from corral.engine.kube import addresses
 from corral.model.job import Owner
+from corral.model.kube.config import PriorityClass
 from corral.model.kube.meta import ObjectKey, ObjectMeta
 from corral.model.kube.objects import AnyObject
 from corral.protocol.events import ObjectsChanged
@@ -52,6 +53,8 @@ def _refusal(
     if (refused := addresses.refusal(ctx, one)) is not None:
         return refused
     name = f"{one.key.kind.lower()} {one.key.name!r}"
+    if isinstance(one, PriorityClass) and not caller.is_operator:
+        return Rejected(error=f"{name}: only an operator says which Pods come first", code="denied")
     if old is None:
         return Rejected(error=f"{name} not found", code="not_found") if request.mode == "update" else None
     if request.mode == "create":

@@ -67,7 +67,10 @@ def delete(ctx: Context, pod: Pod, job: Job | None, now: float, out: Effects) ->
     if serves and now < due:
         wake(ctx, pod, due)
         return
-    endings.terminate(ctx, job, JobState.CANCELLED, now, out, why="pod", by=by, kill_after=grace_of(pod))
+    if job.preempted is not None:
+        endings.terminate(ctx, job, JobState.PREEMPTED, now, out, why="pod", kill_after=grace_of(pod))
+    else:
+        endings.terminate(ctx, job, JobState.CANCELLED, now, out, why="pod", by=by, kill_after=grace_of(pod))
 
 
 def _hurry(ctx: Context, pod: Pod, job: Job, now: float, out: Effects) -> None:
