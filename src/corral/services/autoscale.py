@@ -133,7 +133,10 @@ def _scheduled(sight: Sight) -> tuple[str, str, str]:
     ]
     if not waiting:
         return ("True", "AllPlaced", "")
-    why = next((one.message for pod in waiting for one in pod.status.conditions if one.type == "PodScheduled"), "")
+    found = [one.message for pod in waiting for one in pod.status.conditions if one.type == "PodScheduled"]
+    why = min(
+        found, key=lambda message: (not message, message.endswith(" Priority")), default=""
+    )  # the first of them knows
     there = sum(not pod.metadata.deletion_timestamp and not pod.has_ended for pod in sight.pods)
     return (
         "False",
