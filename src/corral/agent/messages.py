@@ -8,6 +8,7 @@ from corral.model.step import BATCH, StepKey, step_text
 _DUE_TO = {
     "time_limit": " DUE TO TIME LIMIT",
     "preempted": " DUE TO PREEMPTION",
+    "idle_gpus": " DUE TO IDLE GPUS",
     "node_fail": " DUE TO NODE FAILURE, SEE SLURMCTLD LOG FOR DETAILS",
     "requeue": " DUE TO JOB REQUEUE",
     "requeued": " DUE TO JOB REQUEUE",

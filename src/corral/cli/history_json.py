@@ -76,7 +76,11 @@ def _job(row: Row) -> Row:
     limited = row["time_limit"] < UNLIMITED
     return {
         "account": row["account"],
-        "comment": {"administrator": row["admin_comment"] or None, "job": row["comment"] or None, "system": None},
+        "comment": {
+            "administrator": row["admin_comment"] or None,
+            "job": row["comment"] or None,
+            "system": row["system_comment"] or None,
+        },
         "allocation_nodes": row["node_count"],
         "array": {
             "job_id": row["array_job_id"] or 0,

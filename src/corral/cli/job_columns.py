@@ -272,6 +272,7 @@ def names() -> dict[str, Column]:
     found |= {
         "accruetime": Column("ACCRUE_TIME", "eligible_time", moment),
         "admin_comment": Column("ADMIN_COMMENT", "admin_comment", or_null),
+        "system_comment": Column("SYSTEM_COMMENT", "system_comment", or_null),
         "allocsid": Column("ALLOC_SID", "submit_sid"),
         "allocnodes": Column("ALLOC_NODES", "submit_host", or_null),
         "associd": Column("ASSOC_ID", "association"),
@@ -335,6 +336,6 @@ _CONSTANT = (
     ("reboot", "REBOOT", "0"),
     ("siblingsactive", "ACTIVE_SIBLINGS", "NA"), ("siblingsactiveraw", "ACTIVE_SIBLINGS_RAW", "NA"),
     ("siblingsviable", "VIABLE_SIBLINGS", "NA"), ("siblingsviableraw", "VIALBLE_SIBLINGS_RAW", "NA"),
-    ("sperboard", "SOCKETS_PER_BOARD", "0"), ("system_comment", "SYSTEM_COMMENT", "(null)"),
+    ("sperboard", "SOCKETS_PER_BOARD", "0"),
     ("tres-freq", "TRES_FREQ", "N/A"),
 )  # fmt: skip

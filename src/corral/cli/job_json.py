@@ -23,7 +23,7 @@ _FIXED: dict[str, Any] = {
     "federation_siblings_active": "", "federation_siblings_viable": "", "mcs_label": "",
     "tasks_per_board": 0,
     "profile": None, "reboot": False, "resize_time": 0,
-    "show_flags": ["SHOW_ALL", "SHOW_DETAIL"], "sockets_per_board": 0, "system_comment": "",
+    "show_flags": ["SHOW_ALL", "SHOW_DETAIL"], "sockets_per_board": 0,
     "tres_freq": "",
 }  # fmt: skip
 
@@ -55,6 +55,7 @@ def _job(row: Row, cluster: str) -> Row:
         "account": row["account"],
         "accrue_time": _second(row["eligible_time"]),
         "admin_comment": row["admin_comment"],
+        "system_comment": row["system_comment"],
         "licenses": row["licenses"],
         "resv_name": row["reservation"],
         "het_job_id": row["het_job_id"] or 0,

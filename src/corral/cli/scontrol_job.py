@@ -63,6 +63,8 @@ def job(row: Row, detailed: bool, one_line: bool) -> str:
     ]
     if row["admin_comment"]:
         lines.append(f"AdminComment={row['admin_comment']} ")
+    if row["system_comment"]:
+        lines.append(f"SystemComment={row['system_comment']} ")
     if row["comment"]:
         lines.append(f"Comment={row['comment']} ")
     if row["batch_flag"]:

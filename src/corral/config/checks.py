@@ -104,6 +104,12 @@ def check(config: ClusterConfig, tree: dict[str, Any]) -> None:
     for index, place in enumerate(config.isolation.private_dirs):
         if not place.startswith("/") or place.rstrip("/") in _NEVER_PRIVATE or ".." in place.split("/"):
             raise BadValue(("isolation", "private_dirs", index), f"{place!r} cannot be each job's own")
+    if 0 < config.gpus.idle_end <= config.gpus.idle_warn:
+        raise BadValue(
+            ("gpus", "idle_warn"), "'idle_warn' must be less than idle_end: who is told has time to do something"
+        )
+    if config.gpus.idle_percent >= 100:
+        raise BadValue(("gpus", "idle_percent"), "'idle_percent' is from 0 to 99")
     if config.gpu_sharing.starts_mps and "/dev/shm" in config.isolation.private_dirs:
         index = config.isolation.private_dirs.index("/dev/shm")
         problem = "'/dev/shm' cannot be each job's own with fence = \"mps\": jobs reach its daemon through it"

@@ -20,6 +20,7 @@ _TIMES = {
         "time_limit_step",
         "requeue_delay",
     ),
+    "gpus": ("idle_warn", "idle_end"),
     "preemption": ("exempt_time", "time_slice"),
     "api": ("token_lifetime",),
     "autoscaling": ("interval",),

@@ -82,7 +82,11 @@ def subject_of(event: ev.AnyEvent, spec: JobSpec) -> tuple[str, str] | None:
             ran = _ran(job, event.time)
             kind = f"TIME_LIMIT_{job.limit_told}"
             return kind, f"{_name(job, spec)} Reached {job.limit_told}% of time limit, Run time {ran}"
-        case ev.JobChanged(job=job, what="completing") if job.end_state is JobState.TIMEOUT:
+        case ev.JobChanged(job=job, what="GPUs idle"):
+            return "FAIL", f"{_name(job, spec)} GPUs idle, Run time {_ran(job, event.time)}"
+        case ev.JobChanged(job=job, what="completing") if (
+            job.end_state is JobState.TIMEOUT and job.reason is not Reason.INACTIVE_LIMIT
+        ):
             return "TIME_LIMIT", f"{_name(job, spec)} Reached time limit, Run time {_ran(job, event.time)}"
         case _:
             return None
@@ -93,7 +97,9 @@ def _ran(job: Job, until: float) -> str:
 
 
 def _code(job: Job) -> str:
-    """Of those that a signal or their limit has ended, nothing."""
+    """Of those that a signal or their limit has ended, nothing; or why, where that is another one."""
+    if job.reason is Reason.INACTIVE_LIMIT:
+        return f", {job.reason_text}"
     is_cut = job.exit_status.signal or job.state is JobState.TIMEOUT
     return "" if is_cut else f", ExitCode {job.exit_status.code}"
 

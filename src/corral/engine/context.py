@@ -9,6 +9,7 @@ from corral.engine.autoscaling import Autoscaling
 from corral.engine.duetimes import DueTimes
 from corral.engine.effects import Effects
 from corral.engine.gateways import GatewaySeen
+from corral.engine.gpusightings import Sightings
 from corral.engine.objectwakes import Wakes
 from corral.engine.rules import RuleBook
 from corral.engine.standings import Standings
@@ -51,6 +52,7 @@ class Context:
         self.last_tick = 0.0
         self.standings = Standings()
         self.totals: tuple[object, Totals] | None = None  #: what priorities are shares of, and what it was made of
+        self.gpu_sightings = Sightings()  #: when each GPU was last seen at work
         self.overuse_due = 0.0  #: when it is looked again who has used up the minutes of its account
         self.reset_due = 0.0  #: when what was used is forgotten next; 0 = to be worked out
         self.waits_for_minutes = False  #: does some job wait because minutes are used up?
@@ -124,6 +126,7 @@ class Context:
                 if time > now:
                     times[key] = time - seconds
         self.overuse_due -= seconds
+        self.gpu_sightings.set_back(seconds, now)
         self.object_wakes.all_by(now)
 
     def record(self, event: AnyEvent, out: Effects) -> None:

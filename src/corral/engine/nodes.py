@@ -2,7 +2,7 @@
 
 import msgspec
 
-from corral.engine import configuring, endings, preemption, steps
+from corral.engine import configuring, endings, idle_gpus, preemption, steps
 from corral.engine.context import Context
 from corral.engine.effects import Effects
 from corral.engine.launch import send_launch
@@ -109,11 +109,12 @@ def on_heartbeat(ctx: Context, report: Heartbeat, now: float, out: Effects) -> N
             continue
         ctx.last_heard[name] = now
         ctx.state.nodes[name] = msgspec.structs.replace(
-            node, load=report.load, free_memory_mb=report.free_memory_mb, last_heard=now
+            node, gpus_busy=report.gpus, load=report.load, free_memory_mb=report.free_memory_mb, last_heard=now
         )
         if not node.up or node.down_reason == NOT_RESPONDING:
             back: dict[str, object] = {} if node.admin_down else {"down_reason": "", "down_since": 0.0}
             change(ctx, ctx.state.nodes[name], now, out, "up", up=True, **back)
+    idle_gpus.on_heartbeat(ctx, report, now)
     compare(ctx, set(report.nodes), report.steps, now, out)
 
 

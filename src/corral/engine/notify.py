@@ -8,7 +8,7 @@ from corral.engine.effects import Effects
 from corral.engine.endings import job_id_of
 from corral.engine.outcomes import NO_SUCH_JOB, NOT_YOURS, may_touch
 from corral.errors import UsageError
-from corral.model.job import JobKind
+from corral.model.job import Job, JobKind
 from corral.model.step import BATCH
 from corral.protocol.orders import NotifyStep
 from corral.protocol.replies import Done, Rejected
@@ -37,21 +37,25 @@ def on_notify(ctx: Context, request: NotifyJob, caller: Caller, out: Effects) ->
     if len(request.message.encode(errors="replace")) > MOST_BYTES:
         out.reply = Rejected(error=f"The message is longer than {MOST_BYTES} bytes")
         return
-    kind = ctx.state.spec(job).kind
-    if kind is JobKind.SALLOC:
+    if ctx.state.spec(job).kind is JobKind.SALLOC:
         out.reply = Rejected(error="An salloc hears no messages: only jobs of sbatch and srun do")
         return
-    number = BATCH if kind is JobKind.BATCH else 0
-    step = ctx.state.steps_of(job.id).get(number)
-    if step is not None:
-        for node in step.nodes[:1]:
-            order = NotifyStep(
-                term=ctx.term,
-                node=node.share.node,
-                job=job.id,
-                step=number,
-                restart=job.restarts,
-                message=request.message,
-            )
-            ctx.send(node.share.node, order, out)
+    tell(ctx, job, request.message, out)
     out.reply = Done()
+
+
+def tell(ctx: Context, job: Job, message: str, out: Effects) -> None:
+    """A batch job by its script, an srun by its step, an salloc by the steps that run in it."""
+    kind = ctx.state.spec(job).kind
+    if kind is JobKind.SALLOC:
+        steps = [step for step in ctx.state.live_steps_of(job.id) if step.key.step >= 0]
+    else:
+        found = ctx.state.steps_of(job.id).get(BATCH if kind is JobKind.BATCH else 0)
+        steps = [found] if found is not None else []
+    for step in steps:
+        for node in step.nodes[:1]:
+            name = node.share.node
+            order = NotifyStep(
+                term=ctx.term, node=name, job=job.id, step=step.key.step, restart=job.restarts, message=message
+            )
+            ctx.send(name, order, out)

@@ -4,6 +4,7 @@ from corral.engine import (
     commit,
     configuring,
     endings,
+    idle_gpus,
     nodes,
     overuse,
     ports,
@@ -57,6 +58,7 @@ def tick(ctx: Context, now: float, out: Effects) -> None:
     nodes.check_heard(ctx, now, out)
     resets.tick(ctx, now, out)
     overuse.tick(ctx, now, out)
+    idle_gpus.tick(ctx, now, out)
     reserved_times.tick(ctx, now, out)
     slices.tick(ctx, now, out)
     _purge(ctx, now, out)

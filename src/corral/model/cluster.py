@@ -179,6 +179,19 @@ class GpuSharing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         return self.fence == "mps" and self.start_mps
 
 
+class Gpus(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Jobs that hold GPUs and do not use them. Off unless one of the first two is set."""
+
+    idle_warn: float = (
+        0.0  #: seconds for which none of a job's GPUs has worked, after which its user is told; 0 = never
+    )
+    idle_end: float = 0.0  #: and after which it is ended; 0 = never
+    idle_jobs: Literal["interactive", "all"] = (
+        "interactive"  #: interactive: of salloc, srun --pty and `corral notebook`; Pods never
+    )
+    idle_percent: int = 0  #: a GPU that is no busier than this does nothing
+
+
 class NatsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     url: str = ""  #: "" = start a server of our own
     listen: str = "127.0.0.1:0"  #: for our own server; port 0 = any free one
@@ -313,6 +326,7 @@ class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     gres_types: tuple[str, ...] = ("gpu",)
     gres: tuple[GresConfig, ...] = ()
     gpu_sharing: GpuSharing = GpuSharing()
+    gpus: Gpus = Gpus()
     timeouts: Timeouts = Timeouts()
     priority: PriorityWeights = PriorityWeights()
     scheduling: Scheduling = Scheduling()

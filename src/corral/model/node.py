@@ -75,6 +75,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     weight: int = 1
     comment: str = ""
     load: float = 0.0
+    gpus_busy: tuple[int, ...] = ()  #: percent of each GPU, as last heard; -1 = it cannot tell. Kept in memory only
     free_memory_mb: int = 0
 
     @property

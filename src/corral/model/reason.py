@@ -33,6 +33,7 @@ class Reason(enum.StrEnum):
     JOB_LAUNCH_FAILURE = "JobLaunchFailure"
     NON_ZERO_EXIT_CODE = "NonZeroExitCode"
     TIME_LIMIT = "TimeLimit"
+    INACTIVE_LIMIT = "InactiveLimit"  #: its GPUs did nothing for too long
     OUT_OF_MEMORY = "OutOfMemory"
     SYSTEM_FAILURE = "SystemFailure"
     RESERVATION = "Reservation"

@@ -31,7 +31,8 @@ def row(
         "req_mem": "62.50G", "tres_req": "", "tres_alloc": f"cpu={cpus},mem=62.50G,node=1,billing={cpus}", "cluster": "oracle",
         "work_dir": "<DIR>", "submit_line": "", "user_seconds": 0.0, "system_seconds": 0.0, "comment": "",
         "usage": None, "consumed_energy": 0,
-        "admin_comment": "", "wckey": "", "restarts": 0, "reason": "None", "constraint": "", "priority": 1, "memory_per_cpu": False,
+        "admin_comment": "", "system_comment": "",
+        "wckey": "", "restarts": 0, "reason": "None", "constraint": "", "priority": 1, "memory_per_cpu": False,
     } | given  # fmt: skip
 
 

@@ -40,7 +40,7 @@ def job(row: Row) -> Row:
     waiting = row["jobid"].partition("_[")[2]
     return {
         "account": row["account"],
-        "comment": {"administrator": row["admin_comment"], "job": row["comment"], "system": ""},
+        "comment": {"administrator": row["admin_comment"], "job": row["comment"], "system": row["system_comment"]},
         "allocation_nodes": row["node_count"],
         "array": {
             "job_id": row["array_job_id"] or 0,

@@ -157,7 +157,7 @@ def job(row: Row, cluster: str, shapes: Shapes) -> Row:
         "standard_output": row["stdout_path"],
         "submit_time": moment(row["submit_time"]),
         "suspend_time": moment(row["suspend_time"]),
-        "system_comment": "",
+        "system_comment": row["system_comment"],
         "time_limit": minutes(row["time_limit"]),
         "time_minimum": number(int(row["time_min"]) // 60),
         "threads_per_core": number(row["threads_per_core"] or None),

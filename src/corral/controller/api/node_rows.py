@@ -211,6 +211,10 @@ NODES: Table[Node] = Table(
         "gpu_fence": gpu_fence,
         "gpus_total": lambda node, _: gpus(node),
         "gpus_alloc": gpus_in_use,
+        "gpus_busy": lambda node, _: node.gpus_busy,
+        "gpu_memory_mb": lambda node, _: [
+            device.memory_mb for device in node.inventory.gres if device.name == "gpu" for _ in range(device.count)
+        ],
         "features": found("features"),
         "reservation": lambda node, context: context.reserved.get(node.name, ""),
         "weight": lambda node, _: node.weight,
