@@ -13,10 +13,13 @@ from corral.model.cluster import Preemption
 from corral.model.gres import GresShare
 from corral.model.job import JobSpec, JobState
 from corral.protocol.events import JobChanged, JobEnded, JobRequeued
+from corral.scheduler.backfill import Planner
 from corral.scheduler.demand import Demand, demand_of
 from corral.scheduler.nodetable import NodeTable, ids_of
 from corral.scheduler.placement import place
 from corral.scheduler.preemption import Field, Unit, Victim, frozen, hold, measure_of
+from corral.scheduler.reservations import NOTHING
+from corral.scheduler.running import RunningJob
 
 NAMES = ("n1", "n2", "n3")
 NOW = 10_000.0
@@ -177,3 +180,31 @@ def test_no_two_jobs_preempt_each_other(steps: list[object], mode: str, grace: i
     pairs = _pairs(c)
     assert not {(by, victim) for by, victim in pairs if (victim, by) in pairs}
     c.check()
+
+
+@given(st.lists(JOBS, max_size=9), WANTED, WANTED)
+@OFTEN
+def test_planned_starts_are_the_same_when_room_is_booked_as_when_all_is_planned_anew(
+    drawn: list[Drawn], spec: JobSpec, other: JobSpec
+) -> None:
+    table, victims = table_with(drawn)
+    demand, behind = demand_of(spec, "batch"), demand_of(other, "batch")
+    measure, need = measure_of(demand)
+    rows = np.ones(len(table), np.bool_)
+    room = Field(table, victims, (), measure, NOW, False).room(lambda left: (place(left, demand, rows), None), need)
+    if room is None:
+        return
+    running = [RunningJob(NOW + 100 * number, number) for number in table.holders]
+    told, anew = (Planner(table, running, NOW, NOTHING, "pack") for _ in range(2))
+    planned = [one.plan([(behind, rows)], 250.0) for one in (told, anew)]
+    assert planned[0] == planned[1]
+    before = {victim.job: table.holders[victim.job] for victim in room.victims}
+    assert hold(table, -7, room.allocation, before)
+    assert told.on_room(before, -7, room.allocation, NOW + 450)
+    anew.renew([*running, RunningJob(NOW + 450, -7)])
+    for end in (50.0, 150.0, 330.0, 460.0, 2000.0):
+        tables = [one.beside(behind, NOW + end, rows)[0] for one in (told, anew)]
+        assert np.array_equal(tables[0].free_cpus, tables[1].free_cpus)
+        assert np.array_equal(tables[0].free_memory, tables[1].free_memory)
+        assert tables[0].gres_masks == tables[1].gres_masks
+    assert told.plan([(behind, rows)], 250.0) == anew.plan([(behind, rows)], 250.0)

@@ -48,6 +48,11 @@ def is_countable(demand: Demand) -> bool:
     )  # fmt: skip
 
 
+def allocation_has_parts(allocation: Allocation) -> bool:
+    """Has it CPUs or GPUs that others have too?"""
+    return bool(allocation.sharers) or any(gres.milli for share in allocation.nodes for gres in share.gres)
+
+
 class Planner:
     """The planned starts of one cycle."""
 
@@ -82,6 +87,18 @@ class Planner:
         """It has given it back, after all."""
         self.times.undo(job, allocation, end)
         self._after = None
+
+    def on_room(self, before: dict[int, Allocation], key: int, allocation: Allocation, end: float) -> bool:
+        """These jobs, which held that, make room for what the key now has until then; False: it has to be renewed."""
+        holders = self.times.table.holders
+        if allocation_has_parts(allocation) or any(
+            job not in self.times.ends or allocation_has_parts(held) for job, held in before.items()
+        ):
+            return False
+        for job, held in before.items():
+            self.times.exchange(job, held, holders[job])
+        self.on_start(key, allocation, end)
+        return True
 
     def beside(
         self, demand: Demand, end: float, rows: BoolColumn, other: NodeTable | None = None

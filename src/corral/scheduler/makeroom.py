@@ -76,11 +76,14 @@ def preempt(cycle: Cycle, group: PendingGroup, job: JobId, element: int | None, 
         allocation, limit = cycle.charged(made.allocation), made.time_limit
         rules = group.rules_in(demand.partition) if group.rules else NO_RULES
         if rules and cycle.take(rules, allocation, limit or group.time_limit) is not None:
+            cycle.is_stale = cycle.known is not None
             continue
         span = limit or group.time_limit
-        cycle.running.append(RunningJob(cycle.now + min(span, LONGEST), made.key))
+        ends = cycle.now + min(span, LONGEST)
+        cycle.running.append(RunningJob(ends, made.key))
         cycle.most_free = -1
-        cycle.is_stale = cycle.known is not None
+        if cycle.known is not None and not cycle.is_stale:
+            cycle.is_stale = not cycle.known.on_room(made.before, made.key, made.allocation, ends)
         cycle.plan.preemptions.append(
             Preemption(
                 job=job, element=element, allocation=allocation, time_limit=limit, victims=made.victims,

@@ -10,7 +10,7 @@ from corral.scheduler.nodetable import NodeTable
 from corral.scheduler.preemption import Field, Fits, Rights, Victim, hold, may_preempt, measure_of
 
 #: In one cycle room is made for so many at most; the next cycle, which follows at once, goes on.
-MOST_AT_ONCE = 16
+MOST_AT_ONCE = 128
 #: Keys of promises in the ledger of a cycle start here, and go down.
 FIRST_KEY = -3_000_000_000
 
@@ -32,6 +32,7 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
     time_limit: int | None
     victims: tuple[Victim, ...]
     leaving: tuple[int, ...]  #: others that still have something of it, and are about to be gone
+    before: dict[int, Allocation]  #: what all of these held; now they hold what the place leaves of it
 
 
 class Preemptors:
@@ -81,6 +82,7 @@ class Preemptors:
         gone = tuple(victim.job for victim in room.victims)
         near = self._leaving_on(table, room.allocation)
         leaving = tuple(job for job in sorted(near) if _overlaps(table.holders.get(job), room.allocation))
+        before = {job: table.holders[job] for job in (*gone, *leaving) if job in table.holders}
         if not hold(table, key, room.allocation, (*gone, *leaving)):
             return None
         self.made += 1
@@ -90,8 +92,9 @@ class Preemptors:
         for other in self.fields.values():
             other.promise(key, room.allocation, gone)
         return Made(
-            key=key, allocation=room.allocation, time_limit=room.time_limit, victims=room.victims, leaving=leaving
-        )
+            key=key, allocation=room.allocation, time_limit=room.time_limit, victims=room.victims, leaving=leaving,
+            before=before,
+        )  # fmt: skip
 
     def _allowed(self, rights: Rights, tier: int, priority: int) -> list[Victim]:
         """Those that this one may preempt now; of a heterogeneous job all or none."""

@@ -41,7 +41,7 @@ class Timetable:
         self.busy_first = False  #: what is planned takes nodes that are in use now before others of their weight
         self.licenses = LicenseTimes(table.licenses, now)
         self.ends: dict[int, float] = {}  #: until when each job has what it holds
-        self.owners: list[tuple[float, Allocation]] = []  #: running work: until when, and what it holds
+        self.owners: dict[int, tuple[float, Allocation]] = {}  #: running work: until when, and what it holds
         self.has_plans: BoolColumn = np.zeros(len(table), np.bool_)  #: rows of which something is held later than now
         self.plans: list[
             tuple[float, float, IntColumn]
@@ -75,7 +75,7 @@ class Timetable:
             if allocation is None:
                 continue
             end = self._rounded(job.ends if job.ends > self.now else soon)
-            self.owners.append((end, allocation))
+            self.owners[job.id] = end, allocation
             self.ends[job.id] = end
             if allocation.licenses:
                 self.licenses.release(allocation.licenses, end)
@@ -153,7 +153,7 @@ class Timetable:
         """A job has begun, and has this until then."""
         self.hold(allocation, self.now, end)
         self.ends[job] = end
-        self.owners.append((end, allocation))
+        self.owners[job] = end, allocation
         if self._by_node is not None:
             for share in allocation.nodes:
                 self._by_node.setdefault(share.node, []).append((end, share))
@@ -161,8 +161,15 @@ class Timetable:
     def undo(self, job: int, allocation: Allocation, end: float) -> None:
         """It has not begun after all."""
         self.hold(allocation, self.now, end, -1)
-        del self.ends[job]
-        self.owners = [owner for owner in self.owners if owner[1] is not allocation]
+        del self.ends[job], self.owners[job]
+        self._by_node = None
+
+    def exchange(self, job: int, before: Allocation, after: Allocation) -> None:
+        """A job that runs holds this instead, as long as it would have held that."""
+        end = self.ends[job]
+        self.hold(before, self.now, end, -1)
+        self.hold(after, self.now, end)
+        self.owners[job] = end, after
         self._by_node = None
 
     def hold(self, allocation: Allocation, start: float, end: float, sign: int = 1) -> None:
@@ -332,7 +339,7 @@ class Timetable:
         """What runs there."""
         if self._by_node is None:
             self._by_node = {}
-            for end, allocation in self.owners:
+            for end, allocation in self.owners.values():
                 for share in allocation.nodes:
                     self._by_node.setdefault(share.node, []).append((end, share))
         return self._by_node.get(self.table.names[row], [])

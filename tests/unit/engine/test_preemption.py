@@ -529,17 +529,17 @@ def test_test_only_preempts_nobody_when_there_is_room() -> None:
 
 
 def test_of_very_many_who_preempt_each_cycle_serves_some() -> None:
-    c = by_qos("n1", cpus=100)
-    lows = [c.run(job(cpus=1, qos="low")) for _ in range(100)]
-    for _ in range(50):
+    c = by_qos("n1", cpus=400)
+    lows = [c.run(job(cpus=1, qos="low")) for _ in range(400)]
+    for _ in range(200):
         c.submit(job(cpus=2, qos="high"))
     c.cycle()
     assert c.engine.wants_cycle
-    assert 0 < sum(c.job(one).restarts for one in lows) < 100
+    assert 0 < sum(c.job(one).restarts for one in lows) < 400
     for _ in range(5):
         c.cycle()
-    assert sum(c.job(one).restarts for one in lows) == 100
-    assert len(c.running()) == 50
+    assert sum(c.job(one).restarts for one in lows) == 400
+    assert len(c.running()) == 200
 
 
 def test_a_job_that_is_suspended_in_its_grace_goes_all_the_same() -> None:
