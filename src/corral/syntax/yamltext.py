@@ -49,7 +49,8 @@ class _Dumper(_SafeDumper):  # type: ignore[misc]
 
 
 def _text(dumper: Any, text: str) -> Any:
-    style = "|" if "\n" in text and not re.search(r"[ \t]\n|[\x00-\x08\x0b-\x1f]", text) else None
+    style = '"' if dumper.resolve(yaml.ScalarNode, text, (True, False)) != "tag:yaml.org,2002:str" else None
+    style = "|" if "\n" in text and not re.search(r"[ \t]\n|[\x00-\x08\x0b-\x1f]", text) else style
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

@@ -58,6 +58,8 @@ def _kubernetes(operation: Callable[..., Any]) -> dict[str, Any]:
         verb: operation(text, anything, [path], None if verb == "get" else anything) for verb, text in verbs.items()
     }
     return {
+        "/v1/kinds": {"get": operation("Which of Kubernetes' kinds there are, and why not the others", anything)},
+        "/v1/kubeconfig": {"get": operation("Where the API is reached over HTTPS, and its authority", anything)},
         "/api": {"get": operation("Kubernetes: versions of the core group", anything)},
         "/apis": {"get": operation("Kubernetes: groups and their versions", anything)},
         "/version": {"get": operation("Kubernetes: the version of the API", anything)},

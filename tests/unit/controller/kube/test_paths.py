@@ -195,7 +195,7 @@ def test_apply_makes_then_changes_and_what_left_the_manifest_goes(controller, ap
     assert code == 200
     assert "minReadySeconds" not in changed["spec"]
     assert changed["spec"]["replicas"] == 3
-    assert apply(second)[1]["metadata"]["resourceVersion"] == changed["metadata"]["resourceVersion"]
+    assert apply(second)[1]["metadata"]["generation"] == changed["metadata"]["generation"]
 
 
 def test_scale_is_read_and_written(api):

@@ -10,6 +10,7 @@ from corral.controller.api.kube.answers import Form
 from corral.controller.api.kube.resources import GROUPS, RESOURCES, Resource
 from corral.controller.api.kube.status import no_such_path
 from corral.controller.facts import VERSION
+from corral.services.manifests.kinds import REFUSED_KINDS
 
 #: The version of Kubernetes whose API this is.
 MAJOR, MINOR = "1", "32"
@@ -29,6 +30,18 @@ def version() -> Json:
         "major": MAJOR, "minor": MINOR, "gitVersion": f"v{MAJOR}.{MINOR}.0+corral.{VERSION}", "gitCommit": "",
         "gitTreeState": "clean", "buildDate": "1970-01-01T00:00:00Z", "goVersion": "", "compiler": "", "platform": "linux/amd64",
     }  # fmt: skip
+
+
+def kinds() -> Json:
+    """What `corral get` knows; of Kubernetes' other kinds, why they are not here."""
+    listed = [
+        {
+            "kind": one.kind, "group": one.group, "version": one.version, "plural": one.plural, "short": list(one.short),
+            "namespaced": one.namespaced, "categories": list(one.categories), "subresources": list(one.subresources),
+        }
+        for one in RESOURCES.values()
+    ]  # fmt: skip
+    return {"kinds": listed, "refused": {kind: why for kind, (_, why) in REFUSED_KINDS.items()}}
 
 
 def _of_group(group: str, version: str) -> list[Resource]:

@@ -12,6 +12,7 @@ from corral.controller.api.kube.answers import Form
 from corral.controller.api.kube.resources import Address, address
 from corral.controller.api.kube.status import CODES, KubeError, no_such_path
 from corral.controller.api.service import Service
+from corral.controller.jobtokens import advertised
 from corral.errors import StoreUnavailable
 from corral.protocol.requests import Caller
 
@@ -120,12 +121,33 @@ async def schema(service: Service, request: Request) -> Response:
     return failure(no_such_path()) if found is None else Form(request).write(found)
 
 
+async def get_kinds(service: Service, request: Request) -> dict[str, Any]:
+    return discovery.kinds()
+
+
+async def get_kubeconfig(service: Service, request: Request) -> dict[str, Any]:
+    """Where the API is reached from elsewhere, and whom to trust there; the token is the client's to ask for."""
+    caller = caller_of(service, request)
+    api = service.config.api
+    if not (server := advertised(api)):
+        detail = "Set [api] listen, certificate and key in corral.toml."
+        raise Refusal("the API is not served over the network", "unavailable", detail)
+    try:
+        with open(api.ca or service.config.nats.ca or api.certificate) as file:
+            authority = file.read()
+    except (OSError, UnicodeError) as error:
+        raise Refusal(f"the certificate of the API cannot be read: {error}", "unavailable") from None
+    return {"server": server, "authority": authority, "user": caller.user, "cluster": service.config.cluster}
+
+
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 ROUTES = (
     ("GET", "/api", core_root),
     ("GET", "/apis", groups_root),
     ("GET", "/version", get_version),
+    ("GET", "/v1/kinds", get_kinds),
+    ("GET", "/v1/kubeconfig", get_kubeconfig),
     ("GET", "/openapi/v3", schema_index),
     ("GET", "/openapi/v3/{path:path}", schema),
     *((method, "/api/{path:path}", core) for method in _METHODS),
