@@ -126,6 +126,10 @@ class ControlSide:
         self.loads.append((monotonic(), msgspec.json.decode(await request.body(), type=ReportLoad)))
         return Response(b'{"type":"Done"}', media_type="application/json")
 
+    def held(self, name: str) -> int:
+        """As the gateway has said last."""
+        return next((one.held for _, load in self.loads[-1:] for one in load.services if one.service == name), 0)
+
     def put(self, *objects: AnyObject, removed: Iterable[ObjectKey] = ()) -> float:
         """Commit them; when."""
         done = threading.Event()
@@ -216,16 +220,20 @@ class GatewayProcess:
 
     @property
     def caddy_pid(self) -> int:
+        return self.pid_of("caddy")
+
+    def pid_of(self, program: str) -> int:
         try:
-            return int((self.directory / "gateway" / "caddy.pid").read_text())
+            return int((self.directory / "gateway" / f"{program}.pid").read_text())
         except (OSError, ValueError):
             return 0
 
     def stop(self) -> None:
         """With its Caddy."""
         self.kill()
-        if pid := self.caddy_pid:
-            try:
-                os.kill(pid, 9)
-            except ProcessLookupError:
-                pass
+        for pid in (self.caddy_pid, self.pid_of("pointers")):
+            if pid:
+                try:
+                    os.kill(pid, 9)
+                except ProcessLookupError:
+                    pass

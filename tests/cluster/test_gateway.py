@@ -1,10 +1,16 @@
 """Does traffic reach the replicas, whatever happens? The real gateway and the real Caddy, with Pods that are local servers."""
 
+import json
 import os
+import socket
+import subprocess
+import sys
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from time import sleep
 
 import pytest
 from tests.gateway_kit import Backend, ControlSide, GatewayProcess, free_port, pod, service, wait_until
@@ -15,10 +21,11 @@ from corral.model.kube.meta import ObjectKey
 class World:
     """One gateway, and what it serves."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, **keys: object) -> None:
         self.control = ControlSide(directory)
         self.shared = free_port()
         config = f"[gateway]\nhttp_port = {self.shared}\nhttps_port = 0\n"
+        config += "".join(f"{key} = {json.dumps(value)}\n" for key, value in keys.items())
         self.gateway = GatewayProcess(directory, f"unix://{self.control.socket}", config)
         self.backends: list[Backend] = []
 
@@ -26,13 +33,15 @@ class World:
         self.backends.append(Backend(name, port, seconds))
         return self.backends[-1]
 
-    def get(self, port: int, host: str = "", path: str = "/") -> str:
-        """The answer; "" when there is none."""
+    def get(self, port: int, host: str = "", path: str = "/", ok: bool = True) -> str:
+        """The answer; "" when there is none, or (if it is to be `ok`) an error."""
         request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={"Host": host} if host else {})
         try:
             with urllib.request.urlopen(request, timeout=10) as answer:
                 return str(answer.read().decode())
-        except (OSError, urllib.error.HTTPError):
+        except urllib.error.HTTPError as error:
+            return "" if ok else str(error.read().decode())
+        except OSError:
             return ""
 
     def close(self) -> None:
@@ -40,6 +49,15 @@ class World:
         self.control.stop()
         for one in self.backends:
             one.stop()
+
+
+def connects(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def start_load(url: str, *options: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-m", "tests.httpload", url, *options], stdout=subprocess.PIPE)
 
 
 @pytest.fixture
@@ -90,3 +108,67 @@ def test_a_tcp_service_is_relayed(world: World) -> None:
     port, one = free_port(), world.backend("one")
     world.control.put(service(port=port, number=5432, port_name="postgres"), pod("web-1", one.port))
     assert wait_until(lambda: world.get(port)) == "one"
+
+
+def test_a_request_waits_for_the_first_replica(world: World) -> None:
+    port = free_port()
+    world.control.put(service(port=port))
+    answers: list[str] = []
+    asking = [threading.Thread(target=lambda: answers.append(world.get(port))) for _ in range(5)]
+    wait_until(lambda: connects(port))
+    for one in asking:
+        one.start()
+    wait_until(lambda: world.control.held("web") == 5)
+    world.control.put(pod("web-1", world.backend("one").port))
+    for one in asking:
+        one.join()
+    assert answers == ["one"] * 5
+
+
+def test_what_has_waited_in_vain_is_told_why(tmp_path: Path) -> None:
+    world = World(tmp_path, held_seconds=0.2)
+    try:
+        port = free_port()
+        world.control.put(service(port=port))
+        wait_until(lambda: connects(port))
+        assert "default/web has no replica that is ready: none has become ready in 0.2 seconds" in world.get(
+            port, ok=False
+        )
+    finally:
+        world.close()
+
+
+def test_not_one_request_fails_while_replicas_come_and_go(world: World) -> None:
+    port, one, two = free_port(), world.backend("one"), world.backend("two")
+    world.control.put(service(port=port), pod("web-1", one.port), pod("web-2", two.port))
+    wait_until(lambda: world.get(port))
+    load = start_load(f"http://127.0.0.1:{port}/", "--rate", "200", "--seconds", "3", "--body", "something")
+    turn = 0
+    while load.poll() is None:
+        world.control.put(pod("web-2", two.port, ready=turn % 2 == 1))
+        turn += 1
+        sleep(0.1)
+    found = json.loads(load.communicate()[0])
+    assert found["failed"] == 0, found
+    assert found["outcomes"] == {"200": found["requests"]}
+
+
+def test_the_controller_hears_what_there_is_to_do(world: World) -> None:
+    port, one = free_port(), world.backend("one", seconds=1.5)
+    world.control.put(service(port=port), pod("web-1", one.port))
+    wait_until(lambda: connects(port))
+    asking = [threading.Thread(target=world.get, args=(port,)) for _ in range(3)]
+    for each in asking:
+        each.start()
+
+    def told() -> dict[str, int]:
+        return {
+            address.address: address.in_flight
+            for _, load in world.control.loads
+            for service in load.services
+            for address in service.addresses
+            if address.in_flight == 3
+        }
+
+    assert wait_until(told) == {f"127.0.0.1:{one.port}": 3}
+    wait_until(lambda: sum(service.requests for _, load in world.control.loads for service in load.services) == 3)

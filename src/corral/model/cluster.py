@@ -310,6 +310,8 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     https_port: int = 8443  #: likewise with TLS, for Ingresses that have it; 0 = nowhere
     ports: str = "28000-29999"  #: each port of a Service is given one of these
     node_ports: str = "30000-32767"  #: and of a NodePort or LoadBalancer Service one of these
+    held_requests: int = 1000  #: of a service without a ready replica, so many may wait for one
+    held_seconds: float = 300.0  #: and so long each
     domain: str = "corral"  #: a Service's name is NAME.NAMESPACE.DOMAIN
 
 

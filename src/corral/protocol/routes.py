@@ -37,6 +37,7 @@ class ServiceRoute(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     namespace: str
     name: str
     ports: tuple[PortRoute, ...] = ()
+    external: bool = False  #: it leads out of the cluster
 
     @property
     def key(self) -> ObjectKey:

@@ -37,6 +37,7 @@ def route(service: Service, pods: Iterable[Pod]) -> ServiceRoute:
     return ServiceRoute(
         namespace=service.metadata.namespace,
         name=service.metadata.name,
+        external=spec.type == "ExternalName",
         ports=tuple(
             PortRoute(
                 port=port.port,

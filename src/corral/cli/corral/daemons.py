@@ -83,6 +83,12 @@ def caddy(directory: Path) -> Daemon:
     return Daemon("caddy", home / "caddy.pid", home / "caddy.log", (str(home / "caddy.json"),))
 
 
+def pointers(directory: Path) -> Daemon:
+    """It tells Caddy where services lead."""
+    home = directory / "gateway"
+    return Daemon("pointers", home / "pointers.pid", home / "pointers.log", (str(home / "pointers"),))
+
+
 def agent(directory: Path, name: str) -> Daemon:
     home = directory / "agent" / name
     return Daemon(f"agent {name}", home / "lock", home / "agent.log", ("corral.agent", str(directory), name))

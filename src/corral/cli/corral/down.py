@@ -54,12 +54,12 @@ def stop_cluster(place: Place) -> list[str]:
     for agent, pid in waiting:
         if not daemons.has_ended(pid, max(0.0, until - daemons.deadline(0))):
             daemons.stop(agent, 1.0)
-    for daemon in (daemons.gateway(directory), daemons.caddy(directory)):
-        if daemons.stop(daemon, 5.0):
-            stopped.append(daemon.name)
     if count := leftovers.end(directory, place.endpoint):
         stopped.append(f"{count} process{'es' if count != 1 else ''} of jobs")
-    for daemon, seconds in ((controller, _CONTROLLER_SECONDS), (nats, 5.0)):
-        if daemons.stop(daemon, seconds):
+    gateway, caddy, pointers = (one(directory) for one in (daemons.gateway, daemons.caddy, daemons.pointers))
+    # The controller first: it starts what it finds missing.
+    ending = ((controller, _CONTROLLER_SECONDS), (gateway, 5.0), (caddy, 5.0), (pointers, 5.0), (nats, 5.0))
+    for daemon, seconds in ending:
+        if daemons.stop(daemon, seconds) and daemon is not pointers:
             stopped.append(daemon.name)
     return stopped

@@ -42,7 +42,8 @@ def shepherds_of(directory: Path) -> list[int]:
 def daemons_of(directory: Path) -> list[int]:
     """Those that no file tells of any more: someone has removed the state of a running cluster."""
     own = os.fsencode(directory)
-    others = {os.fsencode(directory / "nats" / "nats.conf"), os.fsencode(directory / "gateway" / "caddy.json")}
+    paths = (directory / "nats" / "nats.conf", directory / "gateway" / "caddy.json", directory / "gateway" / "pointers")
+    others = set(map(os.fsencode, paths))
     commands = [(pid, _read(pid, "cmdline").split(b"\0")) for pid in _pids()]
     return [
         pid for pid, words in commands if others.intersection(words) or (own in words and _PROGRAMS.intersection(words))
