@@ -1,4 +1,4 @@
-"""What does a slurm.conf, with the gres.conf and topology.conf beside it, mean as a corral.toml?
+"""What does a slurm.conf, with the gres.conf, topology.conf, cgroup.conf and job_container.conf beside it, mean as a corral.toml?
 
 Lines are read as Slurm reads them: `Key=Value` words, names without regard to case, `#` to the end, a backslash joins lines,
 `Include` reads another file. Every key is carried over, or known to need no counterpart, or listed with what is lost.
@@ -6,63 +6,21 @@ Lines are read as Slurm reads them: `Key=Value` words, names without regard to c
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from corral.config import slurm_backfill, slurm_keys, slurm_preemption, slurm_select
+from corral.config import slurm_backfill, slurm_keys, slurm_node_files, slurm_preemption, slurm_select
+from corral.config.slurm_found import Imported, Line
 from corral.errors import ConfigError, UsageError
 from corral.syntax import hostlist
-
-_WORD = re.compile(r"""([A-Za-z_][\w-]*)\s*=\s*("[^"]*"|\S*)""")
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One logical line of a Slurm file."""
-
-    file: str
-    number: int
-    text: str
-
-    @property
-    def words(self) -> dict[str, str]:
-        """Keys in lower case."""
-        return {name.lower(): value.strip('"') for name, value in _WORD.findall(self.text)}
-
-
-@dataclass(slots=True)
-class Imported:
-    """The configuration so far, and what could not be said in it."""
-
-    top: dict[str, Any] = field(default_factory=dict)
-    tables: dict[str, dict[str, Any]] = field(default_factory=dict)
-    nodes: list[dict[str, Any]] = field(default_factory=list)
-    partitions: list[dict[str, Any]] = field(default_factory=list)
-    switches: list[dict[str, Any]] = field(default_factory=list)
-    blocks: list[dict[str, Any]] = field(default_factory=list)
-    selection: dict[str, tuple[Line, str]] = field(default_factory=dict)  #: SelectType and its parameters
-    has_tree: bool = False  #: TopologyPlugin=topology/tree or block: topology.conf counts
-    left: list[tuple[Line, str]] = field(default_factory=list)  #: lines that could not be carried over, and why
-
-    def toml(self) -> str:
-        parts = [_table(self.top)] if self.top else []
-        parts += [f"[{name}]\n{_table(values)}" for name, values in self.tables.items() if values]
-        parts += [f"[[switch]]\n{_table(values)}" for values in self.switches]
-        parts += [f"[[block]]\n{_table(values)}" for values in self.blocks]
-        parts += [f"[[node]]\n{_table(values)}" for values in self.nodes]
-        parts += [f"[[partition]]\n{_table(values)}" for values in self.partitions]
-        return "\n".join(parts)
 
 
 def read(path: Path) -> Imported:
     """ConfigError when a file cannot be read or a line of it cannot be understood."""
     found = Imported()
     defaults: dict[str, dict[str, str]] = {"nodename": {}, "partitionname": {}}
-    gres_path = path.with_name("gres.conf")
     for line in lines_of(path):
         words = line.words
         kind = next((kind for kind in slurm_keys.ENTITIES if kind in words), "")
@@ -79,15 +37,24 @@ def read(path: Path) -> Imported:
                 _settings(found, line, words)
         except (UsageError, ValueError) as error:
             raise ConfigError(file=line.file, line=line.number, problem=f"{line.text}: {error}") from None
-    if gres_path.exists():
-        for line in lines_of(gres_path):
-            _gres_line(found, line)
+    for line in _beside(path, "gres.conf"):
+        slurm_node_files.gres_line(found, line)
+    if lines := _beside(path, "cgroup.conf"):
+        slurm_node_files.cgroup_lines(found, lines)
+    if found.has_containers:
+        slurm_node_files.container_lines(found, _beside(path, "job_container.conf"))
     _select(found)
     topology_path = path.with_name("topology.conf")
     if found.has_tree and topology_path.exists():
         for line in lines_of(topology_path):
             _switch(found, line)
     return found
+
+
+def _beside(path: Path, name: str) -> list[Line]:
+    """Of a file that need not be there."""
+    other = path.with_name(name)
+    return list(lines_of(other)) if other.exists() else []
 
 
 def lines_of(path: Path) -> Iterator[Line]:
@@ -115,6 +82,7 @@ def lines_of(path: Path) -> Iterator[Line]:
 def _settings(found: Imported, line: Line, words: dict[str, str]) -> None:
     if not words:
         found.left.append((line, "not understood"))
+    found.has_containers |= words.get("jobcontainertype", "") == "job_container/tmpfs"
     found.has_tree |= words.get("topologyplugin", "") in ("topology/tree", "topology/block")
     if planning := slurm_backfill.switches(words.get("schedulerparameters", "")):
         found.tables.setdefault("scheduling", {}).update(planning)
@@ -166,6 +134,7 @@ def _node(found: Imported, line: Line, words: dict[str, str]) -> None:
             found.left.append((line, f"{name} of a node: there is nothing like it yet"))
     if "cpus" not in node and "cores_per_socket" in node:
         node["cpus"] = node.get("sockets", 1) * node["cores_per_socket"] * node.get("threads_per_core", 1)
+    slurm_node_files.mps_as_shares(found, line, node)
     found.nodes.append(node)
 
 
@@ -217,47 +186,3 @@ def _block(found: Imported, line: Line) -> None:
         found.blocks.append({"name": words.pop("blockname"), "nodes": words.pop("nodes", "")})
     for name in words:
         found.left.append((line, f"{name} of a block: there is nothing like it yet"))
-
-
-def _gres_line(found: Imported, line: Line) -> None:
-    """Agents find the devices themselves: only a kind that no node names is news."""
-    words = line.words
-    if "name" not in words:
-        if "autodetect" not in words:
-            found.left.append((line, "not understood"))
-        return
-    name, kind = words["name"], words.get("type", "")
-    names = hostlist.expand(words["nodename"]) if "nodename" in words else None
-    for node in found.nodes:
-        is_meant = names is None or set(names) & set(hostlist.expand(node["name"]))
-        if is_meant and any(part.split(":")[0] == name for part in node.get("gres", "").split(",")):
-            if kind and f"{name}:{kind}" not in node["gres"]:
-                node["gres"] = re.sub(rf"\b{re.escape(name)}:(?=\d)", f"{name}:{kind}:", node["gres"])
-            if name == "gpu":
-                _connections(node, words)
-            return
-    found.left.append((line, f"no NodeName line has Gres={name}"))
-
-
-def _connections(node: dict[str, Any], words: dict[str, str]) -> None:
-    """Cores= and Links= of one line: of its GPUs."""
-    count = len(hostlist.expand(words["file"])) if "file" in words else int(words.get("count", "1"))
-    if "cores" in words:
-        node["gpu_cores"] = [*node.get("gpu_cores", ()), *[words["cores"]] * count]
-    if "links" in words and count == 1:
-        node["gpu_links"] = [*node.get("gpu_links", ()), words["links"]]
-
-
-# ---------------------------------------------------------------------------------------------------- as TOML
-
-
-def _table(values: dict[str, Any]) -> str:
-    return "".join(f"{key} = {_value(value)}\n" for key, value in values.items())
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{json.dumps(key)} = {_value(one)}" for key, one in value.items()) + " }"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(_value, value)) + "]"
-    return json.dumps(value, ensure_ascii=False)

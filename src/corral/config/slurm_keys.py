@@ -82,6 +82,16 @@ def _enforce(text: str) -> list[str] | None:
     raise NotCarried("without cgroups nothing is enforced; here they are used where root allows it")
 
 
+def _gres_types(text: str) -> list[str]:
+    """MPS is a way to have shares of GPUs."""
+    return list(dict.fromkeys("shard" if word == "mps" else word for word in _words(text)))
+
+
+def _container_type(text: str) -> None:
+    if text not in ("job_container/none", "job_container/tmpfs"):
+        raise NotCarried(f"there is no {text}: private_dirs in [isolation] gives jobs directories of their own")
+
+
 def _mpi_ports(text: str) -> str:
     kept = [word for word in _words(text) if not word.startswith("ports=")]
     if kept or not text:
@@ -204,7 +214,8 @@ def _sample_interval(text: str) -> int | None:
 #: Key -> table, key and how its value is read.
 SETTINGS: dict[str, tuple[str, str, Callable[[str], Any]]] = {
     "clustername": ("", "cluster", str),
-    "grestypes": ("", "gres_types", _words),
+    "grestypes": ("", "gres_types", _gres_types),
+    "jobcontainertype": ("", "", _container_type),
     "firstjobid": ("", "first_job_id", int),
     "jobrequeue": ("", "requeue", _yes),
     "licenses": ("", "licenses", _licenses),

@@ -248,3 +248,54 @@ def test_words_of_the_scheduler_that_have_no_meaning_here_are_listed(tmp_path: P
     )
     assert len(left) == 1
     assert "bf_window=x, assoc_limit_stop, bf_topopt_enable" in left[0]
+
+
+def beside(folder: Path, slurm_conf: str, **files: str) -> tuple[ClusterConfig, list[str]]:
+    for name, text in files.items():
+        (folder / f"{name}.conf").write_text(text)
+    return imported(folder, "ClusterName=lab\nNodeName=n1 CPUs=4 Gres=gpu:2,fpga:2\nGresTypes=gpu,fpga\n" + slurm_conf)
+
+
+def test_what_cgroups_enforce_is_carried_over(tmp_path: Path) -> None:
+    text = (
+        "CgroupAutomount=yes\nConstrainCores=yes\nConstrainDevices=yes\nConstrainRAMSpace=yes\nConstrainSwapSpace=yes\n"
+    )
+    text += "AllowedSwapSpace=12.5\nConstrainKmemSpace=no\nAllowedRAMSpace=100\n"
+    config, left = beside(tmp_path, "", cgroup=text)
+    assert (config.enforce, config.isolation.swap_percent) == (("cpu", "memory", "devices"), 12.5)
+    assert left == []
+
+
+def test_what_cgroups_do_not_enforce_is_not_enforced_here(tmp_path: Path) -> None:
+    config, left = beside(tmp_path, "", cgroup="ConstrainCores=yes\nMemorySwappiness=10\nAllowedRAMSpace=95\n")
+    assert config.enforce == ("cpu",)
+    assert [line.partition(": ")[0] for line in left] == ["cgroup.conf:2", "cgroup.conf:3"]
+    assert "set vm.swappiness on the nodes" in left[0]
+    assert "memory_soft_percent in [isolation]" in left[1]
+
+
+def test_private_directories_are_carried_over(tmp_path: Path) -> None:
+    container = "AutoBasePath=true\nBasePath=/local Dirs=/tmp,/var/tmp InitScript=/etc/x.sh\n"
+    config, left = beside(tmp_path, "JobContainerType=job_container/tmpfs\n", job_container=container)
+    assert config.isolation.private_dirs == ("/tmp", "/var/tmp")
+    assert [line.partition(": ")[2] for line in left] == [
+        "the directories lie in the agent's state directory, not in BasePath", "no program is run for it: use [programs] prolog",
+    ]  # fmt: skip
+    config, left = beside(tmp_path, "", job_container=container)
+    assert (config.isolation.private_dirs, left) == ((), []), "without JobContainerType the file says nothing"
+
+
+def test_devices_that_nobody_finds_come_with_their_files(tmp_path: Path) -> None:
+    gres = "AutoDetect=nvml\nName=gpu File=/dev/nvidia[0-1]\nNodeName=n1 Name=fpga Type=u55 File=/dev/fpga[0-1]\n"
+    config, left = beside(tmp_path, "", gres=gres)
+    (device,) = config.gres
+    assert (device.name, device.type, device.nodes, device.files) == ("fpga", "u55", "n1", ("/dev/fpga[0-1]",))
+    assert (config.node[0].gres, left) == ("gpu:2,fpga:u55:2", [])
+
+
+def test_mps_becomes_shares_with_a_daemon_of_the_agents(tmp_path: Path) -> None:
+    text = "ClusterName=lab\nGresTypes=gpu,mps\nNodeName=n1 Gres=gpu:2,mps:200\nNodeName=n2 Gres=gpu:2,mps:400\n"
+    config, left = imported(tmp_path, text, "Name=mps Count=200\n")
+    assert (config.gres_types, config.gpu_sharing.fence) == (("gpu", "shard"), "mps")
+    assert [node.gres for node in config.node] == ["gpu:2", "gpu:2"]
+    assert left == ["slurm.conf:4: mps: each of the 2 GPUs counts 100, not 200"]

@@ -14,7 +14,8 @@ from corral.errors import ConfigError
 def main(arguments: list[str]) -> int:
     parser = ArgumentParser(
         prog="corral import-slurm",
-        description="Print the corral.toml that a slurm.conf (with the gres.conf beside it) comes to. Lines that cannot be"
+        description="Print the corral.toml that a slurm.conf (with the gres.conf, topology.conf,"
+        " cgroup.conf and job_container.conf beside it) comes to. Lines that cannot be"
         " carried over are listed on standard error and, as comments, at the end.",
     )
     parser.add_argument("file", metavar="slurm.conf", type=Path)
