@@ -5,8 +5,9 @@ import math
 
 import msgspec
 
-from corral.model.kube.meta import KubeObject, ObjectMeta
+from corral.model.kube.meta import Condition, KubeObject, ObjectMeta
 from corral.model.kube.pod import Pod, PodTemplateSpec
+from corral.services.conditions import with_condition
 from corral.services.selectors import owner_reference
 
 #: As Kubernetes' names: no vowels, nothing that looks like something else.
@@ -34,6 +35,11 @@ def is_active(pod: Pod) -> bool:
 def is_leaving(pod: Pod) -> bool:
     """Its node is being drained."""
     return any(one.type == LEAVING and one.status == "True" for one in pod.status.conditions)
+
+
+def leaving(conditions: tuple[Condition, ...], why: str, now: float) -> tuple[Condition, ...]:
+    """The conditions of a Pod that has to leave its node."""
+    return with_condition(conditions, LEAVING, "True", "DrainedNode", why, now)
 
 
 def available_at(pod: Pod, min_ready: int) -> float:
