@@ -36,7 +36,7 @@ from corral.engine import (
 from corral.engine.context import Context
 from corral.engine.duetimes import DueTimes
 from corral.engine.effects import Effects
-from corral.engine.kube import addresses, load, verdicts, work
+from corral.engine.kube import addresses, leaving, load, verdicts, work
 from corral.engine.kube import requests as kube_requests
 from corral.engine.pending import PendingView
 from corral.engine.state import ClusterState
@@ -232,8 +232,10 @@ class Engine:
         match report:
             case rp.AgentRegistered():
                 nodes.on_registered(ctx, report, now, out)
+                leaving.heard(ctx, {node.name for node in report.nodes}, report.steps, now, out)
             case rp.Heartbeat():
                 nodes.on_heartbeat(ctx, report, now, out)
+                leaving.heard(ctx, set(report.nodes), report.steps, now, out)
             case rp.StepFinished():
                 steps.on_finished(ctx, report, now, out)
             case rp.ContainerStarted():

@@ -9,7 +9,8 @@ from corral.model.kube.meta import ObjectKey
 from corral.model.kube.objects import AnyObject
 from corral.model.kube.pod import Pod
 from corral.model.kube.workload import Deployment, Job, ReplicaSet, StatefulSet
-from corral.protocol.events import Event, ObjectsChanged
+from corral.protocol.events import Event, NodeChanged, ObjectsChanged
+from corral.services import podset
 
 #: What can be without a controller and get one.
 _ADOPTED = ("Pod", "ReplicaSet")
@@ -24,6 +25,8 @@ class Objects:
         self.version = 0  #: of the last change; each has the next
         self.dirty: dict[ObjectKey, None] = {}  #: to be looked at, in the order of change
         self.pod_of_job: dict[int, ObjectKey] = {}
+        self.on_node: dict[str, set[ObjectKey]] = {}  #: Pods, by the node that they are or were on
+        self.lost: dict[str, set[ObjectKey]] = {}  #: of these those that may run on there though they count as ended
         self.pod_ports: dict[str, set[int]] = {}  #: host -> its ports by which Pods are reached
         self.links = Links()
         self._names: dict[tuple[str, str], list[str]] = {}  #: kind, namespace -> sorted names
@@ -91,7 +94,11 @@ class Objects:
             self.remove(ObjectKey(*key))
 
     def see(self, event: Event) -> None:
-        """Of a Pod's job or step: the Pod is to be looked at."""
+        """Of a Pod's job, step or node: the Pod is to be looked at."""
+        if isinstance(event, NodeChanged):
+            for there in sorted(self.on_node.get(event.node.name, ())):
+                self.dirty[there] = None
+            return
         job = getattr(event, "job", None)
         number = (
             job.id if job is not None else step.key.job if (step := getattr(event, "step", None)) is not None else 0
@@ -148,6 +155,10 @@ class Objects:
                 self._labelled.setdefault((key.namespace, name, value), set()).add(key)
             if one.status.job:
                 self.pod_of_job[one.status.job] = key
+            if one.status.node:
+                self.on_node.setdefault(one.status.node, set()).add(key)
+                if podset.may_run_on(one):
+                    self.lost.setdefault(one.status.node, set()).add(key)
             if not one.has_ended:
                 for address in one.status.addresses:
                     self.pod_ports.setdefault(address.host, set()).add(address.host_port)
@@ -171,6 +182,8 @@ class Objects:
                 _discard(self._labelled, (key.namespace, name, value), key)
             if old.status.job:
                 self.pod_of_job.pop(old.status.job, None)
+            _discard(self.on_node, old.status.node, key)
+            _discard(self.lost, old.status.node, key)
             if not old.has_ended:
                 for address in old.status.addresses:
                     self.pod_ports.get(address.host, set()).discard(address.host_port)
@@ -201,8 +214,11 @@ def is_controlled(one: AnyObject) -> bool:
 def _indexed(one: AnyObject) -> tuple[object, ...]:
     """What the indexes are made of."""
     meta = one.metadata
-    job = (one.status.job, one.has_ended, one.status.addresses) if isinstance(one, Pod) else _selects_by(one)
-    return meta.uid, meta.owner_references, meta.labels, job
+    if isinstance(one, Pod):
+        status = one.status
+        how = (status.job, one.has_ended, status.addresses, status.node, podset.may_run_on(one))
+        return meta.uid, meta.owner_references, meta.labels, how
+    return meta.uid, meta.owner_references, meta.labels, _selects_by(one)
 
 
 def _selects_by(one: AnyObject) -> tuple[str, str, str] | None:

@@ -7,7 +7,7 @@ import msgspec
 
 from corral.model.kube.meta import Condition, KubeObject, ObjectMeta
 from corral.model.kube.pod import Pod, PodTemplateSpec
-from corral.services.conditions import with_condition
+from corral.services.conditions import find, with_condition, without
 from corral.services.selectors import owner_reference
 
 #: As Kubernetes' names: no vowels, nothing that looks like something else.
@@ -15,6 +15,8 @@ _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 _DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 #: The condition of a Pod that has to leave its node: it counts until its replacement is there.
 LEAVING = "DisruptionTarget"
+#: The condition of a Pod that was lost with its node, when it is known that nothing of it runs there any more.
+GONE = "Gone"
 
 
 def letters(text: str, count: int) -> str:
@@ -37,9 +39,14 @@ def is_leaving(pod: Pod) -> bool:
     return any(one.type == LEAVING and one.status == "True" for one in pod.status.conditions)
 
 
+def may_run_on(pod: Pod) -> bool:
+    """Its node was lost, and with it what the Pod runs: who knows whether it runs on?"""
+    return pod.has_ended and pod.status.reason == "NodeLost" and find(pod.status.conditions, GONE) is None
+
+
 def leaving(conditions: tuple[Condition, ...], why: str, now: float) -> tuple[Condition, ...]:
     """The conditions of a Pod that has to leave its node."""
-    return with_condition(conditions, LEAVING, "True", "DrainedNode", why, now)
+    return (*with_condition((), LEAVING, "True", "DrainedNode", why, now), *without(conditions, LEAVING))
 
 
 def available_at(pod: Pod, min_ready: int) -> float:

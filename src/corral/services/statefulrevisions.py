@@ -43,8 +43,9 @@ def of(one: StatefulSet, view: View) -> tuple[list[ControllerRevision], Controll
 
 
 def _data(template: PodTemplateSpec) -> dict[str, Any]:
-    """As Kubernetes writes it: a patch of the StatefulSet."""
-    return {"spec": {"template": {**msgspec.to_builtins(template), "$patch": "replace"}}}
+    """As Kubernetes writes it: a patch of the StatefulSet. As it is read back from the record, so that it is the same after a restart."""
+    said = msgspec.json.decode(msgspec.json.encode(template, order="deterministic"))
+    return {"spec": {"template": {**said, "$patch": "replace"}}}
 
 
 def template_of(one: ControllerRevision) -> PodTemplateSpec:

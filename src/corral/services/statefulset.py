@@ -93,10 +93,10 @@ class _Step:
             elif pod.has_ended:
                 waits = True
                 wait = Failures([pod], self.now).may_create_at(1)
-                if wait <= self.now:
-                    self.changes.append(Remove(pod.key, 0))
-                else:
+                if wait > self.now:
                     self.due = min(self.due, wait)
+                elif not podset.may_run_on(pod):
+                    self.changes.append(Remove(pod.key, 0))
             elif not self.is_available(pod):
                 waits = True
                 # It would be waited for in vain if its template is what is wrong, and has been mended since.
@@ -140,7 +140,8 @@ class _Step:
         leaving = [pod for number, pod in sorted(self.pods.items()) if podset.is_leaving(pod)]
         if not leaving:
             return True
-        if all(self.is_available(pod) for pod in self.pods.values()) or not any(map(self.is_available, leaving)):
+        there = [self.pods.get(number) for number in self.wanted]
+        if all(pod is not None and self.is_available(pod) for pod in there) or not any(map(self.is_available, leaving)):
             self.changes += [Remove(pod.key) for pod in leaving[-1:] if not pod.metadata.deletion_timestamp]
         return False
 

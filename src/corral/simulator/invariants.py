@@ -210,6 +210,8 @@ def recorded(state: ClusterState) -> dict[str, Any]:
         "array_active": {array: count for array, count in state.array_active.items() if count},
         "array_live": {array: count for array, count in state.array_live.items() if count},
         "ended": set(state.ended),
+        "objects": dict(state.objects.by_key),
+        "version of the objects": state.objects.version,
         "books": state.books.dump(),
         "usage": state.meter.dump(),
         "free": (state.ledger.cpu_masks, state.ledger.free_memory.tolist(), state.ledger.usable.tolist()),

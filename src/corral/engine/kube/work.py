@@ -11,7 +11,7 @@ import msgspec
 
 from corral.engine.context import Context
 from corral.engine.effects import Effects
-from corral.engine.kube import addresses, autoscaling, pods
+from corral.engine.kube import addresses, autoscaling, leaving, pods
 from corral.engine.kube.requests import mark_deleted, stamped
 from corral.model.kube.meta import ObjectKey
 from corral.model.kube.network import Service
@@ -67,7 +67,7 @@ def next_wake(ctx: Context) -> float:
 
 def _reconcile(ctx: Context, one: AnyObject, now: float, out: Effects) -> None:
     if isinstance(one, Pod):
-        pods.reconcile(ctx, one, now, out)
+        pods.reconcile(ctx, leaving.mark(ctx, one, now, out), now, out)
         return
     if one.metadata.deletion_timestamp:
         _delete(ctx, one, now, out)

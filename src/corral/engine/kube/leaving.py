@@ -1,0 +1,57 @@
+"""Which Pods have to leave their node, and of which that were lost with one is it known that they are gone?
+
+A Pod of a ReplicaSet or StatefulSet on a drained node gets Kubernetes' condition DisruptionTarget: who keeps it makes another first
+(services/replicaset.py) and ends it then. All others run on there to their end, as jobs do.
+
+A node that is not heard may well run on. What a ReplicaSet replaces at once, a StatefulSet must not: two Pods of one name would write
+the same files. So a lost Pod is known to be gone (condition Gone) only when its node has spoken again and has nothing of it, or when
+somebody deletes it with --grace-period=0.
+"""
+
+import msgspec
+
+from corral.engine.context import Context
+from corral.engine.effects import Effects
+from corral.engine.kube.podstatus import condition, save
+from corral.model.kube.pod import Pod
+from corral.model.node import DrainOwner
+from corral.protocol.reports import KnownStep
+from corral.services import podset
+from corral.services.conditions import without
+from corral.services.selectors import controller_of
+
+_KEPT_ELSEWHERE = ("ReplicaSet", "StatefulSet")
+
+
+def mark(ctx: Context, pod: Pod, now: float, out: Effects) -> Pod:
+    """As its node is now."""
+    node = ctx.state.nodes.get(pod.status.node) if pod.status.node else None
+    if node is None or pod.has_ended or pod.metadata.deletion_timestamp:
+        return pod
+    drain = next((one for one in node.drains if one.owner is not DrainOwner.POWER), None)
+    is_marked = podset.is_leaving(pod)
+    if drain is None:
+        if not is_marked:
+            return pod
+        conditions = without(pod.status.conditions, podset.LEAVING)
+    else:
+        owner = controller_of(pod.metadata)
+        if is_marked or owner is None or owner.kind not in _KEPT_ELSEWHERE:
+            return pod
+        why = f"node {pod.status.node} is drained: {drain.reason}"
+        conditions = podset.leaving(pod.status.conditions, why, now)
+    return save(ctx, pod, msgspec.structs.replace(pod.status, conditions=conditions), now, out)
+
+
+def heard(ctx: Context, nodes: set[str], steps: tuple[KnownStep, ...], now: float, out: Effects) -> None:
+    """These nodes have said what runs there; of the Pods that were lost with them the others are gone."""
+    lost = ctx.state.objects.lost
+    running = {one.key.job for one in steps if not one.finished} if lost else set()
+    for name in sorted(nodes & lost.keys()) if lost else ():
+        for key in sorted(lost[name]):
+            pod = ctx.state.objects.get(key)
+            if isinstance(pod, Pod) and pod.status.job not in running:
+                conditions = condition(
+                    pod.status, podset.GONE, True, now, "NodeSpoke", f"node {name} has nothing of it"
+                )
+                save(ctx, pod, msgspec.structs.replace(pod.status, conditions=conditions), now, out)
