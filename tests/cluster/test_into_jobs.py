@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+import pty
 import re
+import select
 import subprocess
 import urllib.request
 from collections.abc import Callable
@@ -141,3 +143,30 @@ def test_a_job_has_ports_of_its_own(make_cluster: Callable[..., LiveCluster]) ->
     assert "more ports" in cluster.run("sbatch", "--ports=5", "--wrap", "true", check=False).stderr
     cluster.run("scancel", job)
     cluster.wait_for(other, "COMPLETED")
+
+
+def test_top_shows_the_cluster_in_a_terminal_until_one_leaves(cluster: LiveCluster) -> None:
+    ours, inner = pty.openpty()
+    top = subprocess.Popen(
+        ["corral", "top"], env={**cluster.environment, "TERM": "xterm-256color", "COLUMNS": "140", "LINES": "40"},
+        stdin=inner, stdout=inner, stderr=inner, start_new_session=True,
+    )  # fmt: skip
+    os.close(inner)
+    seen = b""
+
+    def is_there() -> bool:
+        nonlocal seen
+        if select.select([ours], [], [], 0.05)[0]:
+            seen += os.read(ours, 1 << 16)
+        return b"JOBID" in seen and b"10 nodes" in seen
+
+    wait_until(is_there)
+    os.write(ours, b"q")
+    wait_until(lambda: is_there() and top.poll() is not None)
+    assert top.returncode == 0
+    os.close(ours)
+    piped = cluster.run("corral", "top", check=False)
+    assert (piped.returncode, piped.stderr) == (
+        1,
+        "corral: error: corral top is for a terminal; squeue and sinfo print\n",
+    )

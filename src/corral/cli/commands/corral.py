@@ -16,6 +16,7 @@ VERBS = {
     "up": ("up", "start a cluster on this machine, or what is missing of it"),
     "down": ("down", "end its jobs and stop it; what it knows stays"),
     "status": ("status", "what runs, what the cluster has, what is not enforced"),
+    "top": ("top", "jobs, nodes and GPUs in a terminal, as they are now"),
     "port-forward": ("forward", "reach a port of a job's node from here"),
     "proxy": ("proxy", "an address at the controller that shows a job's HTTP port in a browser"),
     "notebook": ("notebook", "JupyterLab in a job, reached here"),

@@ -1,0 +1,239 @@
+"""Which lines do the tables of jobs, nodes and GPUs show, in which order?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from corral.cli.job_columns import job_id, letters_of, nodes_or_reason
+from corral.model import ranges
+from corral.syntax import arrayspec
+from corral.syntax.duration import format_seconds
+
+Row = dict[str, Any]
+
+#: Lines of a table at most; what is beyond is counted.
+MOST = 500
+
+JOB_FIELDS = (
+    "id", "array_job_id", "array_task_id", "array_waiting", "array_throttle", "het_job_id", "het_offset", "name", "user", "partition",
+    "state", "reason", "why", "run_seconds", "time_limit", "nodes", "node_count", "cpus", "priority", "submit_time", "expected_start",
+    "tres_alloc", "tres_req", "alloc_detail",
+)  # fmt: skip
+NODE_FIELDS = (
+    "name", "state_long", "cpus", "cpus_alloc", "memory_mb", "memory_alloc_mb", "gres", "gres_used", "gpus_total", "gpus_alloc", "load",
+    "jobs", "reason", "partitions",
+)  # fmt: skip
+_LIVE = ("RUNNING", "PENDING", "COMPLETING", "CONFIGURING", "SUSPENDED", "SPECIAL_EXIT")
+
+
+class Column(NamedTuple):
+    """Of one table."""
+
+    title: str
+    text: Callable[[Row], str]
+    order: Callable[[Row], Any]
+    descends: bool = False  #: the most is what one wants to see first
+
+
+class View(NamedTuple):
+    """What the user has chosen."""
+
+    user: str = ""
+    text: str = ""  #: somewhere in the line
+    sort: int = -1  #: column; -1 = as it comes
+    reverse: bool = False
+
+
+class Lines(NamedTuple):
+    """Of one table; `keys` name the rows from one look to the next."""
+
+    keys: list[str]
+    cells: list[tuple[str, ...]]
+    rows: list[Row]
+    total: int
+
+
+def job_text(row: Row) -> str:
+    return job_id(*(row[name] for name in JOB_FIELDS[:7]))
+
+
+def gpus_of(row: Row) -> int:
+    """Held, or asked for."""
+    for part in (row["tres_alloc"] or row["tres_req"] or "").split(","):
+        name, _, count = part.partition("=")
+        if name == "gres/gpu":
+            return int(count) if count.isdigit() else 0
+    return 0
+
+
+_STATE_ORDER = {"RUNNING": 0, "COMPLETING": 1, "CONFIGURING": 2, "SUSPENDED": 3, "PENDING": 4}
+
+JOBS = (
+    Column("JOBID", job_text, lambda row: row["id"]),
+    Column("PARTITION", lambda row: row["partition"], lambda row: row["partition"]),
+    Column("NAME", lambda row: row["name"], lambda row: row["name"]),
+    Column("USER", lambda row: row["user"], lambda row: row["user"]),
+    Column("ST", lambda row: letters_of(row["state"], row["reason"]), lambda row: _STATE_ORDER.get(row["state"], 9)),
+    Column("TIME", lambda row: format_seconds(int(row["run_seconds"])), lambda row: row["run_seconds"], True),
+    Column("LIMIT", lambda row: format_seconds(row["time_limit"]), lambda row: row["time_limit"], True),
+    Column("NODES", lambda row: str(row["node_count"]), lambda row: row["node_count"], True),
+    Column("CPUS", lambda row: str(row["cpus"]), lambda row: row["cpus"], True),
+    Column("GPUS", lambda row: str(gpus_of(row) or "-"), gpus_of, True),
+    Column("PRIORITY", lambda row: str(row["priority"]), lambda row: row["priority"], True),
+    Column(
+        "NODELIST(REASON)",
+        lambda row: nodes_or_reason(row["nodes"], row["state"], row["why"]),
+        lambda row: row["nodes"],
+    ),
+)
+
+
+def share(used: int, total: int, width: int = 10) -> str:
+    """A bar and the numbers: ######---- 12/16."""
+    if not total:
+        return "-"
+    full = round(width * min(used, total) / total)
+    return f"{'█' * full}{'░' * (width - full)} {used}/{total}"
+
+
+def _part(used: str, total: str) -> Callable[[Row], float]:
+    return lambda row: row[used] / row[total] if row[total] else -1.0
+
+
+NODES = (
+    Column("NODE", lambda row: row["name"], lambda row: row["name"]),
+    Column("STATE", lambda row: row["state_long"], lambda row: row["state_long"]),
+    Column("CPUS", lambda row: share(row["cpus_alloc"], row["cpus"]), _part("cpus_alloc", "cpus"), True),
+    Column(
+        "MEMORY (GB)", lambda row: share(row["memory_alloc_mb"] // 1000, row["memory_mb"] // 1000),
+        _part("memory_alloc_mb", "memory_mb"), True,
+    ),
+    Column("GPUS", lambda row: share(row["gpus_alloc"], row["gpus_total"]), _part("gpus_alloc", "gpus_total"), True),
+    Column("LOAD", lambda row: f"{row['load']:.2f}", lambda row: row["load"], True),
+    Column("JOBS", lambda row: str(len(row["jobs"])), lambda row: len(row["jobs"]), True),
+    Column("REASON", lambda row: row["reason"], lambda row: row["reason"]),
+)  # fmt: skip
+
+
+def _of_jobs(name: str) -> Callable[[Row], list[Any]]:
+    return lambda row: [job[name] for job in row["jobs"]]
+
+
+def _longest(row: Row) -> float:
+    return max((job["run_seconds"] for job in row["jobs"]), default=-1.0)
+
+
+GPUS = (
+    Column("NODE", lambda row: row["node"], lambda row: row["node"]),
+    Column("GPU", lambda row: str(row["index"]), lambda row: row["index"]),
+    Column("TYPE", lambda row: row["type"], lambda row: row["type"]),
+    Column("JOBID", lambda row: ",".join(map(job_text, row["jobs"])), _of_jobs("id"), True),
+    Column("USER", lambda row: ",".join(sorted(set(_of_jobs("user")(row)))), _of_jobs("user"), True),
+    Column("NAME", lambda row: ",".join(_of_jobs("name")(row)), _of_jobs("name"), True),
+    Column("TIME", lambda row: format_seconds(int(_longest(row))) if row["jobs"] else "", _longest, True),
+)
+
+
+def gpu_rows(nodes: list[Row], jobs: list[Row]) -> list[Row]:
+    """One for each GPU: whose is it?"""
+    held: dict[tuple[str, str, int], list[Row]] = {}
+    for job in jobs:
+        for node, _, _, devices in job["alloc_detail"] or ():
+            for kind, indices in _devices(devices):
+                for index in indices:
+                    held.setdefault((node, kind, index), []).append(job)
+    found = []
+    for node in nodes:
+        first = 0
+        for kind, count in _kinds(node["gres"]):
+            for index in range(first, first + count):
+                jobs_there = held.get((node["name"], kind, index), [])
+                found.append({"node": node["name"], "type": kind, "index": index, "jobs": jobs_there})
+            first += count
+    return found
+
+
+def _kinds(gres: str) -> list[tuple[str, int]]:
+    """gpu:v100:8,gpu:a100:2"""
+    found = []
+    for part in _parts(gres):
+        name, _, rest = part.partition("(")[0].partition(":")
+        kind, _, count = rest.rpartition(":")
+        if name == "gpu" and count.isdigit():
+            found.append((kind, int(count)))
+    return found
+
+
+def _devices(text: str) -> list[tuple[str, tuple[int, ...]]]:
+    """gpu:v100:2(IDX:0-1): which of which kind."""
+    found = []
+    for part in _parts(text):
+        name, _, rest = part.partition(":")
+        head, _, indices = rest.rstrip(")").partition("(IDX:")
+        if name == "gpu" and indices and indices != "N/A":
+            found.append((head.rpartition(":")[0], tuple(arrayspec.parse(indices, 1 << 16).indices)))
+    return found
+
+
+def _parts(text: str) -> list[str]:
+    """At the commas that are not in parentheses."""
+    parts, depth = [""], 0
+    for letter in text:
+        depth += (letter == "(") - (letter == ")")
+        if letter == "," and not depth:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part for part in parts if part]
+
+
+def live(jobs: list[Row]) -> list[Row]:
+    """Those that wait or run: first what runs, the longest first; then the queue in its order."""
+    found = [row for row in jobs if row["state"] in _LIVE]
+    return sorted(
+        found, key=lambda row: (_STATE_ORDER.get(row["state"], 9), -row["priority"], row["submit_time"], row["id"])
+    )
+
+
+def lines(columns: tuple[Column, ...], rows: list[Row], view: View, key: Callable[[Row], str]) -> Lines:
+    wanted = view.text.lower()
+    if view.user:
+        rows = [row for row in rows if _users(row) is None or view.user in (_users(row) or ())]
+    if 0 <= view.sort < len(columns):
+        column = columns[view.sort]
+        rows = sorted(rows, key=column.order, reverse=column.descends != view.reverse)
+    elif view.reverse:
+        rows = rows[::-1]
+    found = [(key(row), tuple(column.text(row) for column in columns), row) for row in rows[: None if wanted else MOST]]
+    if wanted:
+        found = [one for one in found if any(wanted in cell.lower() for cell in one[1])]
+    total = len(found) if wanted else len(rows)
+    found = found[:MOST]
+    return Lines([one[0] for one in found], [one[1] for one in found], [one[2] for one in found], total)
+
+
+def _users(row: Row) -> set[str] | None:
+    """Whose it is; None = it is nobody's, as a node."""
+    if "user" in row:
+        return {row["user"]}
+    if "index" in row:
+        return {job["user"] for job in row["jobs"]}
+    return None
+
+
+def summary(jobs: list[Row], nodes: list[Row]) -> str:
+    runs = sum(row["state"] == "RUNNING" for row in jobs)
+    waits = sum(_count(row) for row in jobs if row["state"] in ("PENDING", "SPECIAL_EXIT"))
+    used, total = sum(row["gpus_alloc"] for row in nodes), sum(row["gpus_total"] for row in nodes)
+    cpus, all_cpus = sum(row["cpus_alloc"] for row in nodes), sum(row["cpus"] for row in nodes)
+    away = sum(row["state_long"].startswith(("down", "drain", "fail", "unk")) for row in nodes)
+    text = f"{runs} run, {waits} wait · {len(nodes)} nodes" + (f", {away} not usable" if away else "")
+    return f"{text} · CPUs {cpus}/{all_cpus} · GPUs {used}/{total}"
+
+
+def _count(row: Row) -> int:
+    """Elements of an array that wait."""
+    if row["array_job_id"] is None or row["array_task_id"] is not None:
+        return 1
+    return ranges.count(row["array_waiting"])
