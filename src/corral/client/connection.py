@@ -131,6 +131,16 @@ class Connection:
 
         return self._again_until(once, method == "GET" or bool(key), retry_seconds)
 
+    def chunks(self, path: str) -> Iterator[bytes]:
+        """What is answered, as it comes."""
+        response = self.send("GET", path, b"", "")
+        if response.status >= 400:
+            raise _refusal(response.status, response.read())
+        try:
+            yield from response.chunks()
+        finally:
+            self.close()
+
     def stream(self, path: str, accept: str = "") -> Iterator[Json]:
         """The lines of an NDJSON answer, as they come."""
         self._accept = accept

@@ -21,7 +21,7 @@ VERBS = {
     "proxy": ("proxy", "an address at the controller that shows a job's HTTP port in a browser"),
     "notebook": ("notebook", "JupyterLab in a job, reached here"),
     "ssh": ("into:ssh", "a shell in a running job"),
-    "logs": ("into:logs", "what a job has written, also while it runs"),
+    "logs": ("kube.logs", "what a job, or a Pod's containers, have written, also while they run"),
     "attach": ("into:attach", "see and type into a running step"),
     "cp": ("into:cp", "copy files into a running job, and out of it"),
     "code": ("into:code", "what VS Code's Remote-SSH needs to open a job"),

@@ -16,7 +16,15 @@ from corral.controller.api.kube import bodies, objects, scale
 from corral.controller.api.kube.reads import answer_one, key_of, the_object
 from corral.controller.api.kube.resources import Address
 from corral.controller.api.kube.status import KubeError, invalid, not_found
-from corral.controller.api.kube.writes import check_uid, check_validation, is_dry, put_of, read_for, with_meta
+from corral.controller.api.kube.writes import (
+    check_change,
+    check_uid,
+    check_validation,
+    is_dry,
+    put_of,
+    read_for,
+    with_meta,
+)
 from corral.controller.api.service import Service
 from corral.model.kube.objects import AnyObject
 from corral.protocol.replies import Rejected
@@ -65,6 +73,7 @@ async def patch(service: Service, request: Request, caller: Caller, address: Add
         else:
             new = objects.without_shown(new, old)
             one = with_meta(read_for(address, new, address.name), resource_version=version)
+        check_change(service, address, one)
         reply = await service.loop.ask(PutObjects(objects=(one,), mode="update", dry_run=dry), caller)
         if isinstance(reply, Rejected) and reply.code == "conflict" and not wants:
             continue
@@ -122,6 +131,7 @@ async def _apply(
         if old is None and service.state.objects.get(key) is not None:
             raise not_found(address.resource, address.name)
         one = applied(address, copy.deepcopy(given), old)
+        check_change(service, address, one)
         reply = await service.loop.ask(
             PutObjects(objects=(one,), mode="create" if old is None else "update", dry_run=dry), caller
         )

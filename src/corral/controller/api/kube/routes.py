@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from corral.controller.api.http import Refusal, caller_of, encode
-from corral.controller.api.kube import discovery, patches, reads, schemas, watching, writes
+from corral.controller.api.kube import discovery, logs, patches, reads, schemas, watching, writes
 from corral.controller.api.kube.answers import Form
 from corral.controller.api.kube.resources import Address, address
 from corral.controller.api.kube.status import CODES, KubeError, no_such_path
@@ -31,6 +31,8 @@ async def _answer(service: Service, request: Request, group: str, version: str, 
 
 async def _at(service: Service, request: Request, caller: Caller, where: Address) -> Response:
     match request.method:
+        case "GET" if where.subresource == "log":
+            return await logs.get_log(service, request, caller, where)
         case "GET" if where.name and not _wants_watch(request):
             return reads.get_one(service, request, caller, where)
         case "GET" if _wants_watch(request):

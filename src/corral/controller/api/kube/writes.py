@@ -11,12 +11,13 @@ from corral.controller.api.kube import bodies, objects, scale
 from corral.controller.api.kube.reads import answer_one, key_of, the_object, whole_number
 from corral.controller.api.kube.resources import Address
 from corral.controller.api.kube.selection import Selection
-from corral.controller.api.kube.status import KubeError, conflict, forbidden, of_rejected, success
+from corral.controller.api.kube.status import KubeError, conflict, forbidden, invalid, of_rejected, success
 from corral.controller.api.service import Service
 from corral.model.kube.meta import ObjectKey
 from corral.model.kube.objects import AnyObject
 from corral.protocol.replies import ObjectsPut, Rejected, Reply
 from corral.protocol.requests import Caller, DeleteObjects, PutObjects
+from corral.services.manifests import updates
 
 Mode = Literal["put", "create", "update"]
 _PROPAGATIONS = ("Background", "Foreground", "Orphan")
@@ -50,7 +51,11 @@ async def create(service: Service, request: Request, caller: Caller, address: Ad
         one = with_meta(one, name=name)
     if one.metadata.resource_version:
         raise KubeError("BadRequest", "resourceVersion should not be set on objects to be created")
-    put = await ask_put(service, caller, address, one, "create", dry)
+    put = put_of(
+        await service.loop.ask(PutObjects(objects=(one,), mode="create", dry_run=dry), caller),
+        address,
+        one.metadata.name,
+    )
     return answer_one(service, request, address, put.objects[0], 201)
 
 
@@ -119,8 +124,22 @@ def check_uid(service: Service, address: Address, uid: Any, version: Any = None)
 async def ask_put(
     service: Service, caller: Caller, address: Address, one: AnyObject, mode: Mode, dry: bool
 ) -> ObjectsPut:
+    check_change(service, address, one)
     reply = await service.loop.ask(PutObjects(objects=(one,), mode=mode, dry_run=dry), caller)
     return put_of(reply, address, one.metadata.name)
+
+
+def check_change(service: Service, address: Address, one: AnyObject) -> None:
+    """What cannot be changed is told with its field."""
+    old = service.state.objects.get(one.key)
+    if old is None:
+        return
+    if problems := updates.check(updates.with_kept(one, old), old):
+        raise invalid(
+            address.resource,
+            one.metadata.name,
+            [(found.reason, found.field, found.message) for found in problems.found],
+        )
 
 
 def put_of(reply: Reply, address: Address, name: str) -> ObjectsPut:
