@@ -25,7 +25,9 @@ ROOT = rq.Caller(uid=0, gid=0, user="root", group="root", role="administrator")
 
 
 def qos(engine: Engine, name: str, over: tuple[str, ...] = ()) -> None:
-    settings = Settings(lists={"preempt": over} if over else {}, numbers={"priority": 10} if over else {"grace_time": 60})
+    settings = Settings(
+        lists={"preempt": over} if over else {}, numbers={"priority": 10} if over else {"grace_time": 60}
+    )
     request = rq.ChangeAccounts(verb="add", kind="qos", where=Condition(names=(name,)), settings=settings)
     engine.handle(request, 1.0, ROOT)
 
@@ -66,15 +68,39 @@ def main() -> None:
     qos(engine, "high", ("=low",))
     gpus = 8 // given.each if given.each <= 8 else 0
     gres = (GresRequest("gpu", "", gpus),) if gpus else ()
-    submit(engine, given.nodes * given.each, qos="low", cpus_per_task=64 // given.each, ntasks=1, gres=gres, time_limit=86400)
+    submit(
+        engine,
+        given.nodes * given.each,
+        qos="low",
+        cpus_per_task=64 // given.each,
+        ntasks=1,
+        gres=gres,
+        time_limit=86400,
+    )
     while cycle(engine, 3.0)[1]:
         pass
     memory.collect_seldom()
     print(f"{len(engine.state.active)} jobs run on {given.nodes} nodes")
     for number in range(given.preemptors):  # between them others that find no place and get a planned start
-        submit(engine, 1, qos="low", cpus_per_task=1 + number % 48, ntasks=1, gres=(GresRequest("gpu", "", 1),), time_limit=given.time)
+        submit(
+            engine,
+            1,
+            qos="low",
+            cpus_per_task=1 + number % 48,
+            ntasks=1,
+            gres=(GresRequest("gpu", "", 1),),
+            time_limit=given.time,
+        )
         gpus = (1, 2, 4, 8)[number % 4]
-        submit(engine, 1, qos="high", cpus_per_task=gpus * 8, ntasks=1, gres=(GresRequest("gpu", "", gpus),), time_limit=given.time)
+        submit(
+            engine,
+            1,
+            qos="high",
+            cpus_per_task=gpus * 8,
+            ntasks=1,
+            gres=(GresRequest("gpu", "", gpus),),
+            time_limit=given.time,
+        )
     profile = cProfile.Profile() if given.profile else None
     made, number, total = 0, 0, 0.0
     while made < given.preemptors and number < 100:

@@ -61,8 +61,7 @@ def test_a_preemption_is_booked_as_if_all_were_made_anew(
         promised = Allocation(nodes=(share,), partition="batch", ntasks=1)
         if not hold(table, key, promised, held):
             continue
-        changed = {job: (old, table.holders[job]) for job, old in held.items()}
-        assert planner.on_preemption(changed, key, promised, 40.0)
+        assert planner.on_room(held, key, promised, 40.0)
         running.append(RunningJob(40.0, key))
         key -= 1
     anew = Planner(table, running, 0.0, NOTHING, "pack")

@@ -170,7 +170,13 @@ class Timetable:
         self.hold(before, self.now, end, -1)
         self.hold(after, self.now, end)
         self.owners[job] = end, after
-        self._by_node = None
+        if self._by_node is not None:
+            left = {share.node: share for share in after.nodes}
+            for share in before.nodes:
+                found = self._by_node.get(share.node, [])
+                found[:] = [entry for entry in found if entry[1] is not share]
+                if share.node in left:
+                    found.append((end, left[share.node]))
 
     def hold(self, allocation: Allocation, start: float, end: float, sign: int = 1) -> None:
         """It is held between then and then; with -1 it is not, after all."""
