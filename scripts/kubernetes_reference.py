@@ -23,7 +23,7 @@ LIMITED = {
     ("Container", "image"): "may be left out: then `command` runs as a process of the node, as a job's",
     ("ContainerPort", "protocol"): "TCP alone",
     ("ServicePort", "protocol"): "TCP alone",
-    ("PodSpec", "dnsPolicy"): "ClusterFirst, ClusterFirstWithHostNet",
+    ("PodSpec", "dnsPolicy"): "all but None: names are resolved as on the node, and services' names beside",
     ("PodSpec", "schedulerName"): "default-scheduler",
     ("EmptyDirVolume", "medium"): "empty, or Memory",
     ("ObjectFieldSelector", "fieldPath"): "all but `spec.serviceAccountName`",

@@ -62,7 +62,7 @@ def _check_words(spec: PodSpec, path: str, problems: Problems) -> None:
             problems.invalid(f"{path}.{wire}", name, why)
     if spec.priority_class_name and (why := kubenames.subdomain(spec.priority_class_name)):
         problems.invalid(f"{path}.priorityClassName", spec.priority_class_name, why)
-    if spec.dns_policy in ("Default", "None"):
+    if spec.dns_policy == "None":
         problems.unsupported(
             f"{path}.dnsPolicy", "Pods resolve names as their node does, and services' names beside (ClusterFirst)"
         )
