@@ -32,7 +32,7 @@ from corral.model.cluster import ClusterConfig
 from corral.model.job import Owner
 from corral.protocol.replies import Done, Rejected, Reply
 from corral.protocol.reports import AnyReport
-from corral.protocol.requests import AnyRequest, Caller
+from corral.protocol.requests import AnyRequest, Caller, PutObjects
 from corral.store.interface import ANSWERS_KEPT, Store
 from corral.store.rows import EVER
 
@@ -64,6 +64,7 @@ class Loop:
         log: Log,
         cycle_interval: float = 0.01,
         snapshot_events: int = 50_000,
+        sealed: Callable[[PutObjects, Any], PutObjects] | None = None,
     ) -> None:
         self._store = store
         self._recover = recover
@@ -72,6 +73,7 @@ class Loop:
         self._outside = outside
         self._log = log
         self._snapshot_events = snapshot_events
+        self._sealed = sealed  #: what is secret in a request, before anything else sees it
         self.cycles = CycleTimer(cycle_interval)
         self.statistics = Statistics(clock.now(), clock.monotonic)
         self.unavailable = ""  #: why changes are refused; "" = they are not
@@ -138,6 +140,8 @@ class Loop:
         """The reply, when what it says is durable."""
         if self.unavailable:
             return self._refusal()
+        if self._sealed is not None and isinstance(message, PutObjects):
+            message = self._sealed(message, self.state.objects)
         if key and (earlier := await self._answers.earlier(caller.uid, key)) is not None:
             return earlier
         future = new_future()

@@ -18,6 +18,7 @@ import msgspec
 import uvloop
 
 from corral.auth import tokens
+from corral.auth.sealing import Sealer, load_keys
 from corral.bus import subjects
 from corral.bus.credentials import ClusterKeys
 from corral.bus.nats import NatsBus
@@ -38,6 +39,7 @@ from corral.controller.perform import BlobCache, Performer
 from corral.controller.proxykeeper import ProxyKeeper
 from corral.controller.reconfigure import Reconfigurer
 from corral.controller.recovery import recover
+from corral.controller.secretkeeper import SecretKeeper
 from corral.controller.watchers import Watchers
 from corral.daemon import clock, memory
 from corral.daemon.logs import Log
@@ -98,6 +100,7 @@ class Controller:
             (self.service.purger.run(), "purge"),
             (self.gateway.run(), "gateway"),
             (self.measuring.run(), "measure"),
+            (self.secrets.seal_anew(self.loop), "secrets"),
             (self.proxy.run(), "proxy"),
         ):
             self._start(work, name)
@@ -161,6 +164,7 @@ class Controller:
         config, directory, log = self.config, self.directory, self.log
         keys = ClusterKeys.load_or_create(directory / "keys", config.cluster)
         token_key = tokens.load_key(directory / "api.key")
+        self.secrets = SecretKeeper(Sealer(load_keys(directory / "secrets.keys")), log)
         self.keeper = NatsKeeper(config.nats, directory / "nats", keys, log)
         self.watchers = Watchers()
         self.mail = Mail(config.programs.sendmail, lambda: self.loop.state.specs, log, self._array)
@@ -170,17 +174,19 @@ class Controller:
             term=self.term, bus=self.bus, keys=keys, url=lambda: self.keeper.advertised,
             blobs=BlobCache(store.blob), watchers=self.watchers, mail=self.mail, log=log, agents=self._agents,
             job_tokens=JobTokens(config.api, token_key) if config.api.listen else None, ca=config.nats.ca,
+            secrets=self.secrets,
         )  # fmt: skip
         self.loop = Loop(
             store=store, recover=lambda: recover(store),
             make_engine=lambda recovered: Engine(self.config, recovered.state, self.term),
             schedule=schedule_in_steps, outside=self.performer, log=log,
             cycle_interval=config.scheduling.cycle_interval, snapshot_events=config.store.snapshot_events,
+            sealed=self.secrets.sealed,
         )  # fmt: skip
         self.watchers.last_seq = self.loop.seq
         self.service = Service(
             config=config, loop=self.loop, store=store, watchers=self.watchers, performer=self.performer, log=log,
-            token_key=token_key, facts=self.facts,
+            token_key=token_key, facts=self.facts, secrets=self.secrets,
         )  # fmt: skip
         self.gateway = GatewayKeeper(
             lambda: self.config.gateway, lambda: self.loop.state.objects, directory, self.config_path,

@@ -4,7 +4,7 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -23,7 +23,7 @@ from corral.daemon.logs import Log
 from corral.model.step import BATCH, StepKey
 from corral.protocol import codec
 from corral.protocol.events import AnyEvent
-from corral.protocol.orders import AnyOrder, LaunchStep, ReportsCommitted, SendInventory, ShutDown, StepIo
+from corral.protocol.orders import AnyOrder, LaunchStep, PodRun, ReportsCommitted, SendInventory, ShutDown, StepIo
 from corral.protocol.replies import StepAccess
 
 #: Scripts and environments kept in memory for the next launches.
@@ -65,13 +65,19 @@ class BlobCache:
         return data
 
 
+class SecretOpener(Protocol):
+    """SecretKeeper."""
+
+    def opened_run(self, run: PodRun) -> PodRun: ...
+
+
 class Performer:
     """Everything that leaves the controller by the bus or by mail."""
 
     def __init__(
         self, *, cluster: str, term: int, bus: Bus, keys: ClusterKeys | None, url: Callable[[], str], blobs: BlobCache,
         watchers: Watchers, mail: Mail, log: Log, agents: Callable[[], set[str]], job_tokens: JobTokens | None = None,
-        ca: str = "",
+        ca: str = "", secrets: SecretOpener | None = None,
     ) -> None:  # fmt: skip
         self._cluster = cluster
         self.term = term
@@ -86,6 +92,7 @@ class Performer:
         self._agents = agents
         self._job_tokens = job_tokens
         self._ca = ca
+        self._secrets = secrets
         self._queue: deque[tuple[str, AnyOrder]] = deque()
         self._wake = asyncio.Event()
         self._tokens: OrderedDict[tuple[StepKey, StepRole], str] = OrderedDict()
@@ -172,6 +179,8 @@ class Performer:
         if order.io is not None:
             token = self.token(order.key, StepRole.SHEPHERD)
             changes["io"] = StepIo(url=self._url(), token=token, cluster=self._cluster)
+        if order.pod is not None and self._secrets is not None:
+            changes["pod"] = self._secrets.opened_run(order.pod)
         if self._job_tokens is not None:
             changes["api"] = self._job_tokens.of(order.job, clock.now())
         return msgspec.structs.replace(order, **changes)

@@ -17,11 +17,13 @@ from corral.controller.proxykeeper import ProxyKeeper
 from corral.controller.purge import Purger
 from corral.controller.routing import RoutingTable
 from corral.controller.samples import Samples
+from corral.controller.secretkeeper import SecretKeeper
 from corral.controller.submission import AnySent, SentJobs, prepare
 from corral.controller.watchers import Watchers
 from corral.daemon import clock
 from corral.daemon.logs import Log
 from corral.model.cluster import ClusterConfig
+from corral.model.kube.objects import AnyObject
 from corral.protocol.replies import HetStepCreated, Rejected, Reply, StepCreated
 from corral.protocol.requests import Caller, SetTrigger
 from corral.store.interface import Store
@@ -32,7 +34,7 @@ class Service:
 
     def __init__(
         self, *, config: ClusterConfig, loop: Loop, store: Store, watchers: Watchers, performer: Performer, log: Log,
-        token_key: bytes | None, facts: Callable[[], dict[str, Any]],
+        token_key: bytes | None, facts: Callable[[], dict[str, Any]], secrets: SecretKeeper | None = None,
     ) -> None:  # fmt: skip
         self.config = config
         self.loop = loop
@@ -41,6 +43,7 @@ class Service:
         self.performer = performer
         self.log = log
         self.token_key = token_key
+        self._secrets = secrets
         self.reconfigure: Callable[[Caller], Awaitable[Reply]] | None = None
         self.purger = Purger(store, lambda: self.config, log)
         self.samples = Samples(performer.term, performer.send)
@@ -52,6 +55,10 @@ class Service:
         self.explaining = asyncio.Semaphore(1)  #: one answer to "why" at a time: the controller has other work
         self.history: History | None = None  #: of Kubernetes' objects, for who watches them
         self.accounts: tuple[object, bytes] = (None, b"")  #: the answer to GET /v1/accounts, and as of which change
+
+    def opened(self, one: AnyObject) -> AnyObject:
+        """A Secret as it was applied, for who may see it."""
+        return one if self._secrets is None else self._secrets.opened(one)
 
     def heard(self) -> dict[str, float]:
         """When each node was last heard of."""

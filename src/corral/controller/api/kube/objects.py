@@ -28,14 +28,14 @@ def may_see(service: Service, caller: Caller, one: AnyObject) -> bool:
 
 def found(service: Service, caller: Caller, key: ObjectKey) -> AnyObject | None:
     one = service.state.objects.get(key)
-    return one if one is not None and may_see(service, caller, one) else None
+    return service.opened(one) if one is not None and may_see(service, caller, one) else None
 
 
 def of_kind(service: Service, caller: Caller, kind: str, namespace: str, namespaced: bool) -> Iterable[AnyObject]:
     """By namespace and name."""
     objects = service.state.objects
     all_of_them = objects.everywhere(kind) if namespaced and not namespace else objects.of_kind(kind, namespace)
-    return [one for one in all_of_them if may_see(service, caller, one)]
+    return [service.opened(one) for one in all_of_them if may_see(service, caller, one)]
 
 
 def read(resource: Resource, document: Json, namespace: str) -> AnyObject:

@@ -35,6 +35,7 @@ def get_one(service: Service, request: Request, caller: Caller, address: Address
 
 def answer_one(service: Service, request: Request, address: Address, one: AnyObject, status: int = 200) -> Response:
     form = Form(request)
+    one = service.opened(one)
     if address.subresource == "scale":
         return form.write(scale.of(one), status)
     if form.shape == "Table":

@@ -57,6 +57,7 @@ class _Watch:
 
     def line(self, kind: str, one: AnyObject, version: int = 0) -> bytes:
         resource = self.where.resource
+        one = self.service.opened(one)
         body: dict[str, Any]
         if self.form.shape == "Table":
             metadata: dict[str, Any] = {"resourceVersion": str(version) if version else one.metadata.resource_version}
