@@ -1,6 +1,8 @@
 """A cluster on this machine, whose GPUs a stand-in for NVML makes up."""
 
 import os
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +18,8 @@ CONFIG = """
 private_data = []
 [timeouts]
 heartbeat = 0.2
+[containers]
+cdi_dirs = ["CDI"]
 [gpus]
 idle_warn = 1
 idle_end = 3
@@ -26,7 +30,7 @@ idle_jobs = "all"
 @pytest.fixture
 def live(make_cluster: Callable[..., LiveCluster], tmp_path: Path) -> LiveCluster:
     """With two GPUs, of which the first works."""
-    cluster = make_cluster(config=CONFIG)
+    cluster = make_cluster(config=CONFIG.replace("CDI", str(tmp_path / "cdi")))
     gpus = tmp_path / "gpus.json"
     two = Gpu("GPU-a", minor=240, busy=90), Gpu("GPU-b", minor=241, bus="00000000:02:00.0")
     gpus.write_bytes(msgspec.json.encode(two))
@@ -49,3 +53,42 @@ def test_a_job_whose_gpu_does_nothing_is_told_and_ended(live: LiveCluster) -> No
     assert "SystemComment=its GPUs did nothing for 00:00:0" in live.text("scontrol", "show", "job", idles)
     live.run("scancel", works)
     wait_until(lambda: live.state(works).startswith("CANCELLED"))
+
+
+CDI = """
+kind: nvidia.com/gpu
+devices:
+- name: GPU-a
+  containerEdits: {deviceNodes: [{path: /dev/nvidia240}], env: [DRIVER_OF=a]}
+- name: GPU-b
+  containerEdits: {deviceNodes: [{path: /dev/nvidia241}], env: [DRIVER_OF=b]}
+containerEdits:
+  mounts: [{hostPath: LIBRARY, containerPath: /usr/lib/nv/libdriver.so.550, options: [ro, bind]}]
+  hooks:
+  - {hookName: createContainer, path: /usr/bin/nvidia-ctk, args: [nvidia-ctk, hook, update-ldcache, --folder, /usr/lib/nv]}
+  - hookName: createContainer
+    path: /usr/bin/nvidia-ctk
+    args: [nvidia-ctk, hook, create-symlinks, --link, "libdriver.so.550::/usr/lib/nv/libdriver.so"]
+  - {hookName: createContainer, path: /usr/bin/strange, args: [strange]}
+"""
+
+
+@pytest.mark.skipif(
+    not shutil.which("mksquashfs") or not shutil.which("busybox"), reason="needs squashfs-tools, busybox"
+)
+def test_a_container_gets_the_driver_that_cdi_tells_of(live: LiveCluster, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    (root / "bin").mkdir(parents=True)
+    for name in ("busybox", "sh", "cat", "readlink", "touch"):
+        shutil.copy(shutil.which("busybox") or "", root / "bin" / name)
+    subprocess.run(["mksquashfs", root, tmp_path / "image.sqsh", "-quiet"], check=True, stdout=subprocess.DEVNULL)
+    library = tmp_path / "library"
+    library.write_text("the driver\n")
+    (tmp_path / "cdi").mkdir()
+    (tmp_path / "cdi/nvidia.yaml").write_text(CDI.replace("LIBRARY", str(library)))
+    script = "cd /usr/lib/nv; cat libdriver.so; readlink libdriver.so; touch libdriver.so.550; echo $DRIVER_OF $LD_LIBRARY_PATH"
+    done = live.run("srun", "--gpus=1", f"--container-image={tmp_path}/image.sqsh", "sh", "-c", script)
+    assert done.stdout.startswith("the driver\nlibdriver.so.550\na ")
+    assert done.stdout.endswith(":/usr/lib/nv\n")
+    assert "slurmstepd: error: CDI: this hook is not run: /usr/bin/strange" in done.stderr
+    assert "Read-only file system" in done.stderr

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from corral.agent import boxes, cgroup, container
+from corral.agent import boxes, cdi, cgroup, container, gpu
 from corral.agent.container import Box, CannotContain, Extras
 from corral.agent.control import ShepherdSettings
 from corral.agent.identity import Identity
@@ -27,6 +27,7 @@ class Roomy:
     def __init__(self, room: Room) -> None:
         self._room = room
         self._box: Box | None = None
+        self.notes: tuple[str, ...] = ()  #: for the user
 
     def put_in(self, plans: Sequence[TaskPlan]) -> None:
         self._box = self._room.box()
@@ -77,6 +78,9 @@ class Contained:
         self._room = room
         self._place = boxes.directory_of(settings.boxes, order, wanted, directory)
         self._image = ""
+        held = cdi.held_by(order.share, settings.devices) if not settings.virtual else []
+        self._edits = cdi.edits_for(settings.containers.cdi_dirs, held, gpu.control_files(settings.devices))
+        self.notes = tuple(f"CDI: this hook is not run: {hook}" for hook in self._edits.not_run)
 
     def put_in(self, plans: Sequence[TaskPlan]) -> None:
         """Make it, or find it, and let these tasks run in it. Raises CannotContain, OSError."""
@@ -88,7 +92,7 @@ class Contained:
         config = container.image_config(self._image)
         for plan in plans:
             plan.box = self._box
-            plan.environment = container.environment(plan.environment, wanted, config)
+            plan.environment = self._edits.variables(container.environment(plan.environment, wanted, config))
             plan.work_dir = wanted.work_dir or config.work_dir or "/"
             if wanted.entrypoint and config.entrypoint:
                 plan.entrypoint = config.entrypoint
@@ -122,11 +126,12 @@ class Contained:
 
     def _made(self, place: boxes.Place, home: str, extra: Sequence[Mount]) -> Box:
         self._image = self._known_image() if not place.upper_is_new else self._own_image()
-        extras = Extras(extra)
+        own = list(self._edits.mounts)
         if self._room is not None:
             self._room.prepare()
-            own = [Mount(source, target) for source, target in self._room.directories()]
-            extras = Extras(extra, own, self._room.lay)
+            own += [Mount(source, target) for source, target in self._room.directories()]
+        first = self._room.lay if self._room is not None else None
+        extras = Extras(extra, own, first, self._edits.make_links if self._edits.links else None)
         box = container.make(self._wanted, self._image, place, self._identity, self._order.spec.work_dir, home, extras)
         if self._wanted.name:
             with open(f"{self._place}/of", "wb") as file:

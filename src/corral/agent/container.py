@@ -81,6 +81,7 @@ class Extras(msgspec.Struct, frozen=True):
     needed: Sequence[Mount] = ()  #: by the step itself: opened as the user
     own: Sequence[Mount] = ()  #: of the job: opened as root
     first: Callable[[], None] | None = None  #: done to the machine's mounts before they are looked at
+    last: Callable[[], None] | None = None  #: done in the new root when everything is mounted
 
 
 _NO_EXTRAS = Extras()
@@ -185,6 +186,8 @@ class _Builder:
         os.chdir("/")
         for mount, tree in inside:
             self._put(mount, tree)
+        if self.extras.last is not None:
+            self.extras.last()
         self._name_the_user(*lines)
         if self.container.writable is False:
             mounts.mount("", "/", flags=mounts.MS_REMOUNT | mounts.MS_BIND | mounts.MS_RDONLY | _GUARDED)

@@ -58,6 +58,10 @@ class Identity:
             os.setgroups(groups)
 
 
+def without(limits: dict[str, tuple[int, int]], names: tuple[str, ...]) -> dict[str, tuple[int, int]]:
+    return {name: values for name, values in limits.items() if name not in names} if names else limits
+
+
 def rlimits_to_set(limits: Mapping[str, tuple[int, int]]) -> list[tuple[int, tuple[int, int]]]:
     """Resources whose limits differ from this process's. Slurm hands over the soft ones; what is too much here is cut."""
     found, is_root = [], os.geteuid() == 0

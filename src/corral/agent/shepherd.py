@@ -33,7 +33,7 @@ from corral.agent.control import (
     decode_command,
     encode_notice,
 )
-from corral.agent.identity import Identity
+from corral.agent.identity import Identity, without
 from corral.agent.kit import Kit
 from corral.agent.outputs import CannotOpen
 from corral.agent.pmi import PmiServer
@@ -47,7 +47,7 @@ from corral.agent.taskprograms import Epilogs, prologs_of, run_prolog
 from corral.agent.tasks import TaskPlan, program_of, start
 from corral.agent.variables import variables_of
 from corral.daemon import clock
-from corral.model.gres import gpus_of, uuids_of
+from corral.model.gres import uuids_held
 from corral.model.job import ExitStatus
 from corral.model.step import BATCH, EndCause, TaskExit, TaskPlace
 from corral.protocol.codec import encode
@@ -72,10 +72,6 @@ _MOST_FAULTS = 20
 _MOST_PIDS = 4000
 #: With so much for each task, none of which has begun, the kernel has no reason to look for a victim (vfork.py).
 _MUCH_MEMORY_MB = 64
-
-
-def _without(limits: dict[str, tuple[int, int]], names: tuple[str, ...]) -> dict[str, tuple[int, int]]:
-    return {name: values for name, values in limits.items() if name not in names} if names else limits
 
 
 class Shepherd:
@@ -181,7 +177,7 @@ class Shepherd:
         host_name = order.node if settings.virtual else ""
         if order.pod is not None and not order.pod.host_network:
             host_name = order.pod.host_name
-        rlimits = self._kit.rlimits(_without(order.spec.rlimits or order.job.spec.rlimits, order.rlimits_left))
+        rlimits = self._kit.rlimits(without(order.spec.rlimits or order.job.spec.rlimits, order.rlimits_left))
         procs_files = self._group.procs_files() if self._group else ()
         try:
             bounds = binding.bind(order)
@@ -219,6 +215,8 @@ class Shepherd:
                 plan.environment |= variables
         if self._around is not None:
             self._around.put_in(plans)
+            for note in self._around.notes:
+                self._streams.complain(messages.error(note))
         if order.pod is not None:
             podrun.complete(plans[0], order, self._network)
         self._epilogs.prepare(plans, order.tasks)
@@ -259,10 +257,8 @@ class Shepherd:
             self._sample_later()
 
     def _look(self) -> None:
-        uuids = uuids_of(self.settings.devices)
-        gpus = sorted({gpu for gpu in gpus_of(self.order.share.gres) if gpu < len(uuids)})
-        if gpus and not self.settings.virtual:
-            self._sampler.watch_gpus(tuple(uuids[gpu] for gpu in gpus))
+        if self.order.share.gres and not self.settings.virtual:
+            self._sampler.watch_gpus(uuids_held(self.order.share.gres, self.settings.devices))
         self._sampler.look()
 
     def _own_pids(self) -> list[int]:

@@ -253,6 +253,10 @@ class Containers(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     remap_root: bool = False
     entrypoint: bool = False  #: the image's entrypoint is run
     mounts: tuple[str, ...] = ()  #: SRC:DST[:FLAGS] that every container gets, where the node has SRC
+    cdi_dirs: tuple[str, ...] = (
+        "/etc/cdi",
+        "/var/run/cdi",
+    )  #: where specifications of devices (CDI) lie; () = none count
 
 
 class Isolation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

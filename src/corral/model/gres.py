@@ -79,6 +79,12 @@ def uuids_of(devices: Iterable[GresDevice]) -> tuple[str, ...]:
     )
 
 
+def uuids_held(shares: Iterable[GresShare], devices: Iterable[GresDevice]) -> tuple[str, ...]:
+    """Of the GPUs that are held, those that have one."""
+    uuids = uuids_of(devices)
+    return tuple(uuids[gpu] for gpu in sorted({*gpus_of(shares)}) if gpu < len(uuids) and uuids[gpu])
+
+
 def cores_of(devices: Iterable[GresDevice]) -> tuple[tuple[int, ...], ...]:
     """Of the GPUs in index order the cores near each; () where they are not known."""
     return tuple(
