@@ -70,8 +70,11 @@ def ended_at(pod: Pod) -> float:
     return max((*times, pod.metadata.deletion_timestamp, pod.metadata.creation_timestamp))
 
 
-def first_to_go(pods: list[Pod], now: float) -> list[Pod]:
-    """In Kubernetes' order: without a node, not running, not ready, the cheapest to delete, where most of them are, the youngest."""
+def first_to_go(pods: list[Pod], now: float, min_ready: int = 0) -> list[Pod]:
+    """In Kubernetes' order: without a node, not running, not ready, the cheapest to delete, where most of them are, the youngest.
+
+    Of those that are ready first who is not so for long enough: else one that counts could go for one that does not.
+    """
     crowd: dict[str, int] = {}
     for pod in pods:
         if pod.status.node:
@@ -84,6 +87,7 @@ def first_to_go(pods: list[Pod], now: float) -> list[Pod]:
             bool(pod.status.node),
             phases.get(pod.status.phase, 0),
             pod.is_ready,
+            is_available(pod, min_ready, now),
             _cost(pod),
             -crowd.get(pod.status.node, 0),
             # Of those that are ready for about as long none is preferred for seconds.

@@ -54,13 +54,13 @@ def _surplus(one: ReplicaSet, active: list[Pod], staying: list[Pod], now: float)
     """Too many of those that stay; and of those whose node is being drained as many as can be missed."""
     gone: list[Pod] = []
     if len(staying) > one.spec.replicas:
-        gone = podset.first_to_go(staying, now)[: len(staying) - one.spec.replicas]
+        gone = podset.first_to_go(staying, now, one.spec.min_ready_seconds)[: len(staying) - one.spec.replicas]
     if len(staying) == len(active):
         return gone
     minimum = one.spec.min_ready_seconds
     going = {pod.key for pod in gone}
     spare = sum(podset.is_available(pod, minimum, now) for pod in active if pod.key not in going) - one.spec.replicas
-    for pod in podset.first_to_go([pod for pod in active if podset.is_leaving(pod)], now):
+    for pod in podset.first_to_go([pod for pod in active if podset.is_leaving(pod)], now, minimum):
         is_missed = podset.is_available(pod, minimum, now)
         if not is_missed or spare > 0:
             spare -= is_missed

@@ -5,6 +5,7 @@ set grows as far as the surge lets it, then the old ones shrink by what is not a
 number of replicas changes amid that, all sets change in proportion.
 """
 
+import functools
 import math
 
 from corral.model.kube.pod import IntOrString
@@ -27,6 +28,7 @@ def bounds(one: Deployment) -> tuple[int, int]:
     return surge, min(unavailable, one.spec.replicas)
 
 
+@functools.cache
 def share_of(given: IntOrString, of: int, *, up: bool) -> int:
     """3, "3", or a share of `of`: "25%"."""
     text = str(given)
@@ -113,6 +115,24 @@ def proportional(one: Deployment, new: ReplicaSet | None, olds: list[ReplicaSet]
         added += share
     largest = order[0].metadata.name
     sizes[largest] = max(sizes[largest] + to_add - added, 0)
+    return _kept_available(one, active, sizes) if to_add < 0 else sizes
+
+
+def _kept_available(one: Deployment, active: list[ReplicaSet], sizes: Sizes) -> Sizes:
+    """When all shrink, what is available stays as far as it is needed, and more of the rest goes. (Kubernetes does not look at that.)"""
+    _, unavailable = bounds(one)
+    have = {found.metadata.name: available(found) for found in active}
+    least = min(one.spec.replicas - unavailable, sum(have.values()))
+    lacking = least - sum(min(have[name], sizes[name]) for name in have)
+    for found in reversed(active):
+        name = found.metadata.name
+        back = max(min(have[name] - sizes[name], lacking), 0)
+        for other in active:
+            spare = max(min(sizes[other.metadata.name] - have[other.metadata.name], back), 0)
+            sizes[other.metadata.name] -= spare
+            sizes[name] += spare
+            back -= spare
+            lacking -= spare
     return sizes
 
 

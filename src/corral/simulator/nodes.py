@@ -24,10 +24,13 @@ JobKey = tuple[str, int, int]  #: node, job, restart
 class SimulatedStep:
     """A launch on one node: what the shepherd and the spool would know."""
 
-    __slots__ = ("cause", "code", "ends", "frozen", "is_over", "key", "node", "ranks", "sequence", "signal", "stubborn")
+    __slots__ = (
+        "cause", "code", "ends", "frozen", "is_over", "key", "node", "pod", "ranks", "sequence", "signal", "stubborn",
+    )  # fmt: skip
 
     def __init__(self, order: od.LaunchStep, now: float, stubborn: bool) -> None:
         self.node, self.key = order.node, order.key
+        self.pod = order.pod.name if order.pod is not None else ""  #: it is a run of one of its containers
         self.ranks = [place.rank for place in order.tasks]
         seconds, code = (order.spec.argv or ("1", "0"))[:2]
         self.ends = now + float(seconds)
@@ -76,6 +79,8 @@ class SimulatedAgent:
         for step in list(self.steps.values()):
             if step.is_over:
                 self._report_finished(step)
+            elif step.pod:
+                self._say_started(step)
         self._register()
         self._beat(self.life)
         self._resend(self.life)
@@ -179,6 +184,16 @@ class SimulatedAgent:
             return
         self.runs[name] += 1
         self.clock.after(step.ends - self.clock.now, self._exit, step, step.ends)
+        if step.pod:
+            self.clock.after(self.chance.uniform(0.1, 5.0), self._say_started, step)
+
+    def _say_started(self, step: SimulatedStep) -> None:
+        if self.is_up and not step.is_over:
+            self._report(
+                rp.ContainerStarted(
+                    agent=self.name, node=step.node, key=step.key, time=self.clock.now, sequence=self._next()
+                )
+            )
 
     def _exit(self, step: SimulatedStep, ends: float) -> None:
         if not step.is_over and step.frozen < 0 and step.ends == ends:

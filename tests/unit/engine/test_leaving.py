@@ -141,3 +141,20 @@ def test_a_statefulset_moves_one_pod_after_the_other() -> None:
     up(one)
     assert "n1" not in places(one)
     one.check()
+
+
+def test_a_name_is_kept_also_when_its_node_is_lost_while_it_ends() -> None:
+    one = applied(stateful(1), "n[1-2]")
+    (pod,) = pods(one)
+    one.silent.add(pod.status.node)
+    one.ask(DeleteObjects(keys=(pod.key,)), ANN)
+    one.at(1000)
+    found = one.state.objects.get(pod.key)
+    assert found is not None
+    assert found.metadata.uid == pod.metadata.uid
+    one.silent.clear()
+    one.beat(pod.status.node)
+    found = one.state.objects.get(pod.key)
+    assert found is not None
+    assert found.metadata.uid != pod.metadata.uid
+    one.check()

@@ -55,3 +55,17 @@ def heard(ctx: Context, nodes: set[str], steps: tuple[KnownStep, ...], now: floa
                     pod.status, podset.GONE, True, now, "NodeSpoke", f"node {name} has nothing of it"
                 )
                 save(ctx, pod, msgspec.structs.replace(pod.status, conditions=conditions), now, out)
+
+
+def waits(ctx: Context, pod: Pod, now: float, out: Effects) -> bool:
+    """It is deleted and its job is over: is its name kept all the same, because something of it may run on?"""
+    owner = controller_of(pod.metadata)
+    if owner is None or owner.kind != "StatefulSet" or pod.metadata.deletion_grace_period_seconds == 0:
+        return False
+    node = ctx.state.nodes.get(pod.status.node)
+    is_known = any(one.type == podset.GONE for one in pod.status.conditions)
+    if node is not None and (not node.up or node.admin_down) and not pod.has_ended and not is_known:
+        # It was being ended when its node was lost: nobody has said that it is done.
+        status = msgspec.structs.replace(pod.status, phase="Failed", reason="NodeLost", message="its node is gone")
+        pod = save(ctx, pod, msgspec.structs.replace(status, ready_since=0.0), now, out)
+    return podset.may_run_on(pod)

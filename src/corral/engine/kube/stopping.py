@@ -9,14 +9,13 @@ import msgspec
 from corral.engine import cancel, endings
 from corral.engine.context import Context
 from corral.engine.effects import Effects
+from corral.engine.kube import leaving
 from corral.engine.kube.podstatus import judged, save, wake
 from corral.model.job import Job, JobState
 from corral.model.kube.pod import Pod
 from corral.model.step import StepKey
 from corral.protocol.events import ObjectsChanged, StepChanged
 from corral.protocol.orders import ForgetPod, SignalTasks
-from corral.services.podset import may_run_on
-from corral.services.selectors import controller_of
 
 #: Seconds from the end of the traffic to the end of who serves it.
 WITHDRAWAL_SECONDS = 1.0
@@ -48,10 +47,8 @@ def stop(ctx: Context, pod: Pod, key: StepKey, grace: float | None, now: float, 
 def delete(ctx: Context, pod: Pod, job: Job | None, now: float, out: Effects) -> None:
     """On, one stage after the other, until the record is gone."""
     if job is None or job.has_ended:
-        owner = controller_of(pod.metadata)
-        is_forced = pod.metadata.deletion_grace_period_seconds == 0
-        if owner is not None and owner.kind == "StatefulSet" and may_run_on(pod) and not is_forced:
-            return  # engine/kube/leaving.py says when it is gone
+        if leaving.waits(ctx, pod, now, out):
+            return
         if not pod.metadata.finalizers:
             if node := pod.status.node:
                 name = pod.metadata
