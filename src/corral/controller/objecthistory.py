@@ -3,12 +3,11 @@
 import asyncio
 import bisect
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from corral.controller.watchers import Published
-from corral.model.kube.meta import ObjectKey
-from corral.model.kube.objects import AnyObject
+from corral.model.kube.meta import KubeObject, ObjectKey
 from corral.protocol.events import ObjectsChanged
 
 #: Changes that are kept: who is further behind lists again.
@@ -19,19 +18,21 @@ class Change(NamedTuple):
     """One object before and after: old is None, it is new; new is None, it is gone."""
 
     version: int
-    old: AnyObject | None
-    new: AnyObject | None
+    old: KubeObject | None
+    new: KubeObject | None
 
 
 class History:
     """Fed with what is committed. Remembers each object as it was told last, to say what has gone."""
 
-    def __init__(self, objects: Iterable[AnyObject], version: int) -> None:
-        self._told: dict[ObjectKey, AnyObject] = {one.key: one for one in objects}
+    def __init__(self, objects: Iterable[KubeObject], version: int) -> None:
+        self._told: dict[ObjectKey, KubeObject] = {one.key: one for one in objects}
         self._changes: deque[Change] = deque(maxlen=KEPT)
+        self.begin = version
         self.oldest = version  #: what came after this is known
         self.version = version
         self._more = asyncio.Event()
+        self.on_change: Callable[[Change, float], None] | None = None
 
     def put(self, published: Published) -> None:
         if isinstance(published.event, ObjectsChanged):
@@ -39,19 +40,26 @@ class History:
 
     def see(self, event: ObjectsChanged) -> None:
         for one in event.objects:
-            self._add(int(one.metadata.resource_version or event.version), self._told.get(one.key), one)
+            old = self._told.get(one.key)
             self._told[one.key] = one
+            self._seen(Change(int(one.metadata.resource_version or event.version), old, one), event.time)
         for given in event.removed:
             if (old := self._told.pop(ObjectKey(*given), None)) is not None:
-                self._add(event.version, old, None)
+                self._seen(Change(event.version, old, None), event.time)
         self.version = max(self.version, event.version)
 
-    def _add(self, version: int, old: AnyObject | None, new: AnyObject | None) -> None:
-        if version <= self.oldest and version <= self.version:
+    def _seen(self, change: Change, now: float) -> None:
+        if change.version <= self.begin:
             return  # it was in the state already when this began
+        self.add(change)
+        if self.on_change is not None:
+            self.on_change(change, now)
+
+    def add(self, change: Change) -> None:
         if len(self._changes) == KEPT:
             self.oldest = self._changes[0].version
-        self._changes.append(Change(version, old, new))
+        self._changes.append(change)
+        self.version = max(self.version, change.version)
         self._more.set()
         self._more = asyncio.Event()
 

@@ -3,12 +3,13 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import msgspec
 
 from corral.auth.peer import owner_named
 from corral.controller.images import Images
+from corral.controller.kubeevents import KubeEvents
 from corral.controller.loop import Loop
 from corral.controller.objecthistory import History
 from corral.controller.perform import Performer
@@ -23,10 +24,13 @@ from corral.controller.watchers import Watchers
 from corral.daemon import clock
 from corral.daemon.logs import Log
 from corral.model.cluster import ClusterConfig
+from corral.model.kube.meta import KubeObject
 from corral.model.kube.objects import AnyObject
 from corral.protocol.replies import HetStepCreated, Rejected, Reply, StepCreated
 from corral.protocol.requests import Caller, SetTrigger
 from corral.store.interface import Store
+
+K = TypeVar("K", bound=KubeObject)
 
 
 class Service:
@@ -53,12 +57,16 @@ class Service:
         self.proxy: ProxyKeeper | None = None
         self.facts = facts  #: what /v1/ping tells of this controller
         self.explaining = asyncio.Semaphore(1)  #: one answer to "why" at a time: the controller has other work
-        self.history: History | None = None  #: of Kubernetes' objects, for who watches them
+        objects = loop.state.objects
+        self.history = History(list(objects.by_key.values()), objects.version)
+        self.kube_events = KubeEvents(clock.now())
+        self.history.on_change = self.kube_events.see
+        watchers.tell(self.history)
         self.accounts: tuple[object, bytes] = (None, b"")  #: the answer to GET /v1/accounts, and as of which change
 
-    def opened(self, one: AnyObject) -> AnyObject:
+    def opened(self, one: K) -> K:
         """A Secret as it was applied, for who may see it."""
-        return one if self._secrets is None else self._secrets.opened(one)
+        return one if self._secrets is None else cast("K", self._secrets.opened(cast("AnyObject", one)))
 
     def heard(self) -> dict[str, float]:
         """When each node was last heard of."""
@@ -72,13 +80,9 @@ class Service:
     def now(self) -> float:
         return clock.now()
 
-    def object_history(self) -> History:
-        """Begun by the first list or watch: a cluster without objects pays nothing."""
-        if self.history is None:
-            objects = self.state.objects
-            self.history = History(list(objects.by_key.values()), objects.version)
-            self.watchers.tell(self.history)
-        return self.history
+    def history_of(self, kind: str) -> History:
+        """For who watches objects of this kind."""
+        return self.kube_events.history if kind == "Event" else self.history
 
     async def ask(self, message: AnySent, caller: Caller, key: str = "") -> Reply:
         prepared = prepare(message, self.config.limits)

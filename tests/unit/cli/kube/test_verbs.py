@@ -1,6 +1,7 @@
 """Do the verbs for Kubernetes' objects say and do what kubectl says and does?"""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -240,8 +241,8 @@ def test_edit_writes_back_what_the_editor_has_left(run: Run, monkeypatch: pytest
 def test_describe_names_what_there_is(run: Run) -> None:
     run("apply", "-f", "web.yaml")
     text = ok(run("describe", "deploy", "web"))
-    assert "Name:               web\n" in text
-    assert "Replicas:           0 desired" in text
+    assert re.search(r"^Name: +web$", text, re.M)
+    assert re.search(r"^Replicas: +0 desired", text, re.M)
     assert "       sleep\n       9\n" in text
 
 

@@ -138,6 +138,7 @@ class Tables:
         self.wide, self.headers = wide, headers
         self.namespace, self.kind, self.labels, self.show_labels = namespace, kind, labels, show_labels
         self.columns: list[int] = []
+        self.is_named = True  #: the first column is the name
         self.widths: list[int] = []
 
     def text(self, table: Json, title: str) -> str:
@@ -146,6 +147,7 @@ class Tables:
         if table.get("columnDefinitions"):
             self.columns = [at for at, one in enumerate(table["columnDefinitions"]) if self.wide or not one["priority"]]
             names = [str(table["columnDefinitions"][at]["name"]).upper() for at in self.columns]
+            self.is_named = names[:1] == ["NAME"]
             header = (["NAMESPACE"] if self.namespace else []) + names
             header += [name.rpartition("/")[2].upper() for name in self.labels] + (
                 ["LABELS"] if self.show_labels else []
@@ -156,7 +158,7 @@ class Tables:
         for row in table.get("rows") or []:
             meta = row["object"]["metadata"]
             cells = [str(row["cells"][at]) for at in self.columns]
-            if self.kind:
+            if self.kind and self.is_named:
                 cells[0] = f"{title}/{cells[0]}"
             if self.namespace:
                 cells.insert(0, meta.get("namespace", ""))

@@ -6,6 +6,7 @@ import time
 from argparse import ArgumentParser
 
 from corral.cli.corral.kube import printing
+from corral.cli.corral.kube.apply import SUFFIX, add_dry_run, dry_of
 from corral.cli.corral.kube.delete import duration
 from corral.cli.corral.kube.session import Session, add_options, query
 from corral.cli.corral.kube.targets import Target, named
@@ -43,7 +44,7 @@ def main(arguments: list[str]) -> int:
             one.add_argument("--revision", type=int, default=0, metavar="N", help="it must be this one")
         elif verb == "undo":
             one.add_argument("--to-revision", type=int, default=0, metavar="N", help="default: the one before")
-            one.add_argument("--dry-run", default="none")
+            add_dry_run(one)
         elif verb == "history":
             one.add_argument("--revision", type=int, default=0, metavar="N", help="its Pod template")
     given = parser.parse_args(arguments)
@@ -136,17 +137,38 @@ def _stateful_set(name: str, one: Json) -> tuple[str, bool]:
 # -- revisions
 
 
-def _revisions(session: Session, target: Target, uid: str) -> dict[int, Json]:
-    """The ReplicaSets of a Deployment by their revision."""
-    if target.resource.kind != "Deployment":
-        raise Exit(1, "error: revisions are kept of Deployments")
-    sets = session.request("GET", session.resource("replicasets").path(target.namespace))["items"]
+class _Revision:
+    def __init__(self, template: Json, cause: str) -> None:
+        self.template, self.cause = template, cause
+
+
+def _revisions(session: Session, target: Target, uid: str) -> dict[int, _Revision]:
+    """The Pod templates that it has had, by their number."""
     found = {}
-    for one in sets:
+    if target.resource.kind == "StatefulSet":
+        for one in session.request("GET", session.resource("controllerrevisions").path(target.namespace))["items"]:
+            if _is_owned(one, uid):
+                template = {name: value for name, value in one["data"]["spec"]["template"].items() if name != "$patch"}
+                found[int(one["revision"])] = _Revision(template, _cause(one))
+        return dict(sorted(found.items()))
+    for one in session.request("GET", session.resource("replicasets").path(target.namespace))["items"]:
         number = (one["metadata"].get("annotations") or {}).get(REVISION, "")
-        if number.isdigit() and any(owner["uid"] == uid for owner in one["metadata"].get("ownerReferences") or ()):
-            found[int(number)] = one
+        if number.isdigit() and _is_owned(one, uid):
+            template = one["spec"]["template"]
+            labels = {
+                name: value for name, value in template["metadata"]["labels"].items() if name != "pod-template-hash"
+            }
+            template = {**template, "metadata": {**template["metadata"], "labels": labels}}
+            found[int(number)] = _Revision(template, _cause(one))
     return dict(sorted(found.items()))
+
+
+def _is_owned(one: Json, uid: str) -> bool:
+    return any(owner["uid"] == uid for owner in one["metadata"].get("ownerReferences") or ())
+
+
+def _cause(one: Json) -> str:
+    return (one["metadata"].get("annotations") or {}).get(CAUSE) or "<none>"
 
 
 def _history(session: Session, given: Namespace, target: Target) -> None:
@@ -157,47 +179,38 @@ def _history(session: Session, given: Namespace, target: Target) -> None:
             raise Exit(1, f"error: unable to find the specified revision {given.revision}")
         from corral.syntax import yamltext
 
-        template = found[given.revision]["spec"]["template"]
-        text = "".join(f"  {line}\n" for line in yamltext.dumped(template).splitlines())
+        text = "".join(f"  {line}\n" for line in yamltext.dumped(found[given.revision].template).splitlines())
         printing.out(f"{target.title} with revision #{given.revision}\nPod Template:\n{text}")
         return
-    rows = [["REVISION", "CHANGE-CAUSE"]]
-    rows += [
-        [str(number), (replica_set["metadata"].get("annotations") or {}).get(CAUSE) or "<none>"]
-        for number, replica_set in found.items()
-    ]
+    rows = [["REVISION", "CHANGE-CAUSE"], *([str(number), revision.cause] for number, revision in found.items())]
     printing.out(f"{target.title} \n{printing.aligned(rows)}\n")
 
 
 def _undo(session: Session, given: Namespace, target: Target) -> None:
     one = session.request("GET", target.path())
     if one["spec"].get("paused"):
-        raise Exit(
-            1,
-            f"error: you cannot rollback a paused deployment; resume it first with 'corral rollout resume {target.title}' and try again",
-        )
+        what = f"resume it first with 'corral rollout resume {target.title}' and try again"
+        raise Exit(1, f"error: you cannot rollback a paused deployment; {what}")
     found = _revisions(session, target, one["metadata"]["uid"])
     wanted = given.to_revision
     if wanted < 0:
         raise Exit(1, f"error: revision must be a positive integer: {wanted}")
     if not wanted:
         if len(found) < 2:
-            raise Exit(1, f'error: no rollout history found for deployment "{target.name}"')
+            raise Exit(1, f'error: no rollout history found for {target.resource.singular} "{target.name}"')
         wanted = list(found)[-2]
     if wanted not in found:
         raise Exit(1, f"error: unable to find specified revision {wanted} in history")
-    template = found[wanted]["spec"]["template"]
-    labels = {name: value for name, value in template["metadata"]["labels"].items() if name != "pod-template-hash"}
-    template = {**template, "metadata": {**template["metadata"], "labels": labels}}
+    template = found[wanted].template
     if template == one["spec"]["template"]:
         printing.out(f"{target.title} skipped rollback (current template already matches revision {wanted})\n")
         return
-    if given.dry_run != "none":
-        printing.out(f"{target.title} rolled back (dry run)\n")
-        return
-    patch = [{"op": "replace", "path": "/spec/template", "value": template}]
-    session.request("PATCH", target.path(), patch, content_type="application/json-patch+json")
-    printing.out(f"{target.title} rolled back\n")
+    dry = dry_of(given.dry_run)
+    if dry != "client":
+        patch = [{"op": "replace", "path": "/spec/template", "value": template}]
+        address = target.path() + query(dryRun="All" if dry else "")
+        session.request("PATCH", address, patch, content_type="application/json-patch+json")
+    printing.out(f"{target.title} rolled back{SUFFIX[dry]}\n")
 
 
 def _pause(session: Session, given: Namespace, target: Target) -> None:

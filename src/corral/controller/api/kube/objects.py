@@ -1,14 +1,15 @@
 """Which objects does a caller see, and how are they read from and written as manifests?"""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 from corral.controller.api.kube.resources import Resource
 from corral.controller.api.kube.status import invalid
 from corral.controller.api.service import Service
+from corral.controller.kubeevents import Event
 from corral.errors import InvalidManifest
 from corral.model.kube.config import Namespace, PriorityClass, Secret
-from corral.model.kube.meta import ObjectKey
+from corral.model.kube.meta import KubeObject, ObjectKey
 from corral.model.kube.objects import AnyObject
 from corral.model.kube.pod import Pod
 from corral.protocol.requests import Caller
@@ -17,7 +18,7 @@ from corral.services.manifests import reading, writing
 Json = dict[str, Any]
 
 
-def may_see(service: Service, caller: Caller, one: AnyObject) -> bool:
+def may_see(service: Service, caller: Caller, one: KubeObject) -> bool:
     """As jobs: one's own, all as operator or where `private_data` does not name jobs. Others' secrets never."""
     if caller.is_operator or one.creator is None or one.creator.uid == caller.uid:
         return True
@@ -26,13 +27,19 @@ def may_see(service: Service, caller: Caller, one: AnyObject) -> bool:
     return not isinstance(one, Secret) and "jobs" not in service.config.private_data
 
 
-def found(service: Service, caller: Caller, key: ObjectKey) -> AnyObject | None:
+def found(service: Service, caller: Caller, key: ObjectKey) -> KubeObject | None:
+    one: KubeObject | None
+    if key.kind == "Event":
+        one = service.kube_events.get(key)
+        return one if one is not None and may_see(service, caller, one) else None
     one = service.state.objects.get(key)
     return service.opened(one) if one is not None and may_see(service, caller, one) else None
 
 
-def of_kind(service: Service, caller: Caller, kind: str, namespace: str, namespaced: bool) -> Iterable[AnyObject]:
-    """By namespace and name."""
+def of_kind(service: Service, caller: Caller, kind: str, namespace: str, namespaced: bool) -> Iterable[KubeObject]:
+    """By namespace and name; Events by time."""
+    if kind == "Event":
+        return [one for one in service.kube_events.listed(namespace) if may_see(service, caller, one)]
     objects = service.state.objects
     all_of_them = objects.everywhere(kind) if namespaced and not namespace else objects.of_kind(kind, namespace)
     return [service.opened(one) for one in all_of_them if may_see(service, caller, one)]
@@ -47,8 +54,11 @@ def read(resource: Resource, document: Json, namespace: str) -> AnyObject:
         raise invalid(resource, str(error.fields["name"]), causes) from None
 
 
-def shown(resource: Resource, one: AnyObject) -> Json:
-    body = writing.to_manifest(one)
+def shown(resource: Resource, one: KubeObject) -> Json:
+    if isinstance(one, Event):
+        always = {"type": one.type, "count": one.count, "reportingComponent": one.source.component}
+        return {"apiVersion": "v1", "kind": "Event", **writing.shown_record(one), **always}
+    body = writing.to_manifest(cast("AnyObject", one))
     if isinstance(one, Pod):
         if one.status.node and not one.spec.node_name:
             body["spec"]["nodeName"] = one.status.node

@@ -5,7 +5,7 @@ is three-way here: what a manifest said is kept in the annotation that kubectl u
 """
 
 import copy
-from typing import Any
+from typing import Any, cast
 
 import jsonpatch
 import msgspec
@@ -130,7 +130,7 @@ async def _apply(
         old = objects.found(service, caller, key)
         if old is None and service.state.objects.get(key) is not None:
             raise not_found(address.resource, address.name)
-        one = applied(address, copy.deepcopy(given), old)
+        one = applied(address, copy.deepcopy(given), cast("AnyObject | None", old))
         check_change(service, address, one)
         reply = await service.loop.ask(
             PutObjects(objects=(one,), mode="create" if old is None else "update", dry_run=dry), caller

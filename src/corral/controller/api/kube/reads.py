@@ -1,7 +1,7 @@
 """What is answered to get and list?"""
 
 import base64
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from starlette.requests import Request
@@ -13,9 +13,15 @@ from corral.controller.api.kube.resources import Address
 from corral.controller.api.kube.selection import Selection
 from corral.controller.api.kube.status import KubeError, not_found
 from corral.controller.api.service import Service
-from corral.model.kube.meta import ObjectKey
+from corral.model.kube.meta import KubeObject, ObjectKey
 from corral.model.kube.objects import AnyObject
 from corral.protocol.requests import Caller
+
+
+def version_of(service: Service, kind: str) -> int:
+    """A watch goes on from there."""
+    version: int = service.kube_events.history.version if kind == "Event" else service.state.objects.version
+    return version
 
 
 def key_of(address: Address, name: str = "") -> ObjectKey:
@@ -23,6 +29,11 @@ def key_of(address: Address, name: str = "") -> ObjectKey:
 
 
 def the_object(service: Service, caller: Caller, address: Address) -> AnyObject:
+    """One that users put."""
+    return cast("AnyObject", anything(service, caller, address))
+
+
+def anything(service: Service, caller: Caller, address: Address) -> KubeObject:
     one = objects.found(service, caller, key_of(address))
     if one is None:
         raise not_found(address.resource, address.name)
@@ -30,14 +41,14 @@ def the_object(service: Service, caller: Caller, address: Address) -> AnyObject:
 
 
 def get_one(service: Service, request: Request, caller: Caller, address: Address) -> Response:
-    return answer_one(service, request, address, the_object(service, caller, address))
+    return answer_one(service, request, address, anything(service, caller, address))
 
 
-def answer_one(service: Service, request: Request, address: Address, one: AnyObject, status: int = 200) -> Response:
+def answer_one(service: Service, request: Request, address: Address, one: KubeObject, status: int = 200) -> Response:
     form = Form(request)
     one = service.opened(one)
     if address.subresource == "scale":
-        return form.write(scale.of(one), status)
+        return form.write(scale.of(cast("AnyObject", one)), status)
     if form.shape == "Table":
         body = tables.table(address.resource, [one], service.now, include_of(request), {})
     else:
@@ -57,13 +68,12 @@ def include_of(request: Request) -> str:
 def get_list(service: Service, request: Request, caller: Caller, address: Address) -> Response:
     resource = address.resource
     selection = Selection(resource, request)
-    service.object_history()  # a watch may go on from this list
     chosen = [
         one
         for one in objects.of_kind(service, caller, resource.kind, address.namespace, resource.namespaced)
         if selection.matches(one)
     ]
-    metadata: dict[str, Any] = {"resourceVersion": str(service.state.objects.version)}
+    metadata: dict[str, Any] = {"resourceVersion": str(version_of(service, resource.kind))}
     chosen = _page(request, chosen, metadata)
     form = Form(request)
     if form.shape == "Table":
@@ -74,7 +84,7 @@ def get_list(service: Service, request: Request, caller: Caller, address: Addres
     return form.write(full_list(resource, items, metadata))
 
 
-def _page(request: Request, chosen: list[AnyObject], metadata: dict[str, Any]) -> list[AnyObject]:
+def _page(request: Request, chosen: list[KubeObject], metadata: dict[str, Any]) -> list[KubeObject]:
     """`limit` of them, after where `continue` says; what is left goes into the list's metadata."""
     limit = whole_number(request, "limit") or 0
     if token := request.query_params.get("continue", ""):

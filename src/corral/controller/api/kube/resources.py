@@ -42,7 +42,10 @@ _SUBRESOURCES = {
     "Secret": (),
     "PriorityClass": (),
     "Namespace": ("status",),
+    "ControllerRevision": (),
 }
+#: What the cluster alone makes.
+_OURS = frozenset({"ControllerRevision"})
 #: What `get all` shows.
 _IN_ALL = frozenset(
     {"Pod", "Service", "Deployment", "ReplicaSet", "StatefulSet", "Job", "CronJob", "HorizontalPodAutoscaler"}
@@ -57,14 +60,22 @@ OBJECTS: tuple[Resource, ...] = tuple(
         plural=kind.plural,
         short=kind.short,
         namespaced=kind.namespaced,
+        verbs=READ_VERBS if kind.name in _OURS else ALL_VERBS,
         subresources=_SUBRESOURCES.get(kind.name, ("status",)),
         categories=("all",) if kind.name in _IN_ALL else (),
     )
     for kind in KINDS.values()
 )
 
+#: What the cluster writes.
+EVENT = Resource(
+    kind="Event", group="", version="v1", plural="events", short=("ev",), verbs=READ_VERBS, subresources=(),
+)  # fmt: skip
+
 #: All of them, by group, version and plural name.
-RESOURCES: dict[tuple[str, str, str], Resource] = {(one.group, one.version, one.plural): one for one in OBJECTS}
+RESOURCES: dict[tuple[str, str, str], Resource] = {
+    (one.group, one.version, one.plural): one for one in (*OBJECTS, EVENT)
+}
 
 #: Which versions a group has, in the order of discovery; "" is the core group.
 GROUPS: dict[str, tuple[str, ...]] = {}

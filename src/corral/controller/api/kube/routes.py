@@ -30,6 +30,8 @@ async def _answer(service: Service, request: Request, group: str, version: str, 
 
 
 async def _at(service: Service, request: Request, caller: Caller, where: Address) -> Response:
+    if request.method != "GET" and "create" not in where.resource.verbs:
+        raise _not_allowed()
     match request.method:
         case "GET" if where.subresource == "log":
             return await logs.get_log(service, request, caller, where)

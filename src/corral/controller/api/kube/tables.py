@@ -7,13 +7,15 @@ from corral.controller.api.kube import objects, podtext
 from corral.controller.api.kube.answers import partial
 from corral.controller.api.kube.resources import Resource
 from corral.controller.api.kube.scale import selector_text
+from corral.controller.kubeevents import Event
 from corral.model.kube.config import ConfigMap, Namespace, PodDisruptionBudget, PriorityClass, ResourceQuota, Secret
+from corral.model.kube.meta import KubeObject
 from corral.model.kube.network import Ingress, Service
-from corral.model.kube.objects import AnyObject
+from corral.model.kube.objects import KINDS
 from corral.model.kube.pipeline import Pipeline
 from corral.model.kube.pod import Pod, PodTemplateSpec
 from corral.model.kube.scaling import HorizontalPodAutoscaler
-from corral.model.kube.workload import CronJob, Deployment, Job, ReplicaSet, StatefulSet
+from corral.model.kube.workload import ControllerRevision, CronJob, Deployment, Job, ReplicaSet, StatefulSet
 from corral.syntax.age import format_age
 
 Cell = str | int
@@ -266,6 +268,27 @@ COLUMNS: dict[type, tuple[Column, ...]] = {
         Column("Schedule", lambda one, now: one.spec.schedule or NONE),
         AGE,
     ),
+    ControllerRevision: (
+        NAME,
+        Column(
+            "Controller",
+            lambda one, now: ",".join(f"{x.kind.lower()}.apps/{x.name}" for x in one.metadata.owner_references) or NONE,
+        ),
+        _number("Revision", lambda one, now: one.revision),
+        AGE,
+    ),
+    Event: (
+        Column("Last Seen", lambda one, now: age(one.last_timestamp, now)),
+        Column("Type", lambda one, now: one.type),
+        Column("Reason", lambda one, now: one.reason),
+        Column("Object", lambda one, now: f"{one.involved_object.kind.lower()}/{one.involved_object.name}"),
+        Column("Subobject", lambda one, now: one.involved_object.field_path, True),
+        Column("Source", lambda one, now: one.source.component, True),
+        Column("Message", lambda one, now: one.message),
+        Column("First Seen", lambda one, now: age(one.first_timestamp, now), True),
+        Column("Count", lambda one, now: str(one.count), True),
+        Column("Name", lambda one, now: one.metadata.name, True),
+    ),
     Pod: (
         NAME,
         Column("Ready", podtext.ready_text),
@@ -281,16 +304,16 @@ COLUMNS: dict[type, tuple[Column, ...]] = {
 }
 
 
-def rows(columns: Sequence[Column], found: Iterable[AnyObject], now: float) -> list[list[Cell]]:
+def rows(columns: Sequence[Column], found: Iterable[KubeObject], now: float) -> list[list[Cell]]:
     return [[column.value(one, now) for column in columns] for one in found]
 
 
 def table(
-    resource: Resource, found: Sequence[AnyObject], now: float, include: str, metadata: dict[str, Any], *,
+    resource: Resource, found: Sequence[KubeObject], now: float, include: str, metadata: dict[str, Any], *,
     with_columns: bool = True,
 ) -> dict[str, Any]:  # fmt: skip
     """meta.k8s.io/v1 Table. `include`: what each row has of its object: None, Metadata, Object."""
-    columns = COLUMNS[_type_of(resource)]
+    columns = COLUMNS.get(_type_of(resource), (NAME, AGE))
     written = []
     for one, cells in zip(found, rows(columns, found, now), strict=True):
         row: dict[str, Any] = {"cells": cells}
@@ -305,9 +328,7 @@ def table(
 
 
 def _type_of(resource: Resource) -> type:
-    from corral.model.kube.objects import KINDS
-
-    return KINDS[resource.kind].type
+    return Event if resource.kind == "Event" else KINDS[resource.kind].type
 
 
 def definitions(columns: Sequence[Column]) -> list[dict[str, Any]]:

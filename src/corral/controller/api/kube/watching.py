@@ -9,14 +9,14 @@ from starlette.responses import StreamingResponse
 from corral.controller.api.http import encode
 from corral.controller.api.kube import objects, tables
 from corral.controller.api.kube.answers import Form, partial
-from corral.controller.api.kube.reads import include_of, whole_number
+from corral.controller.api.kube.reads import include_of, version_of, whole_number
 from corral.controller.api.kube.resources import Address
 from corral.controller.api.kube.selection import Selection
 from corral.controller.api.kube.status import KubeError
 from corral.controller.api.service import Service
 from corral.controller.objecthistory import Change
 from corral.daemon import clock
-from corral.model.kube.objects import AnyObject
+from corral.model.kube.meta import KubeObject
 from corral.protocol.requests import Caller
 
 #: Without timeoutSeconds a watch ends after so long, as Kubernetes' do; the client goes on where it was.
@@ -45,7 +45,7 @@ class _Watch:
         self.version = int(given or 0)
         self.seconds = float(whole_number(request, "timeoutSeconds") or _LONGEST)
 
-    def is_wanted(self, one: AnyObject | None) -> bool:
+    def is_wanted(self, one: KubeObject | None) -> bool:
         where = self.where
         return (
             one is not None
@@ -55,7 +55,7 @@ class _Watch:
             and objects.may_see(self.service, self.caller, one)
         )
 
-    def line(self, kind: str, one: AnyObject, version: int = 0) -> bytes:
+    def line(self, kind: str, one: KubeObject, version: int = 0) -> bytes:
         resource = self.where.resource
         one = self.service.opened(one)
         body: dict[str, Any]
@@ -103,10 +103,10 @@ class _Watch:
 
     async def lines(self) -> AsyncIterator[bytes]:
         service = self.service
-        history = service.object_history()
+        history = service.history_of(self.where.resource.kind)
         if self.from_now:
             # What is in the state and not yet committed is told when it is: from the last committed on.
-            self.version = max(history.version, service.state.objects.version)
+            self.version = max(history.version, version_of(service, self.where.resource.kind))
             where = self.where
             found = objects.of_kind(
                 service, self.caller, where.resource.kind, where.namespace, where.resource.namespaced
@@ -138,7 +138,7 @@ class _Watch:
 
 def stream(service: Service, request: Request, caller: Caller, where: Address) -> StreamingResponse:
     watch = _Watch(service, request, caller, where)
-    history = service.object_history()
+    history = service.history_of(where.resource.kind)
     if not watch.from_now and not history.knows(watch.version):
         raise KubeError("Expired", f"too old resource version: {watch.version} ({history.oldest})")
     return StreamingResponse(watch.lines(), media_type="application/json")
