@@ -81,6 +81,7 @@ class ControlSide:
         self.socket = directory / "corral.sock"
         self.loads: list[tuple[float, ReportLoad]] = []
         self.objects = Objects()
+        self.users: dict[str, str] = {}  #: by token
         self.term = 0
         self._thread: threading.Thread
         self.start()
@@ -101,7 +102,11 @@ class ControlSide:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         self.table = RoutingTable(lambda: self.objects, self.term)
-        routes = [Route("/v1/gateway/routes", self._routes), Route("/v1/requests", self._request, methods=["POST"])]
+        routes = [
+            Route("/v1/gateway/routes", self._routes),
+            Route("/v1/gateway/login", self._login, methods=["POST"]),
+            Route("/v1/requests", self._request, methods=["POST"]),
+        ]
         server = HttpServer(Starlette(routes=routes))
         self.socket.unlink(missing_ok=True)
         sock = socket.socket(socket.AF_UNIX)
@@ -121,6 +126,11 @@ class ControlSide:
                 break
             await self.table.wait(ends - monotonic())
         return Response(msgspec.json.encode(found), media_type="application/json")
+
+    async def _login(self, request: Request) -> Response:
+        user = self.users.get(msgspec.json.decode(await request.body())["token"], "")
+        answer = {"user": user} if user else {"error": "nobody's"}
+        return Response(msgspec.json.encode(answer), 200 if user else 403, media_type="application/json")
 
     async def _request(self, request: Request) -> Response:
         self.loads.append((monotonic(), msgspec.json.decode(await request.body(), type=ReportLoad)))
@@ -162,7 +172,7 @@ class Backend:
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._stopping = asyncio.Event()
+        self._stopping, self._go_on = asyncio.Event(), asyncio.Event()
         server = await asyncio.start_server(self._on_connection, "127.0.0.1", self._want, backlog=1024)
         self.port = server.sockets[0].getsockname()[1]
         self._up.set()
@@ -186,6 +196,18 @@ class Backend:
                     0,
                 )
                 await reader.readexactly(length)
+                if head.startswith(b"GET /ws "):
+                    writer.write(
+                        b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+                    )
+                    while data := await reader.read(1000):
+                        writer.write(data)
+                    return
+                if head.startswith(b"GET /events "):
+                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n")
+                    await self._go_on.wait()
+                    writer.write(b"data: 2\n\n")
+                    return
                 if self.seconds:
                     await asyncio.sleep(self.seconds)
                 body = self.name.encode()
@@ -195,6 +217,10 @@ class Backend:
             pass
         finally:
             writer.close()
+
+    def go_on(self) -> None:
+        """With the events."""
+        self._loop.call_soon_threadsafe(self._go_on.set)
 
     def stop(self) -> None:
         """All its connections are cut."""

@@ -24,7 +24,9 @@ class World:
     def __init__(self, directory: Path, **keys: object) -> None:
         self.control = ControlSide(directory)
         self.shared = free_port()
-        config = f"[gateway]\nhttp_port = {self.shared}\nhttps_port = 0\n"
+        self.directory = directory
+        self.secure = keys.setdefault("https_port", 0)
+        config = f"[gateway]\nhttp_port = {self.shared}\n"
         config += "".join(f"{key} = {json.dumps(value)}\n" for key, value in keys.items())
         self.gateway = GatewayProcess(directory, f"unix://{self.control.socket}", config)
         self.backends: list[Backend] = []
@@ -33,9 +35,13 @@ class World:
         self.backends.append(Backend(name, port, seconds))
         return self.backends[-1]
 
-    def get(self, port: int, host: str = "", path: str = "/", ok: bool = True) -> str:
+    def get(
+        self, port: int, host: str = "", path: str = "/", *, ok: bool = True, headers: dict[str, str] | None = None
+    ) -> str:
         """The answer; "" when there is none, or (if it is to be `ok`) an error."""
-        request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={"Host": host} if host else {})
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}{path}", headers={**(headers or {}), **({"Host": host} if host else {})}
+        )
         try:
             with urllib.request.urlopen(request, timeout=10) as answer:
                 return str(answer.read().decode())
@@ -172,3 +178,14 @@ def test_the_controller_hears_what_there_is_to_do(world: World) -> None:
 
     assert wait_until(told) == {f"127.0.0.1:{one.port}": 3}
     wait_until(lambda: sum(service.requests for _, load in world.control.loads for service in load.services) == 3)
+
+
+def test_who_goes_away_while_waiting_waits_no_more(world: World) -> None:
+    port = free_port()
+    world.control.put(service(port=port))
+    wait_until(lambda: connects(port))
+    client = socket.create_connection(("127.0.0.1", port))
+    client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    wait_until(lambda: world.control.held("web") == 1)
+    client.close()
+    wait_until(lambda: world.control.held("web") == 0)

@@ -5,17 +5,19 @@ selector means a changed Pod. Gateways wait for the next change (long poll) and 
 """
 
 import asyncio
+import functools
 from collections.abc import Callable
 
 from corral.controller.watchers import Published
 from corral.engine.kubeobjects import Objects
+from corral.model.kube.config import Secret
 from corral.model.kube.meta import ObjectKey
-from corral.model.kube.network import Service
+from corral.model.kube.network import Ingress, Service
 from corral.model.kube.objects import AnyObject
 from corral.model.kube.pod import Pod
 from corral.protocol.events import ObjectsChanged
-from corral.protocol.routes import Routes, ServiceRoute
-from corral.services import endpoints
+from corral.protocol.routes import IngressRoute, Routes, ServiceRoute
+from corral.services import balancing, endpoints, ingresses
 
 #: So many removals are remembered; who has missed more is told everything.
 _REMOVED_KEPT = 10_000
@@ -24,16 +26,24 @@ _REMOVED_KEPT = 10_000
 class RoutingTable:
     """Of one controller. `objects`: as they are now."""
 
-    def __init__(self, objects: Callable[[], Objects], term: int) -> None:
+    def __init__(
+        self,
+        objects: Callable[[], Objects],
+        term: int,
+        opened: Callable[[Secret], dict[str, str]] = lambda one: one.data,
+    ) -> None:
+        """`opened`: the values of a Secret in plain text."""
         self._objects = objects
+        self._open = opened
         self._term = term
         self._number = 0  #: of the last change
-        self._told: dict[ObjectKey, tuple[int, ServiceRoute]] = {}  #: with the number of its last change
+        self._told: dict[ObjectKey, tuple[int, ServiceRoute | IngressRoute]] = {}  #: with the number of its last change
         self._removed: dict[ObjectKey, int] = {}
         self._forgotten = 0  #: removals up to this number are not known any more
         self._services: dict[tuple[str, str, str], set[ObjectKey]] = {}  #: namespace, label, value -> who selects by it
         self._selectors: dict[ObjectKey, dict[str, str]] = {}
         self._members: dict[ObjectKey, frozenset[ObjectKey]] = {}  #: Pods -> the services that mean them
+        self._readers: dict[ObjectKey, set[ObjectKey]] = {}  #: Secrets -> who reads them
         self._dirty: set[ObjectKey] = set()
         self._changed = asyncio.Event()
         self._rebuild()
@@ -43,10 +53,9 @@ class RoutingTable:
     def _rebuild(self) -> None:
         """After the start, and after the engine has been built anew."""
         self._seen = self._objects()
-        for one in self._seen.everywhere("Service"):
-            self._on_object(one)
-        for one in self._seen.everywhere("Pod"):
-            self._on_object(one)
+        for kind in ("Service", "Ingress", "Pod"):
+            for one in self._seen.everywhere(kind):
+                self._on_object(one)
         self._dirty.update(self._told)
         self._changed.set()
 
@@ -72,6 +81,10 @@ class RoutingTable:
                     for pod in self._objects().pods_selected(key.namespace, one.spec.selector):
                         self._members[pod.key] = self._members.get(pod.key, frozenset()) | {key}
             self._dirty.add(key)
+        elif isinstance(one, Ingress):
+            self._dirty.add(one.key)
+        elif isinstance(one, Secret):
+            self._dirty.update(self._readers.get(one.key, ()))
         elif isinstance(one, Pod):
             meant = self._meaning(one)
             before = self._members.get(one.key, frozenset())
@@ -85,6 +98,10 @@ class RoutingTable:
         if key.kind == "Service":
             self._unselect(key)
             self._dirty.add(key)
+        elif key.kind == "Ingress":
+            self._dirty.add(key)
+        elif key.kind == "Secret":
+            self._dirty.update(self._readers.get(key, ()))
         elif key.kind == "Pod":
             self._dirty.update(self._members.pop(key, frozenset()))
 
@@ -118,14 +135,23 @@ class RoutingTable:
         term, _, number = version.partition(".")
         since = int(number) if term == str(self._term) and number.isdigit() else -1
         if not self._forgotten <= since <= self._number:
-            routes = tuple(route for _, (_, route) in sorted(self._told.items()))
-            return Routes(version=self.version, full=True, services=routes)
+            return self._routes([route for _, (_, route) in sorted(self._told.items())], full=True)
         if since == self._number:
             return None
+        return self._routes(
+            [route for _, (changed, route) in sorted(self._told.items()) if changed > since],
+            removed=tuple(key for key, changed in sorted(self._removed.items()) if changed > since),
+        )
+
+    def _routes(
+        self, found: list[ServiceRoute | IngressRoute], *, full: bool = False, removed: tuple[ObjectKey, ...] = ()
+    ) -> Routes:
         return Routes(
             version=self.version,
-            services=tuple(route for _, (changed, route) in sorted(self._told.items()) if changed > since),
-            removed=tuple(key for key, changed in sorted(self._removed.items()) if changed > since),
+            full=full,
+            services=tuple(one for one in found if isinstance(one, ServiceRoute)),
+            ingresses=tuple(one for one in found if isinstance(one, IngressRoute)),
+            removed=removed,
         )
 
     async def wait(self, seconds: float) -> None:
@@ -143,19 +169,38 @@ class RoutingTable:
         due, self._dirty = sorted(self._dirty), set()
         for key in due:
             one = objects.get(key)
-            if not isinstance(one, Service):
-                if self._told.pop(key, None) is not None:
-                    self._number += 1
-                    self._removed[key] = self._number
-                continue
-            pods = objects.pods_selected(key.namespace, one.spec.selector) if one.spec.selector else []
-            route = endpoints.route(one, pods)
-            if (known := self._told.get(key)) is None or known[1] != route:
+            if isinstance(one, Service):
+                pods = objects.pods_selected(key.namespace, one.spec.selector) if one.spec.selector else []
+                self._note(key, endpoints.route(one, pods, self._tokens(one)))
+            elif isinstance(one, Ingress):
+                for name in ingresses.secrets_of(one):
+                    self._readers.setdefault(ObjectKey("Secret", key.namespace, name), set()).add(key)
+                opened = functools.partial(self._opened, key.namespace)
+                self._note(key, ingresses.route(one, opened, self._tokens(one)))
+            elif self._told.pop(key, None) is not None:
                 self._number += 1
-                self._told[key] = self._number, route
-                self._removed.pop(key, None)
+                self._removed[key] = self._number
         while len(self._removed) > _REMOVED_KEPT:
             self._forgotten = self._removed.pop(next(iter(self._removed)))
+
+    def _note(self, key: ObjectKey, route: ServiceRoute | IngressRoute) -> None:
+        if (known := self._told.get(key)) is None or known[1] != route:
+            self._number += 1
+            self._told[key] = self._number, route
+            self._removed.pop(key, None)
+
+    def _tokens(self, one: Service | Ingress) -> tuple[str, ...]:
+        """Those that let in, where the annotations name a Secret."""
+        name = one.metadata.annotations.get(balancing.AUTH_SECRET, "")
+        if not name:
+            return ()
+        self._readers.setdefault(ObjectKey("Secret", one.metadata.namespace, name), set()).add(one.key)
+        values = self._opened(one.metadata.namespace, name) or {}
+        return tuple(sorted({value.strip() for value in values.values()} - {""}))
+
+    def _opened(self, namespace: str, name: str) -> dict[str, str] | None:
+        found = self._objects().get(ObjectKey("Secret", namespace, name))
+        return self._open(found) if isinstance(found, Secret) else None
 
 
 def _index(namespace: str, selector: dict[str, str]) -> tuple[str, str, str]:

@@ -7,68 +7,15 @@ why; other connections are closed.
 
 import asyncio
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 from corral.daemon.logs import Log
 from corral.gateway.relay import join
-from corral.model.kube.meta import ObjectKey
-from corral.protocol.routes import PortRoute, ServiceRoute, Target
+from corral.gateway.waiting import GivenUp, Waiting
+from corral.protocol.routes import PortRoute, ServiceRoute
 
-#: A replica that does not take a connection yet is tried again so many seconds later.
-_AGAIN_SECONDS = 0.05
-_CONNECT_SECONDS = 3.0
-
-
-class GivenUp(Exception):
-    """It has waited long enough, or too many wait already."""
-
-
-class Waiting:
-    """All that wait, for all services."""
-
-    def __init__(self, most: int, seconds: float, on_first: Callable[[], None]) -> None:
-        self._most, self._seconds = most, seconds
-        self._on_first = on_first
-        self.held: dict[ObjectKey, int] = {}
-        self._ready: dict[ObjectKey, asyncio.Event] = {}
-
-    def changed(self, key: ObjectKey) -> None:
-        """Look again: its replicas are others."""
-        if (event := self._ready.get(key)) is not None:
-            event.set()
-
-    async def connection(
-        self, key: ObjectKey, targets: Callable[[], tuple[Target, ...]]
-    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """To a replica, as soon as there is one. GivenUp says why there is none."""
-        if not targets() and self.held.get(key, 0) >= self._most:
-            raise GivenUp(f"{self._most} requests wait for it already")
-        self.held[key] = self.held.get(key, 0) + 1
-        event = self._ready.setdefault(key, asyncio.Event())
-        if self.held[key] == 1 and not targets():
-            self._on_first()
-        try:
-            async with asyncio.timeout(self._seconds):
-                while True:
-                    event.clear()
-                    for target in targets():
-                        try:
-                            async with asyncio.timeout(_CONNECT_SECONDS):
-                                return await asyncio.open_connection(target.host, target.port)
-                        except (OSError, TimeoutError):
-                            pass
-                    try:
-                        await asyncio.wait_for(event.wait(), _AGAIN_SECONDS if targets() else None)
-                    except TimeoutError:
-                        pass
-        except TimeoutError:
-            raise GivenUp(f"none has become ready in {self._seconds:g} seconds") from None
-        finally:
-            self.held[key] -= 1
-            if not self.held[key]:
-                del self.held[key]
-                self._ready.pop(key, None)
+#: Bytes of a request that are taken before it has a replica.
+_MOST_SAID = 1 << 18
 
 
 class Activator:
@@ -116,14 +63,34 @@ class Door:
         assert task is not None
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        try:
-            other = await self._waiting.connection(self.service.key, lambda: self.port.targets)
-        except GivenUp as given_up:
-            if self.port.speech == "http":
-                await _refuse(reader, writer, self.service, str(given_up))
-            writer.close()
+        said = bytearray()
+        waits = asyncio.create_task(self._waiting.connection(self.service.key, lambda: self.port.targets))
+        listens = asyncio.create_task(_listen(reader, said))
+        await asyncio.wait((waits, listens), return_when=asyncio.FIRST_COMPLETED)
+        for one in (waits, listens):
+            one.cancel()
+        found, _ = await asyncio.gather(waits, listens, return_exceptions=True)
+        if isinstance(found, tuple):
+            _, other = found
+            other[1].write(bytes(said))
+            await join((reader, writer), other)
             return
-        await join((reader, writer), other)
+        if isinstance(found, GivenUp) and self.port.speech == "http":
+            await _refuse(reader, writer, self.service, str(found))
+        writer.close()
+
+
+async def _listen(reader: asyncio.StreamReader, said: bytearray) -> None:
+    """What a caller says while it waits is kept, up to a limit. Returns when it has gone."""
+    while len(said) < _MOST_SAID:
+        try:
+            data = await reader.read(_MOST_SAID)
+        except OSError:
+            return
+        if not data:
+            return
+        said += data
+    await asyncio.Event().wait()
 
 
 async def _refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, service: ServiceRoute, why: str) -> None:

@@ -12,10 +12,10 @@ from corral.client.connection import Connection
 from corral.daemon import clock
 from corral.daemon.logs import Log
 from corral.errors import Refused, Unreachable
-from corral.gateway.activator import Waiting
 from corral.gateway.admin import CaddyAway
 from corral.gateway.caddy import Caddy
 from corral.gateway.relay import Relays
+from corral.gateway.waiting import Waiting
 from corral.model.kube.meta import ObjectKey
 from corral.protocol.requests import AddressLoad, ReportLoad, ServiceLoad
 from corral.protocol.routes import ServiceRoute

@@ -22,18 +22,21 @@ from corral.daemon import clock, memory
 from corral.daemon.logs import Log
 from corral.daemon.signals import on_stop
 from corral.errors import CorralError, Refused, Unreachable
-from corral.gateway import routes
-from corral.gateway.activator import Activator, Waiting
+from corral.gateway import proxying, routes
+from corral.gateway.activator import Activator
 from corral.gateway.admin import CaddyAway
 from corral.gateway.caddy import Caddy, socket_directory
 from corral.gateway.caddy import Refused as CaddyRefused
 from corral.gateway.load import Sampler
+from corral.gateway.login import Login
 from corral.gateway.pointing import Pointing
 from corral.gateway.process import ProgramFailed
+from corral.gateway.proxying import Settings
 from corral.gateway.relay import Relays
 from corral.gateway.table import Table
+from corral.gateway.waiting import Waiting
 from corral.model.cluster import ClusterConfig
-from corral.protocol.routes import Routes
+from corral.protocol.routes import IngressRoute, PortRoute, Routes, ServiceRoute
 
 #: A question for changes is answered after so many seconds, if there are none.
 _POLL_SECONDS = 30.0
@@ -62,7 +65,7 @@ class Gateway:
         self.stopping = asyncio.Event()
         self.unusable: set[int] = set()
         self._listening: set[int] = set()
-        self.http_port = 0
+        self.http_port = self.https_port = 0
         self.is_serving = False
 
     async def run(self) -> None:
@@ -76,13 +79,15 @@ class Gateway:
         self.caddy = Caddy(self.home, self.sockets, self.log)
         self.caddy.on_start = self._changed.set
         self.pointing = Pointing(self.home, self.sockets, self.log)
+        self.login = Login(self.sockets / "login.sock", self._endpoint)
         gateway = self.config.gateway
         self.waiting = Waiting(gateway.held_requests, gateway.held_seconds, lambda: self.sampler.hurry())
+        self.relays = Relays(self.config.gateway.listen, self.waiting, self.log)
         self.activator = Activator(self.sockets / "waiting", self.waiting, self.log)
-        self.relays = Relays(self.config.gateway.listen, self.log, self.unusable.add)
         self.sampler = Sampler(
             self.name, self._endpoint, self.caddy, self.relays, self.waiting, self.log, self.table.services.values,
-            lambda: routes.names(self.table.services.values(), self.config.gateway), self._reported,
+            lambda: routes.names(self.table.services.values(), self.table.ingresses.values(), self.config.gateway),
+            self._reported,
         )  # fmt: skip
         if self.caddy.adopt():
             self.log.info("took over caddy")
@@ -155,53 +160,76 @@ class Gateway:
                 self._changed.set()
 
     async def _apply(self) -> None:
-        services = list(self.table.services.values())
-        if not services and not self.caddy.is_running:
+        services, ingresses = list(self.table.services.values()), list(self.table.ingresses.values())
+        if not services and not ingresses and not self.caddy.is_running:
             return
         began = clock.monotonic()
         if not self.is_serving:
             self.is_serving = True
             await self.pointing.start()
             self._start(self.pointing.run(), "pointers")
-        tcp, http = {}, {}
+        tcp: dict[int, tuple[ServiceRoute, PortRoute]] = {}
+        http: dict[str, tuple[ServiceRoute, PortRoute]] = {}
         for service in services:
             for port in service.ports:
                 if port.speech != "tcp":
-                    http[routes.key_of(service, port)] = service, port
+                    http[proxying.key_of(service, port)] = service, port
                 elif port.listen:
-                    tcp[port.listen] = f"{service.namespace}/{service.name}:{port.port}", port.targets
-        await self.pointing.point(routes.pointed_at(services))
+                    tcp[port.listen] = service, port
+        await self.pointing.point(proxying.pointed_at(services))
         await self.activator.set(http)
         await self.relays.set(tcp)
-        settings = self._settings(services)
-        is_new = await self.caddy.load(routes.caddy_config(services, settings))
+        if any(one.auth == "login" for one in [one.traffic for one in services] + [one.traffic for one in ingresses]):
+            await self.login.open()
+        settings = self._settings(services, ingresses)
+        is_new = await self.caddy.load(routes.caddy_config(services, ingresses, settings))
         self._listening = routes.listeners(services, settings)
         self.table.save()
+        self._show_authority()
         seconds = round(clock.monotonic() - began, 4)
         self.log.debug("routes", services=len(services), version=self.table.version, seconds=seconds, loaded=is_new)
 
-    def _reported(self) -> dict[str, object]:
-        return {"unusable_ports": tuple(sorted(self.unusable)), "http_port": self.http_port}
+    def _show_authority(self) -> None:
+        """Everybody may read the certificate of the cluster's authority."""
+        made = self.home / "data" / "caddy" / "pki" / "authorities" / "local" / "root.crt"
+        shown = self.home.parent / "gateway-ca.crt"
+        if made.exists() and not (shown.exists() and shown.read_bytes() == made.read_bytes()):
+            shown.write_bytes(made.read_bytes())
+            shown.chmod(0o644)
 
-    def _settings(self, services: list[Any]) -> routes.Settings:
+    def _reported(self) -> dict[str, object]:
+        ports = {"http_port": self.http_port, "https_port": self.https_port}
+        return {"unusable_ports": tuple(sorted(self.unusable | self.relays.unusable)), **ports}
+
+    def _settings(self, services: list[ServiceRoute], ingresses: list[IngressRoute]) -> Settings:
         """With the ports that can be had: Caddy takes all of a configuration or nothing."""
         if not self.caddy.is_running:
             self._listening = set()
         config = self.config.gateway
-        if config.http_port and not self.http_port:
-            ports = range(config.http_port, min(config.http_port + _NEXT_PORTS, 65536))
-            self.http_port = next((port for port in ports if self._is_free(port)), 0)
-            if self.http_port != config.http_port:
-                self.log.warning("the shared port is another's", port=config.http_port, instead=self.http_port)
-        settings = routes.Settings(
+        self.http_port = self.http_port or self._shared_port(config.http_port)
+        if any(one.certificates for one in ingresses):
+            self.https_port = self.https_port or self._shared_port(config.https_port)
+        settings = Settings(
             config=config, caddy=self.caddy.socket, pointers=self.pointing.socket, waiting=self.activator.directory,
-            http_port=self.http_port,
+            login=self.login.socket, http_port=self.http_port, https_port=self.https_port,
+            access_log=str(self.home / "access.log") if config.access_log else "",
         )  # fmt: skip
         wanted = routes.listeners(services, settings)
-        self.unusable = {port for port in wanted - self._listening if not self._is_free(port)}
-        for port in sorted(self.unusable):
+        unusable = {port for port in wanted - self._listening if not self._is_free(port)}
+        for port in sorted(unusable - self.unusable):
             self.log.warning("a port cannot be used", port=port)
-        return msgspec.structs.replace(settings, unusable=frozenset(self.unusable))
+        self.unusable = unusable
+        return msgspec.structs.replace(settings, unusable=frozenset(unusable))
+
+    def _shared_port(self, wanted: int) -> int:
+        """This one, or one of the next; 0 = none."""
+        if not wanted:
+            return 0
+        ports = range(wanted, min(wanted + _NEXT_PORTS, 65536))
+        found = next((port for port in ports if port not in self._listening and self._is_free(port)), 0)
+        if found != wanted:
+            self.log.warning("the shared port is another's", port=wanted, instead=found)
+        return found
 
     def _is_free(self, port: int) -> bool:
         host = self.config.gateway.listen

@@ -1,13 +1,12 @@
 """How do bytes reach a replica, when a service speaks TCP and not HTTP? One connection in, one out, and what comes is passed on."""
 
 import asyncio
-from collections.abc import Callable
 
 from corral.daemon.logs import Log
-from corral.protocol.routes import Target
+from corral.gateway.waiting import GivenUp, Waiting
+from corral.protocol.routes import PortRoute, ServiceRoute, Target
 
 _CHUNK = 1 << 16
-_CONNECT_SECONDS = 5.0
 
 
 async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -36,14 +35,17 @@ async def join(
 class Relay:
     """One TCP port of one service."""
 
-    def __init__(self, name: str, log: Log) -> None:
-        self.name = name
-        self.targets: tuple[Target, ...] = ()
+    def __init__(self, service: ServiceRoute, port: PortRoute, waiting: Waiting, log: Log) -> None:
+        self.service, self.port = service, port
         self.in_flight: dict[Target, int] = {}
         self.connections = 0  #: that have come
-        self._log = log
+        self._waiting, self._log = waiting, log
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def name(self) -> str:
+        return f"{self.service.namespace}/{self.service.name}:{self.port.port}"
 
     async def listen(self, host: str, port: int) -> None:
         self._server = await asyncio.start_server(self._on_connection, host, port, backlog=1024)
@@ -59,53 +61,55 @@ class Relay:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         self.connections += 1
-        tried: set[Target] = set()
-        while (target := self._least(tried)) is not None:
-            tried.add(target)
-            self.in_flight[target] = self.in_flight.get(target, 0) + 1
-            try:
-                try:
-                    async with asyncio.timeout(_CONNECT_SECONDS):
-                        other = await asyncio.open_connection(target.host, target.port)
-                except (OSError, TimeoutError):
-                    continue
-                await join((reader, writer), other)
-                return
-            finally:
-                self.in_flight[target] -= 1
-                if not self.in_flight[target]:
-                    del self.in_flight[target]
-        writer.transport.abort()
+        try:
+            target, other = await self._waiting.connection(self.service.key, self._in_order)
+        except GivenUp as given_up:
+            self._log.info("a connection was given up", service=self.name, why=str(given_up))
+            writer.transport.abort()
+            return
+        self.in_flight[target] = self.in_flight.get(target, 0) + 1
+        try:
+            await join((reader, writer), other)
+        finally:
+            self.in_flight[target] -= 1
+            if not self.in_flight[target]:
+                del self.in_flight[target]
 
-    def _least(self, tried: set[Target]) -> Target | None:
-        """The one with the fewest connections for its weight."""
-        free = [target for target in self.targets if target not in tried and target.weight]
-        return min(free, key=lambda one: ((self.in_flight.get(one, 0) + 1) / one.weight, one), default=None)
+    def _in_order(self) -> tuple[Target, ...]:
+        """Those with the fewest connections for their weight first."""
+        taking = [target for target in self.port.targets if target.weight]
+        return tuple(sorted(taking, key=lambda one: ((self.in_flight.get(one, 0) + 1) / one.weight, one)))
 
 
 class Relays:
     """Of all TCP ports."""
 
-    def __init__(self, host: str, log: Log, cannot: Callable[[int], None]) -> None:
-        self._host, self._log, self._cannot = host, log, cannot
+    def __init__(self, host: str, waiting: Waiting, log: Log) -> None:
+        self._host, self._waiting, self._log = host, waiting, log
         self.by_port: dict[int, Relay] = {}
+        self.unusable: set[int] = set()
 
-    async def set(self, wanted: dict[int, tuple[str, tuple[Target, ...]]]) -> None:
-        """By port: the service's name, and where it leads."""
-        for port in [port for port in self.by_port if port not in wanted]:
-            self.by_port.pop(port).close()
-        for port, (name, targets) in wanted.items():
-            relay = self.by_port.get(port)
-            if relay is not None and relay.name != name:
-                relay.close()
-                relay = None
-            if relay is None:
-                relay = Relay(name, self._log)
+    async def set(self, wanted: dict[int, tuple[ServiceRoute, PortRoute]]) -> None:
+        """By the port to listen on."""
+        self.unusable &= set(wanted)
+        for number in [number for number in self.by_port if number not in wanted]:
+            self.by_port.pop(number).close()
+        for number, (service, port) in wanted.items():
+            relay = self.by_port.get(number)
+            if relay is None or relay.service.key != service.key:
+                if relay is not None:
+                    relay.close()
+                relay = Relay(service, port, self._waiting, self._log)
                 try:
-                    await relay.listen(self._host, port)
+                    await relay.listen(self._host, number)
                 except OSError as error:
-                    self._log.warning("a port cannot be used", port=port, service=name, error=str(error))
-                    self._cannot(port)
+                    self.by_port.pop(number, None)
+                    if number not in self.unusable:
+                        self._log.warning("a port cannot be used", port=number, service=relay.name, error=str(error))
+                    self.unusable.add(number)
                     continue
-                self.by_port[port] = relay
-            relay.targets = targets
+                self.unusable.discard(number)
+                self.by_port[number] = relay
+            before, relay.service, relay.port = relay.port, service, port
+            if before.targets != port.targets:
+                self._waiting.changed(service.key)

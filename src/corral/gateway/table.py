@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from corral.model.kube.meta import ObjectKey
-from corral.protocol.routes import Routes, ServiceRoute
+from corral.protocol.routes import IngressRoute, Routes, ServiceRoute
 
 _decode = msgspec.json.Decoder(Routes).decode
 
@@ -18,6 +18,7 @@ class Table:
         self._path = path
         self.version = ""
         self.services: dict[ObjectKey, ServiceRoute] = {}
+        self.ingresses: dict[ObjectKey, IngressRoute] = {}
 
     def load(self) -> None:
         """What was known when the gateway last ran."""
@@ -27,19 +28,25 @@ class Table:
             return
 
     def save(self) -> None:
-        routes = Routes(version=self.version, full=True, services=tuple(self.services.values()))
+        services, ingresses = tuple(self.services.values()), tuple(self.ingresses.values())
+        routes = Routes(version=self.version, full=True, services=services, ingresses=ingresses)
         new = self._path.with_name(f"{self._path.name}.new")
+        new.touch(mode=0o600)
         new.write_bytes(msgspec.json.encode(routes))
         os.replace(new, self._path)
 
     def take(self, routes: Routes) -> bool:
         """Is it other than before?"""
         self.version = routes.version
-        before = dict(self.services)
+        before = dict(self.services), dict(self.ingresses)
         if routes.full:
             self.services.clear()
+            self.ingresses.clear()
         for key in routes.removed:
             self.services.pop(ObjectKey(*key), None)
-        for route in routes.services:
-            self.services[route.key] = route
-        return self.services != before
+            self.ingresses.pop(ObjectKey(*key), None)
+        for service in routes.services:
+            self.services[service.key] = service
+        for ingress in routes.ingresses:
+            self.ingresses[ingress.key] = ingress
+        return (self.services, self.ingresses) != before

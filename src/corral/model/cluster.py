@@ -316,6 +316,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     node_ports: str = "30000-32767"  #: and of a NodePort or LoadBalancer Service one of these
     held_requests: int = 1000  #: of a service without a ready replica, so many may wait for one
     held_seconds: float = 300.0  #: and so long each
+    access_log: bool = False  #: each request is a line in gateway/access.log of the state directory
     domain: str = "corral"  #: a Service's name is NAME.NAMESPACE.DOMAIN
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from corral.model.kube.network import Service, ServicePort
 from corral.model.kube.pod import Pod, PortAddress
 from corral.protocol.routes import PortRoute, ServiceRoute, Speech, Target
+from corral.services.balancing import traffic_of_service
 
 #: What appProtocol and the names of ports (http, http-metrics) say. What they don't say is HTTP: that is what services here mostly are.
 _BY_WORD: dict[str, Speech] = {
@@ -28,8 +29,8 @@ def speech_of(port: ServicePort) -> Speech:
     return "tcp" if word in _OTHERS else _BY_WORD.get(word, "http")
 
 
-def route(service: Service, pods: Iterable[Pod]) -> ServiceRoute:
-    """`pods`: those that its selector means."""
+def route(service: Service, pods: Iterable[Pod], tokens: tuple[str, ...] = ()) -> ServiceRoute:
+    """`pods`: those that its selector means. `tokens`: that let in, where one is needed."""
     spec = service.spec
     found = [] if spec.external_name or not spec.selector else sorted(pods, key=lambda pod: pod.metadata.name)
     taking = [pod for pod in found if takes_traffic(service, pod)]
@@ -38,6 +39,7 @@ def route(service: Service, pods: Iterable[Pod]) -> ServiceRoute:
         namespace=service.metadata.namespace,
         name=service.metadata.name,
         external=spec.type == "ExternalName",
+        traffic=traffic_of_service(service, tokens),
         ports=tuple(
             PortRoute(
                 port=port.port,

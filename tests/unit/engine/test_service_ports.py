@@ -7,7 +7,18 @@ from corral.engine.engine import Engine
 from corral.engine.state import ClusterState
 from corral.model.cluster import ClusterConfig, GatewayConfig
 from corral.model.kube.meta import ObjectKey, ObjectMeta
-from corral.model.kube.network import Service, ServicePort, ServiceSpec
+from corral.model.kube.network import (
+    HTTPIngressPath,
+    HTTPIngressRule,
+    Ingress,
+    IngressBackend,
+    IngressRule,
+    IngressServiceBackend,
+    IngressSpec,
+    Service,
+    ServicePort,
+    ServiceSpec,
+)
 from corral.protocol.replies import ObjectsPut, Rejected
 from corral.protocol.requests import Caller, DeleteObjects, PutObjects, ReportLoad
 
@@ -108,3 +119,21 @@ def test_only_operators_report_load() -> None:
     reply = Engine(CONFIG).handle(ReportLoad(gateway="g"), 20.0, ANN).reply
     assert isinstance(reply, Rejected)
     assert reply.code == "denied"
+
+
+def test_an_ingress_says_where_its_first_path_is_reached_once_a_gateway_has_said_its_ports() -> None:
+    engine = Engine(CONFIG)
+    backend = IngressBackend(service=IngressServiceBackend(name="web"))
+    rules = (IngressRule(host="x.org", http=HTTPIngressRule(paths=(HTTPIngressPath(backend=backend, path="/app"),))),)
+    one = Ingress(metadata=ObjectMeta(name="i", namespace="default"), spec=IngressSpec(rules=rules))
+    engine.handle(PutObjects(objects=(one,)), 10.0, ANN)
+
+    def url() -> str:
+        found = engine.state.objects.get(one.key)
+        assert isinstance(found, Ingress)
+        return found.status.url
+
+    assert url() == ""
+    engine.handle(ReportLoad(gateway="g", http_port=8080), 20.0, OPERATOR)
+    assert url() == "http://x.org:8080/app"
+    assert engine.handle(ReportLoad(gateway="g", http_port=8080), 21.0, OPERATOR).records == []

@@ -2,10 +2,13 @@
 
 from typing import Any
 
+import msgspec
 from starlette.requests import Request
 
+from corral.auth import tokens
+from corral.controller import jobtokens
 from corral.controller.api import query
-from corral.controller.api.http import Refusal, caller_of
+from corral.controller.api.http import Refusal, body_of, caller_of
 from corral.controller.api.service import Service
 from corral.controller.routing import RoutingTable
 from corral.daemon import clock
@@ -39,4 +42,26 @@ async def get_routes(service: Service, request: Request) -> Any:
     return found
 
 
-ROUTES = (("GET", "/v1/gateway/routes", get_routes),)
+class LoginBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """POST /v1/gateway/login."""
+
+    token: str
+
+
+async def post_login(service: Service, request: Request) -> dict[str, str]:
+    """Whose token is it?"""
+    if not caller_of(service, request).is_operator:
+        raise Refusal("only operators run gateways", "denied")
+    body = msgspec.json.decode(await body_of(request, 1 << 16), type=LoginBody)
+    if service.token_key is None:
+        raise Refusal("this controller has no key for tokens", "unavailable")
+    try:
+        claims = tokens.verify(body.token, service.token_key, clock.now())
+    except tokens.InvalidToken as error:
+        raise Refusal(str(error), "denied") from None
+    if not jobtokens.is_good(claims, service.state.jobs):
+        raise Refusal("the token was good for a job only, which has ended", "denied")
+    return {"user": claims.user}
+
+
+ROUTES = (("GET", "/v1/gateway/routes", get_routes), ("POST", "/v1/gateway/login", post_login))

@@ -202,6 +202,7 @@ def document() -> dict[str, Any]:
             ),
         },
         "/v1/snapshot": {"get": operation("All that decides about jobs (operators)", anything)},
+        "/v1/gateway/login": {"post": operation("Whose token it is, for gateways", anything)},
         "/v1/gateway/routes": {
             "get": operation(
                 "Where services lead, for gateways", anything, [_parameter("after", text="a version"), timeout]

@@ -15,7 +15,7 @@ from corral.engine.context import Context
 from corral.engine.effects import Effects
 from corral.model.cluster import ClusterConfig, GatewayConfig
 from corral.model.kube.meta import ObjectKey
-from corral.model.kube.network import Ingress, Service, ServicePort, ServicePortStatus, ServiceStatus
+from corral.model.kube.network import Ingress, IngressStatus, Service, ServicePort, ServicePortStatus, ServiceStatus
 from corral.model.kube.objects import AnyObject
 from corral.protocol.events import ObjectsChanged
 from corral.protocol.replies import Rejected
@@ -168,8 +168,31 @@ def host_of(config: GatewayConfig) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def look(ctx: Context, before: set[int]) -> None:
-    """A gateway has spoken: whose port has become unusable gets another."""
+def reconcile_ingress(ctx: Context, one: Ingress, now: float, out: Effects) -> None:
+    """Where its first path is reached, once a gateway has said at which ports it serves names."""
+    url = one.status.url
+    reports = [seen.report for seen in ctx.gateways.values()]
+    secure = next((report.https_port for report in reports if report.https_port), 0) if one.spec.tls else 0
+    plain = next((report.http_port for report in reports if report.http_port), 0)
+    if secure or plain:
+        rule = next((rule for rule in one.spec.rules), None)
+        host = (rule.host.replace("*.", "www.", 1) if rule is not None else "") or host_of(ctx.config.gateway)
+        path = rule.http.paths[0].path if rule is not None and rule.http is not None and rule.http.paths else "/"
+        scheme, number, usual = ("https", secure, 443) if secure else ("http", plain, 80)
+        url = f"{scheme}://{host}{'' if number == usual else f':{number}'}{path}"
+    if url != one.status.url:
+        _record(ctx, msgspec.structs.replace(one, status=IngressStatus(url=url)), now, out)
+
+
+def ports_said(ctx: Context) -> set[tuple[int, int]]:
+    return {(seen.report.http_port, seen.report.https_port) for seen in ctx.gateways.values()}
+
+
+def look(ctx: Context, before: set[int], said: set[tuple[int, int]]) -> None:
+    """A gateway has spoken: whose port has become unusable gets another; the URLs of Ingresses are those of its ports."""
+    if ports_said(ctx) != said:
+        for one in ctx.state.objects.everywhere("Ingress"):
+            ctx.state.objects.dirty[one.key] = None
     taken = _taken(ctx)
     for number in sorted(unusable_ports(ctx) - before):
         if (key := taken.get(number)) is not None and ctx.state.objects.get(key) is not None:

@@ -12,10 +12,10 @@ def on_report(ctx: Context, request: ReportLoad, caller: Caller, now: float, out
     if not caller.is_operator:
         out.reply = Rejected(error="only a gateway of an operator reports load", code="denied")
         return
-    before = addresses.unusable_ports(ctx)
+    before, said = addresses.unusable_ports(ctx), addresses.ports_said(ctx)
     ctx.gateways[request.gateway] = GatewaySeen(now, request)
     autoscaling.on_load(ctx, request, now)
-    addresses.look(ctx, before)
+    addresses.look(ctx, before, said)
     out.reply = Done()
 
 

@@ -14,7 +14,7 @@ from corral.engine.effects import Effects
 from corral.engine.kube import addresses, autoscaling, leaving, pods
 from corral.engine.kube.requests import mark_deleted, stamped
 from corral.model.kube.meta import ObjectKey
-from corral.model.kube.network import Service
+from corral.model.kube.network import Ingress, Service
 from corral.model.kube.objects import AnyObject
 from corral.model.kube.pod import Pod
 from corral.model.kube.scaling import HorizontalPodAutoscaler
@@ -77,6 +77,9 @@ def _reconcile(ctx: Context, one: AnyObject, now: float, out: Effects) -> None:
         return
     if isinstance(one, Service):
         addresses.reconcile(ctx, one, now, out)
+        return
+    if isinstance(one, Ingress):
+        addresses.reconcile_ingress(ctx, one, now, out)
         return
     rule = RULES.get(one.key.kind)
     if rule is not None:

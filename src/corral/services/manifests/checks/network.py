@@ -4,6 +4,7 @@ import ipaddress
 import re
 
 from corral.model.kube.network import Ingress, IngressBackend, Service, ServicePort
+from corral.services import balancing
 from corral.services.manifests.checks import metadata, probes
 from corral.services.manifests.problems import Problems
 from corral.syntax import kubenames
@@ -21,6 +22,7 @@ CLASS = "corral"
 
 def service(one: Service, problems: Problems) -> None:
     spec = one.spec
+    _annotations(balancing.problems(one.metadata.annotations), problems)
     metadata.labels(spec.selector, "spec.selector", problems)
     if spec.type == "ExternalName":
         if not spec.external_name:
@@ -93,8 +95,14 @@ def _port_name(port: ServicePort, needed: bool, names: set[str], path: str, prob
     names.add(port.name)
 
 
+def _annotations(found: list[tuple[str, str]], problems: Problems) -> None:
+    for key, why in found:
+        problems.unsupported(f"metadata.annotations[{key}]", why)
+
+
 def ingress(one: Ingress, problems: Problems) -> None:
     spec = one.spec
+    _annotations(balancing.problems(one.metadata.annotations, of_ingress=True), problems)
     for key in one.metadata.annotations:
         prefix = key.partition("/")[0]
         if prefix in _OTHERS or key == "kubernetes.io/ingress.class":

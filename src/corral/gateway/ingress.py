@@ -1,0 +1,127 @@
+"""What do the shared servers do? Hosts and paths, the most exact first; what has TLS is sent there; certificates. Pure."""
+
+from typing import Any
+
+from corral.gateway.proxying import Settings, escaped, gate
+from corral.protocol.routes import IngressRoute, PathRoute, PortRoute, ServiceRoute
+
+Handle = list[dict[str, Any]]
+
+
+class Shared:
+    """Collects what the services and Ingresses say."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._by_name: list[dict[str, Any]] = []
+        self._services: dict[tuple[str, str], tuple[ServiceRoute, dict[PortRoute, Handle]]] = {}
+        self._paths: list[tuple[IngressRoute, PathRoute]] = []
+        self._ingresses: list[IngressRoute] = []
+
+    def add_service(self, service: ServiceRoute, by_port: dict[PortRoute, Handle], hosts: list[str]) -> None:
+        self._services[service.namespace, service.name] = service, by_port
+        if by_port:
+            first = next(iter(by_port.values()))
+            self._by_name.append({"match": [{"host": hosts}], "handle": first, "terminal": True})
+
+    def add_ingress(self, ingress: IngressRoute) -> None:
+        self._ingresses.append(ingress)
+        self._paths += [(ingress, path) for path in ingress.paths]
+
+    @property
+    def has_tls(self) -> bool:
+        return any(one.certificates for one in self._ingresses)
+
+    def plain(self) -> list[dict[str, Any]]:
+        """The routes of the server without TLS."""
+        return [*self._by_name, *self._redirects(), *self._rules(), _nothing_there()]
+
+    def secure(self) -> list[dict[str, Any]]:
+        return [*self._by_name, *self._rules(), _nothing_there()]
+
+    def tls(self) -> dict[str, Any]:
+        """Certificates that were given, and the hosts for which the cluster's authority makes some."""
+        given: list[dict[str, Any]] = []
+        own: list[str] = []
+        for ingress in self._ingresses:
+            for one in ingress.certificates:
+                if one.certificate:
+                    given.append(
+                        {
+                            "certificate": one.certificate,
+                            "key": one.key,
+                            "tags": [f"{ingress.namespace}/{ingress.name}"],
+                        }
+                    )
+                else:
+                    own += one.hosts
+        subjects = sorted(set(own) | {self._settings.config.host or self._settings.config.listen})
+        policy = {"subjects": subjects, "issuers": [{"module": "internal"}]}
+        found: dict[str, Any] = {"automation": {"policies": [policy]}, "certificates": {"automate": subjects}}
+        if given:
+            found["certificates"]["load_pem"] = given
+        return found
+
+    def _redirects(self) -> list[dict[str, Any]]:
+        hosts = sorted(
+            {
+                host
+                for ingress in self._ingresses
+                if ingress.traffic.redirects
+                for certificate in ingress.certificates
+                for host in certificate.hosts
+            }
+        )
+        port = self._settings.https_port
+        if not hosts or not port:
+            return []
+        place = "https://{http.request.host}" + ("" if port == 443 else f":{port}") + "{http.request.uri}"
+        handler = {"handler": "static_response", "status_code": "308", "headers": {"Location": [place]}}
+        return [{"match": [{"host": hosts}], "handle": [handler], "terminal": True}]
+
+    def _rules(self) -> list[dict[str, Any]]:
+        ordered = sorted(self._paths, key=lambda one: _precedence(one[1]))
+        found = []
+        for ingress, path in ordered:
+            route: dict[str, Any] = {"handle": [*gate(ingress.traffic, self._settings), *self._backend(ingress, path)]}
+            if match := _match(path):
+                route["match"] = [match]
+            found.append({**route, "terminal": True})
+        return found
+
+    def _backend(self, ingress: IngressRoute, path: PathRoute) -> Handle:
+        service, by_port = self._services.get((ingress.namespace, path.service), (None, {}))
+        if service is None:
+            return [_says("503", f"There is no service {ingress.namespace}/{path.service}.\n")]
+        for port, handle in by_port.items():
+            if (path.port and port.port == path.port) or (path.port_name and port.name == path.port_name):
+                return handle
+        port_text = path.port_name or path.port
+        return [_says("503", f"Service {ingress.namespace}/{path.service} has no HTTP port {port_text}.\n")]
+
+
+def _precedence(path: PathRoute) -> tuple[object, ...]:
+    """Exact hosts, then wildcards, then any; the longest path first, an exact one before a prefix."""
+    host = 0 if path.host and not path.host.startswith("*") else 1 if path.host else 2
+    return host, -len(path.host), not path.path, -len(path.path.rstrip("/")), not path.exact
+
+
+def _match(path: PathRoute) -> dict[str, Any]:
+    """With regard to case, which Caddy's own matching of paths has not."""
+    found: dict[str, Any] = {}
+    if path.host:
+        found["host"] = [path.host]
+    text = path.path if path.exact else path.path.rstrip("/")
+    if path.exact:
+        found["path_regexp"] = {"pattern": f"^{escaped(text)}$"}
+    elif text:
+        found["path_regexp"] = {"pattern": f"^{escaped(text)}(/.*)?$"}
+    return found
+
+
+def _nothing_there() -> dict[str, Any]:
+    return {"handle": [_says("404", "Nothing is served under the name {http.request.host} and this path here.\n")]}
+
+
+def _says(status: str, body: str) -> dict[str, Any]:
+    return {"handler": "static_response", "status_code": status, "body": body}

@@ -1,0 +1,178 @@
+"""What is Caddy told to do?"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from corral.gateway.proxying import Settings
+from corral.gateway.routes import caddy_config, listeners, names
+from corral.model.cluster import GatewayConfig
+from corral.model.kube.meta import ObjectKey
+from corral.protocol.routes import Certificate, IngressRoute, PathRoute, PortRoute, ServiceRoute, Target, Traffic
+
+_SETTINGS = Settings(
+    config=GatewayConfig(), caddy=Path("/g/caddy.sock"), pointers=Path("/g/pointers.sock"), waiting=Path("/g/waiting"),
+    login=Path("/g/login.sock"), http_port=8080, https_port=8443,
+)  # fmt: skip
+
+
+def service(name: str = "web", *targets: Target, **fields: Any) -> ServiceRoute:
+    port = PortRoute(
+        port=80, name="http", listen=fields.pop("listen", 28000), targets=targets, speech=fields.pop("speech", "http")
+    )
+    return ServiceRoute(namespace="default", name=name, ports=(port,), **fields)
+
+
+def config(*services: ServiceRoute, ingresses: tuple[IngressRoute, ...] = ()) -> dict[str, Any]:
+    return caddy_config(services, ingresses, _SETTINGS)
+
+
+def proxy(*services: ServiceRoute) -> dict[str, Any]:
+    found: dict[str, Any] = config(*services)["apps"]["http"]["servers"]["default/web:80"]["routes"][0]["handle"][-1]
+    return found
+
+
+def test_replicas_come_and_go_without_a_new_configuration() -> None:
+    assert config(service()) == config(service("web", Target("10.0.0.1", 9000), Target("10.0.0.2", 9000)))
+
+
+def test_beyond_what_caddy_remembers_replicas_are_in_the_configuration() -> None:
+    many = [service(f"s{number:03}", Target("10.0.0.1", 9000)) for number in range(95)]
+    servers = config(*many)["apps"]["http"]["servers"]
+    last = servers["default/s094:80"]["routes"][0]["handle"][-1]
+    assert last["upstreams"] == [{"dial": "10.0.0.1:9000"}]
+    assert "dynamic_upstreams" in servers["default/s000:80"]["routes"][0]["handle"][-1]
+
+
+def test_nothing_that_may_have_been_processed_is_sent_again() -> None:
+    assert proxy(service())["load_balancing"]["retry_match"] == [{"method": ["NEVER"]}]
+
+
+def test_shares_of_traffic_are_by_chance_and_not_by_what_is_in_flight() -> None:
+    weighted = service("web", Target("a", 1, 9), Target("b", 1, 1))
+    assert proxy(weighted)["load_balancing"]["selection_policy"] == {"policy": "random"}
+
+
+def test_grpc_is_http_2_without_tls() -> None:
+    assert proxy(service("web", speech="h2c"))["transport"]["versions"] == ["h2c", "2"]
+
+
+@pytest.mark.parametrize(
+    ("traffic", "policy"),
+    [
+        (Traffic(), {"policy": "least_conn"}),
+        (Traffic(balancing="round-robin"), {"policy": "round_robin"}),
+        (
+            Traffic(sticky="cookie", sticky_name="c"),
+            {"policy": "cookie", "name": "c", "fallback": {"policy": "least_conn"}},
+        ),
+        (
+            Traffic(sticky="header", sticky_name="X"),
+            {"policy": "header", "field": "X", "fallback": {"policy": "least_conn"}},
+        ),
+        (Traffic(sticky="client-ip"), {"policy": "client_ip_hash"}),
+    ],
+)
+def test_how_a_replica_is_chosen(traffic: Traffic, policy: dict[str, Any]) -> None:
+    assert proxy(service("web", traffic=traffic))["load_balancing"]["selection_policy"] == policy
+
+
+def test_a_port_that_cannot_be_had_is_left_out() -> None:
+    settings = Settings(
+        **{name: getattr(_SETTINGS, name) for name in Settings.__struct_fields__} | {"unusable": {28000}}
+    )
+    servers = caddy_config([service()], [], settings)["apps"]["http"]["servers"]
+    assert set(servers) == {"shared"}
+    assert listeners([service()], settings) == {8080, 8443}
+
+
+# ------------------------------------------------------------------------------------------------------------ Ingress
+
+
+def ingress(*paths: PathRoute, **fields: Any) -> IngressRoute:
+    return IngressRoute(namespace="default", name="i", paths=paths, **fields)
+
+
+def leads_to(found: dict[str, Any], host: str, path: str, server: str = "shared") -> str:
+    """The service behind it, as Caddy would find it: the first route that matches."""
+    by_handler = {
+        str(found["apps"]["http"]["servers"][f"default/{name}:80"]["routes"][0]["handle"]): name
+        for name in ("a", "b", "c")
+    }
+    for route in found["apps"]["http"]["servers"][server]["routes"]:
+        match = route.get("match", [{}])[0]
+        if "host" in match and not any(_is_host(one, host) for one in match["host"]):
+            continue
+        if "path_regexp" in match and not re.search(match["path_regexp"]["pattern"], path):
+            continue
+        return by_handler.get(str(route["handle"]), route["handle"][0].get("status_code", "?"))
+    return ""
+
+
+def _is_host(pattern: str, host: str) -> bool:
+    if pattern.startswith("*."):
+        return host.partition(".")[2] == pattern[2:]
+    return pattern == host
+
+
+def test_hosts_and_paths_lead_as_kubernetes_says() -> None:
+    found = config(
+        *(service(name, listen=28000 + index) for index, name in enumerate("abc")),
+        ingresses=(
+            ingress(
+                PathRoute(service="a", port=80, host="x.org", path="/"),
+                PathRoute(service="b", port=80, host="x.org", path="/api"),
+                PathRoute(service="c", port=80, host="x.org", path="/api/v1", exact=True),
+                PathRoute(service="b", port_name="http", host="*.x.org", path="/"),
+                PathRoute(service="c", port=80),
+            ),
+        ),
+    )
+    expected = {
+        ("x.org", "/"): "a", ("x.org", "/apifoo"): "a", ("x.org", "/API"): "a", ("x.org", "/api"): "b",
+        ("x.org", "/api/"): "b", ("x.org", "/api/v1"): "c", ("x.org", "/api/v1/"): "b", ("y.x.org", "/"): "b",
+        ("z.y.x.org", "/"): "c", ("other", "/api"): "c", ("a.default.corral", "/api"): "a",
+    }  # fmt: skip
+    assert {place: leads_to(found, *place) for place in expected} == expected
+
+
+def test_a_path_without_a_service_says_so() -> None:
+    found = config(
+        *(service(name, listen=28000 + index) for index, name in enumerate("abc")),
+        ingresses=(ingress(PathRoute(service="nobody", port=80, host="x.org", path="/")),),
+    )
+    assert leads_to(found, "x.org", "/") == "503"
+    assert leads_to(found, "y.org", "/") == "404"
+
+
+def test_what_has_tls_is_sent_there_and_gets_its_certificate() -> None:
+    found = config(
+        service("a"), service("b", listen=28001), service("c", listen=28002),
+        ingresses=(
+            ingress(
+                PathRoute(service="a", port=80, host="x.org", path="/"),
+                PathRoute(service="b", port=80, host="y.org", path="/"),
+                certificates=(Certificate(hosts=("x.org",), certificate="C", key="K"), Certificate(hosts=("y.org",))),
+            ),
+        ),
+    )  # fmt: skip
+    assert leads_to(found, "x.org", "/") == "308"
+    assert leads_to(found, "x.org", "/", "shared-tls") == "a"
+    tls = found["apps"]["tls"]
+    assert [one["certificate"] for one in tls["certificates"]["load_pem"]] == ["C"]
+    assert "y.org" in tls["certificates"]["automate"]
+    assert "x.org" not in tls["certificates"]["automate"]
+
+
+def test_requests_of_a_host_are_counted_for_the_one_service_that_it_leads_to() -> None:
+    one = ingress(
+        PathRoute(service="a", host="x.org", path="/"),
+        PathRoute(service="a", host="y.org", path="/"),
+        PathRoute(service="b", host="y.org", path="/b"),
+    )
+    found = names([service("a")], [one], GatewayConfig())
+    key = ObjectKey("Service", "default", "a")
+    assert (found["shared", "x.org"], found["shared", "a.default.corral"], found["default/a:80", ""]) == (key, key, key)
+    assert ("shared", "y.org") not in found
