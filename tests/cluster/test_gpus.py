@@ -27,14 +27,19 @@ idle_jobs = "all"
 """
 
 
+def set_gpus(tmp_path: Path, *gpus: Gpu) -> Path:
+    """Also while the cluster runs."""
+    file = tmp_path / "gpus.json"
+    file.with_suffix(".new").write_bytes(msgspec.json.encode(gpus))
+    return file.with_suffix(".new").rename(file)
+
+
 @pytest.fixture
 def live(make_cluster: Callable[..., LiveCluster], tmp_path: Path) -> LiveCluster:
     """With two GPUs, of which the first works."""
     cluster = make_cluster(config=CONFIG.replace("CDI", str(tmp_path / "cdi")))
-    gpus = tmp_path / "gpus.json"
     two = Gpu("GPU-a", minor=240, busy=90), Gpu("GPU-b", minor=241, bus="00000000:02:00.0")
-    gpus.write_bytes(msgspec.json.encode(two))
-    cluster.environment |= fake_nvml.environment(gpus)
+    cluster.environment |= fake_nvml.environment(set_gpus(tmp_path, *two))
     cluster.up()
     return cluster
 
@@ -53,6 +58,23 @@ def test_a_job_whose_gpu_does_nothing_is_told_and_ended(live: LiveCluster) -> No
     assert "SystemComment=its GPUs did nothing for 00:00:0" in live.text("scontrol", "show", "job", idles)
     live.run("scancel", works)
     wait_until(lambda: live.state(works).startswith("CANCELLED"))
+
+
+def test_what_a_job_uses_of_its_gpu_is_sampled(live: LiveCluster, tmp_path: Path) -> None:
+    job = live.submit("--gpus=1", "--wrap", "echo $$ > pid; sleep 60 & wait")
+    pid = int(wait_until(lambda: (live.work / "pid").exists() and (live.work / "pid").read_text()))
+    used = Gpu("GPU-a", minor=240, busy=90, processes={pid: (3 << 30, 55)})
+    set_gpus(tmp_path, used, Gpu("GPU-b", minor=241, bus="00000000:02:00.0"))
+    shown = wait_until(
+        lambda: "gpumem" in (text := live.text("sstat", "-anP", "-j", job, "-o", "TRESUsageInTot")) and text
+    )
+    assert "gres/gpumem=3G" in shown
+    assert "gres/gpuutil=55" in shown
+    live.run("scancel", job)
+    wait_until(lambda: live.state(job).startswith("CANCELLED"))
+    kept = live.text("sacct", "-nP", "-j", f"{job}.batch", "-o", "TRESUsageInTot")
+    assert "gres/gpumem=3G" in kept
+    assert "gres/gpuutil=55" in kept
 
 
 CDI = """

@@ -35,6 +35,13 @@ def gpus(root: str = "/", threads: int = 1) -> tuple[GresDevice, ...]:
     return grouped(units, _links([(node, unit.bus) for node, unit in found if unit is not None]))
 
 
+def busy_percent(file: str, root: str = "/") -> int:
+    """How busy the GPU with this render node is; -1 = that is not known."""
+    name = os.path.basename(file)
+    text = _content(f"{root.rstrip('/')}/sys/class/drm/{name}/device/gpu_busy_percent") if name else ""
+    return int(text) if text.isdigit() else -1
+
+
 def _nodes(base: str) -> dict[str, str]:
     """The driver's nodes that are GPUs: directory -> minor number of the render node."""
     found = {}

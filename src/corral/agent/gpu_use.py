@@ -1,5 +1,6 @@
-"""What do processes use of NVIDIA's GPUs: memory, and the share of the time that something of theirs ran?"""
+"""What do processes use of GPUs: memory, and (NVIDIA's) the share of the time that something of theirs ran?"""
 
+import os
 from typing import Any
 
 from corral.agent import nvml
@@ -47,7 +48,37 @@ class NvidiaUse:
         return list(highest.items())
 
 
-def use_of(gpus: tuple[str, ...]) -> NvidiaUse | None:
-    """Of the GPUs, or slices, of these UUIDs. None where NVML is not, or no GPU is held."""
+class AmdUse:
+    """Told by the driver: memory only. A process has opened no GPUs but its step's, so all that it has counts."""
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+
+    def of_processes(self) -> dict[int, tuple[int, int]]:
+        return {int(name): (self._memory(name), 0) for name in _names(self._directory) if name.isdigit()}
+
+    def _memory(self, process: str) -> int:
+        total = 0
+        for name in _names(f"{self._directory}/{process}"):
+            if name.startswith("vram_"):
+                try:
+                    with open(f"{self._directory}/{process}/{name}") as file:
+                        total += int(file.read())
+                except (OSError, ValueError):
+                    continue  # it has just ended
+        return total
+
+
+def _names(directory: str) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except OSError:
+        return []
+
+
+def use_of(gpus: tuple[str, ...], kfd: str = "/sys/class/kfd/kfd/proc") -> NvidiaUse | AmdUse | None:
+    """Of the GPUs, or slices, of these UUIDs. None where no GPU is held, or nobody tells."""
     library = nvml.opened() if gpus else None
-    return NvidiaUse(library, gpus) if library is not None else None
+    if library is not None:
+        return NvidiaUse(library, gpus)
+    return AmdUse(kfd) if gpus and os.path.isdir(kfd) else None

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from corral.agent import nvml, xid
+from corral.agent import amd, nvml, xid
 from corral.daemon import clock
 from corral.model.gres import GresDevice
 
@@ -30,7 +30,8 @@ class Unit(msgspec.Struct, frozen=True):
     index: int
     uuid: str = ""
     bus: str = ""
-    files: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()  #: of its own, if it was there
+    file: str = ""
 
     def __str__(self) -> str:
         """GPU 3 (GPU-5f1c, 0000:65:00.0)"""
@@ -54,7 +55,7 @@ def units_of(devices: Iterable[GresDevice]) -> tuple[Unit, ...]:
             index = sum(1 for unit in found if unit.name == device.name)
             uuid = device.uuids[place] if place < len(device.uuids) else ""
             bus = device.buses[place] if place < len(device.buses) else ""
-            found.append(Unit(device.name, index, uuid, bus, there))
+            found.append(Unit(device.name, index, uuid, bus, there, files[0] if files else ""))
     return tuple(found)
 
 
@@ -74,7 +75,7 @@ class Looker:
         found: list[str] = []
         busy = []
         for unit in gpus:
-            percent, problem = self._of(unit) if is_nvidia else (-1, "")
+            percent, problem = self._of(unit) if is_nvidia else (amd.busy_percent(unit.file), "")
             busy.append(percent)
             if problem:
                 found.append(f"{unit}: {problem}")

@@ -42,6 +42,8 @@ _NEVER_PRIVATE = (
     "/run",
     "/var",
 )
+#: Units of one kind of device on a node: each is given out by its number.
+_MOST_UNITS = 1 << 16
 _ENFORCEABLE = ("cpu", "memory", "devices")
 _POSITIVE = (
     ("timeouts", "heartbeat"),
@@ -233,6 +235,8 @@ def _check_gres(config: ClusterConfig) -> None:
             raise BadValue(("gres", index, "files"), f"{wrong[0]!r} is no device file: it begins with /dev/")
         if table.count is None and not files:
             raise BadValue(("gres", index), "either 'files' or 'count' must say how many there are")
+        if table.count is not None and table.count > _MOST_UNITS:
+            raise BadValue(("gres", index, "count"), f"{table.count} units: {_MOST_UNITS} can be counted")
         if table.count is not None and files and table.count != len(files):
             raise BadValue(("gres", index, "count"), f"{table.count} units have {len(files)} files")
 
@@ -260,6 +264,10 @@ def _check_shards(gres: list[tres.Gres], index: int) -> None:
     gpus, shards = (sum(one.count for one in gres if one.name == name) for name in ("gpu", "shard"))
     if shards and gpus and shards % gpus:
         raise BadValue(("node", index, "gres"), f"{shards} shards are not the same number for each of {gpus} GPUs")
+    if most := [one for one in gres if one.count > _MOST_UNITS]:
+        raise BadValue(
+            ("node", index, "gres"), f"{most[0].count} units of {most[0].name}: {_MOST_UNITS} can be counted"
+        )
     if shards > 1000 * max(1, gpus):
         raise BadValue(("node", index, "gres"), "a GPU has 1,000 shards at most")
 

@@ -1,7 +1,7 @@
 """Whose GPUs have done nothing for too long, who is told of it, and whose job ends then ([gpus] idle_warn, idle_end)?
 
 Agents say with each heartbeat how busy each GPU is; of each only the time is kept at which it was last seen at work. A GPU of which nothing
-is heard (a slice, another maker's, a silent agent) counts as at work, and so does one when the controller starts: nobody ends by a mistake.
+is heard (a slice, a virtual one, a silent agent) counts as at work, and so does one when the controller starts: nobody ends by a mistake.
 A job is idle as long as all of its GPUs are.
 """
 

@@ -151,6 +151,14 @@ def test_amds_gpus_are_counted_as_rocm_does(tmp_path: Path) -> None:
     assert (first.memory_mb, first.uuids, first.cores) == (64 << 10, ("id128",), ((0, 2),))
 
 
+def test_amds_driver_says_how_busy_a_gpu_is(tmp_path: Path) -> None:
+    amd_machine(tmp_path)
+    (tmp_path / "sys/class/drm/renderD128/device/gpu_busy_percent").write_text("42\n")
+    assert amd.busy_percent("/dev/dri/renderD128", str(tmp_path)) == 42
+    assert amd.busy_percent("/dev/dri/renderD129", str(tmp_path)) == -1
+    assert amd.busy_percent("", str(tmp_path)) == -1
+
+
 def test_amds_gpus_of_one_type_are_linked(tmp_path: Path) -> None:
     amd_machine(tmp_path)
     (tmp_path / "sys/class/drm/renderD129/device/product_name").write_text("AMD Instinct MI250X\n")
@@ -163,6 +171,16 @@ def test_without_rocms_driver_amds_cards_are_found_all_the_same(tmp_path: Path) 
     amd_machine(tmp_path)
     (tmp_path / "sys/class/kfd").rename(tmp_path / "sys/class/other")
     assert [one.files for one in amd.gpus(str(tmp_path))] == [("/dev/dri/renderD128",), ("/dev/dri/renderD129",)]
+
+
+def test_what_processes_use_of_amds_gpus_is_their_memory(tmp_path: Path) -> None:
+    for pid, name, text in ((5, "vram_100", "1000"), (5, "vram_200", "24"), (5, "pasid", "3"), (6, "vram_100", "x")):
+        (tmp_path / str(pid)).mkdir(exist_ok=True)
+        (tmp_path / str(pid) / name).write_text(text)
+    use = gpu_use.use_of(("id128",), str(tmp_path))
+    assert use is not None
+    assert use.of_processes() == {5: (1024, 0), 6: (0, 0)}
+    assert gpu_use.use_of((), str(tmp_path)) is None
 
 
 def test_a_machine_without_gpus_has_none(tmp_path: Path) -> None:

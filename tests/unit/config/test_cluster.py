@@ -52,6 +52,8 @@ def test_times_and_sizes_can_be_written_as_people_do() -> None:
         ("[isolation]\nmemory_soft_percent=120", 2, "it is at most 100"),
         ("[[gres]]\nname='fpga'\ncount=2", 2, "'fpga' is not among gres_types (gpu)"),
         ("[[gres]]\nname='gpu'\nfiles=['nvidia0']", 3, "'nvidia0' is no device file"),
+        ("[[gres]]\nname='gpu'\ncount=100000", 3, "100000 units: 65536 can be counted"),
+        ("[[node]]\nname='n1'\ngres='gpu:2,bw:10G'", 3, "10737418240 units of bw: 65536 can be counted"),
         ("[[gres]]\nname='gpu'", 1, "either 'files' or 'count' must say how many there are"),
         ("[[gres]]\nname='gpu'\ncount=3\nfiles=['/dev/nvidia[0-1]']", 3, "3 units have 2 files"),
         ("[scheduling]\nplacement = 'anywhere'", 2, "'placement' cannot be 'anywhere': it is one of fragmentation, pack, spread"),
