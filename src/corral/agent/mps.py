@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from corral.agent.identity import Identity
+from corral.agent.mpsclient import name_of, place_of
 from corral.daemon.logs import Log
-from corral.model.gres import WHOLE, GresDevice, GresShare, uuids_of
+from corral.model.gres import GresDevice, GresShare
 from corral.model.job import Owner
 
 PROGRAM = "nvidia-cuda-mps-control"
@@ -24,40 +25,6 @@ _PID = f"{PROGRAM}.pid"
 _PATIENCE = 30.0
 
 Job = tuple[str, int, int]  #: node, job, restart
-
-
-def place_of(root: str, gpu: int, uid: int) -> str:
-    return f"{root}/gpu{gpu}.{uid}"
-
-
-def variables(root: str, devices: Sequence[GresDevice], shares: Sequence[GresShare], uid: int) -> dict[str, str]:
-    """What a task needs that has a share of a GPU: to its daemon the GPU is the only one there is, so it goes by its name."""
-    share = next((one for one in shares if one.milli), None)
-    if share is None:
-        return {}
-    gpu = share.indices[0]
-    found = {
-        "CUDA_MPS_PIPE_DIRECTORY": f"{place_of(root, gpu, uid)}/pipe",
-        "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE": f"{share.milli * 100 / WHOLE:g}",
-        "CUDA_VISIBLE_DEVICES": _name(devices, gpu) or "0",
-    }
-    if memory := _memory_mb(devices, gpu):
-        found["CUDA_MPS_PINNED_DEVICE_MEM_LIMIT"] = f"0={memory * share.milli // WHOLE}M"
-    return found
-
-
-def _name(devices: Sequence[GresDevice], gpu: int) -> str:
-    uuids = uuids_of(devices)
-    return uuids[gpu] if gpu < len(uuids) else ""
-
-
-def _memory_mb(devices: Sequence[GresDevice], gpu: int) -> int:
-    for device in devices:
-        if device.name == "gpu":
-            if gpu < device.count:
-                return device.memory_mb
-            gpu -= device.count
-    return 0
 
 
 class CannotServe(Exception):
@@ -115,7 +82,7 @@ class Mps:
                 os.chown(directory, owner.uid, owner.gid)
 
     async def _start(self, place: Path, gpu: int, owner: Owner) -> None:
-        name = _name(self._devices, gpu) or str(gpu)
+        name = name_of(self._devices, gpu) or str(gpu)
         status, words = await _run(place, owner, ("-d",), {"CUDA_VISIBLE_DEVICES": name})
         if status:
             raise CannotServe(f"MPS cannot be started for GPU {gpu}: {words or f'{PROGRAM} ended with {status}'}")

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from corral.agent import binding, mps
+from corral.agent import binding, mpsclient
 from corral.agent.control import ShepherdSettings
 from corral.agent.environment import batch_environment, task_environment
 from corral.agent.visibility import naming_of
@@ -24,7 +24,7 @@ def variables_of(
             place = msgspec.structs.replace(place, gpus=closest)
         variables = task_environment(order, place, gpus=gpus)
     if order.mps and settings.mps:
-        variables |= mps.variables(settings.mps, settings.devices, order.share.gres, order.job.owner.uid)
+        variables |= mpsclient.variables(settings.mps, settings.devices, order.share.gres, order.job.owner.uid)
     variables = show_the_way(variables, order, settings)
     if has_private:
         variables = {restored(name): restored(value) for name, value in variables.items()}

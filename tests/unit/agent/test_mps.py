@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from corral.agent import mps
+from corral.agent import mps, mpsclient
 from corral.agent.mps import CannotServe, Mps
 from corral.daemon.logs import Log
 from corral.model.gres import GresDevice, GresShare
@@ -117,15 +117,15 @@ def test_what_is_in_its_way_is_said(place: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_job_with_whole_gpus_needs_none(place: Path) -> None:
     asyncio.run(daemons(place).enter(("n1", 1, 0), (GresShare("gpu", "", (0, 1)),), ME))
     assert not daemons(place).is_used
-    assert mps.variables("/s/mps", GPUS, (GresShare("gpu", "", (0,)),), 5) == {}
+    assert mpsclient.variables("/s/mps", GPUS, (GresShare("gpu", "", (0,)),), 5) == {}
 
 
 def test_a_task_is_told_of_its_part() -> None:
-    assert mps.variables("/s/mps", GPUS, part(1, 125), 1000) == {
+    assert mpsclient.variables("/s/mps", GPUS, part(1, 125), 1000) == {
         "CUDA_MPS_PIPE_DIRECTORY": "/s/mps/gpu1.1000/pipe",
         "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE": "12.5",
         "CUDA_MPS_PINNED_DEVICE_MEM_LIMIT": "0=1250M",
         "CUDA_VISIBLE_DEVICES": "GPU-b",
     }
     nameless = (GresDevice(name="gpu", count=2),)
-    assert mps.variables("/s/mps", nameless, part(1), 1000)["CUDA_VISIBLE_DEVICES"] == "0"
+    assert mpsclient.variables("/s/mps", nameless, part(1), 1000)["CUDA_VISIBLE_DEVICES"] == "0"
