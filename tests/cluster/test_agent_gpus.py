@@ -34,6 +34,13 @@ def test_gpus_are_told_with_their_use_and_the_one_that_fails_is_named(tmp_path: 
             await wait_until(lambda: controller.got(NodeFailed))
             failed = controller.got(NodeFailed)[0]
             assert (failed.node, failed.reason) == (AGENT, "GPU 1 (GPU-b, 0000:02:00.0): GPU is lost")
+            # An agent that starts now misses it, and goes by what was there: running jobs have GPUs by their numbers.
+            agent.stop()
+            agent.set_gpus(second, first)
+            registered = len(controller.got(AgentRegistered))
+            agent.start()
+            await wait_until(lambda: len(controller.got(AgentRegistered)) > registered)
+            assert controller.got(AgentRegistered)[-1].nodes[0].gres == (found,)
 
     asyncio.run(scene())
 

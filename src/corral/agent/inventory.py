@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from corral.agent.gpu import gpus_of_this_machine
+from corral.agent.gpumemory import remembered
 from corral.model.cluster import GresConfig
 from corral.model.devices import declared
 from corral.model.gres import GresDevice
@@ -29,22 +30,28 @@ class VirtualNodes(msgspec.Struct, frozen=True, kw_only=True):
     features: tuple[str, ...] = ()
 
 
-def inventory_of_this_machine(name: str, agent_start_time: float, gres: tuple[GresConfig, ...] = ()) -> NodeInventory:
-    """`gres`: devices that the operator tells of."""
+def inventory_of_this_machine(
+    name: str, agent_start_time: float, gres: tuple[GresConfig, ...] = (), memory: str = ""
+) -> NodeInventory:
+    """`gres`: devices that the operator tells of. `memory`: file of the GPUs that were found before."""
     sockets, cores_per_socket, threads = topology()
     cpus = len(os.sched_getaffinity(0))
     if sockets * cores_per_socket * threads != cpus:
         # Some of the machine's CPUs are not ours (a container, taskset): no more is known than their number.
         sockets, cores_per_socket, threads = 1, cpus, 1
+    machine = _of_machine(name, agent_start_time)
+    gpus = gpus_of_this_machine(threads=threads)
+    if memory:
+        gpus = remembered(memory, machine.boot_id, gpus)
     return msgspec.structs.replace(
-        _of_machine(name, agent_start_time),
+        machine,
         cpus=cpus,
         sockets=sockets,
         cores_per_socket=cores_per_socket,
         threads_per_core=threads,
         memory_mb=memory_mb(),
         tmp_disk_mb=shutil.disk_usage("/tmp").total >> 20,
-        gres=declared(gpus_of_this_machine(threads=threads), gres, name),
+        gres=declared(gpus, gres, name),
     )
 
 

@@ -81,7 +81,7 @@ def run(
     if virtual is not None:
         nodes = virtual_inventories(virtual, now)
     else:
-        nodes = (inventory_of_this_machine(name, now, config.gres),)
+        nodes = (inventory_of_this_machine(name, now, config.gres, str(directory / "gpus")),)
     endpoint = cluster_endpoint(config, state_dir)
     settings = _settings(config, group_name(config.cluster, name, directory), nodes[0], endpoint, directory.absolute())
     unenforced = cgroup.not_enforced(settings)
