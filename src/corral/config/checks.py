@@ -12,6 +12,7 @@ from corral.config.lines import KeyPath
 from corral.errors import UsageError
 from corral.model.cluster import PRIORITY_FLAGS, ClusterConfig, GatewayConfig, NodeConfig, PriorityWeights
 from corral.model.partition import oversubscribe
+from corral.model.podplace import LABEL_NAME, LABEL_VALUE, taint_of
 from corral.model.preemption import Mode, mode_of
 from corral.model.topology import Topology, block_problem
 from corral.syntax import arrayspec, exitcodes, gpuwords, hostlist, tres
@@ -206,6 +207,17 @@ def _check_blocks(config: ClusterConfig) -> None:
         raise BadValue((key,) if number is None else ("block", number, key), words)
 
 
+def _check_words(node: NodeConfig, index: int) -> None:
+    for number, text in enumerate(node.taints):
+        try:
+            taint_of(text)
+        except ValueError as error:
+            raise BadValue(("node", index, "taints", number), str(error)) from None
+    for name, value in node.labels.items():
+        if not LABEL_NAME.fullmatch(name) or not LABEL_VALUE.fullmatch(value):
+            raise BadValue(("node", index, "labels", name), f"{name!r} = {value!r} is no label of Kubernetes")
+
+
 def _check_nodes(config: ClusterConfig) -> None:
     seen: set[str] = set()
     for index, node in enumerate(config.node):
@@ -221,6 +233,7 @@ def _check_nodes(config: ClusterConfig) -> None:
         if node.gres:
             _check_shards(_parsed(tres.parse_gres, node.gres, ("node", index, "gres")), index)
         _check_connected(node, index)
+        _check_words(node, index)
 
 
 def _check_gres(config: ClusterConfig) -> None:

@@ -114,6 +114,8 @@ def resolve(spec: JobSpec, partition: Partition, config: ClusterConfig, uid: int
 
 def could_ever_run(empty: NodeTable, demand: Demand, rows: BoolColumn) -> str | None:
     """None = yes; "" = only if the partition grew; else the first line of the refusal."""
+    if demand.pod is not None:  # nodes get labels, and come: it waits, and says for what
+        demand = structs.replace(demand, pod=None)
     allowed = static_rows(empty, demand, rows)
     if any(not rows[empty.index[name]] for name in demand.nodelist if name in empty.index):
         return UNAVAILABLE  # named, and of another partition

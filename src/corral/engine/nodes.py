@@ -11,6 +11,7 @@ from corral.model import devices
 from corral.model.cluster import NodeConfig
 from corral.model.job import ENDED, JobId, JobState
 from corral.model.node import Drain, DrainOwner, Node, NodeInventory
+from corral.model.podplace import taint_of
 from corral.model.reason import Reason
 from corral.model.step import BATCH, EndCause, StepKey
 from corral.protocol.events import NodeChanged, StepChanged
@@ -57,6 +58,10 @@ def _with(entry: NodeConfig, found: NodeInventory) -> NodeInventory:
         fields["gres"] = devices.counted(found.gres, entry)
     if entry.features:
         fields["features"] = tuple(dict.fromkeys((*found.features, *entry.features)))
+    if entry.labels:
+        fields["labels"] = tuple(sorted(entry.labels.items()))
+    if entry.taints:
+        fields["taints"] = tuple(map(taint_of, entry.taints))
     return msgspec.structs.replace(found, **fields)
 
 
@@ -293,6 +298,10 @@ def _update_one(
         fields["weight"] = request.weight
     if request.comment is not None:
         fields["comment"] = request.comment
+    if request.labels:
+        fields["labels"] = tuple(sorted({**dict(node.labels), **request.labels}.items()))
+    if request.taints is not None:
+        fields["taints"] = request.taints
     if state in ("drain", "draining", "fail") or (not state and request.reason and node.drains):
         others = tuple(d for d in node.drains if d.owner is not DrainOwner.ADMIN)
         old = next((d for d in node.drains if d.owner is DrainOwner.ADMIN), None)

@@ -261,6 +261,7 @@ class PendingView(WaitingGroups):
             wants_plans=wants_plans,
             same=same,
             waiting=self._waiting(offers),
+            placed=self.preemptible.placed() if any(offer.demands[0].pod is not None for offer in offers) else (),
         )
 
     def table(self) -> NodeTable:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from corral.engine import replicas
+from corral.engine import podwords, replicas
 from corral.engine.context import Context
 from corral.model.gres import GresRequest
 from corral.model.job import JobKind, JobSpec, PodRef
@@ -39,8 +39,11 @@ def spec_of(ctx: Context, pod: Pod) -> JobSpec:
     group = replicas.class_of(ctx, pod)
     if group is not None and group.metadata.name in ctx.state.books.qos:
         words.setdefault("qos", group.metadata.name)
+    if spec.node_selector.get(podwords.PARTITION):
+        words.setdefault("partition", spec.node_selector[podwords.PARTITION])
     return JobSpec(
         kind=JobKind.POD,
+        places=podwords.words_of(pod),
         name=pod.metadata.name,
         pod=PodRef(pod.metadata.namespace, pod.metadata.name, pod.metadata.uid),
         command=f"pod/{pod.metadata.namespace}/{pod.metadata.name}",

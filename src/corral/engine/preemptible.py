@@ -8,6 +8,7 @@ from corral.engine.state import lends_cpus
 from corral.model.job import Job, JobId, JobState
 from corral.model.kube.meta import ObjectKey
 from corral.model.kube.workload import Deployment, ReplicaSet, StatefulSet
+from corral.scheduler.podplaces import Placed
 from corral.scheduler.preemption import Promised, Suspended, Victim
 from corral.scheduler.preemptors import Standing
 
@@ -23,6 +24,7 @@ class Preemptible:
             ObjectKey, int
         ] = {}  #: services with replicas that run -> by which minimum they were looked at
         self.service_of: dict[JobId, ObjectKey] = {}
+        self.pods: dict[JobId, Placed] = {}  #: Pods that have a place
 
     @property
     def is_busy(self) -> bool:
@@ -33,6 +35,8 @@ class Preemptible:
         """A job has started, changed or gone."""
         self.leaving.discard(job_id)
         self.suspended.discard(job_id)
+        if self.pods or self.ctx.state.objects.pod_of_job:
+            self._place(job_id, job)
         if (service := self.service_of.pop(job_id, None)) is not None:
             self.services[service] = -1
         if job is None or not job.is_active:
@@ -97,6 +101,23 @@ class Preemptible:
                     self.victims[job.id] = victim
             if not found:
                 del self.services[key]
+
+    def _place(self, job_id: JobId, job: Job | None) -> None:
+        words = self.ctx.state.spec(job).places if job is not None and job.is_active else None
+        if job is None or words is None or job.allocation is None:
+            self.pods.pop(job_id, None)
+        else:
+            self.pods[job_id] = Placed(job.allocation.nodes[0].node, words)
+
+    def placed(self) -> tuple[Placed, ...]:
+        """Where Pods are, and where they will be when others have made room."""
+        promised = (
+            Placed(promise.allocation.nodes[0].node, words)
+            for job_id in self.promised
+            if (words := self.ctx.state.spec(self.ctx.state.jobs[job_id]).places) is not None
+            for promise in self.ctx.state.jobs[job_id].promises
+        )
+        return (*self.pods.values(), *promised)
 
     def promises(self) -> tuple[Promised, ...]:
         return tuple(one for job in self._in_order(self.promised) for one in preemption.promised(self.ctx, job))

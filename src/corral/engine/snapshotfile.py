@@ -82,7 +82,7 @@ class SnapshotFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         state.meter.set_constant(
             frozenset(("qos", qos.name) for qos in state.books.qos.values() if "NoDecay" in qos.flags)
         )
-        state.ledger.set_nodes([(node.inventory, node.is_usable, node.weight) for node in self.nodes])
+        state.ledger.set_nodes([(node.offered, node.is_usable, node.weight) for node in self.nodes])
         state.ledger.set_licenses(self.configuration.licenses)
         state.partitions = {partition.name: partition for partition in self.configuration.partition}
         for job in sorted(self.jobs, key=lambda job: (job.end_time, job.id)):

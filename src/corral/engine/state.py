@@ -181,7 +181,7 @@ class ClusterState:
                     self.steps.setdefault(event.step.key.job, {})[event.step.key.step] = event.step
             case ev.NodeChanged():
                 self.nodes[event.node.name] = event.node
-                self._ledger.set_node(event.node.inventory, event.node.is_usable, event.node.weight)
+                self._ledger.set_node(event.node.offered, event.node.is_usable, event.node.weight)
             case ev.NodeRemoved():
                 self.nodes.pop(event.name, None)
                 self.ledger.remove_node(event.name)
@@ -422,7 +422,7 @@ class ClusterState:
         state.meter.set_constant(
             frozenset(("qos", qos.name) for qos in state.books.qos.values() if "NoDecay" in qos.flags)
         )
-        state.ledger.set_nodes([(node.inventory, node.is_usable, node.weight) for node in dump.nodes])
+        state.ledger.set_nodes([(node.offered, node.is_usable, node.weight) for node in dump.nodes])
         state.partitions = {partition.name: partition for partition in dump.partitions}
         for job in sorted(dump.jobs, key=lambda job: (job.end_time, job.id)):
             state._put_job(job)

@@ -24,6 +24,8 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     ] = ()  #: as Links= of gres.conf, one text for each GPU: how many links it has to each, "-1,4,4,0"
     gpu_cores: tuple[str, ...] = ()  #: as Cores= of gres.conf, for each GPU the cores that are near it: "0-15"
     features: tuple[str, ...] = ()
+    labels: dict[str, str] = {}  #: Pods ask for them: nodeSelector, affinity, topologyKey
+    taints: tuple[str, ...] = ()  #: Pods that do not tolerate them stay away: "key=value:NoSchedule"
     weight: int = 1
     watts_idle: float = 0.0  #: what it draws when nothing runs on it; `corral simulate` reckons the energy
     watts_busy: float = 0.0  #: and when all of its GPUs are in use (without GPUs: its CPUs); 0 = not known

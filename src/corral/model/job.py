@@ -8,6 +8,7 @@ import msgspec
 from corral.model.allocation import Allocation
 from corral.model.container import Container
 from corral.model.gres import GresRequest
+from corral.model.podplace import PodWords
 from corral.model.preemption import Preempted, Promise
 from corral.model.ranges import Ranges
 from corral.model.reason import Reason
@@ -218,6 +219,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     container: Container | None = None  #: of the batch script
     step: StepSpec | None = None  #: kind SRUN: the one step to launch as soon as the job starts
     pod: PodRef | None = None  #: kind POD
+    places: PodWords | None = None  #: of a Pod: where it may be, and would rather be
 
     nodes_min: int | None = None
     nodes_max: int | None = None

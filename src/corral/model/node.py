@@ -5,6 +5,7 @@ import enum
 import msgspec
 
 from corral.model.gres import GresDevice
+from corral.model.podplace import Labels, Taint
 
 
 class NodeState(enum.StrEnum):
@@ -58,6 +59,8 @@ class NodeInventory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         str, ...
     ] = ()  #: limits this node cannot hold ("memory", "devices", ...): shown by `corral status`
     partitions: tuple[str, ...] = ()
+    labels: Labels = ()  #: Pods ask for them
+    taints: tuple[Taint, ...] = ()  #: Pods that do not tolerate them stay away
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -77,10 +80,26 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     load: float = 0.0
     gpus_busy: tuple[int, ...] = ()  #: percent of each GPU, as last heard; -1 = it cannot tell. Kept in memory only
     free_memory_mb: int = 0
+    labels: tuple[
+        tuple[str, str | None], ...
+    ] = ()  #: what an operator has set since, beside the configuration's; None = not that one
+    taints: tuple[Taint, ...] | None = None  #: likewise; None = those of the configuration
 
     @property
     def name(self) -> str:
         return self.inventory.name
+
+    @property
+    def offered(self) -> NodeInventory:
+        """What it has, with what an operator has said of it since."""
+        if not self.labels and self.taints is None:
+            return self.inventory
+        own: dict[str, str | None] = {**dict(self.inventory.labels), **dict(self.labels)}
+        return msgspec.structs.replace(
+            self.inventory,
+            labels=tuple(sorted((name, value) for name, value in own.items() if value is not None)),
+            taints=self.inventory.taints if self.taints is None else self.taints,
+        )
 
     @property
     def is_usable(self) -> bool:

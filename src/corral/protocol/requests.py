@@ -10,6 +10,7 @@ from corral.model.kube.meta import ObjectKey
 from corral.model.kube.objects import AnyObject
 from corral.model.node import NodeInventory
 from corral.model.partition import PartitionState
+from corral.model.podplace import Taint
 from corral.model.trigger import TriggerResource
 from corral.protocol.accounting import Condition, Kind, Settings, Verb
 
@@ -135,6 +136,8 @@ class UpdateNodes(Request, frozen=True, kw_only=True):
     features: str | None = None
     weight: int | None = None
     comment: str | None = None
+    labels: dict[str, str | None] = {}  #: None = it goes
+    taints: tuple[Taint, ...] | None = None  #: all that there are to be
 
 
 class UpdatePartition(Request, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ import numpy as np
 
 from corral.model.allocation import Allocation
 from corral.model.job import JobId
+from corral.model.podplace import PodWords
 from corral.model.reason import Reason
 from corral.scheduler import backfill, fluid, gang, makeroom, together
 from corral.scheduler.demand import Demand
@@ -270,7 +271,7 @@ class _Cycle(Fitting):
             kept = self.why_kept(group, first, job)
             if kept is not None:
                 return kept
-        why = self.why_not(first)
+        why = self.why_not(first) if first.pod is None else self.why_no_pod(first, first.pod)
         if why.reason not in FOR_OTHERS or why.text:
             return why
         if (group.rules and not self.may_reserve(group, first)) or not self.may_hold_up(group, job):
@@ -337,6 +338,8 @@ class _Cycle(Fitting):
             ends = min(ends, self.reserved.closes(allocation.reservation, self.now))
         self.hold(key, allocation, ends)
         self.preemptors.took(key, allocation)
+        if (words := group.demands[0].pod) is not None:
+            self.where_pods_are().add(allocation, words)
         self.running.append(RunningJob(ends, key))
         self.plan.starts.append(Start(job, allocation, element, limit, among, bool(self.blocked)))
         self.plan.backfilled += bool(self.blocked)
@@ -344,7 +347,7 @@ class _Cycle(Fitting):
     def plan_start(self, group: PendingGroup, job: JobId) -> bool:
         if not self.depth.has_room(group.demands[0].partition):
             return False
-        ways = ((demand, self.rows(demand)) for demand in group.demands)
+        ways = ((demand, self.rows_to_come(demand)) for demand in group.demands)
         planned = self.planner().plan(ways, span_of(group), self.latest())
         if planned is None:
             return False
@@ -383,6 +386,22 @@ class _Cycle(Fitting):
         if by_maintenance(self.reserved, kept, before):
             return NotNow(Reason.REQ_NODE_NOT_AVAIL, FOR_MAINTENANCE)
         return NotNow(Reason.RESOURCES, NODES_ARE_AWAY)
+
+    def why_no_pod(self, demand: Demand, words: PodWords) -> NotNow:
+        """Do the others' places or the nodes' labels keep it from all of them? Then nothing is planned: nobody's end would help."""
+        here = self.snapshot.partition_rows[demand.partition]
+        found = self.where_pods_are().refusals(words, here & self.table.usable)
+        if found.open.any() and fits_when_empty(self.table, demand, found.open & self.rows(demand)):
+            return self.why_not(demand)
+        counts = dict(found.counts)
+        if away := int((here & ~self.table.usable).sum()):
+            counts["node(s) were unschedulable"] = away
+        if too_small := int(found.open.sum()):
+            counts["node(s) are too small"] = too_small
+        told = ", ".join(f"{count} {why}" for why, count in sorted(counts.items()))
+        return NotNow(
+            Reason.RESOURCES, f"0/{int(here.sum())} nodes are available: {told or 'the partition has no nodes'}."
+        )
 
     def why_not(self, demand: Demand) -> NotNow:
         """Does it wait for others to end, or for nodes that are away?"""

@@ -4,6 +4,7 @@ import msgspec
 
 from corral.model.gres import GresRequest
 from corral.model.job import JobSpec
+from corral.model.podplace import PodWords
 from corral.syntax import distribution, hostlist, licenses
 
 #: Memory "all of the node's" (--mem=0).
@@ -75,6 +76,7 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     only_user: bool = False  #: on nodes without other users' jobs
     licenses: tuple[tuple[str, int], ...] = ()  #: of the cluster's; none of them is counted 0
     reservation: str = ""  #: in which it runs
+    pod: PodWords | None = None  #: it is a Pod, and says in Kubernetes' words where it may be
 
     @property
     def wants_gres(self) -> bool:
@@ -196,6 +198,7 @@ def _more(spec: JobSpec) -> dict[str, object]:
             ("switches", spec.switches),
             ("many_nodes", spec.spread_job),
             ("few_nodes", spec.use_min_nodes),
+            ("pod", spec.places),
         )
         if value
     }

@@ -6,6 +6,7 @@ from typing import TypeVar
 import numpy as np
 
 from corral.model.gres import GresRequest
+from corral.scheduler import nodewords
 from corral.scheduler.demand import ALL_MEMORY, ANY_CORES, Demand
 from corral.scheduler.nodetable import BoolColumn, IntColumn, NodeTable
 from corral.syntax import features
@@ -54,6 +55,8 @@ def static_rows(table: NodeTable, demand: Demand, partition_rows: BoolColumn) ->
         rows &= table.tmp_disk >= demand.tmp_disk_mb
     if demand.least_memory_mb:
         rows &= table.memory >= demand.least_memory_mb
+    if demand.pod is not None:
+        rows &= nodewords.static(table, demand.pod)
     asked = demand.geometry
     if asked is not ANY_CORES:
         rows &= (table.sockets >= asked.sockets) & (table.cores >= asked.cores) & (table.threads >= asked.threads)

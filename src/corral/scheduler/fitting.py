@@ -15,6 +15,7 @@ from corral.scheduler.demand import Demand
 from corral.scheduler.feasibility import static_rows
 from corral.scheduler.nodetable import BoolColumn, NodeTable
 from corral.scheduler.plan import Plan
+from corral.scheduler.podplaces import Pods
 from corral.scheduler.quota import Rules, Wanted, asked, asked_per_node, billed, held, most_per_node
 from corral.scheduler.repeats import Repeats
 from corral.scheduler.resources import place
@@ -39,6 +40,7 @@ class Fitting:
         self.most_free = -1  #: CPUs on the freest node; -1 = to be looked up
         self.avoided: BoolColumn | None = None  #: nodes that other components of the same job have just got
         self.repeats = Repeats(self.table, self.policy.placement)
+        self.pods: Pods | None = None  #: where Pods are; None = nobody has asked
         self.tries = False  #: it is only asked whether something would fit
 
     def hold(self, key: int, allocation: Allocation, end: float) -> None:
@@ -131,6 +133,8 @@ class Fitting:
         if self.blocked and not self.policy.backfill and (demand.partition, demand.reservation) in self.blocked:
             return None, None
         if self.known is None or self.ends_in_time(span):
+            if demand.pod is not None:
+                return self.where_pods_are().place(table, demand, demand.pod, rows, self.policy.placement), None
             if table is self.repeats.table and self.avoided is None:
                 return self.repeats.place(demand, rows), None
             return place(table, demand, rows, self.policy.placement), None
@@ -152,7 +156,15 @@ class Fitting:
         if demand.licenses and not self.known.times.licenses.has(demand.licenses, self.now, end):
             return None
         table, rows = self.known.beside(demand, end, rows, self.table if self.tries else None)
-        return place(table if view is None else view(table), demand, rows, self.policy.placement)
+        table = table if view is None else view(table)
+        if demand.pod is not None:
+            return self.where_pods_are().place(table, demand, demand.pod, rows, self.policy.placement)
+        return place(table, demand, rows, self.policy.placement)
+
+    def where_pods_are(self) -> Pods:
+        if self.pods is None:
+            self.pods = Pods(self.table, self.snapshot.placed)
+        return self.pods
 
     def rows(self, demand: Demand) -> BoolColumn:
         rows = self.static.get(demand)
@@ -160,6 +172,11 @@ class Fitting:
             mask = self.snapshot.partition_rows[demand.partition]
             rows = self.static[demand] = static_rows(self.table, demand, mask) & self.table.usable
         return rows
+
+    def rows_to_come(self, demand: Demand) -> BoolColumn:
+        """Where a start is looked for; of a Pod where it could be beside the Pods that are there."""
+        rows = self.rows(demand)
+        return rows if demand.pod is None else self.where_pods_are().refusals(demand.pod, rows).open
 
     def planner(self) -> backfill.Planner:
         if self.known is None:

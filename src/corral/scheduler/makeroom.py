@@ -9,6 +9,7 @@ from corral.scheduler import backfill
 from corral.scheduler.demand import Demand
 from corral.scheduler.nodetable import NodeTable
 from corral.scheduler.plan import Plan, Preemption, Start
+from corral.scheduler.podplaces import Pods
 from corral.scheduler.preemption import Fits, hold
 from corral.scheduler.preemptors import Preemptors
 from corral.scheduler.quota import NO_RULES, Rules
@@ -30,6 +31,8 @@ class Cycle(Protocol):
     priority: int
     tries: bool
     is_stale: bool
+
+    def where_pods_are(self) -> Pods: ...
 
     def charged(self, allocation: Allocation) -> Allocation: ...
 
@@ -78,6 +81,8 @@ def preempt(cycle: Cycle, group: PendingGroup, job: JobId, element: int | None, 
         if rules and cycle.take(rules, allocation, limit or group.time_limit) is not None:
             cycle.is_stale = cycle.known is not None
             continue
+        if demand.pod is not None:
+            cycle.where_pods_are().add(allocation, demand.pod)
         span = limit or group.time_limit
         ends = cycle.now + min(span, LONGEST)
         cycle.running.append(RunningJob(ends, made.key))

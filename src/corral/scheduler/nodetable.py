@@ -11,6 +11,7 @@ are not held (sharing.py).
 
 import functools
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -54,6 +55,7 @@ def _alike(one: NodeInventory, other: NodeInventory) -> bool:
 #: What the table takes from an inventory.
 _SEEN = (
     "cpus", "sockets", "cores_per_socket", "threads_per_core", "memory_mb", "tmp_disk_mb", "gres", "features", "partitions",
+    "labels", "taints", "arch", "os",
 )  # fmt: skip
 
 
@@ -130,6 +132,7 @@ class NodeTable:
         ] = {}  #: nodes without a row yet, or with another one to come
         self.topology: Topology | None = None  #: which switches there are; None = none are configured
         self._leaves: tuple[int, Topology, Leaves] | None = None
+        self.words: dict[object, Any] = {}  #: what nodes say to Pods (nodewords.py)
         self.matching: dict[object, BoolColumn] = {}  #: which nodes have features, by what was asked for
         self._emptied: tuple[int, NodeTable] | None = None
         self.popular: object = None  #: which shapes of GPU jobs are usual (fragmentation.Popular); None = nobody knows
@@ -225,7 +228,7 @@ class NodeTable:
         self.all_cpus = [(1 << inv.cpus) - 1 for inv in self.inventories]
         self.cpu_masks = self.all_cpus.copy()
         self.gres_masks = []
-        self.matching = {}
+        self.matching, self.words = {}, {}
         self.features = [frozenset(inv.features) for inv in self.inventories]
         number = {features: i for i, features in enumerate(dict.fromkeys(self.features))}
         self.feature_sets = list(number)

@@ -23,7 +23,7 @@ _Key = tuple[int, float, int, int]
 def is_plain(demand: Demand, table: NodeTable) -> bool:
     """Does it want some CPUs and memory of one node, whichever?"""
     return (
-        demand.nodes_min == 1 and demand.geometry is ANY_CORES and demand.memory_per_node_mb != ALL_MEMORY
+        demand.pod is None and demand.nodes_min == 1 and demand.geometry is ANY_CORES and demand.memory_per_node_mb != ALL_MEMORY
         and demand.cpus_per_node == 1 and demand.user < 0 and demand.cpus_limit is None and table.topology is None
         and not (
             demand.wants_gres or demand.gpus_per_socket or demand.memory_per_gpu_mb or demand.cpus_per_gpu or demand.tasks_per_gpu

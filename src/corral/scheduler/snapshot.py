@@ -8,6 +8,7 @@ from corral.model.cluster import Scheduling
 from corral.scheduler.demand import Demand
 from corral.scheduler.nodetable import BoolColumn, NodeTable
 from corral.scheduler.plan import Plan
+from corral.scheduler.podplaces import Placed
 from corral.scheduler.preemption import Promised, Rights, Suspended
 from corral.scheduler.preemptors import Standing
 from corral.scheduler.profile import Promises
@@ -83,5 +84,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     wants_plans: bool = True
     #: the last plan, when nothing has happened since that could make another one
     same: Plan | None = None
+    #: Pods that have a place, where some wait; else nobody asks
+    placed: tuple[Placed, ...] = ()
     #: of every job that is offered; empty where the policy does not ask
     waiting: dict[int, Waiting] = {}

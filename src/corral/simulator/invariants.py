@@ -265,7 +265,7 @@ def _counted(meter: Meter) -> dict[tuple[str, ...], tuple[object, ...]]:
 def check_ledger(state: ClusterState) -> None:
     """Give everything out anew: raises Overcommitted when something is held twice."""
     fresh = NodeTable()
-    fresh.set_nodes([(node.inventory, node.is_usable, node.weight) for node in state.nodes.values()])
+    fresh.set_nodes([(node.offered, node.is_usable, node.weight) for node in state.nodes.values()])
     for job_id, allocation in state.ledger.holders.items():
         fresh.take(job_id, allocation)
     held = {name: count for name, count in state.ledger.licenses.used.items() if count}

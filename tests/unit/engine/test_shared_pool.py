@@ -83,9 +83,9 @@ def running(c: Cluster, name: str) -> int:
 
 def test_replicas_above_the_minimum_go_before_training_and_evenly_over_services() -> None:
     c = pool(3)
+    train = c.run(job(cpus=4, qos="train"))
     serve(c, "a", 5, low=1)
     serve(c, "b", 3, low=1)
-    train = c.run(job(cpus=4, qos="train"))
     c.add(job(ntasks=2, nodes=1, qos="urgent"))
     c.add(job(ntasks=1, nodes=1, qos="urgent", time=77))
     c.cycle()
@@ -96,8 +96,8 @@ def test_replicas_above_the_minimum_go_before_training_and_evenly_over_services(
 
 def test_a_services_minimum_is_not_taken_and_training_is() -> None:
     c = pool(2)
-    serve(c, "a", 4)  # no autoscaler: all it asks for is its own
     train = c.run(job(cpus=4, qos="train", requeue=True))
+    serve(c, "a", 4)  # no autoscaler: all it asks for is its own
     c.add(job(cpus=3, qos="urgent"))
     c.cycle()
     assert running(c, "a") == 4

@@ -1,0 +1,78 @@
+"""What do a Pod's nodeSelector, affinity, tolerations and spread constraints say, in the scheduler's words?"""
+
+from collections.abc import Iterable
+
+from corral.model.kube.meta import LabelSelector
+from corral.model.kube.pod import NodeSelectorRequirement, NodeSelectorTerm, Pod, PodAffinity, PodAffinityTerm
+from corral.model.podplace import PodTerm, PodWords, Requirement, Spread, Tolerated
+
+#: A match of metadata.name: the only field of nodes that Kubernetes knows there.
+HOSTNAME = "kubernetes.io/hostname"
+PARTITION = "corral.dev/partition"
+
+
+def words_of(pod: Pod) -> PodWords:
+    spec, meta = pod.spec, pod.metadata
+    affinity = spec.affinity
+    nodes = affinity.node_affinity if affinity is not None else None
+    near = affinity.pod_affinity if affinity is not None else None
+    apart = affinity.pod_anti_affinity if affinity is not None else None
+    must = nodes.required_during_scheduling_ignored_during_execution if nodes is not None else None
+    rather = nodes.preferred_during_scheduling_ignored_during_execution if nodes is not None else ()
+    terms = must.node_selector_terms if must is not None else ()
+    owner = next((one.uid for one in meta.owner_references if one.controller), "")
+    return PodWords(
+        namespace=meta.namespace,
+        labels=tuple(sorted(meta.labels.items())),
+        owner=owner,
+        # A term without requirements matches nothing, as in Kubernetes.
+        required=tuple(found for term in terms if (found := _of_term(term))) if must is not None else (),
+        selected=(
+            *(Requirement(name, "In", (value,)) for name, value in sorted(spec.node_selector.items())),
+            *((Requirement(HOSTNAME, "In"),) if must is not None and not any(map(_of_term, terms)) else ()),
+        ),
+        preferred=tuple((one.weight, found) for one in rather if (found := _of_term(one.preference))),
+        tolerated=tuple(Tolerated(one.key, one.operator, one.value, one.effect) for one in spec.tolerations),
+        near=_terms(near, meta.namespace),
+        apart=_terms(apart, meta.namespace),
+        rather_near=(*_weighted(near, meta.namespace, 1), *_weighted(apart, meta.namespace, -1)),
+        spread=tuple(
+            Spread(
+                one.max_skew,
+                PodTerm(one.topology_key, _selector(one.label_selector), (meta.namespace,)),
+                one.when_unsatisfiable == "DoNotSchedule",
+                one.min_domains or 0,
+            )
+            for one in spec.topology_spread_constraints
+        ),
+    )
+
+
+def _of_term(term: NodeSelectorTerm) -> tuple[Requirement, ...]:
+    fields = (
+        NodeSelectorRequirement(key=HOSTNAME, operator=one.operator, values=one.values)
+        for one in term.match_fields
+        if one.key == "metadata.name"
+    )
+    return tuple(Requirement(one.key, one.operator, one.values) for one in (*term.match_expressions, *fields))
+
+
+def _selector(selector: LabelSelector | None) -> tuple[Requirement, ...] | None:
+    if selector is None:
+        return None
+    labels = (Requirement(name, "In", (value,)) for name, value in sorted(selector.match_labels.items()))
+    return (*labels, *(Requirement(one.key, one.operator, one.values) for one in selector.match_expressions))
+
+
+def _term(term: PodAffinityTerm, namespace: str) -> PodTerm:
+    return PodTerm(term.topology_key, _selector(term.label_selector), term.namespaces or (namespace,))
+
+
+def _terms(given: PodAffinity | None, namespace: str) -> tuple[PodTerm, ...]:
+    found = given.required_during_scheduling_ignored_during_execution if given is not None else ()
+    return tuple(_term(one, namespace) for one in found)
+
+
+def _weighted(given: PodAffinity | None, namespace: str, sign: int) -> Iterable[tuple[int, PodTerm]]:
+    for one in given.preferred_during_scheduling_ignored_during_execution if given is not None else ():
+        yield sign * one.weight, _term(one.pod_affinity_term, namespace)
