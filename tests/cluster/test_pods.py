@@ -84,3 +84,58 @@ def test_a_cancelled_job_leaves_a_pod_that_has_failed(cluster: LiveCluster, pods
     assert pods.status("gone")["reason"] == "Evicted"
     pods.delete("gone")
     pods.wait_gone("gone")
+
+
+SERVER = """
+import http.server, os, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if not os.path.exists(sys.argv[1] + self.path) else 503)
+        self.end_headers()
+    def log_message(self, *args):
+        pass
+http.server.ThreadingHTTPServer(("", 8000), Handler).serve_forever()
+"""
+
+
+def test_probes_decide_on_readiness_and_life(cluster: LiveCluster, pods: Pods, tmp_path: Path) -> None:
+    """A file makes the server say that it is not ready, or not alive."""
+    probe = {"periodSeconds": 1, "failureThreshold": 1}
+    server = {
+        "name": "main",
+        "command": [sys.executable, "-c", SERVER, str(tmp_path)],
+        "ports": [{"containerPort": 8000, "name": "http"}],
+        "startupProbe": {"exec": {"command": ["true"]}, **probe},
+        "readinessProbe": {"httpGet": {"path": "/ready", "port": "http"}, **probe},
+        "livenessProbe": {"httpGet": {"path": "/alive", "port": 8000}, "terminationGracePeriodSeconds": 1, **probe},
+    }
+    (tmp_path / "ready").touch()
+    pods.put("probed", server, terminationGracePeriodSeconds=1)
+    wait_until(lambda: pods.container("probed").get("started"), what="it is started")
+    assert not pods.is_ready("probed")
+    (tmp_path / "ready").unlink()
+    pods.wait_ready("probed")
+    (tmp_path / "ready").touch()
+    wait_until(lambda: not pods.is_ready("probed"), what="it is not ready")
+    (tmp_path / "ready").unlink()
+    (tmp_path / "alive").touch()
+    wait_until(lambda: pods.container("probed")["restartCount"] > 0, what="it is started anew")
+    (tmp_path / "alive").unlink()
+    pods.wait_ready("probed")
+    pods.delete("probed")
+    pods.wait_gone("probed")
+
+
+def test_hooks_run_inside_the_container_after_its_start_and_before_its_end(pods: Pods, tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    hooks = {
+        "postStart": {"exec": {"command": ["sh", "-c", f"echo begun $WHO >> {notes}"]}},
+        "preStop": {"exec": {"command": ["sh", "-c", f"sleep 0.3; echo ends >> {notes}"]}},
+    }
+    main = shell(f"trap 'echo told >> {notes}; exit' TERM; while :; do sleep 0.1; done", lifecycle=hooks)
+    pods.put("hooked", main | {"env": [{"name": "WHO", "value": "me"}]})
+    pods.wait_ready("hooked")
+    assert notes.read_text() == "begun me\n"
+    pods.delete("hooked")
+    pods.wait_gone("hooked")
+    assert notes.read_text() == "begun me\nends\ntold\n"

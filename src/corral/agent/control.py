@@ -2,8 +2,9 @@
 
     shepherd -> agent       DIR/agent.sock              notices: "started NODE KEY TIME", of a step that does not end at once;
                                                         "exit NODE KEY" and the exit record, if that is small (msgpack);
-                                                        "sampled NODE KEY QUERY" and what is used now (msgpack)
-    agent -> shepherd       DIR/steps/NODE/KEY/ctl      commands: Signal, Suspend, Notify, End, Sample (msgpack)
+                                                        "sampled NODE KEY QUERY" and what is used now (msgpack);
+                                                        "executed NODE KEY QUERY STATUS" and what the command has said
+    agent -> shepherd       DIR/steps/NODE/KEY/ctl      commands: Signal, Suspend, Notify, End, Sample, Execute (msgpack)
 
 A notice may be lost (the agent may be dead): what counts is in the step's directory. `pid` is there and locked while the
 shepherd lives, `exit` holds the StepFinished when it is over. A command to a shepherd that does not listen (yet, or any more) is
@@ -83,6 +84,14 @@ class Sample(Command, frozen=True, kw_only=True):
     query: int
 
 
+class Execute(Command, frozen=True, kw_only=True):
+    """Run this inside the container of a Pod, beside its program."""
+
+    query: int
+    command: tuple[str, ...]
+    timeout: float = 1.0
+
+
 class Started(msgspec.Struct, frozen=True):
     """All tasks of the step on this node have been started, and its shepherd listens."""
 
@@ -109,33 +118,45 @@ class Sampled(msgspec.Struct, frozen=True):
     pids: tuple[int, ...]
 
 
+class Executed(msgspec.Struct, frozen=True):
+    """The answer to an Execute."""
+
+    node: str
+    key: StepKey
+    query: int
+    status: int  #: its exit code; of one that a signal has ended: the negative of that
+    said: bytes = b""
+
+
 #: Bytes of an exit record that still go into a notice.
 _LARGEST_RECORD = 8192
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Signal | Suspend | Notify | End | Sample).decode
+_decode = msgspec.msgpack.Decoder(Signal | Suspend | Notify | End | Sample | Execute).decode
 _decode_sample = msgspec.msgpack.Decoder(tuple[Usage, tuple[int, ...]]).decode
 
 
-def encode_command(command: Signal | Suspend | Notify | End | Sample) -> bytes:
+def encode_command(command: Signal | Suspend | Notify | End | Sample | Execute) -> bytes:
     return _encode(command)
 
 
-def decode_command(data: bytes) -> Signal | Suspend | Notify | End | Sample:
+def decode_command(data: bytes) -> Signal | Suspend | Notify | End | Sample | Execute:
     return _decode(data)
 
 
-def encode_notice(notice: Started | Exited | Sampled) -> bytes:
+def encode_notice(notice: Started | Exited | Sampled | Executed) -> bytes:
     if isinstance(notice, Sampled):
         head = f"sampled {notice.node} {notice.key} {notice.query} "
         return head.encode() + _encode((notice.used, notice.pids))
+    if isinstance(notice, Executed):
+        return f"executed {notice.node} {notice.key} {notice.query} {notice.status} ".encode() + notice.said
     if isinstance(notice, Started):
         return f"started {notice.node} {notice.key} {notice.time!r}".encode()
     record = notice.record if len(notice.record) <= _LARGEST_RECORD else b""
     return f"exit {notice.node} {notice.key} ".encode() + record
 
 
-def decode_notice(data: bytes) -> Started | Exited | Sampled:
+def decode_notice(data: bytes) -> Started | Exited | Sampled | Executed:
     """Raises ValueError for what is none."""
     if data.startswith(b"exit "):
         _, name, key_bytes, record = data.split(b" ", 3)
@@ -149,6 +170,10 @@ def decode_notice(data: bytes) -> Started | Exited | Sampled:
         except msgspec.DecodeError as error:
             raise ValueError(str(error)) from None
         return Sampled(name.decode(), StepKey(JobId(job), step, restart), int(query), used, pids)
+    if data.startswith(b"executed "):
+        _, name, key_bytes, query, status, said = data.split(b" ", 5)
+        job, step, restart = map(int, key_bytes.split(b"."))
+        return Executed(name.decode(), StepKey(JobId(job), step, restart), int(query), int(status), said)
     word, node, key_text, *rest = data.decode().split(" ")
     job, step, restart = map(int, key_text.split("."))
     if word == "started" and len(rest) == 1:

@@ -17,7 +17,8 @@ from corral.agent.imageruntimes import CannotFetch, Reader
 from corral.agent.images import Images
 from corral.agent.mps import CannotServe, Mps
 from corral.agent.outbox import Outbox
-from corral.agent.podnet import PodNetworks, net_of
+from corral.agent.podnet import PodNetworks
+from corral.agent.podwatch import PodWatch
 from corral.agent.prolog import node_program_environment, run_program
 from corral.agent.shepherds import Shepherds
 from corral.agent.spool import Spool, job_name, step_name
@@ -26,8 +27,9 @@ from corral.daemon import clock
 from corral.daemon.logs import Log
 from corral.model.step import EndCause, StepKey
 from corral.protocol.codec import decode_order, encode
-from corral.protocol.orders import LaunchStep, PodRun
-from corral.protocol.reports import ContainerStarted, NodeFailed, StepFinished
+from corral.protocol.orders import LaunchStep
+from corral.protocol.pods import PodRun
+from corral.protocol.reports import NodeFailed, StepFinished
 
 #: Seconds between two looks whether a step that waits for its image has been cancelled.
 _LOOK_SECONDS = 0.2
@@ -67,6 +69,7 @@ class Launcher:
         self.images = images
         self.mps = mps
         self.networks = networks
+        self.pods = PodWatch(agent, outbox, spool, shepherds)
         self.table = StepTable()
         self.ending: set[tuple[str, int, int]] = (
             set()
@@ -230,11 +233,7 @@ class Launcher:
             return
         if step.phase < Phase.RUNNING:
             step.phase, step.started, step.since = Phase.RUNNING, started, clock.monotonic()
-            if step.pod is not None:
-                net = net_of(str(self.spool.root / "boxes"), node, key.job, key.restart)
-                address = net.address if net is not None else ""
-                report = ContainerStarted(agent=self.agent, node=node, key=key, time=started, pod_ip=address)
-                self.outbox.report(report)
+            self.pods.started(step)
         self.deliver(step)
 
     def on_finished(self, node: str, key: StepKey, record: bytes = b"") -> None:
@@ -305,6 +304,7 @@ class Launcher:
         report = msgspec.structs.replace(record, agent=self.agent, node=step.node, key=step.key)
         step.finish_sequence = self.outbox.report(report).sequence
         if first:
+            self.pods.over(step)
             self.on_step_over(step)
 
     def on_finish_committed(self, report: StepFinished) -> None:

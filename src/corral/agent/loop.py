@@ -5,7 +5,7 @@ import os
 
 import msgspec
 
-from corral.agent.control import Sample, Sampled, Started, encode_command
+from corral.agent.control import Executed, Sample, Sampled, Started, encode_command
 from corral.agent.endings import Endings
 from corral.agent.gpuwatch import GpuWatch
 from corral.agent.imagekeeper import ImageKeeper
@@ -260,6 +260,8 @@ class AgentLoop:
                         pids=notice.pids,
                     )
                 )  # fmt: skip
+            elif isinstance(notice, Executed):
+                self._launcher.pods.executed(notice)
             elif isinstance(notice, Started):
                 self._launcher.on_started(notice.node, notice.key, notice.time)
             else:

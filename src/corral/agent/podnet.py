@@ -16,7 +16,7 @@ import msgspec
 
 from corral.agent.boxes import of_job
 from corral.daemon.logs import Log
-from corral.protocol.orders import PodRun
+from corral.protocol.pods import PodRun
 
 
 class Net(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -9,7 +9,8 @@ import re
 
 from corral.agent.podnet import net_of
 from corral.agent.tasks import TaskPlan
-from corral.protocol.orders import LaunchStep, PodRun
+from corral.protocol.orders import LaunchStep
+from corral.protocol.pods import PodRun
 
 #: Of what it has said at last, so much is told when it has ended (Kubernetes' FallbackToLogsOnError).
 _LAST_BYTES, _LAST_LINES = 2048, 80

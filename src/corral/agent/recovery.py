@@ -16,7 +16,7 @@ from corral.agent.spool import step_name
 from corral.agent.steps import LocalStep, Phase
 from corral.daemon import clock
 from corral.model.step import StepKey
-from corral.protocol.orders import PodRun
+from corral.protocol.pods import PodRun
 
 _decode_head = msgspec.msgpack.Decoder(LaunchHead).decode
 

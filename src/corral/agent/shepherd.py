@@ -17,11 +17,14 @@ from functools import partial
 
 import msgspec
 
-from corral.agent import binding, cgroup, cpus, messages, podrun, processes
+from corral.agent import binding, cgroup, messages, processes
+from corral.agent import script as scripts
 from corral.agent.contained import Contained, Roomy, around
 from corral.agent.container import CannotContain
 from corral.agent.control import (
     End,
+    Execute,
+    Executed,
     Exited,
     Notify,
     Sample,
@@ -33,19 +36,18 @@ from corral.agent.control import (
     decode_command,
     encode_notice,
 )
-from corral.agent.identity import Identity, without
+from corral.agent.identity import Identity
 from corral.agent.kit import Kit
 from corral.agent.outputs import CannotOpen
+from corral.agent.plans import plans_of
 from corral.agent.pmi import PmiServer
 from corral.agent.pmix import CannotServe, PmixServer
-from corral.agent.receiving import receive
+from corral.agent.podpart import PodPart
 from corral.agent.records import write_record
-from corral.agent.relaying import relay
 from corral.agent.sampling import Sampler, io_of
 from corral.agent.stdio import StepStreams
-from corral.agent.taskprograms import Epilogs, prologs_of, run_prolog
-from corral.agent.tasks import TaskPlan, program_of, start
-from corral.agent.variables import variables_of
+from corral.agent.taskprograms import Epilogs
+from corral.agent.tasks import TaskPlan, start
 from corral.daemon import clock
 from corral.model.gres import uuids_held
 from corral.model.job import ExitStatus
@@ -86,7 +88,6 @@ class Shepherd:
         self._control: socket.socket | None = None  #: where the agent's commands come in, if it takes so long
         self._reactor.on_child = self._on_child
         self._around: Contained | Roomy | None = None
-        self._network = (-1, -1)  #: of its Pod
         self._is_alone = True  #: nobody is below this process
         self._group: cgroup.Group | None = None
         self._pmi: PmiServer | PmixServer | None = None
@@ -94,8 +95,9 @@ class Shepherd:
             kind = PmiServer if order.mpi == "pmi2" else PmixServer
             self._pmi = kind(order, self._reactor, self._abort)
         peers = self._pmi.peers if self._pmi is not None else None
-        self._log = podrun.log_path(order.pod, order.node, kit.settings.pods) if order.pod is not None else ""
-        self._streams = StepStreams(order, self._reactor, self._signal_all, self.settings.bus_ca, peers, self._log)
+        self._pod = PodPart(order.pod, order, kit.settings, kit.reactor) if order.pod is not None else None
+        log = self._pod.log if self._pod is not None else ""
+        self._streams = StepStreams(order, self._reactor, self._signal_all, self.settings.bus_ca, peers, log)
         self._epilogs = Epilogs(order, self._reactor, self._streams.complain)
         self._running: dict[int, TaskPlace] = {}
         self._ended: list[TaskExit] = []
@@ -152,6 +154,8 @@ class Shepherd:
         if self._pmi is not None:
             self._pmi.close()
         self._epilogs.close()
+        if self._pod is not None:
+            self._pod.close()
         self._streams.close()
         if self._control is not None:
             self._control.close()
@@ -170,45 +174,26 @@ class Shepherd:
         self._streams.open(identity)
         if isinstance(self._pmi, PmixServer):
             self._pmi.begin(identity)
-        if order.pod is not None:
-            self._network = podrun.network_of(order, settings.boxes)
+        if self._pod is not None:
+            self._pod.open()
         self._around = around(order, self.directory, settings, identity)
-        argv, script = self._write_script(identity) if order.key.step == BATCH else (None, -1)
+        argv: list[str] | None = None
+        script = -1
+        if order.key.step == BATCH:
+            is_apart = identity.changes or self._around is not None
+            argv, script = scripts.write(order, self.directory, identity, self._restored, is_apart=is_apart)
         host_name = order.node if settings.virtual else ""
-        if order.pod is not None and not order.pod.host_network:
-            host_name = order.pod.host_name
-        rlimits = self._kit.rlimits(without(order.spec.rlimits or order.job.spec.rlimits, order.rlimits_left))
+        if self._pod is not None:
+            host_name = self._pod.host_name or host_name
         procs_files = self._group.procs_files() if self._group else ()
         try:
-            bounds = binding.bind(order)
+            plans = plans_of(
+                order, self._kit, identity, self._streams, procs_files, argv=argv, script=script, host_name=host_name,
+                restored=self._restored, has_private=self._has_private,
+            )  # fmt: skip
         except binding.BindingOutside as error:
             self._fail(str(error))
             return
-        before: list[Callable[[dict[str, str]], None]] = [partial(run_prolog, program) for program in prologs_of(order)]
-        if order.spec.is_hidden:
-            before.append(relay if order.spec.transfer is None else partial(receive, order.spec.transfer))
-        plans = [
-            TaskPlan(
-                identity=identity,
-                work_dir=self._restored(order.spec.work_dir),
-                umask=order.spec.umask,
-                rlimits=rlimits,
-                procs_files=procs_files,
-                argv=[
-                    self._restored(word)
-                    for word in argv or program_of(place.rank, order.spec.multi_prog) or order.spec.argv
-                ],
-                environment=variables_of(order, place, bound, settings, has_private=self._has_private),
-                streams=self._streams.of_task(place),
-                cpus=self._cpus_of(bound),
-                note=binding.verbose_line(order, place, bound),
-                script=script,
-                host_name=host_name,
-                is_terminal=self._streams.has_terminal(place),
-                before=before,
-            )
-            for place, bound in zip(order.tasks, bounds, strict=True)
-        ]
         if self._pmi is not None:
             for plan, place in zip(plans, order.tasks, strict=True):
                 plan.pmi_fd, variables = self._pmi.admit(place)
@@ -217,15 +202,16 @@ class Shepherd:
             self._around.put_in(plans)
             for note in self._around.notes:
                 self._streams.complain(messages.error(note))
-        if order.pod is not None:
-            podrun.complete(plans[0], order, self._network)
+        if self._pod is not None:
+            self._pod.complete(plans[0])
         self._epilogs.prepare(plans, order.tasks)
         try:
             self._start(plans)
         finally:
             if script >= 0:
                 os.close(script)
-        podrun.close(self._network)
+        if self._pod is not None:
+            self._pod.begun(self._on_begun)
         self._close_task_ends()
         self._streams.tell_started(tuple(self._running))
         self._streams.connect()
@@ -269,28 +255,6 @@ class Shepherd:
         if self._pmi is not None:
             self._pmi.close_task_ends()
 
-    def _cpus_of(self, bound: binding.Bound) -> tuple[int, ...]:
-        """By affinity to its own CPUs where it has some, and to its step's where no cpuset does it."""
-        if self.settings.virtual:
-            return ()
-        if bound.cpus:
-            return cpus.kernels(bound.cpus) or ()
-        limits = cgroup.limits_of(self.order.share, self.settings)
-        return () if limits.cpus is None else limits.cpus
-
-    def _write_script(self, identity: Identity) -> tuple[list[str], int]:
-        """Its command line, and a descriptor that can be executed."""
-        path = f"{self.directory}/slurm_script"
-        is_apart = identity.changes or self._around is not None
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o700)
-        data = self._restored(self.order.script).encode(errors="surrogateescape")
-        while data:
-            data = data[os.write(fd, data) :]
-        if identity.changes:
-            os.fchown(fd, identity.uid, identity.gid)
-        os.close(fd)  # a file that is open for writing cannot be executed
-        return [path, *self.order.spec.argv], os.open(path, os.O_RDONLY | os.O_CLOEXEC) if is_apart else -1
-
     def _fail(self, message: str) -> None:
         """It could not be started; what had begun is killed."""
         self._cause, self._message = EndCause.LAUNCH_FAILED, message
@@ -327,6 +291,8 @@ class Shepherd:
             if (place := self._running.pop(pid, None)) is not None:
                 if not self._epilogs.begin(place, status):
                     self._on_task_over(place, status)
+            elif self._pod is not None and self._pod.ended(pid, status):
+                continue
             elif (over := self._epilogs.ended(pid, status)) is not None:
                 self._on_task_over(*over)
         return False
@@ -377,7 +343,7 @@ class Shepherd:
             started=self._started_at,
             ended=clock.now(),
             used=self._sampler.usage(),
-            words=podrun.last_words(self._log) if self._log else "",
+            words=self._pod.last_words() if self._pod is not None else "",
         )
         data = encode(record)
         while not write_record(self.directory, data):
@@ -394,7 +360,19 @@ class Shepherd:
             self._reactor.call_later(_FULL_DISK_PAUSE, self._announce)
             return
         self._reactor.add_reader(self._control.fileno(), self._on_control)
+        if self._pod is None or not self._pod.is_starting:
+            self._say_started()
+
+    def _say_started(self) -> None:
         self._notices.send(encode_notice(Started(self.order.node, self.order.key, self._started_at)))
+
+    def _on_begun(self, problem: str) -> None:
+        """A Pod's first hook is over."""
+        if problem:
+            self._message = problem
+            self._end("pod", 0.0, clock.now(), cause=EndCause.LAUNCH_FAILED)
+        elif self._control is not None:
+            self._say_started()
 
     def _on_control(self) -> None:
         assert self._control is not None
@@ -416,6 +394,9 @@ class Shepherd:
                     self._streams.notify(message)
                 case Sample(query=query):
                     self._answer(query)
+                case Execute() if self._pod is not None:
+                    answer = partial(self._on_executed, command.query)
+                    self._pod.execute(command.command, command.timeout, answer)
                 case Suspend(thaw=thaw):
                     self._thaw() if thaw else self._freeze()
 
@@ -425,6 +406,10 @@ class Shepherd:
         order, sampler = self.order, self._sampler
         sampled = Sampled(order.node, order.key, query, sampler.usage(live=True), sampler.pids()[:_MOST_PIDS])
         self._notices.try_once(encode_notice(sampled))
+
+    def _on_executed(self, query: int, status: int, said: bytes) -> None:
+        executed = Executed(self.order.node, self.order.key, query, os.waitstatus_to_exitcode(status), said)
+        self._notices.try_once(encode_notice(executed))
 
     def _on_signal(self, command: Signal) -> None:
         if command.reason or command.kill_after is not None:
@@ -464,6 +449,10 @@ class Shepherd:
             self._thaw()
         if not kill_after and kill_after is not None:
             number = signal.SIGKILL
+        if self._pod is not None and number != signal.SIGKILL:
+            kill_after = self._pod.run.grace if kill_after is None else kill_after
+            if self._pod.before_end(lambda: self._signal_all(signal.SIGTERM)):
+                number = signal.SIGCONT
         self._streams.hang_up()
         self._signal_all(signal.SIGCONT)
         self._signal_all(number)

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from corral.agent import cgroup, processes
 from corral.agent.control import (
+    Executed,
     Exited,
     Sampled,
     ShepherdSettings,
@@ -53,8 +54,8 @@ class Shepherds:
         """Readable when a notice has come."""
         return self._socket.fileno()
 
-    def notices(self) -> list[Started | Exited | Sampled]:
-        result: list[Started | Exited | Sampled] = []
+    def notices(self) -> list[Started | Exited | Sampled | Executed]:
+        result: list[Started | Exited | Sampled | Executed] = []
         while True:
             try:
                 data = self._socket.recv(65536)

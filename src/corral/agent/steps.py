@@ -4,7 +4,7 @@ import enum
 from collections.abc import Iterator
 
 from corral.model.step import BATCH, StepKey
-from corral.protocol.orders import PodRun
+from corral.protocol.pods import PodRun
 from corral.protocol.reports import KnownStep
 
 

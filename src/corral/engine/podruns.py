@@ -11,9 +11,9 @@ from corral.model.allocation import NodeShare
 from corral.model.gres import GresShare
 from corral.model.job import Job, StepSpec
 from corral.model.kube.meta import ObjectKey
-from corral.model.kube.pod import Container, Pod
+from corral.model.kube.pod import Container, IntOrString, LifecycleHandler, Pod, Probe
 from corral.model.step import Step, StepKey, StepNode, TaskPlace
-from corral.protocol.orders import PodPort, PodRun, PodVariable
+from corral.protocol.pods import Check, PodPort, PodRun, PodVariable, ProbeOrder
 
 _MIB = 1 << 20
 
@@ -104,9 +104,60 @@ def run_of(ctx: Context, job: Job, step: Step, node: str) -> PodRun | None:
         ports=tuple(PodPort(one.port, one.host_port, one.name, one.protocol) for one in pod.status.addresses),
         variables=tuple(_variables(pod, container)),
         grace=float(pod.spec.termination_grace_period_seconds),
+        probes=tuple(_probes(container)),
+        post_start=_hook(container, container.lifecycle.post_start) if container.lifecycle else None,
+        pre_stop=_hook(container, container.lifecycle.pre_stop) if container.lifecycle else None,
     )
 
 
 def _variables(pod: Pod, container: Container) -> Iterator[PodVariable]:
     for one in container.env:
         yield PodVariable(one.name, one.value)
+
+
+def _probes(container: Container) -> Iterator[ProbeOrder]:
+    for kind, probe in (
+        ("startup", container.startup_probe),
+        ("readiness", container.readiness_probe),
+        ("liveness", container.liveness_probe),
+    ):
+        if probe is not None and (check := _check(container, probe)) is not None:
+            yield ProbeOrder(
+                kind=kind,
+                check=check,
+                delay=float(probe.initial_delay_seconds),
+                timeout=float(max(1, probe.timeout_seconds)),
+                period=float(max(1, probe.period_seconds)),
+                successes=max(1, probe.success_threshold),
+                failures=max(1, probe.failure_threshold),
+            )
+
+
+def _hook(container: Container, hook: LifecycleHandler | None) -> Check | None:
+    if hook is None:
+        return None
+    if hook.sleep is not None:
+        return Check(how="sleep", seconds=float(hook.sleep.seconds))
+    return _check(container, hook)
+
+
+def _check(container: Container, asked: Probe | LifecycleHandler) -> Check | None:
+    if asked.exec is not None:
+        return Check(how="exec", command=asked.exec.command)
+    if (get := asked.http_get) is not None:
+        return Check(
+            how=get.scheme.lower(), host=get.host, port=_number(container, get.port), path=get.path or "/",
+            headers=tuple((one.name, one.value) for one in get.http_headers),
+        )  # fmt: skip
+    if (tcp := asked.tcp_socket) is not None:
+        return Check(how="tcp", host=tcp.host, port=_number(container, tcp.port))
+    if isinstance(asked, Probe) and asked.grpc is not None:
+        return Check(how="grpc", port=asked.grpc.port, service=asked.grpc.service)
+    return None
+
+
+def _number(container: Container, port: IntOrString) -> int:
+    """Ports may be called by their names; 0 = there is no such port."""
+    if isinstance(port, int) or port.isdigit():
+        return int(port)
+    return next((one.container_port for one in container.ports if one.name == port), 0)

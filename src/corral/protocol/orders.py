@@ -5,6 +5,7 @@ import msgspec
 from corral.model.allocation import Allocation, NodeShare
 from corral.model.job import JobSpec, Owner, StepSpec
 from corral.model.step import HetStep, StepKey, TaskPlace
+from corral.protocol.pods import PodRun
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):
@@ -72,39 +73,6 @@ class ApiAccess(msgspec.Struct, frozen=True, kw_only=True):
 
     url: str  #: https://host:port
     token: str  #: of the job's owner, good as long as the job is there
-
-
-class PodVariable(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
-    """A variable of a container; $(NAME) in it is expanded on the node, out of those before it."""
-
-    name: str
-    value: str
-    is_sealed: bool = False  #: of a Secret: whoever sends the order opens it
-    is_literal: bool = False  #: nothing in it is expanded
-
-
-class PodPort(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
-    """A port of the Pod, and the node's port by which it is reached."""
-
-    port: int
-    host_port: int
-    name: str = ""
-    protocol: str = "TCP"
-
-
-class PodRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One run of a container of a Pod."""
-
-    namespace: str
-    name: str
-    uid: str
-    container: str
-    number: int = 0  #: how often it has been started anew
-    host_name: str = ""
-    host_network: bool = False
-    ports: tuple[PodPort, ...] = ()  #: of the whole Pod
-    variables: tuple[PodVariable, ...] = ()
-    grace: float = 30.0  #: seconds from SIGTERM to SIGKILL where an order says nothing else
 
 
 class LaunchStep(Order, frozen=True, kw_only=True):

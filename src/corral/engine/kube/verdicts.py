@@ -81,6 +81,8 @@ def on_probe(ctx: Context, report: ProbeResult, now: float, out: Effects) -> Non
     elif report.probe == "startup" and report.ok:
         if not found.status.started:
             _change(ctx, found, now, out, started=True, ready=found.container.readiness_probe is None)
+    elif report.probe == "startup" and found.status.started:
+        return  # an agent that has been away begins anew
     elif not report.ok and not found.status.stopping:
         probe = found.container.liveness_probe if report.probe == "liveness" else found.container.startup_probe
         grace = probe.termination_grace_period_seconds if probe is not None else None

@@ -1,0 +1,198 @@
+"""What does a shepherd do more for a container of a Pod: its log, its network, its hooks, commands inside it?"""
+
+import os
+import signal
+import socket
+import ssl
+from collections.abc import Callable
+from functools import partial
+
+import msgspec
+
+from corral.agent import podrun
+from corral.agent.checks import NotWell, request, status_of
+from corral.agent.control import ShepherdSettings
+from corral.agent.reactor import Reactor
+from corral.agent.tasks import TaskPlan, start
+from corral.protocol.orders import LaunchStep
+from corral.protocol.pods import Check, PodRun
+
+#: Bytes kept of what a command says.
+_MOST_SAID = 1024
+#: Seconds that a hook's HTTP request may take.
+_REQUEST_SECONDS = 30.0
+
+OnEnd = Callable[[int, bytes], None]
+
+
+class _Command:
+    """One that runs."""
+
+    def __init__(self, fd: int, on_end: OnEnd) -> None:
+        self.fd, self.on_end = fd, on_end
+        self.said = b""
+        self.timer: object | None = None
+
+
+class PodPart:
+    """Of one step."""
+
+    def __init__(self, run: PodRun, order: LaunchStep, settings: ShepherdSettings, reactor: Reactor) -> None:
+        self.run = run
+        self.log = podrun.log_path(run, order.node, settings.pods)
+        self._order, self._settings, self._reactor = order, settings, reactor
+        self._network = (-1, -1)
+        self._plan: TaskPlan | None = None
+        self._commands: dict[int, _Command] = {}
+        self._stopping = False
+        self.is_starting = run.post_start is not None  #: its first hook is not yet over
+
+    @property
+    def host_name(self) -> str:
+        return "" if self.run.host_network else self.run.host_name
+
+    def open(self) -> None:
+        """Raises OSError."""
+        self._network = podrun.network_of(self._order, self._settings.boxes)
+
+    def complete(self, plan: TaskPlan) -> None:
+        podrun.complete(plan, self._order, self._network)
+        self._plan = plan
+
+    def last_words(self) -> str:
+        return podrun.last_words(self.log)
+
+    # ------------------------------------------------------------------ hooks
+
+    def begun(self, on_over: Callable[[str], None]) -> None:
+        """The program runs: postStart. What went wrong with it, or ""."""
+        if self.run.post_start is None:
+            return
+
+        def over(status: int, said: bytes) -> None:
+            self.is_starting = False
+            words = said.decode(errors="replace").strip()
+            on_over(
+                "" if not status else f"PostStartHookError: exit status {os.waitstatus_to_exitcode(status)}: {words}"
+            )
+
+        self._hook(self.run.post_start, over)
+
+    def before_end(self, go_on: Callable[[], None]) -> bool:
+        """Once: preStop. False: there is none; it has begun before."""
+        if self._stopping or self.run.pre_stop is None or self._plan is None:
+            return self._stopping and bool(self._commands)
+        self._stopping = True
+        self._hook(self.run.pre_stop, lambda status, said: go_on())
+        return True
+
+    def _hook(self, hook: Check, on_end: OnEnd) -> None:
+        if hook.how == "sleep":
+            self._reactor.call_later(hook.seconds, lambda: on_end(0, b""))
+        elif hook.how == "exec":
+            self.execute(hook.command, None, on_end)
+        else:
+            self._begin(on_end, None, before=(partial(_asked, hook),))
+
+    # ------------------------------------------------------------------ commands
+
+    def execute(self, command: tuple[str, ...], timeout: float | None, on_end: OnEnd) -> None:
+        """Inside the container, as its program runs."""
+        self._begin(on_end, timeout, argv=command)
+
+    def _begin(self, on_end: OnEnd, timeout: float | None, **changes: object) -> None:
+        if self._plan is None:
+            return on_end(256, b"the container does not run")
+        read_end, write_end = os.pipe2(os.O_CLOEXEC)
+        null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+        fields = {
+            "is_terminal": False,
+            "note": ("", ""),
+            "before": (),
+            "entrypoint": (),
+            "script": -1,
+            "pmi_fd": -1,
+        } | changes
+        try:
+            pid = start(msgspec.structs.replace(self._plan, streams=(null, write_end, write_end), **fields))
+        except OSError as error:
+            os.close(read_end)
+            return on_end(256, (error.strerror or "").encode())
+        finally:
+            os.close(null)
+            os.close(write_end)
+        os.set_blocking(read_end, False)
+        command = self._commands[pid] = _Command(read_end, on_end)
+        self._reactor.add_reader(read_end, partial(self._on_readable, command))
+        if timeout is not None:
+            command.timer = self._reactor.call_later(timeout, lambda: _kill(pid))
+
+    def _on_readable(self, command: _Command) -> None:
+        self._read(command)
+
+    def _read(self, command: _Command) -> bool:
+        """False: nothing more comes now."""
+        try:
+            data = os.read(command.fd, 65536)
+        except BlockingIOError:
+            return False
+        command.said = (command.said + data)[:_MOST_SAID]
+        if not data:
+            self._reactor.remove_reader(command.fd)
+        return bool(data)
+
+    def ended(self, pid: int, status: int) -> bool:
+        """Was it one of these commands?"""
+        command = self._commands.pop(pid, None)
+        if command is None:
+            return False
+        while self._read(command):
+            pass
+        self._reactor.cancel(command.timer)
+        self._reactor.forget(command.fd)
+        os.close(command.fd)
+        command.on_end(status, command.said)
+        return True
+
+    def close(self) -> None:
+        for command in self._commands.values():
+            self._reactor.forget(command.fd)
+            os.close(command.fd)
+        self._commands.clear()
+        podrun.close(self._network)
+
+
+def _kill(pid: int) -> None:
+    for kill in (os.killpg, os.kill):
+        try:
+            kill(pid, signal.SIGKILL)
+        except OSError:
+            pass
+
+
+def _asked(hook: Check, environment: dict[str, str]) -> None:
+    """In the container's network, in a process that does nothing else."""
+    try:
+        _ask(hook)
+        os._exit(0)
+    except (NotWell, OSError) as error:
+        os.write(2, str(error).encode())
+    finally:
+        os._exit(1)
+
+
+def _ask(hook: Check) -> None:
+    host = hook.host or "127.0.0.1"
+    with socket.create_connection((host, hook.port), timeout=_REQUEST_SECONDS) as plain:
+        if hook.how == "tcp":
+            return
+        sock: socket.socket = plain
+        if hook.how == "https":
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            sock = context.wrap_socket(plain)
+        sock.sendall(request(hook, host, hook.port))
+        with sock.makefile("rb") as file:
+            status = status_of(file.readline(4096))
+        if not 200 <= status < 400:
+            raise NotWell(f"HTTP status {status}")

@@ -1,0 +1,64 @@
+"""What is a node told of a Pod's container: its variables, ports, probes and hooks? Part of LaunchStep."""
+
+import msgspec
+
+
+class PodVariable(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+    """A variable of a container; $(NAME) in it is expanded on the node, out of those before it."""
+
+    name: str
+    value: str
+    is_sealed: bool = False  #: of a Secret: whoever sends the order opens it
+    is_literal: bool = False  #: nothing in it is expanded
+
+
+class PodPort(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+    """A port of the Pod, and the node's port by which it is reached."""
+
+    port: int
+    host_port: int
+    name: str = ""
+    protocol: str = "TCP"
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something that is tried of a container: by a probe, or before and after its life."""
+
+    how: str  #: exec, http, https, tcp, grpc, sleep
+    command: tuple[str, ...] = ()
+    host: str = ""  #: "" = the Pod
+    port: int = 0
+    path: str = "/"
+    headers: tuple[tuple[str, str], ...] = ()
+    service: str = ""  #: of gRPC's health protocol
+    seconds: float = 0.0  #: to sleep
+
+
+class ProbeOrder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A check that is made again and again. Times are seconds."""
+
+    kind: str  #: startup, readiness, liveness
+    check: Check
+    delay: float = 0.0
+    timeout: float = 1.0
+    period: float = 10.0
+    successes: int = 1
+    failures: int = 3
+
+
+class PodRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One run of a container of a Pod."""
+
+    namespace: str
+    name: str
+    uid: str
+    container: str
+    number: int = 0  #: how often it has been started anew
+    host_name: str = ""
+    host_network: bool = False
+    ports: tuple[PodPort, ...] = ()  #: of the whole Pod
+    variables: tuple[PodVariable, ...] = ()
+    grace: float = 30.0  #: seconds from SIGTERM to SIGKILL where an order says nothing else
+    probes: tuple[ProbeOrder, ...] = ()
+    post_start: Check | None = None
+    pre_stop: Check | None = None
