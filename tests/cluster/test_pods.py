@@ -139,3 +139,58 @@ def test_hooks_run_inside_the_container_after_its_start_and_before_its_end(pods:
     pods.delete("hooked")
     pods.wait_gone("hooked")
     assert notes.read_text() == "begun me\nends\ntold\n"
+
+
+def test_volumes_and_variables_come_from_configmaps_secrets_and_the_pod_itself(
+    cluster: LiveCluster, pods: Pods
+) -> None:
+    base = "/api/v1/namespaces/default"
+    config = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "conf"},
+        "data": {"a.txt": "from a\n", "MODE": "fast"},
+    }
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "key"}, "stringData": {"token": "s3cret"}}
+    script = "cat /data/sub/x /etc/conf/a.txt /etc/key/t; echo $MODE $TOKEN $IP $(stat -c %a /etc/key/t) $ALL; cat /tmp/one.txt"
+    main = shell(
+        script,
+        env=[
+            {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "key", "key": "token"}}},
+            {"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+            {"name": "ALL", "value": "$(MODE)-$(TOKEN)-$$(X)"},
+        ],
+        envFrom=[{"configMapRef": {"name": "conf"}}],
+        volumeMounts=[
+            {"name": "scratch", "mountPath": "/data"},
+            {"name": "conf", "mountPath": "/etc/conf"},
+            {"name": "key", "mountPath": "/etc/key"},
+            {"name": "conf", "mountPath": "/tmp/one.txt", "subPath": "a.txt"},
+        ],
+    )
+    first = {
+        "name": "first",
+        "command": ["sh", "-c", "mkdir /work/sub; echo shared > /work/sub/x"],
+        "volumeMounts": [{"name": "scratch", "mountPath": "/work"}],
+    }
+    pods.put(
+        "volumes", main, initContainers=[first], restartPolicy="Never",
+        volumes=[
+            {"name": "scratch", "emptyDir": {"medium": "Memory", "sizeLimit": "10Mi"}},
+            {"name": "conf", "configMap": {"name": "conf"}},
+            {"name": "key", "secret": {"secretName": "key", "items": [{"key": "token", "path": "t", "mode": 0o400}]}},
+        ],
+    )  # fmt: skip
+    wait_until(lambda: "not found" in str(pods.status("volumes")), what="it waits for the ConfigMap")
+    assert pods.ask("POST", f"{base}/configmaps", config)[0] == 201
+    assert pods.ask("POST", f"{base}/secrets", secret)[0] == 201
+    pods.wait_phase("volumes", "Succeeded")
+    said = log_of(cluster, "volumes")
+    assert said == "shared\nfrom a\ns3cretfast s3cret volumes 400 fast-s3cret-$(X)\nfrom a\n"
+    assert not Path("/data").exists()
+    wait_until(lambda: not _leftovers(cluster), what="nothing of its volumes is left")
+
+
+def _leftovers(cluster: LiveCluster) -> list[str]:
+    mounted = Path("/proc/self/mounts").read_text()
+    return [line for line in mounted.splitlines() if f"{cluster.directory}/" in line]

@@ -11,6 +11,7 @@ from corral.agent import boxes, cdi, cgroup, container, gpu
 from corral.agent.container import Box, CannotContain, Extras
 from corral.agent.control import ShepherdSettings
 from corral.agent.identity import Identity
+from corral.agent.podroom import PodRoom
 from corral.agent.room import Room
 from corral.agent.tasks import TaskPlan
 from corral.model.container import Container, ImageConfig, Mount
@@ -24,7 +25,7 @@ _NEEDED = ("PMIX_SERVER_TMPDIR", "PMIX_SYSTEM_TMPDIR", "CUDA_MPS_PIPE_DIRECTORY"
 class Roomy:
     """Tasks that are in no container, and have something of the node for themselves."""
 
-    def __init__(self, room: Room) -> None:
+    def __init__(self, room: Room | PodRoom) -> None:
         self._room = room
         self._box: Box | None = None
         self.notes: tuple[str, ...] = ()  #: for the user
@@ -41,16 +42,18 @@ class Roomy:
 
 
 def around(
-    order: LaunchStep, directory: str, settings: ShepherdSettings, identity: Identity
+    order: LaunchStep, directory: str, settings: ShepherdSettings, identity: Identity, pod_room: PodRoom | None = None
 ) -> "Contained | Roomy | None":
     """What is to be put around the step's tasks; None: they see their node as it is."""
-    room = _room_of(order, settings, identity)
+    room: Room | PodRoom | None = room_of(order, settings, identity)
+    if pod_room is not None:
+        room = pod_room
     if order.spec.container is not None:
         return Contained(order, order.spec.container, directory, settings, identity, room)
     return Roomy(room) if room is not None else None
 
 
-def _room_of(order: LaunchStep, settings: ShepherdSettings, identity: Identity) -> Room | None:
+def room_of(order: LaunchStep, settings: ShepherdSettings, identity: Identity) -> Room | None:
     isolation = settings.isolation
     if os.geteuid() != 0 or order.spec.is_hidden:
         return None
@@ -70,7 +73,7 @@ class Contained:
         directory: str,
         settings: ShepherdSettings,
         identity: Identity,
-        room: Room | None,
+        room: Room | PodRoom | None,
     ) -> None:
         self._order, self._directory, self._settings, self._identity = order, directory, settings, identity
         self._wanted = _settled(wanted, settings)
@@ -94,6 +97,8 @@ class Contained:
             plan.box = self._box
             plan.environment = self._edits.variables(container.environment(plan.environment, wanted, config))
             plan.work_dir = wanted.work_dir or config.work_dir or "/"
+            if self._order.pod is not None and not plan.argv:
+                plan.argv = config.command
             if wanted.entrypoint and config.entrypoint:
                 plan.entrypoint = config.entrypoint
                 if plan.script < 0:
@@ -129,9 +134,11 @@ class Contained:
         own = list(self._edits.mounts)
         if self._room is not None:
             self._room.prepare()
-            own += [Mount(source, target) for source, target in self._room.directories()]
-        first = self._room.lay if self._room is not None else None
-        extras = Extras(extra, own, first, self._edits.make_links if self._edits.links else None)
+            own += self._room.mounts()
+        last = self._edits.make_links if self._edits.links else None
+        extras = Extras(extra, own, last=last)
+        if self._room is not None:
+            extras = Extras(extra, own, self._room.lay, last, self._room.trees, self._room.users)
         box = container.make(self._wanted, self._image, place, self._identity, self._order.spec.work_dir, home, extras)
         if self._wanted.name:
             with open(f"{self._place}/of", "wb") as file:

@@ -82,6 +82,8 @@ class Extras(msgspec.Struct, frozen=True):
     own: Sequence[Mount] = ()  #: of the job: opened as root
     first: Callable[[], None] | None = None  #: done to the machine's mounts before they are looked at
     last: Callable[[], None] | None = None  #: done in the new root when everything is mounted
+    trees: Callable[[], list[tuple[Mount, int]]] = list  #: mounts that are there already, and where they go
+    users: str = ""  #: of an ordinary user's Pod: the user namespace of its network
 
 
 _NO_EXTRAS = Extras()
@@ -115,6 +117,28 @@ def namespace_of(lay: Callable[[], None]) -> int:
         lay()
 
     return _made_by_a_child(made, has_users=False)[0]
+
+
+def apart_of(lay: Callable[[], None], users: str = "") -> tuple[int, int]:
+    """Likewise by an ordinary user: descriptors of the mount namespace and of its user namespace, which is made in `users`."""
+
+    def made() -> None:
+        uid, gid = os.geteuid(), os.getegid()
+        join_users(users)
+        mounts.unshare(mounts.CLONE_NEWUSER | mounts.CLONE_NEWNS)
+        _map_own(uid, gid, uid, gid)
+        mounts.mount("", "/", flags=mounts.MS_REC | mounts.MS_SLAVE)
+        lay()
+
+    return _made_by_a_child(made, has_users=True)
+
+
+def join_users(path: str) -> None:
+    """The user namespace of a Pod's network; "" = there is none."""
+    if path:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        mounts.setns(fd, mounts.CLONE_NEWUSER)
+        os.close(fd)
 
 
 def _made_by_a_child(make_it: Callable[[], None], *, has_users: bool) -> tuple[int, int]:
@@ -178,6 +202,7 @@ class _Builder:
             self.extras.first()
         inside = [(mount, self._opened(mount, as_user=False)) for mount in (*self._of_the_machine(), *self.extras.own)]
         inside += [(mount, self._opened(mount, as_user=True)) for mount in self.wanted]
+        inside += self.extras.trees()
         lines = self._user_lines()
         self.stack()
         os.chdir(self.place.root)
@@ -199,6 +224,7 @@ class _Builder:
         """For a mount namespace of its own, whose mounts nobody else sees."""
         if self.own_users:
             uid, gid = os.geteuid(), os.getegid()
+            join_users(self.extras.users)
             mounts.unshare(mounts.CLONE_NEWUSER | mounts.CLONE_NEWNS)
             _map_own(uid, gid, *((0, 0) if self.container.remap_root else (uid, gid)))
         else:

@@ -7,7 +7,7 @@ acknowledged. The order may come again at any time: while that is under way it c
 import asyncio
 import os
 
-from corral.agent import boxes, room
+from corral.agent import boxes, podroom
 from corral.agent.control import End, Notify, Signal, Suspend, encode_command
 from corral.agent.launch import Launcher
 from corral.agent.podnet import net_of
@@ -135,7 +135,7 @@ class Endings:
         launcher = self._launcher
         node, number, restart = job
         if os.path.isdir(boxes.of_job(str(launcher.spool.root / "boxes"), *job)):
-            asyncio.get_running_loop().run_in_executor(None, room.clear, str(launcher.spool.root / "boxes"), *job)
+            asyncio.get_running_loop().run_in_executor(None, podroom.clear, str(launcher.spool.root / "boxes"), *job)
         self.leave_mps(job)
         cleaned = JobCleaned(agent=launcher.agent, node=node, job=number, restart=restart, epilog_status=epilog_status)
         ending.sequence = launcher.outbox.report(cleaned).sequence

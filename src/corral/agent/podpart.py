@@ -11,7 +11,10 @@ import msgspec
 
 from corral.agent import podrun
 from corral.agent.checks import NotWell, request, status_of
+from corral.agent.contained import room_of
 from corral.agent.control import ShepherdSettings
+from corral.agent.identity import Identity
+from corral.agent.podroom import PodRoom
 from corral.agent.reactor import Reactor
 from corral.agent.tasks import TaskPlan, start
 from corral.protocol.orders import LaunchStep
@@ -45,22 +48,26 @@ class PodPart:
         self._plan: TaskPlan | None = None
         self._commands: dict[int, _Command] = {}
         self._stopping = False
+        self.room: PodRoom | None = None
         self.is_starting = run.post_start is not None  #: its first hook is not yet over
 
     @property
     def host_name(self) -> str:
         return "" if self.run.host_network else self.run.host_name
 
-    def open(self) -> None:
+    def open(self, identity: Identity) -> None:
         """Raises OSError."""
+        order, settings = self._order, self._settings
+        self.room = PodRoom(order, self.run, settings.boxes, identity, room_of(order, settings, identity))
         self._network = podrun.network_of(self._order, self._settings.boxes)
 
     def complete(self, plan: TaskPlan) -> None:
-        podrun.complete(plan, self._order, self._network)
+        podrun.complete(plan, self._order, self._network, self._settings.boxes)
         self._plan = plan
 
     def last_words(self) -> str:
-        return podrun.last_words(self.log)
+        left = self.room.last_words() if self.room is not None else ""
+        return left or podrun.last_words(self.log)
 
     # ------------------------------------------------------------------ hooks
 

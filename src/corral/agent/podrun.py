@@ -10,7 +10,8 @@ import re
 from corral.agent.podnet import net_of
 from corral.agent.tasks import TaskPlan
 from corral.protocol.orders import LaunchStep
-from corral.protocol.pods import PodRun
+from corral.protocol.pods import POD_IP, PodRun
+from corral.syntax.rawbytes import restored
 
 #: Of what it has said at last, so much is told when it has ended (Kubernetes' FallbackToLogsOnError).
 _LAST_BYTES, _LAST_LINES = 2048, 80
@@ -55,7 +56,7 @@ def close(network: tuple[int, int]) -> None:
             os.close(fd)
 
 
-def environment(order: LaunchStep, given: dict[str, str], *, has_network: bool) -> dict[str, str]:
+def environment(order: LaunchStep, given: dict[str, str], *, has_network: bool, address: str) -> dict[str, str]:
     """The variables of its Pod, over those that every step has."""
     run = order.pod
     assert run is not None
@@ -68,7 +69,8 @@ def environment(order: LaunchStep, given: dict[str, str], *, has_network: bool) 
         if port.name:
             result[f"CORRAL_PORT_{port.name.upper().replace('-', '_')}"] = number
     for one in run.variables:
-        result[one.name] = one.value if one.is_literal else expanded(one.value, result)
+        value = restored(one.value)
+        result[one.name] = value.replace(POD_IP, address) if one.is_literal else expanded(value, result)
     return result
 
 
@@ -93,8 +95,11 @@ def expanded(text: str, variables: dict[str, str]) -> str:
     return _REFERENCE.sub(value, text)
 
 
-def complete(plan: TaskPlan, order: LaunchStep, network: tuple[int, int]) -> None:
+def complete(plan: TaskPlan, order: LaunchStep, network: tuple[int, int], boxes: str) -> None:
     """With its Pod's variables, also in its command, and in its Pod's network."""
     plan.network = network
-    plan.environment = environment(order, plan.environment, has_network=network[0] >= 0)
+    assert order.pod is not None
+    net = net_of(boxes, order.node, order.key.job, order.key.restart)
+    address = net.address if net is not None and net.address else order.pod.host_ip
+    plan.environment = environment(order, plan.environment, has_network=network[0] >= 0, address=address)
     plan.argv = [expanded(word, plan.environment) for word in plan.argv]

@@ -95,8 +95,10 @@ class _Probe:
 
     def begin(self) -> None:
         if self._timer is None and not self._is_over:
-            self._counted = self._loop.time()
-            self._timer = self._loop.call_at(max(self._loop.time(), self._first), self._look)
+            now = self._counted = self._loop.time()
+            if self.order.kind == "liveness" and not self.order.delay:
+                now += self.order.period  # who has just begun does not answer yet, and is not to be ended for that
+            self._timer = self._loop.call_at(max(now, self._first), self._look)
 
     def end(self) -> None:
         self._is_over = True

@@ -12,6 +12,7 @@ from corral.agent.boxes import of_job, remove
 from corral.agent.container import Box, namespace_of
 from corral.agent.identity import Identity
 from corral.model.cluster import Isolation
+from corral.model.container import Mount
 from corral.protocol.orders import LaunchStep
 
 _SHARED_MEMORY = "/dev/shm"
@@ -65,9 +66,14 @@ class Room:
             return shared_memory_of(self._boxes, self._order.node, self._order.key.job, self._order.key.restart)
         return f"{self._place}/{path.strip('/').replace('/', '.')}"
 
-    def directories(self) -> list[tuple[str, str]]:
-        """(its own, where it is seen): what a container must be given beside /dev."""
-        return [(self._own(path), path) for path in self._isolation.private_dirs if not path.startswith("/dev/")]
+    def mounts(self) -> list[Mount]:
+        """What a container must be given beside /dev."""
+        return [Mount(self._own(path), path) for path in self._isolation.private_dirs if not path.startswith("/dev/")]
+
+    def trees(self) -> list[tuple[Mount, int]]:
+        return []
+
+    users = ""
 
 
 def private_of(boxes: str, node: str, job: int, restart: int) -> str:

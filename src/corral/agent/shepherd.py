@@ -175,8 +175,9 @@ class Shepherd:
         if isinstance(self._pmi, PmixServer):
             self._pmi.begin(identity)
         if self._pod is not None:
-            self._pod.open()
-        self._around = around(order, self.directory, settings, identity)
+            self._pod.open(identity)
+        pod_room = self._pod.room if self._pod is not None else None
+        self._around = around(order, self.directory, settings, identity, pod_room)
         argv: list[str] | None = None
         script = -1
         if order.key.step == BATCH:

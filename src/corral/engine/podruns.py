@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from corral.engine import podjob
+from corral.engine import podfiles, podjob
 from corral.engine.context import Context
 from corral.model import container as ct
 from corral.model.allocation import NodeShare
@@ -13,7 +13,7 @@ from corral.model.job import Job, StepSpec
 from corral.model.kube.meta import ObjectKey
 from corral.model.kube.pod import Container, IntOrString, LifecycleHandler, Pod, Probe
 from corral.model.step import Step, StepKey, StepNode, TaskPlace
-from corral.protocol.pods import Check, PodPort, PodRun, PodVariable, ProbeOrder
+from corral.protocol.pods import Check, PodMount, PodPort, PodRun, ProbeOrder
 
 _MIB = 1 << 20
 
@@ -100,19 +100,21 @@ def run_of(ctx: Context, job: Job, step: Step, node: str) -> PodRun | None:
         container=container.name,
         number=number,
         host_name=(pod.spec.hostname or pod.metadata.name)[:63].rstrip("-."),
+        host_ip=pod.status.host_ip,
         host_network=pod.spec.host_network,
         ports=tuple(PodPort(one.port, one.host_port, one.name, one.protocol) for one in pod.status.addresses),
-        variables=tuple(_variables(pod, container)),
+        variables=tuple(podfiles.variables(ctx, pod, container)),
+        volumes=tuple(podfiles.volumes(ctx, pod, container)),
+        mounts=tuple(
+            PodMount(one.name, one.mount_path, one.sub_path, one.read_only) for one in container.volume_mounts
+        ),
+        domain=f"{pod.spec.subdomain}.{ref.namespace}.svc.cluster.local" if pod.spec.subdomain else "",
+        termination_path=container.termination_message_path,
         grace=float(pod.spec.termination_grace_period_seconds),
         probes=tuple(_probes(container)),
         post_start=_hook(container, container.lifecycle.post_start) if container.lifecycle else None,
         pre_stop=_hook(container, container.lifecycle.pre_stop) if container.lifecycle else None,
     )
-
-
-def _variables(pod: Pod, container: Container) -> Iterator[PodVariable]:
-    for one in container.env:
-        yield PodVariable(one.name, one.value)
 
 
 def _probes(container: Container) -> Iterator[ProbeOrder]:

@@ -2,6 +2,9 @@
 
 import msgspec
 
+#: Stands in a variable for the Pod's address, which its node alone knows.
+POD_IP = "\x00podIP\x00"
+
 
 class PodVariable(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     """A variable of a container; $(NAME) in it is expanded on the node, out of those before it."""
@@ -19,6 +22,35 @@ class PodPort(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     host_port: int
     name: str = ""
     protocol: str = "TCP"
+
+
+class PodFile(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+    """A file of a ConfigMap or a Secret."""
+
+    path: str  #: below the volume
+    value: bytes
+    mode: int = 0o644
+    is_sealed: bool = False  #: as of a variable; then `value` is the sealed text
+
+
+class PodVolume(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something that containers of a Pod mount."""
+
+    name: str
+    kind: str  #: empty, memory, host, files
+    path: str = ""  #: of the node
+    type: str = ""  #: what must be there (DirectoryOrCreate, File, Socket, ...); "" = nobody asks
+    size_mb: int = 0  #: of one in memory; 0 = no limit
+    files: tuple[PodFile, ...] = ()
+
+
+class PodMount(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+    """Where a volume is seen in a container."""
+
+    volume: str
+    target: str
+    sub_path: str = ""
+    read_only: bool = False
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -55,9 +87,14 @@ class PodRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     container: str
     number: int = 0  #: how often it has been started anew
     host_name: str = ""
+    host_ip: str = ""  #: by which others reach the node
     host_network: bool = False
     ports: tuple[PodPort, ...] = ()  #: of the whole Pod
     variables: tuple[PodVariable, ...] = ()
+    volumes: tuple[PodVolume, ...] = ()  #: those that it mounts
+    mounts: tuple[PodMount, ...] = ()
+    domain: str = ""  #: of its host name, behind it
+    termination_path: str = ""  #: what it writes there is told as its end's message
     grace: float = 30.0  #: seconds from SIGTERM to SIGKILL where an order says nothing else
     probes: tuple[ProbeOrder, ...] = ()
     post_start: Check | None = None

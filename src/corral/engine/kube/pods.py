@@ -7,7 +7,7 @@ policy says so. A job that ends without the Pod's doing leaves a Pod that has fa
 
 import msgspec
 
-from corral.engine import configuring, endings, podjob, podruns, submit
+from corral.engine import configuring, endings, podfiles, podjob, podruns, submit
 from corral.engine.context import Context
 from corral.engine.effects import Effects
 from corral.engine.kube import containers, podports, stopping
@@ -16,7 +16,7 @@ from corral.engine.kube.requests import mark_deleted
 from corral.engine.launch import send_launch
 from corral.errors import UsageError
 from corral.model.job import ExitStatus, Job, JobId, JobState
-from corral.model.kube.pod import Container, ContainerStatus, Pod, PodStatus
+from corral.model.kube.pod import Container, ContainerState, ContainerStatus, Pod, PodStatus
 from corral.model.reason import Reason
 from corral.protocol.events import StepCreated
 from corral.protocol.replies import Rejected, Submitted
@@ -24,6 +24,8 @@ from corral.protocol.requests import Caller, NewJob, SubmitJobs
 
 #: A Pod whose job is refused asks again after so many seconds: limits change, partitions come.
 ASK_AGAIN_SECONDS = 10.0
+#: A ConfigMap or Secret that a container needs is looked for again after so many seconds.
+LOOK_AGAIN_SECONDS = 2.0
 
 #: What a Pod is told when its job has ended by other ways.
 _ENDS = {
@@ -131,7 +133,11 @@ def _run(ctx: Context, pod: Pod, job: Job, now: float, out: Effects) -> None:
         pod = save(ctx, pod, msgspec.structs.replace(pod.status, addresses=addresses), now, out)
     to_start, over = _next(pod, now)
     for container in to_start:
-        pod = _start(ctx, pod, container, ctx.state.jobs[job.id], now, out)
+        if why := podfiles.missing(ctx, pod, container):
+            pod = _cannot_start(ctx, pod, container, why, now, out)
+            times.append(now + LOOK_AGAIN_SECONDS)
+        else:
+            pod = _start(ctx, pod, container, ctx.state.jobs[job.id], now, out)
     statuses = (*pod.status.init_container_statuses, *pod.status.container_statuses)
     times += [one.restart_at for one in statuses if one.restart_at > now]
     if times:
@@ -220,6 +226,22 @@ def _next(pod: Pod, now: float) -> tuple[list[Container], bool]:
     for container, status in zip(pod.spec.containers, pod.status.container_statuses, strict=True):
         look(container, status)
     return due, all(one.state.state == "terminated" for one in pod.status.container_statuses)
+
+
+def _cannot_start(ctx: Context, pod: Pod, container: Container, why: str, now: float, out: Effects) -> Pod:
+    waiting = ContainerState(state="waiting", reason="CreateContainerConfigError", message=why)
+
+    def told(statuses: tuple[ContainerStatus, ...]) -> tuple[ContainerStatus, ...]:
+        return tuple(
+            msgspec.structs.replace(one, state=waiting) if one.name == container.name else one for one in statuses
+        )
+
+    status = msgspec.structs.replace(
+        pod.status,
+        init_container_statuses=told(pod.status.init_container_statuses),
+        container_statuses=told(pod.status.container_statuses),
+    )
+    return save(ctx, pod, status, now, out)
 
 
 def _start(ctx: Context, pod: Pod, container: Container, job: Job, now: float, out: Effects) -> Pod:

@@ -1,0 +1,224 @@
+"""What are a container's variables and volumes, with the values of the ConfigMaps and Secrets that they name?
+
+Values of Secrets stay sealed here (controller/podsecrets.py opens them when the order is sent). `missing` says what is named and not
+there: until it is, the container waits.
+"""
+
+import base64
+import re
+from collections.abc import Iterator
+
+from corral.engine.context import Context
+from corral.model.kube.config import ConfigMap, Secret
+from corral.model.kube.meta import ObjectKey
+from corral.model.kube.network import Service
+from corral.model.kube.pod import Container, EnvFromSource, EnvVarSource, KeySelector, KeyToPath, Pod, Volume
+from corral.protocol.pods import POD_IP, PodFile, PodVariable, PodVolume
+from corral.syntax import quantity
+
+_NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
+_MIB = 1 << 20
+
+
+def missing(ctx: Context, pod: Pod, container: Container) -> str:
+    """What it needs and cannot have now, in the kubelet's words; "" = nothing."""
+    space = pod.metadata.namespace
+    for source in container.env_from:
+        for kind, ref in (("ConfigMap", source.config_map_ref), ("Secret", source.secret_ref)):
+            if ref is not None and not ref.optional and _found(ctx, kind, space, ref.name) is None:
+                return _not_found(kind, ref.name)
+    for variable in container.env:
+        given = variable.value_from
+        for kind, key in (
+            ("ConfigMap", given.config_map_key_ref if given else None),
+            ("Secret", given.secret_key_ref if given else None),
+        ):
+            if key is not None and (why := _missing_key(ctx, kind, space, key)):
+                return why
+    names = {mount.name for mount in container.volume_mounts}
+    for volume in pod.spec.volumes:
+        if volume.name in names and (why := _missing_volume(ctx, space, volume)):
+            return why
+    return ""
+
+
+def _not_found(kind: str, name: str) -> str:
+    return f'{kind.lower()} "{name}" not found'
+
+
+def _missing_key(ctx: Context, kind: str, space: str, wanted: KeySelector) -> str:
+    if wanted.optional:
+        return ""
+    values = _found(ctx, kind, space, wanted.name)
+    if values is None:
+        return _not_found(kind, wanted.name)
+    return "" if wanted.key in values else f"couldn't find key {wanted.key} in {kind} {space}/{wanted.name}"
+
+
+def _missing_volume(ctx: Context, space: str, volume: Volume) -> str:
+    named = _named_by(volume)
+    if named is None or named[3]:
+        return ""
+    kind, name, items, _, _ = named
+    values = _found(ctx, kind, space, name)
+    if values is None:
+        return f'MountVolume.SetUp failed for volume "{volume.name}": {_not_found(kind, name)}'
+    absent = [item.key for item in items if item.key not in values]
+    return f'volume "{volume.name}": {kind} {space}/{name} has no key {absent[0]}' if absent else ""
+
+
+def _named_by(volume: Volume) -> tuple[str, str, tuple[KeyToPath, ...], bool, int] | None:
+    """Of a ConfigMap's or Secret's volume: kind, name, items, is it optional, mode of its files."""
+    if (one := volume.config_map) is not None:
+        return "ConfigMap", one.name, one.items, one.optional, one.default_mode
+    if (other := volume.secret) is not None:
+        return "Secret", other.secret_name, other.items, other.optional, other.default_mode
+    return None
+
+
+def _found(ctx: Context, kind: str, space: str, name: str) -> dict[str, tuple[bytes, bool]] | None:
+    """Its values, and are they sealed? None: it is not there."""
+    one = ctx.state.objects.get(ObjectKey(kind, space, name))
+    if isinstance(one, ConfigMap):
+        plain = {key: (value.encode(errors="surrogatepass"), False) for key, value in one.data.items()}
+        return plain | {key: (base64.b64decode(value), False) for key, value in one.binary_data.items()}
+    if isinstance(one, Secret):
+        return {key: (value.encode(), True) for key, value in one.data.items()}
+    return None
+
+
+# ---------------------------------------------------------------------- variables
+
+
+def variables(ctx: Context, pod: Pod, container: Container) -> Iterator[PodVariable]:
+    """In the order in which later ones replace earlier ones of the same name."""
+    yield from _services(ctx, pod)
+    for source in container.env_from:
+        yield from _all_of(ctx, pod, source)
+    for one in container.env:
+        if one.value_from is None:
+            yield PodVariable(one.name, one.value)
+        elif (found := _value_from(ctx, pod, container, one.value_from)) is not None:
+            yield PodVariable(one.name, found[0], found[1], True)
+
+
+def _all_of(ctx: Context, pod: Pod, source: EnvFromSource) -> Iterator[PodVariable]:
+    """Keys that are no names of variables are passed over, as in Kubernetes."""
+    for kind, ref in (("ConfigMap", source.config_map_ref), ("Secret", source.secret_ref)):
+        if ref is None:
+            continue
+        values = _found(ctx, kind, pod.metadata.namespace, ref.name) or {}
+        for key, (value, is_sealed) in values.items():
+            if _NAME.fullmatch(source.prefix + key):
+                yield PodVariable(source.prefix + key, value.decode(errors="replace"), is_sealed, True)
+
+
+def _value_from(ctx: Context, pod: Pod, container: Container, source: EnvVarSource) -> tuple[str, bool] | None:
+    """The value, and is it sealed? None: an optional one that is not there."""
+    for kind, wanted in (("ConfigMap", source.config_map_key_ref), ("Secret", source.secret_key_ref)):
+        if wanted is not None:
+            found = (_found(ctx, kind, pod.metadata.namespace, wanted.name) or {}).get(wanted.key)
+            return (found[0].decode(errors="replace"), found[1]) if found is not None else None
+    if source.field_ref is not None:
+        return _field(pod, source.field_ref.field_path), False
+    if (amount := source.resource_field_ref) is not None:
+        of = amount.container_name or container.name
+        owner = next((one for one in (*pod.spec.init_containers, *pod.spec.containers) if one.name == of), container)
+        return _amount(ctx, pod, owner, amount.resource, str(amount.divisor)), False
+    return None
+
+
+def _field(pod: Pod, path: str) -> str:
+    """Those of status.podIP are put in on the node, which alone knows them."""
+    meta = pod.metadata
+    if path.startswith("metadata.labels["):
+        return meta.labels.get(path[len("metadata.labels['") : -2], "")
+    if path.startswith("metadata.annotations["):
+        return meta.annotations.get(path[len("metadata.annotations['") : -2], "")
+    return {
+        "metadata.name": meta.name,
+        "metadata.namespace": meta.namespace,
+        "metadata.uid": meta.uid,
+        "spec.nodeName": pod.status.node,
+        "status.hostIP": pod.status.host_ip,
+        "status.hostIPs": pod.status.host_ip,
+        "status.podIP": POD_IP,
+        "status.podIPs": POD_IP,
+    }.get(path, "")
+
+
+def _amount(ctx: Context, pod: Pod, container: Container, resource: str, divisor: str) -> str:
+    """Rounded up to whole divisors. Where no limit is set it is what the Pod's job has."""
+    which, _, name = resource.partition(".")
+    table = container.resources.limits if which == "limits" else container.resources.requests
+    asked = table.get(name)
+    if asked is None:
+        job = ctx.state.jobs.get(pod.status.job)  # type: ignore[call-overload]
+        share = job.allocation.nodes[0] if job is not None and job.allocation is not None else None
+        if share is None or which == "requests":
+            asked = 0
+        else:
+            asked = share.cpu_count if name == "cpu" else share.memory_mb * _MIB
+    step = max(1, quantity.nanos(divisor if divisor not in ("", "0") else 1))
+    return str(-(-quantity.nanos(asked) // step))
+
+
+def _services(ctx: Context, pod: Pod) -> Iterator[PodVariable]:
+    """Kubernetes' variables of each Service, and CORRAL_SERVICE_NAME with its URL."""
+    for one in ctx.state.objects.of_kind("Service", pod.metadata.namespace):
+        if not isinstance(one, Service) or not one.status.ports:
+            continue
+        word = one.metadata.name.upper().replace("-", "_").replace(".", "_")
+        yield PodVariable(f"CORRAL_SERVICE_{word}", one.status.url or one.status.ports[0].url, False, True)
+        if not pod.spec.enable_service_links:
+            continue
+        for index, port in enumerate(one.status.ports):
+            host, _, number = port.url.partition("://")[2].partition("/")[0].rpartition(":")
+            if not host:
+                continue
+            if not index:
+                yield PodVariable(f"{word}_SERVICE_HOST", host, False, True)
+                yield PodVariable(f"{word}_SERVICE_PORT", number, False, True)
+                yield PodVariable(f"{word}_PORT", f"tcp://{host}:{number}", False, True)
+            name = next((asked.name for asked in one.spec.ports if asked.port == port.port), "")
+            if name:
+                yield PodVariable(f"{word}_SERVICE_PORT_{name.upper().replace('-', '_')}", number, False, True)
+            tcp = f"{word}_PORT_{port.port}_TCP"
+            yield PodVariable(tcp, f"tcp://{host}:{number}", False, True)
+            yield PodVariable(f"{tcp}_ADDR", host, False, True)
+            yield PodVariable(f"{tcp}_PORT", number, False, True)
+            yield PodVariable(f"{tcp}_PROTO", "tcp", False, True)
+
+
+# ---------------------------------------------------------------------- volumes
+
+
+def volumes(ctx: Context, pod: Pod, container: Container) -> Iterator[PodVolume]:
+    """Those that this container mounts."""
+    names = {mount.name for mount in container.volume_mounts}
+    for volume in pod.spec.volumes:
+        if volume.name in names:
+            yield _volume(ctx, pod.metadata.namespace, volume)
+
+
+def _volume(ctx: Context, space: str, volume: Volume) -> PodVolume:
+    if (host := volume.host_path) is not None:
+        return PodVolume(name=volume.name, kind="host", path=host.path, type=host.type)
+    named = _named_by(volume)
+    if named is None:
+        empty = volume.empty_dir
+        in_memory = empty is not None and empty.medium == "Memory"
+        size = quantity.whole(empty.size_limit) if empty is not None and empty.size_limit is not None else 0
+        return PodVolume(name=volume.name, kind="memory" if in_memory else "empty", size_mb=-(-size // _MIB))
+    kind, name, items, _, mode = named
+    values = _found(ctx, kind, space, name) or {}
+    files = (
+        [PodFile(item.path, *_with_mode(values[item.key], item.mode or mode)) for item in items if item.key in values]
+        if items
+        else [PodFile(key, *_with_mode(value, mode)) for key, value in values.items()]
+    )
+    return PodVolume(name=volume.name, kind="files", files=tuple(files))
+
+
+def _with_mode(value: tuple[bytes, bool], mode: int) -> tuple[bytes, int, bool]:
+    return value[0], mode, value[1]
