@@ -23,7 +23,8 @@ from corral.daemon.logs import Log
 from corral.model.step import BATCH, StepKey
 from corral.protocol import codec
 from corral.protocol.events import AnyEvent
-from corral.protocol.orders import AnyOrder, LaunchStep, PodRun, ReportsCommitted, SendInventory, ShutDown, StepIo
+from corral.protocol.orders import AnyOrder, LaunchStep, ReportsCommitted, SendInventory, ShutDown, StepIo
+from corral.protocol.pods import PodRun
 from corral.protocol.replies import StepAccess
 
 #: Scripts and environments kept in memory for the next launches.

@@ -10,7 +10,7 @@ from corral.controller.measuring import OURSELVES
 from corral.daemon.logs import Log
 from corral.model.kube.config import Secret
 from corral.model.kube.objects import AnyObject
-from corral.protocol.orders import PodRun
+from corral.protocol.pods import PodRun
 from corral.protocol.replies import Rejected
 from corral.protocol.requests import PutObjects
 from corral.syntax import rawbytes
