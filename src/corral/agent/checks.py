@@ -3,15 +3,12 @@
 import asyncio
 import ssl
 
+from corral.agent.unwell import NotWell
 from corral.protocol.pods import Check
 
 _AGENT = "kube-probe/1.30"
 #: Of an answer that is none.
 _MOST_SHOWN = 200
-
-
-class NotWell(Exception):
-    """The check has failed, in words for the user."""
 
 
 class Reached:

@@ -7,7 +7,7 @@ import h2.config
 import h2.connection
 import h2.events
 
-from corral.agent.checks import NotWell
+from corral.agent.unwell import NotWell
 
 _SERVING = 1
 _STATES = ("UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN")

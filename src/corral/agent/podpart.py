@@ -10,13 +10,14 @@ from functools import partial
 import msgspec
 
 from corral.agent import podrun
-from corral.agent.checks import NotWell, request, status_of
+from corral.agent.checks import request, status_of
 from corral.agent.contained import room_of
 from corral.agent.control import ShepherdSettings
 from corral.agent.identity import Identity
 from corral.agent.podroom import PodRoom
 from corral.agent.reactor import Reactor
 from corral.agent.tasks import TaskPlan, start
+from corral.agent.unwell import NotWell
 from corral.protocol.orders import LaunchStep
 from corral.protocol.pods import Check, PodRun
 

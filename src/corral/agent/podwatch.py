@@ -3,7 +3,7 @@
 import asyncio
 from itertools import count
 
-from corral.agent.checks import NotWell, Reached
+from corral.agent.checks import Reached
 from corral.agent.control import Execute, Executed, encode_command
 from corral.agent.outbox import Outbox
 from corral.agent.podnet import net_of
@@ -11,6 +11,7 @@ from corral.agent.probes import Probes
 from corral.agent.shepherds import Shepherds
 from corral.agent.spool import Spool
 from corral.agent.steps import LocalStep
+from corral.agent.unwell import NotWell
 from corral.protocol.reports import ContainerStarted
 
 #: Seconds beyond its own time that a command's answer may take.

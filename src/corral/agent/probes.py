@@ -9,9 +9,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from corral.agent.checks import NotWell, Reached, check
+from corral.agent.checks import Reached, check
 from corral.agent.outbox import Outbox
 from corral.agent.steps import LocalStep
+from corral.agent.unwell import NotWell
 from corral.daemon import clock
 from corral.protocol.pods import ProbeOrder
 from corral.protocol.reports import ProbeResult

@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from corral.agent.checks import NotWell, Reached
+from corral.agent.checks import Reached
 from corral.agent.outbox import Outbox
 from corral.agent.probes import Probes
 from corral.agent.steps import LocalStep, Phase
+from corral.agent.unwell import NotWell
 from corral.daemon import clock
 from corral.model.job import JobId
 from corral.model.step import StepKey
