@@ -316,6 +316,8 @@ class Loop:
                     batch.stored.node_changes.append(change)
         if effects.sends:
             batch.sends += effects.sends
+        if effects.blobs:
+            batch.stored.blobs.update(effects.blobs)
 
     def write_snapshot(self) -> None:
         began = clock.monotonic()

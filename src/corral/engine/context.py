@@ -135,7 +135,7 @@ class Context:
             old = self.state.nodes.get(event.node.name) if isinstance(event, NodeChanged) else None
             self.happened.append((event, old))
         self.state.apply(event)
-        if self.state.objects.pod_of_job:
+        if self.state.objects.pod_of_job or self.state.objects.run_of_job:
             self.state.objects.see(event)
         self.waits.seen(event)
         self.due.seen(event)

@@ -7,6 +7,7 @@ from typing import Any
 from corral.engine.kubelinks import Links
 from corral.model.kube.meta import ObjectKey
 from corral.model.kube.objects import AnyObject
+from corral.model.kube.pipeline import PipelineRun
 from corral.model.kube.pod import Pod
 from corral.model.kube.workload import Deployment, Job, ReplicaSet, StatefulSet
 from corral.protocol.events import Event, NodeChanged, ObjectsChanged
@@ -25,6 +26,7 @@ class Objects:
         self.version = 0  #: of the last change; each has the next
         self.dirty: dict[ObjectKey, None] = {}  #: to be looked at, in the order of change
         self.pod_of_job: dict[int, ObjectKey] = {}
+        self.run_of_job: dict[int, ObjectKey] = {}  #: which PipelineRun it is a step of
         self.on_node: dict[str, set[ObjectKey]] = {}  #: Pods, by the node that they are or were on
         self.lost: dict[str, set[ObjectKey]] = {}  #: of these those that may run on there though they count as ended
         self.pod_ports: dict[str, set[int]] = {}  #: host -> its ports by which Pods are reached
@@ -103,7 +105,7 @@ class Objects:
         number = (
             job.id if job is not None else step.key.job if (step := getattr(event, "step", None)) is not None else 0
         )
-        if (key := self.pod_of_job.get(number)) is not None:
+        if (key := self.pod_of_job.get(number) or self.run_of_job.get(number)) is not None:
             self.dirty[key] = None
 
     def look_at_job(self, job: int) -> None:
@@ -162,6 +164,10 @@ class Objects:
             if not one.has_ended:
                 for address in one.status.addresses:
                     self.pod_ports.setdefault(address.host, set()).add(address.host_port)
+        elif isinstance(one, PipelineRun):
+            for step in one.status.steps:
+                if step.job:
+                    self.run_of_job[step.job] = key
         elif (word := _selects_by(one)) is not None:
             self._selecting.setdefault(word, set()).add(key)
 
@@ -187,6 +193,9 @@ class Objects:
             if not old.has_ended:
                 for address in old.status.addresses:
                     self.pod_ports.get(address.host, set()).discard(address.host_port)
+        elif isinstance(old, PipelineRun):
+            for step in old.status.steps:
+                self.run_of_job.pop(step.job, None)
         elif (word := _selects_by(old)) is not None:
             _discard(self._selecting, word, key)
 
@@ -218,6 +227,8 @@ def _indexed(one: AnyObject) -> tuple[object, ...]:
         status = one.status
         how = (status.job, one.has_ended, status.addresses, status.node, podset.may_run_on(one))
         return meta.uid, meta.owner_references, meta.labels, how
+    if isinstance(one, PipelineRun):
+        return meta.uid, meta.owner_references, meta.labels, tuple(step.job for step in one.status.steps)
     return meta.uid, meta.owner_references, meta.labels, _selects_by(one)
 
 

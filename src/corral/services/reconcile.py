@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from corral.services import batchjob, cronjob, deployment, replicaset, statefulset
+from corral.services import batchjob, cronjob, deployment, pipeline, replicaset, statefulset
 from corral.services.changes import Change
 from corral.services.view import View
 
@@ -14,6 +14,7 @@ RULES: dict[str, Rule] = {
     "CronJob": cronjob.reconcile,
     "Deployment": deployment.reconcile,
     "Job": batchjob.reconcile,
+    "Pipeline": pipeline.reconcile,
     "ReplicaSet": replicaset.reconcile,
     "StatefulSet": statefulset.reconcile,
 }

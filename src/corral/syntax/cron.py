@@ -48,7 +48,7 @@ def _in_zone(schedule: str, zone: str, now: float, *, back: bool) -> float:
 
     from cronsim import CronSim, CronSimError
 
-    spec = NICKNAMES.get(schedule.lower(), schedule)
+    spec = NICKNAMES.get(schedule.lower(), schedule.replace("?", "*"))
     try:
         where = ZoneInfo(zone) if zone else None
     except (ValueError, OSError, KeyError) as error:

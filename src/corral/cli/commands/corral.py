@@ -35,6 +35,7 @@ VERBS = {
     "edit": ("kube.edit", "change an object in an editor"),
     "scale": ("kube.scale", "how many replicas"),
     "rollout": ("kube.rollout", "status, undo, history, pause, resume, restart of an update"),
+    "pipeline": ("kube.pipeline", "begin a run of a Pipeline, see how it fares, stop it"),
     "label": ("kube.label:label", "put labels on objects"),
     "annotate": ("kube.label:annotate", "put annotations on objects"),
     "wait": ("kube.waiting", "until a condition holds"),

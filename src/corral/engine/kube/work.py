@@ -11,11 +11,12 @@ import msgspec
 
 from corral.engine.context import Context
 from corral.engine.effects import Effects
-from corral.engine.kube import addresses, autoscaling, leaving, pods
+from corral.engine.kube import addresses, autoscaling, leaving, pipelineruns, pods
 from corral.engine.kube.requests import mark_deleted, stamped
 from corral.model.kube.meta import ObjectKey
 from corral.model.kube.network import Ingress, Service
 from corral.model.kube.objects import AnyObject
+from corral.model.kube.pipeline import PipelineRun
 from corral.model.kube.pod import Pod
 from corral.model.kube.scaling import HorizontalPodAutoscaler
 from corral.protocol.events import ObjectsChanged
@@ -68,6 +69,9 @@ def next_wake(ctx: Context) -> float:
 def _reconcile(ctx: Context, one: AnyObject, now: float, out: Effects) -> None:
     if isinstance(one, Pod):
         pods.reconcile(ctx, leaving.mark(ctx, one, now, out), now, out)
+        return
+    if isinstance(one, PipelineRun):
+        pipelineruns.reconcile(ctx, one, now, out)
         return
     if one.metadata.deletion_timestamp:
         _delete(ctx, one, now, out)

@@ -5,14 +5,14 @@ import msgspec
 from corral.model.kube.config import ConfigMap, Namespace, PodDisruptionBudget, PriorityClass, ResourceQuota, Secret
 from corral.model.kube.meta import KubeObject
 from corral.model.kube.network import Ingress, Service
-from corral.model.kube.pipeline import Pipeline
+from corral.model.kube.pipeline import Pipeline, PipelineRun
 from corral.model.kube.pod import Pod
 from corral.model.kube.scaling import HorizontalPodAutoscaler
 from corral.model.kube.workload import ControllerRevision, CronJob, Deployment, Job, ReplicaSet, StatefulSet
 
 AnyObject = (
     Pod | Deployment | ReplicaSet | StatefulSet | ControllerRevision | Job | CronJob | Service | Ingress | HorizontalPodAutoscaler
-    | ConfigMap | Secret | Namespace | ResourceQuota | PodDisruptionBudget | PriorityClass | Pipeline
+    | ConfigMap | Secret | Namespace | ResourceQuota | PodDisruptionBudget | PriorityClass | Pipeline | PipelineRun
 )  # fmt: skip
 
 
@@ -60,5 +60,6 @@ KINDS: dict[str, Kind] = {
             namespaced=False,
         ),
         Kind(type=Pipeline, group="corral.dev", version="v1", plural="pipelines", short=("pl",)),
+        Kind(type=PipelineRun, group="corral.dev", version="v1", plural="pipelineruns", short=("plr",)),
     )
 }  # fmt: skip

@@ -42,6 +42,10 @@ def _apart(place: str, one: Any) -> list[tuple[str, Json]]:
     kind = one.get("kind")
     if isinstance(kind, str) and kind.endswith("List") and isinstance(one.get("items"), list):
         return [part for item in one["items"] for part in _apart(place, item)]
+    if kind == "Pipeline":
+        from corral.cli.corral.kube.batchsteps import with_jobs
+
+        one = with_jobs(place, one)
     return [(place, one)]
 
 

@@ -12,7 +12,7 @@ from corral.model.kube.config import ConfigMap, Namespace, PodDisruptionBudget, 
 from corral.model.kube.meta import KubeObject
 from corral.model.kube.network import Ingress, Service
 from corral.model.kube.objects import KINDS
-from corral.model.kube.pipeline import Pipeline
+from corral.model.kube.pipeline import Pipeline, PipelineRun
 from corral.model.kube.pod import Pod, PodTemplateSpec
 from corral.model.kube.scaling import HorizontalPodAutoscaler
 from corral.model.kube.workload import ControllerRevision, CronJob, Deployment, Job, ReplicaSet, StatefulSet
@@ -266,6 +266,17 @@ COLUMNS: dict[type, tuple[Column, ...]] = {
             lambda one, now: f"{sum(step.phase == 'Succeeded' for step in one.status.steps)}/{len(one.spec.steps)}",
         ),
         Column("Schedule", lambda one, now: one.spec.schedule or NONE),
+        AGE,
+    ),
+    PipelineRun: (
+        NAME,
+        Column("Pipeline", lambda one, now: one.spec.pipeline),
+        Column("Status", lambda one, now: one.status.phase),
+        Column(
+            "Steps",
+            lambda one, now: f"{sum(step.phase == 'Succeeded' for step in one.status.steps)}/{len(one.status.steps)}",
+        ),
+        Column("Message", lambda one, now: one.status.message or NONE),
         AGE,
     ),
     ControllerRevision: (

@@ -29,6 +29,7 @@ _CHECKS: dict[str, Callable[[Any, Problems], None]] = {
     "PodDisruptionBudget": config.budget,
     "PriorityClass": config.priority,
     "Pipeline": pipeline.check,
+    "PipelineRun": pipeline.check_run,
 }
 
 

@@ -24,6 +24,7 @@ _NAMES = {
     "Service": kubenames.label_1035,
     "CronJob": _cron_job_name,
     "Pipeline": kubenames.label,
+    "PipelineRun": kubenames.label,
 }
 
 

@@ -124,7 +124,7 @@ def job_spec(spec: JobSpec, path: str, problems: Problems) -> None:
 def cron_job(one: CronJob, problems: Problems) -> None:
     spec = one.spec
     schedule(spec.schedule, "spec.schedule", problems)
-    if spec.time_zone and not _is_zone(spec.time_zone):
+    if spec.time_zone and not is_zone(spec.time_zone):
         problems.invalid(
             "spec.timeZone", spec.time_zone, "unknown time zone: write Europe/Berlin or Etc/UTC, for instance"
         )
@@ -165,7 +165,7 @@ def schedule(text: str, path: str, problems: Problems) -> None:
             problems.invalid(path, text, error.reason)
 
 
-def _is_zone(name: str) -> bool:
+def is_zone(name: str) -> bool:
     if name.lower() == "local":
         return False
     try:
