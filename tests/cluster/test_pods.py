@@ -194,3 +194,26 @@ def test_volumes_and_variables_come_from_configmaps_secrets_and_the_pod_itself(
 def _leftovers(cluster: LiveCluster) -> list[str]:
     mounted = Path("/proc/self/mounts").read_text()
     return [line for line in mounted.splitlines() if f"{cluster.directory}/" in line]
+
+
+def test_a_command_goes_into_a_container_that_runs(cluster: LiveCluster, pods: Pods) -> None:
+    volume = {"volumeMounts": [{"name": "own", "mountPath": "/own/place"}]}
+    main = shell("echo here > /own/place/x; sleep 100", env=[{"name": "WHO", "value": "me"}], **volume)
+    pods.put("entered", main, volumes=[{"name": "own", "emptyDir": {}}], terminationGracePeriodSeconds=1)
+    pods.wait_ready("entered")
+    job = str(pods.status("entered")["job"])
+    said = cluster.text(
+        "srun",
+        f"--jobid={job}",
+        "--overlap",
+        "--container-name=main:exec",
+        "sh",
+        "-c",
+        "cat /own/place/x; echo $WHO; hostname",
+    )
+    assert said == "here\nme\nentered"
+    refused = cluster.run("srun", f"--jobid={job}", "--overlap", "--container-name=other:exec", "true", check=False)
+    assert refused.returncode
+    assert "container other does not run" in refused.stderr
+    pods.delete("entered")
+    pods.wait_gone("entered")

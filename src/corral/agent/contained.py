@@ -10,11 +10,13 @@ import msgspec
 from corral.agent import boxes, cdi, cgroup, container, gpu
 from corral.agent.container import Box, CannotContain, Extras
 from corral.agent.control import ShepherdSettings
+from corral.agent.entering import Entered
 from corral.agent.identity import Identity
 from corral.agent.podroom import PodRoom
 from corral.agent.room import Room
 from corral.agent.tasks import TaskPlan
 from corral.model.container import Container, ImageConfig, Mount
+from corral.model.job import JobKind
 from corral.protocol.orders import LaunchStep
 from corral.syntax import container as words
 
@@ -43,8 +45,11 @@ class Roomy:
 
 def around(
     order: LaunchStep, directory: str, settings: ShepherdSettings, identity: Identity, pod_room: PodRoom | None = None
-) -> "Contained | Roomy | None":
+) -> "Contained | Roomy | Entered | None":
     """What is to be put around the step's tasks; None: they see their node as it is."""
+    wanted = order.spec.container
+    if wanted is not None and wanted.name and order.job.spec.kind is JobKind.POD:
+        return Entered(order, wanted.name, settings.boxes, identity)
     room: Room | PodRoom | None = room_of(order, settings, identity)
     if pod_room is not None:
         room = pod_room

@@ -9,7 +9,7 @@ from functools import partial
 
 import msgspec
 
-from corral.agent import podrun
+from corral.agent import entering, podrun
 from corral.agent.checks import request, status_of
 from corral.agent.contained import room_of
 from corral.agent.control import ShepherdSettings
@@ -72,8 +72,10 @@ class PodPart:
 
     # ------------------------------------------------------------------ hooks
 
-    def begun(self, on_over: Callable[[str], None]) -> None:
+    def begun(self, pid: int, on_over: Callable[[str], None]) -> None:
         """The program runs: postStart. What went wrong with it, or ""."""
+        assert self._plan is not None
+        entering.note(self._order, self._settings.boxes, pid, self._plan.work_dir)
         if self.run.post_start is None:
             return
 

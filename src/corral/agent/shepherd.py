@@ -36,6 +36,7 @@ from corral.agent.control import (
     decode_command,
     encode_notice,
 )
+from corral.agent.entering import Entered
 from corral.agent.identity import Identity
 from corral.agent.kit import Kit
 from corral.agent.outputs import CannotOpen
@@ -87,7 +88,7 @@ class Shepherd:
         self._has_private = has_private
         self._control: socket.socket | None = None  #: where the agent's commands come in, if it takes so long
         self._reactor.on_child = self._on_child
-        self._around: Contained | Roomy | None = None
+        self._around: Contained | Roomy | Entered | None = None
         self._is_alone = True  #: nobody is below this process
         self._group: cgroup.Group | None = None
         self._pmi: PmiServer | PmixServer | None = None
@@ -212,7 +213,7 @@ class Shepherd:
             if script >= 0:
                 os.close(script)
         if self._pod is not None:
-            self._pod.begun(self._on_begun)
+            self._pod.begun(next(iter(self._running)), self._on_begun)
         self._close_task_ends()
         self._streams.tell_started(tuple(self._running))
         self._streams.connect()

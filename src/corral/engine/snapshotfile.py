@@ -45,7 +45,7 @@ _PRIVATE: dict[str, Any] = dict.fromkeys(
 _PRIVATE_STEP: dict[str, Any] = {
     "argv": (), "multi_prog": (), "work_dir": "/", "rlimits": {}, "environment_digest": "", "stdio": StdioSpec(), "transfer": None,
     "task_prolog": "", "task_epilog": "", "client_host": "", "client_pid": 0, "window": (0, 0), "pty": False,
-    "submit_line": "", "container": None, "pod_container": "", "enters": "",
+    "submit_line": "", "container": None, "pod_container": "",
 }  # fmt: skip
 
 #: More CPUs, or units of a kind, than a node can have.

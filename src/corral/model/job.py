@@ -180,7 +180,6 @@ class StepSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     submit_line: str = ""  #: the command line of its srun
     container: Container | None = None  #: what its tasks see as their root
     pod_container: str = ""  #: of a Pod's job: it is a run of that container
-    enters: str = ""  #: of a Pod's job: its tasks go into that container as it runs (corral exec)
 
     @property
     def is_hidden(self) -> bool:
