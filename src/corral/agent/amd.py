@@ -37,8 +37,18 @@ def gpus(root: str = "/", threads: int = 1) -> tuple[GresDevice, ...]:
 
 def busy_percent(file: str, root: str = "/") -> int:
     """How busy the GPU with this render node is; -1 = that is not known."""
+    return _number(file, "gpu_busy_percent", root)
+
+
+def memory_used_mb(file: str, root: str = "/") -> int:
+    """Of its own memory."""
+    used = _number(file, "mem_info_vram_used", root)
+    return used >> 20 if used >= 0 else used
+
+
+def _number(file: str, what: str, root: str) -> int:
     name = os.path.basename(file)
-    text = _content(f"{root.rstrip('/')}/sys/class/drm/{name}/device/gpu_busy_percent") if name else ""
+    text = _content(f"{root.rstrip('/')}/sys/class/drm/{name}/device/{what}") if name else ""
     return int(text) if text.isdigit() else -1
 
 

@@ -7,7 +7,7 @@ often as long as it stays so: a node that was taken back with a dead GPU is drai
 import os
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -43,6 +43,7 @@ class Unit(msgspec.Struct, frozen=True):
 class Look(msgspec.Struct, frozen=True):
     problems: tuple[str, ...] = ()
     busy: tuple[int, ...] = ()  #: percent, of each GPU; -1 = it cannot tell
+    memory_mb: tuple[int, ...] = ()  #: in use; likewise
 
 
 def units_of(devices: Iterable[GresDevice]) -> tuple[Unit, ...]:
@@ -72,32 +73,42 @@ class Looker:
         is_nvidia = any(unit.uuid.startswith(("GPU-", "MIG-")) for unit in gpus)
         if is_nvidia and self._library is None:
             self._library = nvml.opened()
-        found: list[str] = []
-        busy = []
-        for unit in gpus:
-            percent, problem = self._of(unit) if is_nvidia else (amd.busy_percent(unit.file), "")
-            busy.append(percent)
-            if problem:
-                found.append(f"{unit}: {problem}")
+        seen = [_nvidias(self._library, unit) if is_nvidia else _amds(unit) for unit in gpus]
+        found = [f"{unit}: {one.problem}" for unit, one in zip(gpus, seen, strict=True) if one.problem]
+        if found and is_nvidia:
+            self._library = None  # a library that has lost a GPU does not find it again
         for unit in self._units:
             if any(not os.path.exists(file) for file in unit.files):
                 found.append(f"{unit}: its device file is gone")
         twice = tuple(problem for problem in found if problem in self._seen)
         self._seen = frozenset(found)
-        return Look(twice, tuple(busy))
+        return Look(twice, tuple(one.busy for one in seen), tuple(one.memory_mb for one in seen))
 
-    def _of(self, unit: Unit) -> tuple[int, str]:
-        library = self._library
-        if library is None:
-            return -1, "NVML cannot be opened"
-        try:
-            handle = library.nvmlDeviceGetHandleByUUID(unit.uuid)
-            return int(library.nvmlDeviceGetUtilizationRates(handle).gpu), ""
-        except library.NVMLError as error:
-            if getattr(error, "value", 999) in _FATAL:
-                self._library = None  # a library that has lost a GPU does not find it again
-                return -1, str(error)
-            return -1, ""
+
+class _Seen(NamedTuple):
+    """Of one GPU."""
+
+    busy: int = -1
+    memory_mb: int = -1
+    problem: str = ""
+
+
+def _nvidias(library: Any, unit: Unit) -> _Seen:
+    if library is None:
+        return _Seen(problem="NVML cannot be opened")
+    memory = busy = None
+    try:
+        handle = library.nvmlDeviceGetHandleByUUID(unit.uuid)
+        memory = nvml.told(library, None, "nvmlDeviceGetMemoryInfo", handle)
+        busy = int(library.nvmlDeviceGetUtilizationRates(handle).gpu)
+    except library.NVMLError as error:
+        if getattr(error, "value", 999) in _FATAL:
+            return _Seen(problem=str(error))
+    return _Seen(-1 if busy is None else busy, -1 if memory is None else int(memory.used) >> 20)
+
+
+def _amds(unit: Unit) -> _Seen:
+    return _Seen(amd.busy_percent(unit.file), amd.memory_used_mb(unit.file))
 
 
 class GpuWatch:
@@ -127,7 +138,7 @@ class GpuWatch:
         if self._thread is not None and self._thread.is_alive():
             if now - self._began > PATIENCE:
                 self._say(("the driver of the GPUs does not answer (NVML)",), now)
-            return msgspec.structs.replace(self._last, busy=())
+            return Look()
         self._say(self._last.problems, now)
         seen = self._last
         self._began = now

@@ -7,7 +7,7 @@ import msgspec
 
 from corral.agent.control import Executed, Sample, Sampled, Started, encode_command
 from corral.agent.endings import Endings
-from corral.agent.gpuwatch import GpuWatch
+from corral.agent.gpuwatch import GpuWatch, Look
 from corral.agent.imagekeeper import ImageKeeper
 from corral.agent.images import Images
 from corral.agent.inventory import free_memory_mb
@@ -167,15 +167,15 @@ class AgentLoop:
     def _beat(self) -> None:
         sweep(self._launcher, self._heartbeat)
         self._endings.kill_what_does_not_end(clock.monotonic())
-        busy = self._watch.turn().busy if self._watch is not None else ()
+        seen = self._watch.turn() if self._watch is not None else Look()
         if self._bus.is_connected:
-            self._tell_inventory(busy)
+            self._tell_inventory(seen)
 
     def _on_bad_device(self, reason: str) -> None:
         self._log.error("a device has failed", reason=reason)
         self._outbox.report(NodeFailed(agent=self._agent, node=self._names[0], reason=reason))
 
-    def _tell_inventory(self, busy: tuple[int, ...]) -> None:
+    def _tell_inventory(self, seen: Look) -> None:
         self._outbox.tell(
             Heartbeat(
                 agent=self._agent,
@@ -183,7 +183,8 @@ class AgentLoop:
                 steps=self._launcher.table.known(),
                 load=round(os.getloadavg()[0], 2),
                 free_memory_mb=free_memory_mb(),
-                gpus=busy,
+                gpus=seen.busy,
+                gpus_memory_mb=seen.memory_mb,
             )
         )
 

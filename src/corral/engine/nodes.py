@@ -114,7 +114,12 @@ def on_heartbeat(ctx: Context, report: Heartbeat, now: float, out: Effects) -> N
             continue
         ctx.last_heard[name] = now
         ctx.state.nodes[name] = msgspec.structs.replace(
-            node, gpus_busy=report.gpus, load=report.load, free_memory_mb=report.free_memory_mb, last_heard=now
+            node,
+            gpus_busy=report.gpus or node.gpus_busy,
+            gpus_memory_mb=report.gpus_memory_mb or node.gpus_memory_mb,
+            load=report.load,
+            free_memory_mb=report.free_memory_mb,
+            last_heard=now,
         )
         if not node.up or node.down_reason == NOT_RESPONDING:
             back: dict[str, object] = {} if node.admin_down else {"down_reason": "", "down_since": 0.0}

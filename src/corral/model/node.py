@@ -78,6 +78,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     weight: int = 1
     comment: str = ""
     load: float = 0.0
+    gpus_memory_mb: tuple[int, ...] = ()  #: in use; likewise
     gpus_busy: tuple[int, ...] = ()  #: percent of each GPU, as last heard; -1 = it cannot tell. Kept in memory only
     free_memory_mb: int = 0
     labels: tuple[

@@ -40,6 +40,7 @@ class Heartbeat(Report, frozen=True, kw_only=True):
     steps: tuple[KnownStep, ...] = ()
     load: float = 0.0
     free_memory_mb: int = 0
+    gpus_memory_mb: tuple[int, ...] = ()  #: how much of each one's memory is in use; likewise
     gpus: tuple[int, ...] = ()  #: how busy each is now, in percent; -1 = it cannot tell. () = nothing is known
 
 

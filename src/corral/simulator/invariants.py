@@ -200,7 +200,7 @@ def _recorded(job: Job) -> Job:
 
 def recorded(state: ClusterState) -> dict[str, Any]:
     """The recorded part of a state, without what is only noted: why a job waits, its rank, when a node was heard."""
-    unheard = {"last_heard": 0.0, "load": 0.0, "free_memory_mb": 0, "gpus_busy": ()}
+    unheard = {"last_heard": 0.0, "load": 0.0, "free_memory_mb": 0, "gpus_busy": (), "gpus_memory_mb": ()}
     found: dict[str, Any] = {
         "jobs": {job_id: _recorded(job) for job_id, job in state.jobs.items()},
         "queue": {number for _, _, number in state.queue},

@@ -40,6 +40,7 @@ class Gpu:
     mig: bool = False
     broken: bool = False  #: it does not answer
     busy: int = 0  #: percent
+    used: int = 0  #: bytes
     processes: dict[int, tuple[int, int]] = field(default_factory=dict)  #: pid -> bytes, percent
 
 
@@ -88,7 +89,7 @@ class Nvml:
         return SimpleNamespace(busId=gpu.bus)
 
     def nvmlDeviceGetMemoryInfo(self, one: Gpu | Slice) -> Any:
-        return SimpleNamespace(total=one.memory)
+        return SimpleNamespace(total=one.memory, used=getattr(one, "used", 0))
 
     def nvmlDeviceGetCpuAffinity(self, gpu: Gpu, words: int) -> list[int]:
         if not gpu.cpus:

@@ -41,7 +41,9 @@ def node(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Node:
 
 def test_gpus_that_work_are_told_with_how_busy_they_are(node: Node) -> None:
     node.second.busy = 97
-    assert node.looks(1).busy == (0, 97)
+    node.second.used = 5 << 30
+    seen = node.looks(1)
+    assert (seen.busy, seen.memory_mb) == ((0, 97), (0, 5120))
     assert node.told == []
 
 
@@ -65,6 +67,12 @@ def test_what_is_still_wrong_is_told_again_after_a_while(node: Node, monkeypatch
     before = len(node.told)
     node.looks(2)
     assert len(node.told) == before
+
+
+def test_one_that_fails_does_not_blame_the_others(node: Node) -> None:
+    node.first.broken = True
+    assert node.looks(2).busy == (-1, 0)
+    assert node.told == ["GPU 0 (GPU-a, 0000:65:00.0): GPU is lost"]
 
 
 def test_a_fatal_xid_names_the_gpu_at_once(node: Node) -> None:

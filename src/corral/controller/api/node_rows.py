@@ -212,6 +212,7 @@ NODES: Table[Node] = Table(
         "gpus_total": lambda node, _: gpus(node),
         "gpus_alloc": gpus_in_use,
         "gpus_busy": lambda node, _: node.gpus_busy,
+        "gpus_memory_mb": lambda node, _: node.gpus_memory_mb,
         "gpu_memory_mb": lambda node, _: [
             device.memory_mb for device in node.inventory.gres if device.name == "gpu" for _ in range(device.count)
         ],

@@ -185,6 +185,7 @@ def document() -> dict[str, Any]:
             "get": operation("How busy the controller is, and with what", anything),
             "delete": operation("Begin counting anew (operators)", reply),
         },
+        "/metrics": {"get": operation("Jobs, nodes and GPUs for Prometheus, as text (operators)", anything)},
         "/v1/why": {
             "get": operation(
                 "Why jobs wait, why nodes are idle",
