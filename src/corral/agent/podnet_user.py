@@ -15,6 +15,8 @@ from pathlib import Path
 from corral.agent.podnet import CannotConnect, Net, PortsTaken
 
 _PATIENCE = 5.0
+#: Through which slirp4netns carries packets.
+_TUN = "/dev/net/tun"
 
 
 class UserNetworks:
@@ -72,7 +74,9 @@ class UserNetworks:
 def why_not() -> str:
     """What is missing for it; "" = nothing."""
     missing = [name for name in ("slirp4netns", "unshare") if shutil.which(name) is None]
-    return f"not root, no {missing[0]}" if missing else ""
+    if missing:
+        return f"not root, no {missing[0]}"
+    return "" if os.access(_TUN, os.R_OK | os.W_OK) else f"not root, and {_TUN} is closed to users"
 
 
 async def _started(program: str, *arguments: str, pass_fds: Sequence[int] = ()) -> asyncio.subprocess.Process:
