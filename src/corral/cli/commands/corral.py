@@ -26,6 +26,7 @@ VERBS = {
     "cp": ("into:cp", "copy files into a running job, and out of it"),
     "code": ("into:code", "what VS Code's Remote-SSH needs to open a job"),
     "image": ("image", "show the images on nodes; fetch them before jobs need them; remove them"),
+    "serve": ("kube.serve", "run a program as a service: replicas behind one URL"),
     "get": ("kube.get", "objects of Kubernetes' kinds: pods, deployments, services ..."),
     "apply": ("kube.apply", "make them as manifests say"),
     "delete": ("kube.delete", "delete them, and what they own"),

@@ -108,6 +108,7 @@ def _targets(session: Session, given: Namespace) -> list[Target]:
         chosen_ones = [one for one, _ in objects(session, found, given.selector, given.field_selector)]
         if not chosen_ones:
             say("No resources found\n")
+        given.ignore_not_found = True  # what goes with its owner may be gone already
         return chosen_ones
     if chosen:
         raise Exit(1, "error: name cannot be provided when a selector is specified")

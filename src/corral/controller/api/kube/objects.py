@@ -10,6 +10,8 @@ from corral.controller.kubeevents import Event
 from corral.errors import InvalidManifest
 from corral.model.kube.config import Namespace, PriorityClass, Secret
 from corral.model.kube.meta import KubeObject, ObjectKey
+from corral.model.kube.network import Ingress
+from corral.model.kube.network import Service as KubeService
 from corral.model.kube.objects import AnyObject
 from corral.model.kube.pod import Pod
 from corral.protocol.requests import Caller
@@ -64,6 +66,10 @@ def shown(resource: Resource, one: KubeObject) -> Json:
             body["spec"]["nodeName"] = one.status.node
         if one.status.job:
             body["status"]["job"] = one.status.job
+    if isinstance(one, KubeService) and one.status.url:
+        body["status"]["url"] = one.status.url
+    if isinstance(one, Ingress) and one.status.url:
+        body["status"]["url"] = one.status.url
     return body
 
 
