@@ -34,6 +34,7 @@ VERBS = {
     "create": ("kube.create", "make a namespace, configmap, secret, deployment, job ..."),
     "diff": ("kube.diff", "what an apply would change"),
     "edit": ("kube.edit", "change an object in an editor"),
+    "exec": ("kube.execute", "a command in a Pod's container"),
     "scale": ("kube.scale", "how many replicas"),
     "rollout": ("kube.rollout", "status, undo, history, pause, resume, restart of an update"),
     "pipeline": ("kube.pipeline", "begin a run of a Pipeline, see how it fares, stop it"),

@@ -19,12 +19,26 @@ def main(arguments: list[str]) -> int:
         description="Say why jobs wait: all reasons, who is ahead, the planned start, and which other requests would start sooner "
         "(each tried on the cluster as it is). Or why nodes are idle. Without either: why the queue does not move on.",
     )
-    parser.add_argument("jobs", nargs="*", metavar="JOB", help="42, 42_7, 42+1; several are fine")
+    parser.add_argument(
+        "jobs",
+        nargs="*",
+        metavar="JOB|POD|KIND/NAME",
+        help="42, 42_7, 42+1, a Pod, or deployment/web for its Pods; several are fine",
+    )
+    parser.add_argument("--namespace", default="", metavar="NS", help="of Pods (default: CORRAL_NAMESPACE, or default)")
     parser.add_argument("--node", "-n", default="", metavar="LIST", help="these nodes")
     parser.add_argument("--json", action="store_true", help="all of it, for programs")
     add_options(parser)
     given = parser.parse_args(arguments)
-    asked = {"jobs": ",".join(given.jobs), "nodes": given.node}
+    named = [word for word in given.jobs if not word[:1].isdigit()]
+    jobs = [word for word in given.jobs if word[:1].isdigit()]
+    if named:
+        from corral.cli.corral.kube.waitingpods import jobs_of
+
+        jobs += jobs_of(given, named)
+        if not jobs:
+            return 0
+    asked = {"jobs": ",".join(jobs), "nodes": given.node}
     path = f"/v1/why?{urlencode({name: text for name, text in asked.items() if text})}".rstrip("?")
     try:
         with Connection(endpoint_of(given), timeout=60.0) as connection:

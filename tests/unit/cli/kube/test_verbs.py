@@ -1,6 +1,7 @@
 """Do the verbs for Kubernetes' objects say and do what kubectl says and does?"""
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from tests.unit.controller.running import RunningController, running
 from corral.cli.commands.corral import body
 from corral.cli.run import Exit
 from corral.client.connection import Connection
+from corral.syntax import yamltext
 
 WEB = """
 apiVersion: apps/v1
@@ -251,3 +253,72 @@ def test_explain_walks_down_the_fields(run: Run) -> None:
     assert "FIELD: ports <[]ContainerPort>" in text
     assert "containerPort\t<integer>" in text
     assert run("explain", "deploy.spec.none")[2] == 'error: field "none" does not exist\n'
+
+
+def test_serve_writes_what_it_would_apply(run: Run) -> None:
+    words = (
+        "--name",
+        "llm",
+        "--port",
+        "8000",
+        "--gpus",
+        "2",
+        "--health",
+        "/health",
+        "--autoscale",
+        "0-8",
+        "--target",
+        "4",
+    )
+    text = ok(run("serve", *words, "--qos", "high", "--print", "--", "python", "-m", "server"))
+    deployment, service, autoscaler = yamltext.documents(text)
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["command"] == ["python", "-m", "server"]
+    assert container["resources"] == {"limits": {"nvidia.com/gpu": 2}}
+    assert container["readinessProbe"]["httpGet"] == {"path": "/health", "port": 8000}
+    assert container["workingDir"] == os.getcwd()
+    assert "replicas" not in deployment["spec"]
+    assert deployment["spec"]["template"]["metadata"]["annotations"] == {"corral.dev/qos": "high"}
+    assert service["spec"]["ports"] == [{"name": "http", "port": 80, "targetPort": 8000}]
+    assert (autoscaler["spec"]["minReplicas"], autoscaler["spec"]["maxReplicas"]) == (0, 8)
+    for name in ("one.yaml", "again.yaml"):
+        Path(name).write_text(text)
+    assert ok(run("apply", "-f", "one.yaml", "--dry-run=server")).count("created") == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--name", "x", "--port", "1"), "corral: error: the program is missing"),
+        (("--name", "x", "--port", "1", "--autoscale", "8-1", "--", "a"), "--autoscale: MIN-MAX is needed"),
+        (("--name", "x", "--port", "1", "--autoscale", "0", "--", "a"), "--autoscale: MIN-MAX is needed"),
+        (("--name", "x", "--port", "1", "--replicas", "-1", "--", "a"), "--replicas: -1 is less than 0"),
+        (("--name", "X_", "--port", "1", "--no-wait", "--", "a"), 'The Deployment "X_" is invalid: '),
+    ],
+)
+def test_serve_refuses_what_makes_no_sense(run: Run, words: tuple[str, ...], told: str) -> None:
+    assert told in run("serve", *words)[2]
+
+
+def test_why_of_an_object_is_why_its_pods_wait(run: Run) -> None:
+    run("apply", "-f", "web.yaml")
+    assert ok(run("why", "deploy/web")) == "deployment.apps/web: none of its 0 Pods waits in the queue\n"
+    text = WEB.replace("replicas: 0", "replicas: 1").partition("---")[0]
+    Path("one.yaml").write_text(text)
+    run("apply", "-f", "one.yaml")
+    assert "(web-" in ok(run("why", "deploy/web"))
+
+
+def test_logs_and_exec_of_what_has_not_begun(run: Run) -> None:
+    Path("pod.yaml").write_text(
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {containers: [{name: a, command: [x]}]}\n"
+    )
+    run("apply", "-f", "pod.yaml")
+    assert (
+        run("logs", "p")[2]
+        == 'Error from server (BadRequest): container "a" in pod "p" is waiting to start: ContainerCreating\n'
+    )
+    assert run("logs", "p", "-c", "b")[2] == "Error from server (BadRequest): container b is not valid for pod p\n"
+    assert run("exec", "p", "--", "true")[2] == 'error: unable to upgrade connection: container not found ("a")\n'
+    assert run("exec", "p")[2].startswith("error: you must specify at least one command")
+    run("delete", "pod", "p", "--force", "--grace-period=0")

@@ -182,9 +182,8 @@ def told(error: Refused) -> str:
     reason = str(error.fields.get("code", ""))
     if reason[:1].isupper():
         if reason == "Invalid":
-            return f"The {error}" if not str(error).startswith("The ") else str(error)
-        if reason == "BadRequest":
-            return f"Error from server ({reason}): {error}"
+            kind, quote_mark, rest = str(error).partition(' "')
+            return f"The {kind.partition('.')[0]}{quote_mark}{rest}"  # without the group, as kubectl
         return f"Error from server ({reason}): {error}"
     detail = error.fields.get("detail")
     return f"corral: error: {error}" + (f" ({detail})" if detail else "")
