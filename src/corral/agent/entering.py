@@ -19,6 +19,9 @@ from corral.protocol.orders import LaunchStep
 
 #: Variables that are the newcomer's own.
 _OWN = ("TERM", "SLURM_STEPID", "SLURM_STEP_ID", "SRUN_DEBUG", "CORRAL_STEP", "CORRAL_ORIGIN")
+_KINDS = (
+    ("user", mounts.CLONE_NEWUSER), ("net", mounts.CLONE_NEWNET), ("uts", mounts.CLONE_NEWUTS), ("mnt", mounts.CLONE_NEWNS),
+)  # fmt: skip
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC
 
 
@@ -47,11 +50,7 @@ class _Namespaces(Box):
         super().__init__(-1, -1, identity, remap_root=False)
         self._fds = [
             (os.open(f"/proc/{pid}/ns/{name}", _FLAGS), kind)
-            for name, kind in (
-                ("user", mounts.CLONE_NEWUSER),
-                ("net", mounts.CLONE_NEWNET),
-                ("mnt", mounts.CLONE_NEWNS),
-            )
+            for name, kind in _KINDS
             if os.stat(f"/proc/{pid}/ns/{name}").st_ino != os.stat(f"/proc/self/ns/{name}").st_ino
         ]
 
