@@ -3,7 +3,6 @@
 from corral.controller import values
 from corral.model.allocation import Allocation
 from corral.model.job import Job, JobSpec
-from corral.model.reason import Reason
 from corral.model.step import STEP_NAMES, Step
 from corral.store.rows import Run, StepRun
 
@@ -56,7 +55,7 @@ def run_of(job: Job, spec: JobSpec) -> Run:
         comment=spec.comment,
         wckey=spec.wckey,
         admin_comment=job.admin_comment,
-        system_comment=job.reason_text if job.reason is Reason.INACTIVE_LIMIT else "",
+        system_comment=job.system_comment,
         reason=job.reason.value,
         script_digest=spec.script_digest,
         reservation=spec.reservation if allocation is None else allocation.reservation,

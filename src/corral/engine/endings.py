@@ -125,8 +125,10 @@ def finish(
 
 
 def _is_something_left(ctx: Context, job: Job) -> bool:
-    """On its nodes: steps, containers that it keeps by name, directories of its own."""
+    """On its nodes: steps, containers that it keeps by name, directories of its own, an MPS daemon that may be nobody's now."""
     if ctx.config.isolation.private_dirs:
+        return True
+    if ctx.config.gpu_sharing.starts_mps and job.allocation is not None and job.allocation.has_shares:
         return True
     if ctx.state.spec(job).kind is JobKind.POD:  # its network, its volumes
         return True

@@ -66,5 +66,10 @@ class Allocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def gres_count(self, name: str) -> int:
         return sum(gres.count for share in self.nodes for gres in share.gres if gres.name == name)
 
+    @property
+    def has_shares(self) -> bool:
+        """Of GPUs."""
+        return any(gres.milli for share in self.nodes for gres in share.gres)
+
     def on(self, node: str) -> NodeShare | None:
         return next((share for share in self.nodes if share.node == node), None)

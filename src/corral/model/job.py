@@ -386,6 +386,14 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     yielded_to: tuple[int, ...] = ()  #: jobs (of arrays: the array) that it has made room for, and so never preempts
 
     @property
+    def system_comment(self) -> str:
+        """In words why it ended, where its reason says less: as Slurm's SystemComment."""
+        told = (Reason.INACTIVE_LIMIT, Reason.JOB_LAUNCH_FAILURE)
+        return (
+            self.reason_text if self.state not in (JobState.PENDING, JobState.RUNNING) and self.reason in told else ""
+        )
+
+    @property
     def is_pending(self) -> bool:
         return self.state is JobState.PENDING
 

@@ -11,7 +11,7 @@ from corral.model.gres import GresDevice, GresRequest, GresShare
 from corral.model.job import JobKind, JobSpec
 from corral.model.node import NodeInventory
 from corral.protocol import requests as rq
-from corral.protocol.orders import LaunchStep
+from corral.protocol.orders import EndJob, LaunchStep
 from corral.protocol.replies import Rejected, StepCreated
 
 ERROR = "Invalid generic resource (gres) specification"
@@ -175,6 +175,16 @@ def test_steps_with_a_share_are_sent_to_mps_where_agents_start_it() -> None:
         c.run(half())
         c.run(job(gres=gpus(1)))
         assert [order.mps for order in c.orders(LaunchStep)] == [starts, False]
+
+
+def test_agents_hear_of_the_end_of_a_job_that_had_mps() -> None:
+    c = shared("n1", gpu_sharing=GpuSharing(fence="mps"))
+    part, whole = c.run(half()), c.run(job(gres=gpus(1)))
+    c.orders(EndJob)
+    c.finish(whole)
+    assert c.orders(EndJob) == [], "nothing of it is left"
+    c.finish(part)
+    assert [order.job for order in c.orders(EndJob)] == [part]
 
 
 @pytest.mark.parametrize(

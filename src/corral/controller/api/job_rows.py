@@ -316,7 +316,7 @@ FIELDS: dict[str, Getter] = {
     "comment": of_spec("comment"),
     "wckey": of_spec("wckey"),
     "admin_comment": Attribute("admin_comment"),
-    "system_comment": lambda job, _: job.reason_text if job.reason is Reason.INACTIVE_LIMIT else "",
+    "system_comment": Attribute("system_comment"),
     "extra": of_spec("extra"),
     "cron": of_spec("cron"),
     "kill_on_invalid_dep": of_spec("kill_on_invalid_dep"),
