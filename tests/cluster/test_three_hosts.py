@@ -361,3 +361,44 @@ def test_a_jobs_port_is_reached_by_forwarding(
 def test_a_program_is_sent_to_its_node(outside: Callable[..., list[str]], tmp_path: Path) -> None:
     made = r'printf "#!/bin/sh\necho sent to \$SLURMD_NODENAME\n" > /mnt/program && chmod +x /mnt/program'
     assert ran(outside("sh", "-c", f"{made} && srun --bcast={tmp_path}/program -w n2 /mnt/program")) == b"sent to n2\n"
+
+
+WEB = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+      - name: web
+        command: [sh, -c, "cd $(mktemp -d); echo $SLURMD_NODENAME > index.html; exec python3 -m http.server 8000"]
+        ports: [{containerPort: 8000}]
+        readinessProbe: {httpGet: {port: 8000, path: /}, periodSeconds: 1}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8000}]}
+"""
+
+
+def test_a_service_on_both_nodes_is_reached_through_the_head(hosts: ThreeHosts) -> None:
+    manifest = hosts.head.directory / "web.yaml"
+    manifest.write_text(WEB)
+    hosts.head.start("corral", "gateway", "--config", str(hosts.head.directory / "corral.toml"))
+    hosts.on_head("corral", "apply", "-f", str(manifest))
+    url = wait_until(lambda: hosts.on_head("corral", "get", "svc", "web", "-o", "jsonpath={.status.ports[0].url}"))
+    answers: set[str] = set()
+
+    def from_both() -> bool:
+        done = subprocess.run(hosts.head.command("curl", "-sf", "-m", "5", url), capture_output=True, text=True)
+        answers.add(done.stdout.strip())
+        return {"n1", "n2"} <= answers
+
+    wait_until(from_both, what=hosts.head.words())
+    hosts.on_head("corral", "delete", "-f", str(manifest))
+    wait_until(lambda: hosts.on_head("squeue", "-h") == "")
