@@ -88,6 +88,25 @@ def topology() -> tuple[int, int, int]:
     return len(sockets), max(1, len(cores) // len(sockets)), max(1, threads // len(cores))
 
 
+def address_towards(url: str) -> str:
+    """By which of its addresses this machine goes to a server elsewhere; "" = by none that others could use."""
+    import socket
+    from urllib.parse import urlsplit
+
+    try:
+        place = urlsplit(url.split(",")[0])
+        host, port = place.hostname, place.port or 4222
+        if host is None:
+            return ""
+        family, kind, protocol, _, to = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, kind, protocol) as sock:
+            sock.connect(to)  # nothing is sent
+            own = str(sock.getsockname()[0])
+    except (OSError, ValueError):
+        return ""
+    return "" if own.startswith("127.") or own == "::1" else own
+
+
 def memory_mb() -> int:
     """Of the machine, or of the container that this is."""
     total = _meminfo("MemTotal")

@@ -15,7 +15,7 @@ from corral.agent import cgroup, podnet_root, podnet_user
 from corral.agent.access import Access
 from corral.agent.control import ShepherdSettings
 from corral.agent.images import Images
-from corral.agent.inventory import VirtualNodes, inventory_of_this_machine, virtual_inventories
+from corral.agent.inventory import VirtualNodes, address_towards, inventory_of_this_machine, virtual_inventories
 from corral.agent.loop import AgentLoop
 from corral.agent.mps import Mps
 from corral.agent.podnet import Maker, PodNetworks
@@ -81,7 +81,10 @@ def run(
     if virtual is not None:
         nodes = virtual_inventories(virtual, now)
     else:
-        nodes = (inventory_of_this_machine(name, now, config.gres, str(directory / "gpus")),)
+        found = inventory_of_this_machine(name, now, config.gres, str(directory / "gpus"))
+        nodes = (
+            msgspec.structs.replace(found, address=config.address or address_towards(config.nats.url) or found.address),
+        )
     endpoint = cluster_endpoint(config, state_dir)
     settings = _settings(config, group_name(config.cluster, name, directory), nodes[0], endpoint, directory.absolute())
     unenforced = cgroup.not_enforced(settings)

@@ -362,6 +362,9 @@ class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ] = ()  #: PropagateResourceLimitsExcept: all but these; counts instead of propagate_limits
     requeue: bool = True  #: JobRequeue: may jobs be requeued unless they say --no-requeue?
     step_ports: str = ""  #: ports for jobs (--ports) and steps (--resv-ports) alone: "12000-12999" (MpiParams=ports=)
+    address: str = (
+        ""  #: of this machine, as other machines reach it; "" = from which it reaches the message server, else its name
+    )
     pod_network: str = "10.213.0.0/16"  #: addresses of the Pods' own networks, the same on every node; "" = Pods have their nodes' network
     pod_ports: str = "25000-29999"  #: ports of the nodes by which the ports of Pods are reached
     mpi_default: Literal["none", "pmi2", "pmix"] = "none"  #: MpiDefault: srun without --mpi serves this to its tasks
