@@ -314,7 +314,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     host: str = ""  #: the name in the URLs that are shown; "" = as listen says (needed where that is "all")
     http_port: int = 8080  #: where services and Ingresses are told apart by Host; 0 = nowhere
     https_port: int = 8443  #: likewise with TLS, for Ingresses that have it; 0 = nowhere
-    ports: str = "28000-29999"  #: each port of a Service is given one of these
+    ports: str = "22000-24999"  #: each port of a Service is given one of these
     node_ports: str = "30000-32767"  #: and of a NodePort or LoadBalancer Service one of these
     held_requests: int = 1000  #: of a service without a ready replica, so many may wait for one
     held_seconds: float = 300.0  #: and so long each

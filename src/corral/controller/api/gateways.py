@@ -1,5 +1,6 @@
 """What do gateways ask for? The routing table, as it changes."""
 
+import base64
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from corral.controller.api.http import Refusal, body_of, caller_of
 from corral.controller.api.service import Service
 from corral.controller.routing import RoutingTable
 from corral.daemon import clock
+from corral.model.kube.config import Secret
 from corral.protocol.routes import Routes
 
 #: A gateway that is told nothing asks again after so many seconds at the latest.
@@ -21,10 +23,22 @@ LONGEST_WAIT = 60.0
 def table_of(service: Service) -> RoutingTable:
     """Made when a gateway first asks: a cluster without services has none."""
     if service.routing is None:
-        table = RoutingTable(lambda: service.state.objects, service.performer.term)
+
+        def values(one: Secret) -> dict[str, str]:
+            return {key: _decoded(text) for key, text in service.opened(one).data.items()}
+
+        table = RoutingTable(lambda: service.state.objects, service.performer.term, values)
         service.watchers.tell(table)
         service.routing = table
     return service.routing
+
+
+def _decoded(text: str) -> str:
+    """ "" for what is no text."""
+    try:
+        return base64.b64decode(text, validate=True).decode()
+    except ValueError:
+        return ""
 
 
 async def get_routes(service: Service, request: Request) -> Any:
