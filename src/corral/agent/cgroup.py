@@ -123,6 +123,7 @@ def step_group(
     settings: ShepherdSettings,
     *,
     shares_cpus: bool = False,
+    cpu_millis: int = 0,
 ) -> Group | None:
     """Make the group of this step, with its limits. None: there are no cgroups here."""
     which = version(settings)
@@ -137,6 +138,7 @@ def step_group(
         denied_devices=step_limits.denied_devices if step_limits.denied_devices != job_limits.denied_devices else (),
         swap_percent=job_limits.swap_percent,
         soft_percent=job_limits.soft_percent,
+        cpu_millis=cpu_millis if cpu_millis and "cpu" in settings.enforce else None,
         cpu_share=step_limits.cpu_share,  # beside the job's other steps
     )
     job, step = group_names(key, node)

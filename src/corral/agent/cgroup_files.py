@@ -15,6 +15,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     processes: int | None = None  #: and threads
     swap_percent: float = 0.0  #: of its memory
     soft_percent: float = 0.0  #: of its memory: above that the kernel takes pages back from it first; 0 = it does not
+    cpu_millis: int | None = None  #: of the time of CPUs, in thousandths of one
     cpu_share: int | None = None  #: counts for so many CPUs where it shares them with others
 
     @property

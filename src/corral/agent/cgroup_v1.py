@@ -41,7 +41,7 @@ class GroupV1:
             ("cpuset", of_job.cpus or own.cpus),
             ("devices", of_job.denied_devices or own.denied_devices),
             ("pids", of_job.processes),
-            ("cpu", of_job.cpu_share),
+            ("cpu", of_job.cpu_share or own.cpu_millis),
         ):
             if wanted and os.path.isdir(f"{ROOT}/{controller}"):
                 self._used.append(controller)
@@ -67,6 +67,8 @@ class GroupV1:
                 _weigh(self._base(controller), 4 * (os.cpu_count() or 1))
                 _weigh(job_path, of_job.cpu_share)
                 _weigh(f"{job_path}/{step}", own.cpu_share)
+                if own.cpu_millis:
+                    write(f"{job_path}/{step}/cpu.cfs_quota_us", str(own.cpu_millis * 100))
 
     def _base(self, controller: str) -> str:
         return f"{ROOT}/{controller}/{self._name}"

@@ -41,7 +41,7 @@ class GroupV2:
             needed.append("memory")
         if of_job.processes and "pids" in have:
             needed.append("pids")
-        if of_job.cpu_share and "cpu" in have:
+        if (of_job.cpu_share or own.cpu_millis) and "cpu" in have:
             needed.append("cpu")
         is_new = make_pair(self._base, job, step)
         if needed:
@@ -64,6 +64,8 @@ class GroupV2:
                     pass  # no accounting of swap in this kernel
             if limits.processes and "pids" in needed:
                 write(f"{path}/pids.max", str(limits.processes))
+            if limits.cpu_millis and "cpu" in needed:
+                write(f"{path}/cpu.max", f"{limits.cpu_millis * 100} 100000")
             if limits.cpu_share and "cpu" in needed:
                 write(f"{path}/cpu.weight", str(min(_MOST_WEIGHT, _OF_ONE_CPU * limits.cpu_share)))
 

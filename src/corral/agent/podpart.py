@@ -1,6 +1,7 @@
 """What does a shepherd do more for a container of a Pod: its log, its network, its hooks, commands inside it?"""
 
 import os
+import pwd
 import signal
 import socket
 import ssl
@@ -12,12 +13,14 @@ import msgspec
 from corral.agent import entering, podrun
 from corral.agent.checks import request, status_of
 from corral.agent.contained import room_of
+from corral.agent.container import CannotContain
 from corral.agent.control import ShepherdSettings
 from corral.agent.identity import Identity
 from corral.agent.podroom import PodRoom
 from corral.agent.reactor import Reactor
 from corral.agent.tasks import TaskPlan, start
 from corral.agent.unwell import NotWell
+from corral.model.job import Owner
 from corral.protocol.orders import LaunchStep
 from corral.protocol.pods import Check, PodRun
 
@@ -56,8 +59,25 @@ class PodPart:
     def host_name(self) -> str:
         return "" if self.run.host_network else self.run.host_name
 
+    @property
+    def owner(self) -> Owner:
+        """As whom its program runs: the job's owner, or whom a Pod of root's names."""
+        owner, other = self._order.job.owner, self.run.run_as
+        if other is None or os.geteuid() != 0:
+            return owner
+        try:
+            name = pwd.getpwuid(other[0]).pw_name
+        except KeyError:
+            name = str(other[0])
+        return Owner(uid=other[0], gid=other[1], user=name, group=str(other[1]))
+
     def open(self, identity: Identity) -> None:
-        """Raises OSError."""
+        """Raises OSError, CannotContain."""
+        for gid in self.run.groups:
+            if self._order.job.owner.uid != 0 and gid not in (identity.gid, *(identity.groups or os.getgroups())):
+                raise CannotContain(f"securityContext.fsGroup {gid}: {self._order.job.owner.user} is not in that group")
+            if identity.changes and gid not in identity.groups:
+                identity.groups.append(gid)
         order, settings = self._order, self._settings
         self.room = PodRoom(order, self.run, settings.boxes, identity, room_of(order, settings, identity))
         self._network = podrun.network_of(self._order, self._settings.boxes)

@@ -171,7 +171,10 @@ class PodRoom:
                 size = f",size={volume.size_mb}m" if volume.size_mb and volume.kind == "memory" else ""
                 mounts.mount("tmpfs", path, "tmpfs", _GUARDED, f"mode=0755{size}")
             os.chmod(path, 0o777 if volume.kind != "files" else 0o755)
-            if self._identity.changes and volume.kind != "files":
+            if self._run.groups:
+                os.chown(path, -1, self._run.groups[0])
+                os.chmod(path, 0o2777 if volume.kind != "files" else 0o2755)
+            elif self._identity.changes and volume.kind != "files":
                 os.chown(path, self._identity.uid, self._identity.gid)
         for file in volume.files:
             where = os.path.normpath(f"{path}/{file.path}")
@@ -179,7 +182,10 @@ class PodRoom:
                 raise CannotContain(f"volume {volume.name}: {file.path} is not below it")
             os.makedirs(os.path.dirname(where), mode=0o755, exist_ok=True)
             _write(where, file.value, file.mode)
-            if self._identity.changes:  # as fsGroup would: its user reads what is not for all
+            if self._run.groups:
+                os.chown(where, -1, self._run.groups[0])
+                os.chmod(where, file.mode | (file.mode & 0o400) >> 3)
+            elif self._identity.changes:  # as fsGroup would: its user reads what is not for all
                 os.chown(where, self._identity.uid, self._identity.gid)
 
     def _hosts(self, net: Net) -> str:

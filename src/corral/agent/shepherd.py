@@ -168,9 +168,10 @@ class Shepherd:
         order, settings = self.order, self.settings
         shares_cpus = order.job.allocation.sharers > 0
         self._group = cgroup.step_group(
-            order.key, order.node, order.job_share, order.share, settings, shares_cpus=shares_cpus
-        )
-        identity = Identity(order.job.owner)
+            order.key, order.node, order.job_share, order.share, settings, shares_cpus=shares_cpus,
+            cpu_millis=order.pod.cpu_millis if order.pod is not None else 0,
+        )  # fmt: skip
+        identity = Identity(order.job.owner if self._pod is None else self._pod.owner)
         self._started_at = clock.now()
         self._streams.open(identity)
         if isinstance(self._pmi, PmixServer):

@@ -6,7 +6,7 @@ from typing import Any
 from corral.engine import podwords, replicas
 from corral.engine.context import Context
 from corral.model.gres import GresRequest
-from corral.model.job import JobKind, JobSpec, PodRef
+from corral.model.job import Job, JobKind, JobSpec, PodRef
 from corral.model.kube.pod import Container, Pod
 from corral.syntax import quantity
 from corral.syntax.hostlist import fold
@@ -69,6 +69,13 @@ def amount(container: Container, name: str, factor: int = 1) -> int:
 def limit(container: Container, name: str) -> int:
     """0 = none."""
     return quantity.whole(container.resources.limits.get(name, 0))
+
+
+def cpu_limit(container: Container, job: Job) -> int:
+    """In thousandths of a CPU; 0 = it may use all that its job has."""
+    asked = quantity.millis(container.resources.limits.get("cpu", 0))
+    has = len(job.allocation.nodes[0].cpus) if job.allocation is not None else 0
+    return asked if asked < has * 1000 else 0
 
 
 def is_sidecar(container: Container) -> bool:

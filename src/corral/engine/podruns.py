@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from corral.engine import podfiles, podjob
+from corral.engine import podfiles, podjob, podusers
 from corral.engine.context import Context
 from corral.model import container as ct
 from corral.model.allocation import NodeShare
@@ -110,6 +110,9 @@ def run_of(ctx: Context, job: Job, step: Step, node: str) -> PodRun | None:
         ),
         domain=f"{pod.spec.subdomain}.{ref.namespace}.svc.cluster.local" if pod.spec.subdomain else "",
         termination_path=container.termination_message_path,
+        cpu_millis=podjob.cpu_limit(container, job),
+        run_as=podusers.run_as(pod, container),
+        groups=podusers.groups(pod),
         grace=float(pod.spec.termination_grace_period_seconds),
         probes=tuple(_probes(container)),
         post_start=_hook(container, container.lifecycle.post_start) if container.lifecycle else None,

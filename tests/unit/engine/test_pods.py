@@ -2,16 +2,31 @@
 
 from typing import Any
 
+import pytest
 from tests.builders import ANN, BOB, Cluster, cluster, job, nodes
 
 from corral.engine.podruns import run_of
 from corral.model.cluster import ClusterConfig
 from corral.model.job import JobKind, JobState
+from corral.model.kube.config import ConfigMap
 from corral.model.kube.meta import ObjectKey, ObjectMeta
-from corral.model.kube.pod import Container, ContainerPort, Pod, PodSpec, Probe, ResourceRequirements, TCPSocketAction
+from corral.model.kube.pod import (
+    Container,
+    ContainerPort,
+    EnvVar,
+    EnvVarSource,
+    KeySelector,
+    Pod,
+    PodSpec,
+    Probe,
+    ResourceRequirements,
+    SecurityContext,
+    TCPSocketAction,
+)  # fmt: skip
 from corral.model.step import EndCause, StepKey
 from corral.protocol import orders as od
 from corral.protocol import reports as rp
+from corral.protocol.pods import PodVariable
 from corral.protocol.requests import DeleteObjects, PutObjects
 
 
@@ -331,3 +346,50 @@ def test_a_pod_has_as_much_time_as_its_partition_gives() -> None:
     one = running(config=config)
     assert one.job(pod(one).status.job).time_limit == 7200
     assert ClusterConfig().pod_ports
+
+
+@pytest.mark.parametrize(
+    ("context", "words"),
+    [
+        (SecurityContext(run_as_user=0), "runAsUser 0 of container main: its Pod is ann's"),
+        (SecurityContext(run_as_group=7), "runAsGroup 7"),
+        (SecurityContext(run_as_user=1000, run_as_non_root=True), ""),
+    ],
+)
+def test_a_pod_runs_as_who_made_it_and_as_nobody_else(context: SecurityContext, words: str) -> None:
+    one = cluster(nodes("n1"))
+    put(one, container(security_context=context))
+    assert words in pod(one).status.message
+    assert bool(pod(one).status.job) is not bool(words)
+
+
+def test_a_container_waits_for_what_its_variables_name() -> None:
+    one = cluster(nodes("n1"))
+    source = EnvVarSource(config_map_key_ref=KeySelector(name="conf", key="mode"))
+    put(one, container(env=(EnvVar(name="MODE", value_from=source),)))
+    one.cycle()
+    status = pod(one).status.container_statuses[0]
+    assert (status.state.reason, status.state.message) == ("CreateContainerConfigError", 'configmap "conf" not found')
+    conf = ConfigMap(metadata=ObjectMeta(name="conf", namespace="default"), data={"mode": "fast"})
+    one.ask(PutObjects(objects=(conf,)), ANN)
+    one.at(3.0)
+    (order,) = one.orders(od.LaunchStep)
+    assert order.pod.variables == (PodVariable("MODE", "fast", False, True),)
+    one.check()
+
+
+def test_an_optional_one_need_not_be_there() -> None:
+    one = cluster(nodes("n1"))
+    source = EnvVarSource(secret_key_ref=KeySelector(name="key", key="token", optional=True))
+    put(one, container(env=(EnvVar(name="TOKEN", value_from=source),)))
+    one.cycle()
+    (order,) = one.orders(od.LaunchStep)
+    assert order.pod.variables == ()
+
+
+def test_a_limit_of_cpu_time_holds_below_the_cpus_of_the_job() -> None:
+    one = cluster(nodes("n1"))
+    limits = [ResourceRequirements(limits={"cpu": text}) for text in ("300m", "2")]
+    put(one, container("a", resources=limits[0]), container("b", resources=limits[1]))
+    one.cycle()
+    assert {order.spec.name: order.pod.cpu_millis for order in one.orders(od.LaunchStep)} == {"a": 300, "b": 2000}

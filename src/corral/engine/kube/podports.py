@@ -1,5 +1,9 @@
 """Which ports of its node lead to a Pod? They are given when it starts, and are its own until it has ended."""
 
+import bisect
+import functools
+import itertools
+
 from corral.engine.context import Context
 from corral.engine.podjob import fixed_ports, host_of
 from corral.model.kube.pod import Pod, PortAddress
@@ -46,11 +50,16 @@ def told_in_use(ctx: Context, pod: Pod, words: str) -> bool:
     return True
 
 
+@functools.lru_cache(maxsize=4)
+def _ports(text: str) -> tuple[int, ...]:
+    return tuple(sorted(arrayspec.parse(text, _MOST).indices)) if text else ()
+
+
 def _next(ctx: Context, held: set[int]) -> int:
     """The next free one: what has just been given back rests for a while."""
-    known = arrayspec.parse(ctx.config.pod_ports, _MOST).indices if ctx.config.pod_ports else ()
-    start = next((index for index, port in enumerate(known) if port >= ctx.next_pod_port), 0)
-    for port in (*known[start:], *known[:start]):
+    known = _ports(ctx.config.pod_ports)
+    start = bisect.bisect_left(known, ctx.next_pod_port)
+    for port in itertools.chain(itertools.islice(known, start, None), itertools.islice(known, start)):
         if port not in held:
             ctx.next_pod_port = port + 1
             return port

@@ -7,7 +7,7 @@ policy says so. A job that ends without the Pod's doing leaves a Pod that has fa
 
 import msgspec
 
-from corral.engine import configuring, endings, podfiles, podjob, podruns, submit
+from corral.engine import configuring, endings, podfiles, podjob, podruns, podusers, submit
 from corral.engine.context import Context
 from corral.engine.effects import Effects
 from corral.engine.kube import containers, podports, stopping
@@ -67,6 +67,7 @@ def _submit(ctx: Context, pod: Pod, now: float, out: Effects) -> None:
     caller = Caller(uid=owner.uid, gid=owner.gid, user=owner.user, group=owner.group)
     inner = Effects()
     try:
+        podusers.check(pod)
         request = SubmitJobs(jobs=(NewJob(spec=podjob.spec_of(ctx, pod)),))
         submit.on_submit(ctx, request, owner, caller, now, inner)
     except UsageError as error:

@@ -1,0 +1,60 @@
+"""As whom does a Pod's container run? As who made the Pod; root's Pods also as others, if they say so."""
+
+from corral.errors import UsageError
+from corral.model.kube.pod import Container, Pod
+
+
+def check(pod: Pod) -> None:
+    """Raises UsageError for what the creator of the Pod may not."""
+    owner = pod.creator
+    assert owner is not None
+    for container in (*pod.spec.init_containers, *pod.spec.containers):
+        uid, gid = _asked(pod, container)
+        if owner.uid != 0 and uid not in (None, owner.uid):
+            raise UsageError(
+                reason=f"securityContext.runAsUser {uid} of container {container.name}: its Pod is {owner.user}'s, "
+                f"so it runs as {owner.user} ({owner.uid})"
+            )
+        if owner.uid != 0 and gid not in (None, owner.gid):
+            raise UsageError(
+                reason=f"securityContext.runAsGroup {gid} of container {container.name}: "
+                f"it runs in {owner.user}'s group ({owner.gid})"
+            )
+        if not_root(pod, container) and (uid if uid is not None else owner.uid) == 0:
+            raise UsageError(
+                reason=f"securityContext.runAsNonRoot of container {container.name}: its Pod is root's, so it runs as root"
+            )
+
+
+def _asked(pod: Pod, container: Container) -> tuple[int | None, int | None]:
+    own, of_pod = container.security_context, pod.spec.security_context
+    uid = own.run_as_user if own is not None else None
+    gid = own.run_as_group if own is not None else None
+    if of_pod is not None:
+        uid = of_pod.run_as_user if uid is None else uid
+        gid = of_pod.run_as_group if gid is None else gid
+    return uid, gid
+
+
+def not_root(pod: Pod, container: Container) -> bool:
+    own, of_pod = container.security_context, pod.spec.security_context
+    if own is not None and own.run_as_non_root is not None:
+        return own.run_as_non_root
+    return bool(of_pod is not None and of_pod.run_as_non_root)
+
+
+def run_as(pod: Pod, container: Container) -> tuple[int, int] | None:
+    """None: as the creator of the Pod."""
+    uid, gid = _asked(pod, container)
+    owner = pod.creator
+    if owner is None or (uid in (None, owner.uid) and gid in (None, owner.gid)):
+        return None
+    uid = owner.uid if uid is None else uid
+    if gid is None:
+        gid = owner.gid if uid == owner.uid else 0  # as Kubernetes: group 0 where none is said
+    return uid, gid
+
+
+def groups(pod: Pod) -> tuple[int, ...]:
+    of_pod = pod.spec.security_context
+    return (of_pod.fs_group,) if of_pod is not None and of_pod.fs_group is not None else ()
