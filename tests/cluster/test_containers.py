@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.cluster.live import LiveCluster, wait_until
+from tests.cluster.pods_kit import Pods
 
 from corral.agent import boxes, container, mounts
 from corral.agent.identity import Identity
@@ -328,3 +329,41 @@ def test_an_mpi_program_finds_its_peers_on_other_nodes(cluster: LiveCluster) -> 
     )
     words = ("-N2", "-n8", "--mpi=pmi2", f"--container-image={IMAGE}", f"--container-mounts={mounts}", "/ring")
     assert cluster.text("srun", *words) == "8 ranks, sum 28, inside"
+
+
+def test_a_pod_has_its_volumes_variables_network_and_probes_in_an_image(cluster: LiveCluster) -> None:
+    pods = Pods(cluster)
+    seen = "echo $GREETING $WHO $(cat /data/x) $(pwd) $(hostname); cat /etc/hosts; sleep 100"
+    pods.put(
+        "imaged",
+        {
+            "name": "main",
+            "image": IMAGE,
+            "command": ["sh", "-c", seen],
+            "env": [{"name": "WHO", "value": "pod"}, {"name": "GREETING", "value": "own"}],
+            "volumeMounts": [{"name": "shared", "mountPath": "/data"}],
+            "readinessProbe": {"exec": {"command": ["ls", "/data/x"]}},
+        },
+        {"name": "plain", "image": IMAGE, "args": ["sleep", "100"]},
+        initContainers=[
+            {
+                "name": "first", "image": IMAGE, "command": ["sh", "-c", "echo shared > /work/x"],
+                "volumeMounts": [{"name": "shared", "mountPath": "/work"}],
+            }
+        ],
+        volumes=[{"name": "shared", "emptyDir": {}}],
+        terminationGracePeriodSeconds=1,
+    )  # fmt: skip
+    pods.wait_ready("imaged")
+    logs = {path.parent.name: path.read_text() for path in cluster.directory.glob("agent/*/pods/*/*imaged*/*/0.log")}
+    lines = logs["main"].splitlines()
+    assert lines[0] == "own pod shared /tmp imaged"
+    assert lines[1] == "127.0.0.1\tlocalhost"
+    assert logs["plain"] == "entry\n"
+    job = str(pods.status("imaged")["job"])
+    said = cluster.text(
+        "srun", f"--jobid={job}", "--overlap", "--container-name=main:exec", "sh", "-c", "cat /data/x; id -u"
+    )
+    assert said == "shared\n0"
+    pods.delete("imaged")
+    pods.wait_gone("imaged")
