@@ -1,11 +1,13 @@
 """Which of Kubernetes' objects are there? The table, its indexes, and what is to be looked at."""
 
 import bisect
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from corral.engine.kubelinks import Links
-from corral.model.kube.meta import ObjectKey
+from corral.engine.kubeusage import Usage
+from corral.model.kube.config import Namespace
+from corral.model.kube.meta import ObjectKey, ObjectMeta
 from corral.model.kube.objects import AnyObject
 from corral.model.kube.pipeline import PipelineRun
 from corral.model.kube.pod import Pod
@@ -15,6 +17,15 @@ from corral.services import podset
 
 #: What can be without a controller and get one.
 _ADOPTED = ("Pod", "ReplicaSet")
+
+
+#: Is there from the beginning.
+DEFAULT = Namespace(
+    metadata=ObjectMeta(
+        name="default", uid="00000000-0000-4000-8000-000000000001", resource_version="1", generation=1,
+        labels={"kubernetes.io/metadata.name": "default"},
+    )
+)  # fmt: skip
 
 
 class Objects:
@@ -31,6 +42,8 @@ class Objects:
         self.lost: dict[str, set[ObjectKey]] = {}  #: of these those that may run on there though they count as ended
         self.pod_ports: dict[str, set[int]] = {}  #: host -> its ports by which Pods are reached
         self.links = Links()
+        self.usage = Usage()
+        self.refused: dict[ObjectKey, str] = {}  #: why the last objects that it wanted could not be made
         self._names: dict[tuple[str, str], list[str]] = {}  #: kind, namespace -> sorted names
         self._children: dict[str, list[ObjectKey]] = {}  #: by the owner's uid, sorted
         self._orphans: dict[tuple[str, str], set[ObjectKey]] = {}  #: kind, namespace -> what no controller owns
@@ -38,6 +51,8 @@ class Objects:
             tuple[str, str, str], set[ObjectKey]
         ] = {}  #: namespace, label, value -> who selects by it
         self._labelled: dict[tuple[str, str, str], set[ObjectKey]] = {}  #: namespace, label, value -> Pods
+        self.put(DEFAULT)
+        self.dirty.clear()
 
     def __len__(self) -> int:
         return len(self.by_key)
@@ -56,6 +71,19 @@ class Objects:
         for found, namespace in sorted(self._names):
             if found == kind:
                 yield from self.of_kind(kind, namespace)
+
+    def in_namespace(self, namespace: str) -> Iterator[AnyObject]:
+        """All of it, by kind and name."""
+        for kind, found in sorted(self._names):
+            if found == namespace:
+                yield from self.of_kind(kind, namespace)
+
+    def is_empty(self, namespace: str) -> bool:
+        return not any(found == namespace for _, found in self._names)
+
+    def refusal(self, key: ObjectKey) -> str:
+        """Why what it wants made is not; "" = it is."""
+        return self.refused.get(key, "")
 
     def owned(self, uid: str) -> list[AnyObject]:
         return [self.by_key[key] for key in self._children.get(uid, ())]
@@ -126,6 +154,7 @@ class Objects:
         if not same:
             self._index(one)
         self._touch(one)
+        self._count(old, one)
 
     def remove(self, key: ObjectKey) -> None:
         old = self.by_key.pop(key, None)
@@ -138,6 +167,8 @@ class Objects:
         if not names:
             del self._names[key.kind, key.namespace]
         self.dirty.pop(key, None)
+        self.refused.pop(key, None)
+        self._count(old, None)
         self._touch_others(old)
         for owner in old.metadata.owner_references if isinstance(old, Pod) else ():
             above = self.by_key.get(self.by_uid.get(owner.uid, key))
@@ -202,6 +233,20 @@ class Objects:
     def _touch(self, one: AnyObject) -> None:
         self.dirty[one.key] = None
         self._touch_others(one)
+
+    def _count(self, old: AnyObject | None, new: AnyObject | None) -> None:
+        """Quotas; and a namespace that goes when nothing is left in it."""
+        one = new if new is not None else old
+        assert one is not None
+        namespace = one.metadata.namespace
+        if namespace and (namespace in self.usage.used or one.key.kind == "ResourceQuota"):
+            for key in self.usage.put(old, new, self.in_namespace(namespace)):
+                if key in self.by_key:
+                    self.dirty[key] = None
+        if new is None and namespace:
+            home = self.by_key.get(ObjectKey("Namespace", "", namespace))
+            if home is not None and home.metadata.deletion_timestamp:
+                self.dirty[home.key] = None
 
     def _touch_others(self, one: AnyObject) -> None:
         """Who owns it; of what nobody owns (any more), who could."""

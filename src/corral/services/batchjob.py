@@ -13,7 +13,7 @@ from corral.model.kube.pod import Container, EnvVar, Pod
 from corral.model.kube.workload import Job
 from corral.services import indexes, podset
 from corral.services.changes import Change, Put, Remove, Wake
-from corral.services.conditions import find, with_condition
+from corral.services.conditions import creating, find, with_condition
 from corral.services.view import View
 
 TRACKED = "batch.kubernetes.io/job-tracking"
@@ -29,6 +29,7 @@ def reconcile(one: Job, view: View, now: float) -> list[Change]:
     look.count()
     look.judge()
     changes = look.changes()
+    look.set(conditions=creating(look.status.conditions, view.refusal(one.key), now))
     if look.status != one.status:
         changes.append(Put(msgspec.structs.replace(one, status=look.status)))
     if look.due < math.inf:

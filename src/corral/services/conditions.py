@@ -36,3 +36,10 @@ def touched(conditions: tuple[Condition, ...], kind: str, now: float) -> tuple[C
 
 def without(conditions: tuple[Condition, ...], kind: str) -> tuple[Condition, ...]:
     return tuple(one for one in conditions if one.type != kind)
+
+
+def creating(conditions: tuple[Condition, ...], refusal: str, now: float) -> tuple[Condition, ...]:
+    """Whether what an object wants is made; "" = it is."""
+    if not refusal:
+        return without(conditions, "ReplicaFailure")
+    return with_condition(conditions, "ReplicaFailure", "True", "FailedCreate", refusal, now)

@@ -5,8 +5,11 @@ or as one of those that run before them, whichever is more. A quota of CPUs or m
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Protocol
 
-from corral.model.kube.config import ResourceQuota
+import msgspec
+
+from corral.model.kube.config import ResourceQuota, ResourceQuotaStatus
 from corral.model.kube.network import Service
 from corral.model.kube.objects import KINDS, AnyObject
 from corral.model.kube.pod import Container, Pod, PodSpec
@@ -81,17 +84,21 @@ def _limit(one: Container, name: str) -> int:
     return quantity.nanos(one.resources.limits.get(name, 0))
 
 
-def refusal(
-    one: AnyObject, old: AnyObject | None, quotas: Iterable[ResourceQuota], used: Mapping[str, Mapping[str, int]]
-) -> str:
-    """Why the object may not be, or ""; `used` is by the name of the quota, in billionths, without what is new about the object."""
-    for quota in quotas:
-        if (why := _refusal(one, old, quota, used[quota.metadata.name])) != "":
-            return f'{KINDS[type(one).__name__].plural} "{one.metadata.name}" is forbidden: {why}'
+class Used(Protocol):
+    """By the name of what is counted, in billionths."""
+
+    def get(self, name: str, default: int = 0, /) -> int: ...
+
+
+def refusal(one: AnyObject, old: AnyObject | None, known: Iterable[ResourceQuota], used: Used) -> str:
+    """Why the object may not be there, in the place of `old`; "" = it may. `used` is without what is new about it."""
+    for quota in known:
+        if (why := _refusal(one, old, quota, used)) != "":
+            return why
     return ""
 
 
-def _refusal(one: AnyObject, old: AnyObject | None, quota: ResourceQuota, used: Mapping[str, int]) -> str:
+def _refusal(one: AnyObject, old: AnyObject | None, quota: ResourceQuota, used: Used) -> str:
     name = quota.metadata.name
     hard = quota.spec.hard
     if isinstance(one, Pod) and old is None:
@@ -110,6 +117,19 @@ def _refusal(one: AnyObject, old: AnyObject | None, quota: ResourceQuota, used: 
     taken = ",".join(f"{key}={shown(key, used.get(key, 0), hard)}" for key in beyond)
     most = ",".join(f"{key}={hard[key]}" for key in beyond)
     return f"exceeded quota: {name}, requested: {asked}, used: {taken}, limited: {most}"
+
+
+class Counted(Protocol):
+    """What is used, by namespace."""
+
+    used: dict[str, dict[str, int]]
+
+
+def counted(quota: ResourceQuota, counts: Counted) -> ResourceQuota:
+    """With what is used of it in its status."""
+    used, hard = counts.used.get(quota.metadata.namespace, {}), quota.spec.hard
+    status = ResourceQuotaStatus(hard=hard, used={name: shown(name, used.get(name, 0), hard) for name in hard})
+    return msgspec.structs.replace(quota, status=status)
 
 
 def _unsaid(spec: PodSpec, hard: Mapping[str, object]) -> Iterator[str]:

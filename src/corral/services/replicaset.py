@@ -10,7 +10,7 @@ from corral.model.kube.workload import ReplicaSet, ReplicaSetStatus
 from corral.services import podset
 from corral.services.backoff import Failures
 from corral.services.changes import Change, Put, Remove, Wake
-from corral.services.conditions import with_condition, without
+from corral.services.conditions import creating
 from corral.services.selectors import pods_of
 from corral.services.view import View
 
@@ -30,7 +30,7 @@ def reconcile(one: ReplicaSet, view: View, now: float) -> list[Change]:
         else:
             changes += [Put(pod) for pod in _new(one, view, missing, now)]
     changes += [Remove(pod.key) for pod in _surplus(one, active, staying, now)]
-    status = _status(one, active, now)
+    status = _status(one, active, view.refusal(one.key), now)
     if status != one.status:
         changes.append(Put(msgspec.structs.replace(one, status=status)))
     if (due := min(wakes)) < math.inf:
@@ -68,7 +68,7 @@ def _surplus(one: ReplicaSet, active: list[Pod], staying: list[Pod], now: float)
     return gone
 
 
-def _status(one: ReplicaSet, active: list[Pod], now: float) -> ReplicaSetStatus:
+def _status(one: ReplicaSet, active: list[Pod], refusal: str, now: float) -> ReplicaSetStatus:
     template = one.spec.template.metadata.labels.items()
     return ReplicaSetStatus(
         observed_generation=one.metadata.generation,
@@ -76,13 +76,11 @@ def _status(one: ReplicaSet, active: list[Pod], now: float) -> ReplicaSetStatus:
         fully_labeled_replicas=sum(template <= pod.metadata.labels.items() for pod in active),
         ready_replicas=sum(pod.is_ready for pod in active),
         available_replicas=sum(podset.is_available(pod, one.spec.min_ready_seconds, now) for pod in active),
-        conditions=_failing(one, active, now),
+        conditions=_failing(one, active, refusal, now),
     )
 
 
-def _failing(one: ReplicaSet, active: list[Pod], now: float) -> tuple[Condition, ...]:
-    """Pods whose jobs are refused."""
-    refused = next((pod.status for pod in active if pod.status.reason == "Refused"), None)
-    if refused is None:
-        return without(one.status.conditions, "ReplicaFailure")
-    return with_condition(one.status.conditions, "ReplicaFailure", "True", "FailedCreate", refused.message, now)
+def _failing(one: ReplicaSet, active: list[Pod], refusal: str, now: float) -> tuple[Condition, ...]:
+    """Pods that may not be made, or whose jobs are refused."""
+    why = refusal or next((pod.status.message for pod in active if pod.status.reason == "Refused"), "")
+    return creating(one.status.conditions, why, now)

@@ -20,6 +20,7 @@ from corral.model.kube.workload import (
 from corral.services import podset, statefulrevisions
 from corral.services.backoff import Failures
 from corral.services.changes import Change, Put, Remove, Wake
+from corral.services.conditions import creating
 from corral.services.rollout import share_of
 from corral.services.selectors import pods_of
 from corral.services.statefulrevisions import REVISION_LABEL
@@ -39,6 +40,8 @@ def reconcile(one: StatefulSet, view: View, now: float) -> list[Change]:
     )
     step.look()
     status = _status(one, pods, current, update.metadata.name, now)
+    conditions = creating(status.conditions, view.refusal(one.key), now)
+    status = msgspec.structs.replace(status, conditions=conditions)
     if status != one.status:
         changes.append(Put(msgspec.structs.replace(one, status=status)))
     changes += step.changes

@@ -28,3 +28,6 @@ class View(Protocol):
 
     def orphans(self, kind: str, namespace: str, labels: dict[str, str]) -> list[AnyObject]:
         """The Pods (or ReplicaSets) with all these labels that no controller owns, by name."""
+
+    def refusal(self, key: ObjectKey) -> str:
+        """Why what this object wanted made was not; "" = it was."""

@@ -68,7 +68,7 @@ def test_what_an_object_owns_goes_with_it() -> None:
         ),
     )
     engine.handle(DeleteObjects(keys=(KEY,)), 30.0, ANN)
-    assert len(engine.state.objects) == 0
+    assert list(engine.state.objects.in_namespace("default")) == []
 
 
 def test_a_snapshot_has_the_objects_and_their_indexes() -> None:

@@ -7,7 +7,7 @@ import msgspec
 
 from corral.engine.context import Context
 from corral.engine.effects import Effects
-from corral.engine.kube import addresses
+from corral.engine.kube import addresses, admission
 from corral.model.job import Owner
 from corral.model.kube.config import PriorityClass
 from corral.model.kube.meta import ObjectKey, ObjectMeta
@@ -28,11 +28,13 @@ def on_put(ctx: Context, request: PutObjects, caller: Caller, owner: Owner | Non
     who = owner or Owner(uid=caller.uid, gid=caller.gid, user=caller.user, group=caller.group)
     put: list[AnyObject] = []
     created: list[bool] = []
+    together = admission.Together(ctx)
     for index, one in enumerate(request.objects):
         old = ctx.state.objects.get(one.key)
         if old is not None:
             one = updates.with_kept(one, old)
-        if (refused := _refusal(ctx, request, one, old, caller)) is not None:
+        refused = _refusal(ctx, request, one, old, caller) or together.right(one, caller) or together.refusal(one, old)
+        if refused is not None:
             out.reply = msgspec.structs.replace(refused, index=index)
             return
         put.append(stamped(ctx, addresses.kept(one, old), old, who, ctx.state.objects.version + index + 1, now))
@@ -125,6 +127,9 @@ def on_delete(ctx: Context, request: DeleteObjects, caller: Caller, now: float, 
             return
         if not may_change(one, caller):
             out.reply = Rejected(error=f"{key.kind.lower()} {key.name!r} is not yours", code="denied", index=index)
+            return
+        if (refused := admission.undeletable(ctx, one, caller)) is not None:
+            out.reply = msgspec.structs.replace(refused, index=index)
             return
         found.append(one)
     if not request.dry_run:

@@ -12,19 +12,23 @@ import msgspec
 from corral.engine.context import Context
 from corral.engine.effects import Effects
 from corral.engine.kube import addresses, autoscaling, leaving, pipelineruns, pods
+from corral.engine.kube.admission import Together
 from corral.engine.kube.requests import mark_deleted, stamped
+from corral.model.kube.config import Namespace, NamespaceStatus, ResourceQuota
 from corral.model.kube.meta import ObjectKey
 from corral.model.kube.network import Ingress, Service
-from corral.model.kube.objects import AnyObject
+from corral.model.kube.objects import KINDS, AnyObject
 from corral.model.kube.pipeline import PipelineRun
 from corral.model.kube.pod import Pod
 from corral.model.kube.scaling import HorizontalPodAutoscaler
 from corral.protocol.events import ObjectsChanged
+from corral.services import quotas
 from corral.services.changes import Change, Put, Remove, Wake
 from corral.services.reconcile import RULES
 
 #: Rules that go on changing things for longer than this in one pass contradict each other: the rest waits for the next tick.
 _MOST_ROUNDS = 64
+ASK_AGAIN_SECONDS = 30.0
 _MANY = 100  #: owns more than these: looked at once in so many
 _SECONDS_EACH = 1e-4
 _LEVELS = {"Pod": 0, "ReplicaSet": 1, "StatefulSet": 1, "Job": 1}
@@ -73,8 +77,14 @@ def _reconcile(ctx: Context, one: AnyObject, now: float, out: Effects) -> None:
     if isinstance(one, PipelineRun):
         pipelineruns.reconcile(ctx, one, now, out)
         return
+    if isinstance(one, Namespace) and one.metadata.deletion_timestamp:
+        _empty(ctx, one, now, out)
+        return
     if one.metadata.deletion_timestamp:
         _delete(ctx, one, now, out)
+        return
+    if isinstance(one, ResourceQuota):
+        carry_out(ctx, one, [Put(quotas.counted(one, ctx.state.objects.usage))], now, out)
         return
     if isinstance(one, HorizontalPodAutoscaler):
         carry_out(ctx, one, autoscaling.changes_for(ctx, one, now), now, out)
@@ -101,6 +111,17 @@ def _delete(ctx: Context, one: AnyObject, now: float, out: Effects) -> None:
         mark_deleted(ctx, [child for child in owned if not child.metadata.deletion_timestamp], None, now, out)
     others = [name for name in how if name not in (ORPHAN, FOREGROUND)]
     if not others and not (owned and FOREGROUND in how):
+        remove(ctx, one.key, now, out)
+
+
+def _empty(ctx: Context, one: Namespace, now: float, out: Effects) -> None:
+    """All that is in it is deleted, once; it goes when nothing of that is left."""
+    objects, name = ctx.state.objects, one.metadata.name
+    if one.status.phase != "Terminating":
+        ending = msgspec.structs.replace(one, status=NamespaceStatus(phase="Terminating"))
+        carry_out(ctx, one, [Put(ending)], now, out)
+        mark_deleted(ctx, list(objects.in_namespace(name)), None, now, out)
+    if objects.is_empty(name):
         remove(ctx, one.key, now, out)
 
 
@@ -150,8 +171,12 @@ def carry_out(ctx: Context, one: AnyObject, changes: list[Change], now: float, o
     put: list[AnyObject] = []
     removed: dict[int | None, list[ObjectKey]] = {}
     wake = math.inf
+    together, refused = Together(ctx), ""
     for change in changes:
         match change:
+            case Put(wanted) if wanted.key not in ctx.state.objects.by_key and (no := together.refusal(wanted, None)):
+                plural = KINDS[wanted.key.kind].plural
+                refused = refused or f'{plural} "{one.metadata.name}-" is forbidden: {no.error}'
             case Put(wanted):
                 owned = msgspec.structs.replace(wanted, creator=wanted.creator or one.creator)
                 version = ctx.state.objects.version + len(put) + 1
@@ -165,6 +190,21 @@ def carry_out(ctx: Context, one: AnyObject, changes: list[Change], now: float, o
     for grace, keys in removed.items():
         found = [there for key in keys if (there := ctx.state.objects.get(key)) is not None]
         mark_deleted(ctx, found, grace, now, out)
+    if _is_refused(ctx, one.key, refused):
+        wake = min(wake, now + ASK_AGAIN_SECONDS)
     ctx.object_wakes.clear(one.key)
     if wake < math.inf:
         ctx.object_wakes.set(one.key, wake)
+
+
+def _is_refused(ctx: Context, key: ObjectKey, why: str) -> bool:
+    """What it wants made is not, or no longer: its rule is to say so. It asks again when there is room, and from time to time."""
+    objects = ctx.state.objects
+    if objects.refusal(key) != why:
+        objects.refused[key] = why
+        objects.dirty[key] = None
+    if not why:
+        objects.refused.pop(key, None)
+        return False
+    objects.usage.waiting.setdefault(key.namespace, {})[key] = None
+    return True

@@ -84,6 +84,8 @@ def of_rejected(reply: Rejected, resource: Resource, name: str) -> KubeError:
     match reply.code:
         case "not_found":
             return not_found(resource, name)
+        case "no_namespace":
+            return KubeError("NotFound", reply.error, {"kind": "namespaces"})
         case "exists":
             return exists(resource, name)
         case "conflict":

@@ -14,6 +14,7 @@ from corral.syntax import kubenames
 
 _PULL = ("Always", "IfNotPresent", "Never")
 _MESSAGE = ("File", "FallbackToLogsOnError")
+_DNS = ("ClusterFirst", "ClusterFirstWithHostNet", "Default")
 _MOST_SECONDS = (1 << 31) - 1
 
 
@@ -66,8 +67,8 @@ def _check_words(spec: PodSpec, path: str, problems: Problems) -> None:
         problems.unsupported(
             f"{path}.dnsPolicy", "Pods resolve names as their node does, and services' names beside (ClusterFirst)"
         )
-    elif spec.dns_policy not in ("ClusterFirst", "ClusterFirstWithHostNet"):
-        problems.choice(f"{path}.dnsPolicy", spec.dns_policy, ("ClusterFirst", "ClusterFirstWithHostNet"))
+    elif spec.dns_policy not in _DNS:
+        problems.choice(f"{path}.dnsPolicy", spec.dns_policy, _DNS)
     if spec.scheduler_name != "default-scheduler":
         problems.unsupported(f"{path}.schedulerName", "there is one scheduler: default-scheduler")
 

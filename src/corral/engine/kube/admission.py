@@ -1,0 +1,93 @@
+"""May this object be made here? Its namespace must be there and stay, and have room for it in its quotas."""
+
+from collections.abc import Iterable
+
+from corral.engine.context import Context
+from corral.model.kube.config import Namespace, ResourceQuota
+from corral.model.kube.meta import ObjectKey
+from corral.model.kube.objects import KINDS, AnyObject
+from corral.protocol.replies import Rejected
+from corral.protocol.requests import Caller
+from corral.services import quotas
+
+#: Always there.
+DEFAULT = "default"
+
+
+class Together:
+    """Objects that are put together count together: with those that come before each."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+        self._more: dict[str, dict[str, int]] = {}  #: namespace -> billionths
+        self._namespaces: set[str] = set()
+
+    def right(self, one: AnyObject, caller: Caller) -> Rejected | None:
+        """A quota is set by an operator, or by whose namespace it is."""
+        if not isinstance(one, ResourceQuota) or caller.is_operator or one.metadata.namespace in self._namespaces:
+            return None
+        home = self._ctx.state.objects.get(ObjectKey("Namespace", "", one.metadata.namespace))
+        if home is None or (home.creator is not None and home.creator.uid == caller.uid):
+            return None
+        why = "only an operator, or whose namespace it is, says how much may be in it"
+        return Rejected(error=why, code="denied")
+
+    def refusal(self, one: AnyObject, old: AnyObject | None) -> Rejected | None:
+        """None: it counts from now on."""
+        key = one.key
+        if old is None and KINDS[key.kind].namespaced and (refused := self._namespace(key)) is not None:
+            return refused
+        if isinstance(one, Namespace):
+            self._namespaces.add(key.name)
+        return self._quota(one, old)
+
+    def _namespace(self, key: ObjectKey) -> Rejected | None:
+        found = self._ctx.state.objects.get(ObjectKey("Namespace", "", key.namespace))
+        if found is None and key.namespace not in self._namespaces:
+            return Rejected(error=f'namespaces "{key.namespace}" not found', code="no_namespace")
+        if found is not None and found.metadata.deletion_timestamp:
+            why = f"unable to create new content in namespace {key.namespace} because it is being terminated"
+            return Rejected(error=why, code="denied")
+        return None
+
+    def _quota(self, one: AnyObject, old: AnyObject | None) -> Rejected | None:
+        usage = self._ctx.state.objects.usage
+        namespace = one.metadata.namespace
+        used = usage.used.get(namespace)
+        if used is None:
+            return None
+        more = self._more.setdefault(namespace, {})
+        found = [self._ctx.state.objects.get(key) for key in sorted(usage.quotas[namespace])]
+        known = [quota for quota in found if isinstance(quota, ResourceQuota)]
+        if why := quotas.refusal(one, old, known, _Sum(used, more)):
+            return Rejected(error=why, code="denied")
+        before = quotas.amounts_of(old) if old is not None else {}
+        for name, amount in quotas.amounts_of(one).items():
+            more[name] = more.get(name, 0) + amount - before.get(name, 0)
+        return None
+
+
+class _Sum:
+    def __init__(self, *parts: dict[str, int]) -> None:
+        self._parts = parts
+
+    def get(self, name: str, default: int = 0) -> int:
+        return sum(part.get(name, 0) for part in self._parts) or default
+
+
+def undeletable(ctx: Context, one: AnyObject, caller: Caller) -> Rejected | None:
+    """The default namespace, and one with others' objects in it."""
+    if not isinstance(one, Namespace):
+        return None
+    if one.metadata.name == DEFAULT:
+        return Rejected(error="this namespace may not be deleted", code="denied")
+    if not caller.is_operator:
+        others = _others(ctx.state.objects.in_namespace(one.metadata.name), caller.uid)
+        if others:
+            return Rejected(error=f"others have objects in it: {', '.join(others)}", code="denied")
+    return None
+
+
+def _others(objects: Iterable[AnyObject], uid: int) -> list[str]:
+    found = {one.creator.user or str(one.creator.uid) for one in objects if one.creator and one.creator.uid != uid}
+    return sorted(found)[:5]
