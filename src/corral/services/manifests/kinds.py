@@ -1,5 +1,6 @@
 """Which kind does a manifest name, and why is another one not here?"""
 
+import difflib
 from typing import Any
 
 from corral.model.kube.objects import KINDS, Kind
@@ -102,5 +103,7 @@ def kind_of(document: dict[str, Any], name: str, namespace: str) -> Kind:
         why = Problem("kind", "FieldValueUnsupported", f'"{kind}" is not supported by Corral: {REFUSED_KINDS[kind][1]}')
     else:
         text = f'no matches for kind "{kind}" in version "{version}"'
-        why = Problem("kind", "FieldValueNotSupported", f"{text}; there are {', '.join(KINDS)}")
+        near = difflib.get_close_matches(kind, KINDS, 1, 0.7)
+        hint = f" (did you mean {near[0]}, {KINDS[near[0]].api_version}?)" if near else ""
+        why = Problem("kind", "FieldValueNotSupported", text + hint)
     raise refusal(kind, name, namespace, (why,))
