@@ -5,6 +5,7 @@ import os
 
 import msgspec
 
+from corral.agent import podroom
 from corral.agent.control import Executed, Sample, Sampled, Started, encode_command
 from corral.agent.endings import Endings
 from corral.agent.gpuwatch import GpuWatch, Look
@@ -302,6 +303,7 @@ class AgentLoop:
             await self._endings.left_mps()
             if self._launcher.networks is not None:
                 await self._launcher.networks.clear_all()
+            podroom.unmount_all(str(self._launcher.spool.root / "boxes"))
         self.stop()
 
     async def _close(self) -> None:

@@ -5,6 +5,7 @@ mounts are (container.py). A program without one enters a mount namespace in whi
 node does not have is made in a layer over the directory where it would be, so that nothing of it is seen outside.
 """
 
+import glob
 import os
 import stat
 from contextlib import AbstractContextManager, nullcontext
@@ -231,11 +232,20 @@ def pod_place(boxes: str, node: str, job: int, restart: int) -> str:
 
 def clear(boxes: str, node: str, job: int, restart: int) -> None:
     """The job is over: nothing of what it had for itself stays."""
-    volumes = f"{pod_place(boxes, node, job, restart)}/volumes"
+    _unmount(f"{pod_place(boxes, node, job, restart)}/volumes")
+    room.clear(boxes, node, job, restart)
+
+
+def unmount_all(boxes: str) -> None:
+    """Of all jobs: the agent is told to end, and them with it."""
+    for volumes in glob.glob(f"{glob.escape(boxes)}/*/*/.pod/volumes"):
+        _unmount(volumes)
+
+
+def _unmount(volumes: str) -> None:
     for name in os.listdir(volumes) if os.path.isdir(volumes) else ():
         while os.path.ismount(f"{volumes}/{name}"):
             mounts.unmount(f"{volumes}/{name}")
-    room.clear(boxes, node, job, restart)
 
 
 def _have_target(path: str, is_directory: bool, place: str) -> None:
