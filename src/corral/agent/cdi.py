@@ -36,10 +36,7 @@ class Edits(msgspec.Struct, frozen=True):
     environment: tuple[tuple[str, str], ...] = ()
     links: tuple[tuple[str, str], ...] = ()  #: (what it says, where it is)
     folders: tuple[str, ...] = ()  #: in which libraries are to be found
-    not_run: tuple[str, ...] = ()  #: hooks
-
-    def __bool__(self) -> bool:
-        return bool(self.mounts or self.environment or self.links or self.folders or self.not_run)
+    notes: tuple[str, ...] = ()  #: for the user: hooks that are not run, files that are not understood
 
     def make_links(self) -> None:
         """In the container's root. What is there already stays."""
@@ -52,12 +49,13 @@ class Edits(msgspec.Struct, frozen=True):
             except FileExistsError:
                 continue
 
-    def variables(self, environment: dict[str, str]) -> dict[str, str]:
-        """With what is said for the container."""
+    def variables(self, environment: dict[str, str], image: str) -> dict[str, str]:
+        """With what is said for the container. Folders in which programs of the image look anyway must not come before others of theirs."""
         found = environment | dict(self.environment)
-        if self.folders:
+        more = [folder for folder in self.folders if not _is_usual(f"{image}{folder}")]
+        if more:
             known = [folder for folder in found.get("LD_LIBRARY_PATH", "").split(":") if folder]
-            found["LD_LIBRARY_PATH"] = ":".join(dict.fromkeys((*known, *self.folders)))
+            found["LD_LIBRARY_PATH"] = ":".join(dict.fromkeys((*known, *more)))
         return found
 
 
@@ -70,14 +68,17 @@ class Held(msgspec.Struct, frozen=True):
 
 def edits_for(directories: Iterable[str], held: Sequence[Held], common: Sequence[str] = ()) -> Edits:
     """`common`: files of a driver, which say nothing of a device."""
-    found: list[dict[str, Any]] = []
-    chosen: list[dict[str, Any]] = []
-    for specification, devices in _read(directories).values() if held else ():
-        mine = {name: device for name, device in devices.items() if _is_held(name, device, held, set(common))}
-        if mine:
-            found += [device.get("containerEdits") or {} for device in _least(mine)]
-            chosen.append(specification.get("containerEdits") or {})
-    return _merged([*found, *chosen])
+    if not held:
+        return Edits()
+    devices, problems = _read(directories)
+    least: dict[tuple[str, ...], tuple[_Device, _Specification]] = {}
+    for (_, name), (device, specification) in sorted(devices.items(), key=lambda one: one[0]):
+        files = _files_of(device)
+        if _is_held(name, set(files) - set(common), held):
+            least.setdefault(tuple(sorted(files)), (device, specification))  # one GPU: by its number and by its UUID
+    edits = [device.edits for device, _ in least.values()]
+    general = {id(specification): specification.edits for _, specification in least.values()}
+    return _merged([*edits, *general.values()], problems)
 
 
 def held_by(share: NodeShare, devices: Sequence[GresDevice]) -> list[Held]:
@@ -94,29 +95,75 @@ def held_by(share: NodeShare, devices: Sequence[GresDevice]) -> list[Held]:
     return found
 
 
-def _read(directories: Iterable[str]) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
-    """By kind: the specification, and its devices by name."""
+# ---------------------------------------------------------------------------------------------------- specifications
+
+
+class _Node(msgspec.Struct, rename="camel"):
+    path: str
+    host_path: str = ""
+
+
+class _Mount(msgspec.Struct, rename="camel"):
+    host_path: str
+    container_path: str
+    options: list[str] = []
+
+
+class _Hook(msgspec.Struct, rename="camel"):
+    path: str
+    args: list[str] = []
+
+
+class _Edits(msgspec.Struct, rename="camel"):
+    env: list[str] = []
+    device_nodes: list[_Node] = []
+    mounts: list[_Mount] = []
+    hooks: list[_Hook] = []
+
+
+class _Device(msgspec.Struct):
+    name: str
+    edits: _Edits = msgspec.field(default_factory=_Edits, name="containerEdits")
+
+
+class _Specification(msgspec.Struct):
+    kind: str
+    devices: list[_Device]
+    edits: _Edits = msgspec.field(default_factory=_Edits, name="containerEdits")
+
+
+def _read(
+    directories: Iterable[str],
+) -> tuple[dict[tuple[str, str], tuple[_Device, _Specification]], list[str]]:
+    """By kind and name; and what is wrong with files."""
     import yaml
 
-    found: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
+    found: dict[tuple[str, str], tuple[_Device, _Specification]] = {}
+    problems = []
     for directory in directories:
         for path in sorted(glob(f"{directory}/*.yaml") + glob(f"{directory}/*.json")):
             try:
                 with open(path) as file:
-                    specification = yaml.load(file, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-            except (OSError, yaml.YAMLError):
+                    tree = yaml.load(file, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+                one = msgspec.convert(_without_nothing(tree), _Specification, strict=False)
+            except (OSError, UnicodeDecodeError, yaml.YAMLError, msgspec.ValidationError) as error:
+                problems.append(f"{path} is not understood: {str(error).splitlines()[0]}")
                 continue
-            if not isinstance(specification, dict) or not isinstance(specification.get("devices"), list):
-                continue
-            devices = {str(d.get("name")): d for d in specification["devices"] if isinstance(d, dict)}
-            _, known = found.get(str(specification.get("kind")), ({}, {}))
-            found[str(specification.get("kind"))] = specification, known | devices
-    return found
+            found |= {(one.kind, device.name): (device, one) for device in one.devices}
+    return found, problems
 
 
-def _is_held(name: str, device: dict[str, Any], held: Sequence[Held], common: set[str]) -> bool:
+def _without_nothing(tree: Any) -> Any:
+    """`mounts:` with nothing behind is as if it were not there; numbers that are meant as names are text."""
+    if isinstance(tree, dict):
+        return {str(key): _without_nothing(value) for key, value in tree.items() if value is not None}
+    if isinstance(tree, list):
+        return [_without_nothing(value) for value in tree]
+    return str(tree) if isinstance(tree, (int, float)) else tree
+
+
+def _is_held(name: str, nodes: set[str], held: Sequence[Held]) -> bool:
     """Not `all`, nor any other that has more than one; of a sliced GPU not the whole."""
-    nodes = set(_files_of(device)) - common
     return any(
         (name == one.uuid != "")
         or (one.files[0] in nodes and nodes <= set(one.files) and (len(one.files) == 1 or len(nodes) > 1))
@@ -124,53 +171,36 @@ def _is_held(name: str, device: dict[str, Any], held: Sequence[Held], common: se
     )
 
 
-def _files_of(device: dict[str, Any]) -> list[str]:
-    nodes = (device.get("containerEdits") or {}).get("deviceNodes") or []
-    return [str(node.get("hostPath") or node.get("path")) for node in nodes if isinstance(node, dict)]
+def _files_of(device: _Device) -> list[str]:
+    return [node.host_path or node.path for node in device.edits.device_nodes]
 
 
-def _least(devices: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """One for each set of files: a GPU often stands there by its number and by its UUID."""
-    found: dict[tuple[str, ...], dict[str, Any]] = {}
-    for _, device in sorted(devices.items()):
-        found.setdefault(tuple(sorted(_files_of(device))), device)
-    return list(found.values())
-
-
-def _merged(edits: Iterable[dict[str, Any]]) -> Edits:
+def _merged(edits: Iterable[_Edits], problems: Sequence[str]) -> Edits:
     mounts: dict[str, Mount] = {}
     environment: dict[str, str] = {}
     links: dict[str, str] = {}
     folders: list[str] = []
-    not_run: list[str] = []
+    notes = list(problems)
     for one in edits:
-        for text in one.get("env") or ():
-            name, _, value = str(text).partition("=")
-            environment[name] = value
-        for mount in one.get("mounts") or ():
-            source, target = str(mount.get("hostPath", "")), str(mount.get("containerPath", ""))
-            flags = tuple(str(word) for word in mount.get("options") or () if word in _FLAGS)
-            if os.path.exists(source) and target.startswith("/"):
-                mounts[target] = Mount(source, target, flags)
-        for hook in one.get("hooks") or ():
-            _hook(hook, links, folders, not_run)
+        environment |= {name: value for name, _, value in (text.partition("=") for text in one.env)}
+        for mount in one.mounts:
+            if os.path.exists(mount.host_path) and mount.container_path.startswith("/"):
+                flags = tuple(word for word in mount.options if word in _FLAGS)
+                mounts[mount.container_path] = Mount(mount.host_path, mount.container_path, flags)
+        for hook in one.hooks:
+            _do(hook, links, folders, notes)
     wanted = set(folders)
-    for mount in mounts.values():
-        folder, _, file = mount.target.rpartition("/")
-        if folder in wanted and (name := soname_of(mount.source)) and name != file:
+    for target, bound in mounts.items():
+        folder, _, file = target.rpartition("/")
+        if folder in wanted and (name := soname_of(bound.source)) and name != file:
             links.setdefault(f"{folder}/{name}", file)
     made = tuple((says, place) for place, says in links.items())
-    return Edits(
-        tuple(mounts.values()),
-        tuple(environment.items()),
-        made,
-        tuple(dict.fromkeys(folders)),
-        tuple(dict.fromkeys(not_run)),
-    )
+    known = tuple(dict.fromkeys(folders)), tuple(dict.fromkeys(notes))
+    return Edits(tuple(mounts.values()), tuple(environment.items()), made, *known)
 
 
-def _hook(hook: dict[str, Any], links: dict[str, str], folders: list[str], not_run: list[str]) -> None:
-    arguments = [str(word) for word in hook.get("args") or ()]
+def _do(hook: _Hook, links: dict[str, str], folders: list[str], notes: list[str]) -> None:
+    arguments = hook.args
     options = [
         (words[0].lstrip("-"), words[2] or (arguments[at + 1] if at + 1 < len(arguments) else ""))
         for at, word in enumerate(arguments)
@@ -183,7 +213,12 @@ def _hook(hook: dict[str, Any], links: dict[str, str], folders: list[str], not_r
             if place.startswith("/"):
                 links[place] = says
     elif not _NEEDLESS.intersection(arguments):
-        not_run.append(" ".join([str(hook.get("path", "")), *arguments[1:]]).strip())
+        notes.append(f"this hook is not run: {' '.join([hook.path, *arguments[1:]])}")
+
+
+def _is_usual(folder: str) -> bool:
+    """Does the image's own linker look there? Then the image's own libraries are there."""
+    return any(os.path.lexists(f"{folder}/{name}") for name in ("libc.so.6", "libstdc++.so.6"))
 
 
 def _is_inside(place: str) -> bool:

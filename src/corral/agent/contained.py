@@ -88,7 +88,7 @@ class Contained:
         self._image = ""
         held = cdi.held_by(order.share, settings.devices) if not settings.virtual else []
         self._edits = cdi.edits_for(settings.containers.cdi_dirs, held, gpu.control_files(settings.devices))
-        self.notes = tuple(f"CDI: this hook is not run: {hook}" for hook in self._edits.not_run)
+        self.notes = tuple(f"CDI: {note}" for note in self._edits.notes)
 
     def put_in(self, plans: Sequence[TaskPlan]) -> None:
         """Make it, or find it, and let these tasks run in it. Raises CannotContain, OSError."""
@@ -100,7 +100,9 @@ class Contained:
         config = container.image_config(self._image)
         for plan in plans:
             plan.box = self._box
-            plan.environment = self._edits.variables(container.environment(plan.environment, wanted, config))
+            plan.environment = self._edits.variables(
+                container.environment(plan.environment, wanted, config), self._image
+            )
             plan.work_dir = wanted.work_dir or config.work_dir or "/"
             if self._order.pod is not None and not plan.argv:
                 plan.argv = config.command

@@ -68,13 +68,17 @@ def test_a_gpu_brings_its_drivers_libraries_and_variables(directory: Path) -> No
     library = str(directory.parent / "libdriver.so.550.1")
     assert found.mounts == (Mount(library, "/usr/lib/x/libdriver.so.550.1", ("ro", "nosuid", "nodev")),)
     assert found.environment == (("NVIDIA_VISIBLE_DEVICES", "void"),)
-    assert found.variables({"LD_LIBRARY_PATH": "/opt/lib"})["LD_LIBRARY_PATH"] == "/opt/lib:/usr/lib/x"
+    image = directory.parent / "image"
+    assert found.variables({"LD_LIBRARY_PATH": "/opt/lib"}, str(image))["LD_LIBRARY_PATH"] == "/opt/lib:/usr/lib/x"
+    (image / "usr/lib/x").mkdir(parents=True)
+    (image / "usr/lib/x/libc.so.6").touch()
+    assert "LD_LIBRARY_PATH" not in found.variables({}, str(image)), "its linker looks there anyway"
 
 
 def test_what_hooks_do_for_libraries_is_done_and_others_are_named(directory: Path) -> None:
     found = edits(directory, SECOND)
     assert found.links == (("a.so.1", "/usr/lib/x/a.so"), ("libdriver.so.550.1", "/usr/lib/x/libz.so.1"))
-    assert found.not_run == ("/usr/bin/own-hook prepare",)
+    assert found.notes == ("this hook is not run: /usr/bin/own-hook prepare",)
 
 
 def test_only_devices_that_are_held_count(directory: Path) -> None:
@@ -82,8 +86,8 @@ def test_only_devices_that_are_held_count(directory: Path) -> None:
     assert "ONLY" not in dict(edits(directory, SECOND).environment)
     sliced = Held("MIG-x", ("/dev/nvidia1", "/dev/nvidia-caps/nvidia-cap3"))
     assert dict(edits(directory, sliced).environment)["ONLY"] == "slice"
-    assert not edits(directory)
-    assert not edits(directory, Held("", ("/dev/fpga0",)))
+    assert edits(directory) == Edits()
+    assert edits(directory, Held("", ("/dev/fpga0",))) == Edits()
 
 
 def test_the_later_directory_wins(directory: Path, tmp_path: Path) -> None:
@@ -94,7 +98,9 @@ def test_the_later_directory_wins(directory: Path, tmp_path: Path) -> None:
         ' {"deviceNodes": [{"path": "/dev/nvidia0"}], "env": ["ONLY=x"]}}]}'
     )
     found = cdi.edits_for([str(directory), str(later)], [FIRST, SECOND])
-    assert found.environment == (("ONLY", "x"),)
+    assert dict(found.environment) == {"ONLY": "x", "NVIDIA_VISIBLE_DEVICES": "void"}, (
+        "the second one has its own file's"
+    )
 
 
 def test_amds_devices_share_a_driver_file(directory: Path) -> None:
@@ -106,10 +112,31 @@ def test_amds_devices_share_a_driver_file(directory: Path) -> None:
     assert edits(directory, held).environment == (("AMD", "0"),)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "kind: [", "kind: x\ndevices: 3", "a: b"])
-def test_a_file_that_makes_no_sense_is_passed_over(directory: Path, text: str) -> None:
-    (directory / "a.yaml").write_text(text)
-    assert edits(directory, FIRST).mounts
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "kind: [",
+        "kind: x\ndevices: 3",
+        "a: b",
+        "kind: x\ndevices: [{name: y, containerEdits: [3]}]",
+        "\0\xff",
+    ],
+)
+def test_a_file_that_makes_no_sense_is_passed_over_and_named(directory: Path, text: str) -> None:
+    (directory / "a.yaml").write_text(text, encoding="latin1")
+    found = edits(directory, FIRST)
+    assert found.mounts
+    assert found.notes[0].startswith(f"{directory}/a.yaml is not understood: ")
+
+
+def test_what_is_left_empty_is_not_there(directory: Path) -> None:
+    (directory / "a.yaml").write_text(
+        "kind: x.org/y\ndevices:\n- name: 3\n  containerEdits:\n    env: [N=1]\n    mounts:\n"
+        "    deviceNodes: [{path: /dev/fpga0, major: 5}]\ncontainerEdits:\n"
+    )
+    assert edits(directory, Held("", ("/dev/fpga0",))).environment == (("N", "1"),)
 
 
 def test_which_devices_a_share_holds() -> None:
