@@ -18,8 +18,9 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from corral.client.connection import Connection, new_key
+from corral.client.objects import KubeObjects, kind_of
 from corral.client.watch import Event, Watch
-from corral.errors import NotFound, PermissionDenied, Refused
+from corral.errors import Refused
 from corral.model.gres import GresRequest
 from corral.model.job import ENDED, JobSpec, JobState, StdioSpec
 from corral.protocol.blobs import environment_digest, script_digest
@@ -71,7 +72,7 @@ def job(
     return NewJob(spec=spec, script=text, environment=dict(os.environ) if environment is None else environment)
 
 
-class ClusterClient:
+class ClusterClient(KubeObjects):
     """One cluster. Not for several threads at once: give each its own."""
 
     def __init__(self, endpoint: str = "", token: str = "", timeout: float | None = None) -> None:
@@ -211,7 +212,7 @@ class ClusterClient:
         try:
             return self._connection.call(method, path, body, key=key)
         except Refused as error:
-            raise _kind_of(error) from None
+            raise kind_of(error) from None
 
     def _table(self, path: str, **parameters: Any) -> "_List[Row]":
         chosen = {name: _parameter(value) for name, value in parameters.items() if value not in (None, "", (), [])}
@@ -220,15 +221,6 @@ class ClusterClient:
 
 
 _List = list
-
-
-def _kind_of(error: Refused) -> Refused:
-    """As the class that callers can catch."""
-    kind = {"not_found": NotFound, "denied": PermissionDenied}.get(error.fields.get("code", ""), Refused)
-    made = kind.__new__(kind)
-    Exception.__init__(made, str(error))
-    made.fields = error.fields
-    return made
 
 
 def _texts(ids: JobIds) -> tuple[str, ...]:

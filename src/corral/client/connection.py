@@ -95,9 +95,10 @@ class Connection:
     ) -> Json:  # fmt: skip
         """The decoded answer (text, where it is not JSON). Refused when the controller says no, Unreachable without one."""
         data = raw if raw is not None else b"" if body is None else _bytes_of(quickjson.encode(body))
-        self._accept, self._content_type = accept, content_type
         try:
-            answer = self.call(method, path, data, key=key, retry_seconds=retry_seconds)
+            answer = self.call(
+                method, path, data, key=key, retry_seconds=retry_seconds, accept=accept, content_type=content_type
+            )
         except Refused as refusal:
             from corral.client.skew import without_unknown
 
@@ -105,8 +106,6 @@ class Connection:
             if smaller is None or smaller == body:
                 raise
             return self.request(method, path, smaller, key=key, retry_seconds=retry_seconds)
-        finally:
-            self._accept = self._content_type = ""
         content = answer.decode("utf-8", "replace")
         if b"\xf4\x8f" in answer:
             from corral.syntax.rawbytes import restored
@@ -115,9 +114,11 @@ class Connection:
         return quickjson.decode(content) if self._is_json else content
 
     def call(
-        self, method: str, path: str, data: bytes = b"", *, key: str = "", retry_seconds: float = RETRY_SECONDS
-    ) -> bytes:
+        self, method: str, path: str, data: bytes = b"", *, key: str = "", retry_seconds: float = RETRY_SECONDS,
+        accept: str = "", content_type: str = "",
+    ) -> bytes:  # fmt: skip
         """The same in bytes."""
+        self._accept, self._content_type = accept, content_type
 
         def once() -> bytes:
             response = self.send(method, path, data, key)
