@@ -7,13 +7,14 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from corral.model.kube import config, network, pod, scaling, workload
+from corral.model.kube import config, meta, network, pod, scaling, workload
 from corral.model.kube.meta import KubeObject
 from corral.model.kube.objects import KINDS, AnyObject
 from corral.services.manifests import statuses
 
 #: Fields that are shown though they have their default, by record.
 SHOWN: dict[type[msgspec.Struct], tuple[str, ...]] = {
+    meta.OwnerReference: ("api_version", "controller"),
     pod.PodSpec: ("dns_policy", "restart_policy", "scheduler_name", "termination_grace_period_seconds"),
     pod.Container: ("termination_message_path", "termination_message_policy", "resources"),
     pod.ContainerPort: ("protocol",),

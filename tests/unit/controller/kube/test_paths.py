@@ -198,6 +198,25 @@ def test_apply_makes_then_changes_and_what_left_the_manifest_goes(controller, ap
     assert apply(second)[1]["metadata"]["generation"] == changed["metadata"]["generation"]
 
 
+def test_managers_that_apply_parts_of_an_object_do_not_take_away_what_others_have(controller, api):
+    def apply(manager: str, body: Any) -> Any:
+        path = f"{CONFIG_MAPS}/a?fieldManager={manager}"
+        code, answer = status(controller, "PATCH", path, body, Content_Type="application/apply-patch+yaml")
+        assert code in (200, 201), answer
+        return answer
+
+    apply("kubectl", config_map("a"))
+    part = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"b": "2"}}
+    assert apply("operator", part)["data"] == {"a": "1", "b": "2"}
+    assert apply("operator", {**part, "data": {"c": "3"}})["data"] == {"a": "1", "c": "3"}
+    before = apply("kubectl", config_map("a"))
+    moved = {
+        **part,
+        "metadata": {"name": "a", "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}"}},
+    }
+    assert apply("kubectl-last-applied", moved)["metadata"]["annotations"] == before["metadata"]["annotations"]
+
+
 def test_scale_is_read_and_written(api):
     api.request("POST", DEPLOYMENTS, deployment())
     scale = api.request("GET", f"{DEPLOYMENTS}/web/scale")

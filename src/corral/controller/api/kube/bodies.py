@@ -44,7 +44,8 @@ async def value(request: Request) -> Any:
         raise KubeError("RequestEntityTooLarge", refusal.reply.error) from None
     kind = content_type(request)
     if "protobuf" in kind:
-        raise KubeError("UnsupportedMediaType", "protobuf is not read here: send application/json")
+        text = "protobuf is not read here: send JSON (kubectl create KIND ... --dry-run=client -o yaml | kubectl apply -f -)"
+        raise KubeError("UnsupportedMediaType", text)
     if not data.strip():
         return {}
     return of_yaml(data) if kind in YAML_TYPES else of_json(data)

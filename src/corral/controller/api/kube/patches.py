@@ -5,6 +5,7 @@ is three-way here: what a manifest said is kept in the annotation that kubectl u
 """
 
 import copy
+import re
 from typing import Any, cast
 
 import jsonpatch
@@ -36,6 +37,9 @@ _TYPES = {
     "application/json-patch+json": "json", "application/json-patch+yaml": "json", "application/merge-patch+json": "merge",
     "application/strategic-merge-patch+json": "strategic", "application/apply-patch+yaml": "apply",
 }  # fmt: skip
+#: Who writes with the annotation of kubectl's own; what each other manager has applied is kept in one of its own.
+_CLIENTS = frozenset({"", "kubectl", "kubectl-client-side-apply", "corral-apply"})
+_MIGRATION = "kubectl-last-applied"
 #: So often others may come in between.
 _TRIES = 20
 _MOST_OPERATIONS = 10_000
@@ -125,12 +129,16 @@ async def _apply(
         raise KubeError("BadRequest", "the body must be the object to apply")
     if address.subresource:
         raise KubeError("UnsupportedMediaType", "a scale is patched by JSON merge or JSON patch")
+    manager = request.query_params.get("fieldManager", "")
+    if manager == _MIGRATION:
+        # kubectl hands its annotation over to a manager of its own; here it is the record of what was applied.
+        return answer_one(service, request, address, the_object(service, caller, address))
     for _ in range(_TRIES):
         key = key_of(address)
         old = objects.found(service, caller, key)
         if old is None and service.state.objects.get(key) is not None:
             raise not_found(address.resource, address.name)
-        one = applied(address, copy.deepcopy(given), cast("AnyObject | None", old))
+        one = applied(address, copy.deepcopy(given), cast("AnyObject | None", old), manager)
         check_change(service, address, one)
         reply = await service.loop.ask(
             PutObjects(objects=(one,), mode="create" if old is None else "update", dry_run=dry), caller
@@ -142,29 +150,37 @@ async def _apply(
     raise KubeError("Conflict", f'{address.resource.qualified} "{address.name}" is changed too often: try again')
 
 
-def applied(address: Address, manifest: Json, old: AnyObject | None) -> AnyObject:
+def record_of(manager: str) -> str:
+    """The annotation in which it is kept what this manager has applied."""
+    if manager in _CLIENTS:
+        return LAST_APPLIED
+    name = re.sub(r"[^A-Za-z0-9_.-]", "-", manager)[:40].strip("-_.")
+    return f"corral.dev/{name or 'other'}.last-applied-configuration"
+
+
+def applied(address: Address, manifest: Json, old: AnyObject | None, manager: str) -> AnyObject:
     """The object that an apply of this manifest leads to."""
     metadata = manifest.setdefault("metadata", {})
-    if not isinstance(metadata, dict):
-        raise KubeError("BadRequest", "metadata: an object is needed")
+    if not isinstance(metadata, dict) or not isinstance(metadata.get("annotations") or {}, dict):
+        raise KubeError("BadRequest", "metadata, metadata.annotations: an object is needed")
     metadata.setdefault("name", address.name)
     if address.resource.namespaced:
         metadata.setdefault("namespace", address.namespace)
-    annotations = metadata.get("annotations")
-    if isinstance(annotations, dict):
-        annotations.pop(LAST_APPLIED, None)
+    annotations = metadata.get("annotations") or {}
+    annotations.pop(LAST_APPLIED, None)
     manifest.pop("status", None)
-    text = msgspec.json.encode(manifest, order="sorted").decode()
-    metadata["annotations"] = (
-        {**(annotations or {}), LAST_APPLIED: text + "\n"} if isinstance(annotations or {}, dict) else annotations
-    )
+    metadata.pop("managedFields", None)
+    record = record_of(manager)
+    text = msgspec.json.encode(manifest, order="sorted").decode() + "\n"
+    metadata["annotations"] = {**annotations, record: text}
     if old is None:
         return read_for(address, manifest, address.name)
-    # First by itself: what is wrong in it is told with its own paths.
-    read_for(address, copy.deepcopy(manifest), address.name)
+    if record == LAST_APPLIED:
+        # First by itself: what is wrong in it is told with its own paths. Other managers may apply a part of an object.
+        read_for(address, copy.deepcopy(manifest), address.name)
     shown = objects.shown(address.resource, old)
     try:
-        before = msgspec.json.decode(old.metadata.annotations.get(LAST_APPLIED, "{}"))
+        before = msgspec.json.decode(old.metadata.annotations.get(record, "{}"))
     except msgspec.DecodeError:
         before = {}
     keyed = address.resource.group != "corral.dev"
