@@ -38,6 +38,7 @@ test: .venv/.installed-dev lint
 	@touch $@
 
 test-clients: .venv/.installed-run .venv-clients/.installed
+	@scripts/install-test-tools browser
 	PATH="$(CURDIR)/.venv-clients/bin:$(CURDIR)/$(bin):$$PATH" .venv-clients/bin/python -m pytest -q tests/clients
 
 check: lint unit docs
