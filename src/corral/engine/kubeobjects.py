@@ -6,14 +6,14 @@ from typing import Any
 
 from corral.engine.kubelinks import Links
 from corral.engine.kubeusage import Usage
-from corral.model.kube.config import Namespace
+from corral.model.kube.config import Namespace, PodDisruptionBudget
 from corral.model.kube.meta import ObjectKey, ObjectMeta
 from corral.model.kube.objects import AnyObject
 from corral.model.kube.pipeline import PipelineRun
 from corral.model.kube.pod import Pod
 from corral.model.kube.workload import Deployment, Job, ReplicaSet, StatefulSet
 from corral.protocol.events import Event, NodeChanged, ObjectsChanged
-from corral.services import podset
+from corral.services import budgets, podset
 
 #: What can be without a controller and get one.
 _ADOPTED = ("Pod", "ReplicaSet")
@@ -47,6 +47,7 @@ class Objects:
         self._names: dict[tuple[str, str], list[str]] = {}  #: kind, namespace -> sorted names
         self._children: dict[str, list[ObjectKey]] = {}  #: by the owner's uid, sorted
         self._orphans: dict[tuple[str, str], set[ObjectKey]] = {}  #: kind, namespace -> what no controller owns
+        self._budgets: dict[tuple[str, str, str], set[ObjectKey]] = {}  #: likewise, PodDisruptionBudgets
         self._selecting: dict[
             tuple[str, str, str], set[ObjectKey]
         ] = {}  #: namespace, label, value -> who selects by it
@@ -195,6 +196,8 @@ class Objects:
             if not one.has_ended:
                 for address in one.status.addresses:
                     self.pod_ports.setdefault(address.host, set()).add(address.host_port)
+        elif isinstance(one, PodDisruptionBudget):
+            self._budgets.setdefault(budgets.selects_by(one), set()).add(key)
         elif isinstance(one, PipelineRun):
             for step in one.status.steps:
                 if step.job:
@@ -224,6 +227,8 @@ class Objects:
             if not old.has_ended:
                 for address in old.status.addresses:
                     self.pod_ports.get(address.host, set()).discard(address.host_port)
+        elif isinstance(old, PodDisruptionBudget):
+            _discard(self._budgets, budgets.selects_by(old), key)
         elif isinstance(old, PipelineRun):
             for step in old.status.steps:
                 self.run_of_job.pop(step.job, None)
@@ -250,6 +255,10 @@ class Objects:
 
     def _touch_others(self, one: AnyObject) -> None:
         """Who owns it; of what nobody owns (any more), who could."""
+        if self._budgets and isinstance(one, Pod):
+            for name, value in (("", ""), *one.metadata.labels.items()):
+                for budget in sorted(self._budgets.get((one.key.namespace, name, value), ())):
+                    self.dirty[budget] = None
         is_owned = False
         for owner in one.metadata.owner_references:
             if (key := self.by_uid.get(owner.uid)) is not None:
@@ -272,6 +281,8 @@ def _indexed(one: AnyObject) -> tuple[object, ...]:
         status = one.status
         how = (status.job, one.has_ended, status.addresses, status.node, podset.may_run_on(one))
         return meta.uid, meta.owner_references, meta.labels, how
+    if isinstance(one, PodDisruptionBudget):
+        return meta.uid, meta.owner_references, meta.labels, budgets.selects_by(one)
     if isinstance(one, PipelineRun):
         return meta.uid, meta.owner_references, meta.labels, tuple(step.job for step in one.status.steps)
     return meta.uid, meta.owner_references, meta.labels, _selects_by(one)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from corral.services import batchjob, cronjob, deployment, pipeline, replicaset, statefulset
+from corral.services import batchjob, budgets, cronjob, deployment, pipeline, replicaset, statefulset
 from corral.services.changes import Change
 from corral.services.view import View
 
@@ -15,6 +15,7 @@ RULES: dict[str, Rule] = {
     "Deployment": deployment.reconcile,
     "Job": batchjob.reconcile,
     "Pipeline": pipeline.reconcile,
+    "PodDisruptionBudget": budgets.reconcile,
     "ReplicaSet": replicaset.reconcile,
     "StatefulSet": statefulset.reconcile,
 }

@@ -7,12 +7,14 @@ import msgspec
 from corral.model.kube.meta import Condition, ObjectKey
 from corral.model.kube.pod import Pod
 from corral.model.kube.workload import ReplicaSet, ReplicaSetStatus
-from corral.services import podset
+from corral.services import budgets, podset
 from corral.services.backoff import Failures
 from corral.services.changes import Change, Put, Remove, Wake
 from corral.services.conditions import creating
 from corral.services.selectors import pods_of
 from corral.services.view import View
+
+_LOOK_AGAIN = 5.0  #: seconds until it is looked again whether a budget lets a Pod go
 
 
 def reconcile(one: ReplicaSet, view: View, now: float) -> list[Change]:
@@ -29,7 +31,10 @@ def reconcile(one: ReplicaSet, view: View, now: float) -> list[Change]:
             wakes.append(wait)
         else:
             changes += [Put(pod) for pod in _new(one, view, missing, now)]
-    changes += [Remove(pod.key) for pod in _surplus(one, active, staying, now)]
+    gone, waits = _surplus(one, active, staying, view, now)
+    changes += [Remove(pod.key) for pod in gone]
+    if waits:
+        wakes.append(now + _LOOK_AGAIN)
     status = _status(one, active, view.refusal(one.key), now)
     if status != one.status:
         changes.append(Put(msgspec.structs.replace(one, status=status)))
@@ -50,22 +55,28 @@ def _new(one: ReplicaSet, view: View, count: int, now: float) -> list[Pod]:
     return list(found.values())
 
 
-def _surplus(one: ReplicaSet, active: list[Pod], staying: list[Pod], now: float) -> list[Pod]:
-    """Too many of those that stay; and of those whose node is being drained as many as can be missed."""
+def _surplus(one: ReplicaSet, active: list[Pod], staying: list[Pod], view: View, now: float) -> tuple[list[Pod], bool]:
+    """Too many of those that stay; of those whose node is being drained as many as can be missed; and does a budget hold one back?"""
     gone: list[Pod] = []
     if len(staying) > one.spec.replicas:
-        gone = podset.first_to_go(staying, now, one.spec.min_ready_seconds)[: len(staying) - one.spec.replicas]
+        ranked = podset.first_to_go(staying, now, one.spec.min_ready_seconds)
+        gone = ranked[: len(staying) - one.spec.replicas]
     if len(staying) == len(active):
-        return gone
+        return gone, False
     minimum = one.spec.min_ready_seconds
     going = {pod.key for pod in gone}
     spare = sum(podset.is_available(pod, minimum, now) for pod in active if pod.key not in going) - one.spec.replicas
+    waits = False
     for pod in podset.first_to_go([pod for pod in active if podset.is_leaving(pod)], now, minimum):
         is_missed = podset.is_available(pod, minimum, now)
-        if not is_missed or spare > 0:
+        if is_missed and spare <= 0:
+            continue
+        if budgets.may_disrupt(pod, gone, view, now):
             spare -= is_missed
             gone.append(pod)
-    return gone
+        else:
+            waits = True
+    return gone, waits
 
 
 def _status(one: ReplicaSet, active: list[Pod], refusal: str, now: float) -> ReplicaSetStatus:

@@ -17,7 +17,7 @@ from corral.model.kube.workload import (
     StatefulSet,
     StatefulSetStatus,
 )
-from corral.services import podset, statefulrevisions
+from corral.services import budgets, podset, statefulrevisions
 from corral.services.backoff import Failures
 from corral.services.changes import Change, Put, Remove, Wake
 from corral.services.conditions import creating
@@ -27,6 +27,7 @@ from corral.services.statefulrevisions import REVISION_LABEL
 from corral.services.view import View
 
 _NAME, _INDEX = "statefulset.kubernetes.io/pod-name", "apps.kubernetes.io/pod-index"
+_LOOK_AGAIN = 5.0  #: seconds until it is looked again whether a budget lets a Pod go
 _NAME_TAKEN = 10.0  #: seconds until it is looked again whether a Pod of another owner is gone
 
 
@@ -145,7 +146,13 @@ class _Step:
             return True
         there = [self.pods.get(number) for number in self.wanted]
         if all(pod is not None and self.is_available(pod) for pod in there) or not any(map(self.is_available, leaving)):
-            self.changes += [Remove(pod.key) for pod in leaving[-1:] if not pod.metadata.deletion_timestamp]
+            pod = leaving[-1]
+            if pod.metadata.deletion_timestamp:
+                return False
+            if budgets.may_disrupt(pod, (), self.view, self.now):
+                self.changes.append(Remove(pod.key))
+            else:
+                self.due = min(self.due, self.now + _LOOK_AGAIN)
         return False
 
     def _is_outdated(self, number: int, pod: Pod) -> bool:

@@ -14,7 +14,7 @@ from corral.engine.effects import Effects
 from corral.engine.kube import addresses, autoscaling, leaving, pipelineruns, pods
 from corral.engine.kube.admission import Together
 from corral.engine.kube.requests import mark_deleted, stamped
-from corral.model.kube.config import Namespace, NamespaceStatus, ResourceQuota
+from corral.model.kube.config import Namespace, NamespaceStatus, PodDisruptionBudget, ResourceQuota
 from corral.model.kube.meta import ObjectKey
 from corral.model.kube.network import Ingress, Service
 from corral.model.kube.objects import KINDS, AnyObject
@@ -55,6 +55,8 @@ def look(ctx: Context, now: float, out: Effects) -> None:
 
 def _waits(ctx: Context, one: AnyObject, now: float) -> bool:
     owned = ctx.state.objects.owns(one.metadata.uid)
+    if isinstance(one, PodDisruptionBudget):
+        owned = one.status.expected_pods
     if owned <= _MANY or one.metadata.deletion_timestamp:
         return False
     due = ctx.object_looks.get(one.key, -math.inf) + owned * _SECONDS_EACH

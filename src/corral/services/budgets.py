@@ -1,0 +1,98 @@
+"""How many Pods may go by somebody's will, so that a PodDisruptionBudget is kept?"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from corral.model.kube.config import PodDisruptionBudget, PodDisruptionBudgetStatus
+from corral.model.kube.meta import ObjectKey
+from corral.model.kube.pod import Pod
+from corral.model.kube.workload import Deployment, Job, ReplicaSet, StatefulSet
+from corral.services.changes import Change, Put
+from corral.services.conditions import with_condition
+from corral.services.rollout import share_of
+from corral.services.selectors import controller_of, is_empty, matches
+from corral.services.view import View
+
+
+def reconcile(one: PodDisruptionBudget, view: View, now: float) -> list[Change]:
+    status = status_of(one, view, now)
+    return [Put(msgspec.structs.replace(one, status=status))] if status != one.status else []
+
+
+def means(one: PodDisruptionBudget, pod: Pod) -> bool:
+    """An empty selector means all Pods of the namespace."""
+    return pod.metadata.namespace == one.metadata.namespace and matches(one.spec.selector, pod.metadata.labels)
+
+
+def status_of(one: PodDisruptionBudget, view: View, now: float) -> PodDisruptionBudgetStatus:
+    selector = one.spec.selector
+    found = view.pods_selected(one.metadata.namespace, selector.match_labels) if selector is not None else []
+    pods = [pod for pod in found if not pod.has_ended and matches(selector, pod.metadata.labels)]
+    healthy = sum(pod.is_ready for pod in pods)
+    expected, desired = _wanted(one, pods, view)
+    allowed = max(healthy - desired, 0) if expected else 0
+    word, reason = ("True", "SufficientPods") if allowed else ("False", "InsufficientPods")
+    return PodDisruptionBudgetStatus(
+        observed_generation=one.metadata.generation,
+        disruptions_allowed=allowed,
+        current_healthy=healthy,
+        desired_healthy=desired,
+        expected_pods=expected,
+        conditions=with_condition(one.status.conditions, "DisruptionAllowed", word, reason, "", now),  # type: ignore[arg-type]
+    )
+
+
+def _wanted(one: PodDisruptionBudget, pods: list[Pod], view: View) -> tuple[int, int]:
+    """How many there should be, and how many of them healthy."""
+    least, most = one.spec.min_available, one.spec.max_unavailable
+    if most is not None:
+        expected = _scale(pods, view)
+        return expected, max(expected - share_of(most, expected, up=True), 0)
+    if isinstance(least, str) and least.endswith("%"):
+        expected = _scale(pods, view)
+        return expected, share_of(least, expected, up=True)
+    return len(pods), share_of(least, len(pods), up=True) if least is not None else 0
+
+
+def _scale(pods: list[Pod], view: View) -> int:
+    """What the owners of these Pods want altogether; a Pod without one counts for itself."""
+    sizes: dict[str, int] = {}
+    for pod in pods:
+        owner = controller_of(pod.metadata)
+        if owner is None:
+            sizes[pod.metadata.uid] = 1
+            continue
+        found = view.get(ObjectKey(owner.kind, pod.metadata.namespace, owner.name))
+        above = controller_of(found.metadata) if isinstance(found, ReplicaSet) else None
+        if above is not None:
+            found = view.get(ObjectKey(above.kind, pod.metadata.namespace, above.name)) or found
+        match found:
+            case Deployment() | ReplicaSet() | StatefulSet():
+                sizes[found.metadata.uid] = found.spec.replicas
+            case Job():
+                sizes[found.metadata.uid] = found.spec.parallelism
+            case _:
+                sizes[pod.metadata.uid] = 1
+    return sum(sizes.values())
+
+
+def may_disrupt(pod: Pod, gone: Sequence[Pod], view: View, now: float) -> bool:
+    """Do all budgets allow that it goes, after these others that go as well? What is not ready serves nobody."""
+    if not pod.is_ready:
+        return True
+    for one in view.of_kind("PodDisruptionBudget", pod.metadata.namespace):
+        if isinstance(one, PodDisruptionBudget) and means(one, pod):
+            before = sum(other.is_ready and means(one, other) for other in gone)
+            if status_of(one, view, now).disruptions_allowed <= before:
+                return False
+    return True
+
+
+def selects_by(one: PodDisruptionBudget) -> tuple[str, str, str]:
+    """One label that all its Pods have; two empty words = there is none."""
+    selector = one.spec.selector
+    if selector is None or is_empty(selector) or not selector.match_labels:
+        return one.metadata.namespace, "", ""
+    name, value = min(selector.match_labels.items())
+    return one.metadata.namespace, name, value
