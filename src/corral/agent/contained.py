@@ -18,6 +18,7 @@ from corral.agent.tasks import TaskPlan
 from corral.model.container import Container, ImageConfig, Mount
 from corral.model.job import JobKind
 from corral.protocol.orders import LaunchStep
+from corral.protocol.pods import NO_IMAGE
 from corral.syntax import container as words
 
 #: Variables that name a directory which the tasks of a step must see where it is.
@@ -162,7 +163,8 @@ class Contained:
                 continue
             if name == "image":
                 return os.fsdecode(text)
-            raise CannotContain(f"{self._order.node}: {text.decode(errors='replace')}")
+            words = f"{self._order.node}: {text.decode(errors='replace')}"
+            raise CannotContain(f"{NO_IMAGE}{words}" if self._order.pod is not None else words)
         raise CannotContain(f"{self._order.node}: the image {self._wanted.image} is not here")
 
     def _known_image(self) -> str:

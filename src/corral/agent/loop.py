@@ -122,6 +122,7 @@ class AgentLoop:
         await self._bus.subscribe(subjects.acks(self._cluster, self._agent), self._on_order)
         await self._connected()
         self._on_connected()
+        shortening = asyncio.ensure_future(self._podlogs.keep_short())
         self._log.info("agent is up", nodes=len(self._names), steps=len(self._launcher.table), term=self._term)
         try:
             while not self._stopping.is_set():
@@ -131,6 +132,7 @@ class AgentLoop:
                 except TimeoutError:
                     pass
         finally:
+            shortening.cancel()
             await self._close()
 
     async def _connected(self) -> None:

@@ -1,6 +1,7 @@
 """How does an agent answer the orders about what Pods have said: read it, forget it?"""
 
 import asyncio
+import glob
 import os
 import shutil
 
@@ -17,6 +18,9 @@ _BLOCK = 65536
 #: Nobody waits for longer.
 _LONGEST_WAIT = 30.0
 _MOST = 1 << 20
+#: Bytes of a log, and seconds between two looks whether one is longer.
+LONGEST = 50 << 20
+_SHORTEN_SECONDS = 10.0
 
 
 class PodLogs:
@@ -25,6 +29,12 @@ class PodLogs:
     def __init__(self, agent: str, pods: str, outbox: Outbox) -> None:
         self._agent, self._pods, self._outbox = agent, pods, outbox
         self._tasks: set[asyncio.Task[None]] = set()
+
+    async def keep_short(self) -> None:
+        """For ever: what has become too long goes on in an empty file; the one before is kept as NUMBER.log.1."""
+        while True:
+            await asyncio.sleep(_SHORTEN_SECONDS)
+            await asyncio.to_thread(_shorten, self._pods, LONGEST)
 
     def obey(self, order: ReadLog | ForgetPod) -> None:
         work = self._read(order) if isinstance(order, ReadLog) else self._forget(order)
@@ -57,6 +67,17 @@ class PodLogs:
     async def _forget(self, order: ForgetPod) -> None:
         directory = directory_of(self._pods, order.node, order.namespace, order.name, order.uid)
         await asyncio.to_thread(shutil.rmtree, directory, True)
+
+
+def _shorten(pods: str, longest: int) -> None:
+    """The program goes on writing to the end of the same file."""
+    for path in glob.iglob(f"{glob.escape(pods)}/*/*/*/*.log"):
+        try:
+            if os.stat(path).st_size > longest:
+                shutil.copyfile(path, f"{path}.1")
+                os.truncate(path, 0)
+        except OSError:
+            continue  # it is gone, or the disk is full
 
 
 def _read(path: str, offset: int, last_lines: int | None, most: int) -> tuple[int, bytes, int]:

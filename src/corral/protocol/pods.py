@@ -4,6 +4,8 @@ import msgspec
 
 #: Stands in a variable for the Pod's address, which its node alone knows.
 POD_IP = "\x00podIP\x00"
+#: How it begins what a node says of an image that is not to be had.
+NO_IMAGE = "ErrImagePull: "
 
 
 class PodVariable(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):

@@ -9,6 +9,7 @@ import msgspec
 from corral.model.job import JobState
 from corral.model.kube.pod import Container, ContainerState, ContainerStatus
 from corral.model.step import EndCause, Step
+from corral.protocol.pods import NO_IMAGE
 
 FIRST_BACK_OFF, LONGEST_BACK_OFF = 10.0, 300.0
 #: Who has run so long is taken for well.
@@ -28,7 +29,8 @@ def ended(status: ContainerStatus, step: Step, words: str) -> ContainerState:
         code, signal, reason = 137, 0, "OOMKilled"
     elif step.cause is EndCause.LAUNCH_FAILED:
         code, signal = 128, 0
-        reason = "ErrImagePull" if "cannot fetch" in words else "StartError"
+        reason = "ErrImagePull" if words.startswith(NO_IMAGE) else "StartError"
+        words = words.removeprefix(NO_IMAGE)
     elif step.cause is EndCause.LOST:
         code, signal, reason = 137, 0, "ContainerStatusUnknown"
     elif signal:
