@@ -60,6 +60,8 @@ def for_name(image: str, settings: Containers) -> Runtime:
     program = _program(settings)
     if program in ("podman", "docker"):
         return Engine(program, reference, settings.pull)
+    if settings.pull == "never":
+        raise CannotFetch(f"{image}: only podman and docker can say whether it is here without pulling it")
     return Enroot(image) if program == "enroot" else Apptainer(f"docker://{reference}", "")
 
 
@@ -180,11 +182,12 @@ class Engine:
     async def find(self, say: Say) -> str:
         if self._key:
             return self._key
-        if self._pull == "missing":
+        if self._pull in ("missing", "never"):
             try:
                 return await self._inspect()
             except CannotFetch:
-                pass
+                if self._pull == "never":
+                    raise CannotFetch(f"{self._reference} is not here, and is not to be pulled") from None
         await self._fetch(say)
         return await self._inspect()
 

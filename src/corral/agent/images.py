@@ -15,6 +15,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -39,10 +40,11 @@ class Images:
         self._coming: dict[str, asyncio.Task[str]] = {}
         self._failed: dict[str, tuple[float, str]] = {}  #: what was wrong with it, and when
 
-    async def ensure(self, image: str, groups: imageruntimes.Reader, say: Say) -> str:
+    async def ensure(self, image: str, groups: imageruntimes.Reader, say: Say, pull: str = "") -> str:
         """The directory of the unpacked image, after fetching it if need be; whoever wants the same waits for the same.
 
-        `groups`: the user that a file must be readable for. `say` hears of progress. Raises CannotFetch.
+        `groups`: the user that a file must be readable for. `say` hears of progress. `pull`: missing, always, never; "" = as
+        the cluster says. Raises CannotFetch.
         """
         fd = groups.open(image) if words.is_file(image) else -1
         since, problem = self._failed.get(image, (0.0, ""))
@@ -50,15 +52,16 @@ class Images:
             raise CannotFetch(problem)
         task = self._coming.get(image)
         if task is None:
-            task = self._coming[image] = asyncio.get_running_loop().create_task(self._ensure(image, fd, say))
+            task = self._coming[image] = asyncio.get_running_loop().create_task(self._ensure(image, fd, say, pull))
             task.add_done_callback(lambda _: self._coming.pop(image, None))
         elif fd >= 0:
             os.close(fd)
         return await asyncio.shield(task)
 
-    async def _ensure(self, image: str, fd: int, say: Say) -> str:
+    async def _ensure(self, image: str, fd: int, say: Say, pull: str) -> str:
+        settings: Any = msgspec.structs.replace(self.settings, pull=pull or self.settings.pull)
         try:
-            runtime = imageruntimes.for_file(image, fd) if fd >= 0 else imageruntimes.for_name(image, self.settings)
+            runtime = imageruntimes.for_file(image, fd) if fd >= 0 else imageruntimes.for_name(image, settings)
             async with asyncio.timeout(self.settings.pull_timeout):
                 key = await runtime.find(say)
                 found = self.directory / key

@@ -190,7 +190,9 @@ class Launcher:
         assert isinstance(launch, LaunchStep)
         assert self.images is not None
         reader = Reader(Identity(launch.job.owner))
-        fetching = asyncio.ensure_future(self.images.ensure(order.image, reader, _say_nothing))
+        fetching = asyncio.ensure_future(
+            self.images.ensure(order.image, reader, _say_nothing, order.pod.pull if order.pod is not None else "")
+        )
         while not fetching.done() and not step.cancelled:
             await asyncio.wait([fetching], timeout=_LOOK_SECONDS)
         if not fetching.done():

@@ -16,6 +16,7 @@ from corral.model.step import Step, StepKey, StepNode, TaskPlace
 from corral.protocol.pods import Check, PodMount, PodPort, PodRun, ProbeOrder
 
 _MIB = 1 << 20
+_PULL = {"Always": "always", "IfNotPresent": "missing", "Never": "never"}
 
 
 def containers_of(pod: Pod) -> Iterator[Container]:
@@ -110,6 +111,7 @@ def run_of(ctx: Context, job: Job, step: Step, node: str) -> PodRun | None:
         ),
         domain=f"{pod.spec.subdomain}.{ref.namespace}.svc.cluster.local" if pod.spec.subdomain else "",
         termination_path=container.termination_message_path,
+        pull=_PULL.get(container.image_pull_policy, ""),
         cpu_millis=podjob.cpu_limit(container, job),
         run_as=podusers.run_as(pod, container),
         groups=podusers.groups(pod),

@@ -20,6 +20,12 @@ def check(pod: Pod) -> None:
                 reason=f"securityContext.runAsGroup {gid} of container {container.name}: "
                 f"it runs in {owner.user}'s group ({owner.gid})"
             )
+        context = container.security_context
+        if context is not None and context.read_only_root_filesystem and not container.image:
+            raise UsageError(
+                reason=f"securityContext.readOnlyRootFilesystem of container {container.name}: "
+                "without an image it is a process of the node, and has no file system of its own"
+            )
         if not_root(pod, container) and (uid if uid is not None else owner.uid) == 0:
             raise UsageError(
                 reason=f"securityContext.runAsNonRoot of container {container.name}: its Pod is root's, so it runs as root"

@@ -244,8 +244,8 @@ class Containers(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     runtime: Literal["", "podman", "docker", "enroot", "apptainer"] = (
         ""  #: fetches images; "" = the first of these on the node
     )
-    pull: Literal["missing", "always"] = (
-        "missing"  #: "missing": an image on the node is used as it is; "always": the registry is asked
+    pull: Literal["missing", "always", "never"] = (
+        "missing"  #: "missing": an image on the node is used as it is; "always": the registry is asked; "never": it must be there
     )
     pull_timeout: float = 1800.0  #: seconds until a pull is given up
     writable: bool = (

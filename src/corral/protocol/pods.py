@@ -100,6 +100,7 @@ class PodRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cpu_millis: int = 0  #: it has no more time of CPUs than so many thousandths of one's; 0 = no limit
     run_as: tuple[int, int] | None = None  #: uid and gid, where these are not the owner's
     groups: tuple[int, ...] = ()  #: beside those of its user: who has its volumes (fsGroup)
+    pull: str = ""  #: its image: missing, always, never; "" = as the cluster says
     grace: float = 30.0  #: seconds from SIGTERM to SIGKILL where an order says nothing else
     probes: tuple[ProbeOrder, ...] = ()
     post_start: Check | None = None

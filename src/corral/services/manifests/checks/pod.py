@@ -129,6 +129,8 @@ def _check_ports(
                 problems.invalid(
                     f"{place}.hostPort", one.host_port, "must match `containerPort` when `hostNetwork` is true"
                 )
+            if one.host_ip not in ("", "0.0.0.0"):
+                problems.unsupported(f"{place}.hostIP", "ports of Pods are reached by all addresses of their node")
             key = (one.protocol, one.host_ip, one.host_port)
             if key in taken:
                 problems.duplicate(f"{place}.hostPort", f"{one.protocol}/{one.host_ip}/{one.host_port}")
