@@ -26,7 +26,8 @@ class World:
         self.shared = free_port()
         self.directory = directory
         self.secure = keys.setdefault("https_port", 0)
-        config = f"[gateway]\nhttp_port = {self.shared}\n"
+        level = "debug" if keys.pop("log", 0) else "info"
+        config = f'log_level = "{level}"\n[gateway]\nhttp_port = {self.shared}\n'
         config += "".join(f"{key} = {json.dumps(value)}\n" for key, value in keys.items())
         self.gateway = GatewayProcess(directory, f"unix://{self.control.socket}", config)
         self.backends: list[Backend] = []

@@ -36,11 +36,13 @@ from corral.gateway.relay import Relays
 from corral.gateway.table import Table
 from corral.gateway.waiting import Waiting
 from corral.model.cluster import ClusterConfig
+from corral.model.kube.meta import ObjectKey
 from corral.protocol.routes import IngressRoute, PortRoute, Routes, ServiceRoute
 
 #: A question for changes is answered after so many seconds, if there are none.
 _POLL_SECONDS = 30.0
 _AGAIN_SECONDS = 0.5
+_SAVE_SECONDS = 0.5
 #: Where the shared port is another's, the next ones are tried.
 _NEXT_PORTS = 20
 
@@ -61,7 +63,9 @@ class Gateway:
         self._endpoint = endpoint
         self._lock = -1
         self._tasks: list[asyncio.Task[None]] = []
-        self._changed = asyncio.Event()
+        self._changed, self._unsaved = asyncio.Event(), asyncio.Event()
+        self._shapes: dict[ObjectKey, tuple[ServiceRoute, object]] = {}
+        self._told: object = None  #: what Caddy's configuration was made of
         self.stopping = asyncio.Event()
         self.unusable: set[int] = set()
         self._listening: set[int] = set()
@@ -97,6 +101,7 @@ class Gateway:
         self._start(self._apply_all(), "apply")
         self._start(self.caddy.run(), "caddy")
         self._start(self.sampler.run(), "load")
+        self._start(self._save(), "save")
         await self.stopping.wait()
         self.log.info("stopped")
 
@@ -156,6 +161,7 @@ class Gateway:
                 await self._apply()
             except (CaddyAway, ProgramFailed, CaddyRefused) as error:
                 self.log.error("caddy has not taken the routes", error)
+                self._told = None
                 await asyncio.sleep(_AGAIN_SECONDS)
                 self._changed.set()
 
@@ -181,13 +187,36 @@ class Gateway:
         await self.relays.set(tcp)
         if any(one.auth == "login" for one in [one.traffic for one in services] + [one.traffic for one in ingresses]):
             await self.login.open()
+        self._unsaved.set()
         settings = self._settings(services, ingresses)
-        is_new = await self.caddy.load(routes.caddy_config(services, ingresses, settings))
-        self._listening = routes.listeners(services, settings)
-        self.table.save()
-        self._show_authority()
+        shape = [self._shape(one) for one in services], ingresses, settings, self.caddy.program.pid
+        is_new = shape != self._told
+        if is_new:
+            await self.caddy.load(routes.caddy_config(services, ingresses, settings))
+            self._told = *shape[:-1], self.caddy.program.pid
+            self._listening = routes.listeners(services, settings)
         seconds = round(clock.monotonic() - began, 4)
         self.log.debug("routes", services=len(services), version=self.table.version, seconds=seconds, loaded=is_new)
+
+    def _shape(self, service: ServiceRoute) -> object:
+        known = self._shapes.get(service.key)
+        if known is None or known[0] is not service:
+            known = self._shapes[service.key] = service, proxying.shape_of(service)
+        return known[1]
+
+    async def _save(self) -> None:
+        """What is known goes to disk, but not each change of it."""
+        while True:
+            await self._unsaved.wait()
+            await asyncio.sleep(_SAVE_SECONDS)
+            self._unsaved.clear()
+            for key in [key for key in self._shapes if key not in self.table.services]:
+                del self._shapes[key]
+            self._show_authority()
+            try:
+                self.table.save()
+            except OSError as error:
+                self.log.error("the routes cannot be saved", error)
 
     def _show_authority(self) -> None:
         """Everybody may read the certificate of the cluster's authority."""

@@ -25,10 +25,12 @@ class Pointing:
         self.socket = sockets / "pointers.sock"
         self.program = Program("pointers", directory, self.directory, log)
         self._written: dict[str, bytes] = {}
+        self._pointed: dict[str, tuple[Target, ...]] = {}
         self._names: dict[str, bytes] = {}  #: hosts that are no addresses, as they were resolved last
 
     async def start(self) -> None:
         self.directory.mkdir(mode=0o700, exist_ok=True)
+        self._pointed = dict.fromkeys(os.listdir(self.directory), ())  # what an earlier gateway has left
         if not self.program.adopt():
             await self._again()
 
@@ -47,12 +49,20 @@ class Pointing:
     async def point(self, routes: dict[str, tuple[Target, ...]]) -> None:
         """By key; those that are not named are forgotten."""
         for key, targets in routes.items():
+            if key in self._written and self._pointed.get(key) == targets and not self._has_names(targets):
+                continue
+            self._pointed[key] = targets
             data = pointers.service_records(await self._addresses(weighted(targets)))
             if self._written.get(key) != data:
                 self._write(key, data)
-        for key in [key for key in os.listdir(self.directory) if key not in routes]:
+        for key in [key for key in self._pointed if key not in routes]:
             (self.directory / key).unlink(missing_ok=True)
             self._written.pop(key, None)
+            del self._pointed[key]
+
+    def _has_names(self, targets: tuple[Target, ...]) -> bool:
+        """They may stand for other addresses by now."""
+        return any(target.host in self._names for target in targets)
 
     def _write(self, key: str, data: bytes) -> None:
         path = self.directory / key

@@ -13,10 +13,9 @@ from corral.protocol.routes import PortRoute, ServiceRoute, Target, Traffic
 
 SECOND = 1_000_000_000
 MILLISECOND = 1_000_000
-#: Milliseconds between two questions where a service leads; more, where there are many services.
-_LEAST_REFRESH = 20
-#: Caddy keeps a hundred answers: so many ports have their replicas asked for.
-MOST_POINTED = 90
+#: Milliseconds between two questions where a service leads, at least and at most: the more services, the longer. Caddy keeps a hundred
+#: answers; where more services are busy at once it asks again sooner.
+_REFRESH = (20, 80)
 #: So many replicas are in each answer. What sticks to replicas needs all of them.
 _MOST_STICKY = 24
 #: A connection to a replica that nobody uses is closed before the replica may do so, in the middle of the next request.
@@ -53,16 +52,30 @@ def key_of(service: ServiceRoute, port: PortRoute) -> str:
 def pointed_at(services: Iterable[ServiceRoute]) -> dict[str, tuple[Target, ...]]:
     """Where each port leads whose replicas Caddy asks for again and again: a change of them is no change of its configuration.
 
-    The services that are too many for that have their replicas in its configuration.
+    What is outside the cluster, and what sticks to more replicas than are in one answer, has them in the configuration.
     """
     found: dict[str, tuple[Target, ...]] = {}
     for service in services:
         for port in service.ports:
-            if port.speech == "tcp" or service.external or len(found) >= MOST_POINTED:
-                continue
-            if not service.traffic.sticky or len(port.targets) <= _MOST_STICKY:
+            if is_pointed_at(service, port):
                 found[key_of(service, port)] = port.targets
     return found
+
+
+def is_pointed_at(service: ServiceRoute, port: PortRoute) -> bool:
+    if port.speech == "tcp" or service.external:
+        return False
+    return not service.traffic.sticky or len(port.targets) <= _MOST_STICKY
+
+
+def shape_of(service: ServiceRoute) -> object:
+    """All of it that is in Caddy's configuration: while it stays the same, that need not be made anew."""
+    ports = []
+    for port in service.ports:
+        targets = () if is_pointed_at(service, port) else port.targets
+        is_weighted = len({target.weight for target in port.targets}) > 1
+        ports.append((port.port, port.name, port.speech, port.listen, targets, is_weighted))
+    return service.namespace, service.name, tuple(ports), service.external, service.traffic
 
 
 def handlers(service: ServiceRoute, port: PortRoute, settings: Settings, pointed: int) -> list[dict[str, Any]]:
@@ -148,7 +161,7 @@ def _proxy(service: ServiceRoute, port: PortRoute, settings: Settings, pointed: 
     elif pointed:
         resolver = {"addresses": [f"unix/{settings.pointers}"]}
         transport["resolver"] = resolver
-        refresh = min(max(_LEAST_REFRESH, pointed), 10 * _LEAST_REFRESH) * MILLISECOND
+        refresh = min(max(_REFRESH[0], pointed), _REFRESH[1]) * MILLISECOND
         proxy["dynamic_upstreams"] = {
             "source": "srv", "name": f"{key_of(service, port)}.s.", "refresh": refresh, "resolver": resolver,
         }  # fmt: skip

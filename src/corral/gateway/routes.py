@@ -9,7 +9,7 @@ from typing import Any
 
 from corral.gateway.caddy import bare_config
 from corral.gateway.ingress import Shared
-from corral.gateway.proxying import Settings, handlers, key_of, pointed_at, server_name
+from corral.gateway.proxying import Settings, handlers, is_pointed_at, server_name
 from corral.model.cluster import GatewayConfig
 from corral.model.kube.meta import ObjectKey
 from corral.protocol.routes import IngressRoute, ServiceRoute
@@ -21,7 +21,7 @@ def caddy_config(
     services: Iterable[ServiceRoute], ingresses: Iterable[IngressRoute], settings: Settings
 ) -> dict[str, Any]:
     known = list(services)
-    pointed = pointed_at(known)
+    pointed = sum(is_pointed_at(service, port) for service in known for port in service.ports)
     servers: dict[str, Any] = {}
     shared = Shared(settings)
     for service in known:
@@ -29,7 +29,7 @@ def caddy_config(
         for port in service.ports:
             if port.speech == "tcp":
                 continue
-            handle = handlers(service, port, settings, len(pointed) if key_of(service, port) in pointed else 0)
+            handle = handlers(service, port, settings, pointed if is_pointed_at(service, port) else 0)
             by_port[port] = handle
             if port.listen and port.listen not in settings.unusable:
                 servers[server_name(service, port)] = _server(settings, port.listen, [{"handle": handle}])

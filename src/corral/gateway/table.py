@@ -38,15 +38,19 @@ class Table:
     def take(self, routes: Routes) -> bool:
         """Is it other than before?"""
         self.version = routes.version
-        before = dict(self.services), dict(self.ingresses)
+        services = {one.key: one for one in routes.services}
+        ingresses = {one.key: one for one in routes.ingresses}
+        gone = {ObjectKey(*key) for key in routes.removed}
         if routes.full:
-            self.services.clear()
-            self.ingresses.clear()
-        for key in routes.removed:
-            self.services.pop(ObjectKey(*key), None)
-            self.ingresses.pop(ObjectKey(*key), None)
-        for service in routes.services:
-            self.services[service.key] = service
-        for ingress in routes.ingresses:
-            self.ingresses[ingress.key] = ingress
-        return (self.services, self.ingresses) != before
+            gone |= {key for known in (self.services, self.ingresses) for key in known} - set(services) - set(ingresses)
+        is_other = False
+        for key in gone:
+            is_other |= self.services.pop(key, None) is not None
+            is_other |= self.ingresses.pop(key, None) is not None
+        for key, service in services.items():
+            is_other |= self.services.get(key) != service
+            self.services[key] = service
+        for key, ingress in ingresses.items():
+            is_other |= self.ingresses.get(key) != ingress
+            self.ingresses[key] = ingress
+        return is_other

@@ -38,12 +38,11 @@ def test_replicas_come_and_go_without_a_new_configuration() -> None:
     assert config(service()) == config(service("web", Target("10.0.0.1", 9000), Target("10.0.0.2", 9000)))
 
 
-def test_beyond_what_caddy_remembers_replicas_are_in_the_configuration() -> None:
-    many = [service(f"s{number:03}", Target("10.0.0.1", 9000)) for number in range(95)]
-    servers = config(*many)["apps"]["http"]["servers"]
-    last = servers["default/s094:80"]["routes"][0]["handle"][-1]
-    assert last["upstreams"] == [{"dial": "10.0.0.1:9000"}]
-    assert "dynamic_upstreams" in servers["default/s000:80"]["routes"][0]["handle"][-1]
+def test_what_sticks_to_very_many_replicas_has_them_in_the_configuration() -> None:
+    many = tuple(Target("10.0.0.1", 9000 + number) for number in range(30))
+    sticky = proxy(service("web", *many, traffic=Traffic(sticky="cookie", sticky_name="c")))
+    assert len(sticky["upstreams"]) == 30
+    assert "dynamic_upstreams" not in sticky
 
 
 def test_nothing_that_may_have_been_processed_is_sent_again() -> None:
