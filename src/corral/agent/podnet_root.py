@@ -135,6 +135,8 @@ class RootNetworks:
                 await _quietly("iptables", "-w", "-t", "nat", "-N", _CHAIN)
             if not await _quietly("iptables", "-w", "-t", table, "-C", chain, *rule):
                 await run("iptables", "-w", "-t", table, "-I", chain, *rule)
+        # By it they reach services on this machine: what listens on 127.0.0.1 they do not see.
+        await run("ip", "address", "replace", f"{self._pool[-2]}/32", "dev", "lo")
         if _get("net/ipv4/ip_forward") != "1":
             _set("net/ipv4/ip_forward", "1")
 

@@ -7,7 +7,8 @@ import os
 import pwd
 import re
 
-from corral.agent.podnet import net_of
+from corral.agent.podnet import Net, net_of
+from corral.agent.servicevariables import service_variables
 from corral.agent.tasks import TaskPlan
 from corral.protocol.orders import LaunchStep
 from corral.protocol.pods import POD_IP, PodRun
@@ -95,11 +96,21 @@ def expanded(text: str, variables: dict[str, str]) -> str:
     return _REFERENCE.sub(value, text)
 
 
+def _services(order: LaunchStep, net: Net | None) -> dict[str, str]:
+    """Which services there are; of a gateway that cannot be reached from its network, nothing is said."""
+    assert order.pod is not None
+    host = order.pod.gateway_host if net is not None else ""
+    if host and net is not None and not net.address:
+        return {}
+    return service_variables(order.services, of_pod=True, host=host)
+
+
 def complete(plan: TaskPlan, order: LaunchStep, network: tuple[int, int], boxes: str) -> None:
     """With its Pod's variables, also in its command, and in its Pod's network."""
     plan.network = network
     assert order.pod is not None
     net = net_of(boxes, order.node, order.key.job, order.key.restart)
     address = net.address if net is not None and net.address else order.pod.host_ip
+    plan.environment |= _services(order, net)
     plan.environment = environment(order, plan.environment, has_network=network[0] >= 0, address=address)
     plan.argv = [expanded(word, plan.environment) for word in plan.argv]

@@ -5,6 +5,7 @@ import msgspec
 from corral.agent import binding, mpsclient
 from corral.agent.control import ShepherdSettings
 from corral.agent.environment import batch_environment, task_environment
+from corral.agent.servicevariables import service_variables
 from corral.agent.visibility import naming_of
 from corral.agent.way import show_the_way
 from corral.model.step import BATCH, TaskPlace
@@ -25,6 +26,8 @@ def variables_of(
         variables = task_environment(order, place, gpus=gpus)
     if order.mps and settings.mps:
         variables |= mpsclient.variables(settings.mps, settings.devices, order.share.gres, order.job.owner.uid)
+    if order.services and order.pod is None:
+        variables |= service_variables(order.services)
     variables = show_the_way(variables, order, settings)
     if has_private:
         variables = {restored(name): restored(value) for name, value in variables.items()}

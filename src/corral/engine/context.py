@@ -22,7 +22,7 @@ from corral.model.node import Node
 from corral.model.reason import Reason
 from corral.model.step import Step, StepKey
 from corral.protocol.events import AnyEvent, JobChanged, JobEnded, NodeChanged, StepChanged, StepCreated
-from corral.protocol.orders import AnyOrder
+from corral.protocol.orders import AnyOrder, ServicePlace
 from corral.scheduler.priority import Totals
 from corral.scheduler.reservations import Reserved
 
@@ -79,6 +79,10 @@ class Context:
         self.to_move: dict[ObjectKey, bool] = {}  #: Pods that are to get other ports in this pass
         self.next_pod_port = 0  #: the first that is looked at for a Pod
         self.autoscaling = Autoscaling()  #: what has been measured, and what autoscalers remember
+        self.service_links: tuple[object, dict[str, tuple[ServicePlace, ...]]] = (
+            None,
+            {},
+        )  #: as of which change, by namespace
         self.gateway_ports: dict[int, ObjectKey] | None = None  #: which Service has which port; None = to be worked out
         self.next_gateway_port: dict[str, int] = {}  #: by range: one that has just been given back rests for a while
         self.next_port = 0  #: the first that is looked at for a step that wants ports

@@ -35,6 +35,7 @@ class Objects:
         self.by_key: dict[ObjectKey, AnyObject] = {}
         self.by_uid: dict[str, ObjectKey] = {}
         self.version = 0  #: of the last change; each has the next
+        self.services_changed = 0  #: how often one has
         self.dirty: dict[ObjectKey, None] = {}  #: to be looked at, in the order of change
         self.pod_of_job: dict[int, ObjectKey] = {}
         self.run_of_job: dict[int, ObjectKey] = {}  #: which PipelineRun it is a step of
@@ -144,6 +145,7 @@ class Objects:
 
     def put(self, one: AnyObject) -> None:
         key = one.key
+        self.services_changed += key.kind == "Service"
         old = self.by_key.get(key)
         if old is None:
             bisect.insort(self._names.setdefault((key.kind, key.namespace), []), key.name)
@@ -161,6 +163,7 @@ class Objects:
         old = self.by_key.pop(key, None)
         if old is None:
             return
+        self.services_changed += key.kind == "Service"
         self._unindex(old)
         self.links.put(old, None)
         names = self._names[key.kind, key.namespace]

@@ -2,6 +2,7 @@
 
 import re
 
+from corral.engine import servicelinks
 from corral.engine.context import Context
 from corral.engine.effects import Effects
 from corral.engine.podruns import run_of
@@ -155,6 +156,7 @@ def send_launch(ctx: Context, job: Job, step: Step, out: Effects, only: str = ""
             mps=ctx.config.gpu_sharing.starts_mps and any(held.milli for held in node.share.gres),
             gpu_cores=_near_gpus(ctx, step.spec, node.share),
             pod=run_of(ctx, job, step, name) if step.spec.pod_container else None,
+            services=servicelinks.told_to(ctx, context.spec),
             layout=layout_of(ctx.state.nodes[name].inventory) if name in ctx.state.nodes else (1, 0, 1),
         )
         ctx.send(name, order, out)

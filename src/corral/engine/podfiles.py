@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from corral.engine.context import Context
 from corral.model.kube.config import ConfigMap, Secret
 from corral.model.kube.meta import ObjectKey
-from corral.model.kube.network import Service
 from corral.model.kube.pod import Container, EnvFromSource, EnvVarSource, KeySelector, KeyToPath, Pod, Volume
 from corral.protocol.pods import POD_IP, PodFile, PodVariable, PodVolume
 from corral.syntax import quantity
@@ -92,7 +91,6 @@ def _found(ctx: Context, kind: str, space: str, name: str) -> dict[str, tuple[by
 
 def variables(ctx: Context, pod: Pod, container: Container) -> Iterator[PodVariable]:
     """In the order in which later ones replace earlier ones of the same name."""
-    yield from _services(ctx, pod)
     for source in container.env_from:
         yield from _all_of(ctx, pod, source)
     for one in container.env:
@@ -161,33 +159,6 @@ def _amount(ctx: Context, pod: Pod, container: Container, resource: str, divisor
             asked = share.cpu_count if name == "cpu" else share.memory_mb * _MIB
     step = max(1, quantity.nanos(divisor if divisor not in ("", "0") else 1))
     return str(-(-quantity.nanos(asked) // step))
-
-
-def _services(ctx: Context, pod: Pod) -> Iterator[PodVariable]:
-    """Kubernetes' variables of each Service, and CORRAL_SERVICE_NAME with its URL."""
-    for one in ctx.state.objects.of_kind("Service", pod.metadata.namespace):
-        if not isinstance(one, Service) or not one.status.ports:
-            continue
-        word = one.metadata.name.upper().replace("-", "_").replace(".", "_")
-        yield PodVariable(f"CORRAL_SERVICE_{word}", one.status.url or one.status.ports[0].url, False, True)
-        if not pod.spec.enable_service_links:
-            continue
-        for index, port in enumerate(one.status.ports):
-            host, _, number = port.url.partition("://")[2].partition("/")[0].rpartition(":")
-            if not host:
-                continue
-            if not index:
-                yield PodVariable(f"{word}_SERVICE_HOST", host, False, True)
-                yield PodVariable(f"{word}_SERVICE_PORT", number, False, True)
-                yield PodVariable(f"{word}_PORT", f"tcp://{host}:{number}", False, True)
-            name = next((asked.name for asked in one.spec.ports if asked.port == port.port), "")
-            if name:
-                yield PodVariable(f"{word}_SERVICE_PORT_{name.upper().replace('-', '_')}", number, False, True)
-            tcp = f"{word}_PORT_{port.port}_TCP"
-            yield PodVariable(tcp, f"tcp://{host}:{number}", False, True)
-            yield PodVariable(f"{tcp}_ADDR", host, False, True)
-            yield PodVariable(f"{tcp}_PORT", number, False, True)
-            yield PodVariable(f"{tcp}_PROTO", "tcp", False, True)
 
 
 # ---------------------------------------------------------------------- volumes

@@ -115,6 +115,7 @@ def run_of(ctx: Context, job: Job, step: Step, node: str) -> PodRun | None:
         cpu_millis=podjob.cpu_limit(container, job),
         run_as=podusers.run_as(pod, container),
         groups=podusers.groups(pod),
+        gateway_host=ctx.config.host_for_pods,
         grace=float(pod.spec.termination_grace_period_seconds),
         probes=tuple(_probes(container)),
         post_start=_hook(container, container.lifecycle.post_start) if container.lifecycle else None,

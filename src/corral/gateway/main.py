@@ -86,7 +86,7 @@ class Gateway:
         self.login = Login(self.sockets / "login.sock", self._endpoint)
         gateway = self.config.gateway
         self.waiting = Waiting(gateway.held_requests, gateway.held_seconds, lambda: self.sampler.hurry())
-        self.relays = Relays(self.config.gateway.listen, self.waiting, self.log)
+        self.relays = Relays(self.waiting, self.log)
         self.activator = Activator(self.sockets / "waiting", self.waiting, self.log)
         self.sampler = Sampler(
             self.name, self._endpoint, self.caddy, self.relays, self.waiting, self.log, self.table.services.values,
@@ -184,7 +184,7 @@ class Gateway:
                     tcp[port.listen] = service, port
         await self.pointing.point(proxying.pointed_at(services))
         await self.activator.set(http)
-        await self.relays.set(tcp)
+        await self.relays.set(tcp, self._addresses())
         if any(one.auth == "login" for one in [one.traffic for one in services] + [one.traffic for one in ingresses]):
             await self.login.open()
         self._unsaved.set()
@@ -232,6 +232,7 @@ class Gateway:
 
     def _settings(self, services: list[ServiceRoute], ingresses: list[IngressRoute]) -> Settings:
         """With the ports that can be had: Caddy takes all of a configuration or nothing."""
+        addresses = self._addresses()
         if not self.caddy.is_running:
             self._listening = set()
         config = self.config.gateway
@@ -241,7 +242,7 @@ class Gateway:
         settings = Settings(
             config=config, caddy=self.caddy.socket, pointers=self.pointing.socket, waiting=self.activator.directory,
             login=self.login.socket, http_port=self.http_port, https_port=self.https_port,
-            access_log=str(self.home / "access.log") if config.access_log else "",
+            access_log=str(self.home / "access.log") if config.access_log else "", addresses=addresses,
         )  # fmt: skip
         wanted = routes.listeners(services, settings)
         unusable = {port for port in wanted - self._listening if not self._is_free(port)}
@@ -260,15 +261,25 @@ class Gateway:
             self.log.warning("the shared port is another's", port=wanted, instead=found)
         return found
 
+    def _addresses(self) -> tuple[str, ...]:
+        """The configured one, and the one by which Pods with a network of their own see this machine, once that is there."""
+        found = [self.config.gateway.listen]
+        if (more := self.config.host_for_pods) and _can_bind(more, 0):
+            found.append(more)
+        return tuple(found)
+
     def _is_free(self, port: int) -> bool:
-        host = self.config.gateway.listen
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError:
-                return False
-        return True
+        return all(_can_bind(host, port) for host in self._addresses())
+
+
+def _can_bind(host: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
 
 
 def main(argv: list[str] | None = None) -> int:

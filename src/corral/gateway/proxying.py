@@ -38,6 +38,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     https_port: int = 0
     access_log: str = ""  #: its file; "" = there is none
     unusable: frozenset[int] = frozenset()
+    addresses: tuple[str, ...] = ("127.0.0.1",)  #: that are listened on
 
 
 def server_name(service: ServiceRoute, port: PortRoute) -> str:

@@ -47,8 +47,8 @@ class Relay:
     def name(self) -> str:
         return f"{self.service.namespace}/{self.service.name}:{self.port.port}"
 
-    async def listen(self, host: str, port: int) -> None:
-        self._server = await asyncio.start_server(self._on_connection, host, port, backlog=1024)
+    async def listen(self, addresses: tuple[str, ...], port: int) -> None:
+        self._server = await asyncio.start_server(self._on_connection, list(addresses), port, backlog=1024)
 
     def close(self) -> None:
         """No new connections; those that are there go on."""
@@ -84,13 +84,18 @@ class Relay:
 class Relays:
     """Of all TCP ports."""
 
-    def __init__(self, host: str, waiting: Waiting, log: Log) -> None:
-        self._host, self._waiting, self._log = host, waiting, log
+    def __init__(self, waiting: Waiting, log: Log) -> None:
+        self._waiting, self._log = waiting, log
+        self._addresses: tuple[str, ...] = ()
         self.by_port: dict[int, Relay] = {}
         self.unusable: set[int] = set()
 
-    async def set(self, wanted: dict[int, tuple[ServiceRoute, PortRoute]]) -> None:
-        """By the port to listen on."""
+    async def set(self, wanted: dict[int, tuple[ServiceRoute, PortRoute]], addresses: tuple[str, ...]) -> None:
+        """By the port to listen on, at these addresses."""
+        if addresses != self._addresses:
+            self._addresses = addresses
+            while self.by_port:
+                self.by_port.popitem()[1].close()
         self.unusable &= set(wanted)
         for number in [number for number in self.by_port if number not in wanted]:
             self.by_port.pop(number).close()
@@ -101,7 +106,7 @@ class Relays:
                     relay.close()
                 relay = Relay(service, port, self._waiting, self._log)
                 try:
-                    await relay.listen(self._host, number)
+                    await relay.listen(addresses, number)
                 except OSError as error:
                     self.by_port.pop(number, None)
                     if number not in self.unusable:

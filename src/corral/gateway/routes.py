@@ -103,9 +103,8 @@ def names(
 
 
 def _server(settings: Settings, port: int, routes: list[dict[str, Any]], *, h3: bool = False) -> dict[str, Any]:
-    address = settings.config.listen
     server: dict[str, Any] = {
-        "listen": [f"[{address}]:{port}" if ":" in address else f"{address}:{port}"],
+        "listen": [f"[{one}]:{port}" if ":" in one else f"{one}:{port}" for one in settings.addresses],
         "routes": routes,
         "protocols": ["h1", "h2", "h3"] if h3 else ["h1", "h2", "h2c"],
         "automatic_https": {"disable": True},

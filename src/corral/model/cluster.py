@@ -373,3 +373,13 @@ class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     first_job_id: int = 1
     enforce: tuple[str, ...] = ("cpu", "memory", "devices")  #: as root: limits held through cgroups
     log_level: str = "info"
+
+    @property
+    def host_for_pods(self) -> str:
+        """By which Pods with a network of their own reach the gateway on their own machine, where that listens on its loopback alone; "" =
+        by the gateway's host, as everybody does."""
+        import ipaddress
+
+        if not self.pod_network or not ipaddress.ip_address(self.gateway.listen).is_loopback:
+            return ""
+        return str(ipaddress.IPv4Network(self.pod_network)[-2])

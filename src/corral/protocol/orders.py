@@ -75,6 +75,18 @@ class ApiAccess(msgspec.Struct, frozen=True, kw_only=True):
     token: str  #: of the job's owner, good as long as the job is there
 
 
+class ServicePlace(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where a port of a service is reached: what CORRAL_SERVICE_... say."""
+
+    name: str
+    host: str
+    port: int
+    url: str = ""  #: "" = it is not HTTP
+    port_name: str = ""
+    is_first: bool = True  #: of its service's ports
+    service_port: int = 0  #: as the service itself calls it
+
+
 class LaunchStep(Order, frozen=True, kw_only=True):
     """Start this node's tasks of one step. Idempotent by `key`."""
 
@@ -114,6 +126,7 @@ class LaunchStep(Order, frozen=True, kw_only=True):
     ] = ()  #: for --gpu-bind=closest: of each GPU that the step holds here the cores near it; () = not known
     layout: tuple[int, int, int] = (1, 0, 1)  #: the node's sockets, cores of each (0 = not known), threads of each
     pod: PodRun | None = None  #: it is a run of a container
+    services: tuple[ServicePlace, ...] = ()  #: that its tasks are told of
 
 
 class SignalTasks(Order, frozen=True, kw_only=True):

@@ -102,6 +102,7 @@ class PodRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     groups: tuple[int, ...] = ()  #: beside those of its user: who has its volumes (fsGroup)
     pull: str = ""  #: its image: missing, always, never; "" = as the cluster says
     grace: float = 30.0  #: seconds from SIGTERM to SIGKILL where an order says nothing else
+    gateway_host: str = ""  #: of services, for Pods with a network of their own; "" = as for everybody
     probes: tuple[ProbeOrder, ...] = ()
     post_start: Check | None = None
     pre_stop: Check | None = None
