@@ -3,15 +3,17 @@
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
-from tests.cluster.live import LiveCluster, wait_until
+from tests.cluster.live import COMMANDS, LiveCluster, wait_until
 from tests.cluster.pods_kit import Pods
 
+import corral
 from corral.agent import boxes, container, mounts
 from corral.agent.identity import Identity
 from corral.model.container import Container
@@ -367,3 +369,17 @@ def test_a_pod_has_its_volumes_variables_network_and_probes_in_an_image(cluster:
     assert said == "shared\n0"
     pods.delete("imaged")
     pods.wait_gone("imaged")
+
+
+def test_a_step_is_started_from_inside(cluster: LiveCluster) -> None:
+    """With this Python and its commands mounted; the cluster's socket is there by itself."""
+    there = [sys.base_prefix, sys.prefix, str(Path(corral.__file__).parents[1]), "/usr", "/lib", "/lib64"]
+    mounts = ",".join(f"{path}:{path}:ro" for path in dict.fromkeys(there) if os.path.exists(path))
+    step = f"{COMMANDS}/srun --overlap -N2 -n2 sh -c 'echo $SLURM_STEP_ID on $SLURMD_NODENAME'"
+    script = f"{step}; {COMMANDS}/squeue -h -o %j -j $SLURM_JOB_ID"
+    job = cluster.submit(
+        "-N2", "-n2", "-J", "outer", "-W", "-o", f"{cluster.work}/nested", f"--container-image={IMAGE}",
+        f"--container-mounts={mounts},{cluster.work}", "--wrap", script,
+    )  # fmt: skip
+    cluster.wait_for(job, "COMPLETED")
+    assert sorted((cluster.work / "nested").read_text().splitlines()) == ["0 on n1", "0 on n2", "outer"]

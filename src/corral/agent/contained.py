@@ -25,6 +25,20 @@ from corral.syntax import container as words
 _NEEDED = ("PMIX_SERVER_TMPDIR", "PMIX_SYSTEM_TMPDIR", "CUDA_MPS_PIPE_DIRECTORY")
 
 
+#: Directories that are not the cluster's own: of these its socket alone is shown.
+_COMMON = frozenset(("/", "/tmp", "/run", "/var/run", "/var/tmp"))
+
+
+def _way(endpoint: str) -> list[Mount]:
+    """What a command inside needs to find its cluster: its directory, where a controller that comes back puts a new socket."""
+    path = endpoint.removeprefix("unix://")
+    if path == endpoint or not os.path.exists(path):
+        return []
+    directory = os.path.dirname(path)
+    shown = path if directory in _COMMON else directory
+    return [Mount(shown, shown, ("ro", "bind"))]
+
+
 class Roomy:
     """Tasks that are in no container, and have something of the node for themselves."""
 
@@ -97,6 +111,9 @@ class Contained:
         home = plans[0].environment.get("HOME", "") if plans else ""
         needed = {plans[0].environment.get(name, "") for name in _NEEDED} - {""} if plans else set()
         extra = [Mount(path, path) for path in sorted(needed)]
+        if plans:
+            with self._identity.for_a_while():  # where the user can't come, it is not shown either
+                extra += _way(plans[0].environment.get("CORRAL_ENDPOINT", ""))
         self._box = self._named(home, extra) if wanted.name else self._made(boxes.place_at(self._place), home, extra)
         config = container.image_config(self._image)
         for plan in plans:
