@@ -201,7 +201,8 @@ class Launcher:
         try:
             self.spool.write_image(step.node, step.key, fetching.result())
         except CannotFetch as error:
-            self.spool.write_image(step.node, step.key, "", str(error))
+            said = f"cannot fetch {order.image}: {error}" if order.pod is not None else str(error)
+            self.spool.write_image(step.node, step.key, "", said)
         except OSError as error:
             self.spool.write_image(step.node, step.key, "", f"cannot fetch {order.image}: {error.strerror}")
         except Exception as error:
