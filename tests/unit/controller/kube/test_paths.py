@@ -316,6 +316,9 @@ def test_what_is_anothers_is_not_there_where_jobs_are_private(controller, api):
     assert status(controller, "GET", f"{DEPLOYMENTS}/web", Authorization=nobody)[0] == 404
     assert status(controller, "DELETE", f"{DEPLOYMENTS}/web", Authorization=nobody)[0] == 404
     assert names(status(controller, "GET", DEPLOYMENTS, Authorization=nobody)[1]) == []
+    applied = {"Authorization": nobody, "Content_Type": "application/apply-patch+yaml"}
+    code, answer = status(controller, "PATCH", f"{DEPLOYMENTS}/web", deployment(), **applied)
+    assert (code, "another user's" in answer["message"]) == (403, True)
 
 
 def test_where_jobs_are_everybodys_to_see_objects_are_too_but_not_to_change(controller, api):

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from corral.controller.api.kube import bodies, objects, scale
 from corral.controller.api.kube.reads import answer_one, key_of, the_object
 from corral.controller.api.kube.resources import Address
-from corral.controller.api.kube.status import KubeError, invalid, not_found
+from corral.controller.api.kube.status import KubeError, forbidden, invalid
 from corral.controller.api.kube.writes import (
     check_change,
     check_uid,
@@ -122,6 +122,10 @@ def _patched(address: Address, kind: str, shown: Json, given: Any) -> Json:
     return new
 
 
+#: Of a name that the caller may not see the object of.
+TAKEN = "the name is another user's here: take another one, or a namespace of your own (corral create namespace NAME; -n NAME)"
+
+
 async def _apply(
     service: Service, request: Request, caller: Caller, address: Address, given: Any, dry: bool
 ) -> Response:
@@ -137,7 +141,7 @@ async def _apply(
         key = key_of(address)
         old = objects.found(service, caller, key)
         if old is None and service.state.objects.get(key) is not None:
-            raise not_found(address.resource, address.name)
+            raise forbidden(address.resource, address.name, TAKEN)
         one = applied(address, copy.deepcopy(given), cast("AnyObject | None", old), manager)
         check_change(service, address, one)
         reply = await service.loop.ask(
