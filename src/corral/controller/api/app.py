@@ -14,7 +14,8 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.websockets import WebSocket
 
 from corral.controller.api import (
     accounting,
@@ -41,6 +42,7 @@ from corral.controller.api import (
     statistics,
 )
 from corral.controller.api.http import Refusal, answer, json, not_valid
+from corral.controller.api.kube import execute
 from corral.controller.api.kube import routes as kube
 from corral.controller.api.service import Service
 from corral.controller.api.table import UnknownField
@@ -125,7 +127,24 @@ def make_app(service: Service) -> Starlette:
         endpoint = functools.partial(call, handler)
         return Route(path, endpoint, methods=[method], name=handler.__name__)
 
-    routes = [route(path, handler, method) for module in MODULES for method, path, handler in module.ROUTES]
+    async def converse(handler: Any, socket: WebSocket) -> None:
+        try:
+            await handler(service, socket)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            service.log.error("a WebSocket failed", error, path=socket.url.path)
+
+    def socket_route(path: str, handler: Any) -> WebSocketRoute:
+        async def endpoint(socket: WebSocket) -> None:
+            await converse(handler, socket)
+
+        return WebSocketRoute(path, endpoint, name=handler.__name__)
+
+    routes: list[BaseRoute] = [
+        route(path, handler, method) for module in MODULES for method, path, handler in module.ROUTES
+    ]
+    routes += [socket_route(path, handler) for path, handler in execute.SOCKETS]
 
     async def on_http_error(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500

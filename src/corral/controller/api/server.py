@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 from uvicorn.server import ServerState
 
 from corral.auth import peer
@@ -57,6 +58,21 @@ class PeerProtocol(HttpToolsProtocol):
         cast("dict[str, Any]", self.scope)["corral.peer"] = self.peer
 
 
+class PeerSocket(WSProtocol):
+    """A WebSocket; what is known of a unix socket's peer goes into its scope."""
+
+    async def run_asgi(self) -> None:
+        connection = self.transport.get_extra_info("socket")
+        found = None
+        if connection is not None and connection.family == 1:
+            try:
+                found = peer.credentials(connection)
+            except OSError:
+                pass
+        cast("dict[str, Any]", self.scope)["corral.peer"] = found
+        await super().run_asgi()
+
+
 class HttpServer:
     """Listens on sockets that are open already."""
 
@@ -64,8 +80,8 @@ class HttpServer:
         self._read_seconds = read_seconds
         self._watch: asyncio.TimerHandle | None = None
         self._config = Config(
-            app, log_config=None, access_log=False, lifespan="off", ws="none", http=PeerProtocol, timeout_keep_alive=75,
-            server_header=False, date_header=False, h11_max_incomplete_event_size=1 << 16,
+            app, log_config=None, access_log=False, lifespan="off", ws=PeerSocket, ws_max_size=1 << 20, http=PeerProtocol,
+            timeout_keep_alive=75, server_header=False, date_header=False, h11_max_incomplete_event_size=1 << 16,
         )  # fmt: skip
         self._config.load()
         self._state = ServerState()

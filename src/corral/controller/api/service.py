@@ -59,6 +59,7 @@ class Service:
         self.explaining = asyncio.Semaphore(1)  #: one answer to "why" at a time: the controller has other work
         objects = loop.state.objects
         self.history = History(list(objects.by_key.values()), objects.version)
+        self.sessions = 0  #: of exec, under way
         self.kube_events = KubeEvents(clock.now())
         self.history.on_change = self.kube_events.see
         watchers.tell(self.history)

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from corral.controller.api.http import Refusal, caller_of, encode
-from corral.controller.api.kube import discovery, logs, patches, reads, schemas, watching, writes
+from corral.controller.api.kube import discovery, execute, logs, patches, reads, schemas, watching, writes
 from corral.controller.api.kube.answers import Form
 from corral.controller.api.kube.resources import Address, address
 from corral.controller.api.kube.status import CODES, KubeError, no_such_path
@@ -35,6 +35,8 @@ async def _at(service: Service, request: Request, caller: Caller, where: Address
     match request.method:
         case "GET" if where.subresource == "log":
             return await logs.get_log(service, request, caller, where)
+        case "GET" | "POST" if where.subresource == "exec":
+            execute.without_socket(service, request, caller, where)
         case "GET" if where.name and not _wants_watch(request):
             return reads.get_one(service, request, caller, where)
         case "GET" if _wants_watch(request):

@@ -1,0 +1,154 @@
+"""Does the real kubectl work with a cluster, over HTTPS and with a token?"""
+
+import json
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.cluster.live import LiveCluster, wait_until
+
+pytestmark = [
+    pytest.mark.skipif(shutil.which("kubectl") is None, reason="there is no kubectl command"),
+    pytest.mark.skipif(shutil.which("openssl") is None, reason="there is no openssl command"),
+]
+
+Kubectl = Callable[..., "subprocess.CompletedProcess[str]"]
+
+WEB = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: NAME}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: NAME}}
+  template:
+    metadata: {labels: {app: NAME}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers: [{name: main, command: [sh, -c, "echo it says so; exec sleep 600"]}]
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveCluster]:
+    directory = tmp_path_factory.mktemp("kubectl")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    certificate, key = directory / "cert.pem", directory / "key.pem"
+    words = f"req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost -keyout {key} -out {certificate}"
+    names = ["-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
+    subprocess.run(["openssl", *words.split(), *names], check=True, capture_output=True)
+    one = LiveCluster(
+        directory,
+        f'[api]\nlisten = "127.0.0.1:{port}"\ncertificate = "{certificate}"\nkey = "{key}"\n[gateway]\nstart = false\n',
+    )
+    try:
+        one.up("--nodes=2", "--cpus=8")
+        (one.work / "kubeconfig").write_text(one.text("corral", "kubeconfig"))
+        one.environment["KUBECONFIG"] = str(one.work / "kubeconfig")
+        yield one
+    finally:
+        one.down()
+
+
+@pytest.fixture
+def kubectl(cluster: LiveCluster) -> Kubectl:
+    def call(*words: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
+        return cluster.run("kubectl", *words, check=check)
+
+    return call
+
+
+@pytest.fixture
+def web(cluster: LiveCluster, kubectl: Kubectl, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A Deployment of the test's own, rolled out."""
+    name = request.node.name.replace("_", "-")[5:35].strip("-")
+    path = Path(cluster.work) / f"{name}.yaml"
+    path.write_text(WEB.replace("NAME", name))
+    kubectl("apply", "-f", str(path))
+    kubectl("rollout", "status", f"deployment/{name}", "--timeout=60s")
+    yield name
+    kubectl("delete", "deployment", name)
+
+
+def test_apply_again_changes_nothing_and_diff_says_so(cluster, kubectl, web):
+    assert kubectl("apply", "-f", f"{web}.yaml").stdout == f"deployment.apps/{web} unchanged\n"
+    assert kubectl("diff", "-f", f"{web}.yaml").stdout == ""
+    path = cluster.work / f"{web}.yaml"
+    path.write_text(path.read_text().replace("replicas: 2", "replicas: 1"))
+    assert "+  replicas: 1" in kubectl("diff", "-f", f"{web}.yaml", check=False).stdout
+    assert kubectl("apply", "-f", f"{web}.yaml").stdout == f"deployment.apps/{web} configured\n"
+
+
+def test_get_describe_and_events(kubectl, web):
+    lines = kubectl("get", "deployments", web).stdout.splitlines()
+    assert lines[0].split() == ["NAME", "READY", "UP-TO-DATE", "AVAILABLE", "AGE"]
+    assert lines[1].split()[:4] == [web, "2/2", "2", "2"]
+    assert f"Controlled By:  ReplicaSet/{web}-" in kubectl("describe", "pods", "-l", f"app={web}").stdout
+    assert f"Scaled up replica set {web}-" in kubectl("describe", "deployment", web).stdout
+    assert "Started container main" in kubectl("get", "events").stdout
+
+
+def test_scale_update_and_go_back(kubectl, web):
+    assert kubectl("scale", f"deployment/{web}", "--replicas=3").stdout == f"deployment.apps/{web} scaled\n"
+    kubectl("set", "env", f"deployment/{web}", "COLOUR=red")
+    kubectl("rollout", "status", f"deployment/{web}", "--timeout=60s")
+    assert [
+        line.split()[0] for line in kubectl("rollout", "history", f"deployment/{web}").stdout.splitlines()[2:4]
+    ] == ["1", "2"]
+    kubectl("rollout", "undo", f"deployment/{web}")
+    kubectl("rollout", "status", f"deployment/{web}", "--timeout=60s")
+    found = json.loads(kubectl("get", "deployment", web, "-o", "json").stdout)
+    assert found["spec"]["replicas"] == 3
+    assert "env" not in found["spec"]["template"]["spec"]["containers"][0]
+
+
+def test_logs_and_exec(cluster, kubectl, web):
+    wait_until(lambda: "it says so" in kubectl("logs", f"deployment/{web}").stdout)
+    done = kubectl("exec", f"deployment/{web}", "--", "sh", "-c", "echo out; echo err >&2; exit 3", check=False)
+    assert (done.returncode, done.stdout) == (3, "out\n")
+    assert "err\n" in done.stderr
+    typed = subprocess.run(
+        ["kubectl", "exec", "-i", f"deployment/{web}", "--", "wc", "-c"], input=b"x" * 3_000_000, capture_output=True,
+        env=cluster.environment, timeout=60, check=True,
+    )  # fmt: skip
+    assert typed.stdout == b"3000000\n"
+    refused = kubectl("exec", f"deployment/{web}", "-c", "none", "--", "true", check=False)
+    assert "container none is not valid for pod" in refused.stderr
+
+
+def test_a_watch_sees_what_happens(cluster, kubectl, web):
+    watching = subprocess.Popen(
+        ["kubectl", "get", "deployment", web, "-w", "--no-headers"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=cluster.environment,
+    )
+    try:
+        assert watching.stdout is not None
+        assert watching.stdout.readline().split()[1] == "2/2"
+        kubectl("scale", f"deployment/{web}", "--replicas=1")
+        wait_until(lambda: watching.stdout.readline().split()[1] == "1/1")
+    finally:
+        watching.kill()
+        watching.wait()
+
+
+def test_server_side_apply_and_patches(kubectl, web):
+    assert "serverside-applied" in kubectl("apply", "--server-side", "-f", f"{web}.yaml").stdout
+    kubectl("patch", "deployment", web, "-p", '{"spec":{"minReadySeconds":1}}')
+    kubectl("patch", "deployment", web, "--type=json", "-p", '[{"op":"remove","path":"/spec/minReadySeconds"}]')
+    assert kubectl("label", "deployment", web, "a=b").stdout == f"deployment.apps/{web} labeled\n"
+
+
+def test_what_is_refused_is_told_in_its_words(cluster, kubectl):
+    (cluster.work / "bad.yaml").write_text(WEB.replace("NAME", "bad").replace("replicas: 2", "replicas: two"))
+    refused = kubectl("apply", "-f", "bad.yaml", check=False)
+    assert refused.returncode == 1
+    assert (
+        'The Deployment "bad" is invalid: spec.replicas: Invalid value: "two": must be a whole number' in refused.stderr
+    )
+    assert 'deployments.apps "none" not found' in kubectl("get", "deployment", "none", check=False).stderr
