@@ -8,7 +8,7 @@ from corral.controller.api.table import Table
 from corral.model.allocation import NodeShare
 from corral.model.gres import GresDevice
 from corral.model.job import Job, JobState
-from corral.model.node import Node
+from corral.model.node import Node, NodeInventory
 from corral.model.partition import Partition, oversubscribe
 from corral.model.reservation import Flag, Reservation
 from corral.model.topology import Switch
@@ -134,9 +134,18 @@ def state_text(words: Mapping[str, str]) -> Callable[[Node, NodeContext], str]:
     return text
 
 
-def gres_text(devices: tuple[GresDevice, ...]) -> str:
-    """gpu:v100:8"""
-    return ",".join(f"{one.name}:{one.type + ':' if one.type else ''}{one.count}" for one in devices)
+def gres_text(inventory: NodeInventory) -> str:
+    """gpu:v100:8, and behind it the sockets whose cores are near: (S:0-1)"""
+    return ",".join(
+        f"{one.name}:{one.type + ':' if one.type else ''}{one.count}{_sockets(one, inventory)}"
+        for one in inventory.gres
+    )
+
+
+def _sockets(device: GresDevice, inventory: NodeInventory) -> str:
+    each = max(1, inventory.cores_per_socket)
+    near = {core // each for cores in device.cores for core in cores}
+    return f"(S:{values.id_ranges(tuple(near))})" if near else ""
 
 
 def gres_used(node: Node, context: NodeContext) -> str:
@@ -206,7 +215,7 @@ NODES: Table[Node] = Table(
         "free_memory_mb": lambda node, _: node.free_memory_mb,
         "load": lambda node, _: node.load,
         "tmp_disk_mb": found("tmp_disk_mb"),
-        "gres": lambda node, _: gres_text(node.inventory.gres),
+        "gres": lambda node, _: gres_text(node.inventory),
         "gres_used": gres_used,
         "gpu_fence": gpu_fence,
         "gpus_total": lambda node, _: gpus(node),
