@@ -130,7 +130,10 @@ class ServiceSimulation(Simulation):
         self.clock.after(self.world.span * 1.2 + LOOK_SECONDS, self.look)
 
     def is_over(self) -> bool:
-        return self.emptied and super().is_over() and self.engine is not None and not self.engine.state.objects.by_key
+        if not (self.emptied and super().is_over()):
+            return False
+        assert self.engine is not None
+        return all(key.kind == "Namespace" for key in self.engine.state.objects.by_key)
 
     def wish(self, wish: Wish) -> None:
         if isinstance(wish.request, rq.PutObjects):
