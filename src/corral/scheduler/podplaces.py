@@ -27,7 +27,7 @@ Score = npt.NDArray[np.float64]
 _TRIES = 16
 #: Kubernetes' weights.
 _AFFINITY, _TAINTS, _SPREAD, _PODS = 2.0, 3.0, 2.0, 2.0
-#: Replicas of one owner part even where they have words of their own about spreading.
+#: Replicas of one owner part, but what they say of other Pods themselves counts for more.
 _OWN = 0.5
 
 
@@ -188,7 +188,7 @@ class Pods:
             crowd[self.domains(spread.term.topology) < 0] = crowd.max(initial=0) + 1
             total -= _SPREAD * _scaled(crowd, rows)
         if words.owner:
-            weight = _OWN if words.spread else _SPREAD
+            weight = _OWN if words.spread or words.rather_near or words.near else _SPREAD
             total -= weight * _scaled(self.count(words.owner).astype(np.float64), rows)
         if words.rather_near:
             wishes = sum(weight * self.there(term.topology, self.count(term)) for weight, term in words.rather_near)
