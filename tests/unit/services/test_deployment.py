@@ -3,10 +3,19 @@
 import msgspec
 from tests.kube import World, deployment, template
 
-from corral.model.kube.meta import ObjectMeta
-from corral.model.kube.pod import Pod
+from corral.model.kube.meta import LabelSelector, ObjectMeta
+from corral.model.kube.pod import (
+    Affinity,
+    Pod,
+    PodAffinity,
+    PodAffinityTerm,
+    PodSpec,
+    PodStatus,
+    WeightedPodAffinityTerm,
+)
 from corral.model.kube.workload import Deployment, DeploymentStrategy, RollingUpdateDeployment
 from corral.services.conditions import find
+from corral.services.podset import first_to_go
 
 
 def web(world: World) -> Deployment:
@@ -218,3 +227,19 @@ def test_what_a_deployment_made_goes_with_it_unless_it_is_orphaned() -> None:
     world.put(deployment(3))
     assert len(world.sets()) == 1
     assert len(world.pods()) == 3
+
+
+def test_pods_that_gather_on_nodes_go_first_from_where_fewest_are() -> None:
+    selector = LabelSelector(match_labels={"app": "web"})
+    term = PodAffinityTerm(topology_key="kubernetes.io/hostname", label_selector=selector)
+    wish = WeightedPodAffinityTerm(weight=1, pod_affinity_term=term)
+    near = Affinity(pod_affinity=PodAffinity(preferred_during_scheduling_ignored_during_execution=(wish,)))
+
+    def on(node: str, name: str, affinity: Affinity | None) -> Pod:
+        meta = ObjectMeta(name=name, namespace="default", labels={"app": "web"}, creation_timestamp=1.0)
+        status = PodStatus(phase="Running", node=node, ready_since=10.0)
+        return Pod(metadata=meta, spec=PodSpec(affinity=affinity), status=status)
+
+    places = (("n1", "a"), ("n1", "b"), ("n2", "c"))
+    assert first_to_go([on(*place, near) for place in places], 1000.0)[0].metadata.name == "c"
+    assert first_to_go([on(*place, None) for place in places], 1000.0)[0].metadata.name in ("a", "b")
