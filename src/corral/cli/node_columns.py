@@ -169,6 +169,7 @@ def names() -> dict[str, Column]:
         "allocmem": Column("ALLOCMEM", "memory_alloc_mb"),
         "comment": Column("COMMENT", "comment", or_null),
         "extra": Column("EXTRA", "", "(null)"),
+        "gresfence": Column("GRES_FENCE", "gpu_fence", or_null),  # what keeps the jobs on a GPU apart: Corral's own
         "gresused": Column("GRES_USED", "gres_used", or_null),
         "port": Column("PORT", "", "0"),
         "statecomplete": Column("STATECOMPLETE", "state_complete"),
@@ -178,6 +179,7 @@ def names() -> dict[str, Column]:
 #: Fields of which nodes of one line must all have the same value; other fields show a range.
 EXACT = frozenset(
     {
+        "gpu_fence",
         "features", "gres", "gres_used", "reason", "reason_by", "reason_time", "hostname", "address", "state_text", "state_long",
         "state_complete", "version", "comment", "memory_alloc_mb",
     }
