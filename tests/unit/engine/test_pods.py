@@ -393,3 +393,35 @@ def test_a_limit_of_cpu_time_holds_below_the_cpus_of_the_job() -> None:
     put(one, container("a", resources=limits[0]), container("b", resources=limits[1]))
     one.cycle()
     assert {order.spec.name: order.pod.cpu_millis for order in one.orders(od.LaunchStep)} == {"a": 300, "b": 2000}
+
+
+def test_sidecars_end_after_those_whom_they_help() -> None:
+    one = cluster(nodes("n1"))
+    one.cleans = False
+    put(one, container(), init_containers=(container("side", restart_policy="Always"),))
+    one.cycle()
+    number = pod(one).status.job
+    started(one, 0)
+    started(one, 1)
+    one.ask(DeleteObjects(keys=(key(),)))
+    assert [order.step for order in one.orders(od.SignalTasks)] == [1]
+    assert not one.orders(od.EndJob)
+    one.finish(number, 0, 15, step=1, cause=EndCause.CANCELLED)
+    assert one.orders(od.EndJob)
+    assert pod(one).status.container_statuses[0].state.state == "terminated"
+    one.finish(number, 0, 15, step=0, cause=EndCause.CANCELLED).clean(number)
+    assert one.state.objects.get(key()) is None
+    one.check()
+
+
+def test_sidecars_wait_no_longer_than_the_grace() -> None:
+    one = cluster(nodes("n1"))
+    put(one, container(), init_containers=(container("side", restart_policy="Always"),))
+    one.cycle()
+    started(one, 0)
+    started(one, 1)
+    one.ask(DeleteObjects(keys=(key(),), grace_seconds=5))
+    one.at(4.9)
+    assert not one.orders(od.EndJob)
+    one.at(5.0)
+    assert one.orders(od.EndJob)

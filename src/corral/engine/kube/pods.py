@@ -11,6 +11,7 @@ from corral.engine import configuring, endings, podfiles, podjob, podruns, podus
 from corral.engine.context import Context
 from corral.engine.effects import Effects
 from corral.engine.kube import containers, podports, stopping
+from corral.engine.kube.ends import see_ends
 from corral.engine.kube.podstatus import condition, initial, judged, save, wake
 from corral.engine.kube.requests import mark_deleted
 from corral.engine.launch import send_launch
@@ -55,6 +56,8 @@ def reconcile(ctx: Context, pod: Pod, now: float, out: Effects) -> None:
     elif job.state is JobState.RUNNING and not configuring.waits(job):
         _run(ctx, pod, job, now, out)
     else:
+        if job.state is JobState.COMPLETING:
+            pod = see_ends(ctx, pod, job, now, out, is_last=True)
         save(ctx, pod, judged(pod, pod.status, now, withdrawn="Stopping"), now, out)
 
 
@@ -124,7 +127,7 @@ def _run(ctx: Context, pod: Pod, job: Job, now: float, out: Effects) -> None:
             )
             return
         times.append(status.start_time + limit)
-    pod = _see_ends(ctx, pod, job, now, out)
+    pod = see_ends(ctx, pod, job, now, out)
     if ctx.to_move.pop(pod.key, False):
         try:
             addresses = podports.addresses(ctx, pod, status.node)
@@ -169,43 +172,6 @@ def _begun(ctx: Context, pod: Pod, job: Job, now: float, out: Effects) -> Pod | 
         container_statuses=tuple(map(initial, pod.spec.containers)),
     )
     return save(ctx, pod, status, now, out)
-
-
-def _see_ends(ctx: Context, pod: Pod, job: Job, now: float, out: Effects) -> Pod:
-    """Runs that have ended since the last look."""
-
-    def seen(container: Container, status: ContainerStatus, policy: str) -> ContainerStatus:
-        if not containers.is_under_way(status):
-            return status
-        step = ctx.state.steps_of(job.id).get(status.step)
-        if step is not None and step.end_time == 0.0:
-            return status
-        if step is None:
-            return containers.cut_off(status, "ContainerStatusUnknown", now)
-        words = status.stopping or ctx.last_words.pop(step.key, "")
-        if podports.told_in_use(ctx, pod, words):
-            ctx.to_move[pod.key] = True
-            return msgspec.structs.replace(status, step=-1, state=initial(container).state)
-        return containers.after(container, status, containers.ended(status, step, words), policy, now)
-
-    policy = pod.spec.restart_policy
-    inits = tuple(
-        seen(container, status, _init_policy(container, policy))
-        for container, status in zip(pod.spec.init_containers, pod.status.init_container_statuses, strict=True)
-    )
-    others = tuple(
-        seen(container, status, policy)
-        for container, status in zip(pod.spec.containers, pod.status.container_statuses, strict=True)
-    )
-    status = msgspec.structs.replace(pod.status, init_container_statuses=inits, container_statuses=others)
-    return save(ctx, pod, status, now, out)
-
-
-def _init_policy(container: Container, policy: str) -> str:
-    """An init container that has done its work is not run again."""
-    if podjob.is_sidecar(container):
-        return "Always"
-    return "Never" if policy == "Never" else "OnFailure"
 
 
 def _next(pod: Pod, now: float) -> tuple[list[Container], bool]:

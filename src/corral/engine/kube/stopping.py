@@ -10,7 +10,10 @@ from corral.engine import cancel, endings
 from corral.engine.context import Context
 from corral.engine.effects import Effects
 from corral.engine.kube import leaving
+from corral.engine.kube.containers import is_under_way
+from corral.engine.kube.ends import see_ends
 from corral.engine.kube.podstatus import judged, save, wake
+from corral.engine.podjob import is_sidecar
 from corral.model.job import Job, JobState
 from corral.model.kube.pod import Pod
 from corral.model.step import StepKey
@@ -60,6 +63,7 @@ def delete(ctx: Context, pod: Pod, job: Job | None, now: float, out: Effects) ->
     if job.is_pending:
         cancel.cancel_pending(ctx, job, None, by, now, out)
         return
+    pod = see_ends(ctx, pod, job, now, out, is_last=True)
     if job.state is JobState.COMPLETING:
         _hurry(ctx, pod, job, now, out)
         return
@@ -70,10 +74,35 @@ def delete(ctx: Context, pod: Pod, job: Job | None, now: float, out: Effects) ->
     if serves and now < due:
         wake(ctx, pod, due)
         return
+    if _sidecars_wait(ctx, pod, job, now, out):
+        return
     if job.preempted is not None:
         endings.terminate(ctx, job, JobState.PREEMPTED, now, out, why="pod", kill_after=grace_of(pod))
     else:
         endings.terminate(ctx, job, JobState.CANCELLED, now, out, why="pod", by=by, kill_after=grace_of(pod))
+
+
+def _sidecars_wait(ctx: Context, pod: Pod, job: Job, now: float, out: Effects) -> bool:
+    """Those whom the sidecars help end before these, in the same grace."""
+    last = pod.metadata.deletion_timestamp + grace_of(pod)
+    mains = [one for one in pod.status.container_statuses if is_under_way(one)]
+    helped = any(
+        is_sidecar(container) and is_under_way(status)
+        for container, status in zip(pod.spec.init_containers, pod.status.init_container_statuses, strict=False)
+    )
+    if not mains or not helped or now >= last:
+        return False
+    told = {one.name for one in mains if not one.stopping}
+    statuses = tuple(
+        msgspec.structs.replace(one, stopping="Pod is being deleted") if one.name in told else one
+        for one in pod.status.container_statuses
+    )
+    save(ctx, pod, msgspec.structs.replace(pod.status, container_statuses=statuses), now, out)
+    for one in mains:
+        if one.name in told:
+            stop(ctx, pod, StepKey(job.id, one.step, job.restarts), max(0, round(last - now)), now, out)
+    wake(ctx, pod, last)
+    return True
 
 
 def _hurry(ctx: Context, pod: Pod, job: Job, now: float, out: Effects) -> None:
