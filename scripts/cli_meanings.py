@@ -22,7 +22,7 @@ SUBMIT = {
     ),
     "container-mounts": "mounted inside: `SRC:DST[:FLAGS]`, with commas; flags are joined by `+` (`ro`); SRC may be `tmpfs`",
     "container-workdir": "where tasks begin inside; the image's own where it is not said",
-    "container-name": "the container stays for the job's later steps: `NAME[:auto|create|exec|no_exec]`",
+    "container-name": "the container stays for later steps, or later jobs (`[containers] scope`): `NAME[:auto|create|exec|no_exec|remove]`",
     "container-save": "what the tasks have made of it is written to this squashfs file",
     "container-mount-home": "the user's home is there inside",
     "no-container-mount-home": "it is not",

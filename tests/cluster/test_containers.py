@@ -383,3 +383,27 @@ def test_a_step_is_started_from_inside(cluster: LiveCluster) -> None:
     )  # fmt: skip
     cluster.wait_for(job, "COMPLETED")
     assert sorted((cluster.work / "nested").read_text().splitlines()) == ["0 on n1", "0 on n2", "outer"]
+
+
+def test_a_named_container_may_stay_for_its_users_later_jobs(podman: Path, tmp_path: Path) -> None:
+    one = LiveCluster(tmp_path, '[timeouts]\nkill_wait = 1\n[containers]\nscope = "global"\n')
+    one.up("--nodes=1", "--cpus=4", "--mem=4000", "--prefix=n1")
+    try:
+        one.run("srun", f"--container-image={IMAGE}", "--container-name=mine", "touch", "/mark")
+        assert one.text("srun", "--container-name=mine", "ls", "/mark") == "/mark"
+        gate = one.work / "gate"
+        wait = f"echo there > {one.work}/begun; until [ -e {gate} ]; do sleep 0.05; done"
+        holding = one.submit(
+            "-o", "/dev/null", "--container-name=mine", f"--container-mounts={one.work}", "--wrap", f"exec 2>/dev/null; {wait}"
+        )  # fmt: skip
+        one.wait_for(holding, "RUNNING", "FAILED")
+        wait_until((one.work / "begun").exists)
+        other = one.run("srun", "--container-name=mine", "true", check=False)
+        assert f"container mine is used by job {holding} on n1: one job may have it at a time" in other.stderr
+        gate.touch()
+        one.wait_for(holding, "COMPLETED")
+        assert one.text("srun", "--container-name=mine:remove", "ls", "/mark") == "/mark"
+        gone = one.run("srun", "--container-name=mine", "true", check=False)
+        assert "there is no container mine of yours on n1" in gone.stderr
+    finally:
+        one.down()

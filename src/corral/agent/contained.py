@@ -39,6 +39,12 @@ def _way(endpoint: str) -> list[Mount]:
     return [Mount(shown, shown, ("ro", "bind"))]
 
 
+def _close(descriptors: tuple[int, ...]) -> None:
+    for fd in descriptors:
+        if fd >= 0:
+            os.close(fd)
+
+
 class Roomy:
     """Tasks that are in no container, and have something of the node for themselves."""
 
@@ -99,7 +105,7 @@ class Contained:
         self._wanted = _settled(wanted, settings)
         self._box: Box | None = None
         self._room = room
-        self._place = boxes.directory_of(settings.boxes, order, wanted, directory)
+        self._place = boxes.directory_of(settings.boxes, order, wanted, directory, settings.containers.scope)
         self._image = ""
         held = cdi.held_by(order.share, settings.devices) if not settings.virtual else []
         self._edits = cdi.edits_for(settings.containers.cdi_dirs, held, gpu.control_files(settings.devices))
@@ -136,12 +142,14 @@ class Contained:
         if wanted.how == "create" and is_there:
             raise CannotContain(f"container {wanted.name} exists already (--container-name={wanted.name}:create)")
         if not is_there and not wanted.image:
-            raise CannotContain(
-                f"there is no container {wanted.name} in this job, and no --container-image to make it of"
-            )
-        door = boxes.Door(self._place)
+            whose = "in this job" if self._settings.containers.scope == "job" else f"of yours on {self._order.node}"
+            raise CannotContain(f"there is no container {wanted.name} {whose}, and no --container-image to make it of")
+        door = boxes.Door(self._place, self._order.key.job)
         try:
-            found = door.open_elsewhere() if wanted.how != "no_exec" else None
+            found = door.open_elsewhere()
+            if found is not None and wanted.how == "no_exec":
+                _close(found)
+                found = None
             if found is None and wanted.how == "exec":
                 raise CannotContain(f"container {wanted.name} does not run (--container-name={wanted.name}:exec)")
             if found is not None:
@@ -151,6 +159,11 @@ class Contained:
                 box = self._made(boxes.place_at(self._place), home, extra)
             door.note(*box.descriptors)
             return box
+        except boxes.UsedByOther as other:
+            problem = (
+                f"container {wanted.name} is used by job {other} on {self._order.node}: one job may have it at a time"
+            )
+            raise CannotContain(problem) from None
         finally:
             door.close()
 
@@ -203,7 +216,27 @@ class Contained:
             self._box.close()
         if not self._wanted.name:
             boxes.remove(self._place)
+        elif self._box is not None and os.path.isdir(self._place):
+            problem = self._leave() or problem
         return problem
+
+    def _leave(self) -> str:
+        """A named one. If it is to be removed, that waits for no other step that has it open: it stays then."""
+        door, name = boxes.Door(self._place, self._order.key.job), self._wanted.name
+        try:
+            door.leave()
+            if self._wanted.how != "remove":
+                return ""
+            found = door.open_elsewhere()
+            if found is not None:
+                _close(found)
+                return f"container {name} is used by another step: it stays"
+            boxes.remove(self._place)
+        except boxes.UsedByOther as other:
+            return f"container {name} is used by job {other}: it stays"
+        finally:
+            door.close()
+        return ""
 
     def _save(self, path: str) -> str:
         """As squashfs, by the user, from inside."""

@@ -254,6 +254,9 @@ class Containers(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     mount_home: bool = False  #: the user's home is there, where --no-container-mount-home is not said
     remap_root: bool = False
     entrypoint: bool = False  #: the image's entrypoint is run
+    scope: Literal["job", "global"] = (
+        "job"  #: whose named containers are: their job's, or their user's on that node until removed (pyxis' container_scope)
+    )
     mounts: tuple[str, ...] = ()  #: SRC:DST[:FLAGS] that every container gets, where the node has SRC
     cdi_dirs: tuple[str, ...] = (
         "/etc/cdi",

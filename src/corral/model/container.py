@@ -18,7 +18,9 @@ class Container(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     mounts: tuple[Mount, ...] = ()
     work_dir: str = ""  #: "" = the image's
     name: str = ""  #: kept from step to step of the job; "" = gone with its step
-    how: str = "auto"  #: with a name: "create" it, "exec" in it as it runs, "no_exec", or "auto"
+    how: str = (
+        "auto"  #: with a name: "create" it, "exec" in it as it runs, "no_exec", "remove" it in the end, or "auto"
+    )
     save: str = ""  #: what the tasks have made of it is written there at the end
     mount_home: bool | None = None
     remap_root: bool | None = None  #: the user looks like root inside

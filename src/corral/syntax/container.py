@@ -14,7 +14,7 @@ MOUNT_FLAGS = frozenset(
         "x-create=auto",
     }
 )  # fmt: skip
-HOW = ("auto", "create", "exec", "no_exec")
+HOW = ("auto", "create", "exec", "no_exec", "remove")
 _ARCHIVES = ("oci-archive:", "docker-archive:", "oci:")
 
 
@@ -43,7 +43,7 @@ def _mount(part: str) -> tuple[str, str, tuple[str, ...]]:
 
 
 def name(text: str) -> tuple[str, str]:
-    """NAME[:auto|create|exec|no_exec]. Raises InvalidContainer."""
+    """NAME[:auto|create|exec|no_exec|remove]. Raises InvalidContainer."""
     found, _, how = text.partition(":")
     if not found:
         raise InvalidContainer(text="--container-name: empty name")
@@ -51,7 +51,7 @@ def name(text: str) -> tuple[str, str]:
         raise InvalidContainer(text=f"--container-name: {found} is no name for a directory")
     how = how or "auto"
     if how not in HOW:
-        raise InvalidContainer(text='--container-name: flag must be "auto", "create", "exec" or "no_exec"')
+        raise InvalidContainer(text='--container-name: flag must be "auto", "create", "exec", "no_exec" or "remove"')
     return found, how
 
 
