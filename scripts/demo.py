@@ -10,12 +10,14 @@ saying what was expected, as soon as something is not as it should be; whatever 
 import argparse
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -248,6 +250,29 @@ def jobs_that_end_badly(session: Session) -> None:
     session.run("scancel", too_large)
 
 
+def a_service(session: Session) -> None:
+    session.remark("A service of three replicas on the same nodes: each is a job")
+    program = ["sh", "-c", "exec python3 -m http.server $PORT"]
+    words = ["corral", "serve", "--name=web", "--replicas=3", "--port=8000", "--health=/", "--", *program]
+    text = session.run(*words, shown=shlex.join(words))
+    found = re.search(r"^http://\S+", text, re.MULTILINE)
+    expect(found, "the URL of the service", text)
+    assert found is not None
+    url = found[0]
+    with urllib.request.urlopen(url, timeout=20) as answer:
+        expect(answer.status == 200, "an answer of the service")
+    if shutil.which("curl"):
+        session.run("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}\\n", url)
+    text = session.run("corral", "get", "pods", "-o", "wide")
+    expect(len(re.findall(r"^web-\S+\s+1/1\s+Running", text, re.MULTILINE)) == 3, "three replicas that are ready", text)
+    text = session.run("squeue")
+    expect(len(re.findall(r"\bweb-\S+\s+\S+\s+R\s", text)) == 3, "three jobs that run", text)
+    session.run("corral", "scale", "deployment/web", "--replicas=1")
+    wait_until(lambda: session.quiet("squeue", "-h").stdout.count("web-") == 1, "one replica")
+    session.run("corral", "delete", "deployment,service", "web")
+    wait_until(lambda: not session.quiet("squeue", "-h").stdout, "an empty queue")
+
+
 # ---------------------------------------------------------------------------------------------------- the whole
 
 
@@ -256,7 +281,7 @@ def play(session: Session) -> None:
     options = " ".join(NODES).replace("=", " ")
     session.run("corral", "up", "--dir", str(session.state), *NODES, shown=f"corral up {options}")
     expect(time.monotonic() - began < 5, "a cluster within seconds")
-    for scene in (an_idle_cluster, a_shell_on_a_gpu, a_training_job, jobs_that_end_badly):
+    for scene in (an_idle_cluster, a_shell_on_a_gpu, a_training_job, jobs_that_end_badly, a_service):
         scene(session)
 
 

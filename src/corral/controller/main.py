@@ -323,11 +323,12 @@ def main(argv: list[str] | None = None) -> int:
     try:
         path = arguments.config or files.find(None, arguments.dir or state_dir())
         config = load(path)
-        directory = arguments.dir or Path(config.state_dir or state_dir())
+        directory = (arguments.dir or Path(config.state_dir or state_dir())).absolute()
+        config = msgspec.structs.replace(config, state_dir=str(directory))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
 
             async def go() -> None:
-                await Controller(config, directory.absolute(), path).run()
+                await Controller(config, directory, path).run()
 
             runner.run(go())
     except CorralError as error:

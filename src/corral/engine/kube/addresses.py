@@ -7,6 +7,7 @@ use, because another program has it, is exchanged where nobody has asked for it 
 
 import bisect
 import functools
+import hashlib
 import itertools
 
 import msgspec
@@ -111,10 +112,18 @@ def _given(ctx: Context, key: ObjectKey, text: str, before: int, chosen: set[int
 
     if before and known[0] <= before <= known[-1] and before not in unusable and taken.get(before, key) == key:
         return before
-    start = bisect.bisect_left(known, ctx.next_gateway_port.get(text, 0))
+    first = ctx.next_gateway_port.get(text)
+    start = bisect.bisect_left(known, first) if first is not None else _place_of(ctx.config.state_dir) % len(known)
     found = next((number for number in itertools.chain(known[start:], known[:start]) if is_free(number)), 0)
     ctx.next_gateway_port[text] = found + 1
     return found
+
+
+def _place_of(directory: str) -> int:
+    """Where in a range a cluster begins: those of one machine each elsewhere; the ordinary one at its start."""
+    if not directory or directory == "/var/lib/corral" or directory.endswith("/.local/state/corral"):
+        return 0
+    return int(hashlib.sha256(directory.encode()).hexdigest()[:8], 16)
 
 
 def _is_left(ctx: Context, number: int, holder: ObjectKey) -> bool:
