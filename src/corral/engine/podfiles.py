@@ -1,6 +1,6 @@
 """What are a container's variables and volumes, with the values of the ConfigMaps and Secrets that they name?
 
-Values of Secrets stay sealed here (controller/podsecrets.py opens them when the order is sent). `missing` says what is named and not
+Values of Secrets stay sealed here (controller/secretkeeper.py opens them when the order is sent). `missing` says what is named and not
 there: until it is, the container waits.
 """
 
@@ -21,10 +21,9 @@ _MIB = 1 << 20
 
 def missing(ctx: Context, pod: Pod, container: Container) -> str:
     """What it needs and cannot have now, in the kubelet's words; "" = nothing."""
-    space = pod.metadata.namespace
     for source in container.env_from:
         for kind, ref in (("ConfigMap", source.config_map_ref), ("Secret", source.secret_ref)):
-            if ref is not None and not ref.optional and _found(ctx, kind, space, ref.name) is None:
+            if ref is not None and not ref.optional and _found(ctx, kind, pod, ref.name) is None:
                 return _not_found(kind, ref.name)
     for variable in container.env:
         given = variable.value_from
@@ -32,11 +31,11 @@ def missing(ctx: Context, pod: Pod, container: Container) -> str:
             ("ConfigMap", given.config_map_key_ref if given else None),
             ("Secret", given.secret_key_ref if given else None),
         ):
-            if key is not None and (why := _missing_key(ctx, kind, space, key)):
+            if key is not None and (why := _missing_key(ctx, kind, pod, key)):
                 return why
     names = {mount.name for mount in container.volume_mounts}
     for volume in pod.spec.volumes:
-        if volume.name in names and (why := _missing_volume(ctx, space, volume)):
+        if volume.name in names and (why := _missing_volume(ctx, pod, volume)):
             return why
     return ""
 
@@ -45,25 +44,29 @@ def _not_found(kind: str, name: str) -> str:
     return f'{kind.lower()} "{name}" not found'
 
 
-def _missing_key(ctx: Context, kind: str, space: str, wanted: KeySelector) -> str:
+def _missing_key(ctx: Context, kind: str, pod: Pod, wanted: KeySelector) -> str:
     if wanted.optional:
         return ""
-    values = _found(ctx, kind, space, wanted.name)
+    values = _found(ctx, kind, pod, wanted.name)
     if values is None:
         return _not_found(kind, wanted.name)
-    return "" if wanted.key in values else f"couldn't find key {wanted.key} in {kind} {space}/{wanted.name}"
+    return (
+        ""
+        if wanted.key in values
+        else f"couldn't find key {wanted.key} in {kind} {pod.metadata.namespace}/{wanted.name}"
+    )
 
 
-def _missing_volume(ctx: Context, space: str, volume: Volume) -> str:
+def _missing_volume(ctx: Context, pod: Pod, volume: Volume) -> str:
     named = _named_by(volume)
     if named is None or named[3]:
         return ""
     kind, name, items, _, _ = named
-    values = _found(ctx, kind, space, name)
+    values = _found(ctx, kind, pod, name)
     if values is None:
         return f'MountVolume.SetUp failed for volume "{volume.name}": {_not_found(kind, name)}'
     absent = [item.key for item in items if item.key not in values]
-    return f'volume "{volume.name}": {kind} {space}/{name} has no key {absent[0]}' if absent else ""
+    return f'volume "{volume.name}": {kind} {pod.metadata.namespace}/{name} has no key {absent[0]}' if absent else ""
 
 
 def _named_by(volume: Volume) -> tuple[str, str, tuple[KeyToPath, ...], bool, int] | None:
@@ -75,15 +78,24 @@ def _named_by(volume: Volume) -> tuple[str, str, tuple[KeyToPath, ...], bool, in
     return None
 
 
-def _found(ctx: Context, kind: str, space: str, name: str) -> dict[str, tuple[bytes, bool]] | None:
-    """Its values, and are they sealed? None: it is not there."""
-    one = ctx.state.objects.get(ObjectKey(kind, space, name))
+def _found(ctx: Context, kind: str, pod: Pod, name: str) -> dict[str, tuple[bytes, bool]] | None:
+    """Its values, and are they sealed? None: it is not there. Another user's Secret is not there for this one's Pods."""
+    one = ctx.state.objects.get(ObjectKey(kind, pod.metadata.namespace, name))
+    if isinstance(one, Secret) and not _may_read(pod, one):
+        return None
     if isinstance(one, ConfigMap):
         plain = {key: (value.encode(errors="surrogatepass"), False) for key, value in one.data.items()}
         return plain | {key: (base64.b64decode(value), False) for key, value in one.binary_data.items()}
     if isinstance(one, Secret):
         return {key: (value.encode(), True) for key, value in one.data.items()}
     return None
+
+
+def _may_read(pod: Pod, secret: Secret) -> bool:
+    """Namespaces are no fences between users. Root's Pods read all."""
+    if pod.creator is None or secret.creator is None:
+        return True
+    return pod.creator.uid in (0, secret.creator.uid)
 
 
 # ---------------------------------------------------------------------- variables
@@ -105,7 +117,7 @@ def _all_of(ctx: Context, pod: Pod, source: EnvFromSource) -> Iterator[PodVariab
     for kind, ref in (("ConfigMap", source.config_map_ref), ("Secret", source.secret_ref)):
         if ref is None:
             continue
-        values = _found(ctx, kind, pod.metadata.namespace, ref.name) or {}
+        values = _found(ctx, kind, pod, ref.name) or {}
         for key, (value, is_sealed) in values.items():
             if _NAME.fullmatch(source.prefix + key):
                 yield PodVariable(source.prefix + key, value.decode(errors="replace"), is_sealed, True)
@@ -115,7 +127,7 @@ def _value_from(ctx: Context, pod: Pod, container: Container, source: EnvVarSour
     """The value, and is it sealed? None: an optional one that is not there."""
     for kind, wanted in (("ConfigMap", source.config_map_key_ref), ("Secret", source.secret_key_ref)):
         if wanted is not None:
-            found = (_found(ctx, kind, pod.metadata.namespace, wanted.name) or {}).get(wanted.key)
+            found = (_found(ctx, kind, pod, wanted.name) or {}).get(wanted.key)
             return (found[0].decode(errors="replace"), found[1]) if found is not None else None
     if source.field_ref is not None:
         return _field(pod, source.field_ref.field_path), False
@@ -169,10 +181,10 @@ def volumes(ctx: Context, pod: Pod, container: Container) -> Iterator[PodVolume]
     names = {mount.name for mount in container.volume_mounts}
     for volume in pod.spec.volumes:
         if volume.name in names:
-            yield _volume(ctx, pod.metadata.namespace, volume)
+            yield _volume(ctx, pod, volume)
 
 
-def _volume(ctx: Context, space: str, volume: Volume) -> PodVolume:
+def _volume(ctx: Context, pod: Pod, volume: Volume) -> PodVolume:
     if (host := volume.host_path) is not None:
         return PodVolume(name=volume.name, kind="host", path=host.path, type=host.type)
     named = _named_by(volume)
@@ -182,7 +194,7 @@ def _volume(ctx: Context, space: str, volume: Volume) -> PodVolume:
         size = quantity.whole(empty.size_limit) if empty is not None and empty.size_limit is not None else 0
         return PodVolume(name=volume.name, kind="memory" if in_memory else "empty", size_mb=-(-size // _MIB))
     kind, name, items, _, mode = named
-    values = _found(ctx, kind, space, name) or {}
+    values = _found(ctx, kind, pod, name) or {}
     files = (
         [PodFile(item.path, *_with_mode(values[item.key], item.mode or mode)) for item in items if item.key in values]
         if items

@@ -15,6 +15,7 @@ from corral.model.kube.meta import ObjectKey
 from corral.model.kube.pod import Pod
 from corral.model.kube.scaling import HorizontalPodAutoscaler
 from corral.model.kube.workload import Deployment, ReplicaSet, StatefulSet
+from corral.services import budgets
 
 #: Annotation of a Deployment, ReplicaSet or StatefulSet without an autoscaler.
 MIN_REPLICAS = "corral.dev/min-replicas"
@@ -78,7 +79,11 @@ def _controller(ctx: Basis, one: Pod | ReplicaSet) -> Workload | None:
 
 
 def least(ctx: Basis, one: Workload) -> int:
-    """So many replicas are its own."""
+    """So many replicas are its own: those that a PodDisruptionBudget wants healthy among them."""
+    return min(max(_least(ctx, one), budgets.healthy(one, ctx.state.objects)), one.spec.replicas)
+
+
+def _least(ctx: Basis, one: Workload) -> int:
     objects = ctx.state.objects
     bounds = [
         found.spec.min_replicas

@@ -297,6 +297,7 @@ class DeleteObjects(Request, frozen=True, kw_only=True):
     propagation: Literal["Background", "Foreground", "Orphan"] = "Background"
     grace_seconds: int | None = None  #: None = as each says
     dry_run: bool = False
+    is_eviction: bool = False  #: not what a PodDisruptionBudget holds
 
 
 class AddressLoad(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from corral.model.kube.config import PodDisruptionBudget, PodDisruptionBudgetStatus
-from corral.model.kube.meta import ObjectKey
+from corral.model.kube.meta import ObjectKey, ObjectMeta
 from corral.model.kube.pod import Pod
 from corral.model.kube.workload import Deployment, Job, ReplicaSet, StatefulSet
 from corral.services.changes import Change, Put
@@ -21,14 +21,16 @@ def reconcile(one: PodDisruptionBudget, view: View, now: float) -> list[Change]:
 
 
 def means(one: PodDisruptionBudget, pod: Pod) -> bool:
-    """An empty selector means all Pods of the namespace."""
+    """An empty selector means all Pods of the namespace: those of who has made the budget; of root's, everybody's."""
+    if one.creator is not None and pod.creator is not None and one.creator.uid not in (0, pod.creator.uid):
+        return False
     return pod.metadata.namespace == one.metadata.namespace and matches(one.spec.selector, pod.metadata.labels)
 
 
 def status_of(one: PodDisruptionBudget, view: View, now: float) -> PodDisruptionBudgetStatus:
     selector = one.spec.selector
     found = view.pods_selected(one.metadata.namespace, selector.match_labels) if selector is not None else []
-    pods = [pod for pod in found if not pod.has_ended and matches(selector, pod.metadata.labels)]
+    pods = [pod for pod in found if not pod.has_ended and means(one, pod)]
     healthy = sum(pod.is_ready for pod in pods)
     expected, desired = _wanted(one, pods, view)
     allowed = max(healthy - desired, 0) if expected else 0
@@ -79,14 +81,36 @@ def _scale(pods: list[Pod], view: View) -> int:
 
 def may_disrupt(pod: Pod, gone: Sequence[Pod], view: View, now: float) -> bool:
     """Do all budgets allow that it goes, after these others that go as well? What is not ready serves nobody."""
+    return held_by(pod, gone, view, now) is None
+
+
+def held_by(pod: Pod, gone: Sequence[Pod], view: View, now: float) -> PodDisruptionBudget | None:
+    """The first budget that does not allow it."""
     if not pod.is_ready:
-        return True
+        return None
     for one in view.of_kind("PodDisruptionBudget", pod.metadata.namespace):
         if isinstance(one, PodDisruptionBudget) and means(one, pod):
             before = sum(other.is_ready and means(one, other) for other in gone)
             if status_of(one, view, now).disruptions_allowed <= before:
-                return False
-    return True
+                return one
+    return None
+
+
+def healthy(one: Deployment | ReplicaSet | StatefulSet, view: View) -> int:
+    """So many of its Pods some budget wants healthy."""
+    found = list(view.of_kind("PodDisruptionBudget", one.metadata.namespace))
+    if not found:
+        return 0
+    meta = ObjectMeta(namespace=one.metadata.namespace, labels=one.spec.template.metadata.labels)
+    like = Pod(metadata=meta, creator=one.creator)
+    return max(
+        (
+            known.status.desired_healthy
+            for known in found
+            if isinstance(known, PodDisruptionBudget) and means(known, like)
+        ),
+        default=0,
+    )
 
 
 def selects_by(one: PodDisruptionBudget) -> tuple[str, str, str]:

@@ -56,9 +56,16 @@ def route(service: Service, pods: Iterable[Pod], tokens: tuple[str, ...] = ()) -
 
 def takes_traffic(service: Service, pod: Pod) -> bool:
     """Is it ready, or does the service not mind?"""
-    if pod.has_ended or not pod.status.addresses:
+    if pod.has_ended or not pod.status.addresses or not _is_same_users(service, pod):
         return False
     return pod.is_ready or service.spec.publish_not_ready_addresses
+
+
+def _is_same_users(service: Service, pod: Pod) -> bool:
+    """Labels are no fences between users: nobody's Pod gets another's traffic by having its labels. Root's may."""
+    if service.creator is None or pod.creator is None:
+        return True
+    return pod.creator.uid in (0, service.creator.uid) or service.creator.uid == 0
 
 
 def _targets(service: Service, port: ServicePort, pods: list[Pod]) -> tuple[Target, ...]:

@@ -5,9 +5,24 @@ import msgspec
 from corral.engine.engine import Engine
 from corral.engine.state import ClusterState
 from corral.model.cluster import ClusterConfig
-from corral.model.kube.config import ConfigMap, Namespace, ResourceQuota, ResourceQuotaSpec
+from corral.model.kube.config import (
+    ConfigMap,
+    Namespace,
+    PodDisruptionBudget,
+    PodDisruptionBudgetSpec,
+    ResourceQuota,
+    ResourceQuotaSpec,
+)
 from corral.model.kube.meta import LabelSelector, ObjectKey, ObjectMeta
-from corral.model.kube.pod import Container, Pod, PodSpec, PodTemplateSpec, ResourceRequirements, TemplateMeta
+from corral.model.kube.pod import (
+    Container,
+    Pod,
+    PodSpec,
+    PodStatus,
+    PodTemplateSpec,
+    ResourceRequirements,
+    TemplateMeta,
+)
 from corral.model.kube.workload import ReplicaSet, ReplicaSetSpec
 from corral.protocol.replies import ObjectsPut, Rejected
 from corral.protocol.requests import Caller, DeleteObjects, PutObjects
@@ -166,3 +181,20 @@ def test_a_snapshot_keeps_what_is_counted():
     state = ClusterState.load(engine.state.dump())
     assert state.objects.usage.used["lab"]["pods"] == 10**9
     assert state.objects.get(LAB) is not None
+
+
+def test_an_eviction_waits_for_a_disruption_budget_and_a_deletion_does_not():
+    engine = Engine(ClusterConfig())
+    budget = PodDisruptionBudget(
+        metadata=ObjectMeta(name="web", namespace="default"),
+        spec=PodDisruptionBudgetSpec(selector=LabelSelector(match_labels={"app": "web"}), min_available=1),
+    )
+    ready = Pod(
+        metadata=ObjectMeta(name="web-1", namespace="default", labels={"app": "web"}), spec=pod_spec(),
+        status=PodStatus(phase="Running", ready_since=5.0),
+    )  # fmt: skip
+    put(engine, budget, ready)
+    held = engine.handle(DeleteObjects(keys=(ready.key,), is_eviction=True), 20.0, ANN).reply
+    assert held.code == "held"
+    assert held.detail == "The disruption budget web needs 1 healthy pods and has 1 currently"
+    assert isinstance(delete(engine, ready.key), ObjectsPut)

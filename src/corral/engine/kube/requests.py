@@ -8,6 +8,7 @@ import msgspec
 from corral.engine.context import Context
 from corral.engine.effects import Effects
 from corral.engine.kube import addresses, admission
+from corral.engine.kube.budgets import Allowance
 from corral.model.job import Owner
 from corral.model.kube.config import PriorityClass
 from corral.model.kube.meta import ObjectKey, ObjectMeta
@@ -119,6 +120,7 @@ def _meta_of(given: ObjectMeta, old: ObjectMeta, version: int, *, same_spec: boo
 def on_delete(ctx: Context, request: DeleteObjects, caller: Caller, now: float, out: Effects) -> None:
     """They are marked, and go in the next pass (engine/kube/work.py)."""
     found: list[AnyObject] = []
+    allowance = Allowance(ctx.state, now)
     for index, given in enumerate(request.keys):
         key = ObjectKey(*given)
         one = ctx.state.objects.get(key)
@@ -130,6 +132,9 @@ def on_delete(ctx: Context, request: DeleteObjects, caller: Caller, now: float, 
             return
         if (refused := admission.undeletable(ctx, one, caller)) is not None:
             out.reply = msgspec.structs.replace(refused, index=index)
+            return
+        if request.is_eviction and (held := allowance.refusal(one)) is not None:
+            out.reply = msgspec.structs.replace(held, index=index)
             return
         found.append(one)
     if not request.dry_run:

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from corral.controller.api.http import Refusal, caller_of, encode
-from corral.controller.api.kube import discovery, execute, logs, patches, reads, schemas, watching, writes
+from corral.controller.api.kube import discovery, evictions, execute, logs, patches, reads, schemas, watching, writes
 from corral.controller.api.kube.answers import Form
 from corral.controller.api.kube.resources import Address, address
 from corral.controller.api.kube.status import CODES, KubeError, no_such_path
@@ -43,6 +43,8 @@ async def _at(service: Service, request: Request, caller: Caller, where: Address
             return watching.stream(service, request, caller, where)
         case "GET":
             return reads.get_list(service, request, caller, where)
+        case "POST" if where.subresource == "eviction":
+            return await evictions.evict(service, request, caller, where)
         case "POST" if not where.name:
             return await writes.create(service, request, caller, where)
         case "PUT" if where.name:
