@@ -74,7 +74,15 @@ def begin(cluster: LiveCluster, *parameters: str, check: bool = True) -> str:
     return done.stdout.split()[0].partition("/")[2]
 
 
-def test_a_new_model_is_rolled_out_without_a_failed_request_and_a_bad_one_is_not(digits: LiveCluster) -> None:
+def places(cluster: LiveCluster) -> list[str]:
+    """The nodes of the replicas."""
+    found = json.loads(cluster.text("corral", "get", "pods", "-l", "app=digits", "-o", "json"))["items"]
+    return sorted(one["spec"].get("nodeName", "") for one in found)
+
+
+def test_models_are_rolled_out_and_replicas_move_without_a_failed_request_and_a_bad_model_is_not(
+    digits: LiveCluster,
+) -> None:
     first = begin(digits)
     service = json.loads(digits.text("corral", "get", "service", "digits", "-o", "json"))
     with Traffic(service["status"]["url"]) as traffic:
@@ -83,6 +91,10 @@ def test_a_new_model_is_rolled_out_without_a_failed_request_and_a_bad_one_is_not
         wait_until(lambda: traffic.answers[second] > 20, what="answers of the second model")
         third = begin(digits, "epochs=1", "least=0.99", check=False)
         told = digits.text("corral", "pipeline", "status", third)
+        (drained, *_) = places(digits)
+        digits.run("scontrol", "update", f"nodename={drained}", "state=drain", "reason=a test")
+        wait_until(lambda: drained not in places(digits), what="replicas that have moved away")
+        assert len(places(digits)) == 2
     assert traffic.failed == []
     assert set(traffic.answers) == {first, second}
     assert "evaluate: Failed" in told

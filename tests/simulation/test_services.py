@@ -12,7 +12,7 @@ from corral.simulator.services import ServiceSimulation, run
 
 def test_seeds_of_each_character() -> None:
     characters, seen = Counter[str](), Counter[str]()
-    for seed in range(200):
+    for seed in range(150):
         simulation = ServiceSimulation(seed)
         try:
             simulation.run()

@@ -316,6 +316,8 @@ class Loop:
                     batch.stored.node_changes.append(change)
         if effects.sends:
             batch.sends += effects.sends
+        for problem in effects.problems:
+            self._log.warning("a rule has failed", problem=problem)
         if effects.blobs:
             batch.stored.blobs.update(effects.blobs)
 

@@ -157,12 +157,12 @@ class _Look:
         wanted = self._wanted()
         if len(self.active) > wanted:
             self._end(podset.first_to_go(self.active, self.now)[: len(self.active) - wanted])
-        elif len(self.active) < wanted:
+        elif len(self.active) < wanted and not podset.is_refused(self.active):
             wait = self._may_create_at()
             if wait > self.now:
                 self.due = min(self.due, wait)
             else:
-                self._make(wanted - len(self.active))
+                self._make(min(wanted - len(self.active), podset.AT_ONCE))
 
     def _wanted(self) -> int:
         """So many Pods at once."""

@@ -10,6 +10,8 @@ from corral.model.kube.pod import Pod, PodTemplateSpec
 from corral.services.conditions import find, with_condition, without
 from corral.services.selectors import matches, owner_reference
 
+#: So many Pods are made at one look at most: what is too much for the cluster shows before there are millions.
+AT_ONCE = 1000
 #: As Kubernetes' names: no vowels, nothing that looks like something else.
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 _DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
@@ -32,6 +34,11 @@ def letters(text: str, count: int) -> str:
 def is_active(pod: Pod) -> bool:
     """It counts as one of the replicas."""
     return not pod.has_ended and not pod.metadata.deletion_timestamp
+
+
+def is_refused(pods: list[Pod]) -> bool:
+    """The cluster takes no more of them: to make more would help nobody."""
+    return any(pod.status.reason == "Refused" for pod in pods)
 
 
 def is_leaving(pod: Pod) -> bool:

@@ -25,12 +25,12 @@ def reconcile(one: ReplicaSet, view: View, now: float) -> list[Change]:
     changes += [Remove(pod.key, 0) for pod in failures.forgotten(one.spec.replicas)]
     wakes = [failures.next_look, podset.next_available(active, one.spec.min_ready_seconds, now)]
     missing = one.spec.replicas - len(staying)
-    if missing > 0:
+    if missing > 0 and not podset.is_refused(active):
         wait = failures.may_create_at(one.spec.replicas)
         if wait > now:
             wakes.append(wait)
         else:
-            changes += [Put(pod) for pod in _new(one, view, missing, now)]
+            changes += [Put(pod) for pod in _new(one, view, min(missing, podset.AT_ONCE), now)]
     gone, waits = _surplus(one, active, staying, view, now)
     changes += [Remove(pod.key) for pod in gone]
     if waits:

@@ -28,7 +28,7 @@ def bounds(one: Deployment) -> tuple[int, int]:
     return surge, min(unavailable, one.spec.replicas)
 
 
-@functools.cache
+@functools.lru_cache(4096)
 def share_of(given: IntOrString, of: int, *, up: bool) -> int:
     """3, "3", or a share of `of`: "25%"."""
     text = str(given)

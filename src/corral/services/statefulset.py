@@ -87,10 +87,15 @@ class _Step:
 
     def _missing_made(self) -> bool:
         """Each ordinal has its Pod; False = it has to be waited before anything else is done."""
+        made = 0
+        is_full = podset.is_refused(list(self.pods.values()))
         for number in self.wanted:
             pod = self.pods.get(number)
             waits = False
             if pod is None:
+                made += 1
+                if is_full or made > podset.AT_ONCE:
+                    return False
                 waits = not self._make(number) or self.in_order
             elif pod.metadata.deletion_timestamp:
                 waits = True

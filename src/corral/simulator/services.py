@@ -198,6 +198,7 @@ class ServiceSimulation(Simulation):
     def write(self, effects: list[Effects]) -> None:
         super().write(effects)
         assert self.engine is not None
+        assert not any(effect.problems for effect in effects), [effect.problems for effect in effects]
         ended: dict[str, Pod] = {}
         for record in (record for effect in effects for record in effect.records):
             if isinstance(record, ev.ObjectsChanged):

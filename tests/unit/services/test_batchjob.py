@@ -120,6 +120,13 @@ def test_it_ends_when_its_time_is_up() -> None:
     assert said(world, "Failed") == "True DeadlineExceeded"
 
 
+def test_its_pods_go_with_it_though_they_were_not_counted() -> None:
+    world = started(completions=3, parallelism=3)
+    world.delete(it(world))
+    world.end()
+    assert not list(world.objects.everywhere("Pod"))
+
+
 def test_suspended_its_pods_end_and_count_for_nothing() -> None:
     world = started(active_deadline_seconds=60)
     world.put(job(active_deadline_seconds=60, suspend=True))

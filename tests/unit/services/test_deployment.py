@@ -200,6 +200,19 @@ def test_a_pod_that_fails_is_made_anew_later_and_later() -> None:
             world.pass_time(1)
 
 
+def test_no_more_pods_are_made_when_the_cluster_takes_none() -> None:
+    world = World()
+    world.put(deployment(2))
+    world.change(world.pods()[0], reason="Refused", message="Job violates accounting/QOS policy")
+    world.put(deployment(5))
+    assert len(world.pods()) == 2
+    assert reason(world, "ReplicaFailure") == "FailedCreate"
+    for pod in world.pods():
+        world.change(pod, reason="", message="")
+    assert len(world.pods()) == 5
+    assert reason(world, "ReplicaFailure") == ""
+
+
 def test_orphans_that_match_are_adopted_and_who_matches_no_more_is_let_go() -> None:
     world = World()
     world.put(Pod(metadata=ObjectMeta(name="stray", namespace="default", labels={"app": "web"}), spec=template().spec))

@@ -22,7 +22,7 @@ from corral.model.kube.pipeline import PipelineRun
 from corral.model.kube.pod import Pod
 from corral.model.kube.scaling import HorizontalPodAutoscaler
 from corral.protocol.events import ObjectsChanged
-from corral.services import quotas
+from corral.services import batchjob, quotas
 from corral.services.changes import Change, Put, Remove, Wake
 from corral.services.reconcile import RULES
 
@@ -31,6 +31,7 @@ _MOST_ROUNDS = 64
 ASK_AGAIN_SECONDS = 30.0
 _MANY = 100  #: owns more than these: looked at once in so many
 _SECONDS_EACH = 1e-4
+AFTER_FAULT_SECONDS = 60.0
 _LEVELS = {"Pod": 0, "ReplicaSet": 1, "StatefulSet": 1, "Job": 1}
 #: Finalizers that are Kubernetes' words for how it is deleted.
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
@@ -98,13 +99,22 @@ def _reconcile(ctx: Context, one: AnyObject, now: float, out: Effects) -> None:
         addresses.reconcile_ingress(ctx, one, now, out)
         return
     rule = RULES.get(one.key.kind)
-    if rule is not None:
-        carry_out(ctx, one, rule(one, ctx.state.objects, now), now, out)
+    if rule is None:
+        return
+    try:
+        changes = rule(one, ctx.state.objects, now)
+    except (
+        Exception
+    ) as error:  # a mistake in a rule stops this object, not the cluster; rules change nothing themselves
+        out.problems.append(f"{one.key}: {type(error).__name__}: {error}")
+        changes = [Wake(now + AFTER_FAULT_SECONDS)]
+    carry_out(ctx, one, changes, now, out)
 
 
 def _delete(ctx: Context, one: AnyObject, now: float, out: Effects) -> None:
     """What it owns is deleted with it, or left alone. It goes when none of its finalizers is left."""
     how = one.metadata.finalizers
+    _record(ctx, _uncounted(ctx, one), now, out)
     owned = ctx.state.objects.owned(one.metadata.uid)
     if ORPHAN in how:
         _set_free(ctx, one, owned, now, out)
@@ -114,6 +124,18 @@ def _delete(ctx: Context, one: AnyObject, now: float, out: Effects) -> None:
     others = [name for name in how if name not in (ORPHAN, FOREGROUND)]
     if not others and not (owned and FOREGROUND in how):
         remove(ctx, one.key, now, out)
+
+
+def _uncounted(ctx: Context, one: AnyObject) -> list[AnyObject]:
+    """The Pods of a Job that is deleted wait no more to be counted."""
+    found: list[AnyObject] = []
+    for pod in ctx.state.objects.pods_of(one.metadata.uid):
+        if batchjob.TRACKED in pod.metadata.finalizers:
+            left = tuple(name for name in pod.metadata.finalizers if name != batchjob.TRACKED)
+            version = str(ctx.state.objects.version + len(found) + 1)
+            meta = msgspec.structs.replace(pod.metadata, finalizers=left, resource_version=version)
+            found.append(msgspec.structs.replace(pod, metadata=meta))
+    return found
 
 
 def _empty(ctx: Context, one: Namespace, now: float, out: Effects) -> None:
