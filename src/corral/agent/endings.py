@@ -10,7 +10,6 @@ import os
 from corral.agent import boxes, podroom
 from corral.agent.control import End, Notify, Signal, Suspend, encode_command
 from corral.agent.launch import Launcher
-from corral.agent.podnet import net_of
 from corral.agent.prolog import node_program_environment, run_program
 from corral.agent.spool import job_name
 from corral.agent.steps import LocalStep, Phase
@@ -124,7 +123,7 @@ class Endings:
 
     def _report(self, job: tuple[str, int, int], ending: _Ending, epilog_status: int) -> None:
         launcher = self._launcher
-        if launcher.networks is not None and net_of(str(launcher.spool.root / "boxes"), *job) is not None:
+        if launcher.networks is not None and launcher.networks.has(*job):
             if job not in self._clearing:
                 task = asyncio.get_running_loop().create_task(self._clear_network(job, ending, epilog_status))
                 self._clearing[job] = task

@@ -51,6 +51,8 @@ class Maker(Protocol):
     async def make(self, name: str, place: str, ports: tuple[tuple[str, int, int], ...]) -> Net: ...
     async def remove(self, net: Net) -> None: ...
     def is_there(self, net: Net) -> bool: ...
+    def is_left(self, name: str) -> bool: ...
+    async def remove_left(self, name: str) -> None: ...
 
 
 class PodNetworks:
@@ -79,7 +81,7 @@ class PodNetworks:
         known = net_of(self._boxes, *key)
         if known is not None and self._maker.is_there(known):
             return ""
-        name = f"corral-{self._mark}-{key[0]}-{key[1]}.{key[2]}"
+        name = self._name(*key)
         ports = tuple((one.protocol, one.host_port, one.port) for one in run.ports if one.protocol != "SCTP")
         try:
             if known is not None:  # the machine has booted since
@@ -96,16 +98,30 @@ class PodNetworks:
             return f"{key[0]}: the Pod's network cannot be made: {error!r}"
         return ""
 
+    def _name(self, node: str, job: int, restart: int) -> str:
+        return f"corral-{self._mark}-{node}-{job}.{restart}"
+
+    def has(self, node: str, job: int, restart: int) -> bool:
+        """Also one that an agent had only half made when it was killed."""
+        if self._maker is None:
+            return False
+        return net_of(self._boxes, node, job, restart) is not None or self._maker.is_left(
+            self._name(node, job, restart)
+        )
+
     async def clear(self, node: str, job: int, restart: int) -> None:
         """The Pod is over."""
         net = net_of(self._boxes, node, job, restart)
-        if net is None or self._maker is None:
+        if self._maker is None:
             return
         try:
-            await self._maker.remove(net)
-            os.unlink(f"{of_job(self._boxes, node, job, restart)}/.net")
+            if net is None:
+                await self._maker.remove_left(self._name(node, job, restart))
+            else:
+                await self._maker.remove(net)
+                os.unlink(f"{of_job(self._boxes, node, job, restart)}/.net")
         except (OSError, CannotConnect) as error:
-            self._log.error("a Pod's network cannot be removed", error, network=net.name)
+            self._log.error("a Pod's network cannot be removed", error, job=job, node=node)
 
     async def clear_all(self) -> None:
         """All Pods are over."""
@@ -138,13 +154,23 @@ def _write(place: str, net: Net) -> None:
 
 async def run(program: str, *arguments: str, text: str = "") -> None:
     """Raises CannotConnect with its words."""
+    await _said(program, arguments, text)
+
+
+async def said_by(program: str, *arguments: str) -> list[str]:
+    """The lines that it prints. Raises CannotConnect."""
+    return (await _said(program, arguments, "")).decode(errors="replace").splitlines()
+
+
+async def _said(program: str, arguments: Sequence[str], text: str) -> bytes:
     process = await asyncio.create_subprocess_exec(
-        program, *arguments, stdin=asyncio.subprocess.PIPE if text else asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE, start_new_session=True,
+        program, *arguments, stdin=asyncio.subprocess.PIPE if text else asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
-    _, said = await process.communicate(text.encode() or None)
+    out, errors = await process.communicate(text.encode() or None)
     if process.returncode:
-        words = said.decode(errors="replace").strip().splitlines()
+        words = errors.decode(errors="replace").strip().splitlines()
         raise CannotConnect(
             f"the Pod's network cannot be made: {program}: {words[-1] if words else process.returncode}"
         )
+    return out

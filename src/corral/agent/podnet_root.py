@@ -9,12 +9,13 @@ import asyncio
 import fcntl
 import ipaddress
 import os
+import shlex
 import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from corral.agent.podnet import CannotConnect, Net, PortsTaken, run
+from corral.agent.podnet import CannotConnect, Net, PortsTaken, run, said_by
 
 _CLAIMS = "/run/corral-pods"
 _NAMESPACES = "/run/netns"
@@ -103,6 +104,16 @@ class RootNetworks:
         if _is_there(net.path):
             await run("ip", "netns", "del", net.name)
         _release(net.name, [port for _, port, _ in net.ports], net.index)
+
+    def is_left(self, name: str) -> bool:
+        return _is_there(f"{_NAMESPACES}/{name}")
+
+    async def remove_left(self, name: str) -> None:
+        """Its address and ports are taken for free as soon as the namespace is gone."""
+        for rule in await said_by("iptables", "-w", "-t", "nat", "-S", _CHAIN):
+            if f'"{name}"' in rule:
+                await _quietly("iptables", "-w", "-t", "nat", "-D", *shlex.split(rule)[1:])
+        await run("ip", "netns", "del", name)
 
     def is_there(self, net: Net) -> bool:
         return os.path.exists(net.path)

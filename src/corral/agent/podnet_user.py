@@ -67,6 +67,12 @@ class UserNetworks:
             if _beginning(pid) == began:
                 _kill(pid)
 
+    def is_left(self, name: str) -> bool:
+        return False  #: its processes ended with the agent that waited for them, or are not known
+
+    async def remove_left(self, name: str) -> None:
+        pass
+
     def is_there(self, net: Net) -> bool:
         return all(_beginning(pid) == began for pid, began in net.pids)
 

@@ -22,10 +22,12 @@ from corral.agent.tasks import TaskPlan, start
 from corral.agent.unwell import NotWell
 from corral.model.job import Owner
 from corral.protocol.orders import LaunchStep
-from corral.protocol.pods import Check, PodRun
+from corral.protocol.pods import EVICTED, Check, PodRun
 
 #: Bytes kept of what a command says.
 _MOST_SAID = 1024
+#: Seconds between two looks at how full volumes are.
+_LOOK_SECONDS = 10.0
 #: Seconds that a hook's HTTP request may take.
 _REQUEST_SECONDS = 30.0
 
@@ -52,6 +54,7 @@ class PodPart:
         self._plan: TaskPlan | None = None
         self._commands: dict[int, _Command] = {}
         self._stopping = False
+        self._on_over: Callable[[str], None] = lambda words: None
         self.room: PodRoom | None = None
         self.is_starting = run.post_start is not None  #: its first hook is not yet over
 
@@ -95,6 +98,9 @@ class PodPart:
     def begun(self, pid: int, on_over: Callable[[str], None]) -> None:
         """The program runs: postStart. What went wrong with it, or ""."""
         assert self._plan is not None
+        self._on_over = on_over
+        if any(volume.size_mb for volume in self.run.volumes):
+            self._reactor.call_later(_LOOK_SECONDS, self._look)
         entering.note(self._order, self._settings.boxes, pid, self._plan.work_dir)
         if self.run.post_start is None:
             return
@@ -107,6 +113,13 @@ class PodPart:
             )
 
         self._hook(self.run.post_start, over)
+
+    def _look(self) -> None:
+        """Have its volumes grown beyond what they may?"""
+        if self.room is not None and (words := self.room.too_full()):
+            self._on_over(f"{EVICTED}{words}")
+        else:
+            self._reactor.call_later(_LOOK_SECONDS, self._look)
 
     def before_end(self, go_on: Callable[[], None]) -> bool:
         """Once: preStop. False: there is none; it has begun before."""

@@ -89,6 +89,14 @@ class PodRoom:
         except OSError:
             return ""
 
+    def too_full(self) -> str:
+        """Which volume has grown beyond its limit, in the kubelet's words; "" = none."""
+        for volume in self._run.volumes:
+            is_held = volume.kind == "memory" and os.geteuid() == 0
+            if volume.size_mb and not is_held and _is_larger(self._path(volume), volume.size_mb << 20):
+                return f'Usage of EmptyDir volume "{volume.name}" exceeds the limit "{volume.size_mb}Mi".'
+        return ""
+
     # ------------------------------------------------------------------ what is mounted
 
     def _sources(self) -> list[tuple[int, str, bool]]:
@@ -309,6 +317,22 @@ def _new_root(place: str) -> None:
     mounts.unmount(".")
     os.chdir("/")
     _ours.add("/")
+
+
+def _is_larger(directory: str, size: int) -> bool:
+    """As it lies on the disk."""
+    waiting, used = [directory], 0
+    while waiting and used <= size:
+        try:
+            with os.scandir(waiting.pop()) as entries:
+                for entry in entries:
+                    found = entry.stat(follow_symlinks=False)
+                    used += found.st_blocks * 512
+                    if stat.S_ISDIR(found.st_mode):
+                        waiting.append(entry.path)
+        except OSError:
+            continue  # it is going, or not for us to see
+    return used > size
 
 
 def _make_below(fd: int, path: str) -> None:

@@ -76,6 +76,7 @@ class Context:
         self.object_looks: dict[ObjectKey, float] = {}  #: when those that own very many were last looked at
         self.last_words: dict[StepKey, str] = {}  #: of containers that have just ended, until their Pod is looked at
         self.foreign_ports: dict[str, set[int]] = {}  #: host -> ports that somebody else has there
+        self.evicted: dict[ObjectKey, str] = {}  #: Pods that may not stay where they are, and why, in this pass
         self.to_move: dict[ObjectKey, bool] = {}  #: Pods that are to get other ports in this pass
         self.next_pod_port = 0  #: the first that is looked at for a Pod
         self.autoscaling = Autoscaling()  #: what has been measured, and what autoscalers remember

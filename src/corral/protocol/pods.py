@@ -6,6 +6,8 @@ import msgspec
 POD_IP = "\x00podIP\x00"
 #: How it begins what a node says of an image that is not to be had.
 NO_IMAGE = "ErrImagePull: "
+#: Likewise why a Pod may not stay.
+EVICTED = "Evicted: "
 
 
 class PodVariable(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):

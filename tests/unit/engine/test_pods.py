@@ -425,3 +425,15 @@ def test_sidecars_wait_no_longer_than_the_grace() -> None:
     assert not one.orders(od.EndJob)
     one.at(5.0)
     assert one.orders(od.EndJob)
+
+
+def test_a_pod_whose_volume_has_grown_too_large_is_evicted() -> None:
+    one = running()
+    number = pod(one).status.job
+    one.finish(number, 0, 15, step=0, cause=EndCause.LAUNCH_FAILED, message="Evicted: it is full")
+    assert (pod(one).status.phase, pod(one).status.reason, pod(one).status.message) == (
+        "Failed",
+        "Evicted",
+        "it is full",
+    )
+    assert one.job(number).state is JobState.FAILED

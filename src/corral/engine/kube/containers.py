@@ -9,7 +9,7 @@ import msgspec
 from corral.model.job import JobState
 from corral.model.kube.pod import Container, ContainerState, ContainerStatus
 from corral.model.step import EndCause, Step
-from corral.protocol.pods import NO_IMAGE
+from corral.protocol.pods import EVICTED, NO_IMAGE
 
 FIRST_BACK_OFF, LONGEST_BACK_OFF = 10.0, 300.0
 #: Who has run so long is taken for well.
@@ -27,6 +27,8 @@ def ended(status: ContainerStatus, step: Step, words: str) -> ContainerState:
     reason = "Completed" if not code and not signal else "Error"
     if step.state is JobState.OUT_OF_MEMORY:
         code, signal, reason = 137, 0, "OOMKilled"
+    elif words.startswith(EVICTED):
+        code, signal, reason, words = 137, 0, "Error", words.removeprefix(EVICTED)
     elif step.cause is EndCause.LAUNCH_FAILED:
         code, signal = 128, 0
         reason = "ErrImagePull" if words.startswith(NO_IMAGE) else "StartError"

@@ -9,6 +9,7 @@ from corral.engine.kube import containers, podports
 from corral.engine.kube.podstatus import initial, save
 from corral.model.job import Job
 from corral.model.kube.pod import Container, ContainerStatus, Pod
+from corral.protocol.pods import EVICTED
 
 
 def see_ends(ctx: Context, pod: Pod, job: Job, now: float, out: Effects, *, is_last: bool = False) -> Pod:
@@ -28,6 +29,9 @@ def see_ends(ctx: Context, pod: Pod, job: Job, now: float, out: Effects, *, is_l
         if not is_last and podports.told_in_use(ctx, pod, words):
             ctx.to_move[pod.key] = True
             return msgspec.structs.replace(status, step=-1, state=initial(container).state)
+        if words.startswith(EVICTED):
+            ctx.evicted[pod.key] = words.removeprefix(EVICTED)
+            return containers.after(container, status, containers.ended(status, step, words), "Never", now)
         return containers.after(container, status, containers.ended(status, step, words), policy, now)
 
     policy = "Never" if is_last else pod.spec.restart_policy

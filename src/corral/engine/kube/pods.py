@@ -128,6 +128,9 @@ def _run(ctx: Context, pod: Pod, job: Job, now: float, out: Effects) -> None:
             return
         times.append(status.start_time + limit)
     pod = see_ends(ctx, pod, job, now, out)
+    if why := ctx.evicted.pop(pod.key, ""):
+        _fail(ctx, pod, job, "Evicted", why, now, out)
+        return
     if ctx.to_move.pop(pod.key, False):
         try:
             addresses = podports.addresses(ctx, pod, status.node)
