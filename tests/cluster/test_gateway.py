@@ -26,6 +26,7 @@ class World:
         self.shared = free_port()
         self.directory = directory
         self.secure = keys.setdefault("https_port", 0)
+        self.keys: dict[str, object] = keys
         level = "debug" if keys.pop("log", 0) else "info"
         config = f'log_level = "{level}"\n[gateway]\nhttp_port = {self.shared}\n'
         config += "".join(f"{key} = {json.dumps(value)}\n" for key, value in keys.items())
@@ -190,3 +191,16 @@ def test_who_goes_away_while_waiting_waits_no_more(world: World) -> None:
     wait_until(lambda: world.control.held("web") == 1)
     client.close()
     wait_until(lambda: world.control.held("web") == 0)
+
+
+def test_traffic_goes_on_while_the_gateway_is_started_anew(world: World) -> None:
+    port, one = free_port(), world.backend("one")
+    world.control.put(service(port=port), pod("web-1", one.port))
+    wait_until(lambda: world.get(port) and world.get(world.shared, "web.default.corral"))
+    wait_until((world.directory / "gateway" / "routes.json").exists)
+    load = start_load(f"http://127.0.0.1:{port}/", "--rate", "100", "--seconds", "3")
+    world.gateway.kill()
+    world.gateway.start()
+    found = json.loads(load.communicate()[0])
+    assert found["failed"] == 0, found
+    assert world.get(world.shared, "web.default.corral") == "one"

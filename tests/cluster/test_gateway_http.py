@@ -31,7 +31,7 @@ from corral.model.kube.network import (
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    one = World(tmp_path, https_port=free_port())
+    one = World(tmp_path, https_port=free_port(), metrics_port=free_port(), dns_port=free_port(), access_log=True)
     yield one
     one.close()
 
@@ -202,3 +202,18 @@ def test_http_2_reaches_a_replica_that_speaks_it(world: World, tmp_path: Path) -
     finally:
         replica.kill()
         replica.wait()
+
+
+def test_names_metrics_and_each_request_can_be_read(world: World) -> None:
+    port = free_port()
+    world.control.put(service(port=port), pod("web-1", world.backend("one").port))
+    wait_until(lambda: world.get(port))
+    question = b"\0\1\1\0\0\1" + bytes(6) + b"\3web\7default\6corral\0\0\1\0\1"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        asking.settimeout(10)
+        asking.sendto(question, ("127.0.0.1", world.keys["dns_port"]))
+        assert asking.recv(512).endswith(bytes((127, 0, 0, 1)))
+    assert 'server="default/web:80"' in world.get(int(str(world.keys["metrics_port"])))
+    log = world.directory / "gateway" / "access.log"
+    line = json.loads(wait_until(lambda: log.exists() and log.read_text()).splitlines()[0])
+    assert (line["request"]["uri"], line["status"]) == ("/", 200)

@@ -327,11 +327,15 @@ def _check_purges(config: ClusterConfig) -> None:
 def _check_gateway(gateway: GatewayConfig) -> None:
     for key in ("ports", "node_ports"):
         _parsed(_ports, getattr(gateway, key), ("gateway", key))
-    for key in ("http_port", "https_port"):
+    for key in ("http_port", "https_port", "metrics_port", "dns_port"):
         if getattr(gateway, key) > 65535:
             raise BadValue(("gateway", key), f"{key!r} cannot be {getattr(gateway, key)}: ports go up to 65535")
-    if gateway.http_port and gateway.http_port == gateway.https_port:
-        raise BadValue(("gateway", "https_port"), "'https_port' cannot be the same as 'http_port'")
+    ports = [gateway.http_port, gateway.https_port, gateway.metrics_port]
+    for index, key in enumerate(("http_port", "https_port", "metrics_port")):
+        if ports[index] and ports[index] in ports[:index]:
+            raise BadValue(
+                ("gateway", key), f"{key!r} cannot be {ports[index]}: another port of the gateway is that already"
+            )
     try:
         address = ipaddress.ip_address(gateway.listen)
     except ValueError:

@@ -104,6 +104,14 @@ class Caddy:
             raise CaddyAway(f"status {status}")
         return answer
 
+    async def listening(self) -> dict[str, int]:
+        """The ports of its servers, by their names, as it has them now."""
+        try:
+            servers = msgspec.json.decode(await self.ask("/config/apps/http/servers")) or {}
+            return {name: int(server["listen"][0].rpartition(":")[2]) for name, server in servers.items()}
+        except (CaddyAway, msgspec.DecodeError, LookupError, TypeError, ValueError):
+            return {}
+
     async def run(self) -> None:
         """Keep it alive, once it is wanted."""
         await self._wanted.wait()

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import fcntl
+import ipaddress
 import os
 import resource
 import socket
@@ -22,7 +23,7 @@ from corral.daemon import clock, memory
 from corral.daemon.logs import Log
 from corral.daemon.signals import on_stop
 from corral.errors import CorralError, Refused, Unreachable
-from corral.gateway import proxying, routes
+from corral.gateway import dns, proxying, routes
 from corral.gateway.activator import Activator
 from corral.gateway.admin import CaddyAway
 from corral.gateway.caddy import Caddy, socket_directory
@@ -65,6 +66,8 @@ class Gateway:
         self._tasks: list[asyncio.Task[None]] = []
         self._changed, self._unsaved = asyncio.Event(), asyncio.Event()
         self._shapes: dict[ObjectKey, tuple[ServiceRoute, object]] = {}
+        self._dns: dict[str, dns.Server] = {}
+        self._dns_failed = ""
         self._told: object = None  #: what Caddy's configuration was made of
         self.stopping = asyncio.Event()
         self.unusable: set[int] = set()
@@ -94,7 +97,10 @@ class Gateway:
             self._reported,
         )  # fmt: skip
         if self.caddy.adopt():
-            self.log.info("took over caddy")
+            servers = await self.caddy.listening()
+            self._listening = set(servers.values())
+            self.http_port, self.https_port = servers.get(routes.SHARED, 0), servers.get(routes.SHARED_TLS, 0)
+            self.log.info("took over caddy", ports=len(self._listening))
         self._changed.set()
         self.log.info("started", endpoint=self._endpoint, services=len(self.table.services))
         self._start(self._follow(), "routes")
@@ -185,6 +191,7 @@ class Gateway:
         await self.pointing.point(proxying.pointed_at(services))
         await self.activator.set(http)
         await self.relays.set(tcp, self._addresses())
+        await self._answer_names()
         if any(one.auth == "login" for one in [one.traffic for one in services] + [one.traffic for one in ingresses]):
             await self.login.open()
         self._unsaved.set()
@@ -197,6 +204,33 @@ class Gateway:
             self._listening = routes.listeners(services, settings)
         seconds = round(clock.monotonic() - began, 4)
         self.log.debug("routes", services=len(services), version=self.table.version, seconds=seconds, loaded=is_new)
+
+    async def _answer_names(self) -> None:
+        """At each address: there, the gateway has that address."""
+        port = self.config.gateway.dns_port
+        for address in self._addresses() if port else ():
+            if address in self._dns:
+                continue
+            shown = await self._shown(address)
+            try:
+                _, self._dns[address] = await asyncio.get_running_loop().create_datagram_endpoint(
+                    lambda shown=shown: dns.Server(lambda: self.table.services, self.config.gateway.domain, shown),  # type: ignore[misc]
+                    local_addr=(address, port),
+                )
+            except OSError as error:
+                if self._dns_failed != address:
+                    self.log.warning("names are not answered", address=address, port=port, error=str(error))
+                self._dns_failed = address
+
+    async def _shown(self, address: str) -> str:
+        """What is answered for the gateway: the address itself, or that of its host where it listens on all."""
+        if not ipaddress.ip_address(address).is_unspecified:
+            return address
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(self.config.gateway.host, 0, type=socket.SOCK_STREAM)
+        except OSError:
+            return address
+        return str(found[0][4][0])
 
     def _shape(self, service: ServiceRoute) -> object:
         known = self._shapes.get(service.key)

@@ -14,7 +14,7 @@ from corral.model.cluster import GatewayConfig
 from corral.model.kube.meta import ObjectKey
 from corral.protocol.routes import IngressRoute, ServiceRoute
 
-SHARED, SHARED_TLS = "shared", "shared-tls"
+SHARED, SHARED_TLS, METRICS = "shared", "shared-tls", "metrics"
 
 
 def caddy_config(
@@ -44,6 +44,9 @@ def caddy_config(
         servers[SHARED_TLS]["tls_connection_policies"] = [{}]
         apps["tls"] = shared.tls()
         apps["pki"] = {"certificate_authorities": {"local": {"name": "Corral", "install_trust": False}}}
+    metrics = settings.config.metrics_port
+    if metrics and metrics not in settings.unusable:
+        servers[METRICS] = _server(settings, metrics, [{"handle": [{"handler": "metrics"}]}])
     config = bare_config(settings.caddy)
     config["logging"] = _logging(settings)
     config["apps"] = apps
@@ -75,7 +78,7 @@ def host_names(service: ServiceRoute, config: GatewayConfig) -> list[str]:
 def listeners(services: Iterable[ServiceRoute], settings: Settings) -> set[int]:
     """The ports that Caddy listens on for these."""
     found = {port.listen for service in services for port in service.ports if port.speech != "tcp" and port.listen}
-    return (found | {settings.http_port, settings.https_port}) - {0} - settings.unusable
+    return (found | {settings.http_port, settings.https_port, settings.config.metrics_port}) - {0} - settings.unusable
 
 
 def names(

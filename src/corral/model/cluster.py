@@ -322,6 +322,8 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     held_requests: int = 1000  #: of a service without a ready replica, so many may wait for one
     held_seconds: float = 300.0  #: and so long each
     access_log: bool = False  #: each request is a line in gateway/access.log of the state directory
+    metrics_port: int = 0  #: where Prometheus reads the traffic of services; 0 = nowhere
+    dns_port: int = 0  #: where the resolvers of nodes ask for NAME.NAMESPACE.DOMAIN (UDP); 0 = nowhere
     domain: str = "corral"  #: a Service's name is NAME.NAMESPACE.DOMAIN
 
 
