@@ -173,6 +173,26 @@ def test_merge_strategic_and_json_patches(controller, api):
     assert found["spec"]["minReadySeconds"] == 7
 
 
+def test_a_json_patch_that_copies_copies_is_refused_before_it_is_large(controller, api):
+    api.request("POST", CONFIG_MAPS, config_map("a"))
+    operations = [{"op": "copy", "from": "/data", "path": f"/data/x{number}"} for number in range(60)]
+    code, answer = status(
+        controller, "PATCH", f"{CONFIG_MAPS}/a", operations, Content_Type="application/json-patch+json"
+    )
+    assert (code, answer["reason"]) == (400, "BadRequest")
+
+
+def test_a_long_list_is_written_in_parts_and_is_whole(controller, api):
+    for number in range(120):
+        api.request("POST", CONFIG_MAPS, config_map(f"m{number:03}"))
+    assert len(names(api.request("GET", CONFIG_MAPS))) == 120
+    _, table = status(controller, "GET", CONFIG_MAPS, Accept="application/json;as=Table;v=v1;g=meta.k8s.io")
+    assert len(table["rows"]) == 120
+    with controller.connection() as other:
+        lines = other.stream(f"{CONFIG_MAPS}?watch=1")
+        assert [next(lines)["object"]["metadata"]["name"] for _ in range(120)][-1] == "m119"
+
+
 def test_apply_makes_then_changes_and_what_left_the_manifest_goes(controller, api):
     def apply(body: Any) -> tuple[int, Any]:
         return status(controller, "PATCH", f"{DEPLOYMENTS}/web", body, Content_Type="application/apply-patch+yaml")

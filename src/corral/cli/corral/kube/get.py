@@ -220,16 +220,34 @@ class _Watching:
             self.output.show(body, headers=not self.given.no_headers, names=[one.title])
 
     def run(self) -> int:
-        session, target = self.session, self.target
-        answer = session.request("GET", address_of(target, self.given), accept=self.accept)
+        """Goes on after a restart of the controller."""
+        is_first = True
+        try:
+            while True:
+                version = self._listed(is_first)
+                is_first = False
+                while version:
+                    version = self._changes(version)
+        except KeyboardInterrupt:
+            return 130
+
+    def _listed(self, is_first: bool) -> str:
+        """Shows what there is; from which version on it changes."""
+        target = self.target
+        answer = self.session.request("GET", address_of(target, self.given), accept=self.accept)
         version = answer["metadata"].get("resourceVersion", "")
         if not version and answer.get("rows"):
             version = answer["rows"][0]["object"]["metadata"]["resourceVersion"]
-        if not self.given.watch_only:
+        if not (self.given.watch_only and is_first):
             for one in [answer] if self.output.is_table or target.name else answer["items"]:
                 self.show(one)
         elif self.output.is_table:
             self.printer.text({**answer, "rows": []}, "")
+        return str(version)
+
+    def _changes(self, version: str) -> str:
+        """Shows them; the last version seen. "": the list is to be read anew."""
+        session, target = self.session, self.target
         fields = f"metadata.name={target.name}" if target.name else self.given.field_selector
         collection = Target(target.resource, "", target.namespace)
         address = collection.path() + query(
@@ -238,12 +256,21 @@ class _Watching:
             watch="1",
             resourceVersion=version,
         )
+        session.request("GET", "/v1/kinds")  # waits until there is a controller
         try:
             for event in session.watch(address, self.accept):
                 if event["type"] == "ERROR":
-                    raise Exit(1, f"error: {event['object']['message']}")
+                    return ""
                 if event["type"] != "BOOKMARK":
                     self.show(event["object"])
-        except KeyboardInterrupt:
-            return 130
-        return 0
+                    version = self._version_of(event["object"]) or version
+        except Exit as end:
+            if "Expired" in "".join(end.lines):
+                return ""
+            raise
+        return version
+
+    def _version_of(self, body: Json) -> str:
+        rows = body.get("rows") if self.output.is_table else None
+        meta = rows[0]["object"]["metadata"] if rows else body.get("metadata") or {}
+        return str(meta.get("resourceVersion", ""))

@@ -119,7 +119,7 @@ class Session:
         return found
 
     def watch(self, path: str, accept: str = "") -> Iterator[Json]:
-        """Events as they come; on a connection of its own."""
+        """Events as they come, until the server ends it; on a connection of its own."""
         from corral.client.connection import ConnectionBroken
 
         with Connection(self.endpoint) as connection:
@@ -127,8 +127,10 @@ class Session:
                 yield from connection.stream(path, accept)
             except Refused as error:
                 raise Exit(1, told(error)) from None
-            except (OSError, ConnectionBroken, Unreachable) as error:
-                raise Exit(1, f"corral: error: the watch has ended: {error}") from None
+            except (OSError, ConnectionBroken):
+                return  # the controller is being restarted: who watches asks again
+            except Unreachable as error:
+                raise Exit(1, f"corral: error: {error}") from None
 
     # -- kinds
 

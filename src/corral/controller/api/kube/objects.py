@@ -73,6 +73,13 @@ def shown(resource: Resource, one: KubeObject) -> Json:
     return body
 
 
+def metadata_of(one: KubeObject) -> Json:
+    meta = writing.shown_record(one.metadata)
+    if not meta.get("namespace"):
+        meta.pop("namespace", None)
+    return meta
+
+
 def without_shown(document: Json, old: AnyObject) -> Json:
     """A document that has been read before and comes back: without what only its being shown has put into its spec."""
     spec = document.get("spec")

@@ -31,6 +31,7 @@ from corral.model.kube.objects import AnyObject
 from corral.protocol.replies import Rejected
 from corral.protocol.requests import Caller, PutObjects
 from corral.services.manifests import merging
+from corral.syntax import yamltext
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _TYPES = {
@@ -43,6 +44,7 @@ _MIGRATION = "kubectl-last-applied"
 #: So often others may come in between.
 _TRIES = 20
 _MOST_OPERATIONS = 10_000
+_MOST_COPIES = 100
 
 Json = dict[str, Any]
 
@@ -64,11 +66,11 @@ async def patch(service: Service, request: Request, caller: Caller, address: Add
         return await _apply(service, request, caller, address, given, dry)
     if kind == "strategic" and address.resource.group == "corral.dev":
         raise KubeError("UnsupportedMediaType", f"{address.resource.plural} are patched by JSON merge or JSON patch")
-    wants = _version_of(given)
+    wants, uid = _meta_of(given, "resourceVersion"), _meta_of(given, "uid")
     for _ in range(_TRIES):
         old = the_object(service, caller, address)
-        if wants:
-            check_uid(service, address, None, wants)
+        if wants or uid:
+            check_uid(service, address, uid, wants)
         shown = scale.of(old) if address.subresource else objects.shown(address.resource, old)
         new = _patched(address, kind, shown, given)
         version = old.metadata.resource_version
@@ -85,17 +87,15 @@ async def patch(service: Service, request: Request, caller: Caller, address: Add
     raise KubeError("Conflict", f'{address.resource.qualified} "{address.name}" is changed too often: try again')
 
 
-def _version_of(given: Any) -> str:
+def _meta_of(given: Any, name: str) -> str:
     metadata = given.get("metadata") if isinstance(given, dict) else None
-    return str(metadata.get("resourceVersion") or "") if isinstance(metadata, dict) else ""
+    return str(metadata.get(name) or "") if isinstance(metadata, dict) else ""
 
 
 def _patched(address: Address, kind: str, shown: Json, given: Any) -> Json:
     try:
         if kind == "json":
-            if not isinstance(given, list) or len(given) > _MOST_OPERATIONS:
-                raise merging.BadPatch(f"a JSON patch is a list of at most {_MOST_OPERATIONS} operations")
-            new = jsonpatch.apply_patch(shown, given, in_place=False)
+            new = _json_patched(shown, given)
         elif not isinstance(given, dict):
             raise merging.BadPatch("the patch must be an object")
         elif kind == "merge":
@@ -124,6 +124,24 @@ def _patched(address: Address, kind: str, shown: Json, given: Any) -> Json:
 
 #: Of a name that the caller may not see the object of.
 TAKEN = "the name is another user's here: take another one, or a namespace of your own (corral create namespace NAME; -n NAME)"
+
+
+def _json_patched(shown: Json, given: Any) -> Any:
+    """Operation by operation: copies of copies double what there is each time."""
+    if not isinstance(given, list) or len(given) > _MOST_OPERATIONS:
+        raise merging.BadPatch(f"a JSON patch is a list of at most {_MOST_OPERATIONS} operations")
+    copies = 0
+    for operation in given:
+        shown = jsonpatch.apply_patch(shown, [operation], in_place=True)
+        if operation.get("op") == "copy":
+            copies += 1
+            if copies > _MOST_COPIES:
+                raise merging.BadPatch(f"more than {_MOST_COPIES} copies")
+            try:
+                yamltext.check(shown)
+            except yamltext.NotYaml as error:
+                raise merging.BadPatch(str(error)) from None
+    return shown
 
 
 async def _apply(

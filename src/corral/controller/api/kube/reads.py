@@ -1,6 +1,8 @@
 """What is answered to get and list?"""
 
+import asyncio
 import base64
+from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import msgspec
@@ -16,6 +18,9 @@ from corral.controller.api.service import Service
 from corral.model.kube.meta import KubeObject, ObjectKey
 from corral.model.kube.objects import AnyObject
 from corral.protocol.requests import Caller
+
+#: So many objects are written before others have their turn.
+_AT_ONCE = 50
 
 
 def version_of(service: Service, kind: str) -> int:
@@ -65,7 +70,7 @@ def include_of(request: Request) -> str:
     return found
 
 
-def get_list(service: Service, request: Request, caller: Caller, address: Address) -> Response:
+async def get_list(service: Service, request: Request, caller: Caller, address: Address) -> Response:
     resource = address.resource
     selection = Selection(resource, request)
     chosen = [
@@ -77,11 +82,25 @@ def get_list(service: Service, request: Request, caller: Caller, address: Addres
     chosen = _page(request, chosen, metadata)
     form = Form(request)
     if form.shape == "Table":
-        return form.write(tables.table(resource, chosen, service.now, include_of(request), metadata))
-    items = [objects.shown(resource, one) for one in chosen]
+        include, now = include_of(request), service.now
+        table = tables.table(resource, (), now, include, metadata)
+        async for part in parts(chosen):
+            table["rows"] += tables.rows_of(resource, part, now, include)
+        return form.write(table)
+    items: list[dict[str, Any]] = []
+    async for part in parts(chosen):
+        items += [objects.shown(resource, one) for one in part]
     if form.shape:
         return form.write(partial_list(resource, items, metadata))
     return form.write(full_list(resource, items, metadata))
+
+
+async def parts(chosen: list[KubeObject]) -> AsyncIterator[list[KubeObject]]:
+    """Some at a time: a long list is no reason for others to wait."""
+    for start in range(0, len(chosen), _AT_ONCE):
+        if start:
+            await asyncio.sleep(0)
+        yield chosen[start : start + _AT_ONCE]
 
 
 def _page(request: Request, chosen: list[KubeObject], metadata: dict[str, Any]) -> list[KubeObject]:
@@ -94,6 +113,7 @@ def _page(request: Request, chosen: list[KubeObject], metadata: dict[str, Any]) 
             raise KubeError("BadRequest", "continue key is not valid") from None
         chosen = [one for one in chosen if (one.metadata.namespace, one.metadata.name) > after]
     if limit > 0 and len(chosen) > limit:
+        chosen = sorted(chosen, key=lambda one: (one.metadata.namespace, one.metadata.name))
         last = chosen[limit - 1].metadata
         metadata["continue"] = base64.urlsafe_b64encode(msgspec.json.encode([last.namespace, last.name])).decode()
         metadata["remainingItemCount"] = len(chosen) - limit

@@ -42,7 +42,7 @@ async def _at(service: Service, request: Request, caller: Caller, where: Address
         case "GET" if _wants_watch(request):
             return watching.stream(service, request, caller, where)
         case "GET":
-            return reads.get_list(service, request, caller, where)
+            return await reads.get_list(service, request, caller, where)
         case "POST" if where.subresource == "eviction":
             return await evictions.evict(service, request, caller, where)
         case "POST" if not where.name:
@@ -91,11 +91,15 @@ def failure(error: KubeError) -> Response:
 
 async def core(service: Service, request: Request) -> Response:
     version, _, rest = request.path_params["path"].partition("/")
+    if not version:
+        return await core_root(service, request)
     return await _guarded(service, request, "", version, rest.strip("/"))
 
 
 async def groups(service: Service, request: Request) -> Response:
     group, _, rest = request.path_params["path"].partition("/")
+    if not group:
+        return await groups_root(service, request)
     version, _, rest = rest.partition("/")
     if group and not version:
         try:

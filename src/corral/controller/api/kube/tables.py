@@ -325,17 +325,24 @@ def table(
 ) -> dict[str, Any]:  # fmt: skip
     """meta.k8s.io/v1 Table. `include`: what each row has of its object: None, Metadata, Object."""
     columns = COLUMNS.get(_type_of(resource), (NAME, AGE))
+    return {
+        "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
+        "columnDefinitions": definitions(columns) if with_columns else None,
+        "rows": rows_of(resource, found, now, include),
+    }  # fmt: skip
+
+
+def rows_of(resource: Resource, found: Sequence[KubeObject], now: float, include: str) -> list[dict[str, Any]]:
+    columns = COLUMNS.get(_type_of(resource), (NAME, AGE))
     written = []
     for one, cells in zip(found, rows(columns, found, now), strict=True):
         row: dict[str, Any] = {"cells": cells}
-        if include != "None":
-            body = objects.shown(resource, one)
-            row["object"] = partial(body) if include == "Metadata" else body
+        if include == "Metadata":
+            row["object"] = partial({"metadata": objects.metadata_of(one)})
+        elif include == "Object":
+            row["object"] = objects.shown(resource, one)
         written.append(row)
-    return {
-        "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
-        "columnDefinitions": definitions(columns) if with_columns else None, "rows": written,
-    }  # fmt: skip
+    return written
 
 
 def _type_of(resource: Resource) -> type:

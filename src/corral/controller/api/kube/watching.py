@@ -9,7 +9,7 @@ from starlette.responses import StreamingResponse
 from corral.controller.api.http import encode
 from corral.controller.api.kube import objects, tables
 from corral.controller.api.kube.answers import Form, partial
-from corral.controller.api.kube.reads import include_of, version_of, whole_number
+from corral.controller.api.kube.reads import include_of, parts, version_of, whole_number
 from corral.controller.api.kube.resources import Address
 from corral.controller.api.kube.selection import Selection
 from corral.controller.api.kube.status import KubeError
@@ -111,7 +111,8 @@ class _Watch:
             found = objects.of_kind(
                 service, self.caller, where.resource.kind, where.namespace, where.resource.namespaced
             )
-            yield b"".join(self.line("ADDED", one) for one in found if self.is_wanted(one))
+            async for part in parts(list(found)):
+                yield b"".join(self.line("ADDED", one) for one in part if self.is_wanted(one))
             if self.initial:
                 yield self.bookmark(self.version, is_end_of_initial=True)
         ends = clock.monotonic() + self.seconds

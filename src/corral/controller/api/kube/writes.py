@@ -117,8 +117,7 @@ def check_uid(service: Service, address: Address, uid: Any, version: Any = None)
         why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {one.metadata.uid}"
         raise conflict(address.resource, address.name, why)
     if version and version != one.metadata.resource_version:
-        why = f"Precondition failed: ResourceVersion in precondition: {version}, in object meta: {one.metadata.resource_version}"
-        raise conflict(address.resource, address.name, why)
+        raise conflict(address.resource, address.name)
 
 
 async def ask_put(
