@@ -14,7 +14,6 @@ from corral.model.gres import GresDevice
 CONTROL_FILES = ("/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools", "/dev/nvidia-modeset")
 
 _CAPABILITIES = "proc/driver/nvidia/capabilities"
-_MOST_LINKS = 18
 #: A GPU on the other end of a link, and a switch, as NVML counts what they are.
 _GPU, _SWITCH = 0, 2
 #: How near two GPUs are on the PCI bus: on one board, behind one switch, behind several, at one host bridge. Further apart: not linked.
@@ -112,7 +111,7 @@ def _links(library: Any, handles: list[Any]) -> dict[tuple[str, str], int]:
     direct: dict[tuple[str, str], int] = {}
     switched: dict[str, int] = {}
     for bus, handle in zip(buses, handles, strict=True):
-        for link in range(_MOST_LINKS):
+        for link in range(getattr(library, "NVML_NVLINK_MAX_LINKS", 18)):
             state = nvml.told(library, None, "nvmlDeviceGetNvLinkState", handle, link)
             if state is None:
                 break
