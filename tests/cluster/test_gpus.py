@@ -77,6 +77,16 @@ def test_what_a_job_uses_of_its_gpu_is_sampled(live: LiveCluster, tmp_path: Path
     assert "gres/gpuutil=55" in kept
 
 
+def test_an_salloc_tells_its_user_too(live: LiveCluster) -> None:
+    taken = live.submit("--gpus=1", "--wrap", "exec sleep 60")  # the one that works
+    live.wait_for(taken, "RUNNING")
+    done = live.run("salloc", "--gpus=1", "sleep", "50", check=False)
+    assert "salloc: The GPUs of job" in done.stderr
+    assert "It will be ended in 00:00:0" in done.stderr
+    assert "has been revoked" in done.stderr
+    live.run("scancel", taken)
+
+
 CDI = """
 kind: nvidia.com/gpu
 devices:

@@ -23,14 +23,25 @@ PAUSE_SECONDS = 0.5
 
 
 class Follower:
-    """Asks `path` again and again until `is_over(row)`; `row` is then the answer, and the pipe `wake` becomes readable."""
+    """Asks `path` again and again until `is_over(row)`; `row` is then the answer, and the pipe `wake` becomes readable.
 
-    def __init__(self, path: str, is_over: Callable[[dict[str, Any]], bool], wake: int, endpoint: str = "") -> None:
+    `more`: what else is in the query, as it is when it is asked.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        is_over: Callable[[dict[str, Any]], bool],
+        wake: int,
+        endpoint: str = "",
+        more: Callable[[], str] = str,
+    ) -> None:
         self.row: dict[str, Any] | None = None
         self._is_over = is_over
         self._wake = wake
         self._path = path
         self._endpoint = endpoint
+        self._more = more
         _thread.start_new_thread(self._follow, ())
 
     @property
@@ -45,7 +56,7 @@ class Follower:
                 # The answer to a poll may be a while in coming; a controller that has gone for good never answers.
                 with Connection(self._endpoint, timeout=POLL_SECONDS * 2) as connection:
                     while self.row is None:
-                        row = row_of(connection.request("GET", path))
+                        row = row_of(connection.request("GET", path + self._more()))
                         if self._is_over(row):
                             self._found(row)
             except Refused as error:

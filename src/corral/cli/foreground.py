@@ -34,6 +34,7 @@ class Foreground:
         self.was_revoked = False
         self.hung_up = False
         self.was_terminated = False
+        self._told = 0.0
 
     def run(self, on_revoked: Callable[[], None]) -> int:
         """Its wait(2) status."""
@@ -44,7 +45,8 @@ class Foreground:
             before[caught] = signal.signal(caught, signal.SIG_IGN if caught in _IGNORED else _noted)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         self._child = self._start(before)
-        follower = Follower(f"/v1/jobs/{self._job_id}/wait?until=completing&fields=state", _is_over, wake_write)
+        path = f"/v1/jobs/{self._job_id}/wait?until=completing&fields=state,idle_told,reason_text"
+        follower = Follower(path, self._is_over, wake_write, more=lambda: f"&told={self._told}")
         try:
             while True:
                 done, status = os.waitpid(self._child, os.WNOHANG | os.WUNTRACED)
@@ -112,6 +114,14 @@ class Foreground:
                 pass
         self._kill(signal.SIGCONT)
 
+    def _is_over(self, row: dict[str, Any]) -> bool:
+        """And say what is said to the user meanwhile: in an allocation nothing else may run that could."""
+        is_over = row.get("state") not in ("PENDING", "CONFIGURING", "RUNNING", "SUSPENDED")
+        if not is_over and row.get("idle_told", 0.0) > self._told:
+            self._told = row["idle_told"]
+            os.write(2, f"salloc: {row['reason_text']}\n".encode())
+        return is_over
+
     def _on_signal(self, number: int) -> None:
         if number == signal.SIGHUP:
             self.hung_up = True
@@ -139,10 +149,6 @@ def _owns_terminal() -> bool:
         return os.isatty(0) and os.tcgetpgrp(0) == os.getpgrp()
     except OSError:
         return False
-
-
-def _is_over(row: dict[str, Any]) -> bool:
-    return row.get("state") not in ("PENDING", "CONFIGURING", "RUNNING", "SUSPENDED")
 
 
 def _noted(number: int, frame: object) -> None:

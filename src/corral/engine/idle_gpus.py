@@ -79,8 +79,9 @@ def _look_at(ctx: Context, job: Job, now: float, out: Effects) -> None:
             ctx, job, JobState.TIMEOUT, now, out, why="idle_gpus", reason=Reason.INACTIVE_LIMIT, text=text
         )
     elif config.idle_warn and idle >= config.idle_warn and job.idle_told < now - idle:
-        ctx.change_job(job, now, out, TOLD, idle_told=now)
-        notify.tell(ctx, job, _warning(ctx, job, idle), out)
+        text = _warning(ctx, job, idle)
+        job = ctx.change_job(job, now, out, TOLD, idle_told=now, reason_text=text)
+        notify.tell(ctx, job, text, out)
 
 
 def idle_seconds(ctx: Context, job: Job, now: float) -> float:

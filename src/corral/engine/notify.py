@@ -45,7 +45,7 @@ def on_notify(ctx: Context, request: NotifyJob, caller: Caller, out: Effects) ->
 
 
 def tell(ctx: Context, job: Job, message: str, out: Effects) -> None:
-    """A batch job by its script, an srun by its step, an salloc by the steps that run in it."""
+    """A batch job by its script, an srun by its step, an salloc by the steps that run in it (and it sees for itself)."""
     kind = ctx.state.spec(job).kind
     if kind is JobKind.SALLOC:
         steps = [step for step in ctx.state.live_steps_of(job.id) if step.key.step >= 0]

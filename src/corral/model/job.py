@@ -370,7 +370,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     expected_nodes: str = ""
     admin_comment: str = ""
     warned: bool = False  #: the --signal warning has been sent
-    idle_told: float = 0.0  #: when its user was last told that its GPUs do nothing
+    idle_told: float = 0.0  #: when its user was last told that its GPUs do nothing; reason_text says what
     limit_told: int = 0  #: percent of its time limit that --mail-type=TIME_LIMIT_... has been told of
     hold_as: Reason | None = None  #: why it will be held when it is back in the queue; None = as held_by says
     requeue_after: bool = False  #: when COMPLETING is over it goes back to PENDING

@@ -317,6 +317,7 @@ FIELDS: dict[str, Getter] = {
     "wckey": of_spec("wckey"),
     "admin_comment": Attribute("admin_comment"),
     "system_comment": Attribute("system_comment"),
+    "idle_told": Attribute("idle_told"),
     "extra": of_spec("extra"),
     "cron": of_spec("cron"),
     "kill_on_invalid_dep": of_spec("kill_on_invalid_dep"),

@@ -244,18 +244,22 @@ async def get_job(service: Service, request: Request) -> JobRows:
 
 
 async def wait_for_job(service: Service, request: Request) -> JobRows:
-    """Answers as soon as all of the job has started, is being cleared away, or has ended; or when the time is over."""
+    """Answers as soon as all of the job has started, is being cleared away, or has ended; or when the time is over.
+
+    With `told` (a time) also when its user has been told since that its GPUs do nothing.
+    """
     caller = caller_of(service, request)
     until = request.query_params.get("until", "ended")
     if until not in ("started", "completing", "ended"):
         raise Refusal(f"until: started, completing or ended, not {until!r}")
     text = request.path_params["id"]
+    told = query.number(request, "told", 1e18)
     fields = JOBS.check(query.words(request, "fields"))
     ends = clock.monotonic() + query.timeout(request)
     jobs = jobs_of(service, caller, text)
     watched = query.refs(text)[0].job
     specs = {job.spec_id: service.state.specs[job.spec_id] for job in jobs}
-    while not all(_is_there(job, until) for job in jobs):
+    while not all(_is_there(job, until) for job in jobs) and not any(job.idle_told > told for job in jobs):
         left = ends - clock.monotonic()
         if left <= 0 or not await service.watchers.change_of(watched, left):
             break

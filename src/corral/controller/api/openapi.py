@@ -137,7 +137,12 @@ def document() -> dict[str, Any]:
             "get": operation(
                 "Wait until it has started or ended",
                 rows,
-                [job, _parameter("until", text="started, completing or ended"), timeout],
+                [
+                    job,
+                    _parameter("until", text="started, completing or ended"),
+                    _parameter("told", text="seconds since the epoch"),
+                    timeout,
+                ],
             )
         },
         "/v1/jobs/{id}/script": {"get": operation("The batch script", text, [job], kind="text/plain")},
