@@ -4,6 +4,8 @@ import bisect
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import msgspec
+
 from corral.engine.kubelinks import Links
 from corral.engine.kubeusage import Usage
 from corral.model.kube.config import Namespace, PodDisruptionBudget
@@ -120,6 +122,10 @@ class Objects:
 
     def apply(self, event: ObjectsChanged) -> None:
         self.version = max(self.version, event.version)
+        home = self.by_key.get(DEFAULT.key)
+        if home is not None and event.time and not home.metadata.creation_timestamp:
+            meta = msgspec.structs.replace(home.metadata, creation_timestamp=event.time)
+            self.by_key[home.key] = msgspec.structs.replace(home, metadata=meta)
         for one in event.objects:
             self.put(one)
         for key in event.removed:

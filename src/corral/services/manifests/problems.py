@@ -38,7 +38,7 @@ class Problems:
         return together(tuple(self.found))
 
     def add(self, field: str, reason: str, message: str) -> None:
-        self.found[Problem(field, reason, message)] = None
+        self.found[Problem(_carried(field), reason, _carried(message))] = None
 
     def at(self, field: str) -> bool:
         """Has it, or something within it, been found wrong already?"""
@@ -96,3 +96,8 @@ def together(problems: tuple[Problem, ...]) -> str:
 def _shown(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= 120 else text[:117] + "..."
+
+
+def _carried(text: str) -> str:
+    """Halves of characters, which a manifest may have, cannot be told."""
+    return text if text.isascii() else text.encode(errors="replace").decode()

@@ -108,9 +108,13 @@ def _scalar(kind: inspect.Type, value: Any, path: str, problems: Problems, wire:
     wanted = ""
     match kind:
         case inspect.StrType():
-            if isinstance(value, str):
+            if isinstance(value, str) and is_text(value):
                 return value
-            wanted = "a string" + (f' (in quotes: "{_plain(value)}")' if isinstance(value, (int, float)) else "")
+            wanted = (
+                "text in UTF-8"
+                if isinstance(value, str)
+                else "a string" + (f' (in quotes: "{_plain(value)}")' if isinstance(value, (int, float)) else "")
+            )
         case inspect.BoolType():
             if isinstance(value, bool):
                 return value
@@ -141,7 +145,7 @@ def _of_union(types: tuple[inspect.Type, ...], value: Any, path: str, problems: 
         return _quantity(value, path, problems)
     if inspect.StrType in kinds and inspect.IntType in kinds:  # IntOrString
         if isinstance(value, str):
-            return value
+            return _scalar(inspect.StrType(), value, path, problems, wire)
         if isinstance(value, (int, float)):
             return _scalar(inspect.IntType(), value, path, problems, wire)
         problems.type(path, value, "a whole number or a string")
@@ -183,7 +187,7 @@ def _mapping(item: inspect.Type, value: Any, path: str, problems: Problems, wire
         return _WRONG
     found = {}
     for key, one in value.items():
-        if not isinstance(key, str):
+        if not isinstance(key, str) or not is_text(key):
             problems.type(path, key, f'a string as key (in quotes: "{_plain(key)}")')
             found[key] = _WRONG
         elif one is None:
@@ -197,6 +201,11 @@ def _mapping(item: inspect.Type, value: Any, path: str, problems: Problems, wire
 
 def _plain(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def is_text(value: str) -> bool:
+    """JSON can write halves of characters (\\ud800), which nothing else can carry."""
+    return value.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
 def seconds(text: str) -> float | None:

@@ -104,3 +104,10 @@ def test_a_quantity_is_kept_in_its_canonical_form():
 )
 def test_what_is_no_manifest_is_refused(document):
     assert problems(document)
+
+
+@pytest.mark.parametrize("path", ["metadata.name", "spec.template.spec.containers.0.image", "metadata.annotations"])
+def test_halves_of_characters_are_refused(path):
+    half = "\ud800"
+    (told, *_) = problems(changed(path, {half: "x"} if path.endswith("annotations") else half))
+    told.encode()
