@@ -96,6 +96,11 @@ def b64(text):
         ("PriorityClass", "metadata.name", "system-x", "metadata.name: Forbidden: priority class names with 'system-' prefix"),
         ("Pipeline", "spec.steps.0.needs", ["nobody"], 'spec.steps[0].needs[0]: Not found: "nobody"'),
         ("Pipeline", "spec.steps.0.needs", ["train"], "spec.steps: Invalid value: \"train -> train\": steps need one another in a circle"),
+        ("Pipeline", "spec.steps.0.script", "run $(params.speed)", 'spec.steps[0]: Invalid value: "$(params.speed)": there is no such'),
+        ("Pipeline", "spec.steps.0.script", "run $(run.user)", "spec.steps[0]: Invalid value: \"$(run.user)\": there are $(run.name)"),
+        ("Pipeline", "spec.steps.0.options", ["--mem=4G"], "spec.steps[0].options: Forbidden: sbatch's options are read by `corral"),
+        ("Pipeline", "spec.steps.0.job", {"spec": {"memory": 4}}, 'unknown field "spec.steps[0].job.spec.memory"'),
+        ("Pipeline", "spec.timeZone", "Mars/Base", "spec.timeZone: Invalid value: \"Mars/Base\": unknown time zone"),
         ("Pipeline", "spec.steps.0.script", "", "spec.steps[0]: Invalid value: \"train\": must have exactly one of `script` and `apply`"),
     ],
 )  # fmt: skip

@@ -32,8 +32,9 @@ def with_jobs(place: str, document: Json) -> Json:
 
 
 def _with_job(place: str, step: Any) -> Any:
+    """Read anew each time: what stands in `job` may be of options that have been changed since."""
     script = step.get("script") if isinstance(step, dict) else None
-    if not isinstance(script, str) or step.get("job") is not None:
+    if not isinstance(script, str):
         return step
     words = step.get("options") or []
     if not (isinstance(words, list) and all(isinstance(word, str) for word in words)):

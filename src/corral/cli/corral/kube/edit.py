@@ -8,6 +8,7 @@ import subprocess
 from argparse import ArgumentParser
 
 from corral.cli.corral.kube import printing
+from corral.cli.corral.kube.batchsteps import with_jobs
 from corral.cli.corral.kube.files import parsed
 from corral.cli.corral.kube.session import Session, add_options, told
 from corral.cli.corral.kube.targets import named
@@ -61,7 +62,7 @@ def main(arguments: list[str]) -> int:
                 text = edited
                 try:
                     new = parsed(path, edited.encode())
-                    session.ask("PUT", target.path(), new[0] if new else {})
+                    session.ask("PUT", target.path(), with_jobs(path, new[0]) if new else {})
                     printing.out(f"{target.title} edited\n")
                     break
                 except Refused as error:

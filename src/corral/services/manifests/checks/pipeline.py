@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
+import msgspec
+
+from corral.model.job import JobSpec
 from corral.model.kube.pipeline import Pipeline, PipelineRun, PipelineStep
 from corral.services.manifests.checks.workload import at_least, is_zone, schedule
 from corral.services.manifests.problems import Problems
@@ -43,6 +46,25 @@ def check_run(one: PipelineRun, problems: Problems) -> None:
         if parameter.name in seen:
             problems.duplicate(f"spec.parameters[{index}].name", parameter.name)
         seen.add(parameter.name)
+
+
+def _job(given: dict[str, Any] | None, place: str, problems: Problems) -> None:
+    """What `corral apply` has read: a JobSpec, as a submission has it, and variables."""
+    if given is None:
+        return
+    for name in sorted(given.keys() - {"spec", "environment"}):
+        problems.unknown(f"{place}.{name}")
+    spec, environment = given.get("spec", {}), given.get("environment", {})
+    if not isinstance(spec, dict):
+        problems.type(f"{place}.spec", spec, "an object")
+        return
+    for name in sorted(spec.keys() - set(JobSpec.__struct_fields__)):
+        problems.unknown(f"{place}.spec.{name}")
+    try:
+        msgspec.convert(spec, JobSpec)
+        msgspec.convert(environment, dict[str, str])
+    except msgspec.ValidationError as error:
+        problems.invalid(place, "", str(error))
 
 
 _WORD = re.compile(r"\$\((?:params\.([^)\s]*)|run\.([^)\s]*))\)")
@@ -98,6 +120,7 @@ def _steps(one: Pipeline, problems: Problems) -> None:
         for number, need in enumerate(step.needs):
             if need not in names:
                 problems.missing(f"{place}.needs[{number}]", need)
+        _job(step.job, f"{place}.job", problems)
         _words(step, f"{place}", {one.name for one in one.spec.parameters}, problems)
         at_least(problems, 0, {f"{place}.retries": step.retries})
         if step.timeout_seconds is not None:
