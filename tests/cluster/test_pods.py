@@ -31,9 +31,13 @@ def log_of(cluster: LiveCluster, name: str, number: int = 0) -> str:
 
 
 def test_a_pod_runs_as_a_job_and_what_it_says_is_kept(cluster: LiveCluster, pods: Pods) -> None:
-    pods.put("hello", shell("echo hello $(WHO)", env=[{"name": "WHO", "value": "world"}]), restartPolicy="Never")
+    pods.put(
+        "hello",
+        shell("echo hello $(WHO); echo again > /dev/stdout", env=[{"name": "WHO", "value": "world"}]),
+        restartPolicy="Never",
+    )
     pods.wait_phase("hello", "Succeeded")
-    assert log_of(cluster, "hello") == "hello world\n"
+    assert log_of(cluster, "hello") == "hello world\nagain\n"
     job = str(pods.status("hello")["job"])
     assert cluster.text("sacct", "-n", "-P", "-X", "-o", "jobname,state", "-j", job) == "hello|COMPLETED"
 

@@ -43,6 +43,7 @@ class StepStreams:
         self._terminal: Terminal | None = None
         self._files = OutputFiles(order)
         self._labelled: list[_LabelledFile] = []
+        self._copied: _CopiedFile | None = None
         self._complaints = -1
         self._stdin_pipes: list[tuple[int, int]] = []  #: rank and descriptor
         self._uplink = (
@@ -69,13 +70,15 @@ class StepStreams:
             self._uplink.begin(self._stdin_pipes, self._terminal)
 
     def _open_log(self, identity: Identity) -> None:
-        """It lies where its owner may not look, and can be opened anew as /dev/stdout nevertheless."""
+        """Through a pipe: a program that opens /dev/stdout anew must not empty the file."""
         os.makedirs(os.path.dirname(self._log), mode=0o700, exist_ok=True)
-        out = self._keep(os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600))
+        file = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        read_end, write_end = os.pipe2(os.O_CLOEXEC)
         if identity.changes:
-            os.fchown(out, identity.uid, identity.gid)
-        null = self._keep(os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC))
-        self._complaints = os.dup(out)
+            os.fchown(write_end, identity.uid, identity.gid)
+        self._complaints = os.dup(file)
+        self._copied = _CopiedFile(self._reactor, read_end, file)
+        out, null = self._keep(write_end), self._keep(os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC))
         for place in self._order.tasks:
             self._of_task[place.rank] = null, out, out
 
@@ -198,6 +201,8 @@ class StepStreams:
         """All tasks are dead: what is still in the pipes is the last."""
         for labelled in self._labelled:
             labelled.finish()
+        if self._copied is not None:
+            self._copied.finish()
         if self._uplink is not None:
             if cause is EndCause.LAUNCH_FAILED:
                 self._uplink.tell(frames.LAUNCH_ERROR, data=message.encode())
@@ -220,6 +225,41 @@ class StepStreams:
     @property
     def is_drained(self) -> bool:
         return self._uplink is None or self._uplink.is_drained
+
+
+class _CopiedFile:
+    """A pipe whose bytes go into a file as they are."""
+
+    def __init__(self, reactor: Reactor, fd: int, file: int) -> None:
+        self._reactor, self._fd, self._file = reactor, fd, file
+        os.set_blocking(fd, False)
+        reactor.add_reader(fd, self._on_readable)
+
+    def _on_readable(self) -> None:
+        if self._copy() == 0:
+            self._reactor.remove_reader(self._fd)
+
+    def _copy(self) -> int:
+        """How much there was; -1 = nothing yet."""
+        try:
+            data = os.read(self._fd, _PIPE_READ)
+        except BlockingIOError:
+            return -1
+        left = memoryview(data)
+        try:
+            while left:
+                left = left[os.write(self._file, left) :]
+        except OSError:
+            pass  # the disk is full: as a task's own write would fail
+        return len(data)
+
+    def finish(self) -> None:
+        """All who write are dead."""
+        while self._copy() > 0:
+            pass
+        self._reactor.forget(self._fd)
+        os.close(self._fd)
+        os.close(self._file)
 
 
 class _LabelledFile:
