@@ -150,6 +150,20 @@ def test_redirects_streams_and_bodies_in_chunks(page: Page) -> None:
     connection.close()
 
 
+def test_what_could_be_read_in_two_ways_is_refused(page: Page) -> None:
+    host, _, port = page.host.partition(":")
+    cookie = page.cookie()
+    for head, body in (
+        ("Host: a\r\nHost: b", ""),
+        ("Host: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked", ""),
+        ("Host: a\r\nTransfer-Encoding: chunked", "zz\r\n"),
+        ("Host: a\r\nX : y", ""),
+    ):
+        with socket.create_connection((host, int(port)), 30) as sock:
+            sock.sendall(f"POST {page.path}x HTTP/1.1\r\nCookie: {cookie}\r\n{head}\r\n\r\n{body}".encode())
+            assert sock.makefile("rb").readline() == b"HTTP/1.1 400 Bad Request\r\n"
+
+
 def test_a_websocket_speaks_both_ways(page: Page) -> None:
     host, _, port = page.host.partition(":")
     with socket.create_connection((host, int(port)), 30) as sock:

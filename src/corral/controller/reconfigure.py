@@ -11,7 +11,7 @@ from corral.protocol.replies import Done, Rejected, Reply
 from corral.protocol.requests import Caller
 
 #: Keys that count only at the start of a controller.
-_FIXED = ("cluster", "state_dir", "nats", "api", "store")
+_FIXED = ("cluster", "state_dir", "nats", "api", "proxy", "store")
 
 
 class Reconfigurer:

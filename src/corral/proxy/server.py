@@ -42,8 +42,8 @@ class Server:
             is_first = True
             while await self._exchange(reader, writer, is_first):
                 is_first = False
-        except (OSError, asyncio.IncompleteReadError):
-            pass  # the browser has gone
+        except (OSError, asyncio.IncompleteReadError, BadMessage):
+            pass  # the browser has gone, or one of the two says what is no body
         except Exception as error:
             self._log.error("a connection failed", error)
         finally:
@@ -150,6 +150,8 @@ class Server:
             watch = asyncio.create_task(_gone(reader, upload))
             try:
                 await asyncio.wait((answer, watch), return_when=asyncio.FIRST_COMPLETED)
+                if not answer.done() and isinstance(problem := _problem(upload), BadMessage):
+                    raise Denied(400, f"That cannot be passed on: {problem}.")
                 return answer.done() and answer.result()
             finally:
                 for task in (answer, upload, watch):
@@ -182,13 +184,19 @@ class Server:
         writer.write(translator.answer(answer, closes=closes))
         is_whole = await _copy(inner_reader, writer, Body(length))
         # An answer before the whole request has come, or half an answer: nothing can follow on this connection.
-        return is_whole and not closes and upload.done() and upload.result()
+        return is_whole and not closes and upload.done() and _problem(upload) is None and upload.result()
+
+
+def _problem(upload: "asyncio.Task[bool]") -> BaseException | None:
+    return upload.exception() if upload.done() and not upload.cancelled() else None
 
 
 async def _gone(reader: Reader, upload: "asyncio.Task[bool]") -> None:
-    """The browser has, while its answer is still waited for: the job need not go on with it."""
+    """The browser has, while its answer is still waited for, or sends what is no body: the job need not go on with it."""
     await asyncio.wait((upload,))
-    while not reader.at_eof():  # noqa: ASYNC110 - the stream has no event for it
+    if isinstance(_problem(upload), BadMessage):
+        return
+    while not (reader.at_eof() or reader.exception()):  # noqa: ASYNC110 - the stream has no event for it
         await asyncio.sleep(_LOOK_SECONDS)
 
 
