@@ -114,6 +114,7 @@ class ThreeHosts:
             f'cluster = "three"\nstate_dir = "{self.head.directory}/state"\n'
             f'[nats]\nlisten = "0.0.0.0:{PORT}"\nadvertise = "tls://{HEAD}:{PORT}"\nca = "{authority}"\n{pair}'
             f'[api]\nlisten = "0.0.0.0:6820"\nadvertise = "{API}"\n{pair}'
+            f'[proxy]\nlisten = "0.0.0.0:6821"\nadvertise = "https://{HEAD}:6821"\n'
         )
         self.head.start("corral", "controller", "--config", str(config))
         wait_until((self.head.directory / "state" / "controller.ready").exists, what=self.head.words())
@@ -356,6 +357,34 @@ def test_a_jobs_port_is_reached_by_forwarding(
             b"\r\n\r\nserved"
         )
     )
+
+
+VISIT = """
+import http.cookiejar, ssl, sys, urllib.request
+jar = http.cookiejar.CookieJar()
+context = ssl.create_default_context(cafile=sys.argv[2])
+opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context), urllib.request.HTTPCookieProcessor(jar))
+print(opener.open(sys.argv[1], timeout=30).geturl())
+print(opener.open(sys.argv[1].partition("?")[0] + "page", timeout=30).read().decode())
+print(*(f"{one.path} {one.secure}" for one in jar))
+"""
+
+
+def test_a_jobs_page_is_seen_in_a_browser_by_https(
+    hosts: ThreeHosts, outside: Callable[..., list[str]], on_n2: Callable[[str], str], tmp_path: Path
+) -> None:
+    (tmp_path / "page").write_text("served")
+    job = on_n2(f"cd {tmp_path} && echo $$ > up && exec {sys.executable} -m http.server --bind 127.0.0.1 18081")
+    wait_until((tmp_path / "up").exists)
+    path = f"/proxy/{job}/18081/"
+
+    def seen() -> list[str]:
+        url = ran(outside("corral", "proxy", job, "18081")).decode().strip()
+        assert url.startswith(f"https://{HEAD}:6821{path}?corral_login=")
+        visit = outside(sys.executable, "-c", VISIT, url, str(hosts.head.directory / "head.pem"))
+        return subprocess.run(visit, env=environment(), capture_output=True, text=True).stdout.splitlines()
+
+    assert wait_until(seen) == [f"https://{HEAD}:6821{path}", "served", f"{path} True"]
 
 
 def test_a_program_is_sent_to_its_node(outside: Callable[..., list[str]], tmp_path: Path) -> None:
