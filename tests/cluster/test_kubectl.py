@@ -152,3 +152,19 @@ def test_what_is_refused_is_told_in_its_words(cluster, kubectl):
         'The Deployment "bad" is invalid: spec.replicas: Invalid value: "two": must be a whole number' in refused.stderr
     )
     assert 'deployments.apps "none" not found' in kubectl("get", "deployment", "none", check=False).stderr
+
+
+def test_what_kubectl_makes_from_the_command_line(kubectl):
+    for words in (
+        ("configmap", "made", "--from-literal=a=b"), ("secret", "generic", "made", "--from-literal=a=b"),
+        ("deployment", "made", "--image=x", "--replicas=0", "--", "sleep", "9"), ("service", "clusterip", "made", "--tcp=80:8080"),
+        ("cronjob", "made", "--image=x", "--schedule=0 0 1 1 *", "--", "true"), ("ingress", "made", "--rule=a.example/=made:80"),
+        ("poddisruptionbudget", "made", "--selector=app=made", "--min-available=1"), ("quota", "made", "--hard=pods=50"),
+    ):  # fmt: skip
+        assert kubectl("create", *words).stdout.endswith(" created\n")
+    assert kubectl("autoscale", "deployment", "made", "--min=1", "--max=3", "--cpu-percent=50").stdout.endswith(
+        " autoscaled\n"
+    )
+    assert "50%" in kubectl("get", "hpa", "made").stdout
+    assert kubectl("get", "secret", "made", "-o", "jsonpath={.data.a}").stdout == "Yg=="
+    kubectl("delete", "configmap,secret,deployment,service,cronjob,ingress,poddisruptionbudget,quota,hpa", "made")

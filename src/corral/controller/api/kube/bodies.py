@@ -6,6 +6,7 @@ import msgspec
 from starlette.requests import Request
 
 from corral.controller.api.http import Refusal, body_of
+from corral.controller.api.kube import protobuf
 from corral.controller.api.kube.status import KubeError
 from corral.syntax import yamltext
 
@@ -43,9 +44,8 @@ async def value(request: Request) -> Any:
     except Refusal as refusal:
         raise KubeError("RequestEntityTooLarge", refusal.reply.error) from None
     kind = content_type(request)
-    if "protobuf" in kind:
-        text = "protobuf is not read here: send JSON (kubectl create KIND ... --dry-run=client -o yaml | kubectl apply -f -)"
-        raise KubeError("UnsupportedMediaType", text)
+    if kind == "application/vnd.kubernetes.protobuf" and data:
+        return of_protobuf(data)
     if not data.strip():
         return {}
     return of_yaml(data) if kind in YAML_TYPES else of_json(data)
@@ -77,3 +77,12 @@ def of_yaml(data: bytes) -> Any:
             "BadRequest", f"the body of the request has {len(found)} YAML documents: one is taken at a time"
         )
     return found[0] if found else {}
+
+
+def of_protobuf(data: bytes) -> Any:
+    try:
+        found = protobuf.decode(data)
+        yamltext.check(found)
+    except ValueError as error:
+        raise KubeError("BadRequest", f"the body of the request is not valid protobuf: {error}") from None
+    return found

@@ -49,6 +49,8 @@ def of_kind(service: Service, caller: Caller, kind: str, namespace: str, namespa
 
 def read(resource: Resource, document: Json, namespace: str) -> AnyObject:
     """All that is wrong in a manifest is told at once."""
+    if resource.kind == "CronJob":
+        document = _without_own_name(document)
     try:
         return reading.parse(document, namespace)
     except InvalidManifest as error:
@@ -56,11 +58,25 @@ def read(resource: Resource, document: Json, namespace: str) -> AnyObject:
         raise invalid(resource, str(error.fields["name"]), causes) from None
 
 
+def _without_own_name(document: Json) -> Json:
+    """`kubectl create cronjob` names the template of its Jobs after it: that says nothing."""
+    try:
+        name, template = document["metadata"]["name"], document["spec"]["jobTemplate"]
+        if template["metadata"]["name"] != name:
+            return document
+        meta = {wire: value for wire, value in template["metadata"].items() if wire != "name"}
+        return {**document, "spec": {**document["spec"], "jobTemplate": {**template, "metadata": meta}}}
+    except (KeyError, TypeError):
+        return document
+
+
 def shown(resource: Resource, one: KubeObject) -> Json:
     if isinstance(one, Event):
         always = {"type": one.type, "count": one.count, "reportingComponent": one.source.component}
         return {"apiVersion": "v1", "kind": "Event", **writing.shown_record(one), **always}
     body = writing.to_manifest(cast("AnyObject", one))
+    if resource.api_version == "autoscaling/v1":
+        return _older_autoscaler(body)
     if isinstance(one, Pod):
         if one.status.node and not one.spec.node_name:
             body["spec"]["nodeName"] = one.status.node
@@ -71,6 +87,19 @@ def shown(resource: Resource, one: KubeObject) -> Json:
     if isinstance(one, Ingress) and one.status.url:
         body["status"]["url"] = one.status.url
     return body
+
+
+def _older_autoscaler(body: Json) -> Json:
+    """As autoscaling/v1 has it: only the CPU's utilisation is a metric."""
+    spec, status = body["spec"], body.get("status") or {}
+    old = {name: spec[name] for name in ("scaleTargetRef", "minReplicas", "maxReplicas") if name in spec}
+    for metric in spec.get("metrics") or ():
+        resource = metric.get("resource") or {}
+        if resource.get("name") == "cpu" and "averageUtilization" in resource["target"]:
+            old["targetCPUUtilizationPercentage"] = resource["target"]["averageUtilization"]
+    told = ("observedGeneration", "lastScaleTime", "currentReplicas", "desiredReplicas")
+    state = {"currentReplicas": 0, "desiredReplicas": 0, **{name: status[name] for name in told if name in status}}
+    return {**body, "apiVersion": "autoscaling/v1", "spec": old, "status": state}
 
 
 def metadata_of(one: KubeObject) -> Json:

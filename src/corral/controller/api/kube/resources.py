@@ -72,9 +72,12 @@ EVENT = Resource(
     kind="Event", group="", version="v1", plural="events", short=("ev",), verbs=READ_VERBS, subresources=(),
 )  # fmt: skip
 
+#: Read and shown in the older version too: `kubectl autoscale` speaks it.
+OLDER = tuple(msgspec.structs.replace(one, version="v1") for one in OBJECTS if one.kind == "HorizontalPodAutoscaler")
+
 #: All of them, by group, version and plural name.
 RESOURCES: dict[tuple[str, str, str], Resource] = {
-    (one.group, one.version, one.plural): one for one in (*OBJECTS, EVENT)
+    (one.group, one.version, one.plural): one for one in (*OBJECTS, EVENT, *OLDER)
 }
 
 #: Which versions a group has, in the order of discovery; "" is the core group.
