@@ -1,9 +1,10 @@
 """A cluster on this machine, whose GPUs a stand-in for NVML makes up."""
 
+import dataclasses
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -11,6 +12,9 @@ import pytest
 from tests.cluster.live import LiveCluster, wait_until
 from tests.unit.agent import fake_nvml
 from tests.unit.agent.fake_nvml import Gpu
+
+from corral.agent import cpus
+from corral.agent.inventory import topology
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
@@ -27,20 +31,40 @@ idle_jobs = "all"
 """
 
 
-def set_gpus(tmp_path: Path, *gpus: Gpu) -> Path:
+#: The kernel's numbers of CPUs on two cores.
+CORES = cpus.in_order()[:: topology()[2]][:2]
+NEAR = [1 << core for core in CORES] if len(CORES) == 2 else [0, 0]
+FIRST = Gpu("GPU-a", minor=240, busy=90, cpus=NEAR[0])
+SECOND = Gpu("GPU-b", minor=241, bus="00000000:02:00.0", cpus=NEAR[1])
+
+
+def set_gpus(live: LiveCluster, *gpus: Gpu) -> None:
     """Also while the cluster runs."""
-    file = tmp_path / "gpus.json"
+    file = live.work.parent / "gpus.json"
     file.with_suffix(".new").write_bytes(msgspec.json.encode(gpus))
-    return file.with_suffix(".new").rename(file)
+    file.with_suffix(".new").rename(file)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveCluster]:
+    """With two GPUs, of which the first works."""
+    directory = tmp_path_factory.mktemp("gpus")
+    one = LiveCluster(directory, CONFIG.replace("CDI", str(directory / "cdi")))
+    set_gpus(one, FIRST, SECOND)
+    one.environment |= fake_nvml.environment(directory / "gpus.json")
+    try:
+        one.up()
+        yield one
+    finally:
+        one.down()
 
 
 @pytest.fixture
-def live(make_cluster: Callable[..., LiveCluster], tmp_path: Path) -> LiveCluster:
-    """With two GPUs, of which the first works."""
-    cluster = make_cluster(config=CONFIG.replace("CDI", str(tmp_path / "cdi")))
-    two = Gpu("GPU-a", minor=240, busy=90), Gpu("GPU-b", minor=241, bus="00000000:02:00.0")
-    cluster.environment |= fake_nvml.environment(set_gpus(tmp_path, *two))
-    cluster.up()
+def live(cluster: LiveCluster) -> LiveCluster:
+    """With nothing on it."""
+    set_gpus(cluster, FIRST, SECOND)
+    cluster.run("scancel", "-u", "root")
+    wait_until(lambda: not cluster.text("squeue", "-h"))
     return cluster
 
 
@@ -60,11 +84,18 @@ def test_a_job_whose_gpu_does_nothing_is_told_and_ended(live: LiveCluster) -> No
     wait_until(lambda: live.state(works).startswith("CANCELLED"))
 
 
-def test_what_a_job_uses_of_its_gpu_is_sampled(live: LiveCluster, tmp_path: Path) -> None:
+@pytest.mark.skipif(len(CORES) < 2, reason="needs two cores")
+def test_tasks_see_the_gpus_near_their_cores(live: LiveCluster) -> None:
+    bound = ("--cpu-bind=cores", "--gpu-bind=closest")
+    lines = live.text("srun", "-l", "-n2", "--gpus=2", *bound, "sh", "-c", "echo $SLURM_STEP_GPUS").splitlines()
+    assert sorted(lines) == ["0: 0", "1: 1"]
+    assert "(S:0" in live.text("sinfo", "-h", "-o", "%G")
+
+
+def test_what_a_job_uses_of_its_gpu_is_sampled(live: LiveCluster) -> None:
     job = live.submit("--gpus=1", "--wrap", "echo $$ > pid; sleep 60 & wait")
     pid = int(wait_until(lambda: (live.work / "pid").exists() and (live.work / "pid").read_text()))
-    used = Gpu("GPU-a", minor=240, busy=90, processes={pid: (3 << 30, 55)})
-    set_gpus(tmp_path, used, Gpu("GPU-b", minor=241, bus="00000000:02:00.0"))
+    set_gpus(live, dataclasses.replace(FIRST, processes={pid: (3 << 30, 55)}), SECOND)
     shown = wait_until(
         lambda: "gpumem" in (text := live.text("sstat", "-anP", "-j", job, "-o", "TRESUsageInTot")) and text
     )
@@ -116,8 +147,9 @@ def test_a_container_gets_the_driver_that_cdi_tells_of(live: LiveCluster, tmp_pa
     subprocess.run(["mksquashfs", root, tmp_path / "image.sqsh", "-quiet"], check=True, stdout=subprocess.DEVNULL)
     library = tmp_path / "library"
     library.write_text("the driver\n")
-    (tmp_path / "cdi").mkdir()
-    (tmp_path / "cdi/nvidia.yaml").write_text(CDI.replace("LIBRARY", str(library)))
+    specifications = live.work.parent / "cdi"
+    specifications.mkdir()
+    (specifications / "nvidia.yaml").write_text(CDI.replace("LIBRARY", str(library)))
     script = "cd /usr/lib/nv; cat libdriver.so; readlink libdriver.so; touch libdriver.so.550; echo $DRIVER_OF $LD_LIBRARY_PATH"
     done = live.run("srun", "--gpus=1", f"--container-image={tmp_path}/image.sqsh", "sh", "-c", script)
     assert done.stdout.startswith("the driver\nlibdriver.so.550\na ")
