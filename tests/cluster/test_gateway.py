@@ -204,3 +204,24 @@ def test_traffic_goes_on_while_the_gateway_is_started_anew(world: World) -> None
     found = json.loads(load.communicate()[0])
     assert found["failed"] == 0, found
     assert world.get(world.shared, "web.default.corral") == "one"
+
+
+def test_what_tells_caddy_where_services_lead_may_die(world: World) -> None:
+    port, one = free_port(), world.backend("one")
+    world.control.put(service(port=port), pod("web-1", one.port))
+    wait_until(lambda: world.get(port))
+    load = start_load(f"http://127.0.0.1:{port}/", "--rate", "100", "--seconds", "2")
+    killed = world.gateway.pid_of("pointers")
+    os.kill(killed, 9)
+    found = json.loads(load.communicate()[0])
+    assert found["failed"] == 0, found
+    assert world.gateway.pid_of("pointers") != killed
+
+
+def test_a_port_that_another_program_has_costs_no_other_service_anything(world: World) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken, port = other.getsockname()[1], free_port()
+        one = world.backend("one")
+        world.control.put(service(port=taken), service("api", port=port), pod("a", one.port, app="api"))
+        wait_until(lambda: world.get(port) == "one")
+        wait_until(lambda: any(taken in load.unusable_ports for _, load in world.control.loads))

@@ -117,6 +117,14 @@ def test_who_it_is_is_asked_where_a_login_is_wanted(world: World) -> None:
     assert world.get(port, headers={"Cookie": "corral_token=good"}) == "one"
 
 
+def test_nobody_says_who_he_is_where_no_login_is_wanted(world: World) -> None:
+    port, one = free_port(), world.backend("one")
+    world.control.put(service(port=port), pod("web-1", one.port))
+    wait_until(lambda: world.get(port))
+    assert world.get(port, headers={"X-Corral-User": "root"}) == "one"
+    assert b"X-Corral-User" not in one.heads[-1]
+
+
 def test_a_cookie_keeps_a_client_at_its_replica(world: World) -> None:
     port = free_port()
     pods = [pod(f"web-{name}", world.backend(name).port) for name in "abcd"]

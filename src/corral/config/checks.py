@@ -92,7 +92,8 @@ def check(config: ClusterConfig, tree: dict[str, Any]) -> None:
             raise BadValue(
                 ("pod_network",), "'pod_network' must have 16 to 65536 addresses: 10.213.0.0/16, for instance"
             )
-    _check_gateway(config.gateway)
+    if "gateway" in tree or "pod_ports" in tree:
+        _check_gateway(config.gateway, config.pod_ports)
     for limit in config.enforce:
         if limit not in _ENFORCEABLE:
             raise BadValue(("enforce",), f"{limit!r} cannot be enforced: it is one of {', '.join(_ENFORCEABLE)}")
@@ -324,7 +325,7 @@ def _check_purges(config: ClusterConfig) -> None:
         raise BadValue(("accounting", "archive_dir"), "'archive_dir' is a whole path, beginning with /")
 
 
-def _check_gateway(gateway: GatewayConfig) -> None:
+def _check_gateway(gateway: GatewayConfig, pod_ports: str) -> None:
     for key in ("ports", "node_ports"):
         _parsed(_ports, getattr(gateway, key), ("gateway", key))
     for key in ("http_port", "https_port", "metrics_port", "dns_port"):
@@ -336,6 +337,16 @@ def _check_gateway(gateway: GatewayConfig) -> None:
             raise BadValue(
                 ("gateway", key), f"{key!r} cannot be {ports[index]}: another port of the gateway is that already"
             )
+    ranges = {"ports": gateway.ports, "node_ports": gateway.node_ports}
+    numbers = {key: frozenset(arrayspec.parse(text, 1 << 16).indices) for key, text in ranges.items()}
+    if both := numbers["ports"] & numbers["node_ports"]:
+        raise BadValue(("gateway", "node_ports"), f"'node_ports' and 'ports' cannot both have {min(both)}")
+    if pod_ports and (both := frozenset(arrayspec.parse(pod_ports, 1 << 16).indices) & numbers["ports"]):
+        raise BadValue(("gateway", "ports"), f"'ports' cannot have {min(both)}: it is one of pod_ports")
+    for key in ("http_port", "https_port", "metrics_port"):
+        for name, known in numbers.items():
+            if getattr(gateway, key) in known:
+                raise BadValue(("gateway", key), f"{key!r} cannot be {getattr(gateway, key)}: it is one of '{name}'")
     try:
         address = ipaddress.ip_address(gateway.listen)
     except ValueError:

@@ -94,16 +94,15 @@ class Sampler:
         self._hurry.set()
 
     async def run(self) -> None:
-        quiet, said = 0, None
+        quiet, said, last = 0, None, clock.monotonic()
         while True:
-            began = clock.monotonic()
             in_flight = await self._look_for_a_while()
             loads = await self._loads(in_flight)
             more = self._more()
             quiet = 0 if loads or more != said else quiet + 1
             if quiet % _QUIET_REPORTS == 0:
-                said = more
-                await self._report(loads, clock.monotonic() - began, more)
+                said, before, last = more, last, clock.monotonic()
+                await self._report(loads, last - before, more)
 
     async def _look_for_a_while(self) -> dict[str, list[int]]:
         """Requests in flight by address, several times; for a second, or until somebody is in a hurry."""

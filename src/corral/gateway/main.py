@@ -165,8 +165,8 @@ class Gateway:
             self._changed.clear()
             try:
                 await self._apply()
-            except (CaddyAway, ProgramFailed, CaddyRefused) as error:
-                self.log.error("caddy has not taken the routes", error)
+            except (CaddyAway, ProgramFailed, CaddyRefused, OSError) as error:
+                self.log.error("the routes have not been taken over", error)
                 self._told = None
                 await asyncio.sleep(_AGAIN_SECONDS)
                 self._changed.set()

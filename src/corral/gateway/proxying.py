@@ -23,6 +23,7 @@ _IDLE = 1500 * MILLISECOND
 #: A WebSocket or a stream outlives the configuration that it came in with by so long.
 _STREAMS_LAST = 7 * 86400 * SECOND
 _META = frozenset("\\.+*?()|[]{}^$")
+USER_HEADER = "X-Corral-User"
 _POLICIES = {"least-requests": "least_conn", "round-robin": "round_robin", "random": "random", "first": "first"}
 
 
@@ -118,16 +119,15 @@ def escaped(text: str) -> str:
 
 def _by_login(settings: Settings) -> dict[str, Any]:
     """Somebody else is asked who this is; what is answered is the answer, unless it is yes."""
-    header = "X-Corral-User"
     taken = {
         "handler": "headers",
-        "request": {"set": {header: ["{http.reverse_proxy.header." + header + "}"]}},
+        "request": {"set": {USER_HEADER: ["{http.reverse_proxy.header." + USER_HEADER + "}"]}},
     }
     return {
         "handler": "reverse_proxy",
         "upstreams": [{"dial": f"unix/{settings.login}"}],
         "rewrite": {"method": "GET", "uri": "/"},
-        "headers": {"request": {"delete": [header], "set": {"X-Forwarded-Method": ["{http.request.method}"]}}},
+        "headers": {"request": {"set": {"X-Forwarded-Method": ["{http.request.method}"]}}},
         "handle_response": [{"match": {"status_code": [2]}, "routes": [{"handle": [taken]}]}],
     }
 

@@ -9,12 +9,16 @@ from typing import Any
 
 from corral.gateway.caddy import bare_config
 from corral.gateway.ingress import Shared
-from corral.gateway.proxying import Settings, handlers, is_pointed_at, server_name
+from corral.gateway.proxying import USER_HEADER, Settings, handlers, is_pointed_at, server_name
 from corral.model.cluster import GatewayConfig
 from corral.model.kube.meta import ObjectKey
 from corral.protocol.routes import IngressRoute, ServiceRoute
 
 SHARED, SHARED_TLS, METRICS = "shared", "shared-tls", "metrics"
+
+
+#: Who somebody is is said by the login alone.
+_NOBODY_YET = {"handle": [{"handler": "headers", "request": {"delete": [USER_HEADER]}}]}
 
 
 def caddy_config(
@@ -23,6 +27,8 @@ def caddy_config(
     known = list(services)
     pointed = sum(is_pointed_at(service, port) for service in known for port in service.ports)
     servers: dict[str, Any] = {}
+    # Caddy takes nothing of a configuration in which two servers want one port.
+    taken = {*settings.unusable, settings.http_port, settings.https_port, settings.config.metrics_port}
     shared = Shared(settings)
     for service in known:
         by_port = {}
@@ -31,7 +37,8 @@ def caddy_config(
                 continue
             handle = handlers(service, port, settings, pointed if is_pointed_at(service, port) else 0)
             by_port[port] = handle
-            if port.listen and port.listen not in settings.unusable:
+            if port.listen and port.listen not in taken:
+                taken.add(port.listen)
                 servers[server_name(service, port)] = _server(settings, port.listen, [{"handle": handle}])
         shared.add_service(service, by_port, host_names(service, settings.config))
     for ingress in ingresses:
@@ -108,7 +115,7 @@ def names(
 def _server(settings: Settings, port: int, routes: list[dict[str, Any]], *, h3: bool = False) -> dict[str, Any]:
     server: dict[str, Any] = {
         "listen": [f"[{one}]:{port}" if ":" in one else f"{one}:{port}" for one in settings.addresses],
-        "routes": routes,
+        "routes": [_NOBODY_YET, *routes],
         "protocols": ["h1", "h2", "h3"] if h3 else ["h1", "h2", "h2c"],
         "automatic_https": {"disable": True},
     }

@@ -36,6 +36,13 @@ def test_times_and_sizes_can_be_written_as_people_do() -> None:
     [
         ("clustr = 'x'", 1, "there is no key 'clustr'; did you mean 'cluster'?"),
         ("# a remark\n\n[timeouts]\n# another\nkillwait = 3", 5, "there is no key 'timeouts.killwait'; did you mean 'kill_wait'?"),
+        ("[gateway]\nports = '80-90'", 2, "ports below 1024 are not for users"),
+        ("[gateway]\nlisten = 'here'", 2, "it is an IP address"),
+        ("[gateway]\nlisten = '0.0.0.0'", 2, "a 'host' is needed"),
+        ("[gateway]\nhttp_port = 22000", 2, "it is one of 'ports'"),
+        ("[gateway]\nports = '30000-30010'", 1, "cannot both have 30000"),
+        ("pod_ports = '20000-29000'", 1, "it is one of pod_ports"),
+        ("[gateway]\nhttps_port = 70000", 2, "ports go up to 65535"),
         ("[timeoutz]\nnode = 3", 1, "there is no key 'timeoutz'; did you mean 'timeouts'?"),
         ("[timeouts]\nnode = 'soon'", 2, "Not a time limit: 'soon'"),
         ("[limits]\nmax_job_count = 'many'", 2, "'limits.max_job_count' cannot be 'many': expected `int`"),

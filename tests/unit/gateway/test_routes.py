@@ -30,7 +30,7 @@ def config(*services: ServiceRoute, ingresses: tuple[IngressRoute, ...] = ()) ->
 
 
 def proxy(*services: ServiceRoute) -> dict[str, Any]:
-    found: dict[str, Any] = config(*services)["apps"]["http"]["servers"]["default/web:80"]["routes"][0]["handle"][-1]
+    found: dict[str, Any] = config(*services)["apps"]["http"]["servers"]["default/web:80"]["routes"][-1]["handle"][-1]
     return found
 
 
@@ -97,10 +97,10 @@ def ingress(*paths: PathRoute, **fields: Any) -> IngressRoute:
 def leads_to(found: dict[str, Any], host: str, path: str, server: str = "shared") -> str:
     """The service behind it, as Caddy would find it: the first route that matches."""
     by_handler = {
-        str(found["apps"]["http"]["servers"][f"default/{name}:80"]["routes"][0]["handle"]): name
+        str(found["apps"]["http"]["servers"][f"default/{name}:80"]["routes"][-1]["handle"]): name
         for name in ("a", "b", "c")
     }
-    for route in found["apps"]["http"]["servers"][server]["routes"]:
+    for route in found["apps"]["http"]["servers"][server]["routes"][1:]:
         match = route.get("match", [{}])[0]
         if "host" in match and not any(_is_host(one, host) for one in match["host"]):
             continue
