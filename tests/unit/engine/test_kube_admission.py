@@ -1,6 +1,7 @@
 """Namespaces that must be there and go with all that is in them; quotas that are counted and kept."""
 
 import msgspec
+from tests.builders import cluster, nodes
 
 from corral.engine.engine import Engine
 from corral.engine.state import ClusterState
@@ -157,22 +158,19 @@ def test_a_pod_beyond_a_quota_is_refused_in_kubernetes_words_alone_and_with_othe
 
 
 def test_a_replica_set_beyond_a_quota_says_so_and_goes_on_when_there_is_room():
-    engine = Engine(ClusterConfig())
-    put(engine, namespace(), quota(pods=2))
-    put(engine, replica_set(3))
-    assert len(pods(engine)) == 2
-    (said,) = engine.state.objects.get(ObjectKey("ReplicaSet", "lab", "web")).status.conditions
+    one = cluster(nodes("n1", cpus=8))
+    key = ObjectKey("ReplicaSet", "lab", "web")
+    one.ask(PutObjects(objects=(namespace(), quota(pods=2))), ROOT)
+    one.ask(PutObjects(objects=(replica_set(3),)), ANN)
+    assert len(pods(one.engine)) == 2
+    (said,) = one.state.objects.get(key).status.conditions
     assert (said.type, said.status, said.reason) == ("ReplicaFailure", "True", "FailedCreate")
-    assert (
-        said.message
-        == 'pods "web-" is forbidden: exceeded quota: most, requested: pods=1, used: pods=2, limited: pods=2'
-    )
-    put(engine, quota(pods=5), now=30.0)
-    engine.tick(30.0)
-    assert len(pods(engine)) == 3
-    (said,) = engine.state.objects.get(ObjectKey("ReplicaSet", "lab", "web")).status.conditions
-    assert "quota" not in said.message  # there is no partition for them, but that is another matter
-    assert used(engine) == {"pods": "3"}
+    assert said.message.startswith('pods "web-" is forbidden: exceeded quota: most, requested: pods=1, used: pods=2')
+    one.ask(PutObjects(objects=(quota(pods=5),)), ROOT)
+    one.tick()
+    assert len(pods(one.engine)) == 3
+    assert one.state.objects.get(key).status.conditions == ()
+    assert used(one.engine) == {"pods": "3"}
 
 
 def test_a_snapshot_keeps_what_is_counted():

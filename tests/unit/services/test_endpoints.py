@@ -1,10 +1,18 @@
 """Where does a Service lead?"""
 
+import msgspec
+import pytest
+
+from corral.model.job import Owner
 from corral.model.kube.meta import ObjectMeta
 from corral.model.kube.network import Service, ServicePort, ServiceSpec
 from corral.model.kube.pod import Pod, PodStatus, PortAddress
 from corral.protocol.routes import Target
 from corral.services.endpoints import route, speech_of
+
+ANN, BOB, ROOT = (
+    Owner(uid=uid, gid=uid, user=name, group=name) for uid, name in ((1000, "ann"), (1001, "bob"), (0, "root"))
+)
 
 
 def service(*ports: ServicePort, **spec: object) -> Service:
@@ -70,3 +78,9 @@ def test_ports_speak_as_their_app_protocol_or_name_says() -> None:
         for word in ("kubernetes.io/h2c", "kubernetes.io/ws", "TCP", "x")
     ]
     assert said == ["h2c", "http", "tcp", "tcp"]
+
+
+@pytest.mark.parametrize(("of", "by", "takes"), [(ANN, ANN, 1), (ANN, BOB, 0), (ANN, ROOT, 1), (ROOT, BOB, 1)])
+def test_no_pod_gets_another_users_traffic_by_having_its_labels(of: Owner, by: Owner, takes: int) -> None:
+    one = msgspec.structs.replace(service(ServicePort(port=80, target_port=8000)), creator=of)
+    assert len(targets(one, msgspec.structs.replace(pod("a"), creator=by))[0]) == takes

@@ -23,7 +23,9 @@ class Together:
         self._namespaces: set[str] = set()
 
     def right(self, one: AnyObject, caller: Caller) -> Rejected | None:
-        """A quota is set by an operator, or by whose namespace it is."""
+        """A quota is set by an operator, or by whose namespace it is; the default namespace is nobody's."""
+        if isinstance(one, Namespace) and one.metadata.name == DEFAULT and not caller.is_operator:
+            return Rejected(error="only an operator changes the default namespace", code="denied")
         if not isinstance(one, ResourceQuota) or caller.is_operator or one.metadata.namespace in self._namespaces:
             return None
         home = self._ctx.state.objects.get(ObjectKey("Namespace", "", one.metadata.namespace))

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from corral.model.kube.config import Secret
+from corral.model.kube.config import Namespace, Secret
 from corral.model.kube.network import ClientIPConfig, Service, ServicePort, SessionAffinityConfig
 from corral.model.kube.objects import AnyObject
 from corral.model.kube.pod import (
@@ -88,6 +88,9 @@ def defaulted(one: AnyObject, document: dict[str, Any]) -> AnyObject:
                 one,
                 spec=with_(one.spec, metrics=one.spec.metrics or (_HALF_BUSY,), behavior=_behavior(one.spec.behavior)),
             )
+        case Namespace():
+            named = {"kubernetes.io/metadata.name": one.metadata.name} if one.metadata.name else {}
+            return with_(one, metadata=with_(one.metadata, labels=one.metadata.labels | named))
         case Secret():
             plain = {key: base64.b64encode(value.encode()).decode() for key, value in one.string_data.items()}
             return with_(one, type=one.type or "Opaque", data=one.data | plain, string_data={})

@@ -69,7 +69,9 @@ def forbidden(resource: Resource, name: str, why: str) -> KubeError:
 
 def invalid(resource: Resource, name: str, causes: list[tuple[str, str, str]]) -> KubeError:
     """Each cause: its reason (FieldValueInvalid ...), the field's path, and what is wrong."""
-    texts = [f"{field}: {text}" if field else text for _, field, text in causes]
+    texts = [
+        f"{field}: {text}" if field and not text.startswith("unknown field") else text for _, field, text in causes
+    ]
     whole = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
     kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
     details = {
