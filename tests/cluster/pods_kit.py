@@ -22,8 +22,10 @@ class _Connection(http.client.HTTPConnection):
 
 
 class Pods:
-    def __init__(self, cluster: LiveCluster) -> None:
-        self._socket = cluster.endpoint.removeprefix("unix://")
+    def __init__(self, cluster: LiveCluster | str) -> None:
+        """Of a cluster, or of one at this endpoint."""
+        endpoint = cluster if isinstance(cluster, str) else cluster.endpoint
+        self._socket = endpoint.removeprefix("unix://")
 
     def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         connection = _Connection(self._socket)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from tests.cluster.live import COMMANDS, wait_until
+from tests.cluster.pods_kit import Pods
 
 HEAD, PORT, API = "10.77.0.1", 4222, "https://10.77.0.1:6820"
 
@@ -431,3 +432,30 @@ def test_a_service_on_both_nodes_is_reached_through_the_head(hosts: ThreeHosts) 
     wait_until(from_both, what=hosts.head.words())
     hosts.on_head("corral", "delete", "-f", str(manifest))
     wait_until(lambda: hosts.on_head("squeue", "-h") == "")
+
+
+@pytest.mark.skipif(shutil.which("iptables") is None, reason="there is no iptables command")
+def test_a_pod_is_reached_from_another_host_and_reaches_it(hosts: ThreeHosts) -> None:
+    """Both its network and its host's are behind a port of the host."""
+    pods = Pods(hosts.endpoint)
+    fetch = "import urllib.request as r, sys; print(r.urlopen(sys.argv[1], timeout=10).status)"
+    outwards = f"import socket; socket.create_connection(('{HEAD}', {PORT}), 10); print('out')"
+    script = f'{sys.executable} -c "{outwards}"; exec {sys.executable} -m http.server 8000 --directory /usr/share'
+    main = {"name": "main", "command": ["/bin/sh", "-c", script], "ports": [{"containerPort": 8000}]}
+    probe = {"httpGet": {"port": 8000}}
+    pods.put("web", main | {"readinessProbe": probe}, nodeName="n1", terminationGracePeriodSeconds=1)
+    pods.wait_ready("web")
+    url = f"http://10.77.1.2:{_port_of(hosts.n1)}/"
+    assert hosts.head.run(sys.executable, "-c", fetch, url) == "200"
+    (log,) = hosts.n1.directory.glob("state/agent/*/pods/*/default_web_*/main/0.log")
+    assert "out\n" in log.read_text()
+    pods.delete("web")
+    pods.wait_gone("web")
+
+
+def _port_of(host: Host) -> int:
+    import json
+
+    (path,) = host.directory.glob("state/agent/*/boxes/*/*/.net")
+    port: int = json.loads(path.read_text())["ports"][0][1]
+    return port
