@@ -83,7 +83,7 @@ def test_replicas_follow_the_requests_and_training_has_the_rest() -> None:
     assert account.most_replicas >= 6
     assert account.preempted > 0
     assert replay.served.station.good_share > 0.95
-    assert (account.service + account.training) / (8 * 10_800) > 0.9
+    assert (account.service + account.training) / (8 * 10_800) > 0.85
     assert account.finished >= 3
     assert replay.done  # what was preempted goes on from its checkpoint
     check_all(replay.engine.state)

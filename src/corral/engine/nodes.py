@@ -306,7 +306,7 @@ def _update_one(
     if request.labels:
         fields["labels"] = tuple(sorted({**dict(node.labels), **request.labels}.items()))
     if request.taints is not None:
-        fields["taints"] = request.taints
+        fields |= {"taints": request.taints, "taints_since": now}
     if state in ("drain", "draining", "fail") or (not state and request.reason and node.drains):
         others = tuple(d for d in node.drains if d.owner is not DrainOwner.ADMIN)
         old = next((d for d in node.drains if d.owner is DrainOwner.ADMIN), None)
@@ -327,6 +327,11 @@ def _update_one(
             fields |= {"down_reason": "", "down_since": 0.0} if node.up else {"down_reason": NOT_RESPONDING}
     if fields:
         change(ctx, node, now, out, state or "updated", **fields)
+    if request.taints is not None:
+        for number in ctx.state.objects.pod_of_job if ctx.state.objects.pod_of_job else ():
+            job = ctx.state.jobs.get(JobId(number))
+            if job is not None and job.allocation is not None and name in job.allocation.node_names:
+                ctx.state.objects.look_at_job(number)
     if state == "down":
         lose(ctx, name, now, out)
 

@@ -39,11 +39,12 @@ def spec_of(ctx: Context, pod: Pod) -> JobSpec:
     group = replicas.class_of(ctx, pod)
     if group is not None and group.metadata.name in ctx.state.books.qos:
         words.setdefault("qos", group.metadata.name)
-    if spec.node_selector.get(podwords.PARTITION):
-        words.setdefault("partition", spec.node_selector[podwords.PARTITION])
+    partitions, places = podwords.partitions_of(podwords.words_of(pod))
+    if partitions:
+        words.setdefault("partition", partitions)
     return JobSpec(
         kind=JobKind.POD,
-        places=podwords.words_of(pod),
+        places=places,
         name=pod.metadata.name,
         pod=PodRef(pod.metadata.namespace, pod.metadata.name, pod.metadata.uid),
         command=f"pod/{pod.metadata.namespace}/{pod.metadata.name}",

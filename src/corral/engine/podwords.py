@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable
 
+import msgspec
+
+from corral.errors import UsageError
 from corral.model.kube.meta import LabelSelector
 from corral.model.kube.pod import NodeSelectorRequirement, NodeSelectorTerm, Pod, PodAffinity, PodAffinityTerm
 from corral.model.podplace import PodTerm, PodWords, Requirement, Spread, Tolerated
@@ -9,6 +12,25 @@ from corral.model.podplace import PodTerm, PodWords, Requirement, Spread, Tolera
 #: A match of metadata.name: the only field of nodes that Kubernetes knows there.
 HOSTNAME = "kubernetes.io/hostname"
 PARTITION = "corral.dev/partition"
+
+
+def partitions_of(words: PodWords) -> tuple[str, PodWords]:
+    """In which partitions it runs, by what it says of corral.dev/partition, and what else it says. Raises UsageError."""
+    found = [one for one in words.selected if one.key == PARTITION]
+    term = words.required[0] if len(words.required) == 1 else ()
+    found += [one for one in term if one.key == PARTITION]
+    others = [words.required if len(words.required) != 1 else (), tuple(wish for _, wish in words.preferred)]
+    misplaced = any(one.key == PARTITION for terms in others for term in terms for one in term)
+    if misplaced or len(found) > 1 or any(one.operator != "In" for one in found):
+        raise UsageError(
+            reason=f"{PARTITION} is asked for once, in nodeSelector or as In of the one required term of node affinity"
+        )
+    if not found:
+        return "", words
+    selected = tuple(one for one in words.selected if one.key != PARTITION)
+    left = tuple(one for one in term if one.key != PARTITION)
+    required = words.required if len(words.required) != 1 else (left,) if left else ()
+    return ",".join(found[0].values), msgspec.structs.replace(words, selected=selected, required=required)
 
 
 def words_of(pod: Pod) -> PodWords:

@@ -85,6 +85,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         tuple[str, str | None], ...
     ] = ()  #: what an operator has set since, beside the configuration's; None = not that one
     taints: tuple[Taint, ...] | None = None  #: likewise; None = those of the configuration
+    taints_since: float = 0.0  #: when they were changed last
 
     @property
     def name(self) -> str:

@@ -19,8 +19,6 @@ def labels_of_node(node: NodeInventory) -> dict[str, str]:
         found["kubernetes.io/arch"] = {"x86_64": "amd64", "aarch64": "arm64"}.get(node.arch, node.arch)
     if node.os:
         found["kubernetes.io/os"] = node.os.split()[0].lower()
-    if node.partitions:
-        found["corral.dev/partition"] = ",".join(node.partitions)
     gpus = [device for device in node.gres if device.name == "gpu"]
     if gpus:
         found["nvidia.com/gpu.count"] = str(sum(device.count for device in gpus))
@@ -51,17 +49,9 @@ def rows_matching(table: NodeTable, wanted: tuple[Requirement, ...]) -> BoolColu
     rows: BoolColumn | None = table.words.get(wanted)
     if rows is None:
         found = labels_of(table)
-        rows = np.array([all(one.holds(_value(labels, one)) for one in wanted) for labels in found], np.bool_)
+        rows = np.array([all(one.holds(labels.get(one.key)) for one in wanted) for labels in found], np.bool_)
         table.words[wanted] = rows
     return rows
-
-
-def _value(labels: dict[str, str], one: Requirement) -> str | None:
-    """A node is in several partitions: any of them will do."""
-    found = labels.get(one.key)
-    if one.key == "corral.dev/partition" and found is not None:
-        return next((name for name in found.split(",") if name in one.values), found)
-    return found
 
 
 def by_selector(table: NodeTable, words: PodWords) -> BoolColumn:

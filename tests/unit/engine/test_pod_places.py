@@ -25,6 +25,7 @@ from corral.model.kube.pod import (
     TopologySpreadConstraint,
     WeightedPodAffinityTerm,
 )
+from corral.model.partition import Partition
 from corral.model.podplace import taint_of
 from corral.protocol.requests import PutObjects, UpdateNodes
 
@@ -286,3 +287,38 @@ def test_a_drained_node_takes_no_pod_and_is_named_so() -> None:
     c.cycle()
     assert where(c, "p") == ""
     assert "node(s) were unschedulable" in why(c, "p")
+
+
+# -- partitions, and Pods that have to leave
+
+
+def test_the_partition_is_chosen_by_its_label() -> None:
+    parts = (Partition(name="a", nodes="n[1-2]", default=True), Partition(name="b", nodes="n[3-4]"))
+    c = cluster(nodes("n[1-4]", cpus=8), partition=parts)
+    put(c, "p", node_selector={"corral.dev/partition": "b"})
+    put(c, "q", affinity=must(needs("corral.dev/partition", "In", "a", "b")))
+    put(c, "r", affinity=must(needs("corral.dev/partition", "NotIn", "a")))
+    c.cycle()
+    assert where(c, "p") in ("n3", "n4")
+    assert where(c, "q") != ""
+    found = c.state.objects.get(ObjectKey("Pod", "default", "r"))
+    assert isinstance(found, Pod)
+    assert "corral.dev/partition is asked for once" in found.status.message
+
+
+def is_leaving(c: Cluster, name: str) -> bool:
+    found = c.state.objects.get(ObjectKey("Pod", "default", name))
+    return found is None or bool(found.metadata.deletion_timestamp)
+
+
+def test_a_noexecute_taint_sends_pods_away_when_they_tolerate_it_no_longer() -> None:
+    c = labelled()
+    here = {"node_selector": {"kubernetes.io/hostname": "n1"}}
+    put(c, "now", **here)
+    put(c, "later", tolerations=(Toleration(key="fire", operator="Exists", toleration_seconds=60),), **here)
+    put(c, "never", tolerations=(Toleration(operator="Exists"),), **here)
+    c.cycle()
+    c.ask(UpdateNodes(nodes="n1", taints=(taint_of("fire:NoExecute"),)), ROOT)
+    assert [is_leaving(c, name) for name in ("now", "later", "never")] == [True, False, False]
+    c.at(61)
+    assert [is_leaving(c, name) for name in ("now", "later", "never")] == [True, True, False]

@@ -5,12 +5,14 @@ containers one after another, then all others, each as a step of the job, and ag
 policy says so. A job that ends without the Pod's doing leaves a Pod that has failed: who owns it makes another one.
 """
 
+import math
+
 import msgspec
 
 from corral.engine import configuring, endings, podfiles, podjob, podruns, podusers, submit
 from corral.engine.context import Context
 from corral.engine.effects import Effects
-from corral.engine.kube import containers, podports, stopping
+from corral.engine.kube import containers, podports, stopping, taints
 from corral.engine.kube.ends import see_ends
 from corral.engine.kube.podstatus import condition, initial, judged, save, wake
 from corral.engine.kube.requests import mark_deleted
@@ -53,7 +55,11 @@ def reconcile(ctx: Context, pod: Pod, now: float, out: Effects) -> None:
         _waits(ctx, pod, job, now, out)
     elif job.preempted is not None and job.state is JobState.RUNNING:
         mark_deleted(ctx, [pod], None, now, out)  # traffic ends first; who owns it makes another one
+    elif job.state is JobState.RUNNING and (leaves := taints.leaves_at(ctx, pod)) <= now:
+        mark_deleted(ctx, [pod], None, now, out)
     elif job.state is JobState.RUNNING and not configuring.waits(job):
+        if leaves < math.inf:
+            wake(ctx, pod, leaves)
         _run(ctx, pod, job, now, out)
     else:
         if job.state is JobState.COMPLETING:

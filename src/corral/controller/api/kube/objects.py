@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, cast
 
+from corral.controller import kubenodes
 from corral.controller.api.kube.resources import Resource
 from corral.controller.api.kube.status import invalid
 from corral.controller.api.service import Service
@@ -34,6 +35,8 @@ def found(service: Service, caller: Caller, key: ObjectKey) -> KubeObject | None
     if key.kind == "Event":
         one = service.kube_events.get(key)
         return one if one is not None and may_see(service, caller, one) else None
+    if key.kind == "Node":
+        return kubenodes.one_node(service.state, key.name)
     one = service.state.objects.get(key)
     return service.opened(one) if one is not None and may_see(service, caller, one) else None
 
@@ -42,6 +45,8 @@ def of_kind(service: Service, caller: Caller, kind: str, namespace: str, namespa
     """By namespace and name; Events by time."""
     if kind == "Event":
         return [one for one in service.kube_events.listed(namespace) if may_see(service, caller, one)]
+    if kind == "Node":
+        return kubenodes.all_nodes(service.state)
     objects = service.state.objects
     all_of_them = objects.everywhere(kind) if namespaced and not namespace else objects.of_kind(kind, namespace)
     return [service.opened(one) for one in all_of_them if may_see(service, caller, one)]
@@ -74,6 +79,10 @@ def shown(resource: Resource, one: KubeObject) -> Json:
     if isinstance(one, Event):
         always = {"type": one.type, "count": one.count, "reportingComponent": one.source.component}
         return {"apiVersion": "v1", "kind": "Event", **writing.shown_record(one), **always}
+    if isinstance(one, kubenodes.Node):
+        spec, status = writing.shown_record(one.spec), writing.shown_record(one.status)
+        meta = {name: value for name, value in writing.shown_record(one.metadata).items() if name != "namespace"}
+        return {"apiVersion": "v1", "kind": "Node", "metadata": meta, "spec": spec, "status": status}
     body = writing.to_manifest(cast("AnyObject", one))
     if resource.api_version == "autoscaling/v1":
         return _older_autoscaler(body)

@@ -51,13 +51,7 @@ Json = dict[str, Any]
 
 async def patch(service: Service, request: Request, caller: Caller, address: Address) -> Response:
     check_validation(request)
-    kind = _TYPES.get(bodies.content_type(request))
-    if kind is None:
-        known = ", ".join(_TYPES)
-        raise KubeError(
-            "UnsupportedMediaType",
-            f"the body of the request was in an unknown format - accepted media types include: {known}",
-        )
+    kind = kind_of(request)
     if address.subresource not in ("", "scale"):
         raise KubeError("MethodNotAllowed", f"{address.subresource} is what the cluster says: it can only be read")
     dry = is_dry(request)
@@ -72,7 +66,7 @@ async def patch(service: Service, request: Request, caller: Caller, address: Add
         if wants or uid:
             check_uid(service, address, uid, wants)
         shown = scale.of(old) if address.subresource else objects.shown(address.resource, old)
-        new = _patched(address, kind, shown, given)
+        new = patched(address, kind, shown, given)
         version = old.metadata.resource_version
         if address.subresource:
             one = with_meta(scale.scaled(old, new), resource_version=version)
@@ -87,12 +81,23 @@ async def patch(service: Service, request: Request, caller: Caller, address: Add
     raise KubeError("Conflict", f'{address.resource.qualified} "{address.name}" is changed too often: try again')
 
 
+def kind_of(request: Request) -> str:
+    kind = _TYPES.get(bodies.content_type(request))
+    if kind is None:
+        known = ", ".join(_TYPES)
+        raise KubeError(
+            "UnsupportedMediaType",
+            f"the body of the request was in an unknown format - accepted media types include: {known}",
+        )
+    return kind
+
+
 def _meta_of(given: Any, name: str) -> str:
     metadata = given.get("metadata") if isinstance(given, dict) else None
     return str(metadata.get(name) or "") if isinstance(metadata, dict) else ""
 
 
-def _patched(address: Address, kind: str, shown: Json, given: Any) -> Json:
+def patched(address: Address, kind: str, shown: Json, given: Any) -> Json:
     try:
         if kind == "json":
             new = _json_patched(shown, given)

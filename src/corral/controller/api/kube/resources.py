@@ -75,9 +75,15 @@ EVENT = Resource(
 #: Read and shown in the older version too: `kubectl autoscale` speaks it.
 OLDER = tuple(msgspec.structs.replace(one, version="v1") for one in OBJECTS if one.kind == "HorizontalPodAutoscaler")
 
+#: What is read from the nodes' records; labels, taints and unschedulable can be patched.
+NODE = Resource(
+    kind="Node", group="", version="v1", plural="nodes", short=("no",), namespaced=False,
+    verbs=("get", "list", "patch"), subresources=(),
+)  # fmt: skip
+
 #: All of them, by group, version and plural name.
 RESOURCES: dict[tuple[str, str, str], Resource] = {
-    (one.group, one.version, one.plural): one for one in (*OBJECTS, EVENT, *OLDER)
+    (one.group, one.version, one.plural): one for one in (*OBJECTS, EVENT, NODE, *OLDER)
 }
 
 #: Which versions a group has, in the order of discovery; "" is the core group.

@@ -7,9 +7,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from corral.controller.api.http import Refusal, caller_of, encode
-from corral.controller.api.kube import discovery, evictions, execute, logs, patches, reads, schemas, watching, writes
+from corral.controller.api.kube import (
+    discovery,
+    evictions,
+    execute,
+    logs,
+    nodes,
+    patches,
+    reads,
+    schemas,
+    watching,
+    writes,
+)
 from corral.controller.api.kube.answers import Form
-from corral.controller.api.kube.resources import Address, address
+from corral.controller.api.kube.resources import NODE, Address, address
 from corral.controller.api.kube.status import CODES, KubeError, no_such_path
 from corral.controller.api.service import Service
 from corral.controller.jobtokens import advertised
@@ -30,7 +41,12 @@ async def _answer(service: Service, request: Request, group: str, version: str, 
 
 
 async def _at(service: Service, request: Request, caller: Caller, where: Address) -> Response:
-    if request.method != "GET" and "create" not in where.resource.verbs:
+    if where.resource is NODE:
+        if request.method == "PATCH" and where.name:
+            return await nodes.patch(service, request, caller, where)
+        if request.method != "GET" or _wants_watch(request):
+            raise _not_allowed()
+    elif request.method != "GET" and "create" not in where.resource.verbs:
         raise _not_allowed()
     match request.method:
         case "GET" if where.subresource == "log":

@@ -8,6 +8,7 @@ from corral.controller.api.kube.answers import partial
 from corral.controller.api.kube.resources import Resource
 from corral.controller.api.kube.scale import selector_text
 from corral.controller.kubeevents import Event
+from corral.controller.kubenodes import PARTITION, Node
 from corral.model.kube.config import ConfigMap, Namespace, PodDisruptionBudget, PriorityClass, ResourceQuota, Secret
 from corral.model.kube.meta import KubeObject
 from corral.model.kube.network import Ingress, Service
@@ -162,7 +163,30 @@ def _optional(value: Any) -> str:
     return "N/A" if value is None else str(value)
 
 
+def _partitions(one: Node, now: float) -> str:
+    return ",".join(name.removeprefix(PARTITION) for name in one.metadata.labels if name.startswith(PARTITION)) or NONE
+
+
+def _node_status(one: Node, now: float) -> str:
+    return ("Ready" if one.is_ready else "NotReady") + (",SchedulingDisabled" if one.spec.unschedulable else "")
+
+
+_NODE = (
+    NAME,
+    Column("Status", _node_status),
+    Column("Roles", _partitions),
+    AGE,
+    Column("Version", lambda one, now: one.status.node_info.kubelet_version or NONE),
+    Column("Internal-IP", lambda one, now: one.status.addresses[0].address, True),
+    Column("External-IP", lambda one, now: NONE, True),
+    Column("OS-Image", lambda one, now: one.status.node_info.os_image or NONE, True),
+    Column("CPUs", lambda one, now: one.status.capacity["cpu"], True),
+    Column("Memory", lambda one, now: one.status.capacity["memory"], True),
+    Column("GPUs", lambda one, now: one.status.capacity.get("nvidia.com/gpu", "0"), True),
+)
+
 COLUMNS: dict[type, tuple[Column, ...]] = {
+    Node: _NODE,
     Deployment: _deployment(),
     ReplicaSet: _replica_set(),
     StatefulSet: (
@@ -346,6 +370,8 @@ def rows_of(resource: Resource, found: Sequence[KubeObject], now: float, include
 
 
 def _type_of(resource: Resource) -> type:
+    if resource.kind == "Node":
+        return Node
     return Event if resource.kind == "Event" else KINDS[resource.kind].type
 
 
