@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from corral.engine import bounds, charging, dependencies, endings, exempt, reserved_access, resize
+from corral.engine import bounds, charging, dependencies, endings, exempt, mps, reserved_access, resize
 from corral.engine.admission import Admitted, admit, has_licenses
 from corral.engine.context import Context
 from corral.engine.control import held, split_off
@@ -238,6 +238,10 @@ class _Change:
             if not self.caller.is_operator and (refused := charging.refused_move(self.ctx, job, charged)) is not None:
                 return refused
         if job.is_pending and spec is not None:
+            shared = mps.of_job(self.ctx.config, spec)
+            if isinstance(shared, Rejected):
+                return shared
+            spec = self.spec = shared
             refused = self._admit(spec)
             if refused is not None:
                 return refused

@@ -74,7 +74,9 @@ def _as_said(found: Devices, wanted: Sequence[tres.Gres]) -> Devices:
     for said in (*exactly, *(g for g in wanted if g.name != "shard" and g not in exactly)):
         made += _taken(found, said, left, is_exact=said in exactly)
     if not made:  # only into how many shards the GPUs that are there are counted
-        made = list(enumerate(device for device in found if device.name != "shard"))
+        made = [(place, device) for place, device in enumerate(found) if device.name == "gpu"]
+    named = {g.name for g in wanted} | {"gpu", "shard"}
+    made += [(place, device) for place, device in enumerate(found) if device.name not in named]  # of a [[gres]] table
     gres = [device for _, device in sorted(made, key=lambda one: one[0])]
     types = {device.type for device in gres if device.name == "gpu"}
     if shards := sum(g.count for g in wanted if g.name == "shard"):  # as in Slurm, they are of the GPUs' type

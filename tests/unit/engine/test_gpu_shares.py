@@ -198,3 +198,12 @@ def test_mps_that_cannot_be_is_refused(fence: Any, count: int, said: str) -> Non
     reply = shared("n1", gpu_sharing=GpuSharing(fence=fence)).ask(rq.SubmitJobs(jobs=(rq.NewJob(spec=mps(count)),)))
     assert isinstance(reply, Rejected)
     assert said in reply.detail
+
+
+def test_a_waiting_job_may_be_given_mps_instead() -> None:
+    c = shared("n1", gpu_sharing=GpuSharing(fence="mps"))
+    number = c.add(job(gres=gpus(1), hold=True))
+    c.ask(rq.UpdateJob(id=str(number), changes={"gres": "mps:50"}))
+    assert c.state.spec(c.job(number)).gres == (GresRequest("gpu", "", 1, 500),)
+    reply = c.ask(rq.UpdateJob(id=str(number), changes={"gres": "mps:150"}))
+    assert "mps:150 is more than one GPU" in str(reply)

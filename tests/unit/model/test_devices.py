@@ -48,6 +48,19 @@ def test_groups_stay_in_the_order_in_which_they_were_found() -> None:
     assert found == (h100(), t4)
 
 
+def test_devices_of_a_table_count_also_where_the_nodes_gres_does_not_name_them() -> None:
+    fpga = GresDevice(name="fpga", count=2, files=("/dev/fpga0", "/dev/fpga1"))
+    assert devices.counted((h100(), fpga), NodeConfig(name="n", gres="gpu:h100:4")) == (h100(), fpga)
+    assert devices.counted((h100(), fpga), NodeConfig(name="n", gres="gpu:4,fpga:1")) == (
+        h100(), GresDevice(name="fpga", count=1, files=("/dev/fpga0",)),
+    )  # fmt: skip
+    with_shards = devices.counted((h100(), fpga), NodeConfig(name="n", gres="shard:8"))
+    assert with_shards == (h100(), fpga, GresDevice(name="shard", type="h100", count=8))
+    assert devices.counted((h100(), fpga), NodeConfig(name="n", gres="fpga:2")) == (fpga,), (
+        "GPUs that are not to be used"
+    )
+
+
 def test_links_and_cores_that_are_said_win_each_by_itself() -> None:
     (found,) = devices.counted((h100(2),), NodeConfig(name="n", gpu_cores=("0-1", "2-3")))
     assert (found.cores, found.links) == (((0, 1), (2, 3)), h100(2).links)
