@@ -11,6 +11,7 @@ from corral.model.kube.config import (
     Namespace,
     PodDisruptionBudget,
     PodDisruptionBudgetSpec,
+    PriorityClass,
     ResourceQuota,
     ResourceQuotaSpec,
 )
@@ -196,3 +197,17 @@ def test_an_eviction_waits_for_a_disruption_budget_and_a_deletion_does_not():
     assert held.code == "held"
     assert held.detail == "The disruption budget web needs 1 healthy pods and has 1 currently"
     assert isinstance(delete(engine, ready.key), ObjectsPut)
+
+
+def test_one_priority_class_alone_is_everybodys():
+    engine = Engine(ClusterConfig())
+    first, second = (
+        PriorityClass(metadata=ObjectMeta(name=name), value=value, global_default=True)
+        for name, value in (("a", 1), ("b", 2))
+    )
+    assert isinstance(put(engine, first, caller=ROOT), ObjectsPut)
+    assert (
+        put(engine, second, caller=ROOT).error
+        == "PriorityClass a is already marked as default. Only one default can exist"
+    )
+    assert isinstance(put(engine, first, caller=ROOT), ObjectsPut)

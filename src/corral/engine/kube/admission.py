@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from corral.engine.context import Context
-from corral.model.kube.config import Namespace, ResourceQuota
+from corral.model.kube.config import Namespace, PriorityClass, ResourceQuota
 from corral.model.kube.meta import ObjectKey
 from corral.model.kube.objects import KINDS, AnyObject
 from corral.protocol.replies import Rejected
@@ -26,6 +26,8 @@ class Together:
         """A quota is set by an operator, or by whose namespace it is; the default namespace is nobody's."""
         if isinstance(one, Namespace) and one.metadata.name == DEFAULT and not caller.is_operator:
             return Rejected(error="only an operator changes the default namespace", code="denied")
+        if isinstance(one, PriorityClass) and one.global_default:
+            return self._second_default(one)
         if not isinstance(one, ResourceQuota) or caller.is_operator or one.metadata.namespace in self._namespaces:
             return None
         home = self._ctx.state.objects.get(ObjectKey("Namespace", "", one.metadata.namespace))
@@ -33,6 +35,14 @@ class Together:
             return None
         why = "only an operator, or whose namespace it is, says how much may be in it"
         return Rejected(error=why, code="denied")
+
+    def _second_default(self, one: PriorityClass) -> Rejected | None:
+        for other in self._ctx.state.objects.of_kind("PriorityClass"):
+            if isinstance(other, PriorityClass) and other.global_default and other.key != one.key:
+                name = other.metadata.name
+                why = f"PriorityClass {name} is already marked as default. Only one default can exist"
+                return Rejected(error=why, code="denied")
+        return None
 
     def refusal(self, one: AnyObject, old: AnyObject | None) -> Rejected | None:
         """None: it counts from now on."""

@@ -71,6 +71,8 @@ AT = "spec.containers[0]."
         ("spec.nodeSelector", {"disk": "a b"}, "spec.nodeSelector: Invalid value: \"a b\": a valid label"),
         ("spec.tolerations", [{"operator": "Equal", "value": "x"}], "spec.tolerations[0].operator: Invalid value: \"Equal\": operator mus"),
         ("spec.tolerations", [{"key": "k", "operator": "Exists", "value": "x"}], "spec.tolerations[0].operator: Invalid value: \"Exists"),
+        ("spec.tolerations", [{"key": "k", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 9}],
+         "spec.tolerations[0].tolerationSeconds: not supported by Corral: a Pod whose node is lost"),
         ("spec.tolerations", [{"key": "k", "effect": "Sometimes"}], 'spec.tolerations[0].effect: Unsupported value: "Sometimes"'),
         ("spec.topologySpreadConstraints", [{"maxSkew": 0, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}],
          "spec.topologySpreadConstraints[0].maxSkew: Invalid value: 0: must be greater than zero"),

@@ -3,7 +3,7 @@
 import ipaddress
 import re
 
-from corral.model.kube.network import Ingress, IngressBackend, Service, ServicePort
+from corral.model.kube.network import ClientIPConfig, Ingress, IngressBackend, Service, ServicePort
 from corral.services import balancing
 from corral.services.manifests.checks import metadata, probes
 from corral.services.manifests.problems import Problems
@@ -50,9 +50,16 @@ def _sticky(one: Service, problems: Problems) -> None:
     given = one.spec.session_affinity_config
     if one.spec.session_affinity == "None":
         problems.forbidden(path, "must not be set when session affinity is None")
-    elif given is not None and given.client_ip is not None and not 1 <= given.client_ip.timeout_seconds <= 86400:
-        why = "must be greater than 0 and less than or equal to 86400"
-        problems.invalid(f"{path}.clientIP.timeoutSeconds", given.client_ip.timeout_seconds, why)
+    elif given is not None and given.client_ip is not None:
+        seconds = given.client_ip.timeout_seconds
+        if not 1 <= seconds <= 86400:
+            problems.invalid(
+                f"{path}.clientIP.timeoutSeconds", seconds, "must be greater than 0 and less than or equal to 86400"
+            )
+        elif seconds != ClientIPConfig().timeout_seconds:
+            problems.unsupported(
+                f"{path}.clientIP.timeoutSeconds", "a client stays with its Pod for as long as the same Pods are there"
+            )
 
 
 def _ports(one: Service, problems: Problems) -> None:

@@ -52,8 +52,11 @@ def _check_toleration(one: Toleration, path: str, problems: Problems) -> None:
         problems.invalid(f"{path}.value", one.value, why)
     if one.effect and one.effect not in _EFFECTS:
         problems.choice(f"{path}.effect", one.effect, _EFFECTS)
-    if one.toleration_seconds is not None and one.effect != "NoExecute":
-        problems.invalid(f"{path}.effect", one.effect, "effect must be 'NoExecute' when `tolerationSeconds` is set")
+    if one.toleration_seconds is not None:
+        if one.effect != "NoExecute":
+            problems.invalid(f"{path}.effect", one.effect, "effect must be 'NoExecute' when `tolerationSeconds` is set")
+        else:
+            problems.unsupported(f"{path}.tolerationSeconds", "a Pod whose node is lost or drained is replaced at once")
 
 
 def _check_spread(one: TopologySpreadConstraint, path: str, problems: Problems) -> None:
