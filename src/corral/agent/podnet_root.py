@@ -22,6 +22,11 @@ _NAMESPACES = "/run/netns"
 #: Of this machine's ends; iptables' cv+ means all of them.
 _INTERFACE = "cv"
 _CHAIN = "CORRAL-PODS"
+#: Done in a new namespace: everybody there may have any port, and ping.
+_INSIDE = (
+    "echo 0 > /proc/sys/net/ipv4/ip_unprivileged_port_start; echo '0 2147483647' > /proc/sys/net/ipv4/ping_group_range; "
+    "exec ip -batch -"
+)
 _LOCAL = ("-m", "addrtype", "--dst-type", "LOCAL", "-j", _CHAIN)
 
 
@@ -73,24 +78,11 @@ class RootNetworks:
         end = f"{_INTERFACE}{net.index}"
         if _is_there(f"/sys/class/net/{end}"):
             await run("ip", "link", "del", end)
-        # fmt: off
-        await run("ip", "-batch", "-", text=(
-            f"link add {end} type veth peer name eth0 netns {net.name}\n"
-            f"addr add {ours}/31 dev {end}\n"
-            f"link set {end} up\n"
-        ))
-        await run("ip", "-n", net.name, "-batch", "-", text=(
-            f"addr add {theirs}/31 dev eth0\n"
-            "link set eth0 up\n"
-            "link set lo up\n"
-            f"route add default via {ours}\n"
-        ))
-        # fmt: on
+        outside = f"link add {end} type veth peer name eth0 netns {net.name}\naddr add {ours}/31 dev {end}\nlink set {end} up\n"
+        await run("ip", "-batch", "-", text=outside)
+        inside = f"addr add {theirs}/31 dev eth0\nlink set eth0 up\nlink set lo up\nroute add default via {ours}\n"
+        await run("ip", "netns", "exec", net.name, "sh", "-c", _INSIDE, text=inside)
         _set(f"net/ipv4/conf/{end}/route_localnet", "1")  # 127.0.0.1:PORT of the node leads there as well
-        await run(
-            "ip", "netns", "exec", net.name, "sh", "-c",
-            "echo 0 > /proc/sys/net/ipv4/ip_unprivileged_port_start; echo '0 2147483647' > /proc/sys/net/ipv4/ping_group_range",
-        )  # fmt: skip
         if net.ports:
             rules = "".join(f"-A {_CHAIN} {_rule(net, *one)}\n" for one in net.ports)
             await run("iptables-restore", "-w", "--noflush", text=f"*nat\n{rules}COMMIT\n")

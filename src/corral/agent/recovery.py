@@ -64,12 +64,20 @@ def _recover_step(launcher: Launcher, node: str, key: StepKey) -> None:
     elif is_alive:
         step.pod = _pod_of(spool.launch_order(node, key))
         launcher.table.add(step)
-        launcher.on_started(node, key, shepherds.begun_at(node, key))
+        if _has_begun(launcher, step):
+            launcher.on_started(node, key, shepherds.begun_at(node, key))
     elif has_begun:
         launcher.table.add(step)
         launcher.end_lost(step)
     else:
         _launch_again(launcher, step)
+
+
+def _has_begun(launcher: Launcher, step: LocalStep) -> bool:
+    """A container of a Pod begins with the end of its first hook."""
+    if step.pod is None or step.pod.post_start is None:
+        return True
+    return os.path.exists(f"{launcher.spool.step_directory(step.node, step.key)}/begun")
 
 
 def _pod_of(data: bytes | None) -> PodRun | None:
@@ -104,7 +112,7 @@ def sweep(launcher: Launcher, grace: float) -> None:
         if spool.exit_record(step.node, step.key) is not None:
             launcher.report_finished(step)
         elif is_alive:
-            if step.phase is Phase.LAUNCHED:
+            if step.phase is Phase.LAUNCHED and _has_begun(launcher, step):
                 launcher.on_started(step.node, step.key, shepherds.begun_at(step.node, step.key))
             launcher.deliver(step)
         elif has_begun:

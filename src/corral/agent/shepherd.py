@@ -374,7 +374,10 @@ class Shepherd:
         if problem:
             self._message = problem
             self._end("pod", 0.0, clock.now(), cause=EndCause.LAUNCH_FAILED)
-        elif self._control is not None:
+            return
+        with open(f"{self.directory}/begun", "wb"):
+            pass  # an agent that has heard nothing looks for it
+        if self._control is not None:
             self._say_started()
 
     def _on_control(self) -> None:
