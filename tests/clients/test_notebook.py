@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from tests.clients.browser import PROGRAM, Browser, browser
-from tests.clients.live import said, wait_until
+from tests.clients.live import wait_until
 
 CELL = "import os, socket; print(socket.gethostname(), os.environ['CUDA_VISIBLE_DEVICES'], os.environ['SLURM_JOB_ID'])"
 
@@ -69,38 +69,27 @@ def result_of(url: str, code: str) -> str:
 
 
 @pytest.mark.skipif(not PROGRAM, reason="there is no Chromium")
-def test_a_browser_opens_the_address_and_runs_a_cell_on_the_node(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("way", ["", "--proxy"])
+def test_a_browser_opens_the_address_and_runs_a_cell_on_the_node(
+    work: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
     monkeypatch.setenv("HOME", str(work))
-    notebook = subprocess.Popen(["corral", "notebook", "--gpus=1", "--time=10"], stdout=subprocess.PIPE, text=True)
+    options = ["--gpus=1", "--time=10", *([way] if way else [])]
+    notebook = subprocess.Popen(["corral", "notebook", *options], stdout=subprocess.PIPE, text=True)
     assert notebook.stdout is not None
     try:
         found = re.match(r"JupyterLab runs as job (\d+) on (node0\d)", notebook.stdout.readline())
         assert found
         notebook.stdout.readline()
+        url = notebook.stdout.readline().strip()
+        assert (f"/proxy/absolute/{found[1]}/" in url) == bool(way)
         with browser(work) as tab:
-            node, gpu, job = ran_in(tab, notebook.stdout.readline().strip(), CELL).split()
-            assert (node, gpu.isdigit(), job) == (found[2], True, found[1])
+            node, gpu, job = ran_in(tab, url, CELL).split()
+        assert (node, gpu.isdigit(), job) == (found[2], True, found[1])
     finally:
         notebook.send_signal(signal.SIGINT)
         assert notebook.wait(30) == 0
         notebook.stdout.close()
-
-
-@pytest.mark.skipif(not PROGRAM, reason="there is no Chromium")
-def test_a_browser_comes_to_jupyter_by_the_proxy(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(work))
-    script = (
-        "exec jupyter lab --no-browser --ip=127.0.0.1 --port=18888 --allow-root --IdentityProvider.token= "
-        "--ServerApp.base_url=/proxy/absolute/$SLURM_JOB_ID/18888/"
-    )
-    job = said("sbatch", "--parsable", "-G1", "-o", f"{work}/jupyter.log", "--wrap", script).strip()
-    wait_until(lambda: "is running at" in (log.read_text() if (log := work / "jupyter.log").exists() else ""))
-    node = said("squeue", "-h", "-j", job, "-o", "%N").strip()
-    with browser(work) as tab:
-        url = said("corral", "proxy", "--absolute", job, "18888").strip()
-        where, gpu, number = ran_in(tab, url, CELL).split()
-        assert (where, gpu.isdigit(), number) == (node, True, job)
-    said("scancel", job)
 
 
 def ran_in(tab: Browser, url: str, code: str) -> str:

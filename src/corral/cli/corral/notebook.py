@@ -49,6 +49,11 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("--command", default="jupyter lab", help="what starts it (default: jupyter lab)")
     parser.add_argument("--port", type=int, default=0, metavar="PORT", help="here (default: any that is free)")
+    parser.add_argument(
+        "--proxy",
+        action="store_true",
+        help="print an address at the controller, for a browser on any machine (corral proxy)",
+    )
     parser.add_argument("--no-browser", action="store_true", help="only print the URL")
     parser.add_argument("sbatch", nargs="*", metavar="-- OPTIONS")
     add_options(parser)
@@ -93,6 +98,7 @@ def _submit(given: Namespace, token: str, remote: int) -> str:
     os.makedirs(log, mode=0o700, exist_ok=True)
     script = (
         f"#!/bin/sh\nexec {given.command} --no-browser --ip=127.0.0.1 --port={remote} --ServerApp.port_retries=0 "
+        f'--ServerApp.base_url="{_base(given, "$SLURM_JOB_ID", remote)}" '
         f'--ServerApp.allow_root={"True" if os.geteuid() == 0 else "False"} --ServerApp.root_dir="$SLURM_SUBMIT_DIR"\n'
     )
     command = [beside("sbatch"), "--parsable", "-J", NAME, "-o", f"{log}/%j.log", *options, *given.sbatch]
@@ -101,6 +107,24 @@ def _submit(given: Namespace, token: str, remote: int) -> str:
     if done.returncode:
         raise Exit(done.returncode)
     return done.stdout.strip().partition(";")[0]
+
+
+def _base(given: Namespace, job: str, remote: int) -> str:
+    """Where the server's pages begin."""
+    return f"/proxy/absolute/{job}/{remote}/" if given.proxy else "/"
+
+
+def _at_controller(job: str, remote: int, token: str) -> str:
+    """The address, or "" and what is wrong with the proxy."""
+    from corral.client.connection import request
+    from corral.errors import Refused, Unreachable
+
+    try:
+        url: str = request("POST", "/v1/proxy", {"job": job, "port": remote, "absolute": True})["url"]
+    except (Refused, Unreachable) as error:
+        print(f"corral: error: the proxy: {error}", file=sys.stderr)
+        return ""
+    return url.replace("/?", f"/lab?token={token}&", 1)
 
 
 def _wait(job: str) -> None:
@@ -135,14 +159,15 @@ def _tail(row: dict[str, Any]) -> str:
 def _serve(given: Namespace, job: str, remote: int, token: str) -> int:
     there = Namespace(job=job, node="", stdio=False, dir=given.dir, config=given.config)
     forwarder = Forwarder(there, [("127.0.0.1", given.port, remote)], is_quiet=True)
-    url = f"http://127.0.0.1:{forwarder.ports[0]}/lab?token={token}"
+    here = f"http://127.0.0.1:{forwarder.ports[0]}{_base(given, job, remote)}"
     outcome: dict[str, bool] = {}
 
     def watch() -> None:
         """Say the URL as soon as it answers."""
         while not outcome:
-            if _answers(f"http://127.0.0.1:{forwarder.ports[0]}/api/status?token={token}"):
+            if _answers(f"{here}api/status?token={token}"):
                 outcome["up"] = True
+                url = (_at_controller(job, remote, token) if given.proxy else "") or f"{here}lab?token={token}"
                 print(f"JupyterLab runs as job {job} on {forwarder.node}:\n\n    {url}\n\nCtrl-C ends it.", flush=True)
                 if not given.no_browser and sys.stdout.isatty() and os.environ.get("DISPLAY"):
                     import webbrowser
