@@ -78,6 +78,7 @@ def inquiry(view: PendingView, job: Job, element: int | None, now: float, sees: 
         standing=view.preemptible.standing(any(group.rights is not None for group in groups)),
         promises=promises,
         suspended=view.preemptible.lent(),
+        placed=view.preemptible.placed() if spec.places is not None else (),
     )
     table = state.ledger
     jobs = state.jobs

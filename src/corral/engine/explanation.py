@@ -86,7 +86,7 @@ def _answer(
 ) -> Why:
     job = inquiry.job
     return Why(
-        job=inquiry.shown, name=inquiry.spec.name, user=job.owner.user, partition=job.partition, state=str(job.state),
+        job=inquiry.shown, name=_name_of(inquiry.spec), user=job.owner.user, partition=job.partition, state=str(job.state),
         reason=str(job.reason), summary=summary, time=inquiry.scene.now, causes=tuple(causes), places=places,
         ahead=inquiry.ahead, planned=planned,
     )  # fmt: skip
@@ -232,6 +232,11 @@ def settled(job: Job, spec: JobSpec, shown: str, now: float) -> Why:
             JobState.CONFIGURING: "It has its nodes, and they are being made ready.",
         }.get(job.state, "It runs.")
     return Why(
-        job=shown, name=spec.name, user=job.owner.user, partition=job.partition, state=str(job.state), reason=str(job.reason),
+        job=shown, name=_name_of(spec), user=job.owner.user, partition=job.partition, state=str(job.state), reason=str(job.reason),
         summary=summary, time=now, start=job.start_time, end=end, nodes=nodes,
     )  # fmt: skip
+
+
+def _name_of(spec: JobSpec) -> str:
+    """A Pod's job is told as kubectl names it."""
+    return f"pod {spec.pod}" if spec.pod is not None else spec.name

@@ -13,7 +13,7 @@ import numpy as np
 
 from corral.model.gres import GresRequest
 from corral.protocol.explanations import Ask, Lack, Place
-from corral.scheduler import words
+from corral.scheduler import nodewords, words
 from corral.scheduler.demand import ALL_MEMORY, ANY_CORES, Demand
 from corral.scheduler.feasibility import (
     MANY,
@@ -163,6 +163,19 @@ def _of_names(table: NodeTable, demand: Demand) -> Iterable[Criterion]:
     if demand.constraint:
         rows = feature_rows(table, demand.constraint)
         yield Criterion("features", f"features {demand.constraint}", None, rows)
+    if demand.pod is not None:
+        if nodewords.has_taints(table):
+            rows = nodewords.by_taints(table, demand.pod)
+            yield Criterion(
+                "taints",
+                "a node whose taints it tolerates",
+                None,
+                rows,
+                otherwise="have taints that it does not tolerate",
+            )
+        if demand.pod.selected or demand.pod.required:
+            rows = nodewords.by_selector(table, demand.pod)
+            yield Criterion("labels", "the labels of its nodeSelector and affinity", None, rows)
     if demand.tmp_disk_mb:
         yield Criterion("tmp", f"{words.mib(demand.tmp_disk_mb)} of disk", None, table.tmp_disk >= demand.tmp_disk_mb)
     asked = demand.geometry

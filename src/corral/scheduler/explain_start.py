@@ -13,6 +13,7 @@ from corral.model.cluster import Scheduling
 from corral.model.job import JobId
 from corral.scheduler.nodetable import BoolColumn, NodeTable
 from corral.scheduler.plan import Expected
+from corral.scheduler.podplaces import Placed
 from corral.scheduler.preemption import Promised, Suspended
 from corral.scheduler.preemptors import Standing
 from corral.scheduler.profile import Promises
@@ -45,6 +46,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     standing: Standing = Standing()  #: who may be preempted
     promises: tuple[Promised, ...] = ()  #: room that others make
     suspended: tuple[Suspended, ...] = ()
+    placed: tuple[Placed, ...] = ()  #: Pods, where one is asked for
 
     def trial(self, ahead: tuple[PendingGroup, ...] | None = None) -> Trial:
         """`ahead`: others than those before it; () = as if nobody waited."""
@@ -54,6 +56,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
             partition_rows=self.partition_rows, policy=self.policy, reserved=self.reserved, billing=self.billing,
             kept=self.kept if ahead is None else None, standing=self.standing,
             promises=self.promises if ahead is None else (), suspended=self.suspended, quota=self.quota(), wants_plans=True,
+            placed=self.placed,
         )  # fmt: skip
         return Trial(snapshot, self.now, self.known, self.others if ahead is None else ())
 

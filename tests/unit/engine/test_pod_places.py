@@ -7,6 +7,9 @@ import msgspec
 import pytest
 from tests.builders import ANN, ROOT, Cluster, cluster, job, node, nodes
 
+from corral.engine.explaining import inquiry
+from corral.engine.explanation import explanation
+from corral.engine.rivals import everybody
 from corral.model.kube.meta import LabelSelector, LabelSelectorRequirement, ObjectKey, ObjectMeta, OwnerReference
 from corral.model.kube.pod import (
     Affinity,
@@ -322,3 +325,15 @@ def test_a_noexecute_taint_sends_pods_away_when_they_tolerate_it_no_longer() -> 
     assert [is_leaving(c, name) for name in ("now", "later", "never")] == [True, False, False]
     c.at(61)
     assert [is_leaving(c, name) for name in ("now", "later", "never")] == [True, True, False]
+
+
+def test_corral_why_names_the_pod_and_what_keeps_it_from_each_node() -> None:
+    c = labelled()
+    c.ask(UpdateNodes(nodes="n3", taints=(taint_of("a:NoSchedule"),)), ROOT)
+    put(c, "p", node_selector={"zone": "b"}, affinity=must(needs("kubernetes.io/hostname", "NotIn", "n4")))
+    c.cycle()
+    (record,) = c.state.jobs.values()
+    told = explanation(inquiry(c.engine.pending, record, None, c.now, everybody))
+    assert told.name == "pod default/p"
+    lacks = {lack.text for place in told.places for lack in place.lacks}
+    assert lacks == {"lack the labels of its nodeSelector and affinity", "have taints that it does not tolerate"}
