@@ -169,7 +169,7 @@ def test_what_goes_wrong_is_told_in_kubectls_words(run: Run, words: tuple[str, .
     [
         ("kind: [", "error: error parsing bad.yaml: "),
         ("just text", 'error: unable to decode "bad.yaml"'),
-        ("kind: ConfigMap\nmetadata: {name: a}", 'error: unable to decode "bad.yaml": Object \'Apiversion\' is missing'),
+        ("kind: ConfigMap\nmetadata: {name: a}", 'error: unable to decode "bad.yaml": Object \'apiVersion\' is missing'),
         ("apiVersion: v9\nkind: Widget\nmetadata: {name: a}", 'no matches for kind "Widget" in version "v9"'),
         ("apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: a}", "use a Deployment"),
         (MAP.replace("\ndata", "\ndada"), 'unknown field "dada" (did you mean "data"?)'),

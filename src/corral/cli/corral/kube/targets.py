@@ -82,7 +82,7 @@ def target_of(session: Session, place: str, document: Json) -> Target:
     kind, version = document.get("kind"), document.get("apiVersion")
     if not kind or not version:
         missing = "kind" if not kind else "apiVersion"
-        raise Exit(1, f"error: unable to decode \"{place}\": Object '{missing.capitalize()}' is missing in it")
+        raise Exit(1, f"error: unable to decode \"{place}\": Object '{missing}' is missing in it")
     metadata = document.get("metadata")
     meta: Json = metadata if isinstance(metadata, dict) else {}
     name, namespace = meta.get("name") or "", meta.get("namespace") or ""

@@ -1,6 +1,7 @@
 """What does a kind's schema say, to kubectl and client libraries? OpenAPI 3, a document for each group and version."""
 
 import functools
+import inspect
 import re
 from typing import Any
 
@@ -8,6 +9,7 @@ import msgspec
 
 from corral.controller.api.kube.resources import GROUPS, RESOURCES, Resource
 from corral.controller.facts import VERSION
+from corral.model.kube.meta import KubeObject, Schema, wire_name
 from corral.model.kube.objects import KINDS
 from corral.services.manifests import merging
 
@@ -93,6 +95,9 @@ def _schemas(one: Resource) -> Json:
     found: Json = {}
     for name, schema in components.items():
         schema = _readable(schema, name)
+        for field, text in _meanings(name).items():
+            if field in schema.get("properties", {}):
+                schema["properties"][field]["description"] = text
         if name == one.kind:
             schema["properties"].pop("creator", None)
             schema["properties"] |= {"kind": {"type": "string"}, "apiVersion": {"type": "string"}}
@@ -101,6 +106,23 @@ def _schemas(one: Resource) -> Json:
         elif name not in ("Owner",):
             found[name] = schema
     return found
+
+
+@functools.cache
+def _meanings(record: str) -> dict[str, str]:
+    """What the comments of a record say of its fields; {} where the source is not at hand."""
+    known = {one.__name__: one for one in _below(Schema) | _below(KubeObject)}
+    try:
+        text = inspect.getsource(known[record])
+    except (KeyError, OSError, TypeError):
+        return {}
+    found = re.findall(r"^    (\w+): [^#\n]*#: (.+)$", text, re.MULTILINE)
+    return {wire_name(name): said[:1].upper() + said[1:] for name, said in found}
+
+
+def _below(record: type) -> set[type]:
+    children: list[type] = type.__subclasses__(record)
+    return {record} | {found for one in children for found in _below(one)}
 
 
 def _marked(schema: Json, one: Resource) -> Json:

@@ -76,8 +76,8 @@ def read_for(address: Address, document: dict[str, Any], name: str) -> AnyObject
         if resource.namespaced and given and given != address.namespace:
             text = "the namespace of the provided object does not match the namespace sent on the request"
             raise KubeError("BadRequest", text)
-        if name and metadata.setdefault("name", name) != name:
-            text = f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})"
+        if name and isinstance(given := metadata.setdefault("name", name), str) and given != name:
+            text = f"the name of the object ({given}) does not match the name on the URL ({name})"
             raise KubeError("BadRequest", text)
     elif metadata is None and name:
         document["metadata"] = {"name": name}
