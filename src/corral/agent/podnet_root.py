@@ -7,21 +7,25 @@ machine, of one cluster or of several, never give out the same.
 
 import asyncio
 import fcntl
+import functools
 import ipaddress
 import os
 import shlex
 import shutil
 import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from corral.agent.podnet import CannotConnect, Net, PortsTaken, run, said_by
+from corral.agent.processes import has_capability
 
 _CLAIMS = "/run/corral-pods"
 _NAMESPACES = "/run/netns"
 #: Of this machine's ends; iptables' cv+ means all of them.
 _INTERFACE = "cv"
 _CHAIN = "CORRAL-PODS"
+_CAPABILITIES = ((12, "CAP_NET_ADMIN"), (21, "CAP_SYS_ADMIN"))
 #: Done in a new namespace: everybody there may have any port, and ping.
 _INSIDE = (
     "echo 0 > /proc/sys/net/ipv4/ip_unprivileged_port_start; echo '0 2147483647' > /proc/sys/net/ipv4/ping_group_range; "
@@ -144,10 +148,18 @@ class RootNetworks:
             _set("net/ipv4/ip_forward", "1")
 
 
+@functools.cache
 def why_not() -> str:
     """What is missing for it; "" = nothing."""
     missing = [name for name in ("ip", "iptables", "iptables-restore") if shutil.which(name) is None]
-    return f"no {missing[0]}" if missing else ""
+    if missing:
+        return f"no {missing[0]}"
+    for number, name in _CAPABILITIES:
+        if not has_capability(number):
+            return f"root without {name}"
+    found = subprocess.run(["iptables", "-w", "5", "-t", "nat", "-S", "PREROUTING"], capture_output=True, check=False)
+    words = found.stderr.decode(errors="replace").strip().splitlines()
+    return f"iptables: {words[-1] if words else found.returncode}" if found.returncode else ""
 
 
 def _is_there(path: str) -> bool:

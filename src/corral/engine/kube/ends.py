@@ -25,7 +25,8 @@ def see_ends(ctx: Context, pod: Pod, job: Job, now: float, out: Effects, *, is_l
             return status
         if step is None:
             return containers.cut_off(status, "ContainerStatusUnknown", now)
-        words = status.stopping or ctx.last_words.pop(step.key, "")
+        said = ctx.last_words.pop(step.key, "")
+        words = status.stopping or said
         if not is_last and podports.told_in_use(ctx, pod, words):
             ctx.to_move[pod.key] = True
             return msgspec.structs.replace(status, step=-1, state=initial(container).state)
