@@ -22,7 +22,10 @@ def reconcile(one: Deployment, view: View, now: float) -> list[Change]:
     stage = canary.look(one, new, olds, status, view, now)
     status = progress.status_of(one, new, olds, stage, now)
     said = find(status.conditions, "Progressing")
-    if said is not None and said.reason in progress.GIVEN_UP and new is not None:
+    before = find(one.status.conditions, "Progressing")
+    # First it is said, then it is done: who waits for the rollout hears that it has failed.
+    is_told = said is not None and before is not None and before.reason == said.reason
+    if said is not None and said.reason in progress.GIVEN_UP and new is not None and is_told:
         undone = _undone(one, new, olds, status, said.reason, said.message, now)
         if undone is not None:
             return [undone]

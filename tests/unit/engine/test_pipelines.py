@@ -81,6 +81,25 @@ def done(one: Cluster, name: str, code: int = 0) -> None:
     one.cycle()
 
 
+def ready(one: Cluster) -> None:
+    """All Pods that are placed run, and the run looks at them."""
+    one.cycle()
+    for pod in list(one.state.objects.of_kind("Pod", "default")):
+        assert isinstance(pod, Pod)
+        if pod.status.node and not pod.status.ready_since and not pod.metadata.deletion_timestamp:
+            key = StepKey(pod.status.job, 0)
+            one.report(rp.ContainerStarted(agent="agent", node=pod.status.node, key=key, time=one.now))
+    one.at(one.now - 1000 + 1)
+    one.at(one.now - 1000 + 1)
+
+
+def again(one: Cluster, name: str, model: str) -> None:
+    given = (PipelineParameter(name="model", value=model),)
+    wanted = PipelineRun(metadata=meta(name), spec=PipelineRunSpec(pipeline="train", parameters=given))
+    one.ask(PutObjects(objects=(wanted,)), ANN)
+    one.cycle()
+
+
 def test_a_step_begins_when_all_that_it_needs_have_succeeded() -> None:
     one = begun(step("a"), step("b"), step("c", "a", "b"))
     assert phases(one) == {"a": "Running", "b": "Running", "c": "Pending"}
@@ -142,6 +161,21 @@ def test_a_manifest_is_applied_and_waited_for() -> None:
     one.at(1)
     assert phases(one) == {"serve": "Succeeded", "after": "Running"}
     one.check()
+
+
+def test_a_rollout_that_is_taken_back_fails_its_step_and_the_next_one_does_not() -> None:
+    good = {**WEB, "spec": {**WEB["spec"], "progressDeadlineSeconds": 60}}
+    one = begun(step("serve", apply=good))
+    ready(one)
+    assert run(one).status.phase == "Succeeded"
+    again(one, "second", "large")
+    one.at(100)
+    one.at(101)
+    assert "was taken back" in run(one, "second").status.message
+    again(one, "third", "huge")
+    assert run(one, "third").status.phase == "Running"
+    ready(one)
+    assert run(one, "third").status.phase == "Succeeded"
 
 
 def test_a_manifest_with_a_mistake_fails_its_step() -> None:

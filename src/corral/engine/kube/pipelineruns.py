@@ -176,7 +176,7 @@ def _seen(
     ctx: Context, run: PipelineRun, step: PipelineStep, status: StepStatus, wakes: list[float], now: float, out: Effects
 ) -> PipelineRun:
     if step.apply is not None:
-        verdict = _rolled_out(ctx, run, step)
+        verdict = _rolled_out(ctx, run, step, status.started_at)
         if verdict is None:
             wakes.append(now + LOOK_SECONDS)
     else:
@@ -211,28 +211,29 @@ def _how(job: Job) -> str:
     return f"job {job.id} ended {job.state.name}{more}" + (f": {job.reason_text}" if job.reason_text else "")
 
 
-def _rolled_out(ctx: Context, run: PipelineRun, step: PipelineStep) -> str | None:
+def _rolled_out(ctx: Context, run: PipelineRun, step: PipelineStep, since: float) -> str | None:
     document = rules.substituted(step.apply, rules.words_of(run))
     kind = document.get("kind", "")
     meta = document.get("metadata") or {}
     namespace = meta.get("namespace") or run.metadata.namespace
     key = ObjectKey(kind, namespace if kind in KINDS and KINDS[kind].namespaced else "", meta.get("name", ""))
     one = ctx.state.objects.get(key)
-    return f"{key} is gone" if one is None else rolled_out(one)
+    return f"{key} is gone" if one is None else rolled_out(one, since)
 
 
-def rolled_out(one: AnyObject) -> str | None:
+def rolled_out(one: AnyObject, since: float) -> str | None:
     """ "" = all of it runs as it was last said; why it never will; None = not yet."""
     match one:
         case Deployment():
+            if one.status.observed_generation < one.metadata.generation:
+                return None
             said = find(one.status.conditions, "RolledBack")
-            if said is not None and said.status == "True":
+            if said is not None and said.status == "True" and said.last_transition_time >= since:
                 return said.message
             said = find(one.status.conditions, "Progressing")
             if said is not None and said.reason in progress.GIVEN_UP:
                 return said.message
-            seen = one.status.observed_generation >= one.metadata.generation
-            return "" if seen and progress.is_complete(one, one.status) else None
+            return "" if progress.is_complete(one, one.status) else None
         case StatefulSet():
             status, wanted = one.status, one.spec.replicas
             seen = status.observed_generation >= one.metadata.generation

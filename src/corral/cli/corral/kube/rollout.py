@@ -99,6 +99,8 @@ def _deployment(name: str, one: Json) -> tuple[str, bool]:
     for condition in status.get("conditions") or ():
         if condition["type"] == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded":
             raise Exit(1, f'error: deployment "{name}" exceeded its progress deadline')
+        if condition["type"] == "RolledBack" and condition["status"] == "True":
+            raise Exit(1, f'error: deployment "{name}" was rolled back: {condition.get("message", "")}')
     wanted, updated = spec.get("replicas", 1), status.get("updatedReplicas", 0)
     total, available = status.get("replicas", 0), status.get("availableReplicas", 0)
     waiting = f'Waiting for deployment "{name}" rollout to finish: '
