@@ -12,6 +12,7 @@ from corral.services.selectors import matches, owner_reference
 
 #: So many Pods are made at one look at most: what is too much for the cluster shows before there are millions.
 AT_ONCE = 1000
+MOST_REFUSED = 100
 #: As Kubernetes' names: no vowels, nothing that looks like something else.
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 _DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
@@ -37,8 +38,8 @@ def is_active(pod: Pod) -> bool:
 
 
 def is_refused(pods: list[Pod]) -> bool:
-    """The cluster takes no more of them: to make more would help nobody."""
-    return any(pod.status.reason == "Refused" for pod in pods)
+    """The cluster takes no more of them, as many wait for that already as there need be: to make more would help nobody."""
+    return sum(pod.status.reason == "Refused" for pod in pods) >= MOST_REFUSED
 
 
 def is_leaving(pod: Pod) -> bool:

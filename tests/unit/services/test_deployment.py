@@ -202,14 +202,16 @@ def test_a_pod_that_fails_is_made_anew_later_and_later() -> None:
 
 def test_no_more_pods_are_made_when_the_cluster_takes_none() -> None:
     world = World()
-    world.put(deployment(2))
-    world.change(world.pods()[0], reason="Refused", message="Job violates accounting/QOS policy")
-    world.put(deployment(5))
-    assert len(world.pods()) == 2
+    world.put(deployment(101))
+    for pod in world.pods()[:100]:
+        world.change(pod, settle=False, reason="Refused", message="Job violates accounting/QOS policy")
+    world.put(deployment(150))
+    assert len(world.pods()) == 101
     assert reason(world, "ReplicaFailure") == "FailedCreate"
     for pod in world.pods():
-        world.change(pod, reason="", message="")
-    assert len(world.pods()) == 5
+        world.change(pod, settle=False, reason="", message="")
+    world.settle()
+    assert len(world.pods()) == 150
     assert reason(world, "ReplicaFailure") == ""
 
 
