@@ -27,7 +27,7 @@ _WINDOWS = "nodes run Linux"
 _POD_SPEC = {
     "automountServiceAccountToken": Refused(_IDENTITY, (False,)),
     "dnsConfig": Refused("Pods resolve names as their node does, and services' names beside"),
-    "ephemeralContainers": Refused("use `corral exec`, or `srun --overlap` in the Pod's job"),
+    "ephemeralContainers": Refused("use `corral exec`"),
     "evictionResponders": Refused("a Pod is told by SIGTERM and preStop that it has to go", ([],)),
     "hostAliases": Refused("names come from the node's resolver and from services"),
     "hostIPC": Refused(_NAMESPACES, (False,)),
