@@ -306,7 +306,7 @@ def test_why_of_an_object_is_why_its_pods_wait(run: Run) -> None:
     text = WEB.replace("replicas: 0", "replicas: 1").partition("---")[0]
     Path("one.yaml").write_text(text)
     run("apply", "-f", "one.yaml")
-    assert "(web-" in ok(run("why", "deploy/web"))
+    assert re.search(r"\(.*web-.*waits:", ok(run("why", "deploy/web")))
 
 
 def test_logs_and_exec_of_what_has_not_begun(run: Run) -> None:
