@@ -15,20 +15,9 @@ from typing import Protocol
 import msgspec
 
 from corral.agent.boxes import of_job
+from corral.agent.netrecord import Net, net_of
 from corral.daemon.logs import Log
 from corral.protocol.pods import PodRun
-
-
-class Net(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A network that is there."""
-
-    path: str  #: of its namespace
-    users: str = ""  #: of the user namespace that it belongs to; "" = the machine's
-    name: str = ""
-    index: int = -1  #: of its address in the pool
-    address: str = ""  #: by which this machine reaches it; "" = by the node's ports alone
-    ports: tuple[tuple[str, int, int], ...] = ()  #: protocol, the node's port, its own
-    pids: tuple[tuple[int, str], ...] = ()  #: processes that keep it up, and when they began
 
 
 class CannotConnect(Exception):
@@ -134,15 +123,6 @@ def _places(boxes: str) -> list[tuple[str, str]]:
     found = glob.glob(f"{glob.escape(boxes)}/*/*/.net")
     parts = [path.split("/") for path in found]
     return [(words[-3], words[-2]) for words in parts if words[-2].replace(".", "").isdigit()]
-
-
-def net_of(boxes: str, node: str, job: int, restart: int) -> Net | None:
-    """None: its tasks are in the node's network."""
-    try:
-        with open(f"{of_job(boxes, node, job, restart)}/.net", "rb") as file:
-            return msgspec.json.decode(file.read(), type=Net)
-    except (FileNotFoundError, msgspec.DecodeError):
-        return None
 
 
 def _write(place: str, net: Net) -> None:

@@ -17,7 +17,8 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from corral.agent.podnet import CannotConnect, Net, PortsTaken, run, said_by
+from corral.agent.netrecord import Net
+from corral.agent.podnet import CannotConnect, PortsTaken, run, said_by
 from corral.agent.processes import has_capability
 
 _CLAIMS = "/run/corral-pods"

@@ -12,7 +12,8 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-from corral.agent.podnet import CannotConnect, Net, PortsTaken
+from corral.agent.netrecord import Net
+from corral.agent.podnet import CannotConnect, PortsTaken
 
 _PATIENCE = 5.0
 #: Through which slirp4netns carries packets.

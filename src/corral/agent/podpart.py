@@ -4,17 +4,16 @@ import os
 import pwd
 import signal
 import socket
-import ssl
 from collections.abc import Callable
 from functools import partial
 
 import msgspec
 
 from corral.agent import entering, podrun
-from corral.agent.checks import request, status_of
 from corral.agent.contained import room_of
 from corral.agent.container import CannotContain
 from corral.agent.control import ShepherdSettings
+from corral.agent.httpwords import request, status_of
 from corral.agent.identity import Identity
 from corral.agent.podroom import PodRoom
 from corral.agent.reactor import Reactor
@@ -231,6 +230,8 @@ def _ask(hook: Check) -> None:
             return
         sock: socket.socket = plain
         if hook.how == "https":
+            import ssl  # seldom, and large
+
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
             sock = context.wrap_socket(plain)

@@ -14,7 +14,7 @@ from corral.agent import mounts, room
 from corral.agent.boxes import of_job
 from corral.agent.container import Box, CannotContain, apart_of, namespace_of
 from corral.agent.identity import Identity
-from corral.agent.podnet import Net, net_of
+from corral.agent.netrecord import Net, net_of
 from corral.agent.room import Room
 from corral.model.container import Mount
 from corral.protocol.orders import LaunchStep

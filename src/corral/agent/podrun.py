@@ -7,7 +7,7 @@ import os
 import pwd
 import re
 
-from corral.agent.podnet import Net, net_of
+from corral.agent.netrecord import Net, net_of
 from corral.agent.servicevariables import service_variables
 from corral.agent.tasks import TaskPlan
 from corral.protocol.orders import LaunchStep

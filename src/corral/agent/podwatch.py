@@ -5,8 +5,8 @@ from itertools import count
 
 from corral.agent.checks import Reached
 from corral.agent.control import Execute, Executed, encode_command
+from corral.agent.netrecord import net_of
 from corral.agent.outbox import Outbox
-from corral.agent.podnet import net_of
 from corral.agent.probes import Probes
 from corral.agent.shepherds import Shepherds
 from corral.agent.spool import Spool

@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from corral.agent.checks import Reached, check, request, status_of
+from corral.agent.checks import Reached, check
+from corral.agent.httpwords import request, status_of
 from corral.agent.unwell import NotWell
 from corral.protocol.pods import Check
 
