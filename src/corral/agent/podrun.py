@@ -6,12 +6,13 @@ What a container says lies in PODS/NODE/NAMESPACE_NAME_UID/CONTAINER/NUMBER.log,
 import os
 import pwd
 import re
+import socket
 
 from corral.agent.netrecord import Net, net_of
 from corral.agent.servicevariables import service_variables
 from corral.agent.tasks import TaskPlan
 from corral.protocol.orders import LaunchStep
-from corral.protocol.pods import POD_IP, PodRun
+from corral.protocol.pods import HOST_IP, POD_IP, PodRun
 from corral.syntax.rawbytes import restored
 
 #: Of what it has said at last, so much is told when it has ended (Kubernetes' FallbackToLogsOnError).
@@ -40,6 +41,18 @@ def last_words(path: str) -> str:
     if size > _LAST_BYTES and len(lines) > 1:
         lines = lines[1:]  # not all of it is there
     return "\n".join(lines[-_LAST_LINES:])
+
+
+def ip_of(host: str) -> str:
+    """The node's address as a number: of the interface by which it reaches others, where the engine knows a name."""
+    if host.replace(".", "").isdigit() or ":" in host:
+        return host
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.connect(("192.0.2.1", 9))  # nothing is sent
+            return str(sock.getsockname()[0])
+        except OSError:
+            return host
 
 
 def network_of(order: LaunchStep, boxes: str) -> tuple[int, int]:
@@ -71,7 +84,10 @@ def environment(order: LaunchStep, given: dict[str, str], *, has_network: bool, 
             result[f"CORRAL_PORT_{port.name.upper().replace('-', '_')}"] = number
     for one in run.variables:
         value = restored(one.value)
-        result[one.name] = value.replace(POD_IP, address) if one.is_literal else expanded(value, result)
+        if one.is_literal:
+            result[one.name] = value.replace(POD_IP, address).replace(HOST_IP, ip_of(run.host_ip))
+        else:
+            result[one.name] = expanded(value, result)
     return result
 
 
@@ -110,7 +126,7 @@ def complete(plan: TaskPlan, order: LaunchStep, network: tuple[int, int], boxes:
     plan.network = network
     assert order.pod is not None
     net = net_of(boxes, order.node, order.key.job, order.key.restart)
-    address = net.address if net is not None and net.address else order.pod.host_ip
+    address = net.address if net is not None and net.address else ip_of(order.pod.host_ip)
     plan.environment |= _services(order, net)
     plan.environment = environment(order, plan.environment, has_network=network[0] >= 0, address=address)
     plan.argv = [expanded(word, plan.environment) for word in plan.argv]

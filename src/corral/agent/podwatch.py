@@ -7,6 +7,7 @@ from corral.agent.checks import Reached
 from corral.agent.control import Execute, Executed, encode_command
 from corral.agent.netrecord import net_of
 from corral.agent.outbox import Outbox
+from corral.agent.podrun import ip_of
 from corral.agent.probes import Probes
 from corral.agent.shepherds import Shepherds
 from corral.agent.spool import Spool
@@ -32,9 +33,11 @@ class PodWatch:
             return
         net = net_of(str(self._spool.root / "boxes"), step.node, step.key.job, step.key.restart)
         address = net.address if net is not None else ""
-        self._outbox.report(
-            ContainerStarted(agent=self._agent, node=step.node, key=step.key, time=step.started, pod_ip=address)
-        )
+        report = ContainerStarted(
+            agent=self._agent, node=step.node, key=step.key, time=step.started, pod_ip=address,
+            host_ip=ip_of(step.pod.host_ip),
+        )  # fmt: skip
+        self._outbox.report(report)
         if address:
             reached = Reached(address)
         elif step.pod.host_network:

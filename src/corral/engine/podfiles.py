@@ -12,7 +12,7 @@ from corral.engine.context import Context
 from corral.model.kube.config import ConfigMap, Secret
 from corral.model.kube.meta import ObjectKey
 from corral.model.kube.pod import Container, EnvFromSource, EnvVarSource, KeySelector, KeyToPath, Pod, Volume
-from corral.protocol.pods import POD_IP, PodFile, PodVariable, PodVolume
+from corral.protocol.pods import HOST_IP, POD_IP, PodFile, PodVariable, PodVolume
 from corral.syntax import quantity
 
 _NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
@@ -150,8 +150,8 @@ def _field(pod: Pod, path: str) -> str:
         "metadata.namespace": meta.namespace,
         "metadata.uid": meta.uid,
         "spec.nodeName": pod.status.node,
-        "status.hostIP": pod.status.host_ip,
-        "status.hostIPs": pod.status.host_ip,
+        "status.hostIP": HOST_IP,
+        "status.hostIPs": HOST_IP,
         "status.podIP": POD_IP,
         "status.podIPs": POD_IP,
     }.get(path, "")

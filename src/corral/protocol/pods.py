@@ -4,6 +4,8 @@ import msgspec
 
 #: Stands in a variable for the Pod's address, which its node alone knows.
 POD_IP = "\x00podIP\x00"
+#: Likewise for the node's.
+HOST_IP = "\x00hostIP\x00"
 #: How it begins what a node says of an image that is not to be had.
 NO_IMAGE = "ErrImagePull: "
 #: Likewise why a Pod may not stay.

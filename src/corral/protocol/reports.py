@@ -65,6 +65,7 @@ class ContainerStarted(Report, frozen=True, kw_only=True):
     key: StepKey
     time: float = 0.0
     pod_ip: str = ""  #: "" = the Pod has the node's network
+    host_ip: str = ""  #: of the node, as a number
 
 
 class ProbeResult(Report, frozen=True, kw_only=True):

@@ -46,7 +46,7 @@ def told_in_use(ctx: Context, pod: Pod, words: str) -> bool:
     ports = {int(word) for word in words.removeprefix(IN_USE).split(",") if word.isdigit()}
     if not ports or not ports.isdisjoint(fixed_ports(pod)):
         return False
-    ctx.foreign_ports.setdefault(pod.status.host_ip, set()).update(ports)
+    ctx.foreign_ports.setdefault(host_of(ctx, pod.status.node), set()).update(ports)
     return True
 
 

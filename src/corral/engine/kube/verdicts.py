@@ -53,9 +53,11 @@ def on_started(ctx: Context, report: ContainerStarted, now: float, out: Effects)
     found = _found(ctx, report.key)
     if found is None:
         return
-    if report.pod_ip and report.pod_ip != found.pod.status.pod_ip:
-        status = msgspec.structs.replace(found.pod.status, pod_ip=report.pod_ip)
-        found.pod = save(ctx, found.pod, status, now, out)
+    status = found.pod.status
+    told = msgspec.structs.replace(
+        status, pod_ip=report.pod_ip or status.pod_ip, host_ip=report.host_ip or status.host_ip
+    )
+    found.pod = save(ctx, found.pod, told, now, out)
     if found.status.state.state == "running":
         return
     began = min(report.time or now, now)
