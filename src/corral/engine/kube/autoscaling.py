@@ -4,6 +4,8 @@ Every 15 seconds as in Kubernetes; where it goes by requests every two while the
 service without replicas. It sets the replicas of its target, which is an ordinary change: the Pods are jobs, and may wait in the queue.
 """
 
+import zlib
+
 import msgspec
 
 from corral.engine.context import Context
@@ -41,6 +43,8 @@ def changes_for(ctx: Context, one: HorizontalPodAutoscaler, now: float) -> list[
     windows = (scaling.loads.windows.get(service) for service in services)
     is_busy = any(window is not None and window.is_busy(now) for window in windows)
     period = TRAFFIC_SYNC if is_busy and _goes_by_requests(one) else SYNC
+    if one.key not in scaling.seen:  # many that were made at once do not decide at once ever after
+        period *= 0.3 + 0.7 * (zlib.crc32(one.metadata.uid.encode()) % 1000) / 1000
     scaling.due[one.key], scaling.seen[one.key] = now + period, one.metadata.generation
     changes: list[Change] = [Wake(now + period)]
     if not isinstance(target, Deployment | ReplicaSet | StatefulSet) or target.metadata.deletion_timestamp:
