@@ -107,9 +107,10 @@ class Sampler:
     async def _look_for_a_while(self) -> dict[str, list[int]]:
         """Requests in flight by address, several times; for a second, or until somebody is in a hurry."""
         seen: dict[str, list[int]] = {}
-        for turn in range(_LOOKS):
+        looks = _LOOKS if self._busy else 1  # where nothing has happened, nothing is to be averaged
+        for turn in range(looks):
             try:
-                await asyncio.wait_for(self._hurry.wait(), _REPORT_SECONDS / _LOOKS)
+                await asyncio.wait_for(self._hurry.wait(), _REPORT_SECONDS / looks)
             except TimeoutError:
                 pass
             for address, number in (await self._in_flight()).items():
