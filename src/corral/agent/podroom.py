@@ -16,6 +16,7 @@ from corral.agent.container import Box, CannotContain, apart_of, namespace_of
 from corral.agent.identity import Identity
 from corral.agent.netrecord import Net, net_of
 from corral.agent.room import Room
+from corral.agent.servicevariables import service_names
 from corral.model.container import Mount
 from corral.protocol.orders import LaunchStep
 from corral.protocol.pods import PodMount, PodRun, PodVolume
@@ -201,7 +202,11 @@ class PodRoom:
         name, domain = self._run.host_name, self._run.domain
         names = f"{name}.{domain}\t{name}" if domain else name
         address = net.address or "127.0.1.1"
-        return f"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n{address}\t{names}\n{_names_of_the_node()}"
+        own = f"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n{address}\t{names}\n{_names_of_the_node()}"
+        if self._run.gateway_host and not net.address:
+            return own  # the gateway cannot be reached from there
+        services = service_names(self._order.services, self._run.namespace, self._run.gateway_host)
+        return own + "".join(f"{number}\t{name}\n" for number, name in services)
 
     # ------------------------------------------------------------------ in the new namespace
 

@@ -1,5 +1,6 @@
 """By which variables does a program find the services: CORRAL_SERVICE_NAME_URL, _HOST, _PORT, and in Pods Kubernetes' own?"""
 
+import socket
 from collections.abc import Iterable
 
 from corral.protocol.orders import ServicePlace
@@ -29,6 +30,26 @@ def service_variables(places: Iterable[ServicePlace], *, of_pod: bool = False, h
             found[link] = f"tcp://{_bracketed(at)}:{port}"
             found[f"{link}_ADDR"], found[f"{link}_PORT"], found[f"{link}_PROTO"] = at, port, "tcp"
     return found
+
+
+def service_names(places: Iterable[ServicePlace], namespace: str, host: str = "") -> list[tuple[str, str]]:
+    """For /etc/hosts: where NAME.NAMESPACE.corral is, as a number. The port is the gateway's, as in the variables."""
+    found = []
+    for place in places:
+        address = _number(host or place.host) if place.is_first else ""
+        if address:
+            found.append((address, f"{place.name}.{namespace}.corral"))
+    return found
+
+
+def _number(host: str) -> str:
+    """ "" = nobody knows it."""
+    if ":" in host or host.replace(".", "").isdigit():
+        return host
+    try:
+        return socket.gethostbyname(host)
+    except OSError:
+        return ""
 
 
 def _word(name: str) -> str:

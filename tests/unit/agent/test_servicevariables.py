@@ -1,6 +1,6 @@
 """By which variables does a program find the services?"""
 
-from corral.agent.servicevariables import service_variables
+from corral.agent.servicevariables import service_names, service_variables
 from corral.protocol.orders import ServicePlace
 
 WEB = ServicePlace("my-web", "127.0.0.1", 22000, "http://127.0.0.1:22000/", "http", service_port=80)
@@ -28,3 +28,12 @@ def test_a_pod_has_kubernetes_names_too_and_its_own_way_to_the_gateway() -> None
     assert (found["MY_WEB_SERVICE_PORT"], found["MY_WEB_SERVICE_PORT_HTTP"]) == ("22000", "22000")
     assert found["MY_WEB_PORT"] == found["MY_WEB_PORT_80_TCP"] == "tcp://10.213.255.254:22000"
     assert (found["MY_WEB_PORT_80_TCP_ADDR"], found["MY_WEB_PORT_80_TCP_PORT"]) == ("10.213.255.254", "22000")
+
+
+def test_pods_find_the_services_of_their_namespace_by_name() -> None:
+    assert service_names((WEB, DATABASE), "prod") == [
+        ("127.0.0.1", "my-web.prod.corral"),
+        ("127.0.0.1", "db.prod.corral"),
+    ]
+    assert service_names((WEB,), "prod", "10.213.255.254") == [("10.213.255.254", "my-web.prod.corral")]
+    assert service_names((ServicePlace("x", "nowhere.invalid", 1),), "prod") == []

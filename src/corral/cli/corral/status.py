@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from argparse import ArgumentParser
+from pathlib import Path
 from typing import Any
 
 from corral.cli.corral import daemons
@@ -43,6 +45,15 @@ def _still_running(place: Place) -> list[str]:
     return [f"  {daemon.name} runs (process {daemon.pid})" for daemon in found if daemon.pid is not None]
 
 
+def _gateway(directory: Path, host: str) -> list[tuple[str, str]]:
+    """Beside the controller, once there is a service."""
+    found = daemons.gateway(directory).pid if host == os.uname().nodename else None
+    if found is None:
+        return []
+    behind = daemons.caddy(directory).pid
+    return [("gateway", f"process {found}, {f'caddy {behind}' if behind is not None else 'no caddy'}")]
+
+
 def lines(status: dict[str, Any], endpoint: str) -> list[str]:
     cpus, gpus = status["cpus"], status["gpus"]
     uptime = duration.format_seconds(status["uptime"])
@@ -55,6 +66,7 @@ def lines(status: dict[str, Any], endpoint: str) -> list[str]:
         ("state", status["state_dir"]),
         ("controller", f"process {status['pid']} on {status['host']}, up {uptime}, term {status['term']}"),
         ("messages", f"{status['nats_url'] or 'no server'}{'' if status['bus_connected'] else ', not connected'}"),
+        *_gateway(Path(status["state_dir"]), str(status["host"])),
         ("agents", hostlist.fold(status["agents"]) or "none"),
         ("nodes", f"{nodes}{virtual}"),
         ("CPUs", f"{cpus['allocated']} of {cpus['total']} in use"),
