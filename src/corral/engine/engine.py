@@ -232,10 +232,10 @@ class Engine:
         match report:
             case rp.AgentRegistered():
                 nodes.on_registered(ctx, report, now, out)
-                leaving.heard(ctx, {node.name for node in report.nodes}, report.steps, now, out)
+                leaving.heard(ctx, {node.name for node in report.nodes}, report.steps, out)
             case rp.Heartbeat():
                 nodes.on_heartbeat(ctx, report, now, out)
-                leaving.heard(ctx, set(report.nodes), report.steps, now, out)
+                leaving.heard(ctx, set(report.nodes), report.steps, out)
             case rp.StepFinished():
                 steps.on_finished(ctx, report, now, out)
             case rp.ContainerStarted():
@@ -251,6 +251,7 @@ class Engine:
                 pass  # likewise
             case rp.JobCleaned():
                 endings.on_cleaned(ctx, report, now, out)
+                leaving.cleaned(ctx, report, now, out)
             case rp.NodeFailed():
                 nodes.on_failed(ctx, report, now, out)
             case _:

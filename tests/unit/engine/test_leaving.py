@@ -4,12 +4,14 @@ import msgspec
 from tests.builders import ANN, ROOT, Cluster, cluster, nodes
 from tests.kube import deployment, stateful
 
+from corral.model.job import JobId, JobState
 from corral.model.kube.meta import ObjectKey
 from corral.model.kube.objects import AnyObject
 from corral.model.kube.pod import Container, Pod
 from corral.model.kube.workload import Deployment, DeploymentSpec, StatefulSetSpec
 from corral.model.step import StepKey
 from corral.protocol import reports as rp
+from corral.protocol.orders import EndJob, LaunchStep
 from corral.protocol.requests import DeleteObjects, PutObjects, UpdateNodes
 
 
@@ -93,23 +95,62 @@ def test_a_lost_nodes_replicas_are_replaced_at_once() -> None:
     one.check()
 
 
-def test_a_lost_name_of_a_statefulset_waits_until_its_node_has_spoken() -> None:
+def lost_name() -> tuple[Cluster, Pod]:
+    """The only Pod of a StatefulSet was lost with its node, which can be spoken to again, and has not spoken."""
     one = applied(stateful(1), "n[1-2]")
-    (pod,) = pods(one)
-    node, job, uid = pod.status.node, pod.status.job, pod.metadata.uid
-    one.silent.add(node)
+    (before,) = pods(one)
+    one.silent.add(before.status.node)
     one.at(1000)
     up(one)
     (pod,) = pods(one)
-    assert (pod.metadata.uid, pod.status.reason) == (uid, "NodeLost")
+    assert (pod.metadata.uid, pod.status.reason) == (before.metadata.uid, "NodeLost")
+    assert one.job(pod.status.job).state is JobState.NODE_FAIL
     one.silent.clear()
-    one.beat(node, steps=(rp.KnownStep(node, StepKey(job, 0), False),))
+    one.cleans = False
+    one.orders(EndJob)
+    one.orders(LaunchStep)
+    return one, pod
+
+
+def assert_waits(one: Cluster, old: Pod) -> None:
+    """The old one is to end, and has its name; nothing new is submitted or started."""
+    assert {(order.node, order.job) for order in one.orders(EndJob)} == {(old.status.node, old.status.job)}
+    up(one)
     (pod,) = pods(one)
-    assert pod.metadata.uid == uid  # it runs there yet
-    one.beat(node)
+    assert pod.metadata.uid == old.metadata.uid
+    assert max(one.state.jobs) == old.status.job
+    assert one.orders(LaunchStep) == []
+
+
+def assert_given_again(one: Cluster, old: Pod) -> None:
+    one.clean(old.status.job)
+    up(one)
     (pod,) = pods(one)
-    assert pod.metadata.uid != uid
+    assert (pod.metadata.name, pod.metadata.uid != old.metadata.uid) == (old.metadata.name, True)
+    assert [order.key.job for order in one.orders(LaunchStep)] == [pod.status.job]
     one.check()
+
+
+def test_a_lost_name_of_a_statefulset_waits_until_its_node_has_ended_it() -> None:
+    one, old = lost_name()
+    runs = rp.KnownStep(old.status.node, StepKey(JobId(old.status.job), 0), False)
+    one.register(old.status.node, steps=(runs,), instance="2")
+    assert_waits(one, old)
+    one.beat(old.status.node, steps=(runs,))
+    assert_waits(one, old)
+    one.beat(old.status.node, steps=(msgspec.structs.replace(runs, finished=True),))
+    assert_waits(one, old)  # the order is said again until it is answered
+    assert_given_again(one, old)
+
+
+def test_an_inventory_that_may_be_older_than_a_lost_pod_does_not_give_its_name_away() -> None:
+    """A registration is sent again and again as it was made, and may have been made before the Pod was launched."""
+    one, old = lost_name()
+    one.register(old.status.node)
+    assert_waits(one, old)
+    one.beat(old.status.node)
+    assert_waits(one, old)
+    assert_given_again(one, old)
 
 
 def test_who_knows_that_it_is_gone_deletes_it_without_grace() -> None:

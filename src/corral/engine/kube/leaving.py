@@ -4,8 +4,9 @@ A Pod of a ReplicaSet or StatefulSet on a drained node gets Kubernetes' conditio
 (services/replicaset.py) and ends it then. All others run on there to their end, as jobs do.
 
 A node that is not heard may well run on. What a ReplicaSet replaces at once, a StatefulSet must not: two Pods of one name would write
-the same files. So a lost Pod is known to be gone (condition Gone) only when its node has spoken again and has nothing of it, or when
-somebody deletes it with --grace-period=0.
+the same files. So a lost Pod is known to be gone (condition Gone) only when its node has been heard again, was told to end it, and has
+said that it did; or when somebody deletes it with --grace-period=0. That an inventory does not name it proves nothing: reports come
+twice and late, so it may be older than the Pod, and the order to launch it may still be on its way. After EndJob none is obeyed.
 """
 
 import msgspec
@@ -13,9 +14,11 @@ import msgspec
 from corral.engine.context import Context
 from corral.engine.effects import Effects
 from corral.engine.kube.podstatus import condition, save
+from corral.model.job import JobId
 from corral.model.kube.pod import Pod
 from corral.model.node import DrainOwner
-from corral.protocol.reports import KnownStep
+from corral.protocol.orders import EndJob
+from corral.protocol.reports import JobCleaned, KnownStep
 from corral.services import podset
 from corral.services.conditions import without
 from corral.services.selectors import controller_of
@@ -43,18 +46,36 @@ def mark(ctx: Context, pod: Pod, now: float, out: Effects) -> Pod:
     return save(ctx, pod, msgspec.structs.replace(pod.status, conditions=conditions), now, out)
 
 
-def heard(ctx: Context, nodes: set[str], steps: tuple[KnownStep, ...], now: float, out: Effects) -> None:
-    """These nodes have said what runs there; of the Pods that were lost with them the others are gone."""
+def heard(ctx: Context, nodes: set[str], steps: tuple[KnownStep, ...], out: Effects) -> None:
+    """These nodes can be spoken to: they are to end what was lost with them, until they say that it is done."""
     lost = ctx.state.objects.lost
-    running = {one.key.job for one in steps if not one.finished} if lost else set()
+    told = {one.key.job for one in steps if not one.finished} if lost else set()  # by nodes.compare
     for name in sorted(nodes & lost.keys()) if lost else ():
         for key in sorted(lost[name]):
             pod = ctx.state.objects.get(key)
-            if isinstance(pod, Pod) and pod.status.job not in running:
-                conditions = condition(
-                    pod.status, podset.GONE, True, now, "NodeSpoke", f"node {name} has nothing of it"
-                )
-                save(ctx, pod, msgspec.structs.replace(pod.status, conditions=conditions), now, out)
+            if isinstance(pod, Pod) and pod.status.job not in told:
+                job = pod.status.job
+                order = EndJob(term=ctx.term, node=name, job=job, restart=_restarts(ctx, job), reason="node_fail")
+                ctx.send(name, order, out)
+
+
+def cleaned(ctx: Context, report: JobCleaned, now: float, out: Effects) -> None:
+    """Nothing of this job is left on its node, nor will be: was it a Pod's that was lost?"""
+    objects = ctx.state.objects
+    lost = objects.lost.get(report.node)
+    key = objects.pod_of_job.get(report.job) if lost else None
+    if not lost or key not in lost or report.restart != _restarts(ctx, report.job):
+        return
+    pod = objects.get(key)
+    assert isinstance(pod, Pod)
+    why = f"node {report.node} has nothing of it"
+    conditions = condition(pod.status, podset.GONE, True, now, "NodeSpoke", why)
+    save(ctx, pod, msgspec.structs.replace(pod.status, conditions=conditions), now, out)
+
+
+def _restarts(ctx: Context, job_id: int) -> int:
+    job = ctx.state.jobs.get(JobId(job_id))
+    return job.restarts if job is not None else 0  # a Pod's job is never queued again
 
 
 def waits(ctx: Context, pod: Pod, now: float, out: Effects) -> bool:
