@@ -173,14 +173,22 @@ def wrong_values(kind: type[Any]) -> Iterator[tuple[str, object]]:
             yield field.encode_name, "text"
 
 
+#: Made by the controller out of what it has read; nobody can ask for them as they are.
+NOT_ASKED = (requests.PutObjects, requests.DeleteObjects, requests.ReportUse)
+
+
 def wrong_requests() -> Iterator[tuple[str, object]]:
     """The name of what is wrong, and the body."""
     for kind in get_args(requests.AnyRequest):
+        if kind in NOT_ASKED:
+            continue
         for name, value in wrong_values(kind):
             yield name, {"type": kind.__name__, name: value}
         yield "nosuch", {"type": kind.__name__, "nosuch": 1}
     for name, value in wrong_values(JobSpec):
         yield name, {"type": "SubmitJobs", "jobs": [{"spec": {name: value}}]}
+    for kind in NOT_ASKED:
+        yield "type", {"type": kind.__name__}
     yield "nosuch", {"type": "SubmitJobs", "jobs": [{"spec": {"nosuch": 1}}]}
     yield "nosuch", {"type": "CreateStep", "job": "1", "spec": {"stdio": {"nosuch": 1}}}
     for name, value in wrong_values(StepSpec):

@@ -134,6 +134,11 @@ def test_without_a_cluster_the_commands_say_how_to_start_one(make_cluster: Make)
 def test_down_ends_a_cluster_whose_state_was_removed(make_cluster: Make) -> None:
     cluster = make_cluster()
     cluster.up("--nodes=2")
-    shutil.rmtree(cluster.directory)
+
+    def is_gone() -> bool:  # its daemons write there meanwhile
+        shutil.rmtree(cluster.directory, ignore_errors=True)
+        return not cluster.directory.exists()
+
+    wait_until(is_gone)
     assert "daemons without a state directory" in cluster.down().stdout
     assert cluster.processes() == []

@@ -149,7 +149,7 @@ class Engine:
         match request:
             case rq.SubmitJobs():
                 who = owner or Owner(uid=caller.uid, gid=caller.gid, user=caller.user, group=caller.group)
-                submit.on_submit(ctx, request, who, caller, now, out)
+                submit.on_request(ctx, request, who, caller, now, out)
             case rq.CancelJobs():
                 cancel.on_cancel(ctx, request, caller, now, out)
             case rq.HoldJobs():

@@ -12,13 +12,25 @@ from corral.engine.ranking import priority_of
 from corral.engine.steps import asked_for_programs
 from corral.engine.whatif import would_start, would_start_together
 from corral.model import ranges
-from corral.model.job import Job, JobId, JobSpec, Owner
+from corral.model.job import Job, JobId, JobKind, JobSpec, Owner
 from corral.model.reason import Reason
 from corral.protocol.events import JobSubmitted
 from corral.protocol.replies import Rejected, Submitted
 from corral.protocol.requests import Caller, SubmitJobs
 from corral.scheduler.quota import Bucket
 from corral.syntax import arrayspec
+
+
+def on_request(ctx: Context, request: SubmitJobs, owner: Owner, caller: Caller, now: float, out: Effects) -> None:
+    """As a user asks for it: what is a Pod's only the engine says."""
+    for index, new in enumerate(request.jobs):
+        spec = new.spec
+        field = "kind" if spec.kind is JobKind.POD else "pod" if spec.pod else "places" if spec.places else ""
+        if field:
+            error = f"{field}: nobody can submit a Pod as a job"
+            out.reply = Rejected(error=error, detail="Pods are made by `corral apply`.", index=index)
+            return
+    on_submit(ctx, request, owner, caller, now, out)
 
 
 def on_submit(ctx: Context, request: SubmitJobs, owner: Owner, caller: Caller, now: float, out: Effects) -> None:

@@ -3,12 +3,13 @@
 from corral.engine.engine import Engine
 from corral.engine.state import ClusterState
 from corral.model.cluster import ClusterConfig
+from corral.model.job import JobKind, JobSpec
 from corral.model.kube.meta import ObjectKey, ObjectMeta, OwnerReference
 from corral.model.kube.objects import AnyObject
 from corral.model.kube.pod import Pod
 from corral.model.kube.workload import Deployment, DeploymentSpec
 from corral.protocol.replies import ObjectsPut, Rejected
-from corral.protocol.requests import Caller, DeleteObjects, PutObjects
+from corral.protocol.requests import Caller, DeleteObjects, NewJob, PutObjects, SubmitJobs
 
 ANN = Caller(uid=1000, gid=1000, user="ann", group="ann")
 BOB = Caller(uid=1001, gid=1001, user="bob", group="bob")
@@ -79,3 +80,10 @@ def test_a_snapshot_has_the_objects_and_their_indexes() -> None:
     assert state.objects.by_key == engine.state.objects.by_key
     assert [one.metadata.name for one in state.objects.pods_selected("default", {"app": "x"})] == ["a"]
     assert state.objects.version == engine.state.objects.version
+
+
+def test_nobody_submits_a_pod_as_a_job() -> None:
+    engine = Engine(ClusterConfig())
+    reply = engine.handle(SubmitJobs(jobs=(NewJob(spec=JobSpec(kind=JobKind.POD)),)), 1.0, ANN).reply
+    assert isinstance(reply, Rejected)
+    assert "Pod" in reply.error

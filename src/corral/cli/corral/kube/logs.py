@@ -86,8 +86,11 @@ def _of_job(given: Namespace) -> int:
     words = [given.what]
     if given.follow:
         words.append("-f")
-    if given.tail is not None:
-        words.append(f"-n{given.tail}")
+    lines = given.tail
+    if lines is None and (given.namespace or "").isdigit():  # of a job -n is how many lines, as for tail
+        lines = int(given.namespace)
+    if lines is not None:
+        words.append(f"-n{lines}")
     if given.stderr:
         words.append("--stderr")
     return into.logs(words)
