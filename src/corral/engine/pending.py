@@ -38,6 +38,9 @@ from corral.scheduler.snapshot import LONGEST, Member, PendingGroup, QueueKey, S
 #: Elements of one array offered to a cycle: more than can start at once only cost time.
 MAX_ELEMENTS = 4096
 
+#: Of so many different requests it is remembered what they mean.
+MOST_KNOWN = 5000
+
 #: When nothing is free, starts are planned at most so often: nobody can start beside them.
 PLAN_SECONDS = 1.0
 
@@ -65,6 +68,9 @@ class PendingView(WaitingGroups):
         self.looked = (0.0, -1)  #: when the last snapshot was made, and how often the ledger had changed by then
         self.shown: tuple[object, ...] = ()  #: likewise, those of the last snapshot
         self.demands: tuple[JobSpec | None, str, int, tuple[Demand, ...]] = (None, "", -1, ())  #: of the spec seen last
+        self.known_demands: dict[
+            tuple[bytes, str, int], tuple[Demand, ...]
+        ] = {}  #: of requests seen lately, word for word
         self.billing: dict[str, Billing] = {}  #: of partitions that say what their resources are charged with
         self.guarded = False  #: does some partition take only certain accounts or QOS?
         self.asks_users = False  #: does some partition keep nodes to one user?
@@ -104,7 +110,7 @@ class PendingView(WaitingGroups):
         if basis != self.basis:
             self.basis = basis
             self.groups, self.places, self.first, self.leader_of = {}, {}, set(), {}
-            self.demands = (None, "", -1, ())
+            self.demands, self.known_demands = (None, "", -1, ()), {}
             found = ((name, charging.billing_of(self.ctx, one)) for name, one in state.partitions.items())
             self.billing = {name: billing for name, billing in found if billing is not None}
             self.guarded = any(charging.guards(partition) for partition in state.partitions.values())
@@ -204,7 +210,13 @@ class PendingView(WaitingGroups):
         seen, partition, user, demands = self.demands
         uid = job.owner.uid if self.asks_users else -1
         if seen is None or partition != job.partition or user != uid or seen != spec:
-            demands = demands_in(self.ctx, spec, job.partition, uid)
+            request = msgspec.msgpack.encode(spec), job.partition, uid
+            known = self.known_demands.get(request)
+            if known is None:
+                if len(self.known_demands) >= MOST_KNOWN:
+                    self.known_demands.clear()
+                known = self.known_demands[request] = demands_in(self.ctx, spec, job.partition, uid)
+            demands = known
             self.demands = (spec, job.partition, uid, demands)
         if demands and demands[0].share is not None and self.ctx.config.gpu_sharing.keeps_users_apart:
             demands = tuple(msgspec.structs.replace(demand, owner=job.owner.uid) for demand in demands)

@@ -469,5 +469,9 @@ class NodeTable:
             other.licenses = Pool(self.licenses.total)
             other.topology = self.topology
             other._rebuild([(inv, True, int(self.weight[i])) for i, inv in enumerate(self.inventories)])
+            other._emptied = (
+                other.layout_version,
+                other,
+            )  # so that what is asked of it is remembered with what others ask
             known = self._emptied = (self.layout_version, other)
         return known[1]

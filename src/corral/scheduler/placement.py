@@ -1,5 +1,7 @@
 """What does a job get: which nodes, how many tasks on each, and what of each?"""
 
+import hashlib
+
 import msgspec
 
 from corral.model.allocation import Allocation, NodeShare
@@ -80,7 +82,7 @@ MAX_REMEMBERED = 20_000
 def fits_when_empty(table: NodeTable, demand: Demand, rows: BoolColumn) -> bool:
     """Would it fit in these rows, were nothing running? Asked again and again, so the answer is remembered."""
     empty = table.emptied()
-    question = (demand, rows.tobytes())
+    question = (demand, hashlib.blake2b(rows.tobytes(), digest_size=16).digest())
     answer = empty.remembered.get(question)
     if answer is None:
         if len(empty.remembered) >= MAX_REMEMBERED:
