@@ -78,5 +78,5 @@ def test_each_has_a_gpu_of_its_own_or_a_planned_start(make_cluster: Callable[...
         assert all(start > time.strftime("%Y-%m-%dT%H:%M:%S") for start in starts)
     finally:
         statuses = [person.go() for person in hall]
-    assert sorted(statuses)[:12] == [0] * 12
+    assert statuses.count(0) >= 12  # whoever still waited was told to go
     wait_until(lambda: not cluster.text("squeue", "-h"))
