@@ -5,7 +5,6 @@ shepherd is followed on; a shepherd that died without a record is reported LOST;
 to the new spawner. The spawner before must be dead by then, else it might still start what is started here once more.
 """
 
-import fcntl
 import os
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import msgspec
 from corral.agent.launch import Launcher, LaunchHead
 from corral.agent.spool import step_name
 from corral.agent.steps import LocalStep, Phase
-from corral.daemon import clock
+from corral.daemon import clock, lockfile
 from corral.model.step import StepKey
 from corral.protocol.pods import PodRun
 
@@ -31,15 +30,10 @@ class AgentIsRunning(Exception):
 def lock_state(root: Path) -> int:
     """The lock that only one living agent holds, with its process id in it; its descriptor."""
     root.mkdir(parents=True, exist_ok=True)
-    fd = os.open(root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(fd)
+        return lockfile.hold(root / "lock", 0o600)
+    except lockfile.Held:
         raise AgentIsRunning(f"an agent is already running in {root}") from None
-    os.ftruncate(fd, 0)
-    os.write(fd, f"{os.getpid()}\n".encode())
-    return fd
 
 
 def recover(launcher: Launcher) -> None:

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import fcntl
 import math
 import os
 import pwd
@@ -41,7 +40,7 @@ from corral.controller.reconfigure import Reconfigurer
 from corral.controller.recovery import recover
 from corral.controller.secretkeeper import SecretKeeper
 from corral.controller.watchers import Watchers
-from corral.daemon import clock, memory
+from corral.daemon import clock, lockfile, memory
 from corral.daemon.logs import Log
 from corral.daemon.signals import on_stop
 from corral.engine.engine import Engine
@@ -110,14 +109,10 @@ class Controller:
     # -- the parts
 
     def _take_lock(self) -> None:
-        self._lock = os.open(self.directory / "controller.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            pid = os.read(self._lock, 20).decode().strip() or "unknown"
-            raise AlreadyRunning(directory=self.directory, pid=pid) from None
-        os.ftruncate(self._lock, 0)
-        os.write(self._lock, f"{os.getpid()}\n".encode())
+            self._lock = lockfile.hold(self.directory / "controller.lock")
+        except lockfile.Held as other:
+            raise AlreadyRunning(directory=self.directory, pid=other.pid) from None
 
     @property
     def socket_path(self) -> Path:

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import fcntl
 import ipaddress
 import os
 import resource
@@ -19,7 +18,7 @@ import uvloop
 from corral.client.connection import Connection, default_endpoint, state_dir
 from corral.config import files
 from corral.config.cluster import load
-from corral.daemon import clock, memory
+from corral.daemon import clock, lockfile, memory
 from corral.daemon.logs import Log
 from corral.daemon.signals import on_stop
 from corral.errors import CorralError, Refused, Unreachable
@@ -112,14 +111,10 @@ class Gateway:
         self.log.info("stopped")
 
     def _take_lock(self) -> None:
-        self._lock = os.open(self.home / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            pid = os.read(self._lock, 20).decode().strip() or "unknown"
-            raise AlreadyRunning(directory=self.home, pid=pid) from None
-        os.ftruncate(self._lock, 0)
-        os.write(self._lock, f"{os.getpid()}\n".encode())
+            self._lock = lockfile.hold(self.home / "lock")
+        except lockfile.Held as other:
+            raise AlreadyRunning(directory=self.home, pid=other.pid) from None
 
     def _start(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)

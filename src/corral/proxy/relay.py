@@ -12,7 +12,7 @@ from typing import Any
 
 from corral.client.attach import Attachment, BusError, CredentialsRefused, Output
 from corral.client.connection import Connection, new_key
-from corral.daemon.mux import MOST, Mux
+from corral.daemon.mux import Mux
 
 _SIGTERM = 15
 #: Seconds after its last connection until it goes.
@@ -82,14 +82,7 @@ class Relay:
         return bool(ready)
 
     def _send(self) -> None:
-        was_full = len(self._mux.outgoing) >= MOST
-        while self._mux.outgoing and (room := self._attachment.stdin_room):
-            taken = self._attachment.send_stdin(bytes(memoryview(self._mux.outgoing)[:room]))
-            if not taken:
-                break
-            del self._mux.outgoing[:taken]
-        if was_full and len(self._mux.outgoing) < MOST:
-            self._mux.refresh()
+        self._mux.send_by(self._attachment)
 
     def _end(self) -> None:
         with self._lock:

@@ -18,7 +18,7 @@ from corral.cli.corral.place import add_options, endpoint_of
 from corral.cli.run import Exit
 from corral.client.attach import Attachment, CredentialsRefused, Message, Output
 from corral.client.connection import Connection, new_key
-from corral.daemon.mux import MOST, Mux
+from corral.daemon.mux import Mux
 from corral.errors import Refused, Unreachable
 
 _SIGTERM = 15
@@ -162,14 +162,7 @@ class Forwarder:
         self._mux.adopt(sock, str(remote).encode())
 
     def _send(self) -> None:
-        was_full = len(self._mux.outgoing) >= MOST
-        while self._mux.outgoing and (room := self._attachment.stdin_room):
-            taken = self._attachment.send_stdin(bytes(memoryview(self._mux.outgoing)[:room]))
-            if not taken:
-                break
-            del self._mux.outgoing[:taken]
-        if was_full and len(self._mux.outgoing) < MOST:
-            self._mux.refresh()
+        self._mux.send_by(self._attachment)
 
     def _adopt_stdio(self) -> None:
         """Standard input and output are pipes, or a socket: two threads make them one."""

@@ -271,6 +271,7 @@ def test_delete_by_name_by_selector_and_only_the_very_object(controller, api):
         ("GET", f"{DEPLOYMENTS}/none", None, 404, "NotFound", 'deployments.apps "none" not found'),
         ("GET", f"{PODS}/none", None, 404, "NotFound", 'pods "none" not found'),
         ("DELETE", f"{PODS}/none", None, 404, "NotFound", 'pods "none" not found'),
+        ("GET", f"{PODS}?resourceVersion=1&resourceVersionMatch=Exact", None, 400, "BadRequest", "resourceVersionMatch"),
         ("GET", "/api/v1/widgets", None, 404, "NotFound", "the server could not find the requested resource"),
         ("GET", "/apis/apps/v9/deployments", None, 404, "NotFound", "could not find the requested resource"),
         ("GET", "/api/v1/namespaces/a/b/c/d/e/f", None, 404, "NotFound", "could not find"),

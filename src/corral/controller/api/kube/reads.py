@@ -73,6 +73,11 @@ def include_of(request: Request) -> str:
 async def get_list(service: Service, request: Request, caller: Caller, address: Address) -> Response:
     resource = address.resource
     selection = Selection(resource, request)
+    if request.query_params.get("resourceVersionMatch", "NotOlderThan") != "NotOlderThan":
+        raise KubeError(
+            "BadRequest",
+            "resourceVersionMatch: lists are of now, which is NotOlderThan any version; nothing else is known",
+        )
     chosen = [
         one
         for one in objects.of_kind(service, caller, resource.kind, address.namespace, resource.namespaced)
