@@ -22,6 +22,7 @@ PAGE = Path(__file__).parent.parent / "docs" / "reference" / "kubernetes.md"
 LIMITED = {
     ("Container", "image"): "may be left out: then `command` runs as a process of the node, as a job's",
     ("ContainerPort", "protocol"): "TCP alone",
+    ("ContainerPort", "hostIP"): "0.0.0.0: ports are reached at all addresses of their node",
     ("ServicePort", "protocol"): "TCP alone",
     ("PodSpec", "dnsPolicy"): "all but None: names are resolved as on the node, and services' names beside",
     ("PodSpec", "schedulerName"): "default-scheduler",

@@ -24,6 +24,7 @@ AT = "spec.containers[0]."
         (C + "ports", [{"containerPort": 80, "name": "a_b"}], AT + "ports[0].name: Invalid value: \"a_b\": must contain only alpha-num"),
         (C + "ports", [{"containerPort": 80, "name": "x" * 16}], AT + "ports[0].name: Invalid value: \"xxxxxxxxxxxxxxxx\": must be no mor"),
         (C + "ports", [{"containerPort": 53, "protocol": "UDP"}], AT + "ports[0].protocol: not supported by Corral: ports of"),
+        (C + "ports", [{"containerPort": 80, "hostIP": "127.0.0.1"}], AT + "ports[0].hostIP: not supported by Corral: ports are"),
         (C + "ports", [{"containerPort": 80, "name": "a"}, {"containerPort": 81, "name": "a"}], AT + 'ports[1].name: Duplicate value: "a"'),
         (C + "env", [{"name": "1A"}], AT + "env[0].name: Invalid value: \"1A\": a valid environment variable name must"),
         (C + "env", [{"name": "A", "valueFrom": {}}], AT + "env[0].valueFrom: Invalid value: \"\": must specify one of: `fieldRef`"),

@@ -120,6 +120,8 @@ def _check_ports(
             names.add(one.name)
         if one.protocol != "TCP":
             problems.unsupported(f"{place}.protocol", "ports of containers are TCP's")
+        if one.host_ip not in ("", "0.0.0.0", "::"):
+            problems.unsupported(f"{place}.hostIP", "ports are reached at all addresses of their node")
         if why := kubenames.port(one.container_port):
             problems.invalid(f"{place}.containerPort", one.container_port, why)
         if one.host_port:
