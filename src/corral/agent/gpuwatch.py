@@ -1,7 +1,8 @@
 """Do this node's GPUs still work, and how busy are they?
 
 A thread asks NVML, which can hang with a broken GPU; the agent goes on. What is wrong in two looks running is told, and again every so
-often as long as it stays so: a node that was taken back with a dead GPU is drained again. An Xid is told once, when the driver writes it.
+often as long as it stays so: a node that was taken back with a dead GPU is drained again. An Xid is told once, when the driver
+writes it; that a GPU waits for a reset is also seen after an Xid from before the agent ran.
 """
 
 import os
@@ -21,6 +22,17 @@ REPEAT = 30.0
 PATIENCE = 60.0
 #: Errors of NVML that speak of the GPU (or its driver), not of the question: not found, no driver, lost, to be reset, unknown.
 _FATAL = frozenset({6, 9, 15, 16, 999})
+#: What the driver wants done about a GPU before it is used again, as NVML counts it; 0 = nothing.
+_RECOVERY = {
+    1: "a reset",
+    2: "a reboot of the node",
+    3: "that its links to others are drained",
+    4: "that its links to others are drained, and a reset",
+    5: "that its IMEX domain is recovered",
+    6: "a reset of its bus",
+    7: "a reboot of the node",
+}
+NVIDIAS_RULES = xid.Rules()
 
 
 class Unit(msgspec.Struct, frozen=True):
@@ -100,6 +112,9 @@ def _nvidias(library: Any, unit: Unit) -> _Seen:
     try:
         handle = library.nvmlDeviceGetHandleByUUID(unit.uuid)
         memory = nvml.told(library, None, "nvmlDeviceGetMemoryInfo", handle)
+        wanted = nvml.recovery_action(library, handle)
+        if wanted:
+            return _Seen(problem=f"it needs {_RECOVERY.get(wanted, f'recovery action {wanted}')}, says the driver")
         busy = int(library.nvmlDeviceGetUtilizationRates(handle).gpu)
     except library.NVMLError as error:
         if getattr(error, "value", 999) in _FATAL:
@@ -115,10 +130,14 @@ class GpuWatch:
     """The agent's end. `tell`: called with the reason to drain the node, in the agent's own thread."""
 
     def __init__(
-        self, devices: Iterable[GresDevice], tell: Callable[[str], None], kernel_log: str = "/dev/kmsg"
+        self,
+        devices: Iterable[GresDevice],
+        tell: Callable[[str], None],
+        kernel_log: str = "/dev/kmsg",
+        rules: xid.Rules = NVIDIAS_RULES,
     ) -> None:
         self._units = units_of(devices)
-        self._tell = tell
+        self._tell, self._rules = tell, rules
         self._looker = Looker(self._units)
         has_nvidia = any(unit.uuid.startswith(("GPU-", "MIG-")) for unit in self._units)
         self._kernel_log = xid.KernelLog(kernel_log) if has_nvidia else None
@@ -165,7 +184,8 @@ class GpuWatch:
 
     def _on_xid(self, found: xid.Xid) -> None:
         mine = [unit for unit in self._units if unit.bus.startswith(found.bus)]
-        if not found.is_fatal or (not mine and any(unit.bus for unit in self._units)):
+        problem = self._rules.problem_of(found)
+        if not problem or (not mine and any(unit.bus for unit in self._units)):
             return
         who = str(mine[0]) if mine else f"GPU at {found.bus}"
-        self._tell(f"{who}: Xid {found.number}, {xid.BROKEN[found.number]}")
+        self._tell(f"{who}: Xid {found.number}, {problem[:200]}")

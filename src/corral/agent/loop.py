@@ -8,7 +8,7 @@ import msgspec
 from corral.agent import podroom
 from corral.agent.control import Executed, Sample, Sampled, Started, encode_command
 from corral.agent.endings import Endings
-from corral.agent.gpuwatch import GpuWatch, Look
+from corral.agent.gpuwatch import NVIDIAS_RULES, GpuWatch, Look
 from corral.agent.imagekeeper import ImageKeeper
 from corral.agent.images import Images
 from corral.agent.inventory import free_memory_mb
@@ -21,6 +21,7 @@ from corral.agent.recovery import recover, sweep
 from corral.agent.shepherds import Shepherds
 from corral.agent.spawner import SpawnerDied
 from corral.agent.spool import Spool, job_name
+from corral.agent.xid import Rules
 from corral.bus import subjects
 from corral.bus.interface import Bus
 from corral.daemon import clock
@@ -85,6 +86,7 @@ class AgentLoop:
         networks: PodNetworks | None = None,
         devices: tuple[GresDevice, ...] = (),
         mps: Mps | None = None,
+        xids: Rules = NVIDIAS_RULES,
     ) -> None:
         """`devices`: real ones, which may fail."""
         self._agent, self._cluster, self._nodes = agent, cluster, nodes
@@ -102,7 +104,7 @@ class AgentLoop:
         self._imagekeeper = ImageKeeper(agent, images, self._outbox, spool)
         self._podlogs = PodLogs(agent, str(spool.root / "pods"), self._outbox)
         self._endings = Endings(self._launcher, epilog_timeout)
-        watch = GpuWatch(devices, self._on_bad_device)
+        watch = GpuWatch(devices, self._on_bad_device, rules=xids)
         self._watch = watch if watch.is_needed() else None
         self._registration = 0
         self._stopping = asyncio.Event()

@@ -24,6 +24,7 @@ from corral.agent.shepherds import Shepherds
 from corral.agent.spawner import SpawnerHandle
 from corral.agent.spawner import start as start_spawner
 from corral.agent.spool import Spool
+from corral.agent.xid import Rules
 from corral.bus.nats import NatsBus
 from corral.daemon import clock
 from corral.daemon.logs import Log
@@ -215,6 +216,7 @@ async def _main(
         networks=PodNetworks(str(spool.root / "boxes"), group_mark(spool.root), log, pod_networks(config)[0]),
         devices=devices,
         mps=Mps(spool.root / "mps", devices, log) if config.gpu_sharing.starts_mps and not nodes[0].virtual else None,
+        xids=Rules(config.gpus.drain_xids, config.gpus.ignore_xids),
     )
     stopping = asyncio.Event()
 

@@ -31,6 +31,16 @@ def told(nvml: Any, default: Any, function: str, *arguments: Any) -> Any:
         return default
 
 
+def recovery_action(nvml: Any, handle: Any) -> int:
+    """What has to be done about this GPU, or the one of this MIG slice, before it is of use; 0 = nothing, or older drivers cannot tell."""
+    field = getattr(nvml, "NVML_FI_DEV_GET_GPU_RECOVERY_ACTION", None)
+    if field is None:
+        return 0
+    gpu = told(nvml, handle, "nvmlDeviceGetDeviceHandleFromMigDeviceHandle", handle)
+    (answer,) = told(nvml, None, "nvmlDeviceGetFieldValues", gpu, [field]) or (None,)
+    return int(answer.value.uiVal) if answer is not None and answer.nvmlReturn == 0 else 0
+
+
 def text(value: str | bytes) -> str:
     """Older bindings give bytes."""
     return value.decode() if isinstance(value, bytes) else value

@@ -114,6 +114,9 @@ def check(config: ClusterConfig, tree: dict[str, Any]) -> None:
         )
     if config.gpus.idle_percent >= 100:
         raise BadValue(("gpus", "idle_percent"), "'idle_percent' is from 0 to 99")
+    for index, number in enumerate(config.gpus.drain_xids):
+        if number in config.gpus.ignore_xids:
+            raise BadValue(("gpus", "drain_xids", index), f"Xid {number} is in ignore_xids too")
     if config.gpu_sharing.starts_mps and "/dev/shm" in config.isolation.private_dirs:
         index = config.isolation.private_dirs.index("/dev/shm")
         problem = "'/dev/shm' cannot be each job's own with fence = \"mps\": jobs reach its daemon through it"

@@ -182,7 +182,7 @@ class GpuSharing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Gpus(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Jobs that hold GPUs and do not use them. Off unless one of the first two is set."""
+    """Jobs that hold GPUs and do not use them (off unless one of the first two is set), and GPUs that fail."""
 
     idle_warn: float = (
         0.0  #: seconds for which none of a job's GPUs has worked, after which its user is told; 0 = never
@@ -192,6 +192,10 @@ class Gpus(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         "interactive"  #: interactive: of salloc, srun --pty and `corral notebook`; Pods never
     )
     idle_percent: int = 0  #: a GPU that is no busier than this does nothing
+    drain_xids: tuple[
+        int, ...
+    ] = ()  #: agents: errors of NVIDIA's driver that drain the node, besides those that do of themselves
+    ignore_xids: tuple[int, ...] = ()  #: agents: and those that do not
 
 
 class NatsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

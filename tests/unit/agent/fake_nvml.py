@@ -39,6 +39,7 @@ class Gpu:
     slices: list[Slice] = field(default_factory=list)
     mig: bool = False
     broken: bool = False  #: it does not answer
+    recovery: int = 0  #: what it needs before it is used again
     busy: int = 0  #: percent
     used: int = 0  #: bytes
     processes: dict[int, tuple[int, int]] = field(default_factory=dict)  #: pid -> bytes, percent
@@ -48,6 +49,7 @@ class Nvml:
     """The library; near: how two GPUs are joined on the bus, by their places."""
 
     NVMLError = NVMLError
+    NVML_FI_DEV_GET_GPU_RECOVERY_ACTION = 230
 
     def __init__(self, *gpus: Gpu, near: dict[tuple[int, int], int] | None = None) -> None:
         self.gpus, self.near = list(gpus), near or {}
@@ -127,6 +129,10 @@ class Nvml:
     def nvmlDeviceGetTopologyCommonAncestor(self, one: Gpu, other: Gpu) -> int:
         a, b = sorted((self.gpus.index(one), self.gpus.index(other)))
         return self.near.get((a, b), 50)
+
+    def nvmlDeviceGetFieldValues(self, gpu: Gpu, fields: list[int]) -> list[Any]:
+        assert fields == [self.NVML_FI_DEV_GET_GPU_RECOVERY_ACTION]
+        return [SimpleNamespace(nvmlReturn=0, value=SimpleNamespace(uiVal=gpu.recovery))]
 
     def nvmlDeviceGetUtilizationRates(self, gpu: Gpu) -> Any:
         if isinstance(gpu, Slice):

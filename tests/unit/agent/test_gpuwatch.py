@@ -7,7 +7,7 @@ from tests.unit.agent import fake_nvml
 from tests.unit.agent.fake_nvml import Gpu, Nvml
 
 from corral.agent import gpuwatch, xid
-from corral.agent.gpuwatch import GpuWatch
+from corral.agent.gpuwatch import NVIDIAS_RULES, GpuWatch
 from corral.agent.nvidia import gpus
 from corral.model.gres import GresDevice
 
@@ -15,13 +15,13 @@ from corral.model.gres import GresDevice
 class Node:
     """One with two GPUs, a kernel log in a file, and what it has told."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, directory: Path) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, directory: Path, rules: xid.Rules = NVIDIAS_RULES) -> None:
         self.first, self.second = Gpu("GPU-a", bus="00000000:65:00.0"), Gpu("GPU-b", minor=1, bus="00000000:CA:00.0")
         fake_nvml.installed(monkeypatch, Nvml(self.first, self.second))
         self.told: list[str] = []
         self.log = directory / "kmsg"
         self.log.write_text("6,1,1,-;NVRM: Xid (PCI:0000:65:00): 79, from before\n")
-        self.watch = GpuWatch(gpus(), self.told.append, str(self.log))
+        self.watch = GpuWatch(gpus(), self.told.append, str(self.log), rules)
 
     def looks(self, times: int) -> gpuwatch.Look:
         for _ in range(times):
@@ -81,7 +81,41 @@ def test_a_fatal_xid_names_the_gpu_at_once(node: Node) -> None:
     assert node.told == ["GPU 1 (GPU-b, 0000:ca:00.0): Xid 79, fallen off the bus"]
 
 
-@pytest.mark.parametrize("number", [13, 31, 43, 45, 63, 94])
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("144, SAW_MVB Nonfatal XC0 i0 Link 0 (0x00000001 0x00000008)", ""),
+        ("149, NETIR_LINK_EVT Fatal XC0 i0 Link 00 (0x026001c6 0x00000000)", "fatal NVLink error"),
+        (
+            "154, GPU recovery action changed from 0x0 (None) to 0x2 (Node Reboot Required)",
+            "the driver asks for: Node Reboot Required",
+        ),
+        ("154, GPU recovery action changed from 0x1 (GPU Reset Required) to 0x0 (None)", ""),
+    ],
+)
+def test_some_errors_say_themselves_whether_they_are_fatal(node: Node, line: str, problem: str) -> None:
+    node.writes(f"4,22,99,-;NVRM: Xid (PCI:0000:ca:00): {line}")
+    node.watch.turn()
+    assert node.told == ([f"GPU 1 (GPU-b, 0000:ca:00.0): Xid {line[:3]}, {problem}"] if problem else [])
+
+
+def test_an_operator_may_say_which_xids_drain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    node = Node(monkeypatch, tmp_path, xid.Rules(drain=(109,), ignore=(48,)))
+    node.writes("4,22,99,-;NVRM: Xid (PCI:0000:ca:00): 48, pid=3, An uncorrectable double bit error")
+    node.watch.turn()
+    assert node.told == []
+    node.writes("4,22,99,-;NVRM: Xid (PCI:0000:ca:00): 109, pid=3, Ch 0000000a, errorString CTX SWITCH TIMEOUT")
+    node.watch.turn()
+    assert node.told == ["GPU 1 (GPU-b, 0000:ca:00.0): Xid 109, pid=3, Ch 0000000a, errorString CTX SWITCH TIMEOUT"]
+
+
+def test_a_gpu_that_waits_for_a_reset_is_named_whenever_its_error_was(node: Node) -> None:
+    node.second.recovery = 1
+    node.looks(2)
+    assert node.told == ["GPU 1 (GPU-b, 0000:ca:00.0): it needs a reset, says the driver"]
+
+
+@pytest.mark.parametrize("number", [13, 31, 43, 45, 63, 68, 92, 94, 109])
 def test_an_applications_fault_drains_nothing(node: Node, number: int) -> None:
     node.writes(f"4,22,99,-;NVRM: Xid (PCI:0000:65:00): {number}, pid=3, name=python")
     node.watch.turn()
@@ -109,7 +143,7 @@ def test_a_device_whose_file_goes_is_named(tmp_path: Path) -> None:
 
 def test_lines_that_tell_of_no_xid_are_none() -> None:
     assert xid.parse("6,1,1,-;NVRM: loading NVIDIA UNIX x86_64 Kernel Module") is None
-    assert xid.parse("NVRM: Xid (PCI:0000:65:00): 79, GPU") == xid.Xid("0000:65:00", 79)
+    assert xid.parse("NVRM: Xid (PCI:0000:65:00): 79, GPU") == xid.Xid("0000:65:00", 79, "GPU")
 
 
 def test_a_log_that_may_not_be_read_says_nothing(tmp_path: Path) -> None:

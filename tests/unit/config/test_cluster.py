@@ -57,6 +57,7 @@ def test_times_and_sizes_can_be_written_as_people_do() -> None:
         ("[[node]]\nname='n1'\nmemory_mb='lots'", 3, "Not a size: 'lots'"),
         ("[[node]]\nname='n1'\ngres='gpu:x:y:z'", 3, "Not a list of generic resources"),
         ("[isolation]\nmemory_soft_percent=120", 2, "it is at most 100"),
+        ("[gpus]\nignore_xids=[48]\ndrain_xids=[109, 48]", 3, "Xid 48 is in ignore_xids too"),
         ("[[gres]]\nname='fpga'\ncount=2", 2, "'fpga' is not among gres_types (gpu)"),
         ("[[gres]]\nname='gpu'\nfiles=['nvidia0']", 3, "'nvidia0' is no device file"),
         ("[[gres]]\nname='gpu'\ncount=100000", 3, "100000 units: 65536 can be counted"),

@@ -22,7 +22,7 @@ JOB_FIELDS = (
 )  # fmt: skip
 NODE_FIELDS = (
     "name", "state_long", "cpus", "cpus_alloc", "memory_mb", "memory_alloc_mb", "gres", "gres_used", "gpus_total", "gpus_alloc", "load",
-    "jobs", "reason", "partitions",
+    "jobs", "reason", "partitions", "gpus_busy", "gpus_memory_mb", "gpu_memory_mb",
 )  # fmt: skip
 _LIVE = ("RUNNING", "PENDING", "COMPLETING", "CONFIGURING", "SUSPENDED", "SPECIAL_EXIT")
 
@@ -67,6 +67,31 @@ def gpus_of(row: Row) -> int:
     return 0
 
 
+def percent_text(values: list[int]) -> str:
+    """Of several GPUs the mean; "" = nobody has looked, or it cannot be told."""
+    return f"{sum(values) / len(values):.0f}%" if values else ""
+
+
+def _mean(values: list[int]) -> float:
+    return sum(values) / len(values) if values else -1.0
+
+
+def memory_text(used_mb: list[int], total_mb: int) -> str:
+    """12.3/141G"""
+    if not used_mb:
+        return ""
+    return f"{sum(used_mb) / 1024:.1f}" + (f"/{total_mb / 1024:.0f}G" if total_mb else "G")
+
+
+def _busy(row: Row) -> list[int]:
+    """Of a node, or of the GPUs that a job holds (see `with_gpu_use`): percent of each that can tell."""
+    return [busy for busy in row.get("gpus_busy") or () if busy >= 0]
+
+
+def _used(row: Row) -> list[int]:
+    return [used for used in row.get("gpus_memory_mb") or () if used >= 0]
+
+
 _STATE_ORDER = {"RUNNING": 0, "COMPLETING": 1, "CONFIGURING": 2, "SUSPENDED": 3, "PENDING": 4}
 
 JOBS = (
@@ -80,6 +105,8 @@ JOBS = (
     Column("NODES", lambda row: str(row["node_count"]), lambda row: row["node_count"], True),
     Column("CPUS", lambda row: str(row["cpus"]), lambda row: row["cpus"], True),
     Column("GPUS", lambda row: str(gpus_of(row) or "-"), gpus_of, True),
+    Column("GPU%", lambda row: percent_text(_busy(row)), lambda row: _mean(_busy(row)), True),
+    Column("GPUMEM", lambda row: memory_text(_used(row), 0), lambda row: sum(_used(row)), True),
     Column("PRIORITY", lambda row: str(row["priority"]), lambda row: row["priority"], True),
     Column(
         "NODELIST(REASON)",
@@ -110,6 +137,8 @@ NODES = (
         _part("memory_alloc_mb", "memory_mb"), True,
     ),
     Column("GPUS", lambda row: share(row["gpus_alloc"], row["gpus_total"]), _part("gpus_alloc", "gpus_total"), True),
+    Column("GPU%", lambda row: percent_text(_busy(row)), lambda row: _mean(_busy(row)), True),
+    Column("GPUMEM", lambda row: memory_text(_used(row), sum(row["gpu_memory_mb"])), lambda row: sum(_used(row)), True),
     Column("LOAD", lambda row: f"{row['load']:.2f}", lambda row: row["load"], True),
     Column("JOBS", lambda row: str(len(row["jobs"])), lambda row: len(row["jobs"]), True),
     Column("REASON", lambda row: row["reason"], lambda row: row["reason"]),
@@ -128,6 +157,8 @@ GPUS = (
     Column("NODE", lambda row: row["node"], lambda row: row["node"]),
     Column("GPU", lambda row: str(row["index"]), lambda row: row["index"]),
     Column("TYPE", lambda row: row["type"], lambda row: row["type"]),
+    Column("GPU%", lambda row: percent_text(_busy(row)), lambda row: _mean(_busy(row)), True),
+    Column("GPUMEM", lambda row: memory_text(_used(row), row["memory_mb"]), lambda row: sum(_used(row)), True),
     Column("JOBID", lambda row: ",".join(map(job_text, row["jobs"])), _of_jobs("id"), True),
     Column("USER", lambda row: ",".join(sorted(set(_of_jobs("user")(row)))), _of_jobs("user"), True),
     Column("NAME", lambda row: ",".join(_of_jobs("name")(row)), _of_jobs("name"), True),
@@ -149,8 +180,30 @@ def gpu_rows(nodes: list[Row], jobs: list[Row]) -> list[Row]:
         for kind, count in _kinds(node["gres"]):
             for index in range(first, first + count):
                 jobs_there = held.get((node["name"], kind, index), [])
-                found.append({"node": node["name"], "type": kind, "index": index, "jobs": jobs_there})
+                found.append({
+                    "node": node["name"], "type": kind, "index": index, "jobs": jobs_there,
+                    "memory_mb": sum(node["gpu_memory_mb"][index : index + 1]),
+                    **{name: node[name][index : index + 1] for name in _USE},
+                })  # fmt: skip
             first += count
+    return found
+
+
+_USE = ("gpus_busy", "gpus_memory_mb")
+
+
+def with_gpu_use(jobs: list[Row], nodes: list[Row]) -> list[Row]:
+    """Jobs with what is seen of the GPUs they hold; of a GPU that several share all that is seen of it."""
+    by_name = {node["name"]: node for node in nodes if node["gpus_busy"] or node["gpus_memory_mb"]}
+    found = []
+    for job in jobs:
+        held = [
+            (by_name[node], index)
+            for node, _, _, devices in job["alloc_detail"] or () if node in by_name
+            for _, indices in _devices(devices) for index in indices
+        ]  # fmt: skip
+        use = {name: [value for node, index in held for value in node[name][index : index + 1]] for name in _USE}
+        found.append({**job, **use} if held else job)
     return found
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from corral.cli import scontrol_job
 from corral.cli.explained import of_job
-from corral.cli.top.rows import JOB_FIELDS, NODE_FIELDS, Row, live
+from corral.cli.top.rows import JOB_FIELDS, NODE_FIELDS, Row, live, with_gpu_use
 from corral.client.client import ClusterClient
 from corral.errors import Refused
 
@@ -28,7 +28,8 @@ class Source:
 
     def look(self) -> Seen:
         with self._lock:
-            return Seen(live(self._client.jobs(fields=JOB_FIELDS)), self._client.nodes(fields=NODE_FIELDS))
+            jobs, nodes = live(self._client.jobs(fields=JOB_FIELDS)), self._client.nodes(fields=NODE_FIELDS)
+            return Seen(with_gpu_use(jobs, nodes), nodes)
 
     def told(self, row: Row) -> str:
         """`scontrol show job`, and below it why it waits."""
