@@ -1,7 +1,7 @@
 """A steady load of HTTP requests, and what became of each: python -m tests.httpload URL --rate 500 --seconds 10 prints JSON.
 
 Requests are sent when they are due, whether those before are answered or not, over connections that are kept open. What was written and
-not answered counts as failed, also on a connection that the server has closed meanwhile: nothing is sent twice.
+not answered counts as failed, also on a connection that the server has closed meanwhile: nothing is sent twice. SIGTERM ends it early.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import signal
 import sys
 from collections import Counter
 from time import perf_counter
@@ -30,6 +31,11 @@ class Load:
         self.seconds: list[float] = []
         self.failures: list[tuple[float, str]] = []
         self.connections = 0
+        self._is_told = False
+
+    def stop(self) -> None:
+        """Send no more; what is under way is waited for."""
+        self._is_told = True
 
     async def one(self, since: float) -> None:
         began = perf_counter()
@@ -75,9 +81,10 @@ class Load:
     async def steady(self, rate: float, seconds: float) -> None:
         """So many a second."""
         loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self.stop)
         began, since, sent = loop.time(), perf_counter(), 0
         tasks: set[asyncio.Task[None]] = set()
-        while loop.time() < began + seconds:
+        while loop.time() < began + seconds and not self._is_told:
             while sent < (loop.time() - began) * rate:
                 sent += 1
                 task = asyncio.create_task(self.one(since))

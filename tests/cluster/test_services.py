@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,23 @@ asyncio.run(main())
 """
 
 
+#: Two CPUs a replica, of four on a node. What is above one replica may be preempted.
+_CONFIG = """
+[gateway]
+http_port = 0
+https_port = 0
+[preemption]
+type = "partition_prio"
+mode = "CANCEL"
+[[partition]]
+name = "batch"
+default = true
+[[partition]]
+name = "urgent"
+priority_tier = 10
+"""
+
+
 class Served(LiveCluster):
     """A cluster with one service."""
 
@@ -41,11 +59,13 @@ class Served(LiveCluster):
             "name": "web",
             "command": [sys.executable, str(self.work / "web.py"), str(self.work)],
             "ports": [{"containerPort": 8000, "name": "http"}],
+            "resources": {"requests": {"cpu": "2"}},
             "readinessProbe": {"httpGet": {"path": "/ready", "port": 8000}, "periodSeconds": 1, "failureThreshold": 1},
         }
         labels = {"app": "web"}
         deployment = {
-            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"},
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "web", "annotations": {"corral.dev/min-replicas": "1"}},
             "spec": {
                 "replicas": replicas, "selector": {"matchLabels": labels},
                 "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
@@ -62,9 +82,30 @@ class Served(LiveCluster):
         self.url = self.run("corral", "get", "service", "web", "-o", "jsonpath={.status.url}").stdout
         self.run("corral", "rollout", "status", "deployment", "web")
 
-    def load(self, seconds: float) -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "-m", "tests.httpload", self.url, "--rate", "200", "--seconds", str(seconds)]
+    def load(self, seconds: float = 300.0) -> "subprocess.Popen[bytes]":
+        command = [sys.executable, "-m", "tests.httpload", self.url, "--rate", "100", "--seconds", str(seconds)]
         return subprocess.Popen(command, stdout=subprocess.PIPE, cwd=_ROOT)
+
+    @contextmanager
+    def not_one_request_fails(self) -> Iterator[None]:
+        load = self.load()
+        try:
+            wait_until(lambda: self.answers())
+            yield
+        finally:
+            load.terminate()
+            found = json.loads(load.communicate()[0])
+        assert found["failed"] == 0, found
+        assert found["requests"] > 0
+
+    def nodes(self) -> list[str]:
+        """Where the replicas are that are ready."""
+        pods = json.loads(self.text("corral", "get", "pods", "-o", "json"))["items"]
+        return sorted(
+            pod["spec"]["nodeName"]
+            for pod in pods
+            if any(one["type"] == "Ready" and one["status"] == "True" for one in pod["status"]["conditions"])
+        )
 
     def answers(self, count: int = 1) -> set[str]:
         """The processes that answer now."""
@@ -73,33 +114,65 @@ class Served(LiveCluster):
         return set(found["bodies"])
 
 
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Served]:
-    one = Served(tmp_path, "[gateway]\nhttp_port = 0\nhttps_port = 0\n")
-    one.up("--nodes=3", "--cpus=8")
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    made = Served(tmp_path_factory.mktemp("services"), _CONFIG)
+    made.up("--nodes=3", "--cpus=4")
     try:
-        one.apply()
-        yield one
+        made.apply()
+        yield made
     finally:
-        one.down()
+        made.down()
 
 
-def test_not_one_request_fails_while_it_is_updated_scaled_and_a_node_is_drained(cluster: Served) -> None:
-    before = wait_until(lambda: len(found := cluster.answers()) == 3 and found)
-    load = cluster.load(15)
-    cluster.run("corral", "rollout", "restart", "deployment", "web")
-    cluster.run("corral", "rollout", "status", "deployment", "web")
-    cluster.run("corral", "scale", "deployment", "web", "--replicas", "1")
-    cluster.run("corral", "scale", "deployment", "web", "--replicas", "3")
-    cluster.run("corral", "rollout", "status", "deployment", "web")
-    cluster.run("scontrol", "update", "nodename=node1", "state=drain", "reason=test")
-    found = json.loads(load.communicate()[0])
-    assert found["failed"] == 0, found
-    assert not before & cluster.answers()
+@pytest.fixture
+def cluster(one: Served) -> Served:
+    """Three replicas that all answer."""
+    wait_until(lambda: len(one.answers()) == 3)
+    return one
+
+
+def test_not_one_request_fails_during_an_update(cluster: Served) -> None:
+    before = cluster.answers()
+    with cluster.not_one_request_fails():
+        cluster.run("corral", "rollout", "restart", "deployment", "web")
+        cluster.run("corral", "rollout", "status", "deployment", "web")
+        wait_until(lambda: not before & cluster.answers())
+
+
+def test_not_one_request_fails_while_it_is_scaled(cluster: Served) -> None:
+    with cluster.not_one_request_fails():
+        cluster.run("corral", "scale", "deployment", "web", "--replicas", "1")
+        wait_until(lambda: len(cluster.nodes()) == 1 and len(cluster.answers()) == 1)
+        cluster.run("corral", "scale", "deployment", "web", "--replicas", "3")
+        wait_until(lambda: len(cluster.answers()) == 3)
+
+
+def test_not_one_request_fails_while_a_node_is_drained(cluster: Served) -> None:
+    node = cluster.nodes()[0]
+    with cluster.not_one_request_fails():
+        cluster.run("scontrol", "update", f"nodename={node}", "state=drain", "reason=test")
+        wait_until(lambda: node not in (found := cluster.nodes()) and len(found) == 3)
+        wait_until(lambda: not cluster.text("squeue", "-h", "-w", node), what="nothing is left on it")
+        cluster.run("scontrol", "update", f"nodename={node}", "state=resume")
+
+
+def test_not_one_request_fails_while_replicas_are_preempted(cluster: Served) -> None:
+    before = cluster.answers()
+    with cluster.not_one_request_fails():
+        job = cluster.submit(
+            "-p", "urgent", "-N2", "--exclusive", "--wrap", "touch started; while [ ! -e go ]; do sleep 0.1; done"
+        )
+        wait_until((cluster.work / "started").exists, what="it has two of three nodes")
+        wait_until(lambda: len(cluster.answers()) == 2, what="the third has two replicas")
+        (cluster.work / "go").touch()
+        cluster.wait_for(job, "COMPLETED")
+        wait_until(lambda: len(cluster.answers()) == 3)
+    assert before - cluster.answers()
 
 
 def test_a_killed_replica_costs_at_most_what_it_was_answering_and_comes_back(cluster: Served) -> None:
-    before = wait_until(lambda: len(found := cluster.answers()) == 3 and found)
+    before = cluster.answers()
     load = cluster.load(6)
     os.kill(int(min(before)), signal.SIGKILL)
     found = json.loads(load.communicate()[0])
@@ -108,7 +181,6 @@ def test_a_killed_replica_costs_at_most_what_it_was_answering_and_comes_back(clu
 
 
 def test_the_probes_verdict_decides_over_the_traffic(cluster: Served) -> None:
-    wait_until(lambda: len(cluster.answers()) == 3)
     (cluster.work / "unready").write_text("")
     pods = lambda: cluster.run("corral", "get", "pods", "--no-headers").stdout  # noqa: E731
     wait_until(lambda: pods().count("0/1") == 3)
