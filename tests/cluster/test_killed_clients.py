@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 
 from tests.cluster.live import LiveCluster, wait_until
 
@@ -67,3 +68,36 @@ def test_an_srun_killed_while_there_is_no_controller_is_cancelled_by_the_next(cl
     kill(process)
     cluster.up()
     cluster.wait_for(job, "CANCELLED")
+
+
+def told_to_go_at_any_moment(cluster: LiveCluster, *command: str) -> None:
+    """Sooner and later after its start, before and behind everything that it does until it runs."""
+    clients = []
+    for delay in range(30):
+        client = subprocess.Popen(
+            command, env=cluster.environment, cwd=cluster.work, stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        time.sleep(delay * 0.01)  # the moment is what is tried; whichever it is, the end must be the same
+        client.send_signal(signal.SIGTERM)
+        clients.append(client)
+    for client in clients:
+        client.wait(60)
+
+
+def test_an_srun_told_to_go_at_any_moment_leaves_no_job(cluster: LiveCluster) -> None:
+    told_to_go_at_any_moment(cluster, "srun", "-n2", "sleep", "300")
+    wait_until(lambda: not cluster.text("squeue", "-h"))
+
+
+def test_an_salloc_told_to_go_at_any_moment_leaves_no_job(cluster: LiveCluster) -> None:
+    told_to_go_at_any_moment(cluster, "salloc", "sleep", "300")
+    wait_until(lambda: not cluster.text("squeue", "-h"))
+
+
+def test_an_srun_in_a_job_told_to_go_at_any_moment_leaves_no_step(cluster: LiveCluster) -> None:
+    outer = cluster.submit("-n2", "--wrap", "sleep 300")
+    cluster.wait_for(outer, "RUNNING")
+    told_to_go_at_any_moment(cluster, "srun", f"--jobid={outer}", "--overlap", "sleep", "300")
+    wait_until(lambda: cluster.text("squeue", "-h", "-s", "-o%i", "-j", outer).split() == [f"{outer}.batch"])
+    cluster.run("scancel", outer)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import time
 
+from corral.cli.deathwatch import DeathWatch
+from corral.cli.interruption import Interrupted, Interruptible
 from corral.cli.launched import Step
 from corral.cli.run import Exit, Program, failure
 from corral.cli.submission import POLL_SECONDS, row_of, submit
@@ -13,55 +15,47 @@ from corral.errors import CorralError, Refused
 
 TYPE_CHECKING = False  # importing typing costs 5 ms
 if TYPE_CHECKING:
-    import signal
     from collections.abc import Callable, Sequence
-    from typing import Any
+    from typing import Any, TypeVar
 
     from corral.cli.given import Given
-else:
-    import _signal as signal  # `signal` itself loads enum: 3 ms
+
+    T = TypeVar("T")
 
 #: A job that starts so soon is not said to wait.
 SOON_SECONDS = 0.3
 #: --immediate without a number.
 IMMEDIATE_SECONDS = 1.0
-_CAUGHT = (
-    signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM,
-)  # fmt: skip
 _FIELDS = "id,state,reason,nodes,node_names,node_count,ntasks,exit_code"
 _WAITING = ("PENDING",)
 _GRANTED = ("CONFIGURING", "RUNNING", "SUSPENDED")
-
-
-class Interrupted(Exception):
-    """A signal while the job waits."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
 
 
 class Allocation:
     """The job of an srun or salloc, from its submission until it holds its nodes."""
 
     def __init__(
-        self, program: Program, job: dict[str, Any], given: Given, others: Sequence[dict[str, Any]] = ()
+        self,
+        program: Program,
+        job: dict[str, Any],
+        given: Given,
+        others: Sequence[dict[str, Any]],
+        signals: Interruptible,
+        is_watched: bool = False,
     ) -> None:
+        """Signals are held until `wait`, when there is somebody to cancel it. Watched: it does not outlive us, however we end."""
         self._program = program
         self._given = given
-        self.connection, self.job_id = submit(program, job, given.get("uid", ""), given.get("gid", ""), others)
+        self._signals = signals
+        self.connection = Connection()
+        signals.hold(self.connection)
+        self.job_id = submit(program, self.connection, job, given.get("uid", ""), given.get("gid", ""), others)
+        self.watch = DeathWatch(f"{self.job_id}") if is_watched else None
         self.was_queued = False
 
     def wait(self, on_queued: Callable[[int], None] | None = None) -> dict[str, Any]:
         """Until the job has its nodes; its row. `on_queued` says what comes before "queued and waiting"."""
-        before = {number: signal.signal(number, _interrupt) for number in _CAUGHT}
-        try:
-            return self._wait(on_queued)
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _wait(self, on_queued: Callable[[int], None] | None) -> dict[str, Any]:
+        self._signals.release()
         patience = self._given.get("immediate")
         since = time.monotonic()
         limit = None if patience is None else max(float(patience), IMMEDIATE_SECONDS)
@@ -102,6 +96,12 @@ class Allocation:
             on_queued(self.job_id)
         say(f"job {self.job_id} queued and waiting for resources")
 
+    def dismiss_watch(self) -> None:
+        """The job is over, or somebody else's care."""
+        if self.watch is not None:
+            self.watch.dismiss()
+            self.watch = None
+
     def cancel(self) -> None:
         """Give the job up."""
         request = {"type": "CancelJobs", "selection": {"ids": [str(self.job_id)]}}
@@ -137,33 +137,45 @@ def allocate(
     program: Program, job: dict[str, Any], given: Given, others: Sequence[dict[str, Any]] = ()
 ) -> tuple[Allocation, dict[str, Any]]:
     """For srun: its own job (and the other components of a heterogeneous one), once it is decided, and the job's row."""
-    allocation = Allocation(program, job, given, others)
-    job_id = allocation.job_id
-    try:
-        row = allocation.wait()
-    except Interrupted as why:
-        allocation.cancel()
-        if why.number != signal.SIGQUIT:
-            program.info(f"Job allocation {job_id} has been revoked")
-        if why.number in (signal.SIGINT, signal.SIGHUP):
-            program.info(f"Force Terminated JobId={job_id}")
-        raise Exit(failure()) from None
-    except TooLate as why:
-        raise Exit(immediate_status(), f"srun: error: Unable to allocate resources: {why}") from None
-    return allocation, row
+    return _held(program, job, given, others, Allocation.wait)
 
 
-def allocate_and_launch(program: Program, job: dict[str, Any], given: Given) -> Step:
-    """The job is submitted with its step, which starts as soon as the job does."""
-    allocation, row = allocate(program, job, given)
-    job_id = allocation.job_id
-    step = _step_of(allocation, row)
+def allocate_and_launch(program: Program, job: dict[str, Any], given: Given) -> tuple[Step, Callable[[], None]]:
+    """The job is submitted with its step, which starts as soon as the job does; what to call when it is over."""
+    allocation, step = _held(program, job, given, (), lambda allocation: _step_of(allocation, allocation.wait()))
     if step is None:
+        allocation.dismiss_watch()
         program.info("Job has been cancelled")
         raise program.failed("Unable to allocate resources: Job/step already completing or completed")
     if allocation.was_queued:
-        program.info(f"job {job_id} has been allocated resources")
-    return step
+        program.info(f"job {allocation.job_id} has been allocated resources")
+    return step, allocation.dismiss_watch
+
+
+def _held(
+    program: Program,
+    job: dict[str, Any],
+    given: Given,
+    others: Sequence[dict[str, Any]],
+    until: Callable[[Allocation], T],
+) -> tuple[Allocation, T]:
+    """A watched job, waited for; given up when a signal comes."""
+    with Interruptible() as signals:
+        try:
+            allocation = Allocation(program, job, given, others, signals, is_watched=True)
+        except Interrupted:  # there is no controller
+            raise Exit(failure()) from None
+        job_id = allocation.job_id
+        try:
+            return allocation, until(allocation)
+        except Interrupted:
+            allocation.cancel()
+            program.info(f"Job allocation {job_id} has been revoked")
+            program.info(f"Force Terminated JobId={job_id}")
+            raise Exit(failure()) from None
+        except TooLate as why:
+            allocation.dismiss_watch()
+            raise Exit(immediate_status(), f"srun: error: Unable to allocate resources: {why}") from None
 
 
 def _step_of(allocation: Allocation, row: dict[str, Any]) -> Step | None:
@@ -182,7 +194,3 @@ def _step_of(allocation: Allocation, row: dict[str, Any]) -> Step | None:
         # Granted, but its step is not there: a node has failed just now, or the controller is being restarted.
         time.sleep(0.1)
         row = allocation._poll(0)
-
-
-def _interrupt(number: int, frame: object) -> None:
-    raise Interrupted(number)

@@ -16,11 +16,11 @@ _CANCEL = "from corral.cli.commands.scancel import main; main()"
 
 
 class DeathWatch:
-    """From now on until `dismiss`, over this job (42) or step (42.0)."""
+    """From now on until `dismiss`, over this job (42), or these steps (42.0)."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, *what: str) -> None:
         read_end, self._end = os.pipe()
-        words = ["sh", "-c", _SCRIPT, "srun", sys.executable, "-P", "-c", _CANCEL, "-Q", what]
+        words = ["sh", "-c", _SCRIPT, "srun", sys.executable, "-P", "-c", _CANCEL, "-Q", *what]
         actions = [
             (os.POSIX_SPAWN_DUP2, read_end, 0),
             (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),

@@ -11,9 +11,11 @@ import sys
 import time
 
 from corral.cli import components, environment, jobspec
+from corral.cli.deathwatch import DeathWatch
+from corral.cli.interruption import Interrupted, Interruptible
 from corral.cli.launched import Step
 from corral.cli.run import Exit, Program, failure
-from corral.cli.steps import BUSY, FIRST_PAUSE, LONGEST_PAUSE, PATIENCE, refused
+from corral.cli.steps import BUSY, FIRST_PAUSE, LONGEST_PAUSE, PATIENCE, cancelled, refused
 from corral.client.connection import Connection, new_key
 from corral.errors import Refused
 
@@ -64,8 +66,11 @@ def run(
     made[0].spec["asks_programs"] = not ("prolog" in first and "epilog" in first)
     if inside is None:
         return _in_own_job(program, made, argv, run_prolog)
-    steps = create(program, inside, made, run_prolog)
-    return join(program, made, steps)
+    steps, watch = create(program, inside, made, run_prolog)
+    try:
+        return join(program, made, steps)
+    finally:
+        watch.dismiss()
 
 
 def _parts(
@@ -125,20 +130,44 @@ def _in_own_job(program: Program, parts: list[Part], argv: list[str], run_prolog
     allocation, row = allocate(program, jobs[0], given, jobs[1:])
     job_id = allocation.job_id
     if not is_granted(row):
+        allocation.dismiss_watch()
         program.info("Job has been cancelled")
         raise program.failed("Unable to allocate resources: Job/step already completing or completed")
     if allocation.was_queued:
         program.info(f"job {job_id} has been allocated resources")
     try:
-        steps = create(program, job_id, parts, run_prolog)
+        steps, watch = create(program, job_id, parts, run_prolog)
     except BaseException:
         allocation.cancel()
         raise
-    return join(program, parts, steps)
+    try:
+        return join(program, parts, steps)
+    finally:
+        watch.dismiss()
+        allocation.dismiss_watch()
 
 
-def create(program: Program, job_id: int, parts: list[Part], run_prolog: Callable[[Refused], None]) -> list[Step]:
+def create(
+    program: Program, job_id: int, parts: list[Part], run_prolog: Callable[[Refused], None]
+) -> tuple[list[Step], DeathWatch]:
     """Ask until there is room for all of it (or not longer than --immediate says)."""
+    try:
+        with Interruptible() as signals:
+            steps = _created(program, job_id, parts, run_prolog, signals)
+            watch = DeathWatch(*(f"{step.job_id}.{step.step_id}" for step in steps))
+            signals.release()
+            return steps, watch
+    except Interrupted as why:
+        raise cancelled(program, job_id, why) from None
+
+
+def _created(
+    program: Program,
+    job_id: int,
+    parts: list[Part],
+    run_prolog: Callable[[Refused], None],
+    signals: Interruptible,
+) -> list[Step]:
     given = parts[0].given
     request = {
         "type": "CreateHetStep", "job": str(job_id), "parts": [{"group": part.group, "spec": part.spec} for part in parts],
@@ -147,10 +176,12 @@ def create(program: Program, job_id: int, parts: list[Part], run_prolog: Callabl
     since, pause, waits = time.monotonic(), FIRST_PAUSE, False
     with Connection() as connection:
         while True:
+            signals.hold(connection)
             try:
                 reply = connection.request("POST", "/v1/requests", request, key=new_key(), retry_seconds=PATIENCE)
             except Refused as error:
                 if error.fields.get("code") == "srun_programs":
+                    signals.release()
                     run_prolog(error)
                     del parts[0].spec["asks_programs"]
                     continue
@@ -165,6 +196,7 @@ def create(program: Program, job_id: int, parts: list[Part], run_prolog: Callabl
                 if waits:
                     program.info(f"Step created for job {job_id}")
                 return _steps_of(reply)
+            signals.release()
             if not waits:
                 program.info(f"Job {job_id} step creation temporarily disabled, retrying ({BUSY})")
                 waits = True

@@ -20,10 +20,14 @@ POLL_SECONDS = 60
 
 
 def submit(
-    program: Program, job: dict[str, Any], user: str = "", group: str = "", others: Sequence[dict[str, Any]] = ()
-) -> tuple[Connection, int]:
-    """The connection, still open, and the job's id. `others`: the further components of a heterogeneous job."""
-    connection = Connection()
+    program: Program,
+    connection: Connection,
+    job: dict[str, Any],
+    user: str = "",
+    group: str = "",
+    others: Sequence[dict[str, Any]] = (),
+) -> int:
+    """The job's id. `others`: the further components of a heterogeneous job."""
     request: dict[str, Any] = {"type": "SubmitJobs", "jobs": [job, *others]}
     if others:
         request["het"] = True
@@ -39,7 +43,8 @@ def submit(
         raise refusal(program, error, REFUSED_AS[program.name]) from None
     for message in reply.get("messages", ()):
         program.info(message)
-    return connection, reply["ids"][0]
+    job_id: int = reply["ids"][0]
+    return job_id
 
 
 def refusal(program: Program, error: Refused, beginning: str) -> Exit:

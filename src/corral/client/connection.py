@@ -161,6 +161,11 @@ class Connection:
         finally:
             self.close()
 
+    @property
+    def is_open(self) -> bool:
+        """Could something that was sent have been heard?"""
+        return self._socket is not None
+
     def close(self) -> None:
         if self._socket is not None:
             self._socket.close()

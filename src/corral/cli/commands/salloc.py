@@ -6,9 +6,10 @@ import os
 import time
 
 from corral.cli import allocated, containers, jobspec
-from corral.cli.allocation import Allocation, Interrupted, TooLate, immediate_status, is_granted
+from corral.cli.allocation import Allocation, TooLate, immediate_status, is_granted
 from corral.cli.components import read_all
 from corral.cli.given import Given
+from corral.cli.interruption import Interrupted, Interruptible
 from corral.cli.run import BAD_OPTION, Exit, Program, failure
 from corral.cli.run import main as run
 from corral.client.connection import Connection, new_key
@@ -44,16 +45,30 @@ def salloc(argv: list[str]) -> int:
         clusters.named("salloc", given.get("clusters"))
     jobs = [new_job(one, words, argv) for one, _ in parts]
     since = time.monotonic()
-    allocation = Allocation(PROGRAM, jobs[0], given, jobs[1:])
-    job_id = allocation.job_id
+    with Interruptible() as signals:
+        try:
+            allocation = Allocation(PROGRAM, jobs[0], given, jobs[1:], signals)
+        except Interrupted:  # there is no controller
+            raise Exit(failure()) from None
+        try:
+            return _use(allocation, [one for one, _ in parts], words, since)
+        except Interrupted:
+            allocation.cancel()
+            PROGRAM.info(f"Job allocation {allocation.job_id} has been revoked.")
+            PROGRAM.info("Job aborted due to signal")
+            raise Exit(failure()) from None
+
+
+def _use(allocation: Allocation, parts: list[Given], words: list[str], since: float) -> int:
+    given = parts[0]
     rows = _granted(allocation)
     if allocation.was_queued:
-        PROGRAM.info(f"job {job_id} has been allocated resources")
-    PROGRAM.info(f"Granted job allocation {job_id}")
+        PROGRAM.info(f"job {allocation.job_id} has been allocated resources")
+    PROGRAM.info(f"Granted job allocation {allocation.job_id}")
     _ring(given, time.monotonic() - since)
     if "no-shell" in given:
         return 0
-    return _run_command(allocation, [one for one, _ in parts], words, rows)
+    return _run_command(allocation, parts, words, rows)
 
 
 def _log_in(given: Given) -> None:
@@ -84,11 +99,6 @@ def _granted(allocation: Allocation) -> list[dict[str, Any]]:
     revoked = f"Job allocation {job_id} has been revoked."
     try:
         row = allocation.wait(lambda job: PROGRAM.info(f"Pending job allocation {job}"))
-    except Interrupted:
-        allocation.cancel()
-        PROGRAM.info(revoked)
-        PROGRAM.info("Job aborted due to signal")
-        raise Exit(failure()) from None
     except TooLate as why:
         failed = "Unable to allocate resources" if "busy" in str(why) else "Job submit/allocate failed"
         PROGRAM.error(f"{failed}: {why}")

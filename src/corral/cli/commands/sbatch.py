@@ -10,6 +10,7 @@ from corral.cli.given import REFUSED_AS, Given
 from corral.cli.run import BAD_OPTION, Exit, Program
 from corral.cli.run import main as run
 from corral.cli.submission import refusal, submit
+from corral.client.connection import Connection
 
 TYPE_CHECKING = False  # importing typing costs 5 ms
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ def sbatch(argv: list[str]) -> int:
         from corral.cli.submission import say_when
 
         return say_when(PROGRAM, jobs[0], given.get("uid", ""), given.get("gid", ""), jobs[1:])
-    connection, job_id = submit(PROGRAM, jobs[0], given.get("uid", ""), given.get("gid", ""), jobs[1:])
+    connection = Connection()
+    job_id = submit(PROGRAM, connection, jobs[0], given.get("uid", ""), given.get("gid", ""), jobs[1:])
     if "parsable" in given:
         sys.stdout.write(f"{job_id};{cluster}\n" if cluster else f"{job_id}\n")
     elif PROGRAM.verbosity >= 0:

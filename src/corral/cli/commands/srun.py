@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 from corral.cli import components, environment, jobspec
-from corral.cli.deathwatch import DeathWatch
 from corral.cli.given import Given
 from corral.cli.joining import attached
 from corral.cli.run import BAD_OPTION, Exit, Program
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
 
     from corral.cli.launched import Step
     from corral.errors import Refused
+
+    Launched = tuple[Step, Callable[[], None]]  # and what to call when it is over
 
 PROGRAM = Program("srun")
 
@@ -65,7 +66,9 @@ def srun(argv: list[str]) -> int:
 
             if "bcast" in given:
                 _send_program(given, str(inside), step)
-            made = _launched(given, step, lambda: create_step(PROGRAM, inside, step, _environment(given), given))
+            made, dismiss = _launched(
+                given, step, lambda: create_step(PROGRAM, inside, step, _environment(given), given)
+            )
     elif "bcast" in given and "test-only" not in given:
         return _in_own_allocation(given, step, argv, streams)
     else:
@@ -76,18 +79,17 @@ def srun(argv: list[str]) -> int:
             from corral.cli.submission import say_when
 
             return say_when(PROGRAM, job, given.get("uid", ""), given.get("gid", ""))
-        made = _launched(given, step, lambda: allocate_and_launch(PROGRAM, job, given))
-    watch = DeathWatch(f"{made.job_id}" if inside is None else f"{made.job_id}.{made.step_id}")
+        made, dismiss = _launched(given, step, lambda: allocate_and_launch(PROGRAM, job, given))
     try:
         status = attached(PROGRAM, made, given, streams)
     finally:
-        watch.dismiss()
+        dismiss()
     if "epilog" in given:
         _run_aside(given.get("epilog"), words, "epilog_srun")
     return status
 
 
-def _launched(given: Given, step: dict[str, Any], launch: Callable[[], Step]) -> Step:
+def _launched(given: Given, step: dict[str, Any], launch: Callable[[], Launched]) -> Launched:
     """A cluster that wants programs run before and after says so in answer to the first try."""
     from corral.errors import Refused
 
@@ -155,20 +157,24 @@ def _in_own_allocation(given: Given, step: dict[str, Any], argv: list[str], stre
     del job["spec"]["step"]
     allocation, row = allocate(PROGRAM, job, given)
     if not is_granted(row):
+        allocation.dismiss_watch()
         PROGRAM.info("Job has been cancelled")
         raise PROGRAM.failed("Unable to allocate resources: Job/step already completing or completed")
     if allocation.was_queued:
         PROGRAM.info(f"job {allocation.job_id} has been allocated resources")
-    watch, status = DeathWatch(f"{allocation.job_id}"), 1
+    status, job_id = 1, allocation.job_id
     try:
-        _send_program(given, str(allocation.job_id), step)
-        made = _launched(given, step, lambda: create_step(PROGRAM, allocation.job_id, step, _environment(given), given))
-        status = attached(PROGRAM, made, given, streams)
+        _send_program(given, str(job_id), step)
+        made, dismiss = _launched(given, step, lambda: create_step(PROGRAM, job_id, step, _environment(given), given))
+        try:
+            status = attached(PROGRAM, made, given, streams)
+        finally:
+            dismiss()
     finally:
-        request = {"type": "CompleteJob", "job": allocation.job_id, "status": (status & 0xFF) << 8}
+        request = {"type": "CompleteJob", "job": job_id, "status": (status & 0xFF) << 8}
         with Connection() as connection:
             connection.request("POST", "/v1/requests", request, key=new_key(), retry_seconds=60)
-        watch.dismiss()
+        allocation.dismiss_watch()
     if "epilog" in given:
         _run_aside(given.get("epilog"), step["argv"], "epilog_srun")
     return status
