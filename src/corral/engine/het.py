@@ -45,7 +45,7 @@ def on_create(ctx: Context, request: CreateHetStep, caller: Caller, now: float, 
             out.reply = refused
             return
         assert job.allocation is not None
-        layout = lay_out(job.allocation, part.spec, ctx.state.live_steps_of(job.id))
+        layout = lay_out(job.allocation, part.spec, ctx.state.live_steps_of(job.id), ctx.state.nodes)
         if isinstance(layout, Refusal):
             out.reply = Rejected(error=layout.error, code="busy" if layout.busy else "invalid", detail=layout.detail)
             return

@@ -1,11 +1,16 @@
 """Which tasks of a step run on which of its nodes, and with which share?"""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import msgspec
 
+from corral.engine import stepgpus
 from corral.engine.bounds import MAX_TASKS_PER_NODE
 from corral.model.allocation import Allocation, NodeShare
-from corral.model.gres import GresRequest, GresShare, gpus_of
+from corral.model.gres import GresDevice, GresRequest, GresShare, gpus_of
 from corral.model.job import StepSpec
+from corral.model.node import Node
 from corral.model.step import Step, StepNode, TaskPlace
 from corral.syntax import distribution, gpubind, hostlist
 
@@ -24,14 +29,17 @@ class Layout(msgspec.Struct, frozen=True):
     cpus_per_task: int
 
 
+_NONE: Mapping[str, Node] = MappingProxyType({})
 _BUSY = Refusal("Requested nodes are busy", True)
 _NO_GRES = Refusal(
     "Invalid generic resource (gres) specification", detail="Step requested GRES but job doesn't have GRES"
 )
 
 
-def lay_out(allocation: Allocation, spec: StepSpec, others: list[Step]) -> Layout | Refusal:
-    """Place a step in its job's allocation; `others` are the job's live steps.
+def lay_out(
+    allocation: Allocation, spec: StepSpec, others: list[Step], nodes: Mapping[str, Node] = _NONE
+) -> Layout | Refusal:
+    """Place a step in its job's allocation; `others` are the job's live steps, `nodes` know what is linked.
 
     srun(1): a step takes all CPUs of its nodes unless --exact; steps that do not overlap never share what they took.
     """
@@ -46,7 +54,7 @@ def lay_out(allocation: Allocation, spec: StepSpec, others: list[Step]) -> Layou
     ntasks = spec.ntasks
     order = distribution.parse(spec.distribution) if spec.distribution else distribution.Distribution()
     if order.nodes == "arbitrary" and spec.nodelist:
-        return _arbitrary(chosen, spec, ntasks, cpus_per_task, taken)
+        return _arbitrary(chosen, spec, ntasks, cpus_per_task, taken, nodes)
     if ntasks is None and spec.ntasks_per_gpu:
         ntasks = (
             spec.ntasks_per_gpu * sum(len(g.indices) for share in chosen for g in share.gres if g.name == "gpu") or None
@@ -81,12 +89,12 @@ def lay_out(allocation: Allocation, spec: StepSpec, others: list[Step]) -> Layou
             return _BUSY
     counts = _counts(ntasks, now, spec, order)
     ranks = _ranks(counts, order, ntasks)
-    return _filled(chosen, ranks, spec, ntasks, cpus_per_task, taken)
+    return _filled(chosen, ranks, spec, ntasks, cpus_per_task, taken, nodes)
 
 
 def _filled(
     chosen: list[NodeShare], ranks: list[list[int]], spec: StepSpec, ntasks: int, cpus_per_task: int,
-    taken: dict[str, tuple[NodeShare, ...]],
+    taken: dict[str, tuple[NodeShare, ...]], known: Mapping[str, Node],
 ) -> Layout | Refusal:  # fmt: skip
     """The shares of the nodes that run these ranks."""
     used = [(share, mine) for share, mine in zip(chosen, ranks, strict=True) if mine]
@@ -94,10 +102,14 @@ def _filled(
     nodes = []
     for (share, mine), total in zip(used, totals, strict=True):
         others = taken.get(share.node, ())
-        made = _share(share, _without(share, others), spec, len(mine), cpus_per_task, others, total)
+        free = _without(share, others)
+        made = _share(share, free, spec, len(mine), cpus_per_task, others, total)
         if isinstance(made, Refusal):
             return made
-        nodes.append(StepNode(share=made, tasks=_places(made, mine, spec)))
+        devices = known[share.node].inventory.gres if made.gres and share.node in known else ()
+        if devices:
+            made = stepgpus.linked(made, share if spec.overlap else free, devices)
+        nodes.append(StepNode(share=made, tasks=_places(made, mine, spec, devices)))
     return Layout(tuple(nodes), ntasks, cpus_per_task)
 
 
@@ -107,6 +119,7 @@ def _arbitrary(
     ntasks: int | None,
     cpus_per_task: int,
     taken: dict[str, tuple[NodeShare, ...]],
+    nodes: Mapping[str, Node],
 ) -> Layout | Refusal:
     """Rank i goes to the i-th node of the list, in which a node may stand several times."""
     wanted = hostlist.expand(spec.nodelist)
@@ -121,7 +134,7 @@ def _arbitrary(
             _without(share, taken.get(share.node, ())), spec, cpus_per_task
         ):
             return _BUSY
-    return _filled(chosen, ranks, spec, ntasks, cpus_per_task, taken)
+    return _filled(chosen, ranks, spec, ntasks, cpus_per_task, taken, nodes)
 
 
 def _fewest(ntasks: int, capacity: list[int]) -> int:
@@ -395,9 +408,13 @@ def _cpus_needed(share: NodeShare, spec: StepSpec, tasks: int, each: int) -> int
     return cores * share.threads
 
 
-def _places(share: NodeShare, ranks: list[int], spec: StepSpec) -> tuple[TaskPlace, ...]:
+def _places(
+    share: NodeShare, ranks: list[int], spec: StepSpec, devices: tuple[GresDevice, ...]
+) -> tuple[TaskPlace, ...]:
     gpus = gpus_of(share.gres)
     each = sum(r.count for r in spec.gpus_per_task or () if r.name == "gpu")
+    if devices:
+        gpus = stepgpus.by_tasks(gpus, each, devices)
     binding = gpubind.parse(spec.gpu_bind) if spec.gpu_bind else None
     if binding is None and spec.ntasks_per_gpu:
         binding = gpubind.GpuBinding("single", (spec.ntasks_per_gpu,))

@@ -66,7 +66,7 @@ def start_step(ctx: Context, job: Job, spec: StepSpec, now: float, out: Effects)
     if not any(gpus):
         # An exclusive job has all GPUs of its nodes; its steps have those that they ask for.
         placed = msgspec.structs.replace(placed, gres=placed.gres or ())
-    layout = lay_out(job.allocation, placed, live)
+    layout = lay_out(job.allocation, placed, live, ctx.state.nodes)
     if isinstance(layout, Refusal):
         return layout
     names = tuple(node.share.node for node in layout.nodes)

@@ -108,7 +108,7 @@ def test_nodes_and_gpus(play: App) -> None:
         assert sorted(cell.rpartition(" ")[2] for cell in column(app, "nodes", 4)) == ["1/8", "8/8"]
         await pilot.press("3")
         await until(pilot, lambda: table(app, "gpus").row_count == 16)
-        assert sorted(column(app, "gpus", 5)) == [""] * 7 + ["small"] + ["train"] * 8
+        assert sorted(column(app, "gpus", 7)) == [""] * 7 + ["small"] + ["train"] * 8
 
     play(script)
 

@@ -7,8 +7,11 @@ from tests.builders import Cluster, cluster, gpus, job, node, srun
 from corral.config.checks import BadValue, check
 from corral.model.cluster import ClusterConfig, NodeConfig
 from corral.model.gres import GresDevice
-from corral.model.job import JobKind
+from corral.model.job import JobKind, StepSpec
+from corral.model.step import StepNode
 from corral.protocol.orders import LaunchStep
+from corral.protocol.replies import StepCreated
+from corral.protocol.requests import CreateStep
 
 #: Two pairs: 0 and 2, 1 and 3.
 LINKS = ("-1,0,4,0", "0,-1,0,4", "4,0,-1,0", "0,4,0,-1")
@@ -89,6 +92,25 @@ def test_what_the_agent_has_found_counts_likewise() -> None:
     far = c.add(job(3, gres=gpus(1), gres_flags="enforce-binding"))
     assert c.states(far) == ["PENDING"]
     assert cpus(c, c.run(job(4, gres=gpus(1), gres_flags="disable-binding"))) == (2, 3, 6, 7)
+
+
+def steps_of(c: Cluster, *specs: StepSpec) -> list[StepNode]:
+    """The node of each, started one after another in a job that has the whole node."""
+    number = c.run(job(8, gres=gpus(4)))
+    made = [c.ask(CreateStep(job=str(number), spec=spec)) for spec in specs]
+    return [reply.step.nodes[0] for reply in made if isinstance(reply, StepCreated)]
+
+
+def test_a_step_gets_the_linked_gpus_of_its_job_and_the_cores_near_them() -> None:
+    two = srun(2, gres=gpus(2), exact=True)
+    first, second = steps_of(found_dgx(), two, two)
+    assert (first.share.gres[0].indices, first.share.cpus) == ((0, 2), (0, 1))
+    assert (second.share.gres[0].indices, second.share.cpus) == ((1, 3), (4, 5))
+
+
+def test_each_task_sees_gpus_that_are_linked() -> None:
+    (node,) = steps_of(found_dgx(), srun(2, gpus_per_task=gpus(2)))
+    assert [task.gpus for task in node.tasks] == [(0, 2), (1, 3)]
 
 
 def test_a_task_that_is_to_see_the_closest_gpus_is_told_which_are_near() -> None:

@@ -168,18 +168,16 @@ GPUS = (
 
 def gpu_rows(nodes: list[Row], jobs: list[Row]) -> list[Row]:
     """One for each GPU: whose is it?"""
-    held: dict[tuple[str, str, int], list[Row]] = {}
+    held: dict[tuple[str, int], list[Row]] = {}
     for job in jobs:
-        for node, _, _, devices in job["alloc_detail"] or ():
-            for kind, indices in _devices(devices):
-                for index in indices:
-                    held.setdefault((node, kind, index), []).append(job)
+        for place in _gpus_held(job):
+            held.setdefault(place, []).append(job)
     found = []
     for node in nodes:
         first = 0
         for kind, count in _kinds(node["gres"]):
             for index in range(first, first + count):
-                jobs_there = held.get((node["name"], kind, index), [])
+                jobs_there = held.get((node["name"], index), [])
                 found.append({
                     "node": node["name"], "type": kind, "index": index, "jobs": jobs_there,
                     "memory_mb": sum(node["gpu_memory_mb"][index : index + 1]),
@@ -197,14 +195,16 @@ def with_gpu_use(jobs: list[Row], nodes: list[Row]) -> list[Row]:
     by_name = {node["name"]: node for node in nodes if node["gpus_busy"] or node["gpus_memory_mb"]}
     found = []
     for job in jobs:
-        held = [
-            (by_name[node], index)
-            for node, _, _, devices in job["alloc_detail"] or () if node in by_name
-            for _, indices in _devices(devices) for index in indices
-        ]  # fmt: skip
+        held = [(by_name[node], index) for node, index in _gpus_held(job) if node in by_name]
         use = {name: [value for node, index in held for value in node[name][index : index + 1]] for name in _USE}
         found.append({**job, **use} if held else job)
     return found
+
+
+def _gpus_held(job: Row) -> list[tuple[str, int]]:
+    """Node and number, of whole ones and shares."""
+    rows = job["alloc_detail"] or ()
+    return [(node, index) for node, _, _, devices in rows for index in _numbers(devices)]
 
 
 def _kinds(gres: str) -> list[tuple[str, int]]:
@@ -218,15 +218,15 @@ def _kinds(gres: str) -> list[tuple[str, int]]:
     return found
 
 
-def _devices(text: str) -> list[tuple[str, tuple[int, ...]]]:
-    """gpu:v100:2(IDX:0-1): which of which kind."""
-    found = []
+def _numbers(text: str) -> list[int]:
+    """gpu:v100:2(IDX:0-1),shard:4(IDX:2): of which GPUs? They are counted through all kinds of a node."""
+    found: set[int] = set()
     for part in _parts(text):
         name, _, rest = part.partition(":")
-        head, _, indices = rest.rstrip(")").partition("(IDX:")
-        if name == "gpu" and indices and indices != "N/A":
-            found.append((head.rpartition(":")[0], tuple(arrayspec.parse(indices, 1 << 16).indices)))
-    return found
+        indices = rest.rstrip(")").partition("(IDX:")[2]
+        if name in ("gpu", "shard") and indices and indices != "N/A":
+            found.update(arrayspec.parse(indices, 1 << 16).indices)
+    return sorted(found)
 
 
 def _parts(text: str) -> list[str]:
