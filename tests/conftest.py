@@ -6,6 +6,8 @@ Examples are the same in every run, so that a change is judged by what it change
 import importlib.util
 import os
 
+from _pytest.terminal import TerminalReporter
+
 if importlib.util.find_spec("hypothesis"):  # the clients' environment has none
     from hypothesis import HealthCheck, settings
 
@@ -16,3 +18,10 @@ if importlib.util.find_spec("hypothesis"):  # the clients' environment has none
         derandomize=not os.environ.get("CORRAL_EXPLORE"),
     )
     settings.load_profile("corral")
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+    """What failed the first time is told in full, though it passed the second."""
+    for report in terminalreporter.stats.get("rerun", ()):
+        terminalreporter.section(f"failed once: {report.nodeid}")
+        terminalreporter.write_line(report.longreprtext)
