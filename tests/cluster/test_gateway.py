@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -216,6 +217,33 @@ def test_what_tells_caddy_where_services_lead_may_die(world: World) -> None:
     found = json.loads(load.communicate()[0])
     assert found["failed"] == 0, found
     assert world.gateway.pid_of("pointers") != killed
+
+
+def test_whoever_connects_while_caddy_is_dead_waits_and_is_answered(world: World) -> None:
+    port, later = free_port(), free_port()
+    world.control.put(service(port=port), pod("web-1", world.backend("one").port))
+    wait_until(lambda: world.get(port) == "one")
+    world.control.put(service("api", port=later), pod("api-1", world.backend("two").port, app="api"))
+    wait_until(lambda: world.get(later) == "two")
+    world.gateway.kill()
+    world.gateway.start()
+    world.control.put(pod("web-1", world.backend("three").port))
+    wait_until(lambda: world.get(port) == "three")
+    os.kill(world.gateway.process.pid, signal.SIGSTOP)  # nobody starts it again yet
+    killed = world.gateway.caddy_pid
+    os.kill(killed, signal.SIGKILL)
+    answers: list[str] = []
+    asking = [threading.Thread(target=lambda to=to: answers.append(world.get(to))) for to in (port, later)]
+    for one in asking:
+        one.start()
+    wait_until(lambda: connects(port) and connects(later))
+    os.kill(world.gateway.process.pid, signal.SIGCONT)
+    for one in asking:
+        one.join()
+    assert sorted(answers) == ["three", "two"]
+    world.control.put(removed=[ObjectKey("Service", "default", "api")])
+    wait_until(lambda: not connects(later))
+    assert world.gateway.caddy_pid != killed
 
 
 def test_a_port_that_another_program_has_costs_no_other_service_anything(world: World) -> None:

@@ -1,7 +1,6 @@
 """How is Caddy started and given its configuration?
 
-It is started with what was loaded last, so that traffic goes on at once; what it then cannot do (a port is another's by now) it is told
-again, without that.
+Where it has died it is started with what was loaded last, so that traffic goes on at once; and with the sockets of its ports (`ports.py`).
 """
 
 import asyncio
@@ -60,8 +59,10 @@ def socket_directory(directory: Path) -> Path:
 class Caddy:
     """The Caddy of one gateway."""
 
-    def __init__(self, directory: Path, sockets: Path, log: Log) -> None:
+    def __init__(self, directory: Path, sockets: Path, log: Log, given: Callable[[bool], list[int]]) -> None:
+        """`given`: the files that it is started with; to listen on nothing yet, or as it did."""
         self.directory = directory
+        self._given = given
         self.socket = sockets / "caddy.sock"
         self.program = Program("caddy", directory, self._config, log)
         self._loaded = b""  #: the configuration that it has, as far as we know
@@ -104,12 +105,12 @@ class Caddy:
             raise CaddyAway(f"status {status}")
         return answer
 
-    async def listening(self) -> dict[str, int]:
-        """The ports of its servers, by their names, as it has them now."""
+    async def listening(self) -> dict[str, list[str]]:
+        """What each of its servers listens on, in its own words, as it is now."""
         try:
             servers = msgspec.json.decode(await self.ask("/config/apps/http/servers")) or {}
-            return {name: int(server["listen"][0].rpartition(":")[2]) for name, server in servers.items()}
-        except (CaddyAway, msgspec.DecodeError, LookupError, TypeError, ValueError):
+            return {name: server["listen"] for name, server in servers.items()}
+        except (CaddyAway, msgspec.DecodeError, LookupError, TypeError, AttributeError):
             return {}
 
     async def run(self) -> None:
@@ -125,7 +126,7 @@ class Caddy:
         async with self._starting:
             if self.is_running:
                 return
-            if self._config.exists() and await self._start():
+            if self._loaded and await self._start():
                 return
             self._write(msgspec.json.encode(bare_config(self.socket)))
             self._loaded = b""
@@ -137,7 +138,10 @@ class Caddy:
         home = str(self.directory)
         environment = {**os.environ, "HOME": home, "XDG_DATA_HOME": f"{home}/data", "XDG_CONFIG_HOME": f"{home}/config"}
         return await self.program.start(
-            [str(program()), "run", "--config", str(self._config)], environment, self._answers
+            [str(program()), "run", "--config", str(self._config)],
+            environment,
+            self._answers,
+            self._given(not self._loaded),
         )
 
     async def _answers(self) -> bool:

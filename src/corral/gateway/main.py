@@ -30,6 +30,7 @@ from corral.gateway.caddy import Refused as CaddyRefused
 from corral.gateway.load import Sampler
 from corral.gateway.login import Login
 from corral.gateway.pointing import Pointing
+from corral.gateway.ports import Ports, can_bind
 from corral.gateway.process import ProgramFailed
 from corral.gateway.proxying import Settings
 from corral.gateway.relay import Relays
@@ -69,8 +70,6 @@ class Gateway:
         self._dns_failed = ""
         self._told: object = None  #: what Caddy's configuration was made of
         self.stopping = asyncio.Event()
-        self.unusable: set[int] = set()
-        self._listening: set[int] = set()
         self.http_port = self.https_port = 0
         self.is_serving = False
 
@@ -82,9 +81,11 @@ class Gateway:
         self.table = Table(self.home / "routes.json")
         self.table.load()
         self.sockets = socket_directory(self.home)
-        self.caddy = Caddy(self.home, self.sockets, self.log)
-        self.caddy.on_start = self._changed.set
         self.pointing = Pointing(self.home, self.sockets, self.log)
+        self.ports = Ports(self.pointing.copies, self.log)
+        self.pointing.on_start = self.ports.deposit
+        self.caddy = Caddy(self.home, self.sockets, self.log, self._given)
+        self.caddy.on_start = self._changed.set
         self.login = Login(self.sockets / "login.sock", self._endpoint)
         gateway = self.config.gateway
         self.waiting = Waiting(gateway.held_requests, gateway.held_seconds, lambda: self.sampler.hurry())
@@ -95,11 +96,7 @@ class Gateway:
             lambda: routes.names(self.table.services.values(), self.table.ingresses.values(), self.config.gateway),
             self._reported,
         )  # fmt: skip
-        if self.caddy.adopt():
-            servers = await self.caddy.listening()
-            self._listening = set(servers.values())
-            self.http_port, self.https_port = servers.get(routes.SHARED, 0), servers.get(routes.SHARED_TLS, 0)
-            self.log.info("took over caddy", ports=len(self._listening))
+        await self._take_over()
         self._changed.set()
         self.log.info("started", endpoint=self._endpoint, services=len(self.table.services))
         self._start(self._follow(), "routes")
@@ -109,6 +106,18 @@ class Gateway:
         self._start(self._save(), "save")
         await self.stopping.wait()
         self.log.info("stopped")
+
+    async def _take_over(self) -> None:
+        """The Caddy of the gateway before us, if it runs."""
+        if not self.caddy.adopt():
+            return
+        servers = self.ports.take_back(await self.caddy.listening())
+        if servers is None:  # whoever connects to a socket that is nobody's would wait for ever
+            self.log.warning("caddy is started anew: the sockets that it listens on are lost")
+            await self.caddy.program.end()
+            return
+        self.http_port, self.https_port = servers.get(routes.SHARED, 0), servers.get(routes.SHARED_TLS, 0)
+        self.log.info("took over caddy", ports=len(servers))
 
     def _take_lock(self) -> None:
         try:
@@ -196,7 +205,7 @@ class Gateway:
         if is_new:
             await self.caddy.load(routes.caddy_config(services, ingresses, settings))
             self._told = *shape[:-1], self.caddy.program.pid
-            self._listening = routes.listeners(services, settings)
+            self.ports.keep()
         seconds = round(clock.monotonic() - began, 4)
         self.log.debug("routes", services=len(services), version=self.table.version, seconds=seconds, loaded=is_new)
 
@@ -255,15 +264,16 @@ class Gateway:
             shown.write_bytes(made.read_bytes())
             shown.chmod(0o644)
 
+    def _given(self, is_bare: bool) -> list[int]:
+        return self.ports.to_give(self._addresses(), is_bare=is_bare)
+
     def _reported(self) -> dict[str, object]:
         ports = {"http_port": self.http_port, "https_port": self.https_port}
-        return {"unusable_ports": tuple(sorted(self.unusable | self.relays.unusable)), **ports}
+        return {"unusable_ports": tuple(sorted(self.ports.unusable | self.relays.unusable)), **ports}
 
     def _settings(self, services: list[ServiceRoute], ingresses: list[IngressRoute]) -> Settings:
         """With the ports that can be had: Caddy takes all of a configuration or nothing."""
         addresses = self._addresses()
-        if not self.caddy.is_running:
-            self._listening = set()
         config = self.config.gateway
         self.http_port = self.http_port or self._shared_port(config.http_port)
         if any(one.certificates for one in ingresses):
@@ -274,18 +284,16 @@ class Gateway:
             access_log=str(self.home / "access.log") if config.access_log else "", addresses=addresses,
         )  # fmt: skip
         wanted = routes.listeners(services, settings)
-        unusable = {port for port in wanted - self._listening if not self._is_free(port)}
-        for port in sorted(unusable - self.unusable):
-            self.log.warning("a port cannot be used", port=port)
-        self.unusable = unusable
-        return msgspec.structs.replace(settings, unusable=frozenset(unusable))
+        return msgspec.structs.replace(
+            settings, listen=self.ports.open(wanted, addresses, is_running=self.caddy.is_running)
+        )
 
     def _shared_port(self, wanted: int) -> int:
         """This one, or one of the next; 0 = none."""
         if not wanted:
             return 0
         ports = range(wanted, min(wanted + _NEXT_PORTS, 65536))
-        found = next((port for port in ports if port not in self._listening and self._is_free(port)), 0)
+        found = next((port for port in ports if self.ports.is_free(port, self._addresses())), 0)
         if found != wanted:
             self.log.warning("the shared port is another's", port=wanted, instead=found)
         return found
@@ -293,22 +301,9 @@ class Gateway:
     def _addresses(self) -> tuple[str, ...]:
         """The configured one, and the one by which Pods with a network of their own see this machine, once that is there."""
         found = [self.config.gateway.listen]
-        if (more := self.config.host_for_pods) and _can_bind(more, 0):
+        if (more := self.config.host_for_pods) and can_bind(more, 0):
             found.append(more)
         return tuple(found)
-
-    def _is_free(self, port: int) -> bool:
-        return all(_can_bind(host, port) for host in self._addresses())
-
-
-def _can_bind(host: str, port: int) -> bool:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True
 
 
 def main(argv: list[str] | None = None) -> int:

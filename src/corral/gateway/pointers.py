@@ -4,10 +4,14 @@ A program of its own that knows nothing: it answers DNS questions on a unix sock
 goes on with them while the gateway is away. A question for SRV KEY.s. is answered with one of the pieces in the file KEY, by chance; the
 names of addresses say what they are (7f000001.i. is 127.0.0.1). A service that leads nowhere has no file: there is no such name.
 
+It also keeps copies of the sockets on which Caddy listens (`ports.py`), for the gateway that comes after this one. They are left and taken
+at another unix socket.
+
 It imports next to nothing, and is run as a file: it takes 10 MB.
 """
 
 import os
+import select
 import socket
 import struct
 import sys
@@ -93,24 +97,98 @@ def _service(key: bytes, directory: str) -> tuple[int, bytes] | None:
         return None
 
 
-def serve(path: str, directory: str) -> None:
-    """For ever."""
+# ---------------------------------------------------------------------- copies of sockets
+
+_NUMBER = struct.Struct("!I")
+_AT_ONCE = 200  #: sockets in a message; the kernel takes 253
+_TAKE = b"take"
+
+
+def deposit(path: str, sockets: dict[int, int]) -> None:
+    """These are kept from now on, instead of what was: descriptors by the numbers that they go by."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(_PATIENCE)
+        connection.connect(path)
+        _send(connection, sockets)
+        connection.shutdown(socket.SHUT_WR)
+        connection.recv(1)  # until they are there
+
+
+def withdraw(path: str, patience: float) -> dict[int, int]:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(patience)
+        connection.connect(path)
+        connection.sendall(_TAKE)
+        connection.shutdown(socket.SHUT_WR)
+        return _received(connection)[0]
+
+
+def _send(connection: socket.socket, sockets: dict[int, int]) -> None:
+    numbers = sorted(sockets)
+    for at in range(0, len(numbers), _AT_ONCE):
+        some = numbers[at : at + _AT_ONCE]
+        socket.send_fds(connection, [b"".join(map(_NUMBER.pack, some))], [sockets[number] for number in some])
+
+
+def _received(connection: socket.socket) -> tuple[dict[int, int], bytes]:
+    """And what came without sockets."""
+    found: dict[int, int] = {}
+    while True:
+        data, descriptors, *_ = socket.recv_fds(connection, _NUMBER.size * _AT_ONCE, _AT_ONCE)
+        if not data:
+            return found, b""
+        if not descriptors:
+            return found, data
+        found.update(zip((number for (number,) in _NUMBER.iter_unpack(data)), descriptors, strict=True))
+
+
+def _keep(connection: socket.socket, kept: dict[int, int]) -> None:
+    """Somebody leaves sockets, or takes copies."""
+    found, word = _received(connection)
+    if word == _TAKE:
+        _send(connection, kept)
+        return
+    for descriptor in kept.values():
+        os.close(descriptor)
+    kept.clear()
+    kept.update(found)
+
+
+# ---------------------------------------------------------------------- the program
+
+
+def _listener(path: str) -> socket.socket:
     temporary = f"{path}.{os.getpid()}"
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(temporary)
     os.chmod(temporary, 0o600)
     listener.listen(1024)
     os.replace(temporary, path)
+    return listener
+
+
+def serve(path: str, directory: str, copies: str) -> None:
+    """For ever."""
+    keeping, asking = _listener(copies), _listener(path)
+    kept: dict[int, int] = {}
+    ready = select.poll()
+    for listener in (asking, keeping):
+        ready.register(listener, select.POLLIN)
     while True:
-        connection, _ = listener.accept()
-        try:
-            connection.settimeout(_PATIENCE)
-            connection.sendall(answer(connection.recv(2048), directory))
-        except (OSError, ValueError, IndexError, struct.error):
-            pass
-        finally:
-            connection.close()
+        for number, _ in ready.poll():
+            listener = asking if number == asking.fileno() else keeping
+            connection, _ = listener.accept()
+            try:
+                connection.settimeout(_PATIENCE)
+                if listener is asking:
+                    connection.sendall(answer(connection.recv(2048), directory))
+                else:
+                    _keep(connection, kept)
+            except (OSError, ValueError, IndexError, struct.error):
+                pass
+            finally:
+                connection.close()
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1], sys.argv[2])
+    serve(*sys.argv[1:])

@@ -5,7 +5,7 @@ import ipaddress
 import os
 import socket
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from corral.daemon.logs import Log
@@ -22,7 +22,8 @@ class Pointing:
 
     def __init__(self, directory: Path, sockets: Path, log: Log) -> None:
         self.directory = directory / "pointers"
-        self.socket = sockets / "pointers.sock"
+        self.socket, self.copies = sockets / "pointers.sock", sockets / "ports.sock"
+        self.on_start: Callable[[], None] = lambda: None
         self.program = Program("pointers", directory, self.directory, log)
         self._written: dict[str, bytes] = {}
         self._pointed: dict[str, tuple[Target, ...]] = {}
@@ -39,9 +40,11 @@ class Pointing:
 
     async def _again(self) -> None:
         command = [sys.executable, "-I", "-S", pointers.__file__, str(self.socket), str(self.directory)]
+        command.append(str(self.copies))
         self.socket.unlink(missing_ok=True)
         if not await self.program.start(command, {}, self._answers):
             raise ProgramFailed(program="pointers", reason=self.program.last_words())
+        self.on_start()
 
     async def _answers(self) -> bool:
         return self.socket.exists()

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 
 from corral.daemon import clock
@@ -46,10 +46,14 @@ class Program:
         return self.pid != 0
 
     async def start(
-        self, command: list[str], environment: Mapping[str, str], answers: Callable[[], Awaitable[bool]]
+        self,
+        command: list[str],
+        environment: Mapping[str, str],
+        answers: Callable[[], Awaitable[bool]],
+        given: Iterable[int] = (),
     ) -> bool:
-        """Until it answers; False when it has ended instead."""
-        pid = self._spawn(command, environment)
+        """Until it answers; False when it has ended instead. It has the files that are `given`, by the same numbers."""
+        pid = self._spawn(command, environment, given)
         self._pid_file.write_text(f"{pid}\n")
         self._watch(pid)
         until = clock.monotonic() + _START_SECONDS
@@ -60,7 +64,7 @@ class Program:
         self.stop()
         return False
 
-    def _spawn(self, command: list[str], environment: Mapping[str, str]) -> int:
+    def _spawn(self, command: list[str], environment: Mapping[str, str], given: Iterable[int]) -> int:
         writing = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         return os.posix_spawn(
             command[0],
@@ -70,6 +74,7 @@ class Program:
                 (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_OPEN, 1, str(self.log_file), writing, 0o600),
                 (os.POSIX_SPAWN_DUP2, 1, 2),
+                *((os.POSIX_SPAWN_DUP2, number, number) for number in given),
             ],
             setsid=True,
             setsigmask=(),
@@ -114,10 +119,15 @@ class Program:
 
         loop.add_reader(handle, ended)
 
-    def stop(self) -> None:
+    async def end(self) -> None:
+        """At once, and until it is gone."""
+        self.stop(signal.SIGKILL)
+        await self._gone.wait()
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         if self.pid:
             try:
-                os.kill(self.pid, signal.SIGTERM)
+                os.kill(self.pid, how)
             except ProcessLookupError:
                 pass
 

@@ -38,8 +38,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     http_port: int = 0
     https_port: int = 0
     access_log: str = ""  #: its file; "" = there is none
-    unusable: frozenset[int] = frozenset()
     addresses: tuple[str, ...] = ("127.0.0.1",)  #: that are listened on
+    listen: dict[int, list[str]] = {}  #: in Caddy's words: each port that can be had
 
 
 def server_name(service: ServiceRoute, port: PortRoute) -> str:

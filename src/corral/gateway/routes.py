@@ -9,6 +9,7 @@ from typing import Any
 
 from corral.gateway.caddy import bare_config
 from corral.gateway.ingress import Shared
+from corral.gateway.ports import words_of
 from corral.gateway.proxying import USER_HEADER, Settings, handlers, is_pointed_at, server_name
 from corral.model.cluster import GatewayConfig
 from corral.model.kube.meta import ObjectKey
@@ -28,7 +29,7 @@ def caddy_config(
     pointed = sum(is_pointed_at(service, port) for service in known for port in service.ports)
     servers: dict[str, Any] = {}
     # Caddy takes nothing of a configuration in which two servers want one port.
-    taken = {*settings.unusable, settings.http_port, settings.https_port, settings.config.metrics_port}
+    taken = {settings.http_port, settings.https_port, settings.config.metrics_port}
     shared = Shared(settings)
     for service in known:
         by_port = {}
@@ -37,22 +38,22 @@ def caddy_config(
                 continue
             handle = handlers(service, port, settings, pointed if is_pointed_at(service, port) else 0)
             by_port[port] = handle
-            if port.listen and port.listen not in taken:
+            if port.listen in settings.listen and port.listen not in taken:
                 taken.add(port.listen)
                 servers[server_name(service, port)] = _server(settings, port.listen, [{"handle": handle}])
         shared.add_service(service, by_port, host_names(service, settings.config))
     for ingress in ingresses:
         shared.add_ingress(ingress)
-    if settings.http_port:
+    if settings.http_port in settings.listen:
         servers[SHARED] = _server(settings, settings.http_port, shared.plain())
     apps: dict[str, Any] = {"http": {"servers": servers, "metrics": {"per_host": True}}}
-    if settings.https_port and shared.has_tls:
+    if settings.https_port in settings.listen and shared.has_tls:
         servers[SHARED_TLS] = _server(settings, settings.https_port, shared.secure(), h3=True)
         servers[SHARED_TLS]["tls_connection_policies"] = [{}]
         apps["tls"] = shared.tls()
         apps["pki"] = {"certificate_authorities": {"local": {"name": "Corral", "install_trust": False}}}
     metrics = settings.config.metrics_port
-    if metrics and metrics not in settings.unusable:
+    if metrics in settings.listen:
         servers[METRICS] = _server(settings, metrics, [{"handle": [{"handler": "metrics"}]}])
     config = bare_config(settings.caddy)
     config["logging"] = _logging(settings)
@@ -83,9 +84,9 @@ def host_names(service: ServiceRoute, config: GatewayConfig) -> list[str]:
 
 
 def listeners(services: Iterable[ServiceRoute], settings: Settings) -> set[int]:
-    """The ports that Caddy listens on for these."""
+    """The ports that are wanted for these."""
     found = {port.listen for service in services for port in service.ports if port.speech != "tcp" and port.listen}
-    return (found | {settings.http_port, settings.https_port, settings.config.metrics_port}) - {0} - settings.unusable
+    return (found | {settings.http_port, settings.https_port, settings.config.metrics_port}) - {0}
 
 
 def names(
@@ -114,11 +115,15 @@ def names(
 
 def _server(settings: Settings, port: int, routes: list[dict[str, Any]], *, h3: bool = False) -> dict[str, Any]:
     server: dict[str, Any] = {
-        "listen": [f"[{one}]:{port}" if ":" in one else f"{one}:{port}" for one in settings.addresses],
+        "listen": settings.listen[port],
         "routes": [_NOBODY_YET, *routes],
         "protocols": ["h1", "h2", "h3"] if h3 else ["h1", "h2", "h2c"],
         "automatic_https": {"disable": True},
     }
+    if h3 and any(words.startswith("fd/") for words in settings.listen[port]):  # which are TCP's alone
+        own = [words_of((address, port)) for address in settings.addresses]
+        server["listen"] = [*settings.listen[port], *own]
+        server["listen_protocols"] = [["h1", "h2"]] * len(settings.listen[port]) + [["h3"]] * len(own)
     if settings.access_log:
         server["logs"] = {}
     return server

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from corral.gateway.proxying import Settings
@@ -15,6 +16,7 @@ from corral.protocol.routes import Certificate, IngressRoute, PathRoute, PortRou
 _SETTINGS = Settings(
     config=GatewayConfig(), caddy=Path("/g/caddy.sock"), pointers=Path("/g/pointers.sock"), waiting=Path("/g/waiting"),
     login=Path("/g/login.sock"), http_port=8080, https_port=8443,
+    listen={port: [f"fd/{port}"] for port in (8080, 8443, *range(28000, 28010))},
 )  # fmt: skip
 
 
@@ -79,12 +81,10 @@ def test_how_a_replica_is_chosen(traffic: Traffic, policy: dict[str, Any]) -> No
 
 
 def test_a_port_that_cannot_be_had_is_left_out() -> None:
-    settings = Settings(
-        **{name: getattr(_SETTINGS, name) for name in Settings.__struct_fields__} | {"unusable": {28000}}
-    )
+    assert listeners([service()], _SETTINGS) == {8080, 8443, 28000}
+    settings = msgspec.structs.replace(_SETTINGS, listen={8080: ["fd/8080"]})
     servers = caddy_config([service()], [], settings)["apps"]["http"]["servers"]
     assert set(servers) == {"shared"}
-    assert listeners([service()], settings) == {8080, 8443}
 
 
 # ------------------------------------------------------------------------------------------------------------ Ingress

@@ -1,0 +1,214 @@
+"""Who holds the ports that Caddy listens on, so that nobody is turned away while it is started anew?
+
+The gateway does. A socket can be given to a program only when that is started, and ports come later: so Caddy is started with spare
+sockets that are bound to nothing yet. What is bound here is bound there, for it is the same socket, and Caddy is told of it as fd/NUMBER.
+While no Caddy runs, whoever connects waits in the socket's backlog; and where a configuration is loaded anew, it is no other socket.
+
+A socket that was bound once cannot be bound to another port. One that is not wanted any more is shut down (connections are refused, another
+program may have the port) and is kept until Caddy is started next, in case its port is wanted again. When no spare one is left, Caddy opens
+ports by itself. A gateway that is started beside a Caddy that runs has the sockets from `pointers.py`, which keeps copies.
+"""
+
+import fcntl
+import os
+import socket
+from collections.abc import Iterable
+from pathlib import Path
+
+from corral.daemon.logs import Log
+from corral.gateway import pointers
+
+#: Sockets for ports that come while Caddy runs, of each family.
+_SPARE = 512
+_BACKLOG = 4096
+#: Their numbers are beyond what either program uses otherwise, or in the upper half of what it may.
+_FIRST = 2048
+_MOST_FIRST = 512
+_PATIENCE = 5.0
+
+Place = tuple[str, int]  #: address, port
+
+
+class Ports:
+    """All of one gateway."""
+
+    def __init__(self, copies: Path, log: Log) -> None:
+        self._copies, self._log = copies, log
+        self._sockets: dict[int, socket.socket] = {}  #: by their numbers, which are the same in Caddy
+        self._bound: dict[Place, int] = {}  #: which listen, or have done
+        self._open: set[Place] = set()
+        self._plain: set[Place] = set()  #: that Caddy opens by itself
+        self._wanted: set[Place] = set()
+        self._spare: dict[int, list[int]] = {}  #: by family: those that are bound to nothing yet
+        self.unusable: frozenset[int] = frozenset()
+
+    def open(self, wanted: Iterable[int], addresses: tuple[str, ...], *, is_running: bool) -> dict[int, list[str]]:
+        """What Caddy is told of each, at all addresses or not at all. `is_running`: no more sockets can be given to it."""
+        found: dict[int, list[str]] = {}
+        unusable = set()
+        self._wanted = set()
+        for port in sorted(wanted):
+            places = [(address, port) for address in addresses]
+            self._wanted.update(places)
+            words = [self._opened(place, is_running) for place in places]
+            if all(words):
+                found[port] = words
+            else:
+                unusable.add(port)
+                self._shut([place for place in places if place in self._open])
+                if port not in self.unusable:
+                    self._log.warning("a port cannot be used", port=port)
+        self.unusable = frozenset(unusable)
+        return found
+
+    def keep(self) -> None:
+        """Caddy has been told: what was not wanted last is not listened on any more."""
+        self._shut(self._open - self._wanted)
+        self._plain &= self._wanted
+
+    def is_free(self, port: int, addresses: tuple[str, ...]) -> bool:
+        return all((address, port) not in self._open and can_bind(address, port) for address in addresses)
+
+    def _opened(self, place: Place, is_running: bool) -> str:
+        """ "" = it is somebody else's."""
+        if place in self._plain:
+            return words_of(place)
+        number = self._bound.get(place)
+        if number is None:
+            number = self._unbound(family_of(place[0]), is_running)
+        if number is None:
+            if not can_bind(*place):
+                return ""
+            self._plain.add(place)
+            return words_of(place)
+        one = self._sockets[number]
+        if place in self._open:
+            return f"fd/{number}"
+        try:
+            if place not in self._bound:
+                one.bind(place)
+                self._bound[place] = number
+                self._spare[family_of(place[0])].remove(number)
+            one.listen(_BACKLOG)
+        except OSError:
+            return ""
+        self._open.add(place)
+        return f"fd/{number}"
+
+    def _unbound(self, family: int, is_running: bool) -> int | None:
+        there = self._spare.setdefault(family, [])
+        if not there and not is_running:
+            self._new(family)
+        return there[-1] if there else None
+
+    def _new(self, family: int) -> bool:
+        """One more; False = so many files cannot be open."""
+        with socket.socket(family) as made:
+            first = min(_FIRST, max(_MOST_FIRST, os.sysconf("SC_OPEN_MAX") // 2))
+            try:
+                number = fcntl.fcntl(made, fcntl.F_DUPFD_CLOEXEC, first)
+            except OSError:
+                return False
+        one = self._sockets[number] = socket.socket(fileno=number)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)  # [::] is all of the machine
+        self._spare.setdefault(family, []).append(number)
+        return True
+
+    def _shut(self, places: Iterable[Place]) -> None:
+        for place in places:
+            self._open.discard(place)
+            try:
+                self._sockets[self._bound[place]].shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def close(self) -> None:
+        """Here; whoever else has them has them still."""
+        for one in self._sockets.values():
+            one.close()
+
+    # -- Caddy is started, or runs already
+
+    def to_give(self, addresses: tuple[str, ...], *, is_bare: bool) -> list[int]:
+        """Those with which Caddy is started now: what listens, and spare ones. `is_bare`: it opens none by itself."""
+        if is_bare:
+            self._plain.clear()
+        for place in self._bound.keys() - self._open:
+            self._sockets.pop(self._bound.pop(place)).close()
+        for family in sorted({family_of(address) for address in addresses}):
+            while len(self._spare.setdefault(family, [])) < _SPARE and self._new(family):
+                pass
+        self.deposit()
+        return sorted(self._sockets)
+
+    def deposit(self) -> None:
+        """Whoever comes after us finds them."""
+        try:
+            pointers.deposit(str(self._copies), {number: one.fileno() for number, one in self._sockets.items()})
+        except OSError as error:
+            self._log.warning("nobody keeps copies of the ports' sockets", error=str(error))
+
+    def take_back(self, listening: dict[str, list[str]]) -> dict[str, int] | None:
+        """From an earlier gateway, whose Caddy runs and `listening` so; the port of each of its servers. None: we have not all of them."""
+        try:
+            copies = pointers.withdraw(str(self._copies), _PATIENCE)
+        except OSError:
+            copies = {}
+        for number, copy in copies.items():
+            self._take(number, copy)
+        numbers = {f"fd/{number}": place for place, number in self._bound.items()}
+        found: dict[str, int] = {}
+        for server, words in listening.items():
+            for word in words:
+                if word.startswith("fd/") and word not in numbers:
+                    return None
+                place = numbers.get(word) or place_of(word)
+                if word not in numbers and numbers.keys().isdisjoint(words):
+                    self._plain.add(place)
+                found.setdefault(server, place[1])
+        return found
+
+    def _take(self, number: int, copy: int) -> None:
+        try:
+            os.fstat(number)  # ours, of another thing
+            os.close(copy)
+            return
+        except OSError:
+            pass
+        os.dup2(copy, number, inheritable=False)
+        os.close(copy)
+        one = self._sockets[number] = socket.socket(fileno=number)
+        address, port = one.getsockname()[:2]
+        if port:
+            self._bound[address, port] = number
+            if one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                self._open.add((address, port))
+        else:
+            self._spare.setdefault(one.family, []).append(number)
+
+
+def family_of(address: str) -> int:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def words_of(place: Place) -> str:
+    """As Caddy reads it."""
+    address, port = place
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def place_of(words: str) -> Place:
+    address, _, port = words.rpartition(":")
+    return address.strip("[]"), int(port)
+
+
+def can_bind(host: str, port: int) -> bool:
+    with socket.socket(family_of(host)) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,108 @@
+"""Who has the ports on which Caddy listens?"""
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.gateway_kit import free_port, wait_until
+
+from corral.daemon.logs import Log
+from corral.gateway import pointers
+from corral.gateway.ports import Ports
+
+HERE = ("127.0.0.1",)
+
+
+@pytest.fixture
+def copies(tmp_path: Path) -> Iterator[Path]:
+    """Where they are kept."""
+    asking, keeping = tmp_path / "pointers.sock", tmp_path / "ports.sock"
+    process = subprocess.Popen([sys.executable, "-I", "-S", pointers.__file__, asking, tmp_path, keeping])
+    wait_until(asking.exists, 60)
+    yield keeping
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture
+def ports(copies: Path, tmp_path: Path) -> Iterator[Ports]:
+    one = Ports(copies, Log(tmp_path / "log", "info"))
+    yield one
+    one.close()
+
+
+def connects(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_whoever_comes_while_no_caddy_runs_waits(ports: Ports) -> None:
+    port = free_port()
+    (words,) = ports.open([port], HERE, is_running=False)[port]
+    assert words.startswith("fd/")
+    assert int(words[3:]) in ports.to_give(HERE, is_bare=True)
+    assert connects(port)
+
+
+def test_a_port_that_comes_later_is_a_socket_that_caddy_has_already(ports: Ports) -> None:
+    given = ports.to_give(HERE, is_bare=True)
+    port = free_port()
+    (words,) = ports.open([port], HERE, is_running=True)[port]
+    assert int(words[3:]) in given
+
+
+def test_what_is_not_wanted_any_more_is_refused_until_it_is_wanted_again(ports: Ports) -> None:
+    port, other = free_port(), free_port()
+    first = ports.open([port, other], HERE, is_running=False)
+    ports.keep()
+    ports.open([other], HERE, is_running=True)
+    assert connects(port)  # Caddy has not been told yet
+    ports.keep()
+    assert not connects(port)
+    with socket.create_server(("127.0.0.1", port)):
+        assert not ports.open([port, other], HERE, is_running=True).get(port)
+        assert ports.unusable == {port}
+    assert ports.open([port, other], HERE, is_running=True) == first
+    assert connects(port)
+
+
+def test_where_one_address_cannot_be_had_the_port_is_not_used_at_the_others(ports: Ports) -> None:
+    port = free_port()
+    with socket.create_server(("127.0.0.2", port)):
+        assert not ports.open([port], ("127.0.0.1", "127.0.0.2"), is_running=False)
+        assert not connects(port)
+
+
+def test_when_no_spare_socket_is_left_caddy_opens_a_port_by_itself(ports: Ports) -> None:
+    port = free_port()
+    assert ports.open([port], HERE, is_running=True) == {port: [f"127.0.0.1:{port}"]}
+    assert not connects(port)
+    ports.to_give(HERE, is_bare=True)
+    assert ports.open([port], HERE, is_running=True)[port][0].startswith("fd/")
+
+
+def test_the_next_gateway_finds_them_all(ports: Ports, copies: Path, tmp_path: Path) -> None:
+    port, later = free_port(), free_port()
+    told = {"web": ports.open([port], HERE, is_running=False)[port]}
+    given = ports.to_give(HERE, is_bare=True)
+    told["api"] = ports.open([later], HERE, is_running=True)[later]
+    ports.close()
+    assert connects(port)
+    assert connects(later)
+    after = Ports(copies, Log(tmp_path / "log", "info"))
+    try:
+        assert after.take_back(told) == {"web": port, "api": later}
+        assert after.open([port], HERE, is_running=True)[port] == told["web"]
+        after.keep()
+        assert not connects(later)
+        assert after.to_give(HERE, is_bare=False)[:2] == given[:2]
+    finally:
+        after.close()
+
+
+def test_it_is_known_that_sockets_are_lost(ports: Ports) -> None:
+    assert ports.take_back({"web": ["fd/2048"]}) is None
+    assert ports.take_back({"web": ["127.0.0.1:80"]}) == {"web": 80}
