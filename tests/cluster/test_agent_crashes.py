@@ -81,6 +81,25 @@ def test_a_repeated_launch_runs_once_also_after_its_end(tmp_path: Path, runs: Pa
     play(tmp_path, scene)
 
 
+def test_a_launch_that_comes_after_the_end_and_the_agents_death_runs_nothing(tmp_path: Path, runs: Path) -> None:
+    async def scene(agent: AgentProcess, controller: FakeController) -> None:
+        controller.commits = False  # it has committed the end, and the agent never hears of it
+        await controller.send(end(1))
+        await wait_until(lambda: controller.got(JobCleaned))
+        agent.kill()
+        controller.commits = True
+        agent.start()
+        await wait_until(lambda: len(controller.got(AgentRegistered)) == 2)
+        await controller.send(batch(1, f"echo 1 >> {runs}"))
+        await controller.send(batch(2, f"echo 2 >> {runs}"))
+        await wait_until(lambda: controller.got(StepFinished, job=2) and controller.got(StepFinished, job=1))
+        assert ids(runs) == ["2"]
+        [finished] = controller.got(StepFinished, job=1)
+        assert finished.cause is EndCause.CANCELLED
+
+    play(tmp_path, scene)
+
+
 def test_a_step_runs_on_while_its_agent_is_dead(tmp_path: Path, runs: Path) -> None:
     async def scene(agent: AgentProcess, controller: FakeController) -> None:
         gate = tmp_path / "gate"

@@ -103,10 +103,12 @@ class Endings:
         ):
             return
         order, spool = ending.order, self._launcher.spool
-        if not order.epilog or order.context is None or spool.is_buried(job_name(*job)):
+        if not order.epilog or order.context is None:
             self._report(job, ending, 0)
         elif (status := spool.job_mark(*job, "epilog")) is not None:
             self._report(job, ending, status)
+        elif spool.is_buried(job_name(*job)):
+            self._report(job, ending, 0)
         else:
             ending.epilog = asyncio.get_running_loop().create_task(self._run_epilog(job, ending))
 
@@ -136,6 +138,9 @@ class Endings:
         if os.path.isdir(boxes.of_job(str(launcher.spool.root / "boxes"), *job)):
             asyncio.get_running_loop().run_in_executor(None, podroom.clear, str(launcher.spool.root / "boxes"), *job)
         self.leave_mps(job)
+        # Before anybody is told: should we die and not hear that it was, a launch that is late must find the job over.
+        if not launcher.spool.is_buried(job_name(*job)):
+            launcher.spool.bury(job_name(*job))
         cleaned = JobCleaned(agent=launcher.agent, node=node, job=number, restart=restart, epilog_status=epilog_status)
         ending.sequence = launcher.outbox.report(cleaned).sequence
 
@@ -166,7 +171,6 @@ class Endings:
         ending = self._jobs.get(job)
         if ending is None or ending.sequence != report.sequence:
             return
-        self._launcher.spool.bury(job_name(*job))
         self._launcher.spool.remove_job_marks(*job)
         del self._jobs[job]
         self._launcher.ending.discard(job)

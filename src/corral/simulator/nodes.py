@@ -232,6 +232,7 @@ class SimulatedAgent:
     def _go_on(self, job: JobKey) -> None:
         if self.endings.get(job) == 0 and all(step.is_over for step in self._of_job(job)):
             self.endings[job] = self._next()
+            self.tombstones.add(job)
             node, number, restart = job
             self._report(
                 rp.JobCleaned(agent=self.name, node=node, job=number, restart=restart, sequence=self.endings[job])
@@ -266,5 +267,4 @@ class SimulatedAgent:
             case rp.JobCleaned():
                 job = (report.node, report.job, report.restart)
                 if self.endings.get(job) == sequence:
-                    self.tombstones.add(job)
                     del self.endings[job]
