@@ -10,6 +10,17 @@ from corral.model.kube.pod import Pod
 _FIRST, _LONGEST = 10.0, 300.0  #: seconds between tries
 _REMEMBERED = 1800.0
 _ROUNDS = 6  #: so many in a row, and the wait is the longest
+_LIVED = 600.0  #: who has run so long has not failed at the start
+
+
+def next_try(pod: Pod, ended_at: float, before: int) -> tuple[int, float]:
+    """For a Pod whose name is given again, so that it is not kept: how many have failed one after the other, with the `before` before it;
+    and when the next one may come.
+    """
+    made = pod.metadata.creation_timestamp
+    if ended_at - made >= _LIVED:
+        return 0, 0.0
+    return before + 1, made + min(_FIRST * 2.0 ** min(before, 10), _LONGEST)
 
 
 class Failures:

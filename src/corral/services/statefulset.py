@@ -17,8 +17,7 @@ from corral.model.kube.workload import (
     StatefulSet,
     StatefulSetStatus,
 )
-from corral.services import budgets, podset, statefulrevisions
-from corral.services.backoff import Failures
+from corral.services import backoff, budgets, podset, statefulrevisions
 from corral.services.changes import Change, Put, Remove, Wake
 from corral.services.conditions import creating
 from corral.services.rollout import share_of
@@ -42,7 +41,7 @@ def reconcile(one: StatefulSet, view: View, now: float) -> list[Change]:
     step.look()
     status = _status(one, pods, current, update.metadata.name, now)
     conditions = creating(status.conditions, view.refusal(one.key), now)
-    status = msgspec.structs.replace(status, conditions=conditions)
+    status = msgspec.structs.replace(status, conditions=conditions, failures=step.failures)
     if status != one.status:
         changes.append(Put(msgspec.structs.replace(one, status=status)))
     changes += step.changes
@@ -75,6 +74,7 @@ class _Step:
         self.partition = self.start + rolling.partition
         self.most_missing = max(share_of(rolling.max_unavailable, one.spec.replicas, up=True), 1)
         self.is_rolling = one.spec.update_strategy.type == "RollingUpdate"
+        self.failures = {key: count for key, count in one.status.failures.items() if int(key) in self.wanted}
         self.changes: list[Change] = []
         self.due = math.inf
 
@@ -101,11 +101,7 @@ class _Step:
                 waits = True
             elif pod.has_ended:
                 waits = True
-                wait = Failures([pod], self.now).may_create_at(1)
-                if wait > self.now:
-                    self.due = min(self.due, wait)
-                elif not podset.may_run_on(pod):
-                    self.changes.append(Remove(pod.key, 0))
+                self._failed(number, pod)
             elif not self.is_available(pod):
                 waits = True
                 # It would be waited for in vain if its template is what is wrong, and has been mended since.
@@ -114,6 +110,17 @@ class _Step:
             if waits and self.in_order:
                 return False
         return True
+
+    def _failed(self, number: int, pod: Pod) -> None:
+        """It goes, and its name is free; later and later, unless its template has been mended meanwhile."""
+        count, wait = backoff.next_try(pod, podset.ended_at(pod), self.failures.get(str(number), 0))
+        if self.is_rolling and self._is_outdated(number, pod):
+            count, wait = 0, 0.0
+        if wait > self.now:
+            self.due = min(self.due, wait)
+        elif not podset.may_run_on(pod):
+            self.changes.append(Remove(pod.key, 0))
+            self.failures[str(number)] = count
 
     def _make(self, number: int) -> bool:
         name = f"{self.one.metadata.name}-{number}"

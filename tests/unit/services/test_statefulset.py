@@ -171,3 +171,40 @@ def test_a_pod_that_has_failed_is_made_anew_under_its_name() -> None:
     world.fail(pod(world, 0))
     world.end()
     assert pod(world, 0).metadata.uid != uid
+
+
+def failing_for(world: World, seconds: float, after: float = 1.0) -> int:
+    """How many Pods were made in that time, each of which fails so long after it was made."""
+    seen, until = set(), world.now + seconds
+    while world.now < until:
+        for one in world.pods():
+            seen.add(one.metadata.uid)
+            if world.now - one.metadata.creation_timestamp >= after:
+                world.fail(one)
+        world.pass_time(1.0)
+        world.end()
+    return len(seen)
+
+
+def test_a_pod_that_fails_again_and_again_is_made_anew_later_and_later() -> None:
+    world = World()
+    world.put(stateful(1))
+    assert failing_for(world, 300) <= 6  # after 10, 20, 40, 80, 160 seconds
+    assert failing_for(world, 3000) <= 11  # never later than after 300
+
+
+def test_who_fails_after_a_long_time_is_made_anew_at_once() -> None:
+    world = World()
+    world.put(stateful(1))
+    failing_for(world, 300)
+    assert failing_for(world, 3000, after=700) >= 4
+
+
+def test_a_mended_template_does_not_wait() -> None:
+    world = World()
+    world.put(stateful(1))
+    failing_for(world, 1000)
+    world.put(stateful(1, "v2"))
+    world.pass_time(1)
+    world.end()
+    assert images(world) == {"db-0": "v2"}

@@ -114,6 +114,7 @@ class StatefulSetStatus(Schema, frozen=True, kw_only=True):
     current_revision: str = ""
     update_revision: str = ""
     conditions: tuple[Condition, ...] = ()
+    failures: dict[str, int] = {}  #: by ordinal: Pods that have failed one after the other; not shown
 
 
 class StatefulSet(KubeObject, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from corral.model.kube.network import Ingress, Service
 from corral.model.kube.objects import AnyObject
 from corral.model.kube.pod import ContainerState, ContainerStatus, Pod, PodStatus
 from corral.model.kube.scaling import HorizontalPodAutoscaler, MetricSpec, MetricStatus
-from corral.model.kube.workload import CronJob
+from corral.model.kube.workload import CronJob, StatefulSet
 
 Shown = Callable[[msgspec.Struct], dict[str, Any]]
 
@@ -26,6 +26,8 @@ def status_of(one: AnyObject, shown: Shown) -> dict[str, Any]:
         return {"loadBalancer": _balancer(one.status.url)}
     if isinstance(one, HorizontalPodAutoscaler):
         return _autoscaler(one, shown)
+    if isinstance(one, StatefulSet):
+        return shown(msgspec.structs.replace(one.status, failures={}))
     status: msgspec.Struct | None = getattr(one, "status", None)
     return {} if status is None else shown(status)
 
