@@ -90,7 +90,7 @@ def begin(ctx: Context, start: Start, now: float, out: Effects) -> bool:
     spec = ctx.state.spec(job)
     held_ports = ports.take(ctx, start.allocation.node_names, spec.ports) if spec.ports else ""
     if isinstance(held_ports, Refusal):
-        ports.wait(ctx, ctx.state.jobs[start.job], now, out)
+        ports.wait(ctx, ctx.state.jobs[start.job], start.allocation.node_names, now, out)
         return False
     running = msgspec.structs.replace(
         job,

@@ -48,8 +48,8 @@ def explanation(inquiry: Inquiry, with_changes: bool = True) -> Why:
         causes += _used_up(causes, outcome)
         planned = _planned(inquiry, own, outcome, trial)
     elif isinstance(own, NotNow):
-        if job.promises and job.expected_start:
-            planned = Planned(start=job.expected_start, nodes=job.expected_nodes, is_firm=True)
+        if job.expected_start and (job.promises or job.reason is Reason.MPI_PORTS_BUSY):
+            planned = Planned(start=job.expected_start, nodes=job.expected_nodes, is_firm=bool(job.promises))
         if own.reason not in {cause.reason for cause in causes}:
             causes.append(Cause(kind="other", reason=str(own.reason), text=own.text or f"It waits: {own.reason}."))
         if places and all(one.ever < one.needed for one in places):

@@ -1,17 +1,21 @@
 """Which ports of its nodes does a job (--ports) or a step (srun --resv-ports) have to itself?
 
 They are taken one after another from those that are configured, so that a port which has just been given back rests for a while. A job for
-which there are not enough on its nodes waits (MpiPortsBusy) until somebody gives some back; no cycle looks at it before.
+which there are not enough on its nodes waits (MpiPortsBusy) until somebody gives some back; no cycle looks at it before. Its planned start
+is when the time limits of those who have them will have given back enough.
 """
 
+from math import inf
+
 from corral.engine.context import Context
+from corral.engine.duetimes import limit_ends
 from corral.engine.effects import Effects
 from corral.engine.layout import Refusal
 from corral.model.cluster import ClusterConfig
 from corral.model.job import ENDED, Job
 from corral.model.reason import Reason
 from corral.model.step import Step
-from corral.syntax import arrayspec
+from corral.syntax import arrayspec, hostlist
 
 MOST = 1 << 16
 #: Another node may have become free, whose ports are: so a job that waits is looked at again after so many seconds.
@@ -56,6 +60,26 @@ def _held(ctx: Context, nodes: frozenset[str]) -> set[int]:
     return held
 
 
+def _back_at(ctx: Context, nodes: frozenset[str], count: int) -> float:
+    """When so many are free on all of these at the latest, if nobody else takes them; 0 = nobody knows."""
+    ends = [
+        (limit_ends(job), job.ports)
+        for job in map(ctx.state.jobs.__getitem__, ctx.port_jobs)
+        if job.allocation is not None and not nodes.isdisjoint(job.allocation.node_names)
+    ]
+    for key in ctx.port_steps:
+        step = ctx.state.steps_of(key.job)[key.step]
+        if not nodes.isdisjoint(step.node_names):
+            limit = step.start_time + step.spec.time_limit if step.spec.time_limit else inf
+            ends.append((min(limit, limit_ends(ctx.state.jobs[key.job])), step.ports))
+    free = len(set(arrayspec.parse(ctx.config.step_ports, MOST).indices) - _held(ctx, nodes))
+    for when, text in sorted(ends):
+        free += len(arrayspec.parse(text, MOST).indices)  # nobody else has them there
+        if free >= count:
+            return when if when < inf else 0.0
+    return 0.0
+
+
 def _forget(ctx: Context) -> None:
     """What has ended holds none."""
     jobs = {job_id for job_id in ctx.port_jobs if (job := ctx.state.jobs.get(job_id)) is not None and job.is_active}
@@ -80,9 +104,11 @@ def note_job(ctx: Context, job: Job) -> None:
         ctx.port_jobs.add(job.id)
 
 
-def wait(ctx: Context, job: Job, now: float, out: Effects) -> None:
-    """There are not enough on the nodes that it would have had."""
-    ctx.change_job(job, now, out, "no ports", reason=Reason.MPI_PORTS_BUSY)
+def wait(ctx: Context, job: Job, nodes: tuple[str, ...], now: float, out: Effects) -> None:
+    """There are not enough on these nodes, that it would have had."""
+    when = _back_at(ctx, frozenset(nodes), ctx.state.spec(job).ports)
+    where = hostlist.fold(nodes) if when else ""
+    ctx.change_job(job, now, out, "no ports", reason=Reason.MPI_PORTS_BUSY, expected_start=when, expected_nodes=where)
     ctx.port_waiters.add(job.id)
     ctx.ports_came_back = False
     ctx.ports_due = now + RETRY_SECONDS

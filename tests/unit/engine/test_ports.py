@@ -90,6 +90,19 @@ def test_who_finds_too_few_waits_until_some_come_back() -> None:
     assert c.reason(3) is Reason.MPI_PORTS_BUSY
 
 
+def test_who_waits_for_ports_has_a_planned_start() -> None:
+    c = cluster(nodes("n[1-2]", cpus=8), step_ports="12000-12003")
+    c.submit(*[job(ntasks=1, nodelist="n1", time=time, ports=2) for time in (1000, 500)]).cycle()
+    c.submit(job(ntasks=1, nodelist="n1", time=60, ports=1), job(ntasks=1, nodelist="n1", time=60, ports=3)).cycle()
+    assert [c.reason(number) for number in (3, 4)] == [Reason.MPI_PORTS_BUSY] * 2
+    shown = [(c.job(number).expected_start, c.job(number).expected_nodes) for number in (3, 4)]
+    assert shown == [(c.job(2).start_time + 500, "n1"), (c.job(1).start_time + 1000, "n1")]
+    c.finish(2)
+    c.cycle()
+    assert c.states(3) == ["RUNNING"]
+    assert c.job(3).expected_start == 0.0
+
+
 def test_the_end_of_a_step_with_ports_of_its_own_is_enough() -> None:
     c = cluster(nodes("n1", cpus=8), step_ports="12000-12003")
     c.run(job(ntasks=1, time=1000))
