@@ -1,19 +1,20 @@
 # make demo   a cluster of ten virtual nodes, a session played on it, everything stopped again
 # make test   lint and the whole suite                make check  lint and unit tests, under a minute
 # make test-clients   submitit, dask, Snakemake and others against a live cluster
+# make test-gpu       jobs on a real NVIDIA GPU: found, fenced, computed on, sampled, shared
 # make venv   .venv with the package and all tools    make lint   format, ruff, types, import contracts
 # make bench  speed, beside Slurm where it is there   make soak   long runs with crashes     make docs  check the pages
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-clients check lint format types contracts unit docs bench soak stats venv clean
+.PHONY: help demo test test-gpu test-clients check lint format types contracts unit docs bench soak stats venv clean
 
 bin := .venv/bin
 workers ?= $(shell n=$$(nproc); echo $$(( n < 2 ? 2 : n > 8 ? 8 : n )))
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n '/^$$/q; s/^# //p' Makefile
 
 .venv/.installed-run: pyproject.toml scripts/venv
 	@scripts/venv run
@@ -29,6 +30,9 @@ demo: .venv/.installed-run
 test: .venv/.installed-dev lint
 	@scripts/install-test-tools
 	$(bin)/python -m pytest -q -n $(workers) --dist loadfile tests
+
+test-gpu: .venv/.installed-dev
+	CORRAL_REAL_GPU=1 $(bin)/python -m pytest -q -rs --durations=0 tests/gpu
 
 # Programs written against Slurm's commands, in an environment of their own, against a live cluster.
 .venv-clients/.installed: tests/clients/requirements.txt

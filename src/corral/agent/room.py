@@ -6,6 +6,7 @@ They are gone with the job. A container sees them too.
 """
 
 import os
+import stat
 
 from corral.agent import mounts
 from corral.agent.boxes import of_job, remove
@@ -16,7 +17,7 @@ from corral.model.container import Mount
 from corral.protocol.orders import LaunchStep
 
 _SHARED_MEMORY = "/dev/shm"
-#: What nobody can open lies over a device file.
+#: What lies over a file of a device that is no device file.
 _NOTHING = "nothing"
 
 
@@ -56,10 +57,18 @@ class Room:
         """In a mount namespace of its own: over the node's."""
         for path in self._hidden:
             if os.path.exists(path):
-                mounts.mount(f"{self._place}/{_NOTHING}", path, flags=mounts.MS_BIND)
+                self._hide(path)
         for path in self._isolation.private_dirs:
             if os.path.isdir(path):
                 mounts.mount(self._own(path), path, flags=mounts.MS_BIND)
+
+    def _hide(self, path: str) -> None:
+        """A device on a mount without devices is opened by nobody, root neither; a file that root could read has nothing in it."""
+        is_device = stat.S_ISCHR(mode := os.stat(path).st_mode) or stat.S_ISBLK(mode)
+        mounts.mount(path if is_device else f"{self._place}/{_NOTHING}", path, flags=mounts.MS_BIND)
+        if is_device:
+            kept = os.statvfs(path).f_flag & (mounts.MS_RDONLY | mounts.MS_NOSUID | mounts.MS_NOEXEC)
+            mounts.mount("none", path, flags=mounts.MS_REMOUNT | mounts.MS_BIND | mounts.MS_NODEV | kept)
 
     def _own(self, path: str) -> str:
         if path == _SHARED_MEMORY and not self._isolation.private_size_mb:

@@ -100,6 +100,8 @@ def test_a_jobs_processes_open_its_gpus_and_no_others(make: Make, tmp_path: Path
     script = f"for gpu in {files[0]} {files[1]}; do head -c 1 $gpu 2>/dev/null | wc -c; done"
     assert said(node, script, owner=owner, gpus=(1,)) == ["0", "1"]
     assert said(node, script, owner=owner) == ["0", "0"]
+    refused = f"for gpu in {files[0]} {files[1]}; do ( : < $gpu ) 2>/dev/null || echo refused; done"
+    assert said(node, refused, owner=owner, gpus=(1,)) == ["refused"]
     assert said(node, script, owner=owner, gpus=(0, 1)) == ["1", "1"]
     if cgroup_v1.is_usable():  # a file of its own for the same device does not help
         again = f"mknod {tmp_path}/again c 1 5; head -c 1 {tmp_path}/again 2>/dev/null | wc -c"
