@@ -114,7 +114,7 @@ def page(cluster: LiveCluster) -> Iterator[Page]:
 
 
 def asked(cluster: LiveCluster, job: str, port: str) -> Page:
-    url = cluster.text("corral", "proxy", job, port)
+    url = cluster.text("corral", "proxy", "--path", job, port)
     found = re.fullmatch(rf"http://(127\.0\.0\.1:\d+)(/proxy/{job}/{port}/)\?corral_login=(\S+)", url)
     assert found, url
     return Page(cluster, job, port, found[1], found[2], found[3])
@@ -130,6 +130,28 @@ def test_a_browser_is_logged_in_once_and_the_job_sees_none_of_it(page: Page) -> 
     other = page._replace(path=page.path.replace(f"/{page.port}/", "/1/"))
     assert other.get(Cookie=cookie)[0] == 403
     assert page._replace(path="/v1/jobs").get(Cookie=cookie)[0] == 404
+
+
+def test_a_job_has_a_host_name_of_its_own_where_its_cookies_stay(page: Page) -> None:
+    url = page.cluster.text("corral", "proxy", page.job, page.port)
+    found = re.fullmatch(rf"http://({page.job}-{page.port}\.localhost):(\d+)/\?corral_login=(\S+)", url)
+    assert found, url
+    own = page._replace(host=f"127.0.0.1:{found[2]}", path="/", login=found[3])
+    name = {"Host": f"{found[1]}:{found[2]}"}
+    status, headers, _ = own.get(f"?corral_login={own.login}", **name)
+    assert (status, headers["Location"]) == (303, f"http://{name['Host']}/")
+    cookie = headers["Set-Cookie"].partition(";")[0]
+    assert "Domain" not in headers["Set-Cookie"]
+    answer = own.get("proxy/1/2/x?y=1", Cookie=f"{cookie}; a=b", Origin=f"http://{name['Host']}", **name)
+    assert (answer[0], answer[2].decode()) == (200, f"/proxy/1/2/x?y=1 a=b http://localhost:{page.port} None")
+    status, headers, _ = own.get("away", Cookie=cookie, **name)
+    assert (status, headers["Location"], headers["Set-Cookie"]) == (302, "/there", "own=1; Path=/")
+    foreign = {"Sec_Fetch_Site": "same-site", "Sec_Fetch_Mode": "no-cors", "Sec_Fetch_Dest": "image"}
+    assert own.get(Cookie=cookie, **foreign, **name)[0] == 403, "a page of another job asks"
+    link = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate", "Sec_Fetch_Dest": "document"}
+    assert own.get(Cookie=cookie, **link, **name)[0] == 200, "a link leads here"
+    assert own.get(Cookie=cookie, Host=f"{page.job}-1.localhost")[0] == 403
+    assert own.get(Cookie=cookie, Host=f"{page.job}-{page.port}.elsewhere.org")[0] == 404
 
 
 def test_redirects_streams_and_bodies_in_chunks(page: Page) -> None:

@@ -114,6 +114,10 @@ def check(config: ClusterConfig, tree: dict[str, Any]) -> None:
         )
     if config.gpus.idle_percent >= 100:
         raise BadValue(("gpus", "idle_percent"), "'idle_percent' is from 0 to 99")
+    if config.proxy.domain and not re.fullmatch(
+        r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,180}[A-Za-z0-9])?", config.proxy.domain
+    ):
+        raise BadValue(("proxy", "domain"), f"{config.proxy.domain!r} is no domain: write it as proxy.example.org")
     for index, number in enumerate(config.gpus.drain_xids):
         if number in config.gpus.ignore_xids:
             raise BadValue(("gpus", "drain_xids", index), f"Xid {number} is in ignore_xids too")

@@ -223,8 +223,17 @@ class ProxyConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         ""  #: host:port at which `corral proxy` shows ports of jobs; "" = on this machine only, from its first use on
     )
     advertise: str = ""  #: https://host:port that `corral proxy` prints; "" = from `listen` and this host's name
+    domain: str = (
+        ""  #: below which each port of a job has a host name of its own, JOB-PORT.DOMAIN: all names below it lead here
+    )
     certificate: str = ""  #: "" = as in [api]
     key: str = ""
+
+    @property
+    def names(self) -> str:
+        """Below which each port has a name; "" = all are below paths of one. Names below localhost browsers know by themselves."""
+        own_machine = not (self.listen or self.advertise or self.certificate)
+        return self.domain.lower() or ("localhost" if own_machine else "")
 
 
 class Roles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,6 +1,7 @@
 """What does /proxy/42/8888/lab mean, and what do job and browser see in the place of each other's addresses?
 
-A job sees requests for http://localhost:8888/lab, as if from this machine; the browser stays below /proxy/42/8888/, also with the
+A job sees requests for http://localhost:8888/lab, as if from this machine. Where there are names for it, the browser sees a host of the
+port's own, 42-8888.proxy.example.org: nothing that a page of another job may touch. Else it stays below /proxy/42/8888/, also with the
 cookies that the job sets. Below /proxy/absolute/42/8888/ the path stays whole: for programs that write their base URL into pages.
 """
 
@@ -11,6 +12,11 @@ from corral.proxy.messages import Answer, Headers, Request, words
 
 _PLACE = re.compile(
     rb"(?P<prefix>/proxy/(?P<absolute>absolute/)?(?P<job>[0-9]{1,10})(?:@(?P<node>[A-Za-z0-9._-]{1,255}))?/(?P<port>[0-9]{1,5}))(?P<rest>[/?].*)?\Z"
+)
+
+#: Of a port's own host: node names that could not be told from others stay below a path.
+_LABEL = re.compile(
+    rb"(?P<job>[1-9][0-9]{0,9})-(?P<port>[1-9][0-9]{0,4})(?:-(?P<node>[a-z0-9](?:[a-z0-9-]*[a-z0-9])?))?\Z"
 )
 
 #: Of each hop alone (RFC 9110, 7.6.1).
@@ -29,7 +35,7 @@ TOKEN_HEADER = b"x-corral-token"
 class Place(NamedTuple):
     """A port of a job."""
 
-    prefix: bytes  #: /proxy/42/8888
+    prefix: bytes  #: /proxy/42/8888; "" = it has a host name of its own
     job: int
     node: str  #: "" = its first
     port: int
@@ -55,6 +61,20 @@ def place_of(target: bytes) -> Place | None:
         found["prefix"], int(found["job"]), (found["node"] or b"").decode(), int(found["port"]),
         rest if rest.startswith(b"/") or not rest else b"/" + rest, found["absolute"] is not None,
     )  # fmt: skip
+
+
+def place_at(host: bytes, target: bytes, domain: str) -> Place | None:
+    """Of a request to a host of a port's own; None = to another one."""
+    name, _, end = _without_port(host).lower().partition(b".")
+    found = _LABEL.match(name) if domain and end == domain.encode() else None
+    if found is None or int(found["port"]) > 65535 or not target.startswith(b"/"):
+        return None
+    return Place(b"", int(found["job"]), (found["node"] or b"").decode(), int(found["port"]), target, False)
+
+
+def _without_port(host: bytes) -> bytes:
+    name, colon, port = host.rpartition(b":")
+    return name if colon and port.isdigit() else host
 
 
 def cookies_of(headers: Headers) -> list[tuple[bytes, bytes]]:
@@ -110,7 +130,7 @@ class Translator:
             lines.append(b"Cookie: " + b"; ".join(own))
         scheme, _, host = self.origin.partition(b"://")
         lines += [b"X-Forwarded-For: " + self.peer, b"X-Forwarded-Host: " + host, b"X-Forwarded-Proto: " + scheme]
-        if not self.place.is_absolute:
+        if self.place.prefix and not self.place.is_absolute:
             lines.append(b"X-Forwarded-Prefix: " + self.place.prefix)
         if is_upgrade(request.headers):
             wanted = next(value for name, value in request.headers if name.lower() == b"upgrade")

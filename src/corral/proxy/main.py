@@ -35,7 +35,7 @@ async def run(config: ClusterConfig, directory: Path, endpoint: str) -> None:
     context = _context(config)
     scheme = b"https" if context is not None else b"http"
     key = tokens.load_key(directory / "api.key")
-    server = Server(Jobs(endpoint), Access(key, config.roles), Relays(endpoint), scheme, log)
+    server = Server(Jobs(endpoint), Access(key, config.roles), Relays(endpoint), scheme, config.proxy.names, log)
     sock = _listening(config.proxy.listen or LOOPBACK, directory / "proxy.ready")
     stopping = asyncio.Event()
     on_stop(stopping.set)

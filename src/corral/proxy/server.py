@@ -7,7 +7,7 @@ from asyncio import StreamWriter as Writer
 
 from corral.daemon.logs import Log
 from corral.proxy.access import Access, Denied, Jobs, JobView, carries_token, how_to_log_in, no_such_job
-from corral.proxy.addresses import Place, Translator, is_upgrade, login_in, place_of
+from corral.proxy.addresses import Place, Translator, is_upgrade, login_in, place_at, place_of
 from corral.proxy.messages import (
     TO_THE_END,
     BadMessage,
@@ -32,10 +32,11 @@ _REASONS = {
 
 
 class Server:
-    """All connections."""
+    """All connections. `domain`: below which ports of jobs have names; "" = none has."""
 
-    def __init__(self, jobs: Jobs, access: Access, relays: Relays, scheme: bytes, log: Log) -> None:
+    def __init__(self, jobs: Jobs, access: Access, relays: Relays, scheme: bytes, domain: str, log: Log) -> None:
         self._jobs, self._access, self._relays, self._scheme, self._log = jobs, access, relays, scheme, log
+        self._domain = domain
 
     async def on_connection(self, reader: Reader, writer: Writer) -> None:
         try:
@@ -63,9 +64,10 @@ class Server:
         try:
             request = request_of(head)
             length = length_of(request.headers) or 0
-            place = place_of(request.target)
-            if len(values(request.headers, b"host")) != 1:
+            hosts = values(request.headers, b"host")
+            if len(hosts) != 1:
                 raise BadMessage("a request has one Host header")
+            place = place_at(hosts[0], request.target, self._domain) or place_of(request.target)
         except BadMessage as error:
             return await _say(writer, 400, f"That cannot be passed on: {error}.")
         if place is None:
@@ -93,7 +95,7 @@ class Server:
             await self._view(place, grant.restart)
             safe = b"; Secure" if self._scheme == b"https" else b""
             path = place.prefix + b"/"
-            return 303, place.prefix + rest, b"%s=%s; Path=%s; HttpOnly; SameSite=Lax%s" % (
+            return 303, (place.prefix or self._origin(request)) + rest, b"%s=%s; Path=%s; HttpOnly; SameSite=Lax%s" % (
                 place.cookie, cookie.encode(), path, safe,
             )  # fmt: skip
         found = self._access.by_cookie(request.headers, place)
@@ -108,9 +110,14 @@ class Server:
         return None
 
     def _check_origin(self, request: Request) -> None:
-        """A page from elsewhere may not speak with the browser's cookie."""
+        """A page from elsewhere may not speak with the browser's cookie, be it another job's beside it: it may only lead here."""
         origins = values(request.headers, b"origin")
-        if origins and origins[0] != self._origin(request):
+        sites = values(request.headers, b"sec-fetch-site")
+        leads = values(request.headers, b"sec-fetch-mode") == [b"navigate"] and values(
+            request.headers, b"sec-fetch-dest"
+        ) == [b"document"]
+        is_foreign = bool(sites) and sites[0] not in (b"same-origin", b"none") and not leads
+        if is_foreign or (origins and origins[0] != self._origin(request)):
             raise Denied(403, "A page of another site may not do that.")
 
     def _origin(self, request: Request) -> bytes:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from corral.proxy.addresses import Place, Translator, login_in, place_of
+from corral.proxy.addresses import Place, Translator, login_in, place_at, place_of
 from corral.proxy.messages import Answer, Headers, Request, answer_of, request_of
 
 ORIGIN = b"https://head:8443"
@@ -50,6 +50,39 @@ def test_places() -> None:
 )
 def test_what_is_no_place(target: bytes) -> None:
     assert place_of(target) is None
+
+
+@pytest.mark.parametrize(
+    ("host", "found"),
+    [
+        (b"42-8888.proxy.example.org", (42, 8888, "")),
+        (b"42-8888.Proxy.example.org:8443", (42, 8888, "")),
+        (b"42-80-dgx-1.proxy.example.org", (42, 80, "dgx-1")),
+        (b"42-65536.proxy.example.org", None),
+        (b"42-0.proxy.example.org", None),
+        (b"042-80.proxy.example.org", None),
+        (b"42-80-.proxy.example.org", None),
+        (b"a.42-80.proxy.example.org", None),
+        (b"42-80.evil.org", None),
+        (b"proxy.example.org", None),
+        (b"42-80", None),
+    ],
+)
+def test_a_port_has_a_host_name_of_its_own(host: bytes, found: tuple[int, int, str] | None) -> None:
+    place = place_at(host, b"/lab?x=1", "proxy.example.org")
+    assert (place and (place.job, place.port, place.node)) == found
+    if place is not None:
+        assert (place.prefix, place.inner, place.rest) == (b"", b"/lab?x=1", b"/lab?x=1")
+    assert place_at(host, b"/", "") is None
+
+
+def test_cookies_stay_with_a_ports_own_host() -> None:
+    place = place_at(b"42-80.localhost", b"/", "localhost")
+    assert place is not None
+    translator = Translator(place, b"http://42-80.localhost:9", b"::1")
+    answer = Answer(200, b"HTTP/1.1 200 OK", 1, [(b"Set-Cookie", b"a=b; Domain=localhost; Path=/x; Secure")])
+    assert b"\r\nSet-Cookie: a=b; Secure; Path=/x\r\n" in translator.answer(answer, closes=False)
+    assert b"X-Forwarded-Prefix" not in translator.request(Request(b"GET", b"/", 1, []), keeps_authorization=True)
 
 
 def test_a_login_is_taken_out_of_the_address() -> None:

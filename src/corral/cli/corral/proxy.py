@@ -24,9 +24,15 @@ def main(arguments: list[str]) -> int:
         action="store_true",
         help="its paths begin with /proxy/absolute/JOB/PORT/ (its base URL), and stay whole",
     )
+    parser.add_argument(
+        "--path",
+        action="store_true",
+        help="below a path of one host name for all jobs, for a browser that does not find JOB-PORT.DOMAIN",
+    )
     add_options(parser)
     given = parser.parse_args(arguments)
     wanted = {"job": given.job, "port": given.port, "node": given.node, "absolute": given.absolute}
+    wanted |= {"below_path": True} if given.path else {}
     try:
         with Connection(endpoint_of(given), timeout=30.0) as connection:
             print(connection.request("POST", "/v1/proxy", wanted)["url"])

@@ -1,6 +1,8 @@
 """Which address shows a job's HTTP port to whom? One with a login in it, for the job's owner and for operators."""
 
+import re
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 from starlette.requests import Request
@@ -20,6 +22,7 @@ class ProxyBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     port: int
     node: str = ""  #: of the job; "" = its first
     absolute: bool = False  #: the job knows that it is below /proxy/absolute/JOB/PORT/
+    below_path: bool = False  #: never at a host name of its own
 
 
 _decode = msgspec.json.Decoder(ProxyBody).decode
@@ -49,7 +52,22 @@ async def post_proxy(service: Service, request: Request) -> dict[str, Any]:
     login = grants.login(caller.user, job.id, job.restarts, wanted.node, wanted.port, service.token_key, service.now)
     node = f"@{wanted.node}" if wanted.node else ""
     path = f"/proxy/{'absolute/' if wanted.absolute else ''}{job.id}{node}/{wanted.port}/"
+    domain = service.config.proxy.names
+    if domain and not wanted.below_path and (name := _name_of(job.id, wanted.port, wanted.node)):
+        base, path = _at(base, f"{name}.{domain}"), path if wanted.absolute else "/"
     return {"url": f"{base}{path}?corral_login={login}", "path": path, "expires": service.now + grants.LOGIN_SECONDS}
+
+
+def _name_of(job: int, port: int, node: str) -> str:
+    """The label of a host of its own; "" = the node's name cannot be a part of one (browsers write hosts in small letters)."""
+    label = f"{job}-{port}" + (f"-{node}" if node else "")
+    return label if len(label) <= 63 and re.fullmatch(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", node or "x") else ""
+
+
+def _at(base: str, host: str) -> str:
+    """https://head:8443 -> https://42-8888.proxy.example.org:8443"""
+    parts = urlsplit(base)
+    return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")
 
 
 ROUTES = (("POST", "/v1/proxy", post_proxy),)
