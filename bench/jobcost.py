@@ -4,6 +4,8 @@
     python bench/jobcost.py [--jobs 2000] [--rounds 3]
 
 Needs root, and the control groups' cpuacct (version 1): all daemons, shepherds and jobs are counted by the kernel in one group.
+The daemons' own time is told beside that; what is left are shepherds and the jobs' shells. The last line says what such a
+shell costs by itself.
 PYTHONPATH may lead to the source of another version, to compare two in turn.
 """
 
@@ -11,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -42,7 +45,14 @@ def main() -> None:
             tempfile.TemporaryDirectory(prefix="corral-bench-") as directory,
             clusters.corral(Path(directory) / "c") as ours,
         ):
-            costs = [cost(ours, group, arguments.jobs) for _ in range(arguments.rounds + 1)][1:]  # the first warms up
+            parts = daemons(ours, Path(directory) / "c")
+            rounds = [cost(ours, group, parts, arguments.jobs) for _ in range(arguments.rounds + 1)][
+                1:
+            ]  # the first warms up
+            costs = [sum(used.values()) for used in rounds]
+            for name in rounds[0]:
+                print(f"  {name:24} {statistics.median(used[name] for used in rounds):.3f} ms")
+            print(f"  {'a shell of its own':24} {shell():.3f} ms")
         print(
             f"{statistics.median(costs):.2f} ms of processor for each of {arguments.jobs} jobs (load {os.getloadavg()[0]:.0f})"
         )
@@ -52,14 +62,56 @@ def main() -> None:
         group.rmdir()
 
 
-def cost(cluster: clusters.Cluster, group: Path, jobs: int) -> float:
-    """Milliseconds; the looks at whether they are over are few."""
-    before, began = int((group / "cpuacct.usage").read_text()), time.monotonic()
+def daemons(cluster: clusters.Cluster, directory: Path) -> dict[str, int]:
+    """The process of each."""
+    marks = {"nats-server": "message server", "spawner_process": "spawner", "corral.agent": "agent"}
+    found = {"controller": cluster.controller()}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            command = Path(f"/proc/{name}/cmdline").read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+        if str(directory) in command:
+            part = next((part for mark, part in marks.items() if mark in command), "")
+            if part:
+                found.setdefault(part, int(name))
+    return found
+
+
+def usage(group: Path, parts: dict[str, int]) -> dict[str, int]:
+    """Nanoseconds of processor so far."""
+    used = {
+        name: sum(int(file.read_text().split()[0]) for file in Path(f"/proc/{pid}/task").glob("*/schedstat"))
+        for name, pid in parts.items()
+    }
+    everything = int((group / "cpuacct.usage").read_text())
+    looks = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used["sbatch, squeue"] = int((looks.ru_utime + looks.ru_stime) * 1e9)
+    return used | {"shepherds, shells": everything - sum(used.values())}
+
+
+def shell(runs: int = 200) -> float:
+    """What a batch script of `true` takes, started as a shepherd starts it."""
+    with tempfile.TemporaryDirectory(prefix="corral-bench-", dir="/dev/shm") as directory:
+        script = Path(directory) / "script"
+        script.write_text("#!/bin/sh\ntrue\n")
+        script.chmod(0o755)
+        begin = resource.getrusage(resource.RUSAGE_CHILDREN)
+        for _ in range(runs):
+            os.waitpid(os.posix_spawn(script, [str(script)], dict(os.environ)), 0)
+        end = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return (end.ru_utime + end.ru_stime - begin.ru_utime - begin.ru_stime) * 1000 / runs
+
+
+def cost(cluster: clusters.Cluster, group: Path, parts: dict[str, int], jobs: int) -> dict[str, float]:
+    """Milliseconds of a job, by part; the looks at whether they are over are few."""
+    before, began = usage(group, parts), time.monotonic()
     cluster.run(SBATCH[0], f"--array=1-{jobs}", *SBATCH[1:])
     time.sleep(jobs / 2000)
     drain_slowly(cluster)
-    used = (int((group / "cpuacct.usage").read_text()) - before) / 1e6 / jobs
-    print(f"  {jobs / (time.monotonic() - began):.0f} jobs/s, {used:.2f} ms", flush=True)
+    after = usage(group, parts)
+    used = {name: (after[name] - before[name]) / 1e6 / jobs for name in after}
+    print(f"  {jobs / (time.monotonic() - began):.0f} jobs/s, {sum(used.values()):.2f} ms", flush=True)
     return used
 
 

@@ -9,11 +9,12 @@ import time
 from corral.cli import getopt
 from corral.cli.run import VERSION, Exit, Program, program_text, say
 from corral.client.connection import Connection
-from corral.errors import Refused, Unreachable
 
 TYPE_CHECKING = False  # importing typing costs 5 ms
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+    from corral.errors import Unreachable
 
 
 def options(
@@ -45,7 +46,11 @@ def reaching(what: str, body: Callable[[], int]) -> int:
     """Run the body; when no controller answers, say so as Slurm does, and what would help."""
     try:
         return body()
-    except Unreachable as error:
+    except Exception as error:
+        from corral.errors import Unreachable
+
+        if not isinstance(error, Unreachable):
+            raise
         raise unreachable(what, error) from None
 
 
@@ -104,10 +109,15 @@ def show_every(seconds: int, show: Callable[[Connection], None], asker: str) -> 
                     if not seconds:
                         return 0
                     _pause(seconds)
-        except Unreachable as error:
-            end = unreachable(asker, error)
-        except Refused as error:
-            end = Exit(1, f"{asker}: {error}")
+        except Exception as error:
+            from corral.errors import Refused, Unreachable
+
+            if isinstance(error, Unreachable):
+                end = unreachable(asker, error)
+            elif isinstance(error, Refused):
+                end = Exit(1, f"{asker}: {error}")
+            else:
+                raise
         if not seconds:
             raise end
         for line in end.lines:

@@ -89,6 +89,7 @@ def program_text(command: str, kind: str) -> str:
 def main(program: Program, body: Callable[[list[str]], int]) -> NoReturn:
     """Run the command and end the process with its status."""
     status = 0
+    modules.now()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(
             stream, "reconfigure"
@@ -112,7 +113,7 @@ def main(program: Program, body: Callable[[list[str]], int]) -> NoReturn:
     except OSError:
         status = status or 1
         _forget_output()
-    if modules.is_stale:
+    if modules.is_stale or modules.wants_start:
         from corral.cli.bundle import write
 
         write(modules)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from corral.cli.given import REFUSED_AS
 from corral.cli.run import Exit, Program, failure
 from corral.client.connection import Connection, new_key
-from corral.errors import Refused
 
 TYPE_CHECKING = False  # importing typing costs 5 ms
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
+
+    from corral.errors import Refused
 
 #: Said without the usual beginning: the real commands find it out themselves.
 _SAID_ALONE = ("Invalid generic resource (gres) specification",)
@@ -37,8 +38,10 @@ def submit(
         request["group"] = group
     try:
         reply = connection.request("POST", "/v1/requests", request, key=new_key())
-    except Refused as error:
-        if error.fields.get("code") == "srun_programs":
+    except Exception as error:
+        from corral.errors import Refused
+
+        if not isinstance(error, Refused) or error.fields.get("code") == "srun_programs":
             raise
         raise refusal(program, error, REFUSED_AS[program.name]) from None
     for message in reply.get("messages", ()):
@@ -62,6 +65,8 @@ def say_when(
 ) -> int:
     """--test-only: when and where would it start?"""
     import time
+
+    from corral.errors import Refused
 
     request: dict[str, Any] = {"type": "SubmitJobs", "jobs": [job, *others], "test_only": True}
     if others:

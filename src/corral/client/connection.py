@@ -1,7 +1,7 @@
 """How does a program reach the controller? One HTTP/1.1 request after another over a unix socket, or TLS with a token.
 
-Only what Python has loaded anyway is imported (`_socket` instead of `socket`, no `json`): a command starts in a few
-milliseconds. A request is sent again when the controller was not there or went away in the middle, if that can do no harm:
+Only what Python has loaded anyway is imported (`_socket` instead of `socket`, no `json`, `corral.errors` by who fails): a command
+starts in a few milliseconds. A request is sent again when the controller was not there or went away in the middle, if that can do no harm:
 GET always, others when they carry an idempotency key, by which the controller knows what it has done already.
 """
 
@@ -12,12 +12,13 @@ import os
 import time
 
 from corral.client import quickjson
-from corral.errors import Refused, Unreachable
 
 TYPE_CHECKING = False  # importing typing costs 5 ms
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
+
+    from corral.errors import Refused, Unreachable
 
     Json = Any
 
@@ -87,6 +88,8 @@ class Connection:
         elif scheme == "https" and place:
             self._host = place.rstrip("/")
         else:
+            from corral.errors import Unreachable
+
             raise Unreachable(endpoint=self.endpoint, reason="not unix:///path or https://host:port")
 
     def request(
@@ -99,9 +102,12 @@ class Connection:
             answer = self.call(
                 method, path, data, key=key, retry_seconds=retry_seconds, accept=accept, content_type=content_type
             )
-        except Refused as refusal:
+        except Exception as refusal:
             from corral.client.skew import without_unknown
+            from corral.errors import Refused
 
+            if not isinstance(refusal, Refused):
+                raise
             smaller = without_unknown(body, str(refusal.fields.get("error", "")))
             if smaller is None or smaller == body:
                 raise
@@ -274,6 +280,8 @@ class Connection:
             pause = min(pause * 1.5, 0.25)
 
     def _unreachable(self, error: Exception) -> Unreachable:
+        from corral.errors import Unreachable
+
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return Unreachable(endpoint=self.endpoint, reason=reason)
 
@@ -288,6 +296,8 @@ def _bytes_of(text: str) -> bytes:
 
 
 def _refusal(status: int, content: bytes) -> Refused:
+    from corral.errors import Refused
+
     text = content.decode("utf-8", "replace")
     try:
         answer = quickjson.decode(text)
@@ -314,6 +324,8 @@ def _token(endpoint: str) -> str:
         with open(path) as file:
             return file.read().strip()
     except OSError:
+        from corral.errors import Unreachable
+
         raise Unreachable(endpoint=endpoint, reason=f"no token in CORRAL_TOKEN nor in {path}") from None
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from corral.errors import InvalidSize
+TYPE_CHECKING = False  # importing typing costs 5 ms
+if TYPE_CHECKING:
+    from corral.errors import InvalidSize
 
 _UNITS = " KMGTPE"
 _LARGEST = 1 << 53  # MiB; what a float still holds exactly
@@ -12,7 +14,7 @@ def parse(text: str) -> int:
     """MiB, as --mem counts: 100 and 100M are the same, 1500K is rounded up to 2."""
     number, unit = _split(text)
     if not (number.isascii() and number.isdigit() and len(number) <= 18):
-        raise InvalidSize(text=text)
+        raise _invalid(text)
     return _whole(int(number) * 1024, unit, text)
 
 
@@ -22,7 +24,7 @@ def parse_printed(text: str) -> int:
     whole, _, fraction = number.partition(".")
     digits = whole + fraction
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 18):
-        raise InvalidSize(text=text)
+        raise _invalid(text)
     return _whole(-(-int(digits) * 1024 // 10 ** len(fraction)), unit, text)
 
 
@@ -63,5 +65,11 @@ def _whole(kib_of_unit: int, unit: str, text: str) -> int:
     """1024ths of `unit` as MiB, rounded up."""
     mib = -(-kib_of_unit * (1 << 10 * _UNITS.index(unit)) // (1 << 30))
     if mib > _LARGEST:
-        raise InvalidSize(text=text)
+        raise _invalid(text)
     return mib
+
+
+def _invalid(text: str) -> InvalidSize:
+    from corral.errors import InvalidSize  # sbatch reads sizes, and few are wrong
+
+    return InvalidSize(text=text)
