@@ -20,6 +20,7 @@ ROOTS = [
         "core.v1.ConfigMap", "core.v1.Secret", "core.v1.Namespace", "core.v1.Service", "core.v1.Pod", "core.v1.ResourceQuota",
         "apps.v1.Deployment", "apps.v1.ReplicaSet", "apps.v1.StatefulSet", "batch.v1.Job", "batch.v1.CronJob",
         "networking.v1.Ingress", "autoscaling.v2.HorizontalPodAutoscaler", "autoscaling.v1.HorizontalPodAutoscaler",
+        "core.v1.PersistentVolumeClaim", "core.v1.PersistentVolume", "storage.v1.StorageClass", "core.v1.LimitRange",
         "autoscaling.v1.Scale", "policy.v1.PodDisruptionBudget", "policy.v1.Eviction", "scheduling.v1.PriorityClass",
     )
 ] + [f"{META}DeleteOptions"]  # fmt: skip

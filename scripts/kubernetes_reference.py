@@ -36,7 +36,12 @@ LIMITED = {
     ("IngressSpec", "ingressClassName"): "empty, or corral",
     ("CrossVersionObjectReference", "kind"): "Deployment, ReplicaSet, StatefulSet",
     ("ResourceMetricSource", "name"): "cpu, memory, nvidia.com/gpu",
-    ("ResourceQuotaSpec", "hard"): "pods, CPUs, memory and GPUs asked for, services, count/... of every kind",
+    ("ResourceQuotaSpec", "hard"): "pods, CPUs, memory and GPUs asked for, claims and their sizes, services, count/... of every kind",
+    ("StorageClass", "provisioner"): "corral.dev/directory, kubernetes.io/no-provisioner; minikube's and local-path's as the default class",
+    ("PersistentVolumeClaimSpec", "volumeMode"): "Filesystem",
+    ("PersistentVolumeSpec", "volumeMode"): "Filesystem",
+    ("PersistentVolumeSpec", "persistentVolumeReclaimPolicy"): "Retain; of what corral.dev/directory has made Delete too",
+    ("NFSVolume", "server"): "the node has the share mounted already, wherever that is",
     ("CronJobSpec", "schedule"): "five fields, or @hourly, @daily ...; `@every` is refused",
     ("Secret", "type"): "all but kubernetes.io/service-account-token",
 }  # fmt: skip

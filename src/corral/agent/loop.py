@@ -6,6 +6,7 @@ import os
 import msgspec
 
 from corral.agent import podroom
+from corral.agent.claimdirs import ClaimDirectories
 from corral.agent.control import Executed, Sample, Sampled, Started, encode_command
 from corral.agent.endings import Endings
 from corral.agent.gpuwatch import NVIDIAS_RULES, GpuWatch, Look
@@ -35,6 +36,7 @@ from corral.protocol.orders import (
     ListImages,
     NotifyStep,
     ReadLog,
+    RemoveDirectory,
     RemoveImage,
     ReportsCommitted,
     SampleSteps,
@@ -57,6 +59,7 @@ _decode_order = msgspec.msgpack.Decoder(
     | RemoveImage
     | ReadLog
     | ForgetPod
+    | RemoveDirectory
     | ReportsCommitted
     | SendInventory
     | ShutDown
@@ -103,6 +106,7 @@ class AgentLoop:
         self._launcher = Launcher(agent, spool, self._outbox, shepherds, log, endpoint, images, mps, networks)
         self._imagekeeper = ImageKeeper(agent, images, self._outbox, spool)
         self._podlogs = PodLogs(agent, str(spool.root / "pods"), self._outbox)
+        self._claimdirs = ClaimDirectories(agent, self._outbox)
         self._endings = Endings(self._launcher, epilog_timeout)
         watch = GpuWatch(devices, self._on_bad_device, rules=xids)
         self._watch = watch if watch.is_needed() else None
@@ -244,6 +248,8 @@ class AgentLoop:
                 self._imagekeeper.obey(order)
             case ReadLog() | ForgetPod():
                 self._podlogs.obey(order)
+            case RemoveDirectory():
+                self._claimdirs.obey(order)
             case SendInventory():
                 self._on_connected()
             case ShutDown():

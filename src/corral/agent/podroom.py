@@ -10,7 +10,7 @@ import os
 import stat
 from contextlib import AbstractContextManager, nullcontext
 
-from corral.agent import mounts, room
+from corral.agent import claimdirs, mounts, room
 from corral.agent.boxes import of_job
 from corral.agent.container import Box, CannotContain, apart_of, namespace_of
 from corral.agent.identity import Identity
@@ -28,6 +28,8 @@ _HOSTS, _RESOLVER = "/etc/hosts", "/etc/resolv.conf"
 _REAL_RESOLVER = "/run/systemd/resolve/resolv.conf"
 #: Of a directory with more entries than this an overlay is made, else each is mounted.
 _GUARDED = mounts.MS_NOSUID | mounts.MS_NODEV
+#: Kinds of volumes that are not the Pod's alone.
+_ELSEWHERE = ("host", "claim", "nfs")
 
 
 class PodRoom:
@@ -54,7 +56,7 @@ class PodRoom:
             self._inner.prepare()
         os.makedirs(f"{self._place}/volumes", mode=0o700, exist_ok=True)
         for volume in self._run.volumes:
-            if volume.kind != "host":
+            if volume.kind not in _ELSEWHERE:
                 self._fill(volume)
         if self._net is not None:
             _write(f"{self._place}/hosts", self._hosts(self._net).encode(), 0o644)
@@ -106,7 +108,7 @@ class PodRoom:
         known = {volume.name: volume for volume in self._run.volumes}
         for wanted in self._run.mounts:
             if (volume := known.get(wanted.volume)) is not None:
-                is_read_only = wanted.read_only or volume.kind == "files"
+                is_read_only = wanted.read_only or volume.read_only or volume.kind == "files"
                 found.append(_tree(self._source(volume, wanted), wanted.target, is_read_only))
         given = {wanted.target.rstrip("/") for wanted in self._run.mounts}
         for target, own in ((_HOSTS, f"{self._place}/hosts"), (_RESOLVER, f"{self._place}/resolv.conf")):
@@ -132,7 +134,9 @@ class PodRoom:
 
     def _source(self, volume: PodVolume, wanted: PodMount) -> int:
         """Its descriptor. What users may have made is opened as they would."""
-        if volume.kind == "host":
+        if volume.kind == "claim":
+            fd = claimdirs.opened(volume, self._identity, self._run.groups)
+        elif volume.kind in _ELSEWHERE:
             with self._as_user():
                 fd = self._host(volume)
         else:
@@ -155,6 +159,8 @@ class PodRoom:
 
     def _host(self, volume: PodVolume) -> int:
         path, kind = volume.path, volume.type
+        if volume.kind == "nfs":
+            path = claimdirs.mounted_share(volume)
         try:
             if kind == "DirectoryOrCreate" and not os.path.exists(path):
                 os.makedirs(path, mode=0o755)

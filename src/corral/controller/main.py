@@ -44,6 +44,7 @@ from corral.daemon import clock, lockfile, memory
 from corral.daemon.logs import Log
 from corral.daemon.signals import on_stop
 from corral.engine.engine import Engine
+from corral.engine.kube.volumes import VOLUMES
 from corral.errors import CorralError, StoreUnavailable
 from corral.model.cluster import ClusterConfig
 from corral.model.job import Job, JobId
@@ -75,6 +76,8 @@ class Controller:
         directory = self.directory
         directory.mkdir(mode=0o755, parents=True, exist_ok=True)
         self._take_lock()
+        if not self.config.storage_class:  # of the class "standard" (engine/kube/volumes.py)
+            (directory / VOLUMES).mkdir(mode=0o755, exist_ok=True)
         self.log = Log(directory / "controller.log", self.config.log_level, pid=os.getpid())
         listening = self._listen()  # from now on clients wait instead of failing
         on_stop(self.stopping.set)

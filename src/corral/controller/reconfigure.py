@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from corral.config.cluster import load
 from corral.controller.api.service import Service
 from corral.errors import CorralError
@@ -26,7 +28,7 @@ class Reconfigurer:
         if self._path is None:
             return Done(messages=("The controller was started without a configuration file: nothing to read.",))
         try:
-            new = load(self._path)
+            new = msgspec.structs.replace(load(self._path), state_dir=self._service.config.state_dir)
         except (CorralError, OSError) as error:
             return Rejected(error=str(error), detail="The old configuration goes on.")
         old = self._service.config

@@ -36,7 +36,7 @@ from corral.engine import (
 from corral.engine.context import Context
 from corral.engine.duetimes import DueTimes
 from corral.engine.effects import Effects
-from corral.engine.kube import addresses, leaving, load, verdicts, work
+from corral.engine.kube import addresses, leaving, load, verdicts, volumes, work
 from corral.engine.kube import requests as kube_requests
 from corral.engine.pending import PendingView
 from corral.engine.state import ClusterState
@@ -102,6 +102,7 @@ class Engine:
         for name, partition in wanted.items():
             if self.state.partitions.get(name) != partition:
                 self.ctx.record(PartitionChanged(time=now, partition=partition), out)
+        volumes.configured(self.ctx, config, now, out)
         used = {job.partition for job in self.state.jobs.values() if not job.has_ended}
         for name in [name for name in self.state.partitions if name not in wanted]:
             if name not in used:
@@ -249,6 +250,8 @@ class Engine:
                     commit.launch(ctx, job, now, out)
             case rp.ImagesTold() | rp.LogRead():
                 pass  # likewise
+            case rp.DirectoryRemoved():
+                volumes.on_removed(ctx, report, now, out)
             case rp.JobCleaned():
                 endings.on_cleaned(ctx, report, now, out)
                 leaving.cleaned(ctx, report, now, out)

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from corral.engine.kubeclaims import Claims
 from corral.engine.kubelinks import Links
 from corral.engine.kubeusage import Usage
 from corral.model.kube.config import Namespace, PodDisruptionBudget
@@ -13,6 +14,7 @@ from corral.model.kube.meta import ObjectKey, ObjectMeta
 from corral.model.kube.objects import AnyObject
 from corral.model.kube.pipeline import PipelineRun
 from corral.model.kube.pod import Pod
+from corral.model.kube.storage import PersistentVolume, StorageClass
 from corral.model.kube.workload import Deployment, Job, ReplicaSet, StatefulSet
 from corral.protocol.events import Event, NodeChanged, ObjectsChanged
 from corral.services import budgets, podset
@@ -45,6 +47,7 @@ class Objects:
         self.lost: dict[str, set[ObjectKey]] = {}  #: of these those that may run on there though they count as ended
         self.pod_ports: dict[str, set[int]] = {}  #: host -> its ports by which Pods are reached
         self.links = Links()
+        self.claims = Claims()
         self.usage = Usage()
         self.refused: dict[ObjectKey, str] = {}  #: why the last objects that it wanted could not be made
         self._names: dict[tuple[str, str], list[str]] = {}  #: kind, namespace -> sorted names
@@ -118,6 +121,15 @@ class Objects:
         wanted = labels.items()
         return [one for key in sorted(found) if wanted <= (one := self.by_key[key]).metadata.labels.items()]
 
+    def free_volumes(self, group: str) -> list[PersistentVolume]:
+        found = (self.by_key[key] for key in self.claims.free.get(group, ()))
+        return [one for one in found if isinstance(one, PersistentVolume)]
+
+    def default_class(self) -> StorageClass | None:
+        """As in Kubernetes: of several the youngest."""
+        found = [one for key in self.claims.defaults if isinstance(one := self.by_key.get(key), StorageClass)]
+        return max(found, key=lambda one: (one.metadata.creation_timestamp, one.metadata.name), default=None)
+
     # -- to be changed by an event
 
     def apply(self, event: ObjectsChanged) -> None:
@@ -163,6 +175,7 @@ class Objects:
         if not same:
             self._index(one)
         self._touch(one)
+        self._touch_storage(old, one)
         self._count(old, one)
 
     def remove(self, key: ObjectKey) -> None:
@@ -179,6 +192,7 @@ class Objects:
         self.dirty.pop(key, None)
         self.refused.pop(key, None)
         self._count(old, None)
+        self._touch_storage(old, None)
         self._touch_others(old)
         for owner in old.metadata.owner_references if isinstance(old, Pod) else ():
             above = self.by_key.get(self.by_uid.get(owner.uid, key))
@@ -261,6 +275,11 @@ class Objects:
             home = self.by_key.get(ObjectKey("Namespace", "", namespace))
             if home is not None and home.metadata.deletion_timestamp:
                 self.dirty[home.key] = None
+
+    def _touch_storage(self, old: AnyObject | None, new: AnyObject | None) -> None:
+        for key in self.claims.put(old, new):
+            if key in self.by_key:
+                self.dirty[key] = None
 
     def _touch_others(self, one: AnyObject) -> None:
         """Who owns it; of what nobody owns (any more), who could."""

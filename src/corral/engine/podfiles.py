@@ -12,7 +12,9 @@ from corral.engine.context import Context
 from corral.model.kube.config import ConfigMap, Secret
 from corral.model.kube.meta import ObjectKey
 from corral.model.kube.pod import Container, EnvFromSource, EnvVarSource, KeySelector, KeyToPath, Pod, Volume
+from corral.model.kube.storage import PersistentVolume, PersistentVolumeClaim
 from corral.protocol.pods import HOST_IP, POD_IP, PodFile, PodVariable, PodVolume
+from corral.services import storage
 from corral.syntax import quantity
 
 _NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
@@ -58,6 +60,10 @@ def _missing_key(ctx: Context, kind: str, pod: Pod, wanted: KeySelector) -> str:
 
 
 def _missing_volume(ctx: Context, pod: Pod, volume: Volume) -> str:
+    if (claimed := volume.persistent_volume_claim) is not None and _claimed_volume(
+        ctx, pod, claimed.claim_name
+    ) is None:
+        return f'persistentvolumeclaim "{claimed.claim_name}" has no volume'
     named = _named_by(volume)
     if named is None or named[3]:
         return ""
@@ -187,6 +193,10 @@ def volumes(ctx: Context, pod: Pod, container: Container) -> Iterator[PodVolume]
 def _volume(ctx: Context, pod: Pod, volume: Volume) -> PodVolume:
     if (host := volume.host_path) is not None:
         return PodVolume(name=volume.name, kind="host", path=host.path, type=host.type)
+    if (share := volume.nfs) is not None:
+        return PodVolume(name=volume.name, kind="nfs", path=f"{share.server}:{share.path}", read_only=share.read_only)
+    if (claimed := volume.persistent_volume_claim) is not None:
+        return _claimed(_claimed_volume(ctx, pod, claimed.claim_name), volume.name, claimed.read_only)
     named = _named_by(volume)
     if named is None:
         empty = volume.empty_dir
@@ -201,6 +211,25 @@ def _volume(ctx: Context, pod: Pod, volume: Volume) -> PodVolume:
         else [PodFile(key, *_with_mode(value, mode)) for key, value in values.items()]
     )
     return PodVolume(name=volume.name, kind="files", files=tuple(files))
+
+
+def _claimed_volume(ctx: Context, pod: Pod, name: str) -> PersistentVolume | None:
+    claim = ctx.state.objects.get(ObjectKey("PersistentVolumeClaim", pod.metadata.namespace, name))
+    return storage.volume_of(claim, ctx.state.objects) if isinstance(claim, PersistentVolumeClaim) else None
+
+
+def _claimed(volume: PersistentVolume | None, name: str, read_only: bool) -> PodVolume:
+    assert volume is not None, "`missing` has been asked"
+    spec, owner = volume.spec, volume.creator
+    read_only = read_only or set(spec.access_modes) == {"ReadOnlyMany"}
+    if (share := spec.nfs) is not None:
+        path = f"{share.server}:{share.path}"
+        return PodVolume(name=name, kind="nfs", path=path, read_only=read_only or share.read_only)
+    path = spec.local.path if spec.local is not None else spec.host_path.path if spec.host_path is not None else ""
+    if volume.is_made_here and owner is not None:
+        return PodVolume(name=name, kind="claim", path=path, owner=(owner.uid, owner.gid), read_only=read_only)
+    kind = "Directory" if spec.host_path is None else spec.host_path.type
+    return PodVolume(name=name, kind="host", path=path, type=kind, read_only=read_only)
 
 
 def _with_mode(value: tuple[bytes, bool], mode: int) -> tuple[bytes, int, bool]:

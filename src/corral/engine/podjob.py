@@ -8,6 +8,7 @@ from corral.engine.context import Context
 from corral.model.gres import GresRequest
 from corral.model.job import Job, JobKind, JobSpec, PodRef
 from corral.model.kube.pod import Container, Pod
+from corral.model.podplace import PodWords
 from corral.syntax import quantity
 from corral.syntax.hostlist import fold
 
@@ -26,8 +27,8 @@ MOST_POINTS = 1_000_000_000
 _MIB = 1 << 20
 
 
-def spec_of(ctx: Context, pod: Pod) -> JobSpec:
-    """Raises InvalidQuantity, NoPriorityClass."""
+def spec_of(ctx: Context, pod: Pod, words_of_places: PodWords) -> JobSpec:
+    """`words_of_places`: on which nodes it may be. Raises InvalidQuantity, NoPriorityClass."""
     spec = pod.spec
     containers, inits = spec.containers, spec.init_containers
     cpus = -(-_most(containers, inits, "cpu", 1000) // 1000)
@@ -39,7 +40,7 @@ def spec_of(ctx: Context, pod: Pod) -> JobSpec:
     group = replicas.class_of(ctx, pod)
     if group is not None and group.metadata.name in ctx.state.books.qos:
         words.setdefault("qos", group.metadata.name)
-    partitions, places = podwords.partitions_of(podwords.words_of(pod))
+    partitions, places = podwords.partitions_of(words_of_places)
     if partitions:
         words.setdefault("partition", partitions)
     return JobSpec(

@@ -48,12 +48,12 @@ def words_of(pod: Pod) -> PodWords:
         labels=tuple(sorted(meta.labels.items())),
         owner=owner,
         # A term without requirements matches nothing, as in Kubernetes.
-        required=tuple(found for term in terms if (found := _of_term(term))) if must is not None else (),
+        required=tuple(found for term in terms if (found := requirements_of(term))) if must is not None else (),
         selected=(
             *(Requirement(name, "In", (value,)) for name, value in sorted(spec.node_selector.items())),
-            *((Requirement(HOSTNAME, "In"),) if must is not None and not any(map(_of_term, terms)) else ()),
+            *((Requirement(HOSTNAME, "In"),) if must is not None and not any(map(requirements_of, terms)) else ()),
         ),
-        preferred=tuple((one.weight, found) for one in rather if (found := _of_term(one.preference))),
+        preferred=tuple((one.weight, found) for one in rather if (found := requirements_of(one.preference))),
         tolerated=tuple(Tolerated(one.key, one.operator, one.value, one.effect) for one in spec.tolerations),
         near=_terms(near, meta.namespace),
         apart=_terms(apart, meta.namespace),
@@ -70,7 +70,7 @@ def words_of(pod: Pod) -> PodWords:
     )
 
 
-def _of_term(term: NodeSelectorTerm) -> tuple[Requirement, ...]:
+def requirements_of(term: NodeSelectorTerm) -> tuple[Requirement, ...]:
     fields = (
         NodeSelectorRequirement(key=HOSTNAME, operator=one.operator, values=one.values)
         for one in term.match_fields

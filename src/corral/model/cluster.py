@@ -340,6 +340,18 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     domain: str = "corral"  #: a Service's name is NAME.NAMESPACE.DOMAIN
 
 
+class StorageClassConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A `[[storage_class]]` table: where the directories of PersistentVolumeClaims of this class are made."""
+
+    name: str
+    path: str  #: of the directory in which there is one for each claim; it must be there
+    scope: Literal["shared", "node"] = (
+        "shared"  #: "shared": all nodes have it (NFS, Lustre ...); "node": each has its own
+    )
+    reclaim: Literal["Delete", "Retain"] = "Delete"  #: what becomes of a directory when its claim is deleted
+    default: bool = False  #: of claims that name no class
+
+
 class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All of corral.toml."""
 
@@ -350,6 +362,9 @@ class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     switch: tuple[Switch, ...] = ()  #: a tree of them; none = nothing is known of the network
     block: tuple[Block, ...] = ()  #: in the place of switches: groups of nodes that are closely connected
     block_sizes: tuple[int, ...] = ()  #: nodes of a block, and of several together: 18, 36, 72
+    storage_class: tuple[
+        StorageClassConfig, ...
+    ] = ()  #: none, and all nodes are on this machine: "standard", in the state directory
     gres_types: tuple[str, ...] = ("gpu",)
     gres: tuple[GresConfig, ...] = ()
     gpu_sharing: GpuSharing = GpuSharing()

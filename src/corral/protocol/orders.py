@@ -226,6 +226,15 @@ class ForgetPod(Order, frozen=True, kw_only=True):
     uid: str
 
 
+class RemoveDirectory(Order, frozen=True, kw_only=True):
+    """Remove what was made for a claim, with all that is in it, by the rights of its owner (DirectoryRemoved)."""
+
+    volume: str  #: the PersistentVolume
+    path: str
+    uid: int
+    gid: int
+
+
 class ReportsCommitted(Order, frozen=True, kw_only=True):
     """These reports are durable: the agent may forget them. `node` is the agent's name."""
 
@@ -254,6 +263,7 @@ AnyOrder = (
     | RemoveImage
     | ReadLog
     | ForgetPod
+    | RemoveDirectory
     | ReportsCommitted
     | SendInventory
     | ShutDown

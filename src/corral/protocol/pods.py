@@ -43,9 +43,11 @@ class PodVolume(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something that containers of a Pod mount."""
 
     name: str
-    kind: str  #: empty, memory, host, files
-    path: str = ""  #: of the node
+    kind: str  #: empty, memory, host, files, claim (a directory that is made), nfs
+    path: str = ""  #: of the node; of nfs server:/path
     type: str = ""  #: what must be there (DirectoryOrCreate, File, Socket, ...); "" = nobody asks
+    owner: tuple[int, int] = (0, 0)  #: uid and gid: whose a claim's directory becomes
+    read_only: bool = False
     size_mb: int = 0  #: of one in memory; 0 = no limit
     files: tuple[PodFile, ...] = ()
 

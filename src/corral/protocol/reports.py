@@ -138,7 +138,15 @@ class LogRead(Report, frozen=True, kw_only=True):
     problem: str = ""  #: "" = it is there
 
 
+class DirectoryRemoved(Report, frozen=True, kw_only=True):
+    """The answer to RemoveDirectory: it is gone, or was not there."""
+
+    node: str
+    volume: str
+    problem: str = ""  #: why it is not
+
+
 AnyReport = (
     AgentRegistered | Heartbeat | StepFinished | ContainerStarted | ProbeResult | StepSampled | JobCleaned | NodeFailed
-    | ImageFetched | ImagesTold | LogRead
+    | ImageFetched | ImagesTold | LogRead | DirectoryRemoved
 )  # fmt: skip

@@ -13,6 +13,7 @@ from corral.model.kube.config import ResourceQuota, ResourceQuotaStatus
 from corral.model.kube.network import Service
 from corral.model.kube.objects import KINDS, AnyObject
 from corral.model.kube.pod import Container, Pod, PodSpec
+from corral.model.kube.storage import PersistentVolumeClaim
 from corral.syntax import quantity
 
 _ONE = 10**9
@@ -20,12 +21,21 @@ _GPUS = ("nvidia.com/gpu", "amd.com/gpu")
 #: What a quota may name, besides count/<plural>.<group>.
 COUNTED = (
     "pods", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory", "cpu", "memory", "requests.nvidia.com/gpu",
-    "requests.amd.com/gpu", "services", "services.nodeports", "services.loadbalancers", "configmaps", "secrets", "resourcequotas",
+    "requests.amd.com/gpu", "requests.storage", "persistentvolumeclaims",
+    "services", "services.nodeports", "services.loadbalancers", "configmaps", "secrets", "resourcequotas",
 )  # fmt: skip
 _PLURALS = {
     kind.plural + (f".{kind.group}" if kind.group else ""): kind.name for kind in KINDS.values() if kind.namespaced
 }
-_PLAIN = {"services": "Service", "configmaps": "ConfigMap", "secrets": "Secret", "resourcequotas": "ResourceQuota"}
+_PLAIN = {
+    "persistentvolumeclaims": "PersistentVolumeClaim",
+    "services": "Service",
+    "configmaps": "ConfigMap",
+    "secrets": "Secret",
+    "resourcequotas": "ResourceQuota",
+}
+_OF_CLASS = ".storageclass.storage.k8s.io/"
+_CLAIMED = ("requests.storage", "persistentvolumeclaims")
 #: What every container has to say where a quota names it.
 _NEEDED = ("cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory")
 
@@ -33,6 +43,12 @@ _NEEDED = ("cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "li
 def counted_kind(name: str) -> str | None:
     """count/deployments.apps -> Deployment"""
     return _PLURALS.get(name.removeprefix("count/")) if name.startswith("count/") else None
+
+
+def counted_class(name: str) -> str:
+    """fast.storageclass.storage.k8s.io/requests.storage -> fast; "" = it counts no class's claims."""
+    group, slash, what = name.partition(_OF_CLASS)
+    return group if slash and what in _CLAIMED else ""
 
 
 def amounts_of(one: AnyObject) -> dict[str, int]:
@@ -44,6 +60,10 @@ def amounts_of(one: AnyObject) -> dict[str, int]:
             found |= pod_amounts(one.spec)
     elif kind.plural in _PLAIN:
         found[kind.plural] = _ONE
+    if isinstance(one, PersistentVolumeClaim):
+        found["requests.storage"] = quantity.nanos(one.spec.resources.requests.get("storage", 0))
+        if group := one.spec.storage_class_name:
+            found |= {f"{group}{_OF_CLASS}{what}": found[what] for what in _CLAIMED}
     if isinstance(one, Service):
         ports = len(one.spec.ports) * _ONE
         found["services.nodeports"] = ports if one.spec.type in ("NodePort", "LoadBalancer") else 0
@@ -148,5 +168,5 @@ def _unsaid(spec: PodSpec, hard: Mapping[str, object]) -> Iterator[str]:
 
 def shown(key: str, amount: int, hard: Mapping[str, str | int | float]) -> str:
     """In the style of the limit: 512Mi beside 1Gi."""
-    style = "binary" if key.endswith("memory") else quantity.style_of(hard[key])
+    style = "binary" if key.endswith(("memory", "storage")) else quantity.style_of(hard[key])
     return quantity.written(amount, style)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from corral.services import batchjob, budgets, cronjob, deployment, pipeline, replicaset, statefulset
+from corral.services import batchjob, budgets, cronjob, deployment, pipeline, replicaset, statefulset, storage
 from corral.services.changes import Change
 from corral.services.view import View
 
@@ -14,6 +14,8 @@ RULES: dict[str, Rule] = {
     "CronJob": cronjob.reconcile,
     "Deployment": deployment.reconcile,
     "Job": batchjob.reconcile,
+    "PersistentVolume": storage.reconcile_volume,
+    "PersistentVolumeClaim": storage.reconcile_claim,
     "Pipeline": pipeline.reconcile,
     "PodDisruptionBudget": budgets.reconcile,
     "ReplicaSet": replicaset.reconcile,

@@ -17,7 +17,7 @@ from corral.model.kube.workload import (
     StatefulSet,
     StatefulSetStatus,
 )
-from corral.services import backoff, budgets, podset, statefulrevisions
+from corral.services import backoff, budgets, podset, statefulclaims, statefulrevisions
 from corral.services.changes import Change, Put, Remove, Wake
 from corral.services.conditions import creating
 from corral.services.rollout import share_of
@@ -79,6 +79,7 @@ class _Step:
         self.due = math.inf
 
     def look(self) -> None:
+        self.changes += statefulclaims.changes(self.one, self.wanted, self.view)
         if self._missing_made() and self._surplus_ended() and self._leaving_moved() and self.is_rolling:
             self._updated()
 
@@ -137,7 +138,10 @@ class _Step:
         labels = {_NAME: name, _INDEX: str(number), REVISION_LABEL: revision}
         pod = podset.made_from(template, self.one, name, labels)
         spec = msgspec.structs.replace(
-            pod.spec, hostname=name, subdomain=pod.spec.subdomain or self.one.spec.service_name
+            pod.spec,
+            hostname=name,
+            subdomain=pod.spec.subdomain or self.one.spec.service_name,
+            volumes=statefulclaims.volumes_of(self.one, number, pod.spec.volumes),
         )
         return msgspec.structs.replace(pod, spec=spec)
 

@@ -6,6 +6,7 @@ from typing import Protocol
 from corral.model.kube.meta import ObjectKey
 from corral.model.kube.objects import AnyObject
 from corral.model.kube.pod import Pod
+from corral.model.kube.storage import PersistentVolume, StorageClass
 
 
 class View(Protocol):
@@ -31,3 +32,9 @@ class View(Protocol):
 
     def refusal(self, key: ObjectKey) -> str:
         """Why what this object wanted made was not; "" = it was."""
+
+    def free_volumes(self, group: str) -> list[PersistentVolume]:
+        """Those of a class that no claim has."""
+
+    def default_class(self) -> StorageClass | None:
+        """Of claims that name none."""

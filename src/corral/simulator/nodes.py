@@ -163,6 +163,8 @@ class SimulatedAgent:
             case od.ReportsCommitted():
                 for sequence in order.sequences:
                     self._on_committed(sequence)
+            case od.RemoveDirectory():
+                self._report(rp.DirectoryRemoved(agent=self.name, node=order.node, volume=order.volume))
             case od.SendInventory():
                 self._register()
             case od.ShutDown():

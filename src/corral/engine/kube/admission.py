@@ -6,9 +6,10 @@ from corral.engine.context import Context
 from corral.model.kube.config import Namespace, PriorityClass, ResourceQuota
 from corral.model.kube.meta import ObjectKey
 from corral.model.kube.objects import KINDS, AnyObject
+from corral.model.kube.storage import PersistentVolume, StorageClass
 from corral.protocol.replies import Rejected
 from corral.protocol.requests import Caller
-from corral.services import quotas
+from corral.services import quotas, storage
 
 #: Always there.
 DEFAULT = "default"
@@ -26,6 +27,9 @@ class Together:
         """A quota is set by an operator, or by whose namespace it is; the default namespace is nobody's."""
         if isinstance(one, Namespace) and one.metadata.name == DEFAULT and not caller.is_operator:
             return Rejected(error="only an operator changes the default namespace", code="denied")
+        is_place = isinstance(one, StorageClass | PersistentVolume) and not caller.is_operator
+        if is_place and (isinstance(one, StorageClass) or self._ctx.state.objects.get(one.key) is None):
+            return Rejected(error="only an operator says where volumes are", code="denied")
         if isinstance(one, PriorityClass) and one.global_default:
             return self._second_default(one)
         if not isinstance(one, ResourceQuota) or caller.is_operator or one.metadata.namespace in self._namespaces:
@@ -51,6 +55,8 @@ class Together:
             return refused
         if isinstance(one, Namespace):
             self._namespaces.add(key.name)
+        if why := storage.growth_refusal(one, old, self._ctx.state.objects):
+            return Rejected(error=why, code="denied")
         return self._quota(one, old)
 
     def _namespace(self, key: ObjectKey) -> Rejected | None:

@@ -9,10 +9,10 @@ import math
 
 import msgspec
 
-from corral.engine import configuring, endings, podfiles, podjob, podruns, podusers, submit
+from corral.engine import configuring, endings, podfiles, podjob, podruns, podusers, podwords, submit
 from corral.engine.context import Context
 from corral.engine.effects import Effects
-from corral.engine.kube import containers, podports, stopping, taints
+from corral.engine.kube import claims, containers, podports, stopping, taints
 from corral.engine.kube.ends import see_ends
 from corral.engine.kube.podstatus import condition, initial, judged, save, wake
 from corral.engine.kube.requests import mark_deleted
@@ -73,11 +73,17 @@ def reconcile(ctx: Context, pod: Pod, now: float, out: Effects) -> None:
 def _submit(ctx: Context, pod: Pod, now: float, out: Effects) -> None:
     owner = pod.creator
     assert owner is not None
+    if why := claims.waits_for(ctx, pod):
+        _unscheduled(ctx, pod, pod.status, "Unschedulable", why, now, out)
+        return  # it is looked at again when its claims or who has them change
+    claims.bind_chosen(ctx, pod, now, out)
     caller = Caller(uid=owner.uid, gid=owner.gid, user=owner.user, group=owner.group)
     inner = Effects()
     try:
         podusers.check(pod)
-        request = SubmitJobs(jobs=(NewJob(spec=podjob.spec_of(ctx, pod)),))
+        request = SubmitJobs(
+            jobs=(NewJob(spec=podjob.spec_of(ctx, pod, claims.narrowed(ctx, pod, podwords.words_of(pod)))),)
+        )
         submit.on_submit(ctx, request, owner, caller, now, inner)
     except UsageError as error:
         inner.reply = Rejected(error=str(error))
@@ -169,6 +175,9 @@ def _begun(ctx: Context, pod: Pod, job: Job, now: float, out: Effects) -> Pod | 
         addresses = podports.addresses(ctx, pod, node)
     except podports.NoPort as error:
         _fail(ctx, pod, job, "NodePorts", str(error), now, out)
+        return None
+    if why := claims.take(ctx, pod, node, now, out):
+        _fail(ctx, pod, job, "FailedMount", why, now, out)
         return None
     host = podjob.host_of(ctx, node)
     status = msgspec.structs.replace(

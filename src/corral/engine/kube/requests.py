@@ -99,6 +99,24 @@ def stamped(ctx: Context, one: AnyObject, old: AnyObject | None, who: Owner, ver
     return msgspec.structs.replace(one, metadata=meta, **kept)
 
 
+def as_wanted(ctx: Context, one: AnyObject, version: int, now: float) -> AnyObject | None:
+    """The record that a rule wants, its status and its owners included; None if it is so already."""
+    old = ctx.state.objects.get(one.key)
+    assert one.creator is not None
+    new = stamped(ctx, one, old, one.creator, version, now)
+    if old is not None:
+        changes = {}
+        if hasattr(old, "status") and one.status != old.status:  # type: ignore[union-attr]
+            changes["status"] = one.status  # type: ignore[union-attr]
+        meta, given = new.metadata, one.metadata
+        if (meta.owner_references, meta.annotations) != (given.owner_references, given.annotations):
+            meta = msgspec.structs.replace(meta, owner_references=given.owner_references, annotations=given.annotations)
+        if changes or meta is not new.metadata:
+            meta = msgspec.structs.replace(meta, resource_version=str(version))
+            new = msgspec.structs.replace(new, metadata=meta, **changes)
+    return new if new is not old else None
+
+
 def _spec(one: AnyObject) -> list[Any]:
     return [getattr(one, name) for name in one.__struct_fields__ if name not in _OURS]
 

@@ -11,9 +11,9 @@ import msgspec
 
 from corral.engine.context import Context
 from corral.engine.effects import Effects
-from corral.engine.kube import addresses, autoscaling, leaving, pipelineruns, pods
+from corral.engine.kube import addresses, autoscaling, claims, leaving, pipelineruns, pods, volumes
 from corral.engine.kube.admission import Together
-from corral.engine.kube.requests import mark_deleted, stamped
+from corral.engine.kube.requests import as_wanted, mark_deleted
 from corral.model.kube.config import Namespace, NamespaceStatus, PodDisruptionBudget, ResourceQuota
 from corral.model.kube.meta import ObjectKey
 from corral.model.kube.network import Ingress, Service
@@ -21,8 +21,9 @@ from corral.model.kube.objects import KINDS, AnyObject
 from corral.model.kube.pipeline import PipelineRun
 from corral.model.kube.pod import Pod
 from corral.model.kube.scaling import HorizontalPodAutoscaler
+from corral.model.kube.storage import PersistentVolume, PersistentVolumeClaim
 from corral.protocol.events import ObjectsChanged
-from corral.services import batchjob, quotas
+from corral.services import batchjob, quotas, storage
 from corral.services.changes import Change, Put, Remove, Wake
 from corral.services.reconcile import RULES
 
@@ -84,13 +85,20 @@ def _reconcile(ctx: Context, one: AnyObject, now: float, out: Effects) -> None:
         _empty(ctx, one, now, out)
         return
     if one.metadata.deletion_timestamp:
-        _delete(ctx, one, now, out)
+        if not _is_held(ctx, one):
+            _delete(ctx, one, now, out)
         return
     if isinstance(one, ResourceQuota):
         carry_out(ctx, one, [Put(quotas.counted(one, ctx.state.objects.usage))], now, out)
         return
     if isinstance(one, HorizontalPodAutoscaler):
         carry_out(ctx, one, autoscaling.changes_for(ctx, one, now), now, out)
+        return
+    if isinstance(one, PersistentVolume):
+        if due := volumes.ends_at(ctx, one, now, out):
+            carry_out(ctx, one, [*storage.reconcile_volume(one, ctx.state.objects, now), Wake(due)], now, out)
+        else:
+            remove(ctx, one.key, now, out)
         return
     if isinstance(one, Service):
         addresses.reconcile(ctx, one, now, out)
@@ -109,6 +117,13 @@ def _reconcile(ctx: Context, one: AnyObject, now: float, out: Effects) -> None:
         out.problems.append(f"{one.key}: {type(error).__name__}: {error}")
         changes = [Wake(now + AFTER_FAULT_SECONDS)]
     carry_out(ctx, one, changes, now, out)
+
+
+def _is_held(ctx: Context, one: AnyObject) -> bool:
+    """A claim stays while a Pod has it, a volume while a claim has it. They are looked at again when that ends."""
+    if isinstance(one, PersistentVolumeClaim):
+        return claims.is_used(ctx, one)
+    return isinstance(one, PersistentVolume) and volumes.is_bound(ctx, one)
 
 
 def _delete(ctx: Context, one: AnyObject, now: float, out: Effects) -> None:
@@ -172,24 +187,6 @@ def _record(ctx: Context, changed: list[AnyObject], now: float, out: Effects) ->
         ctx.record(ObjectsChanged(time=now, objects=tuple(changed), version=version), out)
 
 
-def _as_wanted(ctx: Context, one: AnyObject, version: int, now: float) -> AnyObject | None:
-    """The record that a rule wants, its status and its owners included; None if it is so already."""
-    old = ctx.state.objects.get(one.key)
-    assert one.creator is not None
-    new = stamped(ctx, one, old, one.creator, version, now)
-    if old is not None:
-        changes = {}
-        if hasattr(old, "status") and one.status != old.status:  # type: ignore[union-attr]
-            changes["status"] = one.status  # type: ignore[union-attr]
-        meta, given = new.metadata, one.metadata
-        if (meta.owner_references, meta.annotations) != (given.owner_references, given.annotations):
-            meta = msgspec.structs.replace(meta, owner_references=given.owner_references, annotations=given.annotations)
-        if changes or meta is not new.metadata:
-            meta = msgspec.structs.replace(meta, resource_version=str(version))
-            new = msgspec.structs.replace(new, metadata=meta, **changes)
-    return new if new is not old else None
-
-
 def carry_out(ctx: Context, one: AnyObject, changes: list[Change], now: float, out: Effects) -> None:
     """All that is put in one event, then what goes. The time to look again is what has just been said."""
     put: list[AnyObject] = []
@@ -204,7 +201,7 @@ def carry_out(ctx: Context, one: AnyObject, changes: list[Change], now: float, o
             case Put(wanted):
                 owned = msgspec.structs.replace(wanted, creator=wanted.creator or one.creator)
                 version = ctx.state.objects.version + len(put) + 1
-                if (new := _as_wanted(ctx, owned, version, now)) is not None:
+                if (new := as_wanted(ctx, owned, version, now)) is not None:
                     put.append(new)
             case Remove(key, grace):
                 removed.setdefault(grace, []).append(key)

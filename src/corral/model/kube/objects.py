@@ -8,11 +8,13 @@ from corral.model.kube.network import Ingress, Service
 from corral.model.kube.pipeline import Pipeline, PipelineRun
 from corral.model.kube.pod import Pod
 from corral.model.kube.scaling import HorizontalPodAutoscaler
+from corral.model.kube.storage import PersistentVolume, PersistentVolumeClaim, StorageClass
 from corral.model.kube.workload import ControllerRevision, CronJob, Deployment, Job, ReplicaSet, StatefulSet
 
 AnyObject = (
     Pod | Deployment | ReplicaSet | StatefulSet | ControllerRevision | Job | CronJob | Service | Ingress | HorizontalPodAutoscaler
     | ConfigMap | Secret | Namespace | ResourceQuota | PodDisruptionBudget | PriorityClass | Pipeline | PipelineRun
+    | PersistentVolumeClaim | PersistentVolume | StorageClass
 )  # fmt: skip
 
 
@@ -42,6 +44,8 @@ KINDS: dict[str, Kind] = {
         Kind(type=Service, group="", version="v1", plural="services", short=("svc",)),
         Kind(type=ConfigMap, group="", version="v1", plural="configmaps", short=("cm",)),
         Kind(type=Secret, group="", version="v1", plural="secrets"),
+        Kind(type=PersistentVolumeClaim, group="", version="v1", plural="persistentvolumeclaims", short=("pvc",)),
+        Kind(type=PersistentVolume, group="", version="v1", plural="persistentvolumes", short=("pv",), namespaced=False),
         Kind(type=Namespace, group="", version="v1", plural="namespaces", short=("ns",), namespaced=False),
         Kind(type=ResourceQuota, group="", version="v1", plural="resourcequotas", short=("quota",)),
         Kind(type=Deployment, group="apps", version="v1", plural="deployments", short=("deploy",)),
@@ -58,6 +62,9 @@ KINDS: dict[str, Kind] = {
         Kind(
             type=PriorityClass, group="scheduling.k8s.io", version="v1", plural="priorityclasses", short=("pc",),
             namespaced=False,
+        ),
+        Kind(
+            type=StorageClass, group="storage.k8s.io", version="v1", plural="storageclasses", short=("sc",), namespaced=False,
         ),
         Kind(type=Pipeline, group="corral.dev", version="v1", plural="pipelines", short=("pl",)),
         Kind(type=PipelineRun, group="corral.dev", version="v1", plural="pipelineruns", short=("plr",)),

@@ -188,6 +188,21 @@ class SecretVolume(Schema, frozen=True, kw_only=True):
     optional: bool = False
 
 
+class ClaimVolume(Schema, frozen=True, kw_only=True):
+    """A PersistentVolumeClaim of the Pod's namespace."""
+
+    claim_name: str
+    read_only: bool = False
+
+
+class NFSVolume(Schema, frozen=True, kw_only=True):
+    """The node has it mounted already: at whichever place."""
+
+    server: str
+    path: str
+    read_only: bool = False
+
+
 class Volume(Schema, frozen=True, kw_only=True):
     """Exactly one source."""
 
@@ -196,6 +211,8 @@ class Volume(Schema, frozen=True, kw_only=True):
     empty_dir: EmptyDirVolume | None = None
     config_map: ConfigMapVolume | None = None
     secret: SecretVolume | None = None
+    persistent_volume_claim: ClaimVolume | None = None
+    nfs: NFSVolume | None = None
 
 
 class NodeSelectorRequirement(Schema, frozen=True, kw_only=True):

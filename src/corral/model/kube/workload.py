@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from corral.model.kube.meta import Condition, KubeObject, LabelSelector, Schema
 from corral.model.kube.pod import IntOrString, PodTemplateSpec
+from corral.model.kube.storage import ClaimTemplate
 
 
 class RollingUpdateDeployment(Schema, frozen=True, kw_only=True):
@@ -92,6 +93,13 @@ class StatefulSetOrdinals(Schema, frozen=True, kw_only=True):
     start: int = 0
 
 
+class ClaimRetentionPolicy(Schema, frozen=True, kw_only=True):
+    """What becomes of the claims of Pods that are not wanted any more."""
+
+    when_deleted: Literal["Retain", "Delete"] = "Retain"
+    when_scaled: Literal["Retain", "Delete"] = "Retain"
+
+
 class StatefulSetSpec(Schema, frozen=True, kw_only=True):
     selector: LabelSelector = LabelSelector()
     template: PodTemplateSpec = PodTemplateSpec()
@@ -102,6 +110,8 @@ class StatefulSetSpec(Schema, frozen=True, kw_only=True):
     revision_history_limit: int = 10
     min_ready_seconds: int = 0
     ordinals: StatefulSetOrdinals | None = None
+    volume_claim_templates: tuple[ClaimTemplate, ...] = ()
+    persistent_volume_claim_retention_policy: ClaimRetentionPolicy | None = None
 
 
 class StatefulSetStatus(Schema, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from corral.model.kube.objects import KINDS, Kind
 from corral.services.manifests.problems import Problem, refusal
 
 _RIGHTS = "rights are Corral's own: accounts, operators and the users of the cluster (sacctmgr)"
-_STORAGE = "use hostPath volumes on a shared file system"
+_STORAGE = "volumes are directories: use a PersistentVolumeClaim, or a hostPath volume on a shared file system"
 _EXTENSION = "the API has no extensions"
 _GPUS = "ask for GPUs under resources.limits: nvidia.com/gpu"
 _GATEWAY = "use Ingress; canaries are weights of a Deployment's strategy"
@@ -47,8 +47,6 @@ REFUSED_KINDS: dict[str, tuple[str, str]] = {
     "MutatingWebhookConfiguration": ("admissionregistration.k8s.io", _EXTENSION),
     "NetworkPolicy": ("networking.k8s.io", "traffic between Pods is not filtered; use the nodes' firewall"),
     "Node": ("", "nodes join with `corral agent` and are changed by scontrol"),
-    "PersistentVolume": ("", _STORAGE),
-    "PersistentVolumeClaim": ("", _STORAGE),
     "PodTemplate": ("", "write the template into the Deployment, StatefulSet or Job"),
     "PriorityLevelConfiguration": ("flowcontrol.apiserver.k8s.io", "requests to the API are not classified"),
     "ReplicationController": ("", "use a Deployment"),
@@ -60,7 +58,6 @@ REFUSED_KINDS: dict[str, tuple[str, str]] = {
     "RuntimeClass": ("node.k8s.io", "containers run with the runtime that the cluster is configured with"),
     "ServiceAccount": ("", "Pods run as the user who has applied them"),
     "ServiceCIDR": ("networking.k8s.io", _ADDRESSES),
-    "StorageClass": ("storage.k8s.io", _STORAGE),
     "StorageVersionMigration": ("storagemigration.k8s.io", "the store is brought up to date by the controller"),
     "ValidatingAdmissionPolicy": ("admissionregistration.k8s.io", _EXTENSION),
     "ValidatingAdmissionPolicyBinding": ("admissionregistration.k8s.io", _EXTENSION),

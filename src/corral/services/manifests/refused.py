@@ -17,7 +17,7 @@ _IDENTITY = "Pods run as the user who has applied them; there are no service acc
 _NAMESPACES = "processes of a Pod see only their own, as jobs' do"
 _LABELS = "confinement is by users, cgroups and namespaces; there are no profiles for it"
 _PRIORITY = "priorities are given by priorityClassName"
-_STORAGE = "use a hostPath volume on a shared file system, or an emptyDir"
+_STORAGE = "use a persistentVolumeClaim, or a hostPath volume on a shared file system"
 _REGISTRY = "images are pulled with the registry credentials of the user who has applied the Pod"
 _ONE_FAMILY = "services are reached through the gateway, which has the addresses of its host"
 _LIMITED = "give the Pod's containers their own"
@@ -86,15 +86,27 @@ _VOLUME = {
     name: Refused(_STORAGE)
     for name in (
         "awsElasticBlockStore", "azureDisk", "azureFile", "cephfs", "cinder", "csi", "ephemeral", "fc", "flexVolume", "flocker",
-        "gcePersistentDisk", "glusterfs", "iscsi", "persistentVolumeClaim", "photonPersistentDisk", "portworxVolume", "quobyte",
+        "gcePersistentDisk", "glusterfs", "iscsi", "photonPersistentDisk", "portworxVolume", "quobyte",
         "rbd", "scaleIO", "storageos", "vsphereVolume",
     )
 } | {
-    "nfs": Refused("mount it on the nodes and use a hostPath volume"),
     "gitRepo": Refused("clone in an init container into an emptyDir"),
     "image": Refused("copy what is needed from the image in an init container into an emptyDir"),
     "downwardAPI": Refused("use env with valueFrom.fieldRef or valueFrom.resourceFieldRef"),
     "projected": Refused("use one volume each for the ConfigMaps and Secrets"),
+}  # fmt: skip
+
+_DIRECTORIES = "volumes are directories: hostPath, local or nfs"
+_NO_COPIES = "a claim begins empty: copy what it needs in an init container"
+_MOUNTED = "file systems are mounted by the nodes' administrator, with the options that he gives"
+
+_VOLUME_SOURCES = {
+    name: Refused(_DIRECTORIES)
+    for name in (
+        "awsElasticBlockStore", "azureDisk", "azureFile", "cephfs", "cinder", "csi", "fc", "flexVolume", "flocker",
+        "gcePersistentDisk", "glusterfs", "iscsi", "photonPersistentDisk", "portworxVolume", "quobyte", "rbd", "scaleIO",
+        "storageos", "vsphereVolume",
+    )
 }  # fmt: skip
 
 _TEMPLATE_META = {
@@ -143,11 +155,41 @@ REFUSED: dict[str, dict[str, Refused]] = {
         "nodeAffinityPolicy": Refused("nodes that the Pod's affinity excludes are not counted", ("Honor",)),
         "nodeTaintsPolicy": Refused("taints are not looked at when domains are counted", ("Ignore",)),
     },
-    "StatefulSetSpec": {
-        "volumeClaimTemplates": Refused(_STORAGE + "; subPath may name a directory per Pod", ([],)),
-        "persistentVolumeClaimRetentionPolicy": Refused(
-            "there are no volume claims", ({"whenDeleted": "Retain", "whenScaled": "Retain"}, {})
-        ),
+    "ClaimTemplate": {"status": Refused("it is the cluster's", ({}, {"phase": "Pending"}))},
+    "ClaimTemplateMeta": {
+        name: Refused("claims of a template are named after it and their Pod, and get this from the cluster", takes)
+        for name, takes in (
+            ("generateName", ("",)),
+            ("ownerReferences", ([],)),
+            ("finalizers", ([],)),
+            ("uid", ()),
+            ("resourceVersion", ()),
+            ("generation", ()),
+            ("creationTimestamp", ()),
+            ("deletionTimestamp", ()),
+            ("deletionGracePeriodSeconds", ()),
+            ("managedFields", ()),
+            ("selfLink", ()),
+        )
+    },
+    "PersistentVolumeClaimSpec": {
+        "dataSource": Refused(_NO_COPIES),
+        "dataSourceRef": Refused(_NO_COPIES),
+        "volumeAttributesClassName": Refused("directories have no attributes", ("",)),
+    },
+    "VolumeResourceRequirements": {
+        "limits": Refused("a directory has no quota: sizes are counted, not enforced", ({},))
+    },
+    "PersistentVolumeSpec": _VOLUME_SOURCES
+    | {
+        "mountOptions": Refused(_MOUNTED, ([],)),
+        "volumeAttributesClassName": Refused("directories have no attributes", ("",)),
+    },
+    "LocalVolume": {"fsType": Refused(_MOUNTED, ("",))},
+    "ObjectReference": {"fieldPath": Refused("a volume is a whole claim's", ("",))},
+    "StorageClass": {
+        "mountOptions": Refused(_MOUNTED, ([],)),
+        "allowedTopologies": Refused("say in the Pod on which nodes it may be: nodeSelector, affinity", ([],)),
     },
     "JobSpec": {
         "scheduling": Refused("for many nodes at once submit a job with sbatch"),

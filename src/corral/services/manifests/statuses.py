@@ -10,6 +10,7 @@ from corral.model.kube.network import Ingress, Service
 from corral.model.kube.objects import AnyObject
 from corral.model.kube.pod import ContainerState, ContainerStatus, Pod, PodStatus
 from corral.model.kube.scaling import HorizontalPodAutoscaler, MetricSpec, MetricStatus
+from corral.model.kube.storage import PersistentVolume
 from corral.model.kube.workload import CronJob, StatefulSet
 
 Shown = Callable[[msgspec.Struct], dict[str, Any]]
@@ -28,6 +29,8 @@ def status_of(one: AnyObject, shown: Shown) -> dict[str, Any]:
         return _autoscaler(one, shown)
     if isinstance(one, StatefulSet):
         return shown(msgspec.structs.replace(one.status, failures={}))
+    if isinstance(one, PersistentVolume):
+        return shown(msgspec.structs.replace(one.status, used_on=""))
     status: msgspec.Struct | None = getattr(one, "status", None)
     return {} if status is None else shown(status)
 

@@ -8,7 +8,9 @@ from corral.model.kube.config import ConfigMap, PriorityClass, Secret
 from corral.model.kube.network import Service
 from corral.model.kube.objects import AnyObject
 from corral.model.kube.pod import Pod, PodSpec
+from corral.model.kube.storage import PersistentVolume, PersistentVolumeClaim, StorageClass
 from corral.model.kube.workload import Deployment, Job, ReplicaSet, StatefulSet
+from corral.services import storage
 from corral.services.manifests.defaults import with_
 from corral.services.manifests.problems import Problems
 
@@ -16,6 +18,7 @@ _FIXED = "field is immutable"
 #: What a StatefulSet's spec may change.
 _OF_SETS = (
     "replicas", "ordinals", "template", "update_strategy", "revision_history_limit", "min_ready_seconds",
+    "persistent_volume_claim_retention_policy",
 )  # fmt: skip
 
 
@@ -25,6 +28,18 @@ def with_kept(new: AnyObject, old: AnyObject) -> AnyObject:
         return with_(new, spec=with_(new.spec, cluster_ip=new.spec.cluster_ip or old.spec.cluster_ip))
     if isinstance(new, Job) and isinstance(old, Job) and new.spec.selector is None:
         return with_(new, spec=with_(new.spec, selector=old.spec.selector))
+    if isinstance(new, PersistentVolumeClaim) and isinstance(old, PersistentVolumeClaim):
+        name = old.spec.storage_class_name if new.spec.storage_class_name is None else new.spec.storage_class_name
+        volume = new.spec.volume_name or old.spec.volume_name
+        return with_(new, spec=with_(new.spec, storage_class_name=name, volume_name=volume))
+    if isinstance(new, PersistentVolume) and isinstance(old, PersistentVolume) and new.spec.claim_ref is not None:
+        before = old.spec.claim_ref
+        if before is not None and (before.namespace, before.name) == (
+            new.spec.claim_ref.namespace,
+            new.spec.claim_ref.name,
+        ):
+            uid = new.spec.claim_ref.uid or before.uid
+            return with_(new, spec=with_(new.spec, claim_ref=with_(new.spec.claim_ref, uid=uid)))
     return new
 
 
@@ -40,7 +55,7 @@ def check(new: AnyObject, old: AnyObject) -> Problems:
                 problems.forbidden(
                     "spec",
                     "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', "
-                    "'revisionHistoryLimit' and 'minReadySeconds' are forbidden",
+                    "'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden",
                 )
         case (Job() as one, Job() as before):
             _job(one, before, problems)
@@ -55,11 +70,37 @@ def check(new: AnyObject, old: AnyObject) -> Problems:
         case (Secret() as one, Secret() as before):
             _same(one.type, before.type, "type", problems)
             _held(one, before, ("data",), problems)
+        case (PersistentVolumeClaim() as one, PersistentVolumeClaim() as before):
+            _claim(one, before, problems)
+        case (PersistentVolume() as one, PersistentVolume() as before):
+            for field, wire in (("host_path", "hostPath"), ("local", "local"), ("nfs", "nfs")):
+                if getattr(one.spec, field) != getattr(before.spec, field):
+                    problems.forbidden("spec", f"spec.{wire} is immutable after creation")
+        case (StorageClass() as one, StorageClass() as before):
+            for field, wire in (
+                ("provisioner", "provisioner"), ("parameters", "parameters"), ("reclaim_policy", "reclaimPolicy"),
+                ("volume_binding_mode", "volumeBindingMode"),
+            ):  # fmt: skip
+                if getattr(one, field) != getattr(before, field):
+                    problems.forbidden(wire, "updates to it are forbidden.")
         case (PriorityClass() as one, PriorityClass() as before):
             for field, wire in (("value", "value"), ("preemption_policy", "preemptionPolicy")):
                 if getattr(one, field) != getattr(before, field):
                     problems.forbidden(wire, "may not be changed in an update.")
     return problems
+
+
+def _claim(new: PersistentVolumeClaim, old: PersistentVolumeClaim, problems: Problems) -> None:
+    """Its volume is given by the cluster; it may grow (engine/kube/admission.py: if its class says so)."""
+    spec = old.spec
+    named = new.spec.volume_name if not spec.volume_name else spec.volume_name
+    classed = new.spec.storage_class_name if spec.storage_class_name is None else spec.storage_class_name
+    if with_(new.spec, resources=spec.resources, volume_name=named, storage_class_name=classed) != with_(
+        spec, volume_name=named, storage_class_name=classed
+    ):
+        problems.forbidden("spec", "spec is immutable after creation except resources.requests for bound claims")
+    if storage.wanted(new) < storage.wanted(old):
+        problems.forbidden("spec.resources.requests.storage", "field can not be less than status.capacity")
 
 
 def _same(one: Any, before: Any, path: str, problems: Problems) -> None:

@@ -15,6 +15,12 @@ def b64(text):
     return base64.b64encode(text.encode()).decode()
 
 
+CLAIM = {
+    "metadata": {"name": "Data"},
+    "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+}
+
+
 @pytest.mark.parametrize(
     ("kind", "field", "value", "told"),
     [
@@ -35,7 +41,7 @@ def b64(text):
         ("Deployment", "spec.strategy", {"type": "Canary", "canary": [{"weight": 50}, {"weight": 10}]},
          "spec.strategy.canary[1].weight: Invalid value: 10: must be greater than that of the step before"),
         ("Deployment", "spec.progressDeadlineSeconds", 0, "spec.progressDeadlineSeconds: Invalid value: 0: must be greater than minReadyS"),
-        ("StatefulSet", "spec.volumeClaimTemplates", [{}], "spec.volumeClaimTemplates: not supported by Corral: use a hostPath"),
+        ("StatefulSet", "spec.volumeClaimTemplates", [CLAIM], "spec.volumeClaimTemplates[0].metadata.name: Invalid value"),
         ("StatefulSet", "spec.updateStrategy", {"type": "OnDelete", "rollingUpdate": {"partition": 1}}, "spec.updateStrategy.rollingUpdat"),
         ("StatefulSet", "spec.podManagementPolicy", "Random", 'spec.podManagementPolicy: Unsupported value: "Random": supported values:'),
         ("Job", POD + "restartPolicy", "Always", 'spec.template.spec.restartPolicy: Required value: valid values: "OnFailure", "Never"'),
@@ -89,7 +95,7 @@ def b64(text):
         ("Namespace", "metadata.namespace", "x", "metadata.namespace: Forbidden: not allowed on this type"),
         ("ResourceQuota", "spec.hard", {"wishes": 3}, "spec.hard[wishes]: Invalid value: \"wishes\": must be one of pods, "),
         ("ResourceQuota", "spec.hard", {"pods": -3}, "spec.hard[pods]: Invalid value: \"-3\": must be greater than or equal to 0"),
-        ("ResourceQuota", "spec.hard", {"requests.storage": "1Gi"}, "spec.hard[requests.storage]: not supported by Corral"),
+        ("ResourceQuota", "spec.hard", {"storage": "1Gi"}, "spec.hard[storage]: not supported by Corral"),
         ("PodDisruptionBudget", "spec.maxUnavailable", 1, "spec: Invalid value: \"\": minAvailable and maxUnavailable cannot be both set"),
         ("PodDisruptionBudget", "spec.minAvailable", "150%", "spec.minAvailable: Invalid value: \"150%\": must not be greater than 100%"),
         ("PriorityClass", "value", 2_000_000_000, "value: Forbidden: maximum allowed value of a user defined priority is 1000000000"),

@@ -86,9 +86,13 @@ def test_a_field_that_is_not_here_is_refused_with_the_reason_unless_it_says_what
 
 
 def test_a_kind_that_is_not_here_is_refused_with_what_to_do_instead():
-    (told,) = problems({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data"}})
+    (told,) = problems(
+        {"apiVersion": "snapshot.storage.k8s.io/v1", "kind": "VolumeSnapshot", "metadata": {"name": "data"}}
+    )
     assert (
-        told == 'kind: "PersistentVolumeClaim" is not supported by Corral: use hostPath volumes on a shared file system'
+        told
+        == 'kind: "VolumeSnapshot" is not supported by Corral: volumes are directories: use a PersistentVolumeClaim, '
+        "or a hostPath volume on a shared file system"
     )
     (told,) = problems({"apiVersion": "extensions/v1beta1", "kind": "Deployment", "metadata": {"name": "web"}})
     assert told == 'apiVersion: no matches for kind "Deployment" in version "extensions/v1beta1": write apps/v1'

@@ -15,6 +15,7 @@ from corral.model.kube.network import Ingress
 from corral.model.kube.network import Service as KubeService
 from corral.model.kube.objects import AnyObject
 from corral.model.kube.pod import Pod
+from corral.model.kube.storage import StorageClass
 from corral.protocol.requests import Caller
 from corral.services.manifests import reading, writing
 
@@ -25,7 +26,7 @@ def may_see(service: Service, caller: Caller, one: KubeObject) -> bool:
     """As jobs: one's own, all as operator or where `private_data` does not name jobs. Others' secrets never."""
     if caller.is_operator or one.creator is None or one.creator.uid == caller.uid:
         return True
-    if isinstance(one, (Namespace, PriorityClass)):
+    if isinstance(one, (Namespace, PriorityClass, StorageClass)):
         return True
     return not isinstance(one, Secret) and "jobs" not in service.config.private_data
 

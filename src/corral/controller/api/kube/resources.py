@@ -41,6 +41,7 @@ _SUBRESOURCES = {
     "ConfigMap": (),
     "Secret": (),
     "PriorityClass": (),
+    "StorageClass": (),
     "Namespace": ("status",),
     "ControllerRevision": (),
 }

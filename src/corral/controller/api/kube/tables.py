@@ -16,7 +16,9 @@ from corral.model.kube.objects import KINDS
 from corral.model.kube.pipeline import Pipeline, PipelineRun
 from corral.model.kube.pod import Pod, PodTemplateSpec
 from corral.model.kube.scaling import HorizontalPodAutoscaler
+from corral.model.kube.storage import PersistentVolume, PersistentVolumeClaim, StorageClass
 from corral.model.kube.workload import ControllerRevision, CronJob, Deployment, Job, ReplicaSet, StatefulSet
+from corral.services.storage import is_default
 from corral.syntax.age import format_age
 
 Cell = str | int
@@ -185,7 +187,55 @@ _NODE = (
     Column("GPUs", lambda one, now: one.status.capacity.get("nvidia.com/gpu", "0"), True),
 )
 
+_MODES = {"ReadWriteOnce": "RWO", "ReadOnlyMany": "ROX", "ReadWriteMany": "RWX", "ReadWriteOncePod": "RWOP"}
+
+
+def _modes(modes: Iterable[str]) -> str:
+    return ",".join(_MODES[one] for one in modes)
+
+
+def _phase(one: PersistentVolume | PersistentVolumeClaim, now: float) -> str:
+    return "Terminating" if one.metadata.deletion_timestamp else one.status.phase
+
+
+def _claimed_by(one: PersistentVolume, now: float) -> str:
+    ref = one.spec.claim_ref
+    return f"{ref.namespace}/{ref.name}" if ref is not None else ""
+
+
 COLUMNS: dict[type, tuple[Column, ...]] = {
+    PersistentVolumeClaim: (
+        NAME,
+        Column("Status", _phase),
+        Column("Volume", lambda one, now: one.spec.volume_name),
+        Column("Capacity", lambda one, now: str(one.status.capacity.get("storage", ""))),
+        Column("Access Modes", lambda one, now: _modes(one.status.access_modes)),
+        Column("StorageClass", lambda one, now: one.spec.storage_class_name or ""),
+        AGE,
+        Column("VolumeMode", lambda one, now: one.spec.volume_mode, True),
+        Column("Message", lambda one, now: one.status.message, True),
+    ),
+    PersistentVolume: (
+        NAME,
+        Column("Capacity", lambda one, now: str(one.spec.capacity.get("storage", ""))),
+        Column("Access Modes", lambda one, now: _modes(one.spec.access_modes)),
+        Column("Reclaim Policy", lambda one, now: one.spec.persistent_volume_reclaim_policy),
+        Column("Status", _phase),
+        Column("Claim", _claimed_by),
+        Column("StorageClass", lambda one, now: one.spec.storage_class_name),
+        Column("Reason", lambda one, now: one.status.message),
+        AGE,
+        Column("VolumeMode", lambda one, now: one.spec.volume_mode, True),
+    ),
+    StorageClass: (
+        Column("Name", lambda one, now: one.metadata.name + (" (default)" if is_default(one) else "")),
+        Column("Provisioner", lambda one, now: one.provisioner),
+        Column("ReclaimPolicy", lambda one, now: one.reclaim_policy),
+        Column("VolumeBindingMode", lambda one, now: one.volume_binding_mode),
+        Column("AllowVolumeExpansion", lambda one, now: str(one.allow_volume_expansion).lower(), False, "boolean"),
+        AGE,
+        Column("Parameters", lambda one, now: ",".join(f"{k}={v}" for k, v in sorted(one.parameters.items())), True),
+    ),
     Node: _NODE,
     Deployment: _deployment(),
     ReplicaSet: _replica_set(),

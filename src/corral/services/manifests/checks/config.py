@@ -8,7 +8,7 @@ from corral.model.kube.config import ConfigMap, PodDisruptionBudget, PriorityCla
 from corral.services.manifests.checks import selectors
 from corral.services.manifests.checks.workload import amount
 from corral.services.manifests.problems import Problems
-from corral.services.quotas import COUNTED, counted_kind
+from corral.services.quotas import COUNTED, counted_class, counted_kind
 from corral.syntax import kubenames, quantity
 
 _MOST_BYTES = 1 << 20
@@ -77,17 +77,13 @@ def _is_json_object(text: bytes) -> bool:
 def quota(one: ResourceQuota, problems: Problems) -> None:
     for name, most in one.spec.hard.items():
         path = f"spec.hard[{name}]"
-        if (
-            name.startswith(("requests.storage", "persistentvolumeclaims"))
-            or "storageclass" in name
-            or "storage" in name
-        ):
-            problems.unsupported(path, "there are no volume claims, and disk space is not counted")
-        elif name not in COUNTED and counted_kind(name) is None:
+        if name in ("ephemeral-storage", "requests.ephemeral-storage", "limits.ephemeral-storage", "storage"):
+            problems.unsupported(path, "local disk space is not counted; requests.storage counts claims")
+        elif name not in COUNTED and counted_kind(name) is None and not counted_class(name):
             problems.invalid(path, name, f"must be one of {', '.join(COUNTED)}, or count/<plural>[.<group>]")
         elif quantity.nanos(most) < 0:
             problems.invalid(path, most, "must be greater than or equal to 0")
-        elif not name.endswith(("cpu", "memory")) and quantity.nanos(most) % 10**9:
+        elif not name.endswith(("cpu", "memory", "requests.storage")) and quantity.nanos(most) % 10**9:
             problems.invalid(path, most, "must be an integer")
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from corral.model.kube.objects import AnyObject
 from corral.model.kube.pod import Pod
-from corral.services.manifests.checks import config, metadata, network, pipeline, pod, scaling, workload
+from corral.services.manifests.checks import config, metadata, network, pipeline, pod, scaling, storage, workload
 from corral.services.manifests.problems import Problems
 
 
@@ -28,6 +28,9 @@ _CHECKS: dict[str, Callable[[Any, Problems], None]] = {
     "ResourceQuota": config.quota,
     "PodDisruptionBudget": config.budget,
     "PriorityClass": config.priority,
+    "StorageClass": storage.storage_class,
+    "PersistentVolume": storage.volume,
+    "PersistentVolumeClaim": storage.claim,
     "Pipeline": pipeline.check,
     "PipelineRun": pipeline.check_run,
 }

@@ -84,14 +84,18 @@ def _check_nodes(one: NodeAffinity, path: str, problems: Problems) -> None:
     required = one.required_during_scheduling_ignored_during_execution
     if required is not None:
         place = f"{path}.{_REQUIRED}.nodeSelectorTerms"
-        if not required.node_selector_terms:
-            problems.required(place, "must have at least one node selector term")
-        for index, term in enumerate(required.node_selector_terms):
-            _check_term(term, f"{place}[{index}]", problems)
+        check_terms(required.node_selector_terms, place, problems)
     for index, preferred in enumerate(one.preferred_during_scheduling_ignored_during_execution):
         place = f"{path}.{_PREFERRED}[{index}]"
         _check_weight(preferred.weight, place, problems)
         _check_term(preferred.preference, f"{place}.preference", problems)
+
+
+def check_terms(terms: tuple[NodeSelectorTerm, ...], path: str, problems: Problems) -> None:
+    if not terms:
+        problems.required(path, "must have at least one node selector term")
+    for index, term in enumerate(terms):
+        _check_term(term, f"{path}[{index}]", problems)
 
 
 def _check_term(term: NodeSelectorTerm, path: str, problems: Problems) -> None:

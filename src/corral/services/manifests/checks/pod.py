@@ -18,13 +18,14 @@ _DNS = ("ClusterFirst", "ClusterFirstWithHostNet", "Default")
 _MOST_SECONDS = (1 << 31) - 1
 
 
-def check_template(template: PodTemplateSpec, path: str, problems: Problems) -> None:
+def check_template(template: PodTemplateSpec, path: str, problems: Problems, claims: tuple[str, ...] = ()) -> None:
     metadata.labels(template.metadata.labels, f"{path}.metadata.labels", problems)
     metadata.annotations(template.metadata.annotations, f"{path}.metadata.annotations", problems)
-    check(template.spec, f"{path}.spec", problems)
+    check(template.spec, f"{path}.spec", problems, claims)
 
 
-def check(spec: PodSpec, path: str, problems: Problems) -> None:
+def check(spec: PodSpec, path: str, problems: Problems, claims: tuple[str, ...] = ()) -> None:
+    """`claims`: names of volumes that come from elsewhere."""
     if not spec.containers:
         problems.required(f"{path}.containers")
     volumes.check(spec.volumes, f"{path}.volumes", problems)
@@ -38,7 +39,7 @@ def check(spec: PodSpec, path: str, problems: Problems) -> None:
             elif one.name in names:
                 problems.duplicate(f"{place}.name", one.name)
             names.add(one.name)
-            _check_container(one, spec, place, problems)
+            _check_container(one, spec, place, problems, claims)
             _check_ports(one.ports, ports, spec.host_network, f"{place}.ports", problems)
             if wire == "initContainers":
                 _check_init(one, place, problems)
@@ -73,7 +74,7 @@ def _check_words(spec: PodSpec, path: str, problems: Problems) -> None:
         problems.unsupported(f"{path}.schedulerName", "there is one scheduler: default-scheduler")
 
 
-def _check_container(one: Container, spec: PodSpec, path: str, problems: Problems) -> None:
+def _check_container(one: Container, spec: PodSpec, path: str, problems: Problems, claims: tuple[str, ...]) -> None:
     if not one.image and not one.command:
         problems.required(f"{path}.image", "or a command, which without an image runs as a process of the node")
     if one.image != one.image.strip():
@@ -86,7 +87,7 @@ def _check_container(one: Container, spec: PodSpec, path: str, problems: Problem
         problems.invalid(f"{path}.workingDir", one.working_dir, "must be an absolute path")
     environment.check(one.env, one.env_from, path, problems)
     amounts.check(one.resources, f"{path}.resources", problems)
-    volumes.check_mounts(one, spec.volumes, path, problems)
+    volumes.check_mounts(one, {volume.name for volume in spec.volumes}.union(claims), path, problems)
     probes.check(one, spec.termination_grace_period_seconds, path, problems)
     _check_security(one.security_context, f"{path}.securityContext", problems)
 

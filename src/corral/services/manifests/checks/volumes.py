@@ -31,6 +31,13 @@ def _check_source(one: Volume, path: str, problems: Problems) -> None:
             problems.invalid(f"{path}.hostPath.path", one.host_path.path, "must be an absolute path")
         if one.host_path.type not in _TYPES:
             problems.choice(f"{path}.hostPath.type", one.host_path.type, _TYPES)
+    if one.persistent_volume_claim is not None and (why := kubenames.subdomain(one.persistent_volume_claim.claim_name)):
+        problems.invalid(f"{path}.persistentVolumeClaim.claimName", one.persistent_volume_claim.claim_name, why)
+    if one.nfs is not None:
+        if not one.nfs.server:
+            problems.required(f"{path}.nfs.server")
+        if not one.nfs.path.startswith("/") or ".." in one.nfs.path.split("/"):
+            problems.invalid(f"{path}.nfs.path", one.nfs.path, "must be an absolute path without '..'")
     if one.empty_dir is not None:
         if one.empty_dir.medium.startswith("HugePages"):
             problems.unsupported(f"{path}.emptyDir.medium", "huge pages are the node's; use Memory")
@@ -74,8 +81,7 @@ def _check_mode(mode: int, path: str, problems: Problems) -> None:
         problems.invalid(path, mode, "must be a number between 0 and 0777 (octal), both inclusive")
 
 
-def check_mounts(one: Container, volumes: tuple[Volume, ...], path: str, problems: Problems) -> None:
-    names = {volume.name for volume in volumes}
+def check_mounts(one: Container, names: set[str], path: str, problems: Problems) -> None:
     places: set[str] = set()
     for index, mount in enumerate(one.volume_mounts):
         place = f"{path}.volumeMounts[{index}]"

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 from corral.errors import InvalidCron
 from corral.model.kube.pod import IntOrString, PodTemplateSpec
 from corral.model.kube.workload import CronJob, Deployment, DeploymentStrategy, Job, JobSpec, ReplicaSet, StatefulSet
-from corral.services.manifests.checks import metadata, pod, selectors
+from corral.services.manifests.checks import metadata, pod, selectors, storage
 from corral.services.manifests.problems import Problems
 from corral.syntax import cron, kubenames
 
@@ -66,13 +66,15 @@ def replica_set(one: ReplicaSet, problems: Problems) -> None:
 
 def stateful_set(one: StatefulSet, problems: Problems) -> None:
     spec = one.spec
-    _served(spec.template, "StatefulSet", problems)
+    names = tuple(one.metadata.name for one in spec.volume_claim_templates)
+    _served(spec.template, "StatefulSet", problems, names)
     selectors.check_template(spec.selector, spec.template, "StatefulSet", "spec", problems)
     at_least(problems, 0, {
         "spec.replicas": spec.replicas, "spec.minReadySeconds": spec.min_ready_seconds,
         "spec.revisionHistoryLimit": spec.revision_history_limit,
         "spec.ordinals.start": spec.ordinals.start if spec.ordinals else 0,
     })  # fmt: skip
+    storage.templates(spec.volume_claim_templates, "spec.volumeClaimTemplates", problems)
     if spec.service_name and (why := kubenames.subdomain(spec.service_name)):
         problems.invalid("spec.serviceName", spec.service_name, why)
     update = spec.update_strategy
@@ -175,9 +177,9 @@ def is_zone(name: str) -> bool:
         return False
 
 
-def _served(template: PodTemplateSpec, kind: str, problems: Problems) -> None:
-    """Pods that are to run for ever."""
-    pod.check_template(template, "spec.template", problems)
+def _served(template: PodTemplateSpec, kind: str, problems: Problems, claims: tuple[str, ...] = ()) -> None:
+    """Pods that are to run for ever. `claims`: volumes that they get beside those of the template."""
+    pod.check_template(template, "spec.template", problems, claims)
     spec = template.spec
     if spec.restart_policy != "Always":
         problems.choice("spec.template.spec.restartPolicy", spec.restart_policy, ("Always",))
