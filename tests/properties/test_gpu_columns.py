@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from corral.model.gres import GresDevice, GresRequest
 from corral.model.node import NodeInventory
 from corral.scheduler.demand import Demand
-from corral.scheduler.fragmentation import Popular, Shape
 from corral.scheduler.nodetable import NodeTable
 from corral.scheduler.placement import place
+from corral.scheduler.popular import Popular, Shape
 
 WISHES = st.tuples(
     st.sampled_from(["whole", "share", "shard", "none", "end"]),

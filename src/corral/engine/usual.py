@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from corral.model.allocation import Allocation
 from corral.model.gres import WHOLE
 from corral.scheduler.demand import Demand
-from corral.scheduler.fragmentation import Popular, Shape, shape_of
+from corral.scheduler.popular import Popular, Shape, shape_of
 
 #: When so many jobs have been counted, all counts are halved: what is long ago counts less and less.
 MEMORY = 8192

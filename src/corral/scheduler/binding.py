@@ -11,6 +11,7 @@ from corral.scheduler import fragmentation, gpulinks
 from corral.scheduler.demand import ANY_CORES, Demand, Geometry
 from corral.scheduler.feasibility import MANY
 from corral.scheduler.nodetable import NodeTable, ids_of, whole_cores
+from corral.scheduler.popular import need_of
 
 
 def _is_alone(asked: Geometry, each: int) -> bool:
@@ -32,7 +33,7 @@ def choose_cpus(
     """The CPU ids of so many whole cores, all their threads; None when they are not free, or not where they may be."""
     mask = table.free_mask(row, demand.partition, demand.sharers)
     units = gpus_of(gres) if gres and demand.gres_flags != "disable-binding" else ()
-    near = gpulinks.near_cpus(table.inventories[row].gres, units, int(table.threads[row])) if units else 0
+    near = gpulinks.near_cpus(table.inventories[row].gres, units, table.layouts[row][2]) if units else 0
     if near:
         found = _cpus_in(table, row, demand, tasks, cores, threads, mask & near)
         if found is not None or demand.gres_flags == "enforce-binding":
@@ -44,13 +45,18 @@ def _cpus_in(
     table: NodeTable, row: int, demand: Demand, tasks: int, cores: int, threads: int, mask: int
 ) -> tuple[int, ...] | None:
     if cores == 1 and demand.geometry is ANY_CORES:  # the lowest one, as it would be chosen below
-        width = int(table.threads[row])
+        width = table.layouts[row][2]
         free = whole_cores(mask, width)
         first = (free & -free).bit_length() - 1
         return tuple(range(first, first + width)) if free else None
-    layout = int(table.sockets[row]), int(table.cores[row]), int(table.threads[row])
     return _chosen(
-        mask, layout, demand.geometry, demand.cpus_per_task, 0 if demand.overcommit else tasks, cores, threads
+        mask,
+        table.layouts[row],
+        demand.geometry,
+        demand.cpus_per_task,
+        0 if demand.overcommit else tasks,
+        cores,
+        threads,
     )
 
 
@@ -167,7 +173,7 @@ def choose_share(table: NodeTable, row: int, demand: Demand, share: GresRequest,
     milli = int(wanted[row])
     if not len(able):
         return None
-    need = fragmentation.need_of(demand) if strategy == "fragmentation" and table.popular else None
+    need = need_of(demand) if strategy == "fragmentation" and table.popular else None
     unit = fragmentation.best_unit(table, need, row) if need is not None else None
     if unit is None:
         free = gpus.free[row, able]

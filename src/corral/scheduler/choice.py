@@ -7,10 +7,9 @@ in the order of preference.
 
 import numpy as np
 
-from corral.scheduler import fragmentation, topology
+from corral.scheduler import preference, topology
 from corral.scheduler.demand import Demand
 from corral.scheduler.feasibility import MANY, free_units, parsed, rows_with
-from corral.scheduler.gpushares import GpuColumns
 from corral.scheduler.nodetable import IntColumn, NodeTable
 from corral.scheduler.wanted import Wanted
 from corral.syntax import features
@@ -23,17 +22,23 @@ def choose_rows(table: NodeTable, demand: Demand, capacity: IntColumn, strategy:
         return None
     if demand.overcommit:
         capacity = np.where(capacity > 0, MANY, 0)
-    order = _preference(table, demand, candidates, "spread" if demand.many_nodes else strategy)
     named = [table.index.get(name, -1) for name in demand.nodelist]
     if any(row < 0 or capacity[row] < 1 for row in named):
         return None
     if any(capacity[row] < tasks for row, tasks in zip(named, demand.tasks_on, strict=False)):
         return None
-    wanted = Wanted(demand, named, len(order))
+    wanted = Wanted(demand, named, len(candidates))
     if wanted.most < wanted.least:
         return None
     if demand.contiguous:
         return _neighbours(table, demand, capacity, wanted)
+    keys = preference.keys(table, demand, candidates, "spread" if demand.many_nodes else strategy)
+    if _takes_any(table, demand):
+        count = min(wanted.count, len(candidates))
+        first: IntColumn = preference.foremost(candidates, keys, count)
+        if count >= wanted.least and capacity[first].sum() >= wanted.ntasks:
+            return first.tolist()  # type: ignore[no-any-return]
+    order = preference.in_order(candidates, keys)
 
     def within(rows: IntColumn, count: int) -> Wanted | None:
         """Who must be among them when it is to be these rows; None when it can't be."""
@@ -50,6 +55,13 @@ def choose_rows(table: NodeTable, demand: Demand, capacity: IntColumn, strategy:
     return sorted(picked) if picked is not None else None
 
 
+def _takes_any(table: NodeTable, demand: Demand) -> bool:
+    """Does it want nothing of its nodes together?"""
+    return not (
+        table.topology is not None or demand.nodelist or demand.batch_features or demand.gres_total or "*" in demand.constraint
+    )  # fmt: skip
+
+
 def pick(table: NodeTable, demand: Demand, capacity: IntColumn, order: IntColumn, wanted: Wanted) -> list[int] | None:
     """Out of these rows, the preferred first and of those the required."""
     if demand.gres_total:
@@ -58,52 +70,6 @@ def pick(table: NodeTable, demand: Demand, capacity: IntColumn, order: IntColumn
     if picked is None and wanted.count < wanted.most:
         picked = _pick_fewest(order, capacity, wanted)
     return picked if picked is not None and len(picked) >= wanted.least else None
-
-
-def _preference(table: NodeTable, demand: Demand, candidates: IntColumn, strategy: str) -> IntColumn:
-    if strategy == "fragmentation":
-        if table.gpus is not None:
-            return _least_fragments(table, table.gpus, demand, candidates)
-        strategy = "pack"
-    sign = 1 if strategy == "pack" else -1
-    free_cpus = table.free_cpus[candidates] * sign
-    gpus = table.gres_column("gpu")[candidates] * sign if table.total_gres else np.zeros(len(candidates), np.int64)
-    weight = table.weight[candidates]
-    # A job without GPUs goes where few GPUs are free, so that whole ones stay for those who need them.
-    order: IntColumn = candidates
-    for key in (free_cpus, gpus, weight):  # from the least to the most important, each keeps the order before it
-        order = _sorted_by(key, candidates, order)
-    return order
-
-
-def _sorted_by(key: IntColumn, rows: IntColumn, order: IntColumn) -> IntColumn:
-    """These rows by their keys; `order` is how they stand now. Small numbers are sorted digit by digit."""
-    if not len(key) or (low := int(key.min())) == (high := int(key.max())):
-        return order
-    if order is not rows:
-        by_row = np.zeros(int(rows[-1]) + 1, np.int64)
-        by_row[rows] = key
-        key = by_row[order]
-    small = key.astype(np.int16) if low >= -(1 << 15) and high < 1 << 15 else key
-    found: IntColumn = order[np.argsort(small, kind="stable")]
-    return found
-
-
-def _least_fragments(table: NodeTable, gpus: GpuColumns, demand: Demand, candidates: IntColumn) -> IntColumn:
-    """Where the usual GPU jobs lose least; by weight first, among equals the fullest."""
-    if not table.popular or demand.exclusive:  # whole nodes leave no fragments
-        return _preference(table, demand, candidates, "pack")
-    need = fragmentation.need_of(demand)
-    if need is None:
-        grown = fragmentation.beside_gpus(table, gpus, candidates, fragmentation.cpus_on_a_node(demand))
-    elif need.gpus >= gpus.free.shape[1]:
-        return _preference(table, demand, candidates, "pack")
-    else:
-        grown = fragmentation.growth(table, need, candidates)
-    order: IntColumn = candidates[
-        np.lexsort((candidates, table.free_cpus[candidates], grown, table.weight[candidates]))
-    ]
-    return order
 
 
 # -- nodes that must be among them

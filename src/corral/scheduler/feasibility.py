@@ -77,7 +77,7 @@ def threads_used(table: NodeTable, demand: Demand) -> IntColumn:
 def threads_lent(table: NodeTable, demand: Demand, row: int) -> int:
     """As `threads_used`, of one node."""
     asked = demand.geometry
-    used = int(table.threads[row])
+    used = table.layouts[row][2]
     if asked.threads:
         used = min(used, asked.threads)
     if asked.tasks_per_core and not demand.overcommit:

@@ -16,116 +16,95 @@ Three things differ from the paper:
   the score, and costs nothing.
 """
 
-import functools
-from collections.abc import Iterable
-
-import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from corral.model.gres import WHOLE
 from corral.scheduler.columns import BoolColumn, IntColumn
-from corral.scheduler.demand import ALL_MEMORY, Demand
-from corral.scheduler.gpushares import ANYBODY, GpuColumns
+from corral.scheduler.gpushares import GpuColumns
 from corral.scheduler.nodetable import NodeTable
-
-Scores = npt.NDArray[np.float64]
-
-#: Weight of "how many more fit" beside "does one more fit".
-FILLING = 0.1
-#: Shares below so many thousandths count as if they were as large.
-LEAST_SHARE = 100
-#: Shapes that are looked at, the most usual ones.
-MOST_SHAPES = 64
-#: From so many states on, equal ones are looked for first.
-MANY_STATES = 48
+from corral.scheduler.popular import Need, Popular, Scores, hashed
 
 
-class Shape(msgspec.Struct, frozen=True, order=True, cache_hash=True):
-    """What a usual GPU job has on a node."""
+class _Looks:
+    """How the rows of a table look: a number for each look that has been seen, and what was free of such a row.
 
-    cpus: int
-    memory_mb: int
-    gpus: int  #: how many
-    milli: int = WHOLE  #: of each
+    Whole GPUs are given alike on all rows of one look, so the growth is worked out once for each look and kind of job.
+    """
 
+    def __init__(self, table: NodeTable, popular: Popular) -> None:
+        assert table.gpus is not None
+        self.popular = popular
+        self.kind = np.array(table.kinds, np.int64)
+        self.moment = np.full(len(table), -1, np.int64)  #: of each row, when it was looked at last
+        self.look = np.zeros(len(table), np.int64)  #: of each row
+        self.known: dict[int, int] = {}  #: what a look is hashed to -> its number
+        self.row = np.zeros(0, np.int64)  #: of each look, and of some more to come: one that has looked so
+        self.cpus, self.memory = np.zeros(0, np.int64), np.zeros(0, np.int64)
+        self.free = np.zeros((0, table.gpus.free.shape[1]), np.int64)
+        self.now: Scores = np.zeros(0, np.float64)  #: its fragments
+        self.growth: dict[Need, Scores] = {}  #: NaN = not worked out yet
 
-class Popular:
-    """The usual shapes, as columns. Never changed."""
+    def growths(self, table: NodeTable, gpus: GpuColumns, need: Need, candidates: IntColumn) -> Scores:
+        stale = (self.moment != gpus.changed).nonzero()[0]
+        if len(stale):
+            self._look_at(table, gpus, stale)
+        known = self.growth.get(need)
+        if known is None or len(known) < len(self.row):
+            more = np.full(len(self.row) - (0 if known is None else len(known)), np.nan)
+            known = self.growth[need] = more if known is None else np.concatenate([known, more])
+        looks = self.look[candidates]
+        found: Scores = known[looks]
+        unknown = np.isnan(found)
+        if unknown.any():
+            fresh = np.unique(looks[unknown])
+            known[fresh] = self._grown(table, gpus, need, fresh)
+            found = known[looks]
+        return found
 
-    def __init__(self, counts: Iterable[tuple[Shape, int]]) -> None:
-        usual = sorted(((shape, count) for shape, count in counts if count > 0), key=lambda one: (-one[1], one[0]))
-        usual = _with_whole_ones(usual[:MOST_SHAPES])
-        # Shapes that want the same of GPUs stand together: that part is worked out once.
-        kinds = sorted({(shape.milli, shape.gpus) for shape, _ in usual})
-        usual.sort(key=lambda one: (one[0].milli, one[0].gpus, one[0]))
-        self.kinds = kinds
-        self.kind = np.array([kinds.index((shape.milli, shape.gpus)) for shape, _ in usual], np.int64)
-        self.cpus = np.array([max(1, shape.cpus) for shape, _ in usual], np.float64)
-        self.memory = np.array([max(1, shape.memory_mb) for shape, _ in usual], np.float64)
-        size = np.array([max(LEAST_SHARE, shape.milli * shape.gpus) for shape, _ in usual], np.float64)
-        weight = np.array([count for _, count in usual], np.float64) / size
-        self.weight = weight / weight.sum() if len(usual) else weight
-        self.wanted = np.array([milli * gpus for milli, gpus in kinds], np.float64)
-        self.milli = np.array([milli for milli, _ in kinds], np.int64)
-        self.gpus = np.array([gpus for _, gpus in kinds], np.float64)
+    def _look_at(self, table: NodeTable, gpus: GpuColumns, rows: IntColumn) -> None:
+        true_cpus, true_memory = table.true_free
+        cpus, memory, free = true_cpus[rows], true_memory[rows], gpus.free[rows]
+        known, numbers, fresh = self.known, [], []
+        begin = len(known)
+        for at, key in enumerate((hashed(cpus, memory, free) + self.kind[rows] * 0x2545F4914F6CDD1D).tolist()):
+            number = known.get(key)
+            if number is None:
+                number = known[key] = len(known)
+                fresh.append(at)
+            numbers.append(number)
+        self.moment[rows], self.look[rows] = gpus.changed[rows], numbers
+        if not fresh:
+            return
+        if len(known) > len(self.row):
+            self._extend(2 * len(known))
+        new = slice(begin, len(known))
+        self.row[new], self.cpus[new], self.memory[new], self.free[new] = (
+            rows[fresh],
+            cpus[fresh],
+            memory[fresh],
+            free[fresh],
+        )
+        self.now[new] = self.popular.fragments(cpus[fresh], memory[fresh], free[fresh])
 
-        self.cpus_per_gpu = _third_quartile(usual)
+    def _extend(self, length: int) -> None:
+        for name in ("row", "cpus", "memory", "free", "now"):
+            column = getattr(self, name)
+            larger = np.zeros((length, *column.shape[1:]), column.dtype)
+            larger[: len(column)] = column
+            setattr(self, name, larger)
 
-    def __bool__(self) -> bool:
-        return len(self.weight) > 0
-
-    def fragments(self, cpus: IntColumn, memory: IntColumn, gpus: IntColumn) -> Scores:
-        """Of nodes with so much free: CPUs, MiB, and thousandths of each GPU (a line for each node)."""
-        if len(cpus) < MANY_STATES:
-            return self._fragments(cpus, memory, gpus)
-        # Most nodes of a cluster look alike.
-        key = cpus * 0x9E3779B1 + memory * 0x5EBCA77C2B2AE3D
-        key = key + gpus @ _PRIMES[: gpus.shape[1]]
-        _, first, same = np.unique(key, return_index=True, return_inverse=True)
-        return self._fragments(cpus[first], memory[first], gpus[first])[same]
-
-    def _fragments(self, cpus: IntColumn, memory: IntColumn, gpus: IntColumn) -> Scores:
-        total = gpus.sum(axis=1, dtype=np.float64)[:, None]
-        fits = gpus[:, None, :] >= self.milli[:, None]  # node, kind, GPU
-        useful = (gpus[:, None, :] * fits).sum(axis=2, dtype=np.float64)
-        copies = ((gpus[:, None, :] // self.milli[:, None]) * fits).sum(axis=2) // self.gpus
-        room = np.minimum(cpus[:, None] / self.cpus, memory[:, None] / self.memory)
-        np.floor(room, out=room)
-        by_kind = copies[:, self.kind]
-        one = np.where((room >= 1) & (by_kind >= 1), (total - useful)[:, self.kind], total)
-        filled = total - np.minimum(room, by_kind) * self.wanted[self.kind]
-        found: Scores = (one * (1 - FILLING) + filled * FILLING) @ self.weight
+    def _grown(self, table: NodeTable, gpus: GpuColumns, need: Need, looks: IntColumn) -> Scores:
+        free, rows = self.free[looks], self.row[looks]
+        whole = (free == WHOLE) & gpus.of_type(need.type)[rows]
+        taken = whole & (np.cumsum(whole, axis=1) <= need.gpus)
+        cpus, memory = _left(self.cpus[looks], self.memory[looks], table.threads[rows], need)
+        after = self.popular.fragments(cpus, memory, np.where(taken, 0, free))
+        found: Scores = np.where(whole.sum(axis=1) >= need.gpus, np.round(after - self.now[looks], 6), np.inf)
         return found
 
 
-def _with_whole_ones(usual: list[tuple[Shape, int]]) -> list[tuple[Shape, int]]:
-    """Jobs with whole GPUs count as if they were at least as usual as shares: else each share would begin a GPU of its own."""
-    shares = sum(count for shape, count in usual if shape.milli < WHOLE)
-    lacking = shares - sum(count for shape, count in usual if shape.milli == WHOLE)
-    if lacking <= 0:
-        return usual
-    least = Shape(1, 0, 1)
-    known = dict(usual)
-    return list((known | {least: known.get(least, 0) + lacking}).items())
-
-
-def _third_quartile(usual: list[tuple[Shape, int]]) -> float:
-    """Three of four jobs have no more CPUs for each GPU of theirs."""
-    ratios = sorted((shape.cpus * WHOLE / (shape.gpus * shape.milli), count) for shape, count in usual)
-    left = sum(count for _, count in ratios) * 3 / 4
-    for ratio, count in ratios:
-        left -= count
-        if left <= 0:
-            return ratio
-    return 0.0
-
-
-_PRIMES = np.array([0x27D4EB2F165667C5 * (2 * i + 1) & ((1 << 62) - 1) for i in range(256)], np.int64)
-
-
 class _Known:
-    """What is known of one kind of job: for each row the growth and the GPU of a share, and as of when."""
+    """What is known of one kind of share: for each row the growth and the GPU, and as of when."""
 
     def __init__(self, rows: int) -> None:
         self.moment = np.full(rows, -1, np.int64)
@@ -133,58 +112,15 @@ class _Known:
         self.unit = np.zeros(rows, np.int64)
 
 
-class Need(msgspec.Struct, frozen=True, cache_hash=True):
-    """What a job takes on each of its nodes, as far as it can be said before they are chosen."""
-
-    cpus: int
-    memory_mb: int
-    gpus: int
-    milli: int = 0  #: a share of so many thousandths
-    shards: int = 0  #: or of so many shards
-    type: str = ""
-    owner: int = ANYBODY
-
-
-def cpus_on_a_node(demand: Demand) -> int:
-    nodes = max(1, demand.nodes_min)
-    tasks = demand.tasks_per_node or -(-(demand.ntasks or nodes) // nodes)
-    return max(tasks * demand.cpus_per_task, demand.cpus_per_node)
-
-
-@functools.lru_cache(maxsize=4096)
-def need_of(demand: Demand) -> Need | None:
-    """None = no GPUs."""
-    nodes = max(1, demand.nodes_min)
-    tasks = demand.tasks_per_node or -(-(demand.ntasks or nodes) // nodes)
-    gpus, type = 0, ""
-    for requests, each in ((demand.gres_per_node, 1.0), (demand.gres_per_task, tasks), (demand.gres_total, 1 / nodes)):
-        for request in requests:
-            if request.name == "gpu":
-                gpus, type = gpus + -int(-request.count * each // 1), request.type
-    if not gpus and demand.share is None:
-        return None
-    cpus = max(cpus_on_a_node(demand), demand.cpus_per_gpu * gpus)
-    memory = 0 if demand.memory_per_node_mb == ALL_MEMORY else demand.memory_per_node_mb
-    memory = max(memory, demand.memory_per_cpu_mb * cpus, demand.memory_per_gpu_mb * gpus)
-    if demand.share is None:
-        return Need(cpus, memory, gpus, type=type)
-    shards = 0 if demand.share.milli else demand.share.count
-    return Need(cpus, memory, 0, demand.share.milli, shards, demand.share.type, demand.owner)
-
-
-def shape_of(demand: Demand, shards_per_gpu: int = 0) -> Shape | None:
-    """What it is counted as among the usual jobs; None = it wants no GPUs."""
-    need = need_of(demand)
-    if need is None:
-        return None
-    if need.gpus:
-        return Shape(need.cpus, need.memory_mb, need.gpus)
-    milli = need.milli or (need.shards * WHOLE // shards_per_gpu if shards_per_gpu else 0)
-    return Shape(need.cpus, need.memory_mb, 1, min(milli, WHOLE)) if milli else None
-
-
 def growth(table: NodeTable, need: Need, candidates: IntColumn) -> Scores:
     """For each of these rows, by how much the fragments grow when the job goes there; infinite where no GPU has room."""
+    if need.gpus:
+        assert table.gpus is not None
+        assert isinstance(table.popular, Popular)
+        looks = table.scores.get(table.popular)
+        if not isinstance(looks, _Looks):
+            looks = table.scores[table.popular] = _Looks(table, table.popular)
+        return looks.growths(table, table.gpus, need, candidates)
     return _known(table, need, candidates).growth[candidates]
 
 
@@ -197,7 +133,7 @@ def best_unit(table: NodeTable, need: Need, row: int) -> int | None:
 def beside_gpus(table: NodeTable, gpus: GpuColumns, candidates: IntColumn, cpus: int) -> Scores:
     """How many CPUs that its free GPUs need does a node lose by so many for a job without GPUs? Less than none if no GPU is free."""
     assert isinstance(table.popular, Popular)
-    free = gpus.free[candidates].sum(axis=1)
+    free = gpus.totals()[candidates]
     spare = table.free_cpus[candidates] - free * (table.popular.cpus_per_gpu / WHOLE)
     lost: Scores = np.where(free == 0, -1.0, np.clip(cpus - np.maximum(0.0, spare), 0.0, None))
     return lost
@@ -212,31 +148,14 @@ def _known(table: NodeTable, need: Need, candidates: IntColumn) -> _Known:
         known = table.scores[popular, need] = _Known(len(table))
     stale = candidates[known.moment[candidates] != gpus.changed[candidates]]
     if len(stale):
-        if need.gpus:
-            _score_whole(table, gpus, popular, need, stale, known)
-        else:
-            _score_share(table, gpus, popular, need, stale, known)
+        _score_share(table, gpus, popular, need, stale, known)
         known.moment[stale] = gpus.changed[stale]
     return known
 
 
-def _left(table: NodeTable, need: Need, rows: IntColumn) -> tuple[IntColumn, IntColumn]:
+def _left(cpus: IntColumn, memory: IntColumn, threads: IntColumn, need: Need) -> tuple[IntColumn, IntColumn]:
     """CPUs (whole cores are given) and memory that the job leaves."""
-    threads = table.threads[rows]
-    cpus = table.free_cpus[rows] - -(-need.cpus // threads) * threads
-    return np.maximum(0, cpus), np.maximum(0, table.free_memory[rows] - need.memory_mb)
-
-
-def _score_whole(
-    table: NodeTable, gpus: GpuColumns, popular: Popular, need: Need, rows: IntColumn, known: _Known
-) -> None:
-    free = gpus.free[rows]
-    whole = (free == WHOLE) & gpus.of_type(need.type)[rows]
-    taken = whole & (np.cumsum(whole, axis=1) <= need.gpus)
-    cpus, memory = _left(table, need, rows)
-    after = popular.fragments(cpus, memory, np.where(taken, 0, free))
-    now = popular.fragments(table.free_cpus[rows], table.free_memory[rows], free)
-    known.growth[rows] = np.where(whole.sum(axis=1) >= need.gpus, np.round(after - now, 6), np.inf)
+    return np.maximum(0, cpus - -(-need.cpus // threads) * threads), np.maximum(0, memory - need.memory_mb)
 
 
 def _score_share(
@@ -248,7 +167,7 @@ def _score_share(
     able = gpus.usable(wanted, need.type, need.owner)[rows]
     able &= ~_seen_before(free, able)
     at, unit = able.nonzero()
-    cpus, memory = _left(table, need, rows)
+    cpus, memory = _left(table.free_cpus[rows], table.free_memory[rows], table.threads[rows], need)
     after = free[at]
     after[np.arange(len(at)), unit] -= wanted[rows][at]
     now = popular.fragments(table.free_cpus[rows], table.free_memory[rows], free)

@@ -30,6 +30,8 @@ class GpuColumns:
         )  #: into how many shards each GPU of the row is counted; 0 = none
         self.changed: IntColumn = np.zeros(shape[0], np.int64)  #: when the row did so last, by `moment`
         self.moment = 0
+        self._total: IntColumn = self.free.sum(axis=1)
+        self._summed: IntColumn = self.changed.copy()  #: as of when
         for row, node in enumerate(inventories):
             at = 0
             for device in node.gres:
@@ -42,9 +44,17 @@ class GpuColumns:
     def copy(self) -> "GpuColumns":
         other = GpuColumns.__new__(GpuColumns)
         other.__dict__.update(self.__dict__)
-        for column in ("free", "sharing", "owner", "changed"):
+        for column in ("free", "sharing", "owner", "changed", "_total", "_summed"):
             setattr(other, column, getattr(self, column).copy())
         return other
+
+    def totals(self) -> IntColumn:
+        """What is free of all GPUs of each row. Not to be changed."""
+        stale = (self._summed != self.changed).nonzero()[0]
+        if len(stale):
+            self._total[stale] = self.free[stale].sum(axis=1)
+            self._summed[stale] = self.changed[stale]
+        return self._total
 
     def of_type(self, type: str) -> BoolColumn:
         """Which GPUs are of it; "" = all."""

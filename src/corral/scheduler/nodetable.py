@@ -105,11 +105,14 @@ class NodeTable:
         self.has_single_threads = True  #: all of them
         self.tmp_disk: IntColumn = np.zeros(0, np.int64)
         self.shared = Layers()
+        #: CPUs and memory as they are, also for those who look at it through another table (timetable.py)
+        self.true_free: tuple[IntColumn, IntColumn] = np.zeros(0, np.int64), np.zeros(0, np.int64)
         self.withheld: dict[int, int] = {}  #: CPUs of a row that nobody gets out of this copy
         self._by_socket: IntColumn | None = None  #: free whole cores, row by socket; None = nobody has asked
         self._stale: set[int] = set()  #: rows of it that are out of date
         self.free_gres: dict[GresKind, IntColumn] = {}
         self.total_gres: dict[GresKind, IntColumn] = {}
+        self.layouts: list[tuple[int, int, int]] = []  #: sockets, cores of each, threads of each
         self.kinds: list[int] = []  #: rows with the same number are alike: cores, memory, devices
         self.all_cpus: list[int] = []  #: CPU ids, as bits
         self.cpu_masks: list[int] = []  #: free ones
@@ -135,7 +138,7 @@ class NodeTable:
         self.words: dict[object, Any] = {}  #: what nodes say to Pods (nodewords.py)
         self.matching: dict[object, BoolColumn] = {}  #: which nodes have features, by what was asked for
         self._emptied: tuple[int, NodeTable] | None = None
-        self.popular: object = None  #: which shapes of GPU jobs are usual (fragmentation.Popular); None = nobody knows
+        self.popular: object = None  #: which shapes of GPU jobs are usual (popular.Popular); None = nobody knows
         self.scores: dict[object, object] = {}  #: what fragmentation.py has worked out for this copy
         self.remembered: dict[object, object] = {}  #: answers that hold as long as this (emptied) table does
 
@@ -212,11 +215,13 @@ class NodeTable:
         self.weight = np.array([row[2] for row in rows], np.int64)
         self.cpus = np.array([inv.cpus for inv in self.inventories], np.int64)
         self.memory = np.array([inv.memory_mb for inv in self.inventories], np.int64)
-        layouts = np.array([layout_of(inv) for inv in self.inventories], np.int64).reshape(n, 3)
+        self.layouts = [layout_of(inv) for inv in self.inventories]
+        layouts = np.array(self.layouts, np.int64).reshape(n, 3)
         self.sockets, self.cores, self.threads = layouts[:, 0], layouts[:, 1], layouts[:, 2]
         kinds: dict[object, int] = {}
         self.kinds = [
-            kinds.setdefault((*layout_of(inv), inv.memory_mb, inv.gres), len(kinds)) for inv in self.inventories
+            kinds.setdefault((*layout, inv.memory_mb, inv.gres), len(kinds))
+            for layout, inv in zip(self.layouts, self.inventories, strict=True)
         ]
         self.has_single_threads = bool((self.threads == 1).all())
         self.tmp_disk = np.array([inv.tmp_disk_mb for inv in self.inventories], np.int64)
@@ -224,6 +229,7 @@ class NodeTable:
         self._by_socket, self._stale = None, set()
         self.free_cpus = self.cpus.copy()
         self.free_memory = self.memory.copy()
+        self.true_free = self.free_cpus, self.free_memory
         self.jobs = np.zeros(n, np.int64)
         self.all_cpus = [(1 << inv.cpus) - 1 for inv in self.inventories]
         self.cpu_masks = self.all_cpus.copy()
@@ -444,6 +450,7 @@ class NodeTable:
         other.__dict__.update(self.__dict__)
         for column in ("usable", "weight", "free_cpus", "free_memory", "jobs"):
             setattr(other, column, getattr(self, column).copy())
+        other.true_free = other.free_cpus, other.free_memory
         other.gpus = self.gpus.copy() if self.gpus is not None else None
         other.scores = {}
         other.free_gres = {kind: column.copy() for kind, column in self.free_gres.items()}

@@ -226,7 +226,7 @@ def node_share(
             return None
         if demand.cpus_limit is not None and len(cpus) > free_cpus(table, demand)[row]:
             return None
-    width = int(table.threads[row])
+    width = table.layouts[row][2]
     lent = min(width, demand.geometry.threads or width)
     usable = len(cpus) // width * lent if lent < width else 0
     if demand.memory_per_node_mb == ALL_MEMORY:

@@ -14,6 +14,7 @@ from corral.scheduler.demand import ALL_MEMORY, ANY_CORES, Demand
 from corral.scheduler.feasibility import task_capacity
 from corral.scheduler.nodetable import BoolColumn, IntColumn, NodeTable
 from corral.scheduler.placement import allocation_of, node_share
+from corral.scheduler.popular import Scores, cpus_on_a_node
 from corral.scheduler.resources import place
 
 #: (weight, what a node is preferred by, free CPUs or less of them, row): the least one is taken.
@@ -92,12 +93,12 @@ class Repeats:
     def _sign(self) -> int:
         return -1 if self.strategy == "spread" else 1
 
-    def _preferred_by(self, demand: Demand, rows: IntColumn) -> fragmentation.Scores:
+    def _preferred_by(self, demand: Demand, rows: IntColumn) -> Scores:
         """Before the free CPUs (scheduler/choice.py)."""
         table = self.table
         if self.strategy == "fragmentation" and table.gpus is not None and table.popular:
-            return fragmentation.beside_gpus(table, table.gpus, rows, fragmentation.cpus_on_a_node(demand))
-        gpus: fragmentation.Scores = (table.gres_column("gpu")[rows] * self._sign).astype(np.float64)
+            return fragmentation.beside_gpus(table, table.gpus, rows, cpus_on_a_node(demand))
+        gpus: Scores = (table.gres_column("gpu")[rows] * self._sign).astype(np.float64)
         return gpus
 
     def _look_again(self, demand: Demand, last: Allocation) -> None:

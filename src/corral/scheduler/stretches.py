@@ -1,8 +1,9 @@
 """How much is there of several things, in each of many rows, at every time from now on?
 
 Theory: a row is cut into stretches of time in which its amounts stay the same. All stretches of all rows lie in flat arrays, those of a row
-side by side and in order, with some spare places behind them (their time is "never"); a row that outgrows its places moves to the end.
-So a question to all rows is one pass over the arrays, and a change costs as much as the rows it is about.
+side by side and in order, with some spare places behind them (their time is "never"); a row that outgrows its places moves to the end,
+where the arrays have places that no row has yet. So a question to all rows is one pass over the arrays, and a change costs as much as
+the rows it is about.
 """
 
 import numpy as np
@@ -41,14 +42,26 @@ class Stretches:
         added[:, self.first], added[:, place] = amounts, changes.T
         summed = np.cumsum(added, axis=1)
         self.free: IntColumn = summed - np.repeat(summed[:, self.first] - amounts, self.room, axis=1)
+        self.length = len(self.row)  #: of the arrays; behind it nothing is any row's
 
     def __len__(self) -> int:
         return int(self.used.sum())
 
-    def add(self, rows: IntColumn, amounts: IntColumn, start: float, end: float) -> None:
-        """So much more of each thing (a column for each row) between then and then."""
+    def add(self, rows: IntColumn, amounts: IntColumn, start: float, end: float | Times) -> None:
+        """So much more of each thing (a column for each row) between then and then. Each may have an end of its own."""
         places, inside = self._between(rows, start, end)
         self.free[:, places[inside]] += np.repeat(amounts, inside.sum(axis=1), axis=1)
+
+    def add_each(self, rows: IntColumn, amounts: IntColumn, ends: Times) -> None:
+        """So much more from now on, in each row (which may be there more than once) until an end of its own."""
+        order = np.argsort(rows, kind="stable")
+        rows, amounts, ends = rows[order], amounts[:, order], ends[order]
+        while len(rows):  # one round for each time that a row is there
+            again = np.zeros(len(rows), np.bool_)
+            again[1:] = rows[1:] == rows[:-1]
+            once = ~again
+            self.add(rows[once], amounts[:, once], self.now, ends[once])
+            rows, amounts, ends = rows[again], amounts[:, again], ends[again]
 
     def limit(self, rows: IntColumn, most: IntColumn, start: float, end: float) -> None:
         """No more of each thing than this between then and then."""
@@ -91,26 +104,31 @@ class Stretches:
         places: IntColumn = self.first[rows][:, None] + np.where(is_one, column, 0)
         return places, is_one
 
-    def _between(self, rows: IntColumn, start: float, end: float) -> tuple[IntColumn, BoolColumn]:
+    def _between(self, rows: IntColumn, start: float, end: float | Times) -> tuple[IntColumn, BoolColumn]:
         """Their stretches, and which of them lie between, once they have been cut there."""
+        over: Times = np.broadcast_to(np.asarray(end, np.float64), rows.shape)
         if start > self.now:
-            self._cut(rows, start)
-        if end < FOREVER:
-            self._cut(rows, end)
+            self._cut(rows, np.broadcast_to(np.float64(start), rows.shape))
+        ends = over < FOREVER
+        if ends.all():
+            self._cut(rows, over)
+        elif ends.any():
+            self._cut(rows[ends], over[ends])
         places, is_one = self._places(rows)
         times = self.times[places]
-        return places, is_one & (times >= start) & (times < end)
+        return places, is_one & (times >= start) & (times < over[:, None])
 
-    def _cut(self, rows: IntColumn, at: float) -> None:
+    def _cut(self, rows: IntColumn, at: Times) -> None:
         places, is_one = self._places(rows)
-        rows = rows[~(is_one & (self.times[places] == at)).any(axis=1)]
+        lacking = ~(is_one & (self.times[places] == at[:, None])).any(axis=1)
+        rows, at = rows[lacking], at[lacking]
         if not len(rows):
             return
         narrow = rows[self.used[rows] + 1 >= self.room[rows]]
         if len(narrow):
             self._move(narrow)
         places, is_one = self._places(rows)
-        before = (is_one & (self.times[places] < at)).sum(axis=1)
+        before = (is_one & (self.times[places] < at[:, None])).sum(axis=1)
         column = np.arange(places.shape[1] + 1)[None, :]
         into = (column >= before[:, None]) & (column <= self.used[rows][:, None])
         to = (self.first[rows][:, None] + column)[into]
@@ -124,12 +142,17 @@ class Stretches:
         places, is_one = self._places(rows)
         old, used = places[is_one], self.used[rows]
         more = 2 * used + SPARE
-        first = len(self.row) + np.cumsum(more) - more
+        first = self.length + np.cumsum(more) - more
         new = (first[:, None] + np.arange(places.shape[1])[None, :])[is_one]
-        length = int(more.sum())
-        self.row = np.concatenate([self.row, np.repeat(rows, more)])
-        self.times = np.concatenate([self.times, np.full(length, FOREVER)])
-        self.free = np.concatenate([self.free, np.zeros((len(self.free), length), np.int64)], axis=1)
+        begin, self.length = self.length, self.length + int(more.sum())
+        if self.length > len(self.row):
+            self._extend(self.length - len(self.row) + len(self.row) // 2)
+        self.row[begin : self.length] = np.repeat(rows, more)
         self.times[new], self.free[:, new] = self.times[old], self.free[:, old]
         self.times[old] = FOREVER
         self.first[rows], self.room[rows] = first, more
+
+    def _extend(self, places: int) -> None:
+        self.row = np.concatenate([self.row, np.zeros(places, np.int64)])
+        self.times = np.concatenate([self.times, np.full(places, FOREVER)])
+        self.free = np.concatenate([self.free, np.zeros((len(self.free), places), np.int64)], axis=1)

@@ -9,6 +9,7 @@ Only amounts are kept: which CPUs a planned job gets is decided when it begins. 
 that are free now or that running jobs will have given back by then, the lowest of them, as many as are not planned for.
 """
 
+import bisect
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, TypeVar
 
@@ -42,14 +43,28 @@ class Timetable:
         self.licenses = LicenseTimes(table.licenses, now)
         self.ends: dict[int, float] = {}  #: until when each job has what it holds
         self.owners: dict[int, tuple[float, Allocation]] = {}  #: running work: until when, and what it holds
-        self.has_plans: BoolColumn = np.zeros(len(table), np.bool_)  #: rows of which something is held later than now
+        self.has_plans: BoolColumn = np.zeros(len(table), np.bool_)  #: rows of which something is held by a plan
         self.plans: list[
             tuple[float, float, IntColumn]
         ] = []  #: what is held later than now: from when, until when, in which rows
-        self._views: dict[float, _View] = {}
+        self._plan_starts: list[float] = []  #: when plans begin, ascending
+        self._views: dict[float, _View] = {}  #: by the last of these that counts
+        self._moment = 1  #: grows with each change
+        self._changed: IntColumn = np.zeros(len(table), np.int64)  #: when each row did
         self._by_node: dict[str, list[tuple[float, NodeShare]]] | None = None
         self.shared_until: dict[tuple[int, int], float] = {}  #: row and GPU -> when the last share of it ends
-        self.lines = self._build(running)
+        self._begun: list[tuple[IntColumn, float]] = []  #: what has begun that the lines don't show yet, and until when
+        self._lines = self._build(running)
+
+    @property
+    def lines(self) -> Stretches:
+        """With all that has begun: it is entered when somebody looks, many starts at once."""
+        if self._begun:
+            held = np.concatenate([amounts for amounts, _ in self._begun])
+            ends = np.repeat(np.array([end for _, end in self._begun]), [len(amounts) for amounts, _ in self._begun])
+            self._begun.clear()
+            self._lines.add_each(held[:, 0], -held[:, 1:].T, ends)
+        return self._lines
 
     def __len__(self) -> int:
         """How many moments there are, of all nodes together."""
@@ -151,7 +166,14 @@ class Timetable:
 
     def begin(self, job: int, allocation: Allocation, end: float) -> None:
         """A job has begun, and has this until then."""
-        self.hold(allocation, self.now, end)
+        if any(gres.milli for share in allocation.nodes for gres in share.gres):
+            self._hold(allocation, self.now, end)
+        else:
+            held = self._amounts(allocation)
+            self._begun.append((held, end))
+            if allocation.licenses:
+                self.licenses.change(allocation.licenses, self.now, end, 1)
+            self._touched(held[:, 0])
         self.ends[job] = end
         self.owners[job] = end, allocation
         if self._by_node is not None:
@@ -160,15 +182,15 @@ class Timetable:
 
     def undo(self, job: int, allocation: Allocation, end: float) -> None:
         """It has not begun after all."""
-        self.hold(allocation, self.now, end, -1)
+        self._hold(allocation, self.now, end, -1)
         del self.ends[job], self.owners[job]
         self._by_node = None
 
     def exchange(self, job: int, before: Allocation, after: Allocation) -> None:
         """A job that runs holds this instead, as long as it would have held that."""
         end = self.ends[job]
-        self.hold(before, self.now, end, -1)
-        self.hold(after, self.now, end)
+        self._hold(before, self.now, end, -1)
+        self._hold(after, self.now, end)
         self.owners[job] = end, after
         if self._by_node is not None:
             left = {share.node: share for share in after.nodes}
@@ -179,7 +201,11 @@ class Timetable:
                     found.append((end, left[share.node]))
 
     def hold(self, allocation: Allocation, start: float, end: float, sign: int = 1) -> None:
-        """It is held between then and then; with -1 it is not, after all."""
+        """It is planned to be held between then and then; with -1 it is not, after all."""
+        rows = self._hold(allocation, start, end, sign)
+        self._note_plan(rows, start, end, sign)
+
+    def _hold(self, allocation: Allocation, start: float, end: float, sign: int = 1) -> IntColumn:
         held = self._amounts(allocation)
         rows = held[:, 0]
         if allocation.licenses:
@@ -192,7 +218,8 @@ class Timetable:
                 taken = np.zeros((_GRES + len(self.kinds), 1), np.int64)
                 taken[_GRES + self.kinds.index(kind)] = -1
                 self.lines.add(np.array([row]), taken, max(start, until), end)
-        self._touched(rows, start, end, sign)
+        self._touched(rows)
+        return rows
 
     def hold_whole(self, allocation: Allocation, start: float, end: float) -> None:
         """Nobody else gets anything of its nodes."""
@@ -202,20 +229,26 @@ class Timetable:
         most = np.zeros(_GRES + len(self.kinds), np.int64)
         most[_JOBS] = -1
         self.lines.limit(rows, most, start, end)
-        self._touched(rows, start, end)
+        self._note_plan(rows, start, end)
+        self._touched(rows)
 
-    def _touched(self, rows: IntColumn, start: float, end: float, sign: int = 1) -> None:
-        if start > self.now and sign > 0:
+    def _note_plan(self, rows: IntColumn, start: float, end: float, sign: int = 1) -> None:
+        if sign > 0:
             self.has_plans[rows] = True
+            at = bisect.bisect_left(self._plan_starts, start)
+            if at == len(self._plan_starts) or self._plan_starts[at] != start:
+                self._plan_starts.insert(at, start)
+        if start > self.now and sign > 0:
             self.plans.append((start, end, rows))
         elif start > self.now:
             for at in reversed(range(len(self.plans))):
                 if self.plans[at][:2] == (start, end) and np.array_equal(self.plans[at][2], rows):
                     del self.plans[at]
                     break
-        touched = rows.tolist()
-        for view in self._views.values():
-            view.stale.update(touched)
+
+    def _touched(self, rows: IntColumn) -> None:
+        self._moment += 1
+        self._changed[rows] = self._moment
 
     # -- what is free
 
@@ -262,12 +295,13 @@ class Timetable:
         return view
 
     def beside(self, end: float) -> NodeTable:
-        """A table of what may be taken from now until then."""
-        view = self._views.get(end)
+        """A table of what may be taken from now until then. It is the same for all ends before which the same plans begin."""
+        at = bisect.bisect_left(self._plan_starts, end)
+        last = self._plan_starts[at - 1] if at else self.now
+        view = self._views.get(last)
         if view is None:
-            rows = np.flatnonzero(self.has_plans)
-            view = self._views[end] = _View(self, rows.tolist())
-        if view.stale:
+            view = self._views[last] = _View(self)
+        if view.moment != self._moment:
             self._refresh(view, end)
         return view.table
 
@@ -299,15 +333,26 @@ class Timetable:
         return view
 
     def _refresh(self, view: "_View", end: float) -> None:
-        table, rows = view.table, np.array(sorted(view.stale), np.int64)
-        least = self.lines.least(rows, self.now, end)
-        table.free_cpus[rows], table.free_memory[rows], table.jobs[rows] = least[_CPUS], least[_MEMORY], -least[_JOBS]
-        for number, kind in enumerate(self.kinds):
-            table.free_gres[kind][rows] = least[_GRES + number]
-        view.cpu_masks.forget(view.stale)
-        view.gres_masks.forget(view.stale)
+        table, true = view.table, self.table
+        rows = (self.has_plans if view.moment < 0 else self._changed > view.moment).nonzero()[0]
+        is_planned = self.has_plans[rows]
+        here = rows[~is_planned]  # what is free now will be until somebody begins
+        if len(here):
+            for name in ("free_cpus", "free_memory", "jobs"):
+                getattr(table, name)[here] = getattr(true, name)[here]
+            for kind in self.kinds:
+                table.free_gres[kind][here] = true.free_gres[kind][here]
+        rows = rows[is_planned]
+        if len(rows):
+            least = self.lines.least(rows, self.now, end)
+            table.free_cpus[rows], table.free_memory[rows] = least[_CPUS], least[_MEMORY]
+            table.jobs[rows] = -least[_JOBS]
+            for number, kind in enumerate(self.kinds):
+                table.free_gres[kind][rows] = least[_GRES + number]
+        view.cpu_masks.forget()
+        view.gres_masks.forget()
         table._by_socket = None
-        view.stale.clear()
+        view.moment = self._moment
 
     def planned_rows(self, start: float, end: float) -> BoolColumn:
         """Rows of which something is planned for between then and then."""
@@ -363,7 +408,7 @@ class Capacity(NamedTuple):
 class _View:
     """A table for starts now: what of the true one is not planned for until some time."""
 
-    def __init__(self, times: Timetable, stale: Iterable[int]) -> None:
+    def __init__(self, times: Timetable) -> None:
         true = times.table
         table = self.table = derived(true)
         for name in ("free_cpus", "free_memory", "jobs"):
@@ -372,7 +417,7 @@ class _View:
         self.cpu_masks = table.cpu_masks = Lazy(lambda row: lowest(true.cpu_masks[row], int(table.free_cpus[row])))
         self.gres_masks = table.gres_masks = Lazy(lambda row: trimmed(table, row, true.gres_masks[row]))
         table._stale = set()
-        self.stale = set(stale)
+        self.moment = -1  #: of which it is; -1 = what is planned has not been looked at
 
 
 class Lazy(list[T]):
@@ -396,9 +441,8 @@ class Lazy(list[T]):
         other._known = self._known.copy()
         return other
 
-    def forget(self, rows: set[int]) -> None:
-        for row in [row for row in self._known if row in rows]:
-            del self._known[row]
+    def forget(self) -> None:
+        self._known.clear()
 
 
 def derived(table: NodeTable) -> NodeTable:

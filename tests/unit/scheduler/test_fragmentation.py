@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from corral.model.gres import GresDevice, GresRequest
 from corral.model.node import NodeInventory
 from corral.scheduler.demand import Demand
-from corral.scheduler.fragmentation import FILLING, LEAST_SHARE, Popular, Shape, growth, need_of
+from corral.scheduler.fragmentation import growth
 from corral.scheduler.nodetable import NodeTable
 from corral.scheduler.placement import place
+from corral.scheduler.popular import FILLING, LEAST_SHARE, Popular, Shape, need_of
 
 SHAPES = st.builds(
     Shape, st.integers(1, 16), st.integers(0, 64), st.integers(1, 3), st.sampled_from([1000, 1000, 500, 330, 50])

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from corral.model.gres import GresDevice, GresRequest
 from corral.model.node import NodeInventory
 from corral.scheduler.demand import Demand
-from corral.scheduler.fragmentation import Popular, Shape
 from corral.scheduler.nodetable import NodeTable
+from corral.scheduler.popular import Popular, Shape
 from corral.scheduler.repeats import Repeats
 from corral.scheduler.resources import place
 
