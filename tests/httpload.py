@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import random
 import signal
 import sys
 from collections import Counter
@@ -94,13 +95,16 @@ class Load:
         if tasks:
             await asyncio.wait(tasks)
 
-    async def closed(self, connections: int, seconds: float) -> None:
-        """So many at a time, each as soon as the one before is answered."""
+    async def closed(self, connections: int, seconds: float, pause: float = 0.0) -> None:
+        """So many at a time, each as soon as the one before is answered, or a pause later: by chance up to twice as long."""
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.stop)
         ends, since = perf_counter() + seconds, perf_counter()
 
         async def go() -> None:
-            while perf_counter() < ends:
+            while perf_counter() < ends and not self._is_told:
                 await self.one(since)
+                if pause:
+                    await asyncio.sleep(2 * pause * random.random())
 
         await asyncio.gather(*(go() for _ in range(connections)))
 
@@ -129,6 +133,7 @@ def main() -> None:
     parser.add_argument("--host", default="")
     parser.add_argument("--rate", type=float, default=0.0, help="requests a second")
     parser.add_argument("--connections", type=int, default=10, help="without --rate: so many at a time")
+    parser.add_argument("--pause", type=float, default=0.0, help="seconds between two of a connection")
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--timeout", type=float, default=10.0)
     parser.add_argument("--body", default="")
@@ -136,7 +141,9 @@ def main() -> None:
     load = Load(given.url, given.host, given.body.encode(), given.timeout)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(
-            load.steady(given.rate, given.seconds) if given.rate else load.closed(given.connections, given.seconds)
+            load.steady(given.rate, given.seconds)
+            if given.rate
+            else load.closed(given.connections, given.seconds, given.pause)
         )
     json.dump(load.report(), sys.stdout)
     print()

@@ -1,5 +1,6 @@
 """Does traffic reach the replicas, whatever happens? The real gateway and the real Caddy, with Pods that are local servers."""
 
+import http.client
 import json
 import os
 import signal
@@ -160,6 +161,35 @@ def test_not_one_request_fails_while_replicas_come_and_go(world: World) -> None:
     found = json.loads(load.communicate()[0])
     assert found["failed"] == 0, found
     assert found["outcomes"] == {"200": found["requests"]}
+
+
+def test_idle_clients_lose_no_request_to_a_new_configuration(world: World) -> None:
+    port = free_port()
+    world.control.put(service(port=port), pod("web-1", world.backend("one").port))
+    wait_until(lambda: world.get(port))
+    assert wait_until(lambda: _all_are_told(world, port), 60)
+
+
+def _all_are_told(world: World, port: int) -> bool:
+    """A service is added while ten clients are idle: the next answer of each says that its connection ends. Clients that are held up for
+    seconds may find theirs closed."""
+    clients = [http.client.HTTPConnection("127.0.0.1", port, timeout=10) for _ in range(10)]
+    for one in clients:
+        one.request("GET", "/")
+        one.getresponse().read()
+        one.auto_open = 0
+    other = free_port()
+    world.control.put(service(f"other{other}", port=other))
+    wait_until(lambda: connects(other))
+    try:
+        for one in clients:
+            one.request("GET", "/")
+            answer = one.getresponse()
+            if answer.read() != b"one" or answer.headers["Connection"] != "close":
+                return False
+    except (http.client.RemoteDisconnected, ConnectionError):
+        return False
+    return True
 
 
 def test_the_controller_hears_what_there_is_to_do(world: World) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from corral.daemon.logs import Log
-from corral.gateway import admin
+from corral.gateway import admin, generations
 from corral.gateway.admin import CaddyAway
 from corral.gateway.process import Program, ProgramFailed
 
@@ -64,6 +64,8 @@ class Caddy:
         self.directory = directory
         self._given = given
         self.socket = sockets / "caddy.sock"
+        self._sockets = sockets
+        self._generation = 0
         self.program = Program("caddy", directory, self._config, log)
         self._loaded = b""  #: the configuration that it has, as far as we know
         self._wanted = asyncio.Event()
@@ -84,18 +86,29 @@ class Caddy:
             self._wanted.set()
         return found
 
-    async def load(self, config: dict[str, Any]) -> bool:
-        """Start it if need be; from now on it does what this says. Refused says why not. Was it told anything new?"""
+    async def load(self, config: dict[str, Any], has_clients: bool) -> bool:
+        """Start it if need be; from now on it does what this says. Refused says why not. Was it told anything new?
+
+        With clients at the old configuration it takes as long as these are given to leave it.
+        """
         text = msgspec.json.encode(config)
         if text == self._loaded and self.is_running:
             return False
         if not self.is_running:
             await self._ensure()
         self._wanted.set()
-        status, answer = await admin.request(self.socket, "POST", "/load", text)
+        old = generations.flag(self._sockets, self._generation)
+        if has_clients:
+            self._generation += 1
+            old.touch()
+        told = msgspec.json.encode(generations.as_generation(config, self._generation, self._sockets))
+        try:
+            status, answer = await admin.request(self.socket, "POST", "/load", told)
+        finally:
+            old.unlink(missing_ok=True)
         if status != 200:
             raise Refused(answer.decode(errors="replace").strip()[:2000])
-        self._write(text)
+        self._write(told)
         self._loaded = text
         return True
 
@@ -106,12 +119,15 @@ class Caddy:
         return answer
 
     async def listening(self) -> dict[str, list[str]]:
-        """What each of its servers listens on, in its own words, as it is now."""
+        """What each of its servers listens on, in its own words, as it is now: of one that was taken over."""
         try:
             servers = msgspec.json.decode(await self.ask("/config/apps/http/servers")) or {}
-            return {name: server["listen"] for name, server in servers.items()}
+            found = {name: server["listen"] for name, server in servers.items()}
         except (CaddyAway, msgspec.DecodeError, LookupError, TypeError, AttributeError):
             return {}
+        self._generation = generations.number_of("".join(found.pop(generations.SERVER, ())))
+        generations.flag(self._sockets, self._generation).unlink(missing_ok=True)
+        return found
 
     async def run(self) -> None:
         """Keep it alive, once it is wanted."""
@@ -135,6 +151,7 @@ class Caddy:
 
     async def _start(self) -> bool:
         self.socket.unlink(missing_ok=True)
+        generations.sweep(self._sockets)
         home = str(self.directory)
         environment = {**os.environ, "HOME": home, "XDG_DATA_HOME": f"{home}/data", "XDG_CONFIG_HOME": f"{home}/config"}
         return await self.program.start(

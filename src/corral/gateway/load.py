@@ -85,7 +85,8 @@ class Sampler:
         self._connection = Connection(endpoint, timeout=10.0)
         self._hurry = asyncio.Event()
         self._before: dict[tuple[str, str], Counted] = {}
-        self._caddys = 0  #: whose counters these are: its pid
+        self._counted: dict[ObjectKey, Counted] = defaultdict(Counted)  #: since the last look
+        self._counting = asyncio.Lock()
         self._connections: dict[str, int] = {}
         self._busy: set[ObjectKey] = set()
 
@@ -166,24 +167,31 @@ class Sampler:
         self._busy = busy
         return tuple(loads)
 
-    async def _requests(self) -> dict[ObjectKey, Counted]:
-        """Since the last look, of each service."""
-        found: dict[ObjectKey, Counted] = defaultdict(Counted)
-        names = self._names()
-        if self._caddy.is_running:
+    async def count(self) -> None:
+        """Caddy's requests until now. It begins anew with each configuration, before which this is asked for."""
+        if not self._caddy.is_running:
+            return
+        async with self._counting:
             try:
                 now = counted((await self._caddy.ask("/metrics")).decode(errors="replace"))
             except CaddyAway:
-                now = self._before
-            if self._caddys != self._caddy.program.pid:
-                self._caddys, self._before = self._caddy.program.pid, {}
+                return
+            names = self._names()
             for place, counts in now.items():
                 key = names.get(place) or names.get((place[0], ""))
                 before = self._before.get(place, Counted())
+                if before.requests > counts.requests:
+                    before = Counted()
                 if key is not None:
-                    found[key].requests += max(0, counts.requests - before.requests)
-                    found[key].failed += max(0, counts.failed - before.failed)
+                    self._counted[key].requests += counts.requests - before.requests
+                    self._counted[key].failed += max(0, counts.failed - before.failed)
             self._before = now
+
+    async def _requests(self) -> dict[ObjectKey, Counted]:
+        """Since the last look, of each service."""
+        await self.count()
+        found, self._counted = self._counted, defaultdict(Counted)
+        names = self._names()
         for relay in self._relays.by_port.values():
             key = names.get((relay.name, ""))
             if key is not None:

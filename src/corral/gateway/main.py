@@ -7,7 +7,7 @@ import os
 import resource
 import socket
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -22,7 +22,7 @@ from corral.daemon import clock, lockfile, memory
 from corral.daemon.logs import Log
 from corral.daemon.signals import on_stop
 from corral.errors import CorralError, Refused, Unreachable
-from corral.gateway import dns, proxying, routes
+from corral.gateway import dns, generations, proxying, routes
 from corral.gateway.activator import Activator
 from corral.gateway.admin import CaddyAway
 from corral.gateway.caddy import Caddy, socket_directory
@@ -64,7 +64,7 @@ class Gateway:
         self._endpoint = endpoint
         self._lock = -1
         self._tasks: list[asyncio.Task[None]] = []
-        self._changed, self._unsaved = asyncio.Event(), asyncio.Event()
+        self._changed, self._unsaved, self._pointed = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._shapes: dict[ObjectKey, tuple[ServiceRoute, object]] = {}
         self._dns: dict[str, dns.Server] = {}
         self._dns_failed = ""
@@ -100,7 +100,8 @@ class Gateway:
         self._changed.set()
         self.log.info("started", endpoint=self._endpoint, services=len(self.table.services))
         self._start(self._follow(), "routes")
-        self._start(self._apply_all(), "apply")
+        self._start(self._whenever(self._changed, self._apply), "apply")
+        self._start(self._whenever(self._pointed, self._load), "configuration")
         self._start(self.caddy.run(), "caddy")
         self._start(self.sampler.run(), "load")
         self._start(self._save(), "save")
@@ -162,20 +163,21 @@ class Gateway:
 
     # -- to Caddy
 
-    async def _apply_all(self) -> None:
+    async def _whenever(self, told: asyncio.Event, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """What is new goes to Caddy, all that has come meanwhile at once."""
         while True:
-            await self._changed.wait()
-            self._changed.clear()
+            await told.wait()
+            told.clear()
             try:
-                await self._apply()
+                await work()
             except (CaddyAway, ProgramFailed, CaddyRefused, OSError) as error:
                 self.log.error("the routes have not been taken over", error)
                 self._told = None
                 await asyncio.sleep(_AGAIN_SECONDS)
-                self._changed.set()
+                told.set()
 
     async def _apply(self) -> None:
+        """All that holds at once. A new configuration takes its time."""
         services, ingresses = list(self.table.services.values()), list(self.table.ingresses.values())
         if not services and not ingresses and not self.caddy.is_running:
             return
@@ -199,15 +201,25 @@ class Gateway:
         if any(one.auth == "login" for one in [one.traffic for one in services] + [one.traffic for one in ingresses]):
             await self.login.open()
         self._unsaved.set()
+        self._pointed.set()
+        seconds = round(clock.monotonic() - began, 4)
+        self.log.debug("routes", services=len(services), version=self.table.version, seconds=seconds)
+
+    async def _load(self) -> None:
+        """A new configuration, where one is needed."""
+        began = clock.monotonic()
+        services, ingresses = list(self.table.services.values()), list(self.table.ingresses.values())
         settings = self._settings(services, ingresses)
         shape = [self._shape(one) for one in services], ingresses, settings, self.caddy.program.pid
-        is_new = shape != self._told
-        if is_new:
-            await self.caddy.load(routes.caddy_config(services, ingresses, settings))
-            self._told = *shape[:-1], self.caddy.program.pid
-            self.ports.keep()
+        if shape == self._told:
+            return
+        await self.sampler.count()
+        has_clients = generations.has_clients(self.ports.told)
+        await self.caddy.load(routes.caddy_config(services, ingresses, settings), has_clients)
+        self._told = *shape[:-1], self.caddy.program.pid
+        self.ports.keep()
         seconds = round(clock.monotonic() - began, 4)
-        self.log.debug("routes", services=len(services), version=self.table.version, seconds=seconds, loaded=is_new)
+        self.log.debug("configuration", services=len(services), seconds=seconds)
 
     async def _answer_names(self) -> None:
         """At each address: there, the gateway has that address."""

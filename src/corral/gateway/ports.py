@@ -41,6 +41,7 @@ class Ports:
         self._wanted: set[Place] = set()
         self._spare: dict[int, list[int]] = {}  #: by family: those that are bound to nothing yet
         self.unusable: frozenset[int] = frozenset()
+        self.told: frozenset[int] = frozenset()  #: where Caddy takes connections, as far as it has been told
 
     def open(self, wanted: Iterable[int], addresses: tuple[str, ...], *, is_running: bool) -> dict[int, list[str]]:
         """What Caddy is told of each, at all addresses or not at all. `is_running`: no more sockets can be given to it."""
@@ -65,6 +66,7 @@ class Ports:
         """Caddy has been told: what was not wanted last is not listened on any more."""
         self._shut(self._open - self._wanted)
         self._plain &= self._wanted
+        self.told = frozenset(port for _, port in self._wanted)
 
     def is_free(self, port: int, addresses: tuple[str, ...]) -> bool:
         return all((address, port) not in self._open and can_bind(address, port) for address in addresses)
@@ -168,6 +170,7 @@ class Ports:
                 if word not in numbers and numbers.keys().isdisjoint(words):
                     self._plain.add(place)
                 found.setdefault(server, place[1])
+        self.told = frozenset(found.values())
         return found
 
     def _take(self, number: int, copy: int) -> None:

@@ -70,6 +70,14 @@ def is_pointed_at(service: ServiceRoute, port: PortRoute) -> bool:
     return not service.traffic.sticky or len(port.targets) <= _MOST_STICKY
 
 
+def replicas_in_config(service: ServiceRoute) -> bool:
+    """Are replicas of it in Caddy's configuration?"""
+    return (
+        any(port.speech != "tcp" and port.targets and not is_pointed_at(service, port) for port in service.ports)
+        and not service.external
+    )
+
+
 def shape_of(service: ServiceRoute) -> object:
     """All of it that is in Caddy's configuration: while it stays the same, that need not be made anew."""
     ports = []

@@ -10,12 +10,23 @@ from typing import Any
 from corral.gateway.caddy import bare_config
 from corral.gateway.ingress import Shared
 from corral.gateway.ports import words_of
-from corral.gateway.proxying import USER_HEADER, Settings, handlers, is_pointed_at, server_name
+from corral.gateway.proxying import (
+    SECOND,
+    USER_HEADER,
+    Settings,
+    handlers,
+    is_pointed_at,
+    replicas_in_config,
+    server_name,
+)  # fmt: skip
 from corral.model.cluster import GatewayConfig
 from corral.model.kube.meta import ObjectKey
 from corral.protocol.routes import IngressRoute, ServiceRoute
 
 SHARED, SHARED_TLS, METRICS = "shared", "shared-tls", "metrics"
+#: How long an old configuration goes on beside its successor (generations.py). One with replicas in it must not do so when they have
+#: been told to end (engine/kube/stopping.py).
+_OLD_SECONDS, _OLD_SECONDS_WITH_REPLICAS = 2.0, 0.5
 
 
 #: Who somebody is is said by the login alone.
@@ -27,6 +38,7 @@ def caddy_config(
 ) -> dict[str, Any]:
     known = list(services)
     pointed = sum(is_pointed_at(service, port) for service in known for port in service.ports)
+    has_replicas = any(replicas_in_config(service) for service in known)
     servers: dict[str, Any] = {}
     # Caddy takes nothing of a configuration in which two servers want one port.
     taken = {settings.http_port, settings.https_port, settings.config.metrics_port}
@@ -46,7 +58,8 @@ def caddy_config(
         shared.add_ingress(ingress)
     if settings.http_port in settings.listen:
         servers[SHARED] = _server(settings, settings.http_port, shared.plain())
-    apps: dict[str, Any] = {"http": {"servers": servers, "metrics": {"per_host": True}}}
+    delay = int((_OLD_SECONDS_WITH_REPLICAS if has_replicas else _OLD_SECONDS) * SECOND)
+    apps: dict[str, Any] = {"http": {"servers": servers, "metrics": {"per_host": True}, "shutdown_delay": delay}}
     if settings.https_port in settings.listen and shared.has_tls:
         servers[SHARED_TLS] = _server(settings, settings.https_port, shared.secure(), h3=True)
         servers[SHARED_TLS]["tls_connection_policies"] = [{}]
@@ -117,7 +130,7 @@ def _server(settings: Settings, port: int, routes: list[dict[str, Any]], *, h3: 
     server: dict[str, Any] = {
         "listen": settings.listen[port],
         "routes": [_NOBODY_YET, *routes],
-        "protocols": ["h1", "h2", "h3"] if h3 else ["h1", "h2", "h2c"],
+        "protocols": ["h1", "h2", "h3"] if h3 else ["h1", "h2c"],
         "automatic_https": {"disable": True},
     }
     if h3 and any(words.startswith("fd/") for words in settings.listen[port]):  # which are TCP's alone
