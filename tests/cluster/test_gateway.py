@@ -177,7 +177,7 @@ def _all_are_told(world: World, port: int) -> bool:
     for one in clients:
         one.request("GET", "/")
         one.getresponse().read()
-        one.auto_open = 0
+        one.auto_open = 0  # one of the configuration before is closed by this answer
     other = free_port()
     world.control.put(service(f"other{other}", port=other))
     wait_until(lambda: connects(other))
@@ -187,7 +187,7 @@ def _all_are_told(world: World, port: int) -> bool:
             answer = one.getresponse()
             if answer.read() != b"one" or answer.headers["Connection"] != "close":
                 return False
-    except (http.client.RemoteDisconnected, ConnectionError):
+    except (http.client.HTTPException, ConnectionError):
         return False
     return True
 
