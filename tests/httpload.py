@@ -31,6 +31,7 @@ class Load:
         self.bodies: Counter[str] = Counter()
         self.seconds: list[float] = []
         self.failures: list[tuple[float, str]] = []
+        self.last_failed = 0.0  #: when it was sent
         self.connections = 0
         self._is_told = False
 
@@ -45,6 +46,7 @@ class Load:
                 status, body, connection = await self._exchange()
         except (TimeoutError, OSError, ValueError, IndexError, asyncio.IncompleteReadError) as error:
             self.outcomes["failed"] += 1
+            self.last_failed = max(self.last_failed, began)
             self.failures.append((round(began - since, 3), f"{type(error).__name__}: {error}"))
             return
         self.seconds.append(perf_counter() - began)
@@ -124,6 +126,7 @@ class Load:
             "p99_ms": at(0.99),
             "most_ms": at(1.0),
             "failures": self.failures[:20],
+            "last_failed": self.last_failed,
         }
 
 

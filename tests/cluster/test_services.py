@@ -1,16 +1,16 @@
 """Is a service there for its users whatever is done to it? A real cluster with Pods, probes and the gateway, under a steady load."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import perf_counter
 
 import pytest
 from tests.cluster.live import LiveCluster, wait_until
+from tests.cluster.test_pod_faults import killed
 
 _ROOT = Path(__file__).parents[2]
 #: Answers with its process id at once; says that it is not ready where a file says so.
@@ -172,12 +172,15 @@ def test_not_one_request_fails_while_replicas_are_preempted(cluster: Served) -> 
 
 
 def test_a_killed_replica_costs_at_most_what_it_was_answering_and_comes_back(cluster: Served) -> None:
-    before = cluster.answers()
-    load = cluster.load(6)
-    os.kill(int(min(before)), signal.SIGKILL)
+    victim = min(cluster.answers())
+    load = cluster.load()
+    wait_until(cluster.answers)
+    killed(int(victim))
+    until = perf_counter()
+    wait_until(lambda: victim not in (found := cluster.answers()) and len(found) == 3)
+    load.terminate()
     found = json.loads(load.communicate()[0])
-    assert found["failed"] <= 2, found
-    wait_until(lambda: len(cluster.answers()) == 3)
+    assert found["last_failed"] < until, found
 
 
 def test_the_probes_verdict_decides_over_the_traffic(cluster: Served) -> None:
