@@ -28,7 +28,9 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from tests.cluster.test_gateway import World  # noqa: E402  (the repository must be on the path first)
-from tests.gateway_kit import free_port, pod, service, wait_until  # noqa: E402
+from tests.gateway_kit import pod, service  # noqa: E402
+from tests.ports import free_port  # noqa: E402
+from tests.waiting import wait_until  # noqa: E402
 
 
 @contextmanager

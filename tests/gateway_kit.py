@@ -8,9 +8,9 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic
 from typing import Any
 
 import msgspec
@@ -18,6 +18,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from tests.waiting import PATIENCE
 
 from corral.controller.api.server import HttpServer
 from corral.controller.routing import RoutingTable
@@ -30,20 +31,6 @@ from corral.model.kube.pod import Pod, PodStatus, PortAddress
 from corral.protocol.events import ObjectsChanged
 from corral.protocol.requests import ReportLoad
 from corral.protocol.routes import Routes
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_until(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
-    ends = monotonic() + seconds
-    while not (found := condition()):
-        assert monotonic() < ends, "it did not become so in time"
-        sleep(0.01)
-    return found
 
 
 def service(
@@ -92,11 +79,11 @@ class ControlSide:
         self._up = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
         self._thread.start()
-        assert self._up.wait(10)
+        assert self._up.wait(PATIENCE)
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._stopping.set)
-        self._thread.join(10)
+        self._thread.join(PATIENCE)
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -152,15 +139,15 @@ class ControlSide:
             done.set()
 
         self._loop.call_soon_threadsafe(apply)
-        assert done.wait(10)
+        assert done.wait(PATIENCE)
         return monotonic()
 
 
 class Backend:
-    """One replica: a server that says its name, slowly if asked to, and counts."""
+    """One replica: a server that says its name, slowly if asked to, or not before it may `go_on`; and counts."""
 
-    def __init__(self, name: str, port: int = 0, seconds: float = 0.0) -> None:
-        self.name, self.seconds = name, seconds
+    def __init__(self, name: str, port: int = 0, seconds: float = 0.0, *, holds: bool = False) -> None:
+        self.name, self.seconds, self.holds = name, seconds, holds
         self.requests = self.in_flight = self.most = 0
         self.heads: list[bytes] = []
         self._up = threading.Event()
@@ -168,7 +155,7 @@ class Backend:
         self.port = 0
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
         self._thread.start()
-        assert self._up.wait(10)
+        assert self._up.wait(PATIENCE)
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -208,6 +195,8 @@ class Backend:
                     await self._go_on.wait()
                     writer.write(b"data: 2\n\n")
                     return
+                if self.holds:
+                    await self._go_on.wait()
                 if self.seconds:
                     await asyncio.sleep(self.seconds)
                 body = self.name.encode()
@@ -219,14 +208,14 @@ class Backend:
             writer.close()
 
     def go_on(self) -> None:
-        """With the events."""
+        """With the events, and with what is held."""
         self._loop.call_soon_threadsafe(self._go_on.set)
 
     def stop(self) -> None:
         """All its connections are cut."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stopping.set)
-            self._thread.join(10)
+            self._thread.join(PATIENCE)
 
 
 class GatewayProcess:

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import TypeVar
 
 import msgspec
+from tests.cluster import afterwards
 from tests.unit.agent import fake_nvml
 from tests.unit.agent.fake_nvml import Gpu
+from tests.waiting import PATIENCE
 
 from corral.agent.inventory import VirtualNodes
 from corral.agent.main import AgentSetup
@@ -34,7 +36,7 @@ R = TypeVar("R", bound=AnyReport)
 CLUSTER, AGENT, NODE = "test", "box", "dgx0180"
 
 
-async def wait_until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+async def wait_until(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -53,7 +55,7 @@ class FakeController:
 
     async def start(self) -> None:
         await self._bus.subscribe(subjects.all_reports(CLUSTER), self._on_reports)
-        await self._bus.connect(10)
+        await self._bus.connect(PATIENCE)
 
     async def send(self, order: AnyOrder) -> None:
         order = msgspec.structs.replace(order, term=order.term or self.term)
@@ -127,7 +129,7 @@ class AgentProcess:
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
-            self.process.wait(10)
+            self.process.wait(PATIENCE)
 
     def spawner_pid(self) -> int:
         return int((self.directory / "spawner").read_text().split()[0])
@@ -151,6 +153,7 @@ async def agent_and_controller(
     sharing: GpuSharing = GpuSharing(),  # noqa: B008 - it is frozen
     **timeouts: float,
 ) -> AsyncIterator[tuple[AgentProcess, FakeController]]:
+    afterwards.may_be_asked(tmp_path / "agent")
     server = start_server(tmp_path / "nats", None)
     bus = NatsBus(server.url)
     agent = AgentProcess(tmp_path, server.url, nodes, sharing, **timeouts)

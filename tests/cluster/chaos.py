@@ -4,13 +4,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from tests.cluster import afterwards
+from tests.waiting import wait_until
 
 from corral.agent.inventory import VirtualNodes
 from corral.agent.main import AgentSetup
@@ -28,14 +29,6 @@ MARK = "CORRAL_TEST_CLUSTER"
 _LIVE = ("PENDING", "CONFIGURING", "RUNNING", "SUSPENDED", "COMPLETING")
 
 Row = dict[str, Any]
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 60.0, what: str = "") -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"it did not come about in {seconds:g} s: {what or condition.__doc__ or condition}")
-        time.sleep(0.01)
 
 
 class KillableCluster:
@@ -65,6 +58,7 @@ class KillableCluster:
 
     def start(self) -> None:
         """Whatever is not running."""
+        afterwards.may_be_asked(self.directory, self.endpoint)
         self.start_controller()
         self.start_agent()
 
@@ -164,7 +158,7 @@ class KillableCluster:
         for process in (self.agent, self.controller):
             if process is not None:
                 try:
-                    process.wait(10)
+                    process.wait(60)
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()

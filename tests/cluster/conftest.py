@@ -1,9 +1,10 @@
 """Clusters for the tests that need a real one."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
+from tests.cluster import afterwards
 from tests.cluster.live import TEN_NODES, LiveCluster
 
 
@@ -15,6 +16,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    afterwards.forget_the_gone()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What fails once on another machine must be understood from what is printed there."""
+    report = yield
+    if report.failed:
+        report.sections += afterwards.told()
+    return report
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ def run(
     *,
     stdin: str = "",
     uid: int | None = None,
-    seconds: float = 20.0,
+    seconds: float = 60.0,
 ) -> Outcome:
     """What `argv[0]` prints and ends with when it is started in `directory`."""
     module = importlib.import_module(f"corral.cli.commands.{argv[0]}")  # in the parent: once for all

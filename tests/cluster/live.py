@@ -1,28 +1,30 @@
 """A real cluster of virtual nodes, and commands run on it as a user would."""
 
 import os
+import select
+import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
-T = TypeVar("T")
+from tests.cluster import afterwards
+from tests.waiting import PATIENCE, wait_until
+
+from corral.client.client import ClusterClient
 
 #: The commands stand beside the interpreter.
 COMMANDS = Path(sys.executable).parent
 TEN_NODES = ("--nodes=10", "--cpus=16", "--mem=64000", "--gpus=8", "--gpu-type=v100", "--prefix=dgx0180")
 
 
-def wait_until(condition: Callable[[], T], seconds: float = 60.0, what: str = "") -> T:
-    """What the condition gives when it is true at last."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"it did not come about in {seconds:g} s: {what or condition}")
-        time.sleep(0.01)
-    return value
+def killed(pid: int) -> None:
+    """By SIGKILL, and dead: until then it may still be taken for one that runs."""
+    handle = os.pidfd_open(pid)
+    try:
+        signal.pidfd_send_signal(handle, signal.SIGKILL)
+        assert select.select([handle], [], [], PATIENCE)[0], f"process {pid} does not die"
+    finally:
+        os.close(handle)
 
 
 class LiveCluster:
@@ -47,12 +49,15 @@ class LiveCluster:
             (self.directory / "corral.toml").write_text(config)
 
     def up(self, *options: str) -> "subprocess.CompletedProcess[str]":
-        return self.run("corral", "up", "--dir", str(self.directory), *options)
+        afterwards.may_be_asked(self.directory, self.endpoint)
+        return self.run("corral", "up", "--dir", str(self.directory), "--timeout=120", *options, seconds=150)
 
     def down(self) -> "subprocess.CompletedProcess[str]":
         return self.run("corral", "down", "--dir", str(self.directory))
 
-    def run(self, *command: str, check: bool = True, seconds: float = 60.0) -> "subprocess.CompletedProcess[str]":
+    def run(
+        self, *command: str, check: bool = True, seconds: float = 2 * PATIENCE
+    ) -> "subprocess.CompletedProcess[str]":
         """A command with its output; with `check` it must succeed."""
         done = subprocess.run(
             command, cwd=self.work, env=self.environment, capture_output=True, text=True, timeout=seconds, stdin=subprocess.DEVNULL
@@ -74,7 +79,20 @@ class LiveCluster:
         return lines[0] if lines else ""
 
     def wait_for(self, job: str, *states: str) -> None:
-        wait_until(lambda: self.state(job).split(" ")[0] in states, what=f"job {job} {' or '.join(states)}")
+        """Until it has got so far for squeue and sacct. One that has ended has left its nodes, too."""
+        with ClusterClient(self.endpoint) as client:
+
+            def seen() -> list[str]:
+                return [row["state"] for row in client.jobs(["state"], ids=job)]
+
+            wait_until(
+                lambda: (found := seen()) and set(found) <= {*states}, what=lambda: f"job {job} {' or '.join(states)}: {seen()}"
+            )  # fmt: skip
+        wait_until(lambda: self.state(job).split(" ")[0] in states, what=lambda: f"job {job}: {self.state(job)}")
+
+    def kill(self, lock: str) -> None:
+        """The daemon that holds this file of the state directory, say `controller.lock`."""
+        killed(int((self.directory / lock).read_text().split()[0]))
 
     def processes(self) -> list[str]:
         """All that runs for this cluster: daemons, shepherds, tasks."""

@@ -72,10 +72,15 @@ class Pods:
 
     def wait_ready(self, *names: str) -> None:
         for name in names:
-            wait_until(lambda name=name: self.is_ready(name), what=f"Pod {name} is ready: {self.status(name)}")  # type: ignore[misc]
+            wait_until(
+                lambda name=name: self.is_ready(name),
+                what=lambda name=name: f"Pod {name} is ready: {self.status(name)}",
+            )  # type: ignore[misc]
 
     def wait_phase(self, name: str, phase: str) -> None:
-        wait_until(lambda: self.status(name)["phase"] == phase, what=f"Pod {name} is {phase}: {self.status(name)}")
+        wait_until(
+            lambda: self.status(name)["phase"] == phase, what=lambda: f"Pod {name} is {phase}: {self.status(name)}"
+        )
 
     def wait_gone(self, name: str) -> None:
         wait_until(lambda: self.get(name) is None, what=f"Pod {name} is gone")
@@ -84,7 +89,7 @@ class Pods:
 def fetched(port: int, path: str = "/") -> int:
     """The status of an HTTP request to a port of this machine; 0: nobody answers."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code

@@ -12,7 +12,8 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.cluster.chaos import Client, KillableCluster, Row, wait_until
+from tests.cluster.chaos import Client, KillableCluster, Row
+from tests.waiting import wait_until
 
 DAEMONS = ("controller", "agent", "nats", "spawner")
 _LIVE = ("PENDING", "CONFIGURING", "RUNNING", "SUSPENDED", "COMPLETING")
@@ -154,7 +155,7 @@ class Storm:
         self._expect(not restarted, f"run again: {restarted}")
         busy = [row["name"] for row in client.nodes(["name", "cpus_alloc", "state_text"]) if row["cpus_alloc"]]
         self._expect(not busy, f"nodes still hold something: {busy}")
-        wait_until(lambda: not self.cluster.job_processes(), 5, "no process of a job is left")
+        wait_until(lambda: not self.cluster.job_processes(), 60, "no process of a job is left")
 
     def _expect(self, truth: bool, finding: str) -> None:
         if not truth:

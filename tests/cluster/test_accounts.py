@@ -67,9 +67,7 @@ def test_two_users_share_the_limits_of_their_account(make_cluster: Callable[...,
 
     before = cluster.text("sacctmgr", "-P", "show", "associations")
     used = wait_until(lambda: int(cluster.text("sshare", "-nP", "-A", "chem", "-o", "rawusage").split()[0]))
-    for line in cluster.processes():
-        if "controller" in line:
-            os.kill(int(line.split()[0]), 9)
+    cluster.kill("controller.lock")
     cluster.up("--nodes=2", "--cpus=4")
     assert cluster.text("sacctmgr", "-P", "show", "associations") == before
     assert int(cluster.text("sshare", "-nP", "-A", "chem", "-o", "rawusage").split()[0]) >= used > 0

@@ -280,7 +280,7 @@ def test_a_thousand_half_requests_and_a_huge_one_keep_nobody_waiting(scene: Scen
 )
 def test_what_is_no_http_is_told_so(scene: Scene, sent: bytes) -> None:
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(10)
+        connection.settimeout(60)
         connection.connect(f"{scene.cluster.directory}/corral.sock")
         connection.sendall(sent)
         assert connection.recv(1000).startswith(b"HTTP/1.1 4")
@@ -288,7 +288,7 @@ def test_what_is_no_http_is_told_so(scene: Scene, sent: bytes) -> None:
 
 def test_the_controller_is_as_it_was(scene: Scene) -> None:
     """The last of the file."""
-    assert {row["state_text"] for row in scene.client.nodes(["state_text"])} <= {"idle", "mix"}
+    wait_until(lambda: {row["state_text"] for row in scene.client.nodes(["state_text"])} <= {"idle", "mix"})
     log = (scene.cluster.directory / "controller.log").read_text().splitlines()
     assert not [line for line in log if '"level":"error"' in line]
     assert scene.client.wait(scene.client.submit(scene.cluster.job("exit 7")), 60)[0]["exit_code"] == [7, 0]

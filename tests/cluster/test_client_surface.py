@@ -26,7 +26,7 @@ def script(cluster: LiveCluster, name: str, body: str) -> Path:
 
 def fed(cluster: LiveCluster, text: str, *command: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        command, input=text, cwd=cluster.work, env=cluster.environment, capture_output=True, text=True, timeout=60, check=False
+        command, input=text, cwd=cluster.work, env=cluster.environment, capture_output=True, text=True, timeout=120, check=False
     )  # fmt: skip
 
 
@@ -233,7 +233,7 @@ def test_hostnames_of_a_list_and_of_the_job(cluster: LiveCluster) -> None:
 def test_a_job_requeues_itself_and_appends(cluster: LiveCluster) -> None:
     body = 'echo run ${SLURM_RESTART_COUNT:-none}\nif [ -z "$SLURM_RESTART_COUNT" ]; then scontrol requeue $SLURM_JOB_ID; sleep 30; fi'
     job = cluster.submit("--requeue", "--open-mode=append", str(script(cluster, "again.sh", body)))
-    wait_until(lambda: cluster.state(job) == "COMPLETED", 30)
+    cluster.wait_for(job, "COMPLETED")
     text = (cluster.work / f"slurm-{job}.out").read_text()
     assert [line for line in text.splitlines() if line.startswith("run")] == ["run none", "run 1"]
 
@@ -299,9 +299,12 @@ def test_srun_finds_its_job_by_the_id_alone(cluster: LiveCluster) -> None:
 
 @pytest.mark.parametrize("shell", [True, False], ids=["B:USR1", "USR1"])
 def test_a_signal_comes_before_the_time_limit(cluster: LiveCluster, shell: bool) -> None:
-    trap = "trap 'echo warned; exit 0' USR1; while :; do sleep 0.05; done"
+    trap = "trap 'echo warned; exit 0' USR1; echo ready; while :; do sleep 0.05; done"
     body = trap if shell else f'srun sh -c "{trap}"'
-    job = cluster.submit("-t", "0:10", f"--signal={'B:' if shell else ''}USR1@4", str(script(cluster, "warn.sh", body)))
+    job = cluster.submit("-t", "10", f"--signal={'B:' if shell else ''}USR1@120", str(script(cluster, "warn.sh", body)))
+    path = cluster.work / f"slurm-{job}.out"
+    wait_until(lambda: path.exists() and "ready" in path.read_text())
+    cluster.run("scontrol", "update", f"jobid={job}", "timelimit=2")  # of which no more than the two minutes are left
     assert "warned" in output(cluster, job).splitlines()  # the shell may also say that its sleep got the signal
     cluster.wait_for(job, "COMPLETED")
 

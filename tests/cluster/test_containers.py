@@ -201,7 +201,7 @@ def test_archives_are_images_too_and_what_is_none_is_said(cluster: LiveCluster, 
 
 
 def test_nothing_is_left_of_one_that_is_cancelled(cluster: LiveCluster) -> None:
-    cluster.run("srun", "-t", "1", f"--container-image={IMAGE}", "--immediate=20", "true")
+    cluster.run("srun", "-t", "1", f"--container-image={IMAGE}", "--immediate=60", "true")
     job = cluster.submit(f"--container-image={IMAGE}", "--wrap", "sleep 300")
     cluster.wait_for(job, "RUNNING")
     cluster.run("scancel", job)
@@ -357,11 +357,14 @@ def test_a_pod_has_its_volumes_variables_network_and_probes_in_an_image(cluster:
         terminationGracePeriodSeconds=1,
     )  # fmt: skip
     pods.wait_ready("imaged")
-    logs = {path.parent.name: path.read_text() for path in cluster.directory.glob("agent/*/pods/*/*imaged*/*/0.log")}
-    lines = logs["main"].splitlines()
-    assert lines[0] == "own pod shared /tmp imaged"
-    assert lines[1] == "127.0.0.1\tlocalhost"
-    assert logs["plain"] == "entry\n"
+
+    def logs() -> dict[str, str]:
+        return {
+            path.parent.name: path.read_text() for path in cluster.directory.glob("agent/*/pods/*/*imaged*/*/0.log")
+        }
+
+    wait_until(lambda: logs()["plain"] == "entry\n" and logs()["main"].count("\n") > 1, what=logs)
+    assert logs()["main"].splitlines()[:2] == ["own pod shared /tmp imaged", "127.0.0.1\tlocalhost"]
     job = str(pods.status("imaged")["job"])
     said = cluster.text(
         "srun", f"--jobid={job}", "--overlap", "--container-name=main:exec", "sh", "-c", "cat /data/x; id -u"

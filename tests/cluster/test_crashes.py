@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
-from tests.cluster.chaos import killable_cluster, wait_until
+from tests.cluster.chaos import killable_cluster
 from tests.cluster.storm import DAEMONS, Storm
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +25,7 @@ def test_killed_daemons_lose_no_job_and_run_none_twice(tmp_path: Path, seed: int
     with killable_cluster(tmp_path / "cluster") as cluster:
         Storm(cluster, seed, victims).blow()
         cluster.stop()
-        wait_until(lambda: not cluster.daemon_processes(), 5, "no process is left behind")
+        wait_until(lambda: not cluster.daemon_processes(), 60, "no process is left behind")
 
 
 __all__ = ["DAEMONS"]

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 from tests.cluster.test_gateway import World, connects
-from tests.gateway_kit import free_port, pod, service, wait_until
+from tests.gateway_kit import pod, service
+from tests.ports import free_port
+from tests.waiting import wait_until
 
 from corral.model.kube.config import Secret
 from corral.model.kube.meta import ObjectMeta
@@ -46,7 +48,7 @@ def ingress(host: str, secret: str = "") -> Ingress:
 
 
 def over_tls(port: int, host: str, context: ssl.SSLContext) -> str:
-    plain = socket.create_connection(("127.0.0.1", port), 10)
+    plain = socket.create_connection(("127.0.0.1", port), 60)
     with context.wrap_socket(plain, server_hostname=host) as tls:
         tls.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
         answer = b""
@@ -62,7 +64,7 @@ def test_an_ingress_has_a_certificate_of_the_clusters_authority(world: World) ->
     wait_until(ca.exists)
     context = ssl.create_default_context(cafile=str(ca))
     assert wait_until(lambda: answer_or_nothing(world, context)) == "one"
-    connection = http.client.HTTPConnection("127.0.0.1", world.shared, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", world.shared, timeout=60)
     connection.request("GET", "/a?b", headers={"Host": "shop.example.org"})
     redirect = connection.getresponse()
     assert (redirect.status, redirect.headers["Location"]) == (308, f"https://shop.example.org:{world.secure}/a?b")
@@ -130,7 +132,7 @@ def test_a_cookie_keeps_a_client_at_its_replica(world: World) -> None:
     pods = [pod(f"web-{name}", world.backend(name).port) for name in "abcd"]
     world.control.put(service(port=port, annotations={"corral.dev/sticky": "cookie=at"}), *pods)
     wait_until(lambda: world.get(port))
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request("GET", "/")
     answer = connection.getresponse()
     first, cookie = answer.read().decode(), answer.headers["Set-Cookie"].partition(";")[0]
@@ -144,14 +146,14 @@ def test_a_body_that_is_too_large_is_refused(world: World) -> None:
         service(port=port, annotations={"corral.dev/max-body": "1k"}), pod("a", world.backend("one").port)
     )
     wait_until(lambda: world.get(port))
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request("POST", "/", b"x" * 5000)
     assert connection.getresponse().status == 413
 
 
 def upgraded(port: int) -> socket.socket:
     """A connection as a WebSocket has it: after the head, bytes both ways."""
-    client = socket.create_connection(("127.0.0.1", port), 10)
+    client = socket.create_connection(("127.0.0.1", port), 60)
     client.sendall(
         b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
         b"Sec-WebSocket-Key: " + base64.b64encode(os.urandom(16)) + b"\r\n\r\n"
@@ -178,7 +180,7 @@ def test_each_event_of_a_stream_comes_at_once(world: World) -> None:
     port = free_port()
     world.control.put(service(port=port), pod("web-1", world.backend("one").port))
     wait_until(lambda: world.get(port))
-    client = socket.create_connection(("127.0.0.1", port), 10)
+    client = socket.create_connection(("127.0.0.1", port), 60)
     client.sendall(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
     seen = b""
     while b"data: 1" not in seen:
@@ -218,7 +220,7 @@ def test_names_metrics_and_each_request_can_be_read(world: World) -> None:
     wait_until(lambda: world.get(port))
     question = b"\0\1\1\0\0\1" + bytes(6) + b"\3web\7default\6corral\0\0\1\0\1"
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
-        asking.settimeout(10)
+        asking.settimeout(60)
         asking.sendto(question, ("127.0.0.1", world.keys["dns_port"]))
         assert asking.recv(512).endswith(bytes((127, 0, 0, 1)))
     assert 'server="default/web:80"' in world.get(int(str(world.keys["metrics_port"])))

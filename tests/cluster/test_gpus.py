@@ -69,17 +69,17 @@ def live(cluster: LiveCluster) -> LiveCluster:
 
 
 def test_a_job_whose_gpu_does_nothing_is_told_and_ended(live: LiveCluster) -> None:
-    works = live.submit("--gpus=1", "--wrap", "echo $CUDA_VISIBLE_DEVICES; exec sleep 30")
-    idles = live.submit("--gpus=1", "--wrap", "exec sleep 30")
+    works = live.submit("--gpus=1", "--wrap", "echo $CUDA_VISIBLE_DEVICES; exec sleep 300")
+    idles = live.submit("--gpus=1", "--wrap", "exec sleep 300")
     live.wait_for(idles, "TIMEOUT")
     assert live.state(works) == "RUNNING"
     said = (live.work / f"slurm-{idles}.out").read_text()
-    assert f"The GPUs of job {idles} have done nothing for 00:00:0" in said
+    assert f"The GPUs of job {idles} have done nothing for 00:0" in said
     assert "DUE TO IDLE GPUS ***" in said
     shown = live.text("sacct", "-nPX", "-j", idles, "-o", "State,Reason,SystemComment")
-    assert shown.startswith("TIMEOUT|InactiveLimit|its GPUs did nothing for 00:00:0")
+    assert shown.startswith("TIMEOUT|InactiveLimit|its GPUs did nothing for 00:0")
     assert "Reason=InactiveLimit" in live.text("scontrol", "show", "job", idles)
-    assert "SystemComment=its GPUs did nothing for 00:00:0" in live.text("scontrol", "show", "job", idles)
+    assert "SystemComment=its GPUs did nothing for 00:0" in live.text("scontrol", "show", "job", idles)
     live.run("scancel", works)
     wait_until(lambda: live.state(works).startswith("CANCELLED"))
 
@@ -93,7 +93,7 @@ def test_tasks_see_the_gpus_near_their_cores(live: LiveCluster) -> None:
 
 
 def test_what_a_job_uses_of_its_gpu_is_sampled(live: LiveCluster) -> None:
-    job = live.submit("--gpus=1", "--wrap", "echo $$ > pid; sleep 60 & wait")
+    job = live.submit("--gpus=1", "--wrap", "echo $$ > pid; sleep 300 & wait")
     pid = int(wait_until(lambda: (live.work / "pid").exists() and (live.work / "pid").read_text()))
     set_gpus(live, dataclasses.replace(FIRST, processes={pid: (3 << 30, 55)}), SECOND)
     shown = wait_until(
@@ -109,11 +109,11 @@ def test_what_a_job_uses_of_its_gpu_is_sampled(live: LiveCluster) -> None:
 
 
 def test_an_salloc_tells_its_user_too(live: LiveCluster) -> None:
-    taken = live.submit("--gpus=1", "--wrap", "exec sleep 60")  # the one that works
+    taken = live.submit("--gpus=1", "--wrap", "exec sleep 300")  # the one that works
     live.wait_for(taken, "RUNNING")
-    done = live.run("salloc", "--gpus=1", "sleep", "50", check=False)
+    done = live.run("salloc", "--gpus=1", "sleep", "300", check=False)
     assert "salloc: The GPUs of job" in done.stderr
-    assert "It will be ended in 00:00:0" in done.stderr
+    assert "It will be ended in 00:0" in done.stderr
     assert "has been revoked" in done.stderr
     live.run("scancel", taken)
 

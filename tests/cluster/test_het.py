@@ -19,7 +19,7 @@ echo $SLURM_HET_SIZE $SLURM_JOB_ID_HET_GROUP_1 $SLURM_NTASKS_HET_GROUP_1 $SLURM_
 def test_a_script_runs_steps_over_its_components(cluster: LiveCluster) -> None:
     (cluster.work / "het.sh").write_text(SCRIPT)
     job = cluster.submit("het.sh")
-    wait_until(lambda: not cluster.text("squeue", "-h", "-j", job), seconds=40)
+    wait_until(lambda: not cluster.text("squeue", "-h", "-j", job))
     nodes = cluster.text("sacct", "-n", "-P", "-X", "-o", "JobID,State,NodeList", "-j", job).splitlines()
     first, second = (line.split("|")[2] for line in nodes)
     assert [line.split("|")[:2] for line in nodes] == [[f"{job}+0", "COMPLETED"], [f"{job}+1", "COMPLETED"]]

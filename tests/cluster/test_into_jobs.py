@@ -46,13 +46,13 @@ def test_a_jobs_port_is_reached_from_here_by_many_at_once(cluster: LiveCluster) 
         line = forward.stdout.readline()
         found = re.fullmatch(rf"Forwarding from (127\.0\.0\.1:\d+) -> dgx018\d:{port}\n", line)
         assert found, line
-        with urllib.request.urlopen(f"http://{found[1]}/big", timeout=30) as answer:
+        with urllib.request.urlopen(f"http://{found[1]}/big", timeout=60) as answer:
             assert hashlib.sha256(answer.read()).digest() == hashlib.sha256(data).digest()
         clients = [subprocess.Popen(["curl", "-s", f"http://{found[1]}/big"], stdout=subprocess.PIPE) for _ in range(5)]
         assert [len(client.communicate()[0]) for client in clients] == [len(data)] * 5
         assert cluster.text("squeue", "-s", "-h", "-o", "%i", "-j", job) == f"{job}.batch"
         cluster.run("scancel", job)
-        assert forward.wait(30) == 1
+        assert forward.wait(60) == 1
         assert "corral: " in forward.stderr.read()
     one = subprocess.run(
         ["corral", "port-forward", "9999", "80"], env=cluster.environment, capture_output=True, text=True, check=False
@@ -67,7 +67,7 @@ def test_a_connection_as_standard_input_and_output(cluster: LiveCluster) -> None
     port = wait_until(lambda: written(cluster, job).strip())
     done = subprocess.run(
         ["corral", "port-forward", "--stdio", job, port], env=cluster.environment, input=b"GET /hello HTTP/1.0\r\n\r\n",
-        capture_output=True, timeout=30, check=True,
+        capture_output=True, timeout=60, check=True,
     )  # fmt: skip
     assert done.stdout.endswith(b"\r\n\r\nhello")
     assert f"port-forward --stdio {job} 2222\n" in cluster.run("corral", "code", job).stdout
@@ -114,7 +114,7 @@ def test_what_it_writes_is_followed_to_its_end(cluster: LiveCluster) -> None:
         assert follow.stdout.readline() == "one\n"
         gate.touch()
         assert follow.stdout.read() == "two\n"
-        assert follow.wait(30) == 0
+        assert follow.wait(60) == 0
     assert cluster.text("corral", "logs", "-n", "1", job) == "two"
     assert (
         cluster.run("corral", "logs", "9999", check=False).stderr == "corral: error: 9999: Invalid job id specified\n"

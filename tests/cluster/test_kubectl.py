@@ -2,13 +2,13 @@
 
 import json
 import shutil
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from tests.cluster.live import LiveCluster, wait_until
+from tests.ports import free_port
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("kubectl") is None, reason="there is no kubectl command"),
@@ -35,8 +35,7 @@ spec:
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveCluster]:
     directory = tmp_path_factory.mktemp("kubectl")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     certificate, key = directory / "cert.pem", directory / "key.pem"
     words = f"req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost -keyout {key} -out {certificate}"
     names = ["-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
@@ -69,7 +68,7 @@ def web(cluster: LiveCluster, kubectl: Kubectl, request: pytest.FixtureRequest) 
     path = Path(cluster.work) / f"{name}.yaml"
     path.write_text(WEB.replace("NAME", name))
     kubectl("apply", "-f", str(path))
-    kubectl("rollout", "status", f"deployment/{name}", "--timeout=60s")
+    kubectl("rollout", "status", f"deployment/{name}", "--timeout=120s")
     yield name
     kubectl("delete", "deployment", name)
 
@@ -95,12 +94,12 @@ def test_get_describe_and_events(kubectl, web):
 def test_scale_update_and_go_back(kubectl, web):
     assert kubectl("scale", f"deployment/{web}", "--replicas=3").stdout == f"deployment.apps/{web} scaled\n"
     kubectl("set", "env", f"deployment/{web}", "COLOUR=red")
-    kubectl("rollout", "status", f"deployment/{web}", "--timeout=60s")
+    kubectl("rollout", "status", f"deployment/{web}", "--timeout=120s")
     assert [
         line.split()[0] for line in kubectl("rollout", "history", f"deployment/{web}").stdout.splitlines()[2:4]
     ] == ["1", "2"]
     kubectl("rollout", "undo", f"deployment/{web}")
-    kubectl("rollout", "status", f"deployment/{web}", "--timeout=60s")
+    kubectl("rollout", "status", f"deployment/{web}", "--timeout=120s")
     found = json.loads(kubectl("get", "deployment", web, "-o", "json").stdout)
     assert found["spec"]["replicas"] == 3
     assert "env" not in found["spec"]["template"]["spec"]["containers"][0]
@@ -113,7 +112,7 @@ def test_logs_and_exec(cluster, kubectl, web):
     assert "err\n" in done.stderr
     typed = subprocess.run(
         ["kubectl", "exec", "-i", f"deployment/{web}", "--", "wc", "-c"], input=b"x" * 3_000_000, capture_output=True,
-        env=cluster.environment, timeout=60, check=True,
+        env=cluster.environment, timeout=120, check=True,
     )  # fmt: skip
     assert typed.stdout == b"3000000\n"
     refused = kubectl("exec", f"deployment/{web}", "-c", "none", "--", "true", check=False)

@@ -98,18 +98,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
     def log_message(self, *args):
         pass
-http.server.ThreadingHTTPServer(("", 8000), Handler).serve_forever()
+server = http.server.ThreadingHTTPServer(("", 8000), Handler)
+open(sys.argv[1] + "/listens", "w").close()
+server.serve_forever()
 """
 
 
 def test_probes_decide_on_readiness_and_life(cluster: LiveCluster, pods: Pods, tmp_path: Path) -> None:
     """A file makes the server say that it is not ready, or not alive."""
-    probe = {"periodSeconds": 1, "failureThreshold": 1}
+    probe = {"periodSeconds": 1, "failureThreshold": 1, "timeoutSeconds": 30}
     server = {
         "name": "main",
         "command": [sys.executable, "-c", SERVER, str(tmp_path)],
         "ports": [{"containerPort": 8000, "name": "http"}],
-        "startupProbe": {"exec": {"command": ["true"]}, **probe},
+        "startupProbe": {"exec": {"command": ["test", "-e", f"{tmp_path}/listens"]}, **probe, "failureThreshold": 60},
         "readinessProbe": {"httpGet": {"path": "/ready", "port": "http"}, **probe},
         "livenessProbe": {"httpGet": {"path": "/alive", "port": 8000}, "terminationGracePeriodSeconds": 1, **probe},
     }
@@ -136,7 +138,9 @@ def test_hooks_run_inside_the_container_after_its_start_and_before_its_end(pods:
         "postStart": {"exec": {"command": ["sh", "-c", f"echo begun $WHO >> {notes}"]}},
         "preStop": {"exec": {"command": ["sh", "-c", f"sleep 0.3; echo ends >> {notes}"]}},
     }
-    main = shell(f"trap 'echo told >> {notes}; exit' TERM; while :; do sleep 0.1; done", lifecycle=hooks)
+    listens = {"exec": {"command": ["test", "-e", f"{tmp_path}/listens"]}, "periodSeconds": 1}
+    script = f"trap 'echo told >> {notes}; exit' TERM; touch {tmp_path}/listens; while :; do sleep 0.1; done"
+    main = shell(script, lifecycle=hooks, readinessProbe=listens)
     pods.put("hooked", main | {"env": [{"name": "WHO", "value": "me"}]})
     pods.wait_ready("hooked")
     assert notes.read_text() == "begun me\n"

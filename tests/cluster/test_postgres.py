@@ -1,7 +1,5 @@
 """PostgreSQL as the store of a live cluster: it may go away while jobs run, and the controller may be killed; nothing is lost."""
 
-import os
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,10 +24,6 @@ def cluster(server: PostgresServer, tmp_path: Path) -> Iterator[LiveCluster]:
     live.up("--nodes=2", "--cpus=4")
     yield live
     live.down()
-
-
-def controller(cluster: LiveCluster) -> int:
-    return int((cluster.directory / "controller.lock").read_text())
 
 
 def test_a_database_that_goes_and_comes_back(server: PostgresServer, cluster: LiveCluster) -> None:
@@ -58,7 +52,7 @@ def test_a_killed_controller_goes_on(cluster: LiveCluster) -> None:
     running = cluster.submit("--wrap", f"until test -e {go}; do sleep 0.05; done")
     waiting = cluster.submit("--hold", "--wrap", "true")
     cluster.wait_for(running, "RUNNING")
-    os.kill(controller(cluster), signal.SIGKILL)
+    cluster.kill("controller.lock")
     cluster.up()
     assert cluster.text("squeue", "-h", "-o", "%i %T", "-S", "i").splitlines() == [
         f"{running} RUNNING",

@@ -5,7 +5,6 @@ import hashlib
 import http.client
 import os
 import re
-import signal
 import socket
 import struct
 from collections.abc import Iterator
@@ -87,7 +86,7 @@ class Page(NamedTuple):
     def get(
         self, path: str = "", method: str = "GET", body: object = None, **headers: str
     ) -> tuple[int, http.client.HTTPMessage, bytes]:
-        connection = http.client.HTTPConnection(self.host, timeout=30)
+        connection = http.client.HTTPConnection(self.host, timeout=60)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         connection.request(method, self.path + path, body=body, headers=named, encode_chunked=True)  # type: ignore[arg-type]
         answer = connection.getresponse()
@@ -166,7 +165,7 @@ def test_redirects_streams_and_bodies_in_chunks(page: Page) -> None:
     pieces = [data[at : at + 70_000] for at in range(0, len(data), 70_000)]
     status, _, body = page.get("x", "POST", iter(pieces), Cookie=cookie, Transfer_Encoding="chunked")
     assert (status, body.decode()) == (200, hashlib.sha256(data).hexdigest())
-    connection = http.client.HTTPConnection(page.host, timeout=30)
+    connection = http.client.HTTPConnection(page.host, timeout=60)
     connection.request("GET", f"{page.path}events", headers={"Cookie": cookie})
     assert connection.getresponse().read(11) == b"data: one\n\n"  # though the answer never ends
     connection.close()
@@ -181,14 +180,14 @@ def test_what_could_be_read_in_two_ways_is_refused(page: Page) -> None:
         ("Host: a\r\nTransfer-Encoding: chunked", "zz\r\n"),
         ("Host: a\r\nX : y", ""),
     ):
-        with socket.create_connection((host, int(port)), 30) as sock:
+        with socket.create_connection((host, int(port)), 60) as sock:
             sock.sendall(f"POST {page.path}x HTTP/1.1\r\nCookie: {cookie}\r\n{head}\r\n\r\n{body}".encode())
             assert sock.makefile("rb").readline() == b"HTTP/1.1 400 Bad Request\r\n"
 
 
 def test_a_websocket_speaks_both_ways(page: Page) -> None:
     host, _, port = page.host.partition(":")
-    with socket.create_connection((host, int(port)), 30) as sock:
+    with socket.create_connection((host, int(port)), 60) as sock:
         key = base64.b64encode(os.urandom(16)).decode()
         sock.sendall(
             f"GET {page.path}socket HTTP/1.1\r\nHost: {page.host}\r\nCookie: {page.cookie()}\r\nUpgrade: websocket\r\n"
@@ -216,8 +215,7 @@ def test_tokens_are_for_programs_and_only_of_the_owner(page: Page) -> None:
 
 def test_it_outlives_the_controller_and_ends_with_the_job(page: Page) -> None:
     cookie = page.cookie()
-    state = page.cluster.directory
-    os.kill(int((state / "controller.lock").read_text().split()[0]), signal.SIGKILL)
+    page.cluster.kill("controller.lock")
     page.cluster.up("--nodes=10", "--cpus=16", "--mem=64000", "--gpus=8", "--gpu-type=v100", "--prefix=dgx0180")
 
     def works() -> bool:

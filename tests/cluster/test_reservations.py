@@ -43,7 +43,7 @@ def test_a_job_runs_in_its_reservation_and_ends_with_it(make_cluster: Callable[.
     cluster = make_cluster("one", CONFIG + "[timeouts]\nkill_wait = 1\n")
     cluster.up(*FOUR_NODES)
     user = cluster.text("id", "-un")
-    cluster.run("scontrol", "create", "reservation=r", "starttime=now", "duration=1", "nodes=dgx0182", f"users={user}")
+    cluster.run("scontrol", "create", "reservation=r", "starttime=now", "duration=30", "nodes=dgx0182", f"users={user}")
     assert re.search(r"1\s+resv\s+dgx0182", cluster.text("sinfo"))
     mine = cluster.submit("--reservation=r", "-o", "mine", "--wrap", "echo $SLURM_JOB_RESERVATION; sleep 300")
     wait_until(lambda: cluster.text("squeue", "-h", "-j", mine, "-o%t %N %v") == "R dgx0182 r")

@@ -39,9 +39,9 @@ def test_it_ends_by_sigpipe_when_nobody_reads_it_and_the_step_goes_on(cluster: L
     assert srun.stdin is not None
     sattach.stdout.readline()
     sattach.stdout.close()
-    assert sattach.wait(20) == -signal.SIGPIPE
+    assert sattach.wait(60) == -signal.SIGPIPE
     srun.stdin.write("word\n")
-    srun.communicate(timeout=20)
+    srun.communicate(timeout=60)
     assert srun.returncode == 0
 
 
@@ -55,7 +55,7 @@ def test_what_is_typed_at_it_goes_to_the_tasks(cluster: LiveCluster) -> None:
         sattach.stdin.write(f"for {rank}\n")
         assert srun.stdout.readline() == f"{rank}: for {rank}\n"
         sattach.stdin.close()
-    assert srun.wait(20) == 0
+    assert srun.wait(60) == 0
 
 
 def test_its_words_for_layout_and_mistakes_are_those_of_the_real_one(cluster: LiveCluster) -> None:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 
-from tests.cluster.live import LiveCluster
+from tests.cluster.live import LiveCluster, wait_until
 
 
 def in_job(cluster: LiveCluster, *lines: str) -> list[str]:
@@ -61,7 +61,7 @@ def test_an_srun_in_no_job_sends_its_program_to_a_job_of_its_own(cluster: LiveCl
     done = cluster.run("srun", "-n2", "-N2", "--bcast=own", "sh", "-c", "echo $0; exit 3", check=False)
     assert done.stdout.splitlines() == [str(cluster.work / "own")] * 2
     assert done.returncode == 3
-    assert cluster.text("squeue", "-h") == ""
+    wait_until(lambda: cluster.text("squeue", "-h") == "")
     assert cluster.text("sacct", "-n", "-P", "-o", "JobName,State").splitlines()[-2:] == ["sh|FAILED", "sh|FAILED"]
 
 

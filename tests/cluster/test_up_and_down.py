@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from tests.cluster.live import TEN_NODES, LiveCluster, wait_until
+from tests.cluster.live import killed as kill
 
 from corral.cli.corral import daemons
 
@@ -64,7 +65,7 @@ def test_after_a_crash_up_starts_what_is_missing_and_jobs_run_on(make_cluster: M
     for name, daemon in parts.items():
         if killed in (name, "all"):
             assert daemon.pid is not None
-            os.kill(daemon.pid, signal.SIGKILL)
+            kill(daemon.pid)
     cluster.up()
     assert cluster.text("squeue", "-h", "-o%i %T") == f"{job} RUNNING"
     other = cluster.submit("--wrap", "true")

@@ -61,7 +61,7 @@ def kill(server: RunningServer) -> None:
     assert not server.is_alive()
 
 
-async def until(condition: Callable[[], object], timeout: float = 10.0) -> None:
+async def until(condition: Callable[[], object], timeout: float = 60.0) -> None:
     async with asyncio.timeout(timeout):
         while not condition():  # noqa: ASYNC110 - any condition, also one that another process brings about
             await asyncio.sleep(0.002)
@@ -79,7 +79,7 @@ class Play:
             buses = [plane.bus() for _ in range(count)]
             try:
                 for bus in buses:
-                    await bus.connect(timeout=5)
+                    await bus.connect(timeout=60)
                 await story(plane, *buses, **kwargs)
             finally:
                 for bus in buses:

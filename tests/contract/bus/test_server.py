@@ -63,7 +63,7 @@ def test_it_outlives_whoever_started_it(tmp_path, keys):
         [sys.executable, "-c", script, tmp_path / "nats", tmp_path / "keys"],
         env={**os.environ, "PYTHONPATH": source},
         check=True,
-        timeout=20,
+        timeout=60,
     )
     server = running_server(tmp_path / "nats")
     assert server is not None
@@ -111,7 +111,7 @@ def test_a_bus_comes_back_with_a_new_token_after_its_own_has_expired(server, key
         bus = NatsBus(server.url, lambda: tokens.pop(0))
         returned = []
         bus.on_reconnect(lambda: returned.append(1))
-        await bus.connect(timeout=5)
+        await bus.connect(timeout=60)
         await until(lambda: returned)
         await bus.flush()
         await bus.close()
@@ -123,7 +123,7 @@ def test_a_bus_with_bad_credentials_fails_at_once(server):
     async def story():
         bus = NatsBus(server.url, ClusterKeys.create("other").controller_jwt())
         with pytest.raises(CredentialsRefused):
-            await bus.connect(timeout=20)
+            await bus.connect(timeout=60)
         assert not bus.is_connected
 
     asyncio.run(story())
@@ -136,7 +136,7 @@ def test_a_server_that_hangs_is_noticed_and_found_again(server, keys, until, mon
     async def story():
         bus, returned = NatsBus(server.url, keys.controller_jwt()), []
         bus.on_reconnect(lambda: returned.append(1))
-        await bus.connect(timeout=5)
+        await bus.connect(timeout=60)
         os.kill(server.pid, signal.SIGSTOP)
         try:
             await until(lambda: not bus.is_connected)
@@ -152,8 +152,8 @@ def test_a_server_that_hangs_is_noticed_and_found_again(server, keys, until, mon
 def test_a_publisher_waits_for_a_server_that_does_not_read(server, keys, until):
     async def story():
         talker, listener = (NatsBus(server.url, keys.controller_jwt()) for _ in range(2))
-        await talker.connect(timeout=5)
-        await listener.connect(timeout=5)
+        await talker.connect(timeout=60)
+        await listener.connect(timeout=60)
         heard, sent = [], []
         await listener.subscribe("corral.test.s", lambda subject, payload: heard.append(len(payload)))
         await listener.flush()
@@ -194,7 +194,7 @@ def test_both_clients_speak_tls(tmp_path, keys, until):
     async def story():
         heard = []
         bus = NatsBus(server.url, keys.controller_jwt(), ca_file=str(certificate))
-        await bus.connect(timeout=5)
+        await bus.connect(timeout=60)
         await bus.subscribe("corral.test.up", lambda subject, payload: heard.append(payload))
         await bus.flush()
         link = await asyncio.to_thread(wire.connect, server.url, keys.controller_jwt(), ca=str(certificate))

@@ -3,12 +3,11 @@
 import itertools
 import os
 import signal
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from tests.waiting import wait_until
 
 from corral.agent import cgroup, control, processes, spawner
 from corral.model.allocation import Allocation, NodeShare
@@ -22,14 +21,6 @@ from corral.protocol.reports import StepFinished
 NODE = "dgx0180"
 ENVIRONMENT = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "LC_ALL": "C"}
 _numbers = itertools.count(1)
-
-
-def wait_until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.005)
-    return value
 
 
 def _parent(pid: int) -> int:
@@ -59,7 +50,7 @@ class NodeSide:
         self.settings = control.ShepherdSettings(cgroup_name=f"corral-test-{os.getpid()}", **settings)
         self.socket = control.bind_datagrams(f"{root}/agent.sock")
         self.socket.setblocking(True)
-        self.socket.settimeout(10)
+        self.socket.settimeout(60)
         self.notices: list[control.Started | control.Exited | control.Sampled] = []
         self.keys: list[StepKey] = []
         self.spawner = spawner.start(str(root), self.settings)

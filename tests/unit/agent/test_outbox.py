@@ -34,7 +34,7 @@ def play(scene: Callable[[Outbox, Sent], Awaitable[None]]) -> None:
 
 
 async def wait_for(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - any condition
             await asyncio.sleep(0.001)
 

@@ -49,7 +49,7 @@ def told(answers: Callable[[str, int], bool], *probes: ProbeOrder, until: int) -
         step.pod = PodRun(namespace="default", name="web", uid="u", container="main", probes=probes)
         owner = Probes("agent", Heard(publish, 0), run)
         owner.begin(step, Reached("127.0.0.1"), clock.now())
-        await asyncio.wait_for(done.wait(), 20)
+        await asyncio.wait_for(done.wait(), 60)
         owner.end(step)
 
     asyncio.run(main())

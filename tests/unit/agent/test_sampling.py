@@ -54,9 +54,14 @@ def test_bytes_are_counted_of_children_too(node: NodeSide) -> None:
 
 
 def test_several_processes_of_a_task_are_added_up_while_they_run(node: NodeSide) -> None:
-    one = "python3 -c 'import time; b = bytearray(30 << 20); time.sleep(1.5)'"
-    used = used_by(node, "sh", "-c", f"{one} & {one} & wait", sample_seconds=1)
-    assert amount(used, "mem").most > 60 * MEGABYTE
+    one = "python3 -c 'import sys; b = bytearray(30 << 20); print(1, flush=True); sys.stdin.read()' < go"
+    os.mkfifo(node.work_dir / "go")
+    key = node.step("sh", "-c", f"{one} & {one} & wait", sample_seconds=0, stdio=StdioSpec(stdout="there"))
+    with open(node.work_dir / "go", "w"):
+        wait_until(lambda: (node.work_dir / "there").read_text() == "1\n1\n")
+        node.tell(key, Sample(query=1))
+        node._notice(Sampled, key)
+    assert amount(node.finished(key).used, "mem").most > 60 * MEGABYTE
 
 
 def test_the_tasks_with_most_and_least_are_named(node: NodeSide) -> None:

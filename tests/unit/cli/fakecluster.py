@@ -284,14 +284,14 @@ class FakeCluster:
     def run(self, *argv: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
         """The command as its own process."""
         return subprocess.run(
-            _command(argv), input=stdin, capture_output=True, text=True, timeout=20, check=False,
+            _command(argv), input=stdin, capture_output=True, text=True, timeout=60, check=False,
             env=self.environment() | environment,
         )  # fmt: skip
 
     def raw(self, *argv: str, **environment: str) -> bytes:
         """Its standard output, undecoded."""
         return subprocess.run(
-            _command(argv), capture_output=True, timeout=20, check=True, env=self.environment() | environment
+            _command(argv), capture_output=True, timeout=60, check=True, env=self.environment() | environment
         ).stdout
 
     def start(self, *argv: str) -> subprocess.Popen[str]:

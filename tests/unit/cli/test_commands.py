@@ -40,7 +40,7 @@ class Commands:
     def __call__(self, *words: str, stdin: str = "", **environment: str) -> tuple[int, str, str]:
         """Status, standard output, standard error."""
         process = self.start(*words, **environment)
-        out, error = process.communicate(stdin, timeout=20)
+        out, error = process.communicate(stdin, timeout=60)
         return process.returncode, out, error
 
 
@@ -50,7 +50,7 @@ def run(controller: FakeController, tmp_path: Path) -> Commands:
 
 
 def wait_until_asked(controller: FakeController, count: int) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while len(controller.asked) < count:
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -215,7 +215,7 @@ def test_an_interrupt_gives_up_a_job_that_waits(
     process = run.start(command, "true")
     wait_until_asked(controller, 3)
     process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=10)
+    _, error = process.communicate(timeout=60)
     assert (process.returncode, error.splitlines()) == (1, lines)
     assert controller.of_type("CancelJobs")[0]["selection"] == {"ids": ["9"]}
 

@@ -22,7 +22,7 @@ def client(controller):
 
 def test_submit_and_wait(client):
     ids = client.submit([job(f"echo {i}", name=f"j{i}") for i in range(3)])
-    assert [(row["id"], row["state"], row["name"]) for row in client.wait(ids, timeout=5)] == [
+    assert [(row["id"], row["state"], row["name"]) for row in client.wait(ids, timeout=60)] == [
         (ids[0], "COMPLETED", "j0"),
         (ids[1], "COMPLETED", "j1"),
         (ids[2], "COMPLETED", "j2"),
@@ -53,7 +53,7 @@ def test_cancel_hold_release(client):
     [first, second] = client.submit([job("true", hold=True), job("true", hold=True)])
     assert client.cancel(first) == ()
     client.release(second)
-    assert [row["state"] for row in client.wait([first, second], timeout=5)] == ["CANCELLED", "COMPLETED"]
+    assert [row["state"] for row in client.wait([first, second], timeout=60)] == ["CANCELLED", "COMPLETED"]
 
 
 def test_cancel_by_name(client):
@@ -78,7 +78,7 @@ def test_logs_are_the_jobs_output(client, tmp_path):
 
 def test_nodes_partitions_history_status_script(client):
     [one] = client.submit(job("echo hello"))
-    client.wait(one, timeout=5)
+    client.wait(one, timeout=60)
     assert [row["name"] for row in client.nodes(["name"])] == ["n1", "n2"]
     assert [row["name"] for row in client.partitions()] == ["batch"]
     assert [row["state"] for row in client.history(ids=[one])] == ["COMPLETED"]

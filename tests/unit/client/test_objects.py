@@ -40,7 +40,7 @@ def test_apply_get_and_list(client, tmp_path):
 
 def test_scale_wait_and_delete(client):
     client.apply(WEB)
-    client.wait_for("deployment", "web", "Available", timeout=10)
+    client.wait_for("deployment", "web", "Available", timeout=60)
     client.scale("deploy", "web", 2)
     assert client.get("deployment", "web")["spec"]["replicas"] == 2
     client.scale("deploy", "web", 0)

@@ -6,10 +6,11 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from time import monotonic, sleep, time
+from time import time
 from typing import Any
 
 import msgspec
+from tests.waiting import PATIENCE, wait_until
 
 from corral.bus import subjects
 from corral.bus.credentials import ClusterKeys
@@ -35,14 +36,6 @@ from corral.scheduler.cycle import schedule_in_steps
 from corral.store.memory import MemoryStore
 
 AGENT = "agent"
-
-
-def wait_until(condition: Callable[[], Any], seconds: float = 5.0) -> Any:
-    ends = monotonic() + seconds
-    while not (found := condition()):
-        assert monotonic() < ends, "it did not become so in time"
-        sleep(0.005)
-    return found
 
 
 class FakeAgent:
@@ -125,7 +118,7 @@ class RunningController:
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
         self._thread.start()
-        assert self._up.wait(10)
+        assert self._up.wait(PATIENCE)
         if self._failure:
             raise self._failure
         if nodes:
@@ -197,12 +190,12 @@ class RunningController:
             result = function(*arguments)
             return await result if asyncio.iscoroutine(result) else result
 
-        return asyncio.run_coroutine_threadsafe(do(), self.event_loop).result(10)
+        return asyncio.run_coroutine_threadsafe(do(), self.event_loop).result(PATIENCE)
 
     def stop(self) -> None:
         if self._thread.is_alive():
             self.event_loop.call_soon_threadsafe(self._stopping.set)
-            self._thread.join(10)
+            self._thread.join(PATIENCE)
 
 
 @contextlib.contextmanager

@@ -98,14 +98,14 @@ def test_a_wait_ends_with_the_job_and_not_before(controller, api):
 
     def wait():
         with controller.connection() as other:
-            found.append(other.request("GET", f"/v1/jobs/{job}/wait?until=ended&timeout=10&fields=state")["rows"])
+            found.append(other.request("GET", f"/v1/jobs/{job}/wait?until=ended&timeout=60&fields=state")["rows"])
 
     waiting = threading.Thread(target=wait)
     waiting.start()
     wait_until(lambda: controller.watchers._waiting)
     assert not found
     controller.call(controller.agent.end, launch)
-    waiting.join(5)
+    waiting.join(60)
     assert found == [[["COMPLETED"]]]
 
 
@@ -264,7 +264,7 @@ def test_a_script_that_is_too_large_is_refused(controller, api):
 
 def test_who_comes_by_tcp_needs_a_token(controller):
     def get(headers):
-        connection = http.client.HTTPConnection("127.0.0.1", controller.port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", controller.port, timeout=60)
         connection.request("GET", "/v1/jobs", headers=headers)
         answer = connection.getresponse()
         return answer.status, answer.read().decode()
@@ -283,7 +283,7 @@ def test_an_admin_level_in_the_accounts_raises_who_comes_by_token(controller, ap
         body = {"type": "ChangeAccounts", "verb": verb, "kind": kind, "where": {"names": names}, "settings": settings}
         if not token:
             return api.request("POST", "/v1/requests", body)["type"]
-        connection = http.client.HTTPConnection("127.0.0.1", controller.port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", controller.port, timeout=60)
         connection.request("POST", "/v1/requests", json.dumps(body), {"Authorization": f"Bearer {token}"})
         return connection.getresponse().status
 
@@ -353,7 +353,7 @@ def test_a_snapshot_tells_of_the_cluster_what_the_scheduler_knows(api):
 
 
 def test_a_snapshot_is_for_operators(controller):
-    connection = http.client.HTTPConnection("127.0.0.1", controller.port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", controller.port, timeout=60)
     token = tokens.sign(tokens.Claims(user="daemon"), b"k" * 32)
     connection.request("GET", "/v1/snapshot", headers={"Authorization": f"Bearer {token}"})
     assert connection.getresponse().status == 403
@@ -366,7 +366,7 @@ def test_why_explains_own_jobs_and_nobody_elses(controller, api):
     token = tokens.sign(tokens.Claims(user="daemon"), b"k" * 32)
 
     def get(path):
-        connection = http.client.HTTPConnection("127.0.0.1", controller.port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", controller.port, timeout=60)
         connection.request("GET", path, headers={"Authorization": f"Bearer {token}"})
         answer = connection.getresponse()
         return answer.status, json.loads(answer.read())

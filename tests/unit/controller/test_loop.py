@@ -24,14 +24,14 @@ def column(api, field, **query):
 
 def test_a_job_runs_to_its_end_and_its_reports_are_acknowledged(controller, api):
     [job] = submit(api, "a")
-    row = api.request("GET", f"/v1/jobs/{job}/wait?until=ended&timeout=5&fields=state")
+    row = api.request("GET", f"/v1/jobs/{job}/wait?until=ended&timeout=60&fields=state")
     assert row["rows"] == [["COMPLETED"]]
     wait_until(lambda: not controller.agent.unacknowledged)
 
 
 def test_a_step_and_its_job_are_in_the_accounting(controller, api):
     [job] = submit(api, "a")
-    api.request("GET", f"/v1/jobs/{job}/wait?timeout=5")
+    api.request("GET", f"/v1/jobs/{job}/wait?timeout=60")
     rows = api.request("GET", f"/v1/history?ids={job}&steps=1&fields=jobid,state,name")["rows"]
     assert rows == [[f"{job}", "COMPLETED", "a"], [f"{job}.batch", "COMPLETED", "batch"]]
 
@@ -97,7 +97,7 @@ def test_reports_that_could_not_be_recorded_come_again(controller, api):
     wait_until(lambda: controller.loop.unavailable)
     assert controller.agent.unacknowledged
     controller.store.broken = ""
-    rows = api.request("GET", f"/v1/jobs/{job}/wait?until=ended&timeout=5&fields=state")["rows"]
+    rows = api.request("GET", f"/v1/jobs/{job}/wait?until=ended&timeout=60&fields=state")["rows"]
     assert rows == [["COMPLETED"]]
 
 
@@ -135,7 +135,7 @@ def test_a_snapshot_is_written_after_so_many_events(tmp_path):
 
 def test_an_idle_loop_sleeps(controller, api):
     [job] = submit(api, "a")
-    api.request("GET", f"/v1/jobs/{job}/wait?timeout=5")
+    api.request("GET", f"/v1/jobs/{job}/wait?timeout=60")
     wait_until(lambda: not controller.agent.unacknowledged)
     turns = []
     original = controller.loop._turn

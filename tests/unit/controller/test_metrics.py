@@ -56,7 +56,7 @@ def test_each_gpu_stands_there_with_its_job(controller: RunningController, api: 
 @pytest.mark.parametrize(("user", "status"), [("root", 200), ("daemon", 403)])
 def test_they_are_for_operators(controller: RunningController, user: str, status: int) -> None:
     token = tokens.sign(tokens.Claims(user=user), b"k" * 32)
-    connection = http.client.HTTPConnection("127.0.0.1", controller.port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", controller.port, timeout=60)
     connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {token}"})
     answer = connection.getresponse()
     assert answer.status == status

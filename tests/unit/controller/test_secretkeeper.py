@@ -93,7 +93,7 @@ def restarted(process: subprocess.Popen[bytes], start, directory: Path):
     process.wait()
     (directory / "controller.ready").unlink(missing_ok=True)
     process = start()
-    wait_until((directory / "controller.ready").exists, 20)
+    wait_until((directory / "controller.ready").exists)
     return process
 
 
@@ -104,7 +104,7 @@ def test_the_store_and_the_log_have_no_secret_and_keys_are_changed(tmp_path):
     applied = {"kubectl.kubernetes.io/last-applied-configuration": str(manifest)}
     with cluster(tmp_path) as start, Connection(f"unix://{tmp_path}/corral.sock") as api:
         process = start()
-        wait_until((tmp_path / "controller.ready").exists, 20)
+        wait_until((tmp_path / "controller.ready").exists)
         api.request("POST", SECRETS, {**manifest, "metadata": {"name": "db", "annotations": applied}})
 
         def is_readable():

@@ -34,7 +34,7 @@ def talk(path: Path, conversation: Callable[[socket.socket], None], seconds: flo
 
     def call() -> None:
         with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(20)
+            client.settimeout(60)
             client.connect(str(path))
             conversation(client)
 
@@ -85,7 +85,7 @@ def test_a_body_may_take_its_time_as_long_as_it_comes(tmp_path: Path) -> None:
                 raise AssertionError(client.recv(4096))
             except TimeoutError:
                 client.sendall(b"a")
-        client.settimeout(20)
+        client.settimeout(60)
         assert everything(client).startswith(b"HTTP/1.1 200")
 
     talk(tmp_path / "sock", conversation, 1.0)

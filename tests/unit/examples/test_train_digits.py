@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.ports import free_port
+
 PROGRAM = Path(__file__).parents[3] / "examples" / "train_digits.py"
 
 
@@ -25,14 +27,8 @@ def start(ranks: int, port: int, token: str) -> list[subprocess.Popen[str]]:
 
 
 def outcome(tasks: list[subprocess.Popen[str]]) -> tuple[list[int], str, str]:
-    texts = [task.communicate(timeout=50) for task in tasks]
+    texts = [task.communicate(timeout=240) for task in tasks]
     return [task.returncode for task in tasks], "".join(out for out, _ in texts), "".join(err for _, err in texts)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1]) - 100  # below: what follows the free one is likelier in use
 
 
 def test_four_ranks_agree_and_learn_the_digits():

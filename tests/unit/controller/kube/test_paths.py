@@ -56,7 +56,7 @@ def names(answer: dict[str, Any]) -> list[str]:
 def status(controller: RunningController, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
     """Over plain HTTP with a token, as a client library does."""
     token = tokens.sign(tokens.Claims(user="root", role="administrator", issued=0.0, expires=0.0), b"k" * 32)
-    connection = http.client.HTTPConnection("127.0.0.1", controller.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", controller.port, timeout=60)
     data = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
     given = {name.replace("_", "-"): value for name, value in headers.items()}
     connection.request(
