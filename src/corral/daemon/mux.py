@@ -142,8 +142,16 @@ class Mux:
         self._watch(one)
         self._end_if_over(one)
 
-    def _write(self, one: _Connection) -> None:
+    def _write(self, one: _Connection, data: memoryview | None = None) -> None:
+        """What waits; or what has just come while nothing waited, of which is kept what the socket does not take now."""
         try:
+            if data is not None:
+                count = 0
+                try:
+                    count = one.sock.send(data)
+                finally:
+                    one.owed += count
+                    one.unwritten += data[count:]
             while one.unwritten:
                 count = one.sock.send(memoryview(one.unwritten)[:_PIECE])
                 del one.unwritten[:count]
@@ -189,31 +197,45 @@ class Mux:
 
     def feed(self, data: bytes) -> None:
         """Raises ValueError when that is no frame of ours."""
-        self._partial += data
-        at, end = 0, len(self._partial)
+        if self._partial:
+            self._partial += data
+            if len(self._partial) < self._whole():
+                return
+            data = bytes(self._partial)
+            self._partial.clear()
+        view, at, end = memoryview(data), 0, len(data)
         while end - at >= _HEAD.size:
-            kind, number, length = _HEAD.unpack_from(self._partial, at)
+            kind, number, length = _HEAD.unpack_from(data, at)
             if not OPEN <= kind <= ROOM or length > WINDOW:
                 raise ValueError(f"not a frame: kind {kind}, {length} bytes")
             if end - at < _HEAD.size + length:
                 break
             start = at + _HEAD.size
             at = start + length
-            self._on_frame(kind, number, bytes(memoryview(self._partial)[start:at]))
-        del self._partial[:at]
+            self._on_frame(kind, number, view[start:at])
+        self._partial += view[at:]
 
-    def _on_frame(self, kind: int, number: int, data: bytes) -> None:
+    def _whole(self) -> int:
+        """How long what has come must be at least until a frame is whole."""
+        if len(self._partial) < _HEAD.size:
+            return _HEAD.size
+        return _HEAD.size + min(int(_HEAD.unpack_from(self._partial)[2]), WINDOW)
+
+    def _on_frame(self, kind: int, number: int, data: memoryview) -> None:
         if kind == OPEN:
-            self._on_open(number, data)
+            self._on_open(number, bytes(data))
             return
         one = self._connections.get(number)
         if one is None:
             return
         match kind:
             case 2:
-                one.unwritten += data
-                if not one.is_connecting:
-                    self._write(one)
+                if one.unwritten or one.is_connecting:
+                    one.unwritten += data
+                    if not one.is_connecting:
+                        self._write(one)
+                else:
+                    self._write(one, data)
             case 3:
                 one.got_eof = True
                 if not one.is_connecting:

@@ -6,6 +6,8 @@ from corral.client.attach import BusError, CredentialsRefused
 from corral.errors import Refused, Unreachable
 from corral.proxy.access import Denied
 from corral.proxy.addresses import Place
+from corral.proxy.inner import Inner
+from corral.proxy.messages import MOST_HEAD
 from corral.proxy.relay import Relay
 
 Key = tuple[int, int, str]  #: job, restart, node
@@ -16,9 +18,7 @@ class Relays:
         self._endpoint = endpoint
         self._known: dict[Key, asyncio.Future[Relay]] = {}
 
-    async def connect(
-        self, place: Place, restart: int, limit: int
-    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def connect(self, place: Place, restart: int) -> Inner:
         """A connection to the port of a place."""
         for _ in range(2):
             relay = await self._relay((place.job, restart, place.node))
@@ -27,7 +27,8 @@ class Relays:
             except ConnectionRefusedError:  # it has just ended
                 continue
             sock.setblocking(False)
-            return await asyncio.open_connection(sock=sock, limit=limit)
+            loop = asyncio.get_running_loop()
+            return (await loop.create_connection(lambda: Inner(MOST_HEAD), sock=sock))[1]
         raise Denied(502, f"The way to job {place.job} does not stay open.")
 
     async def _relay(self, key: Key) -> Relay:

@@ -8,6 +8,7 @@ from asyncio import StreamWriter as Writer
 from corral.daemon.logs import Log
 from corral.proxy.access import Access, Denied, Jobs, JobView, carries_token, how_to_log_in, no_such_job
 from corral.proxy.addresses import Place, Translator, is_upgrade, login_in, place_at, place_of
+from corral.proxy.inner import Inner
 from corral.proxy.messages import (
     TO_THE_END,
     BadMessage,
@@ -147,13 +148,11 @@ class Server:
         translator = Translator(
             place, self._origin(request), str(peer[0]).encode() if isinstance(peer, tuple) else b"unknown"
         )
-        inner_reader, inner = await self._relays.connect(place, view.restart, _PIECE)
+        inner = await self._relays.connect(place, view.restart)
         try:
             inner.write(translator.request(request, keeps_authorization=not carries_token(request.headers)))
             upload = asyncio.create_task(_copy(reader, inner, Body(length)))
-            answer = asyncio.create_task(
-                self._answer(request, place, translator, inner_reader, inner, reader, writer, upload)
-            )
+            answer = asyncio.create_task(self._answer(request, place, translator, inner, reader, writer, upload))
             watch = asyncio.create_task(_gone(reader, upload))
             try:
                 await asyncio.wait((answer, watch), return_when=asyncio.FIRST_COMPLETED)
@@ -168,14 +167,14 @@ class Server:
             inner.close()
 
     async def _answer(
-        self, request: Request, place: Place, translator: Translator, inner_reader: Reader, inner: Writer,
+        self, request: Request, place: Place, translator: Translator, inner: Inner,
         reader: Reader, writer: Writer, upload: "asyncio.Task[bool]",
     ) -> bool:  # fmt: skip
         while True:
             try:
-                answer = answer_of(await _head(inner_reader))
+                answer = answer_of(await inner.head())
                 length = answer_length(answer, request.method)
-            except (BadMessage, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            except (BadMessage, OSError):
                 raise Denied(502, f"Nothing answers HTTP at port {place.port} of job {place.job} (yet).") from None
             if answer.status >= 200 or answer.status == 101:
                 break
@@ -185,11 +184,11 @@ class Server:
                 raise Denied(502, f"Job {place.job} answered with a protocol that nobody asked for.")
             await upload
             writer.write(translator.answer(answer, closes=False))
-            await _tunnel(reader, writer, inner_reader, inner)
+            await _tunnel(reader, writer, inner)
             return False
         closes = length == TO_THE_END or request.minor == 0 or b"close" in _connection(request)
         writer.write(translator.answer(answer, closes=closes))
-        is_whole = await _copy(inner_reader, writer, Body(length))
+        is_whole = await inner.pour(writer, Body(length))
         # An answer before the whole request has come, or half an answer: nothing can follow on this connection.
         return is_whole and not closes and upload.done() and _problem(upload) is None and upload.result()
 
@@ -227,7 +226,7 @@ async def _head(reader: Reader) -> bytes:
         raise
 
 
-async def _copy(reader: Reader, writer: Writer, body: Body) -> bool:
+async def _copy(reader: Reader, writer: Inner, body: Body) -> bool:
     """Is it whole, and nothing behind it read?"""
     while not body.is_over:
         data = await reader.read(min(body.most, _PIECE))
@@ -241,15 +240,12 @@ async def _copy(reader: Reader, writer: Writer, body: Body) -> bool:
     return True
 
 
-async def _tunnel(reader: Reader, writer: Writer, inner_reader: Reader, inner: Writer) -> None:
+async def _tunnel(reader: Reader, writer: Writer, inner: Inner) -> None:
     """Both ways, until one of the two has gone."""
-
-    async def one_way(source: Reader, sink: Writer) -> None:
-        while data := await source.read(_PIECE):
-            sink.write(data)
-            await sink.drain()
-
-    ways = [asyncio.create_task(one_way(reader, inner)), asyncio.create_task(one_way(inner_reader, writer))]
+    ways = [
+        asyncio.create_task(_copy(reader, inner, Body(TO_THE_END))),
+        asyncio.create_task(inner.pour(writer, Body(TO_THE_END))),
+    ]
     await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
     for way in ways:
         way.cancel()
