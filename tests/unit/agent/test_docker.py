@@ -12,6 +12,7 @@ import pytest
 
 from corral.agent.imageruntimes import CannotFetch, Engine, for_name
 from corral.model.cluster import Containers
+from corral.model.container import ImageConfig
 
 SETTINGS = Containers(runtime="docker", pull="missing")
 IMAGE = "corral-test:1"
@@ -56,20 +57,21 @@ def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.mark.usefixtures("docker")
 def test_an_image_that_docker_has_is_unpacked_with_what_it_says(tmp_path: Path) -> None:
-    async def scene() -> None:
+    into = tmp_path / "files"
+    into.mkdir()
+
+    async def scene() -> ImageConfig:
         engine = for_name(f"docker://{IMAGE}", SETTINGS)
         assert isinstance(engine, Engine)
         assert len(await engine.find(lambda _: None)) == 64
-        into = tmp_path / "files"
-        into.mkdir()
-        config = await engine.unpack(into, lambda _: None)
-        assert (config.environment, config.work_dir, config.entrypoint) == (("GREETING=docker",), "/etc", ("/bin/sh",))
-        assert (into / "etc/owned").stat().st_uid == 1
-        assert os.access(into / "bin/sh", os.X_OK)
-        assert not subprocess.run(["docker", "ps", "-aq"], capture_output=True, check=True).stdout, "nothing is left"
-        assert [file.name for file in tmp_path.iterdir()] == ["files"]
+        return await engine.unpack(into, lambda _: None)
 
-    asyncio.run(scene())
+    config = asyncio.run(scene())
+    assert (config.environment, config.work_dir, config.entrypoint) == (("GREETING=docker",), "/etc", ("/bin/sh",))
+    assert (into / "etc/owned").stat().st_uid == 1
+    assert os.access(into / "bin/sh", os.X_OK)
+    assert not subprocess.run(["docker", "ps", "-aq"], capture_output=True, check=True).stdout, "nothing is left"
+    assert [file.name for file in tmp_path.iterdir()] == ["files"]
 
 
 @pytest.mark.usefixtures("docker")
