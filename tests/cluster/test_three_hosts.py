@@ -1,6 +1,7 @@
-"""A controller and two nodes as three hosts: network namespaces that share nothing but what a cable carries, and that in TLS.
+"""A controller, two nodes and a gateway as hosts: network namespaces that share nothing but what a cable carries, and that in TLS.
 
 n1 --(10.77.1.0/30)-- head --(10.77.2.0/30)-- n2        the head, which is 10.77.0.1, forwards nothing
+ '----(10.77.4.0/30)-- edge --(10.77.5.0/30)--'         nor does the gateway's, which is 10.77.9.1, with a cable to the head too
 """
 
 import os
@@ -17,6 +18,7 @@ from tests.cluster.live import COMMANDS, wait_until
 from tests.cluster.pods_kit import Pods
 
 HEAD, PORT, API = "10.77.0.1", 4222, "https://10.77.0.1:6820"
+EDGE, HTTP = "10.77.9.1", 8080
 
 pytestmark = [
     pytest.mark.root,
@@ -47,23 +49,23 @@ class Host:
     def ip(self, *arguments: str) -> None:
         subprocess.run(["ip", "-n", self._namespace, *arguments], check=True, capture_output=True)
 
-    def join(self, other: "Host", network: str) -> None:
-        """A cable between the two: `other` gets .1, this one .2."""
-        ends = ["link", "add", "up0", "type", "veth", "peer", "name", f"to-{self.name}", "netns", other._namespace]
+    def join(self, other: "Host", network: str, *, to: str = "default", name: str = "up0") -> None:
+        """A cable between the two: `other` gets .1, this one .2, and reaches `to` by it."""
+        ends = ["link", "add", name, "type", "veth", "peer", "name", f"to-{self.name}", "netns", other._namespace]
         self.ip(*ends)
         other.ip("addr", "add", f"{network}.1/30", "dev", f"to-{self.name}")
         other.ip("link", "set", f"to-{self.name}", "up")
-        self.ip("addr", "add", f"{network}.2/30", "dev", "up0")
-        self.ip("link", "set", "up0", "up")
-        self.ip("route", "add", "default", "via", f"{network}.1")
+        self.ip("addr", "add", f"{network}.2/30", "dev", name)
+        self.ip("link", "set", name, "up")
+        self.ip("route", "add", to, "via", f"{network}.1")
 
     def command(self, *words: str) -> list[str]:
         return ["nsenter", f"--net=/run/netns/{self._namespace}", *words]
 
-    def start(self, *words: str) -> None:
+    def start(self, *words: str, **variables: str) -> None:
         with open(self.directory / "words", "ab") as output:
             command = self.command(str(COMMANDS / words[0]), *words[1:])
-            self.daemons.append(subprocess.Popen(command, stdout=output, stderr=output, env=environment()))
+            self.daemons.append(subprocess.Popen(command, stdout=output, stderr=output, env=environment() | variables))
 
     def run(self, *words: str) -> str:
         done = subprocess.run(
@@ -97,8 +99,8 @@ def environment() -> dict[str, str]:
 
 class ThreeHosts:
     def __init__(self, directory: Path) -> None:
-        self.head, self.n1, self.n2 = (Host(name, directory) for name in ("head", "n1", "n2"))
-        self.hosts = (self.head, self.n1, self.n2)
+        self.head, self.n1, self.n2, self.edge = (Host(name, directory) for name in ("head", "n1", "n2", "edge"))
+        self.hosts = (self.head, self.n1, self.n2, self.edge)
         self.endpoint = f"unix://{self.head.directory}/state/corral.sock"
 
     def wire(self) -> None:
@@ -107,6 +109,11 @@ class ThreeHosts:
         self.head.ip("addr", "add", f"{HEAD}/32", "dev", "lo")
         self.n1.join(self.head, "10.77.1")
         self.n2.join(self.head, "10.77.2")
+        self.edge.ip("addr", "add", f"{EDGE}/32", "dev", "lo")
+        own = {self.head: HEAD, self.n1: "10.77.1.2", self.n2: "10.77.2.2"}
+        for number, (host, address) in enumerate(own.items(), 3):
+            host.join(self.edge, f"10.77.{number}", to=EDGE, name="edge0")
+            self.edge.ip("route", "add", address, "via", f"10.77.{number}.2")
 
     def start(self) -> None:
         config = self.head.directory / "corral.toml"
@@ -116,6 +123,7 @@ class ThreeHosts:
             f'[nats]\nlisten = "0.0.0.0:{PORT}"\nadvertise = "tls://{HEAD}:{PORT}"\nca = "{authority}"\n{pair}'
             f'[api]\nlisten = "0.0.0.0:6820"\nadvertise = "{API}"\n{pair}'
             f'[proxy]\nlisten = "0.0.0.0:6821"\nadvertise = "https://{HEAD}:6821"\n'
+            f'[gateway]\nstart = false\nlisten = "{EDGE}"\nhttp_port = {HTTP}\n'
         )
         self.head.start("corral", "controller", "--config", str(config))
         wait_until((self.head.directory / "state" / "controller.ready").exists, what=self.head.words())
@@ -416,20 +424,43 @@ spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8000}]}
 """
 
 
-def test_a_service_on_both_nodes_is_reached_through_the_head(hosts: ThreeHosts) -> None:
+@pytest.fixture(scope="module")
+def gateway(hosts: ThreeHosts) -> Host:
+    """On a host of its own, that knows the controller by HTTPS and a token alone."""
+    edge = hosts.edge
+    config = edge.directory / "corral.toml"
+    (edge.directory / "token").write_text(hosts.on_head("corral", "token", "user"))
+    config.write_text(f'state_dir = "{edge.directory}/state"\n[gateway]\nlisten = "{EDGE}"\nhttp_port = {HTTP}\n')
+    files = {"CORRAL_CA": f"{hosts.head.directory}/head.pem", "CORRAL_TOKEN_FILE": f"{edge.directory}/token"}
+    edge.start("corral", "gateway", "--config", str(config), CORRAL_ENDPOINT=API, **files)
+    return edge
+
+
+def test_a_service_on_both_nodes_is_reached_through_the_gateway(hosts: ThreeHosts, gateway: Host) -> None:
+    """By its name too, in a job that was there before the first service."""
+    output = hosts.head.directory / "named.out"
+    waits = "until getent hosts web.default.corral; do sleep 0.2; done"
+    answers = f"until curl -sf http://web.default.corral:{HTTP}/; do sleep 0.2; done"
+    script = f"{waits}; getent hosts web; {answers}; getent hosts head.invalid || echo none"
+    job = hosts.on_head("sbatch", "--parsable", "-w", "n2", "-o", str(output), "--wrap", script)
+    wait_until(lambda: hosts.on_head("squeue", "-h", "-o%T", "-j", job) == "RUNNING")
     manifest = hosts.head.directory / "web.yaml"
     manifest.write_text(WEB)
-    hosts.head.start("corral", "gateway", "--config", str(hosts.head.directory / "corral.toml"))
     hosts.on_head("corral", "apply", "-f", str(manifest))
     url = wait_until(lambda: hosts.on_head("corral", "get", "svc", "web", "-o", "jsonpath={.status.ports[0].url}"))
-    answers: set[str] = set()
+    heard: set[str] = set()
 
     def from_both() -> bool:
-        done = subprocess.run(hosts.head.command("curl", "-sf", "-m", "5", url), capture_output=True, text=True)
-        answers.add(done.stdout.strip())
-        return {"n1", "n2"} <= answers
+        done = subprocess.run(hosts.n1.command("curl", "-sf", "-m", "5", url), capture_output=True, text=True)
+        heard.add(done.stdout.strip())
+        return {"n1", "n2"} <= heard
 
-    wait_until(from_both, what=hosts.head.words())
+    wait_until(from_both, what=gateway.words())
+    wait_until(lambda: hosts.on_head("sacct", "-n", "-X", "-P", "-o", "State", "-j", job) == "COMPLETED")
+    named, short, answer, unknown = output.read_text().splitlines()
+    assert (named.split(), short.split()) == ([EDGE, "web.default.corral"], [EDGE, "web.default.corral"])
+    assert answer in ("n1", "n2")
+    assert unknown == "none"
     hosts.on_head("corral", "delete", "-f", str(manifest))
     wait_until(lambda: hosts.on_head("squeue", "-h") == "")
 

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 
@@ -15,6 +16,7 @@ from corral.agent.identity import Identity
 from corral.agent.podroom import PodRoom
 from corral.agent.room import Room
 from corral.agent.tasks import TaskPlan
+from corral.agent.viewing import file_of, lay
 from corral.model.container import Container, ImageConfig, Mount
 from corral.model.job import JobKind
 from corral.protocol.orders import LaunchStep
@@ -86,7 +88,7 @@ def room_of(order: LaunchStep, settings: ShepherdSettings, identity: Identity) -
     denied = cgroup.denied_devices(order.job_share, settings) if isolation.hide_devices else ()
     if not isolation.private_dirs and not denied:
         return None
-    return Room(order, isolation, settings.boxes, identity, denied)
+    return Room(order, isolation, settings.boxes, identity, denied, file_of(settings.names))
 
 
 class Contained:
@@ -174,7 +176,7 @@ class Contained:
             self._room.prepare()
             own += self._room.mounts()
         last = self._edits.make_links if self._edits.links else None
-        extras = Extras(extra, own, last=last)
+        extras = Extras(extra, own, partial(lay, file_of(self._settings.names)), last)
         if self._room is not None:
             extras = Extras(extra, own, self._room.lay, last, self._room.trees, self._room.users)
         box = container.make(self._wanted, self._image, place, self._identity, self._order.spec.work_dir, home, extras)

@@ -43,6 +43,7 @@ class ShepherdSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     images: str = ""  #: directory of the node's images
     boxes: str = ""  #: directory of the named containers
     pods: str = ""  #: directory of what Pods have said
+    names: str = ""  #: directory of what names services have (names.py); "" = jobs see the machine's name servers
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):

@@ -7,6 +7,7 @@ from corral.agent.identity import rlimits_to_set
 from corral.agent.notices import Notices
 from corral.agent.reactor import Reactor
 from corral.agent.vfork import Spawn
+from corral.agent.viewing import view_of
 
 
 class Kit:
@@ -14,6 +15,7 @@ class Kit:
 
     def __init__(self, settings: ShepherdSettings, spawn: Spawn | None) -> None:
         self.settings, self.spawn = settings, spawn
+        self.view = spawn.view if spawn is not None else view_of(settings)
         self.reactor = Reactor()
         self.notices = Notices(self.reactor)
         self._limits: Mapping[str, tuple[int, int]] | None = None

@@ -16,6 +16,7 @@ from corral.agent.identity import Identity
 from corral.agent.imageruntimes import CannotFetch, Reader
 from corral.agent.images import Images
 from corral.agent.mps import CannotServe, Mps
+from corral.agent.names import NodeNames
 from corral.agent.outbox import Outbox
 from corral.agent.podnet import PodNetworks
 from corral.agent.podwatch import PodWatch
@@ -63,12 +64,14 @@ class Launcher:
         images: Images | None = None,
         mps: Mps | None = None,
         networks: PodNetworks | None = None,
+        names: NodeNames | None = None,
     ) -> None:
         self.agent, self.spool, self.outbox, self.shepherds, self.log = agent, spool, outbox, shepherds, log
         self.endpoint = endpoint
         self.images = images
         self.mps = mps
         self.networks = networks
+        self.names = names
         self.pods = PodWatch(agent, outbox, spool, shepherds)
         self.table = StepTable()
         self.ending: set[tuple[str, int, int]] = (
@@ -104,7 +107,13 @@ class Launcher:
         """Prolog where there is one and it has not run for this job, MPS, the image of its container; then on to the spawner."""
         needs_prolog = order.prolog and self.spool.job_mark(step.node, step.key.job, step.key.restart, "prolog") is None
         has_mps = bool(order.mps and self.mps)
-        if not needs_prolog and not order.image and not has_mps and not self._needs_network(order):
+        if (
+            not needs_prolog
+            and not order.image
+            and not has_mps
+            and not self._needs_network(order)
+            and not self._needs_names(order)
+        ):
             self._spawn(step, data)
             return
         task = asyncio.get_running_loop().create_task(
@@ -146,6 +155,9 @@ class Launcher:
             assert self.networks is not None
             assert order.pod is not None
             problem = await self.networks.ensure(*job, order.pod)
+        if not problem and not step.cancelled and self._needs_names(order):
+            assert self.names is not None
+            await self.names.ensure()
         if not problem and not step.cancelled and order.image:
             await self._get_image(step, order, data)
         if step.cancelled or job in self.ending:
@@ -157,6 +169,9 @@ class Launcher:
 
     def _needs_network(self, order: LaunchHead) -> bool:
         return order.pod is not None and self.networks is not None and self.networks.is_wanted(order.pod)
+
+    def _needs_names(self, order: LaunchHead) -> bool:
+        return order.pod is not None and self.names is not None
 
     async def _after_prolog(self, step: LocalStep, order: LaunchHead, data: bytes) -> str:
         job = (step.node, step.key.job, step.key.restart)

@@ -15,6 +15,7 @@ from corral.agent.images import Images
 from corral.agent.inventory import free_memory_mb
 from corral.agent.launch import Launcher, LaunchHead
 from corral.agent.mps import Mps
+from corral.agent.names import NodeNames
 from corral.agent.outbox import Outbox
 from corral.agent.podlogs import PodLogs
 from corral.agent.podnet import PodNetworks
@@ -44,6 +45,7 @@ from corral.protocol.orders import (
     ShutDown,
     SignalTasks,
     SuspendJob,
+    TellNames,
 )
 from corral.protocol.reports import AgentRegistered, Heartbeat, JobCleaned, NodeFailed, StepFinished, StepSampled
 
@@ -60,6 +62,7 @@ _decode_order = msgspec.msgpack.Decoder(
     | ReadLog
     | ForgetPod
     | RemoveDirectory
+    | TellNames
     | ReportsCommitted
     | SendInventory
     | ShutDown
@@ -87,6 +90,7 @@ class AgentLoop:
         endpoint: str = "",
         images: Images | None = None,
         networks: PodNetworks | None = None,
+        names: NodeNames | None = None,
         devices: tuple[GresDevice, ...] = (),
         mps: Mps | None = None,
         xids: Rules = NVIDIAS_RULES,
@@ -103,13 +107,14 @@ class AgentLoop:
         self._reports = subjects.reports(cluster, agent, self._names)
         # Above every number an earlier life used: it counts up from the clock, and no life makes a million reports a second.
         self._outbox = Outbox(self._publish, int(clock.now() * 1_000_000))
-        self._launcher = Launcher(agent, spool, self._outbox, shepherds, log, endpoint, images, mps, networks)
+        self._launcher = Launcher(agent, spool, self._outbox, shepherds, log, endpoint, images, mps, networks, names)
         self._imagekeeper = ImageKeeper(agent, images, self._outbox, spool)
         self._podlogs = PodLogs(agent, str(spool.root / "pods"), self._outbox)
         self._claimdirs = ClaimDirectories(agent, self._outbox)
         self._endings = Endings(self._launcher, epilog_timeout)
         watch = GpuWatch(devices, self._on_bad_device, rules=xids)
         self._watch = watch if watch.is_needed() else None
+        self._servicenames = names
         self._registration = 0
         self._stopping = asyncio.Event()
         self._shutdown: asyncio.Task[None] | None = None
@@ -119,6 +124,8 @@ class AgentLoop:
         loop.add_reader(self._shepherds.fileno(), self._on_notices)
         loop.add_reader(self._shepherds.spawner.fileno(), self._on_spawner)
         recover(self._launcher)
+        if self._servicenames is not None:
+            self._servicenames.resume()
         for job in mps.jobs() if (mps := self._launcher.mps) is not None else ():
             if self._spool.is_buried(job_name(*job)):
                 self._endings.leave_mps(job)
@@ -176,6 +183,8 @@ class AgentLoop:
     def _beat(self) -> None:
         sweep(self._launcher, self._heartbeat)
         self._endings.kill_what_does_not_end(clock.monotonic())
+        if self._servicenames is not None:
+            self._servicenames.refresh()
         seen = self._watch.turn() if self._watch is not None else Look()
         if self._bus.is_connected:
             self._tell_inventory(seen)
@@ -194,6 +203,7 @@ class AgentLoop:
                 free_memory_mb=free_memory_mb(),
                 gpus=seen.busy,
                 gpus_memory_mb=seen.memory_mb,
+                names=self._servicenames.known if self._servicenames is not None else None,
             )
         )
 
@@ -250,6 +260,9 @@ class AgentLoop:
                 self._podlogs.obey(order)
             case RemoveDirectory():
                 self._claimdirs.obey(order)
+            case TellNames():
+                if self._servicenames is not None:
+                    self._servicenames.take(order.names)
             case SendInventory():
                 self._on_connected()
             case ShutDown():
@@ -313,6 +326,8 @@ class AgentLoop:
             await self._endings.left_mps()
             if self._launcher.networks is not None:
                 await self._launcher.networks.clear_all()
+            if self._servicenames is not None:
+                self._servicenames.end()
             podroom.unmount_all(str(self._launcher.spool.root / "boxes"))
         self.stop()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from corral.agent import cgroup, podnet_root, podnet_user
+from corral.agent import cgroup, names, podnet_root, podnet_user
 from corral.agent.access import Access
 from corral.agent.control import ShepherdSettings
 from corral.agent.images import Images
@@ -20,6 +20,7 @@ from corral.agent.loop import AgentLoop
 from corral.agent.mps import Mps
 from corral.agent.podnet import Maker, PodNetworks
 from corral.agent.recovery import AgentIsRunning, lock_state
+from corral.agent.resolverfile import directory_of
 from corral.agent.shepherds import Shepherds
 from corral.agent.spawner import SpawnerHandle
 from corral.agent.spawner import start as start_spawner
@@ -91,6 +92,8 @@ def run(
     unenforced = cgroup.not_enforced(settings)
     if config.pod_network and (why := pod_networks(config)[1]):
         unenforced = (*unenforced, f"networks of Pods ({why})")
+    if config.gateway.dns_port and (why := names.why_not()):
+        unenforced = (*unenforced, f"names of services in jobs ({why})")
     nodes = tuple(msgspec.structs.replace(node, unenforced=unenforced) for node in nodes)
     spool = Spool(directory)
     try:
@@ -133,6 +136,7 @@ def _settings(
         images=str(directory / "images"),
         boxes=str(directory / "boxes"),
         pods=str(directory / "pods"),
+        names=directory_of(str(directory)) if config.gateway.dns_port and not names.why_not() else "",
         devices=_as_counted(config, node),
         mps=str(directory / "mps") if config.gpu_sharing.starts_mps and not node.virtual else "",
     )
@@ -177,11 +181,17 @@ def _serve(
     def spawner() -> SpawnerHandle:
         return start_spawner(str(spool.root), settings)
 
+    networks = pod_networks(config)[0] is not None
+    known = (
+        names.NodeNames(str(spool.root.absolute()), log, config.gateway.domain, has_pod_networks=networks)
+        if settings.names
+        else None
+    )
     shepherds = Shepherds(spool, settings, spawner)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             real = () if settings.virtual else settings.devices
-            runner.run(_main(config, name, state_dir, nodes, spool, shepherds, log, endpoint, real))
+            runner.run(_main(config, name, state_dir, nodes, spool, shepherds, log, endpoint, real, known))
     finally:
         shepherds.close()
 
@@ -196,6 +206,7 @@ async def _main(
     log: Log,
     endpoint: str,
     devices: tuple[GresDevice, ...],
+    known: names.NodeNames | None,
 ) -> None:
     access = Access(config.nats, state_dir, config.cluster, name, tuple(node.name for node in nodes))
     bus = NatsBus(access.url, access.jwt, name=f"agent {name}", ca_file=config.nats.ca)
@@ -214,6 +225,7 @@ async def _main(
         endpoint=endpoint,
         images=images,
         networks=PodNetworks(str(spool.root / "boxes"), group_mark(spool.root), log, pod_networks(config)[0]),
+        names=known,
         devices=devices,
         mps=Mps(spool.root / "mps", devices, log) if config.gpu_sharing.starts_mps and not nodes[0].virtual else None,
         xids=Rules(config.gpus.drain_xids, config.gpus.ignore_xids),

@@ -26,6 +26,7 @@ def plans_of(
     before: list[Callable[[dict[str, str]], None]] = [partial(run_prolog, program) for program in prologs_of(order)]
     if order.spec.is_hidden:
         before.append(relay if order.spec.transfer is None else partial(receive, order.spec.transfer))
+    view = kit.view.descriptor()
     return [
         TaskPlan(
             identity=identity,
@@ -40,6 +41,7 @@ def plans_of(
             note=binding.verbose_line(order, place, bound),
             script=script,
             host_name=host_name,
+            view=view,
             is_terminal=streams.has_terminal(place),
             before=before,
         )

@@ -81,7 +81,9 @@ class PodPart:
             if identity.changes and gid not in identity.groups:
                 identity.groups.append(gid)
         order, settings = self._order, self._settings
-        self.room = PodRoom(order, self.run, settings.boxes, identity, room_of(order, settings, identity))
+        self.room = PodRoom(
+            order, self.run, settings.boxes, identity, room_of(order, settings, identity), settings.names
+        )
         self._network = podrun.network_of(self._order, self._settings.boxes)
 
     def complete(self, plan: TaskPlan) -> None:

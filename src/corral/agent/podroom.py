@@ -10,13 +10,14 @@ import os
 import stat
 from contextlib import AbstractContextManager, nullcontext
 
-from corral.agent import claimdirs, mounts, room
+from corral.agent import claimdirs, mounts, resolverfile, room
 from corral.agent.boxes import of_job
 from corral.agent.container import Box, CannotContain, apart_of, namespace_of
 from corral.agent.identity import Identity
 from corral.agent.netrecord import Net, net_of
 from corral.agent.room import Room
 from corral.agent.servicevariables import service_names
+from corral.agent.viewing import file_of, lay
 from corral.model.container import Mount
 from corral.protocol.orders import LaunchStep
 from corral.protocol.pods import PodMount, PodRun, PodVolume
@@ -35,11 +36,16 @@ _ELSEWHERE = ("host", "claim", "nfs")
 class PodRoom:
     """Of one run of a container."""
 
-    def __init__(self, order: LaunchStep, run: PodRun, boxes: str, identity: Identity, inner: Room | None) -> None:
-        """inner: what every job has for itself here."""
+    def __init__(
+        self, order: LaunchStep, run: PodRun, boxes: str, identity: Identity, inner: Room | None, names: str = ""
+    ) -> None:
+        """inner: what every job has for itself here. names: the directory of what names services have; "" = they have none here."""
         self._order, self._run, self._identity, self._inner = order, run, identity, inner
         self._place = pod_place(boxes, order.node, order.key.job, order.key.restart)
         self._net = net_of(boxes, order.node, order.key.job, order.key.restart)
+        self._names, self._name_server = names, ""
+        if names and (self._net is None or self._net.address):
+            self._name_server = resolverfile.address_for(names, is_apart=self._net is not None)
 
     # ------------------------------------------------------------------ as a Room
 
@@ -60,8 +66,8 @@ class PodRoom:
                 self._fill(volume)
         if self._net is not None:
             _write(f"{self._place}/hosts", self._hosts(self._net).encode(), 0o644)
-            if (text := _resolver()) is not None:
-                _write(f"{self._place}/resolv.conf", text.encode(), 0o644)
+        if (text := self._resolver()) is not None:
+            _write(f"{self._place}/resolv.conf", text.encode(), 0o644)
         if self._keeps_words():
             _write(self._words_file(), b"", 0o600)
             if self._identity.changes:
@@ -71,6 +77,8 @@ class PodRoom:
         """What is done to the node's mounts before a container takes some of them."""
         if self._inner is not None:
             self._inner.lay()
+        else:
+            lay(file_of(self._names))
 
     def mounts(self) -> list[Mount]:
         return self._inner.mounts() if self._inner is not None else []
@@ -209,10 +217,17 @@ class PodRoom:
         names = f"{name}.{domain}\t{name}" if domain else name
         address = net.address or "127.0.1.1"
         own = f"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n{address}\t{names}\n{_names_of_the_node()}"
-        if self._run.gateway_host and not net.address:
-            return own  # the gateway cannot be reached from there
+        if self._name_server or (self._run.gateway_host and not net.address):
+            return own  # names are resolved, or the gateway cannot be reached from there
         services = service_names(self._order.services, self._run.namespace, self._run.gateway_host)
         return own + "".join(f"{number}\t{name}\n" for number, name in services)
+
+    def _resolver(self) -> str | None:
+        """None: the node's own does."""
+        if self._name_server:
+            domain = resolverfile.domain_of(self._names)
+            return resolverfile.pods_text(self._name_server, domain, self._run.namespace)
+        return _resolver() if self._net is not None else None
 
     # ------------------------------------------------------------------ in the new namespace
 

@@ -12,6 +12,7 @@ from corral.agent import mounts
 from corral.agent.boxes import of_job, remove
 from corral.agent.container import Box, namespace_of
 from corral.agent.identity import Identity
+from corral.agent.viewing import lay
 from corral.model.cluster import Isolation
 from corral.model.container import Mount
 from corral.protocol.orders import LaunchStep
@@ -25,11 +26,13 @@ class Room:
     """Of one step."""
 
     def __init__(
-        self, order: LaunchStep, isolation: Isolation, boxes: str, identity: Identity, hidden: tuple[str, ...]
-    ) -> None:
+        self, order: LaunchStep, isolation: Isolation, boxes: str, identity: Identity, hidden: tuple[str, ...],
+        resolver: str = "",
+    ) -> None:  # fmt: skip
+        """resolver: what lies over /etc/resolv.conf."""
         self._order, self._isolation, self._identity, self._hidden = order, isolation, identity, hidden
         self._place = private_of(boxes, order.node, order.key.job, order.key.restart)
-        self._boxes = boxes
+        self._boxes, self._resolver = boxes, resolver
 
     def box(self) -> Box:
         """Raises OSError."""
@@ -55,6 +58,7 @@ class Room:
 
     def lay(self) -> None:
         """In a mount namespace of its own: over the node's."""
+        lay(self._resolver)
         for path in self._hidden:
             if os.path.exists(path):
                 self._hide(path)

@@ -38,9 +38,9 @@ def main() -> None:
     os.set_inheritable(SPAWNER_SOCKET, False)
     _leave_agents_files(state_dir)
     tasks.catch_signals()  # it ends with its agent: at the end of the socket
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps
     processes.set_name("corral-spawner")
     spawn = shift.warm_up(settings)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps
     gc.collect()
     gc.freeze()  # a collection would touch, and so copy, every page in every shepherd
     gc.disable()

@@ -56,6 +56,7 @@ class TaskPlan(msgspec.Struct, kw_only=True):
     entrypoint: Sequence[str] = ()  #: of the container's image, before a script
     box: Box | None = None  #: the container that it runs in
     network: tuple[int, int] = (-1, -1)  #: descriptors of its Pod's network and that one's user namespace; -1 = none
+    view: int = -1  #: descriptor of the mount namespace that it begins in; -1 = its shepherd's
     is_terminal: bool = False  #: descriptor 0 is a terminal that is to control the task's session
 
 
@@ -105,6 +106,8 @@ def _become(plan: TaskPlan) -> NoReturn:
         mounts.setns(network, mounts.CLONE_NEWNET)
     if plan.box is not None:
         plan.box.enter()
+    elif plan.view >= 0:
+        mounts.setns(plan.view, mounts.CLONE_NEWNS)
     plan.identity.assume()
     if plan.box is not None:
         plan.box.settle()

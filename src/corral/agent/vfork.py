@@ -17,11 +17,12 @@ import select
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from corral.agent import cgroup, trampoline
+from corral.agent import cgroup, mounts, trampoline
 from corral.agent.control import ShepherdSettings
 from corral.agent.identity import set_rlimits
 from corral.agent.processes import has_capability, take_host_name
 from corral.agent.tasks import TaskPlan, command_line, find_program
+from corral.agent.viewing import View, view_of
 
 #: Under these the shepherd would be ended, or could not go on.
 _NOT_FOR_US = {
@@ -37,9 +38,10 @@ _NO_PROGRAM = "/nonexistent/program"
 class Spawn:
     """Made once, in the spawner; for one shepherd at a time in each process."""
 
-    def __init__(self, fd: int, home: dict[str, int]) -> None:
+    def __init__(self, fd: int, home: dict[str, int], view: View) -> None:
         self._path = f"/proc/self/fd/{fd}"
         self._home = home  #: the way back from a control group: its hierarchy -> the file to write to, which stays open
+        self.view = view
         self._host_name = ""
         self._may_raise = has_capability(_CAP_SYS_RESOURCE)
 
@@ -107,10 +109,14 @@ class Spawn:
             if plan.host_name:
                 self._take_host_name(plan.host_name)
             set_rlimits(plan.rlimits)
+            if plan.view >= 0:
+                mounts.setns(plan.view, mounts.CLONE_NEWNS)
             with plan.identity.for_an_exec():
                 os.chdir(plan.work_dir)
                 yield
         finally:
+            if plan.view >= 0:
+                mounts.setns(self.view.home, mounts.CLONE_NEWNS)
             os.chdir("/")
             set_rlimits(old_limits)
             _go_home(entered)
@@ -141,6 +147,8 @@ def prepare(settings: ShepherdSettings) -> Spawn | None:
     fd = trampoline.descriptor()
     if fd is None:
         return None
+    view = view_of(settings)
+    view.descriptor()
     home: dict[str, int] = {}
     try:
         for name, path in cgroup.own_files(settings).items():
@@ -149,7 +157,7 @@ def prepare(settings: ShepherdSettings) -> Spawn | None:
     except OSError:
         home.clear()
     if _works(fd):
-        return Spawn(fd, home)
+        return Spawn(fd, home, view)
     os.close(fd)
     return None
 

@@ -23,7 +23,7 @@ from corral.daemon.logs import Log
 from corral.model.step import BATCH, StepKey
 from corral.protocol import codec
 from corral.protocol.events import AnyEvent
-from corral.protocol.orders import AnyOrder, LaunchStep, ReportsCommitted, SendInventory, ShutDown, StepIo
+from corral.protocol.orders import AnyOrder, LaunchStep, ReportsCommitted, SendInventory, ShutDown, StepIo, TellNames
 from corral.protocol.pods import PodRun
 from corral.protocol.replies import StepAccess
 
@@ -32,7 +32,7 @@ CACHE_BYTES = 8 << 20
 #: A step's credentials are good for so long.
 ACCESS_SECONDS = 30 * 86400
 #: Not for one node: for the agent that speaks for several.
-FOR_AGENTS = (ReportsCommitted, SendInventory, ShutDown)
+FOR_AGENTS = (ReportsCommitted, SendInventory, ShutDown, TellNames)
 #: Orders of one turn before others get theirs.
 _AT_ONCE = 200
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from corral.engine import configuring, endings, idle_gpus, preemption, steps
+from corral.engine import configuring, endings, idle_gpus, preemption, servicenames, steps
 from corral.engine.context import Context
 from corral.engine.effects import Effects
 from corral.engine.launch import send_launch
@@ -125,6 +125,7 @@ def on_heartbeat(ctx: Context, report: Heartbeat, now: float, out: Effects) -> N
             back: dict[str, object] = {} if node.admin_down else {"down_reason": "", "down_since": 0.0}
             change(ctx, ctx.state.nodes[name], now, out, "up", up=True, **back)
     idle_gpus.on_heartbeat(ctx, report, now)
+    servicenames.on_heartbeat(ctx, report, out)
     compare(ctx, set(report.nodes), report.steps, now, out)
 
 

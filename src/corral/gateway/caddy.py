@@ -17,9 +17,9 @@ from typing import Any
 import msgspec
 
 from corral.daemon.logs import Log
+from corral.daemon.process import Program, ProgramFailed
 from corral.gateway import admin, generations
 from corral.gateway.admin import CaddyAway
-from corral.gateway.process import Program, ProgramFailed
 
 #: Path of a unix socket, at most (108 with the zero byte).
 _LONGEST_SOCKET = 100

@@ -2,7 +2,8 @@
 
 A Service's name is the gateway's address, at which its ports are other ones: SRV says which (_http._tcp.NAME.NAMESPACE.corral, or the name
 itself for the first). The name of a headless Service is the addresses of its replicas; POD.NAME.NAMESPACE.corral is the node of one of
-them, SRV with its port there. What is not of this domain is refused, so that a resolver asks somebody else.
+them, SRV with its port there. Kubernetes' NAME.NAMESPACE.svc.cluster.local says the same. What is of no such domain is refused, so that a
+resolver asks somebody else.
 """
 
 import asyncio
@@ -22,14 +23,17 @@ _OK, _NO_SUCH_NAME, _REFUSED = 0x8580, 0x8583, 0x8105
 #: Of an answer over UDP to who has not said that it takes more.
 _MOST = 512
 
+#: The ends of names that say the same as the domain of the configuration.
+_KUBERNETES = ".svc.cluster.local"
+
 Services = Mapping[ObjectKey, ServiceRoute]
 
 
 class Server(asyncio.DatagramProtocol):
-    """At one address. `address`: what is answered for the gateway."""
+    """At one address. `address`: what is answered for the gateway; `place`: where it is asked, as others say it."""
 
-    def __init__(self, services: Callable[[], Services], domain: str, address: str) -> None:
-        self._services, self._domain, self._address = services, domain, address
+    def __init__(self, services: Callable[[], Services], domain: str, address: str, place: str) -> None:
+        self._services, self._domain, self._address, self.place = services, domain, address, place
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.DatagramTransport", transport)  # uvloop's is one without being called so
@@ -47,16 +51,19 @@ class Server(asyncio.DatagramProtocol):
 def answer(message: bytes, services: Services, domain: str, address: str) -> bytes:
     labels, kind, end = question_of(message)
     name = b".".join(labels).decode("ascii", "replace").lower()
-    if not name.endswith(f".{domain}"):
+    if name.endswith(_KUBERNETES):
+        words = name.removesuffix(_KUBERNETES).split(".")
+    elif name.endswith(f".{domain}"):
+        words = name.removesuffix(f".{domain}").removesuffix(".svc").split(".")
+    else:
         return _said(message, end, _REFUSED, [])
-    words = name.removesuffix(f".{domain}").removesuffix(".svc").split(".")
     found = _found(words, services, address)
     if found is None:
         return _said(message, end, _NO_SUCH_NAME, [])
     hosts, ports = found
     records = []
     if kind in (A, AAAA):
-        packed = sorted({one for host in hosts if (one := _packed(host, kind))})
+        packed = sorted({one for host in hosts if (one := _packed(_seen(host, address), kind))})
         records = [_record(kind, data) for data in packed]
     elif kind == SRV:
         records = [
@@ -91,6 +98,15 @@ def _of_replicas(
     targets = [target for target in (port.targets if port is not None else ()) if meant(target)]
     names = [(f"{target.pod}.{service.name}.{service.namespace}", target.port) for target in targets]
     return ([target.host for target in targets], names) if targets else None
+
+
+def _seen(host: str, address: str) -> str:
+    """A Pod with a network of its own, which asks at another address, has another loopback."""
+    return address if _is_loopback(host) and not _is_loopback(address) else host
+
+
+def _is_loopback(host: str) -> bool:
+    return host.startswith("127.") or host == "::1"
 
 
 def _packed(host: str, kind: int) -> bytes:

@@ -20,6 +20,7 @@ from corral.config import files
 from corral.config.cluster import load
 from corral.daemon import clock, lockfile, memory
 from corral.daemon.logs import Log
+from corral.daemon.process import ProgramFailed
 from corral.daemon.signals import on_stop
 from corral.errors import CorralError, Refused, Unreachable
 from corral.gateway import dns, generations, proxying, routes
@@ -31,7 +32,6 @@ from corral.gateway.load import Sampler
 from corral.gateway.login import Login
 from corral.gateway.pointing import Pointing
 from corral.gateway.ports import Ports, can_bind
-from corral.gateway.process import ProgramFailed
 from corral.gateway.proxying import Settings
 from corral.gateway.relay import Relays
 from corral.gateway.table import Table
@@ -222,21 +222,34 @@ class Gateway:
         self.log.debug("configuration", services=len(services), seconds=seconds)
 
     async def _answer_names(self) -> None:
-        """At each address: there, the gateway has that address."""
-        port = self.config.gateway.dns_port
-        for address in self._addresses() if port else ():
+        """At each address: there, the gateway has that address. Where the port is another's, at one of the next."""
+        wanted = self.config.gateway.dns_port
+        for address in self._addresses() if wanted else ():
             if address in self._dns:
                 continue
             shown = await self._shown(address)
-            try:
-                _, self._dns[address] = await asyncio.get_running_loop().create_datagram_endpoint(
-                    lambda shown=shown: dns.Server(lambda: self.table.services, self.config.gateway.domain, shown),  # type: ignore[misc]
-                    local_addr=(address, port),
-                )
-            except OSError as error:
+            for port in range(wanted, min(wanted + _NEXT_PORTS, 65536)):
+                try:
+                    self._dns[address] = await self._answering(address, port, shown)
+                except OSError as error:
+                    problem = str(error)
+                    continue
+                self.log.info("answers for names", address=address, port=port)
+                self.sampler.hurry()  # nodes are told
+                break
+            else:
                 if self._dns_failed != address:
-                    self.log.warning("names are not answered", address=address, port=port, error=str(error))
+                    self.log.warning("names are not answered", address=address, port=wanted, error=problem)
                 self._dns_failed = address
+
+    async def _answering(self, address: str, port: int, shown: str) -> dns.Server:
+        """Raises OSError."""
+        domain = self.config.gateway.domain
+        place = f"[{shown}]:{port}" if ":" in shown else f"{shown}:{port}"
+        _, server = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: dns.Server(lambda: self.table.services, domain, shown, place), local_addr=(address, port)
+        )
+        return server
 
     async def _shown(self, address: str) -> str:
         """What is answered for the gateway: the address itself, or that of its host where it listens on all."""
@@ -281,7 +294,12 @@ class Gateway:
 
     def _reported(self) -> dict[str, object]:
         ports = {"http_port": self.http_port, "https_port": self.https_port}
-        return {"unusable_ports": tuple(sorted(self.ports.unusable | self.relays.unusable)), **ports}
+        named = [server.place for address, server in self._dns.items() if address != self.config.host_for_pods]
+        for_pods = [server.place for address, server in self._dns.items() if address == self.config.host_for_pods]
+        return {
+            "unusable_ports": tuple(sorted(self.ports.unusable | self.relays.unusable)), **ports,
+            "dns": tuple(named), "dns_for_pods": tuple(for_pods),
+        }  # fmt: skip
 
     def _settings(self, services: list[ServiceRoute], ingresses: list[IngressRoute]) -> Settings:
         """With the ports that can be had: Caddy takes all of a configuration or nothing."""

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from corral.daemon.logs import Log
+from corral.daemon.process import Program, ProgramFailed
 from corral.gateway import pointers
-from corral.gateway.process import Program, ProgramFailed
 from corral.protocol.routes import Target
 
 #: Copies of one address, at most: a replica with a weight stands in the answer as often.

@@ -336,7 +336,9 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     held_seconds: float = 300.0  #: and so long each
     access_log: bool = False  #: each request is a line in gateway/access.log of the state directory
     metrics_port: int = 0  #: where Prometheus reads the traffic of services; 0 = nowhere
-    dns_port: int = 0  #: where the resolvers of nodes ask for NAME.NAMESPACE.DOMAIN (UDP); 0 = nowhere
+    dns_port: int = (
+        8053  #: where nodes ask for NAME.NAMESPACE.DOMAIN (UDP; if taken, one of the next); 0 = nowhere: no names
+    )
     domain: str = "corral"  #: a Service's name is NAME.NAMESPACE.DOMAIN
 
 

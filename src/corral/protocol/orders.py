@@ -87,6 +87,14 @@ class ServicePlace(msgspec.Struct, frozen=True, omit_defaults=True):
     service_port: int = 0  #: as the service itself calls it
 
 
+class Names(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Who knows the addresses of NAME.NAMESPACE.DOMAIN: each host:port."""
+
+    domain: str = ""  #: "" = nobody does
+    servers: tuple[str, ...] = ()
+    for_pods: tuple[str, ...] = ()  #: for Pods with a network of their own, where they do not reach these
+
+
 class LaunchStep(Order, frozen=True, kw_only=True):
     """Start this node's tasks of one step. Idempotent by `key`."""
 
@@ -241,6 +249,12 @@ class ReportsCommitted(Order, frozen=True, kw_only=True):
     sequences: tuple[int, ...]
 
 
+class TellNames(Order, frozen=True, kw_only=True):
+    """Where the names of services are answered for. `node` is the agent's name."""
+
+    names: Names
+
+
 class SendInventory(Order, frozen=True, kw_only=True):
     """Register anew: a controller has started, or it doubts what it knows."""
 
@@ -264,6 +278,7 @@ AnyOrder = (
     | ReadLog
     | ForgetPod
     | RemoveDirectory
+    | TellNames
     | ReportsCommitted
     | SendInventory
     | ShutDown

@@ -8,6 +8,7 @@ from corral.model.container import ImageConfig
 from corral.model.node import NodeInventory
 from corral.model.step import EndCause, StepKey, TaskExit
 from corral.model.usage import NOTHING, Usage
+from corral.protocol.orders import Names
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):
@@ -42,6 +43,7 @@ class Heartbeat(Report, frozen=True, kw_only=True):
     free_memory_mb: int = 0
     gpus_memory_mb: tuple[int, ...] = ()  #: how much of each one's memory is in use; likewise
     gpus: tuple[int, ...] = ()  #: how busy each is now, in percent; -1 = it cannot tell. () = nothing is known
+    names: Names | None = Names()  #: as it was told last; None = it has no use for them
 
 
 class StepFinished(Report, frozen=True, kw_only=True):

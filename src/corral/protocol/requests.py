@@ -330,6 +330,8 @@ class ReportLoad(Request, frozen=True, kw_only=True):
     ] = ()  #: someone else has them: services that need no port of their choice get others
     http_port: int = 0  #: on which it tells services apart by their names; 0 = it does not
     https_port: int = 0
+    dns: tuple[str, ...] = ()  #: address:port at which it answers for the names of services
+    dns_for_pods: tuple[str, ...] = ()  #: likewise, for Pods of its machine that do not see its loopback
 
 
 class ReportUse(Request, frozen=True, kw_only=True):

@@ -158,6 +158,8 @@ class SimulatedAgent:
                 self._on_suspend(order)
             case od.NotifyStep():
                 pass  # nobody listens
+            case od.TellNames():
+                pass  # nobody asks
             case od.SampleSteps():
                 pass  # simulated tasks use nothing
             case od.ReportsCommitted():

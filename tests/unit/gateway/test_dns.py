@@ -46,7 +46,10 @@ def ask(name: str, kind: int) -> tuple[int, list[object]]:
     return flags & 15, found
 
 
-@pytest.mark.parametrize("name", ["web.default.corral", "WEB.default.corral", "web.default.svc.corral"])
+_NAMES = ["web.default.corral", "WEB.default.corral", "web.default.svc.corral", "web.default.svc.cluster.local"]
+
+
+@pytest.mark.parametrize("name", _NAMES)
 def test_a_service_is_where_the_gateway_is(name: str) -> None:
     assert ask(name, A) == (0, ["192.0.2.1"])
 

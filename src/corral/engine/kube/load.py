@@ -1,5 +1,6 @@
 """How much have services to do? What the gateways say, every second. It is no record."""
 
+from corral.engine import servicenames
 from corral.engine.context import Context
 from corral.engine.effects import Effects
 from corral.engine.gateways import GatewaySeen
@@ -12,10 +13,12 @@ def on_report(ctx: Context, request: ReportLoad, caller: Caller, now: float, out
     if not caller.is_operator:
         out.reply = Rejected(error="only a gateway of an operator reports load", code="denied")
         return
+    names_before = servicenames.known(ctx)
     before, said = addresses.unusable_ports(ctx), addresses.ports_said(ctx)
     ctx.gateways[request.gateway] = GatewaySeen(now, request)
     autoscaling.on_load(ctx, request, now)
     addresses.look(ctx, before, said)
+    servicenames.look(ctx, names_before, out)
     out.reply = Done()
 
 

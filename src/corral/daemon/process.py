@@ -1,4 +1,4 @@
-"""How is a program started that outlives the gateway, known to be ours, and kept alive?"""
+"""How is a program started that outlives who started it, known to be ours, and kept alive?"""
 
 import asyncio
 import os
@@ -35,7 +35,7 @@ class Program:
         self._gone.set()
 
     def adopt(self) -> bool:
-        """Take over the one that an earlier gateway has left running."""
+        """Take over the one that an earlier daemon has left running."""
         try:
             pid = int(self._pid_file.read_text())
             words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")

@@ -1,0 +1,309 @@
+"""Who answers the programs of a node for names? This program, as their name server.
+
+It asks the gateways for services' names and the machine's name servers for all others. It outlives its agent, so that jobs resolve names
+whatever becomes of the cluster, and decides nothing: a question goes on as it has come, to one server after the other until one answers.
+What it must know lies in two files, which it reads again when they change: the agent's table (who knows the services), and the machine's
+/etc/resolv.conf.
+
+It imports next to nothing, and is run as a file: it takes 12 MB.
+"""
+
+import json
+import os
+import select
+import socket
+import struct
+import sys
+import threading
+import time
+
+PORT = 53
+#: Addresses that Pods with a network of their own see begin so.
+LINK_LOCAL = "169.254."
+_MACHINES = "/etc/resolv.conf"
+_KUBERNETES = b".cluster.local"
+#: Until the next server is asked; in all, as long as resolvers wait that ask us.
+_SECONDS, _ALL_SECONDS = 1.0, 4.5
+#: Questions under way at once; more are dropped, and asked again by who wants to know.
+_MOST = 2000
+_LARGEST = 65535
+_SERVER_FAILS, _NO_SUCH_NAME, _REFUSED = 2, 3, 5
+
+
+class Files:
+    """What they say, as of now."""
+
+    def __init__(self, table: str) -> None:
+        self._table = table
+        self._seen: dict[str, object] = {}
+        self._domain = b"\0"
+        self._servers: dict[bool, list[tuple[str, int]]] = {False: [], True: []}
+        self._machines: list[tuple[str, int]] = []
+        self.own: set[str] = set()
+
+    def look(self) -> None:
+        if self._has_changed(self._table):
+            try:
+                with open(self._table, encoding="utf-8") as file:
+                    said = json.load(file)
+            except (OSError, ValueError):
+                said = {}
+            self._domain = b"." + (said.get("domain") or "\0").encode()
+            servers = [_place(text) for text in said.get("servers", ())]
+            self._servers = {False: servers, True: [_place(text) for text in said.get("for_pods", ())] or servers}
+        if self._has_changed(_MACHINES):
+            self._machines = [(one, PORT) for one in name_servers(_MACHINES) if one not in self.own]
+
+    def _has_changed(self, path: str) -> bool:
+        try:
+            found = os.stat(path)
+            seen: object = (found.st_ino, found.st_mtime_ns, found.st_size)
+        except OSError:
+            seen = None
+        if self._seen.get(path, 0) == seen:
+            return False
+        self._seen[path] = seen
+        return True
+
+    def servers_for(self, name: bytes, *, by_pod: bool) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
+        """Those that know the services, if it may be one's name; and others."""
+        self.look()
+        if name.endswith(self._domain):
+            return self._servers[by_pod], []
+        if name.endswith(_KUBERNETES):  # the machine may be a node of Kubernetes' as well
+            return self._servers[by_pod], self._machines
+        return [], self._machines
+
+    def prefer(self, server: tuple[str, int]) -> None:
+        """It has answered: it is asked first from now on."""
+        for servers in (*self._servers.values(), self._machines):
+            if server in servers[1:]:
+                servers.remove(server)
+                servers.insert(0, server)
+
+
+class Question:
+    """One that is under way."""
+
+    __slots__ = ("asked", "asker", "data", "first", "is_last_word", "listener", "others", "server", "until")
+
+    def __init__(
+        self, data: bytes, asker: tuple[str, int], listener: socket.socket, first: list[tuple[str, int]], others: list[tuple[str, int]]
+    ) -> None:  # fmt: skip
+        self.data, self.asker, self.listener = data, asker, listener
+        self.first, self.others = list(first), list(others)
+        self.server, self.is_last_word = ("", 0), False
+        self.asked, self.until = 0.0, time.monotonic() + _ALL_SECONDS
+
+
+class Resolver:
+    """At its addresses."""
+
+    def __init__(self, table: str, addresses: list[str]) -> None:
+        self._files = Files(table)
+        self._files.own = set(addresses)
+        self._poll = select.poll()
+        self._listeners: dict[int, tuple[socket.socket, bool]] = {}
+        self._under_way: dict[int, tuple[socket.socket, Question]] = {}
+        for address in addresses:
+            udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+            udp.bind((address, PORT))
+            by_pod = address.startswith(LINK_LOCAL)
+            self._listeners[udp.fileno()] = udp, by_pod
+            self._poll.register(udp, select.POLLIN)
+            tcp = socket.socket()
+            tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tcp.bind((address, PORT))
+            tcp.listen(64)
+            threading.Thread(target=self._take, args=(tcp, by_pod), daemon=True).start()
+
+    def serve(self) -> None:
+        while True:
+            for fd, _ in self._poll.poll(100 if self._under_way else None):
+                if fd in self._listeners:
+                    self._hear(*self._listeners[fd])
+                elif fd in self._under_way:
+                    self._on_answer(*self._under_way[fd])
+            now = time.monotonic()
+            for sock, question in list(self._under_way.values()):
+                if now - question.asked > _SECONDS:
+                    self._leave(sock)
+                    self._ask(question)
+
+    # -- over UDP
+
+    def _hear(self, listener: socket.socket, by_pod: bool) -> None:
+        for _ in range(64):
+            try:
+                data, asker = listener.recvfrom(_LARGEST)
+            except OSError:
+                return
+            try:
+                name = name_of(data)
+            except (IndexError, ValueError):
+                continue
+            if len(self._under_way) < _MOST:
+                self._ask(Question(data, asker, listener, *self._files.servers_for(name, by_pod=by_pod)))
+
+    def _ask(self, question: Question) -> None:
+        """The next server."""
+        while (question.first or question.others) and time.monotonic() < question.until:
+            question.is_last_word = not question.first
+            question.server = (question.first or question.others).pop(0)
+            sock = socket.socket(
+                socket.AF_INET6 if ":" in question.server[0] else socket.AF_INET,
+                socket.SOCK_DGRAM | socket.SOCK_NONBLOCK,
+            )
+            try:
+                sock.connect(question.server)
+                sock.send(question.data)
+            except OSError:
+                sock.close()
+                continue
+            question.asked = time.monotonic()
+            self._under_way[sock.fileno()] = sock, question
+            self._poll.register(sock, select.POLLIN)
+            return
+        self._say(question, failure(question.data, _SERVER_FAILS if question.asked else _NO_SUCH_NAME))
+
+    def _on_answer(self, sock: socket.socket, question: Question) -> None:
+        try:
+            data = sock.recv(_LARGEST)
+        except BlockingIOError:
+            return
+        except OSError:  # nobody is there
+            data = b""
+        if data and data[:2] != question.data[:2]:
+            return  # not an answer to this
+        self._leave(sock)
+        if data and not question.is_last_word and is_of_another(data, question.others):
+            question.first.clear()
+            self._ask(question)
+        elif not data or (has_failed(data) and (question.first or question.others)):
+            self._ask(question)
+        else:
+            self._files.prefer(question.server)
+            self._say(question, data)
+
+    def _leave(self, sock: socket.socket) -> None:
+        self._under_way.pop(sock.fileno(), None)
+        self._poll.unregister(sock)
+        sock.close()
+
+    def _say(self, question: Question, data: bytes) -> None:
+        try:
+            question.listener.sendto(data, question.asker)
+        except OSError:
+            pass  # who has asked is gone
+
+    # -- over TCP, for long answers: seldom
+
+    def _take(self, listener: socket.socket, by_pod: bool) -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                time.sleep(0.1)
+                continue
+            threading.Thread(target=self._carry, args=(connection, by_pod), daemon=True).start()
+
+    def _carry(self, connection: socket.socket, by_pod: bool) -> None:
+        with connection:
+            connection.settimeout(_ALL_SECONDS)
+            try:
+                while data := _message(connection):
+                    first, others = self._files.servers_for(name_of(data), by_pod=by_pod)
+                    said = _asked_at_length(data, first, others) or failure(
+                        data, _SERVER_FAILS if first or others else _NO_SUCH_NAME
+                    )
+                    connection.sendall(struct.pack("!H", len(said)) + said)
+            except (OSError, IndexError, ValueError, struct.error):
+                return
+
+
+def _asked_at_length(data: bytes, first: list[tuple[str, int]], others: list[tuple[str, int]]) -> bytes:
+    """What one of them says; b"" = none does."""
+    for server in (*first, *others):
+        is_last = server in others or not others
+        kind = socket.SOCK_DGRAM if server in first else socket.SOCK_STREAM  # gateways have no long answers
+        try:
+            with socket.socket(socket.AF_INET6 if ":" in server[0] else socket.AF_INET, kind) as sock:
+                sock.settimeout(_SECONDS)
+                sock.connect(server)
+                sock.sendall(data if kind == socket.SOCK_DGRAM else struct.pack("!H", len(data)) + data)
+                said = sock.recv(_LARGEST) if kind == socket.SOCK_DGRAM else _message(sock)
+        except OSError:
+            continue
+        if said and said[:2] == data[:2] and (is_last or not is_of_another(said, others)):
+            return said
+    return b""
+
+
+def _message(sock: socket.socket) -> bytes:
+    head = _exactly(sock, 2)
+    return _exactly(sock, struct.unpack("!H", head)[0]) if head else b""
+
+
+def _exactly(sock: socket.socket, size: int) -> bytes:
+    """b"" = the other end has closed."""
+    found = b""
+    while len(found) < size:
+        piece = sock.recv(size - len(found))
+        if not piece:
+            return b""
+        found += piece
+    return found
+
+
+def name_of(message: bytes) -> bytes:
+    """Which is asked for, with a dot before it. Raises IndexError, ValueError for what is no question."""
+    if message[2] & 0x80 or not message[5]:
+        raise ValueError("not a question")
+    at, found = 12, b""
+    while length := message[at]:
+        if length > 63:
+            raise ValueError("not a name")
+        found += b"." + message[at + 1 : at + 1 + length]
+        at += 1 + length
+    return found.lower()
+
+
+def is_of_another(answer: bytes, others: list[tuple[str, int]]) -> bool:
+    """Do the gateways not know it, and might others?"""
+    return bool(others) and len(answer) > 3 and answer[3] & 15 in (_NO_SUCH_NAME, _REFUSED)
+
+
+def has_failed(answer: bytes) -> bool:
+    """Another server may know more."""
+    return len(answer) < 4 or answer[3] & 15 in (_SERVER_FAILS, _REFUSED)
+
+
+def failure(question: bytes, code: int) -> bytes:
+    """An answer that says no more than that."""
+    return question[:2] + bytes((0x80 | question[2] & 0x79, 0x80 | code)) + question[4:6] + b"\0" * 6 + question[12:]
+
+
+def name_servers(path: str) -> list[str]:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            lines = [line.split() for line in file]
+    except OSError:
+        return []
+    return [words[1] for words in lines if len(words) > 1 and words[0] == "nameserver"]
+
+
+def _place(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def main(table: str, ready: str, addresses: list[str]) -> None:
+    resolver = Resolver(table, addresses)
+    with open(f"{ready}.new", "w", encoding="utf-8") as file:
+        file.write(" ".join(addresses))
+    os.replace(f"{ready}.new", ready)
+    resolver.serve()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], sys.argv[3:])
