@@ -27,20 +27,25 @@ _MOST = 512
 _KUBERNETES = ".svc.cluster.local"
 
 Services = Mapping[ObjectKey, ServiceRoute]
+#: Of nodes that are known by their names.
+Numbers = Mapping[str, str]
 
 
 class Server(asyncio.DatagramProtocol):
     """At one address. `address`: what is answered for the gateway; `place`: where it is asked, as others say it."""
 
-    def __init__(self, services: Callable[[], Services], domain: str, address: str, place: str) -> None:
+    def __init__(
+        self, services: Callable[[], Services], domain: str, address: str, place: str, numbers: Numbers
+    ) -> None:
         self._services, self._domain, self._address, self.place = services, domain, address, place
+        self._numbers = numbers
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.DatagramTransport", transport)  # uvloop's is one without being called so
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         try:
-            self._transport.sendto(answer(data, self._services(), self._domain, self._address), addr)
+            self._transport.sendto(answer(data, self._services(), self._domain, self._address, self._numbers), addr)
         except (IndexError, ValueError, struct.error):
             return
 
@@ -48,7 +53,7 @@ class Server(asyncio.DatagramProtocol):
         self._transport.close()
 
 
-def answer(message: bytes, services: Services, domain: str, address: str) -> bytes:
+def answer(message: bytes, services: Services, domain: str, address: str, numbers: Numbers) -> bytes:
     labels, kind, end = question_of(message)
     name = b".".join(labels).decode("ascii", "replace").lower()
     if name.endswith(_KUBERNETES):
@@ -63,7 +68,7 @@ def answer(message: bytes, services: Services, domain: str, address: str) -> byt
     hosts, ports = found
     records = []
     if kind in (A, AAAA):
-        packed = sorted({one for host in hosts if (one := _packed(_seen(host, address), kind))})
+        packed = sorted({one for host in hosts if (one := _packed(_seen(numbers.get(host, host), address), kind))})
         records = [_record(kind, data) for data in packed]
     elif kind == SRV:
         records = [

@@ -68,6 +68,7 @@ class Gateway:
         self._shapes: dict[ObjectKey, tuple[ServiceRoute, object]] = {}
         self._dns: dict[str, dns.Server] = {}
         self._dns_failed = ""
+        self._numbers: dict[str, str] = {}  #: of nodes that are known by their names
         self._told: object = None  #: what Caddy's configuration was made of
         self.stopping = asyncio.Event()
         self.http_port = self.https_port = 0
@@ -224,6 +225,8 @@ class Gateway:
     async def _answer_names(self) -> None:
         """At each address: there, the gateway has that address. Where the port is another's, at one of the next."""
         wanted = self.config.gateway.dns_port
+        if wanted:
+            await self._learn_numbers()
         for address in self._addresses() if wanted else ():
             if address in self._dns:
                 continue
@@ -242,12 +245,22 @@ class Gateway:
                     self.log.warning("names are not answered", address=address, port=wanted, error=problem)
                 self._dns_failed = address
 
+    async def _learn_numbers(self) -> None:
+        hosts = {one.host for service in self.table.services.values() for port in service.ports for one in port.targets}
+        for host in sorted(host for host in hosts - set(self._numbers) if not _is_number(host)):
+            try:
+                found = await asyncio.get_running_loop().getaddrinfo(host, 0, type=socket.SOCK_STREAM)
+            except OSError:
+                continue
+            self._numbers[host] = str(found[0][4][0])
+
     async def _answering(self, address: str, port: int, shown: str) -> dns.Server:
         """Raises OSError."""
         domain = self.config.gateway.domain
         place = f"[{shown}]:{port}" if ":" in shown else f"{shown}:{port}"
         _, server = await asyncio.get_running_loop().create_datagram_endpoint(
-            lambda: dns.Server(lambda: self.table.services, domain, shown, place), local_addr=(address, port)
+            lambda: dns.Server(lambda: self.table.services, domain, shown, place, self._numbers),
+            local_addr=(address, port),
         )
         return server
 
@@ -334,6 +347,10 @@ class Gateway:
         if (more := self.config.host_for_pods) and can_bind(more, 0):
             found.append(more)
         return tuple(found)
+
+
+def _is_number(host: str) -> bool:
+    return ":" in host or host.replace(".", "").isdigit()
 
 
 def main(argv: list[str] | None = None) -> int:

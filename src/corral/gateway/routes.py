@@ -92,8 +92,9 @@ def _logging(settings: Settings) -> dict[str, Any]:
 
 
 def host_names(service: ServiceRoute, config: GatewayConfig) -> list[str]:
+    """As programs write it that find the name by what their resolver searches; not the name alone, which may be a host's."""
     name = f"{service.name}.{service.namespace}"
-    return [f"{name}.{config.domain}", f"{name}.svc.{config.domain}"]
+    return [f"{name}.{config.domain}", f"{name}.svc.{config.domain}", f"{name}.svc.cluster.local", f"{name}.svc", name]
 
 
 def listeners(services: Iterable[ServiceRoute], settings: Settings) -> set[int]:

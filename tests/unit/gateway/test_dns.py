@@ -17,6 +17,10 @@ _SERVICES = {
             namespace="default", name="web",
             ports=(PortRoute(port=80, name="http", listen=22000), PortRoute(port=81, name="admin", listen=22001)),
         ),
+        ServiceRoute(
+            namespace="shop", name="near",
+            ports=(PortRoute(port=80, targets=(Target("n1", 25001, 1, "a"), Target("127.0.0.1", 25002, 1, "b"))),),
+        ),
         ServiceRoute(namespace="shop", name="db", ports=(PortRoute(port=5432, name="postgres", targets=_REPLICAS),)),
     )
 }  # fmt: skip
@@ -26,7 +30,7 @@ def ask(name: str, kind: int) -> tuple[int, list[object]]:
     """The code, and addresses or (name, port)."""
     labels = b"".join(bytes((len(word),)) + word.encode() for word in name.split("."))
     message = struct.pack("!HHHHHH", 9, 0x0100, 1, 0, 0, 0) + labels + b"\0" + struct.pack("!HH", kind, 1)
-    said = answer(message, _SERVICES, "corral", "192.0.2.1")
+    said = answer(message, _SERVICES, "corral", "192.0.2.1", {"n1": "10.0.0.3"})
     number, flags, _, count, _, _ = struct.unpack_from("!HHHHHH", said)
     assert number == 9
     found: list[object] = []
@@ -57,6 +61,10 @@ def test_a_service_is_where_the_gateway_is(name: str) -> None:
 def test_srv_says_at_which_port() -> None:
     assert ask("web.default.corral", SRV) == (0, [("web.default.corral", 22000)])
     assert ask("_admin._tcp.web.default.corral", SRV) == (0, [("web.default.corral", 22001)])
+
+
+def test_a_node_is_known_by_its_name_and_who_asks_from_elsewhere_has_another_loopback() -> None:
+    assert ask("near.shop.corral", A) == (0, ["10.0.0.3", "192.0.2.1"])
 
 
 def test_a_headless_service_is_its_replicas_and_each_has_a_name() -> None:
