@@ -177,14 +177,10 @@ def test_idle_clients_lose_no_request_to_a_new_configuration(world: World) -> No
 def _all_are_told(world: World, port: int) -> bool:
     """A service is added while ten clients are idle: the next answer of each says that its connection ends. Clients that are held up for
     seconds may find theirs closed."""
-    clients = [http.client.HTTPConnection("127.0.0.1", port, timeout=10) for _ in range(10)]
-    for one in clients:
-        one.request("GET", "/")
-        one.getresponse().read()
-        one.auto_open = 0  # one of the configuration before is closed by this answer
+    clients = wait_until(lambda: _idle_clients(port), 60)
     other = free_port()
-    world.control.put(service(f"other{other}", port=other))
-    wait_until(lambda: connects(other))
+    world.control.put(service(f"other{other}", port=other, selector={"app": "web"}))
+    wait_until(lambda: world.get(other) == "one", 60)
     try:
         for one in clients:
             one.request("GET", "/")
@@ -194,6 +190,19 @@ def _all_are_told(world: World, port: int) -> bool:
     except (http.client.HTTPException, ConnectionError):
         return False
     return True
+
+
+def _idle_clients(port: int) -> list[http.client.HTTPConnection]:
+    """Of the newest configuration; none while an older one takes connections as well."""
+    clients = [http.client.HTTPConnection("127.0.0.1", port, timeout=10) for _ in range(10)]
+    for one in clients:
+        one.request("GET", "/")
+        answer = one.getresponse()
+        answer.read()
+        if answer.headers["Connection"] == "close":
+            return []
+        one.auto_open = 0
+    return clients
 
 
 def test_the_controller_hears_what_there_is_to_do(world: World) -> None:
