@@ -7,6 +7,7 @@ They run as the agent does: an image that root's podman has, all users have.
 import asyncio
 import hashlib
 import os
+import re
 import shutil
 import signal
 import stat
@@ -17,6 +18,7 @@ from typing import Protocol
 
 import msgspec
 
+from corral.agent import sif
 from corral.agent.identity import Identity
 from corral.model.cluster import Containers
 from corral.model.container import ImageConfig
@@ -26,6 +28,7 @@ Say = Callable[[str], None]
 #: In this order, where the operator has not chosen.
 PROGRAMS = ("podman", "docker", "enroot", "apptainer")
 _LAST_WORDS = 600
+_COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
 class CannotFetch(Exception):
@@ -79,10 +82,21 @@ def for_file(image: str, fd: int) -> Runtime:
             raise CannotFetch(f"{image}: squashfs images need unsquashfs (squashfs-tools) on the node")
         return Squashfs(path, key)
     if b"SIF_MAGIC" in head:
-        if shutil.which("apptainer") is None:
-            raise CannotFetch(f"{image}: .sif images need apptainer on the node")
-        return Apptainer(path, key)
+        return _sif(image, path, fd, key)
     return Engine(_podman(image), f"{_archive_kind(image, path)}:{path}", "always", key=key)
+
+
+def _sif(image: str, path: str, fd: int, key: str) -> Runtime:
+    try:
+        offset = sif.root_offset(fd)
+        if shutil.which("unsquashfs") is not None:
+            return Squashfs(path, key, offset)
+        problem = ".sif images need unsquashfs (squashfs-tools), or apptainer, on the node"
+    except sif.NotReadable as error:
+        problem = str(error)
+    if shutil.which("apptainer") is None:
+        raise CannotFetch(f"{image}: {problem}")
+    return Apptainer(path, key)
 
 
 def file_key(image: str, fd: int) -> str:
@@ -159,8 +173,8 @@ async def run(
         await process.wait()
         raise
     if status:
-        errors = [line for line in said if line.lower().startswith(b"error")] or said[-3:]
-        last = b" ".join(line.strip() for line in errors).decode(errors="replace")[-_LAST_WORDS:]
+        errors = [line for line in said if line.lower().startswith((b"error", b"fatal"))] or said[-3:]
+        last = _COLOUR.sub("", b" ".join(line.strip() for line in errors).decode(errors="replace"))[-_LAST_WORDS:]
         raise CannotFetch(f"{argv[0]}: {last or f'exit status {status}'}")
     return output
 
@@ -228,31 +242,27 @@ class Engine:
 
 
 class Squashfs:
-    """A file as enroot makes it (and --container-save)."""
+    """A file as enroot makes it (and --container-save); or, from `offset` on, a .sif file."""
 
-    def __init__(self, path: str, key: str) -> None:
-        self._path, self._key = path, key
+    def __init__(self, path: str, key: str, offset: int = 0) -> None:
+        self._path, self._key, self._offset = path, key, offset
 
     async def find(self, say: Say) -> str:
         return self._key
 
     async def unpack(self, into: Path, say: Say) -> ImageConfig:
-        await run(
-            ["unsquashfs", "-f", "-no-progress", *(["-no-xattrs"] if os.geteuid() else []), "-d", str(into), self._path]
-        )
-        return _enroot_config(into)
+        options = [*(["-no-xattrs"] if os.geteuid() else []), *(["-o", str(self._offset)] if self._offset else [])]
+        await run(["unsquashfs", "-f", "-no-progress", *options, "-d", str(into), self._path])
+        return sif.config_of(into) if self._offset else _enroot_config(into)
 
 
 def _enroot_config(root: Path) -> ImageConfig:
     """enroot keeps an image's environment in /etc/environment, and ours its whole configuration in one file."""
     try:
-        return msgspec.json.decode((root / ".corral-image.json").read_bytes(), type=ImageConfig)
-    except (OSError, msgspec.MsgspecError):
+        return msgspec.json.decode(sif.text_in(root, ".corral-image.json").encode(), type=ImageConfig)
+    except msgspec.MsgspecError:
         pass
-    try:
-        lines = (root / "etc/environment").read_text(errors="replace").splitlines()
-    except OSError:
-        lines = []
+    lines = sif.text_in(root, "etc/environment").splitlines()
     variables = [line.strip().removeprefix("export ") for line in lines if "=" in line and not line.startswith("#")]
     return ImageConfig(environment=tuple(variables))
 
@@ -287,6 +297,6 @@ class Apptainer:
             await run(
                 ["apptainer", "build", "--force", "--sandbox", str(into), self._source],
                 say=say,
-                env={"APPTAINER_CACHEDIR": cache},
+                env={"APPTAINER_CACHEDIR": cache, "APPTAINER_TMPDIR": cache, "NO_COLOR": "1"},
             )
-        return ImageConfig()
+        return sif.config_of(into)
