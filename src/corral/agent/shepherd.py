@@ -314,14 +314,19 @@ class Shepherd:
             self._reap()
 
     def _kill_what_is_left(self) -> None:
-        """Background processes of the tasks, wherever they have gone."""
+        """Background processes of the tasks, wherever they have gone. Who runs from number to number is made to stand still first."""
         if self._is_frozen:
             self._thaw()
-        pause = 0.002
+        pause, holds = 0.002, False
         while self._reap() or (self._group is not None and self._group.pids()):
+            if holds:
+                self._freeze()
+                self._reactor.run_once(pause)
             processes.signal_all(self._all_pids(), signal.SIGKILL)
+            if holds:
+                self._thaw()
             self._reactor.run_once(pause)
-            pause = min(pause * 2, 0.5)
+            pause, holds = min(pause * 2, 0.5), self._group is not None
 
     def _look_for_oom(self) -> None:
         if self._group is None:

@@ -24,7 +24,7 @@ def _may_mount() -> bool:
 
 @pytest.mark.skipif(not _may_mount(), reason="needs to mount a tree of control groups")
 def test_steps_live_in_groups_of_version_2() -> None:
-    words = "setsid or suspended or only_the_shell or nothing_of_a_step_is_left or outlives"
+    words = "setsid or changes_its_number or suspended or only_the_shell or nothing_of_a_step_is_left or outlives"
     # Directories of its own: pytest closes the usual one to other users as it begins, under the feet of tests that opened it.
     own = tempfile.mkdtemp(prefix="corral-v2-")
     options = f'-q -p no:cacheprovider --basetemp={own}/tests -k "{words}"'

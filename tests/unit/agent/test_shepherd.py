@@ -227,6 +227,34 @@ def test_what_called_setsid_twice_is_killed_with_the_step(kind: str, request: py
     assert not is_alive(node.pid_in("escaped"))
 
 
+#: Changes its number with every turn, and its session too: who looks for it finds one that has just gone.
+HOPPER = """#!/bin/sh
+cat > hop.py <<'EOF'
+import os
+open("hops", "w").close()
+while True:
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+EOF
+python3 -S -E hop.py & python3 -S -E hop.py &
+while [ ! -e hops ]; do sleep 0.01; done
+"""
+
+
+@needs_root
+def test_what_changes_its_number_all_the_time_is_killed_with_the_step(node: NodeSide) -> None:
+    node.finished(node.batch(HOPPER))
+    assert not [name for name in os.listdir("/proc") if name.isdigit() and is_in(node.work_dir, name)]
+
+
+def is_in(directory: Path, pid: str) -> bool:
+    try:
+        return os.readlink(f"/proc/{pid}/cwd") == str(directory)
+    except OSError:
+        return False
+
+
 @pytest.mark.parametrize("kind", ["node", "ordinary"])
 def test_suspended_tasks_do_nothing_and_can_be_ended(kind: str, request: pytest.FixtureRequest) -> None:
     node: NodeSide = request.getfixturevalue(kind)
@@ -260,13 +288,19 @@ def _is_frozen(node: NodeSide, pid: int) -> bool:
 @pytest.mark.skipif(
     not os.path.exists("/sys/fs/cgroup/memory/memory.limit_in_bytes"), reason="needs cgroup v1's memory"
 )
-def test_a_job_over_its_memory_is_killed_and_out_of_memory(node: NodeSide) -> None:
+def test_a_job_over_its_memory_is_killed_and_its_neighbour_keeps_his(node: NodeSide) -> None:
+    keeps = "#!/bin/bash\ny=$(head -c 9000000 /dev/zero | tr '\\0' y)\ntouch has\nwhile [ ! -e go ]; do sleep 0.01; done\necho ${#y}\n"
+    neighbour = node.batch(keeps, memory_mb=50)
+    wait_until((node.work_dir / "has").exists)
     key = node.batch("#!/bin/bash\nx=$(head -c 200000000 /dev/zero | tr '\\0' x)\necho not reached\n", memory_mb=50)
     finished = node.finished(key)
     assert finished.cause is EndCause.OUT_OF_MEMORY
     assert f"oom-kill event(s) in StepId={key.job}.batch. Some of your processes may have been killed" in node.output(
         key
     )
+    (node.work_dir / "go").touch()
+    assert node.finished(neighbour).cause is EndCause.EXITED
+    assert node.output(neighbour) == "9000000\n"
     assert not list(Path("/sys/fs/cgroup/memory", node.settings.cgroup_name).glob("*job_*"))
 
 
