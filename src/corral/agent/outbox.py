@@ -11,8 +11,9 @@ from corral.protocol.reports import AnyReport
 
 #: Reports in one bus message, so that none comes near the largest one the bus takes.
 BATCH = 500
-#: Reports made within so many seconds of each other travel together.
-GATHER = 0.002
+#: Reports made within so many seconds of each other travel together: ordinary; while there are more than MANY in WINDOW seconds.
+GATHER, GATHER_MANY = 0.002, 0.02
+MANY, WINDOW = 8, 0.1
 RESEND_FIRST = 2.0
 RESEND_MOST = 15.0
 
@@ -41,6 +42,7 @@ class Outbox:
         self._flush_timer: asyncio.Handle | None = None
         self._resend_timer: asyncio.TimerHandle | None = None
         self._last_flush = 0.0
+        self._window = self._in_window = self._in_last_window = 0  #: which window this is, and the reports in it
         self._sending: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
@@ -90,15 +92,25 @@ class Outbox:
 
     def _flush_soon(self) -> None:
         if self._flush_timer is None:
-            if self._loop.time() - self._last_flush > GATHER:
+            now = self._loop.time()
+            pause = GATHER_MANY if self._are_many(now) else GATHER
+            if now - self._last_flush > pause:
                 self._flush_timer = self._loop.call_soon(self._flush)
             else:
-                self._flush_timer = self._loop.call_later(GATHER, self._flush)
+                self._flush_timer = self._loop.call_later(pause, self._flush)
+
+    def _are_many(self, now: float) -> bool:
+        """Are so many short steps ending that none of them is waited for by itself?"""
+        if (window := int(now / WINDOW)) != self._window:
+            self._in_last_window = self._in_window if window == self._window + 1 else 0
+            self._window, self._in_window = window, 0
+        return max(self._in_window, self._in_last_window) > MANY
 
     def _flush(self) -> None:
         self._flush_timer = None
         self._last_flush = self._loop.time()
         reports, self._fresh = self._fresh, []
+        self._in_window += len(reports)
         for start in range(0, len(reports), BATCH):
             task = self._loop.create_task(self._send(encode_reports(reports[start : start + BATCH])))
             self._sending.add(task)
