@@ -7,7 +7,6 @@ the record, and only the ids for each element. So a hundred thousand elements co
 from __future__ import annotations
 
 import os
-from itertools import repeat
 
 from corral.syntax.arrayspec import SHOWN, spans
 
@@ -132,6 +131,8 @@ def lines(layout: Layout, fields: Sequence[str], rows: list[Line]) -> tuple[str,
             continue
         elements = list(members(row[waiting]))
         template, different = layout.opened(index, row, _OWN)
+        from itertools import repeat  # the first to import it pays for all its types
+
         columns: list[Any] = [repeat(value) for value in row]
         columns[task], columns[waiting] = elements, [()] * len(elements)
         cells = [column.each(index, columns) for column in different]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from corral.errors import InvalidArraySpec
-
 TYPE_CHECKING = False  # importing typing costs 5 ms
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from typing import Any
+
+    from corral.errors import InvalidArraySpec
 
 #: MaxArraySize as Slurm has it when nobody says otherwise: the highest index is one less.
 MAX_SIZE = 1001
@@ -53,11 +53,11 @@ def parse(text: str, max_size: int = MAX_SIZE) -> ArraySpec:
         last = _number(text, high) if dash else first
         step = _number(text, step_text) if colon else 1
         if last < first:
-            raise InvalidArraySpec(text=text, reason=f"{part} runs backwards")
+            raise _invalid(text, f"{part} runs backwards")
         if step == 0 or (colon and not dash):
-            raise InvalidArraySpec(text=text, reason="a step is at least 1 and follows a range")
+            raise _invalid(text, "a step is at least 1 and follows a range")
         if last >= max_size:
-            raise InvalidArraySpec(text=text, reason=f"the highest index here is {max_size - 1}")
+            raise _invalid(text, f"the highest index here is {max_size - 1}")
         indices.update(range(first, last + 1, step))
     return ArraySpec(tuple(sorted(indices)), throttle)
 
@@ -122,5 +122,11 @@ def runs(ordered: list[int]) -> list[str]:
 
 def _number(text: str, digits: str) -> int:
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 10):
-        raise InvalidArraySpec(text=text, reason=f"{digits!r} is not a number" if digits else "a number is missing")
+        raise _invalid(text, f"{digits!r} is not a number" if digits else "a number is missing")
     return int(digits)
+
+
+def _invalid(text: str, reason: str) -> InvalidArraySpec:
+    from corral.errors import InvalidArraySpec  # squeue reads many, and few are wrong
+
+    return InvalidArraySpec(text=text, reason=reason)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from corral.errors import InvalidDuration
-
 #: Seconds that stand for UNLIMITED: larger than any limit, so that min() and comparison just work.
 UNLIMITED = 1 << 40
 
@@ -20,6 +18,8 @@ def parse(text: str) -> int:
         days, clock = "0", text
     parts = clock.split(":") if clock or not dash else ["0"]
     if len(parts) > 3 or not all(_is_number(part) for part in (days, *parts)):
+        from corral.errors import InvalidDuration
+
         raise InvalidDuration(text=text)
     numbers = [int(part) for part in parts]
     if dash:  # days-hours[:minutes[:seconds]]
