@@ -93,10 +93,13 @@ class Cluster:
 
     # -- time, nodes
 
-    def register(self, *names: str, steps: tuple[rp.KnownStep, ...] = (), instance: str = "1") -> "Cluster":
+    def register(
+        self, *names: str, steps: tuple[rp.KnownStep, ...] = (), instance: str = "1", highest_job: int = 0
+    ) -> "Cluster":
         found = tuple(self.inventories[name] for name in names or self.inventories)
-        self.report(rp.AgentRegistered(agent="agent", instance=instance, nodes=found, steps=steps))
-        return self
+        return self.report(
+            rp.AgentRegistered(agent="agent", instance=instance, nodes=found, steps=steps, highest_job=highest_job)
+        )
 
     def at(self, now: float) -> "Cluster":
         """Set the clock, seconds after the start; do what is due."""

@@ -34,6 +34,8 @@ from corral.protocol.reports import NodeFailed, StepFinished
 
 #: Seconds between two looks whether a step that waits for its image has been cancelled.
 _LOOK_SECONDS = 0.2
+#: The controller's record was restored from a backup that was made before.
+_BEHIND = "this run of the step is over, and how it ended is not known any more"
 _decode_finished = msgspec.msgpack.Decoder(StepFinished).decode
 
 
@@ -89,7 +91,12 @@ class Launcher:
             self._tell_again(known)
             return
         if self.spool.is_buried(step_name(node, key)):
+            # Sent twice, and the controller has its end: then this changes nothing. Or its record is older than that end.
             self.log.debug("launch of a step that is over", step=str(key), node=node)
+            over = StepFinished(
+                agent=self.agent, node=node, key=key, tasks=(), cause=EndCause.LOST, message=f"{node}: {_BEHIND}"
+            )
+            self.outbox.report(over)
             return
         if not self.spool.claim(node, key, data):
             self.log.warning("launch of a step that is on disk and not in memory", step=str(key), node=node)

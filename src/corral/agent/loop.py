@@ -176,8 +176,9 @@ class AgentLoop:
     def _register(self) -> None:
         self._outbox.drop(self._registration)
         registered = AgentRegistered(
-            agent=self._agent, instance=self._instance, nodes=self._nodes, steps=self._launcher.table.known()
-        )
+            agent=self._agent, instance=self._instance, nodes=self._nodes, steps=self._launcher.table.known(),
+            highest_job=self._spool.highest_job,
+        )  # fmt: skip
         self._registration = self._outbox.report(registered).sequence
 
     def _beat(self) -> None:

@@ -41,6 +41,9 @@ class Spool:
         self._dead_before: set[str] = set()
         self._tombstones = -1
         self._open_tombstones()
+        self.highest_job = max(  #: of all that were ever launched here
+            (0, *(key.job for _, key in self.all_steps()), *map(_job_of, self._dead), *map(_job_of, self._dead_before))
+        )
 
     # ------------------------------------------------------------------ steps
 
@@ -53,6 +56,7 @@ class Spool:
             os.makedirs(f"{self._steps_text}/{node}", exist_ok=True)
             self._nodes.add(node)
         directory = self.step_directory(node, key)
+        self.highest_job = max(self.highest_job, key.job)
         try:
             os.mkdir(directory, 0o755)
         except FileExistsError:
@@ -173,6 +177,12 @@ def step_name(node: str, key: StepKey) -> str:
 
 def job_name(node: str, job: int, restart: int) -> str:
     return f"{node} {job}..{restart}"
+
+
+def _job_of(tombstone: str) -> int:
+    """Its job; 0 for a line that a full disk has torn."""
+    number = tombstone.rpartition(" ")[2].partition(".")[0]
+    return int(number) if number.isdecimal() else 0
 
 
 def parsed_key(name: str) -> StepKey | None:

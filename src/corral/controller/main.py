@@ -148,7 +148,7 @@ class Controller:
         while not self.stopping.is_set():
             try:
                 store = open_store(self.config.store.url, path)
-                self.term = store.next_term()
+                self.term = store.next_term(int(clock.now()))
                 return store
             except StoreUnavailable as error:
                 self.log.error("the store cannot be opened", error)

@@ -49,6 +49,9 @@ class Context:
         self.last_heard: dict[str, float] = {}
         #: agent -> its instance, as registered with this controller
         self.agents: dict[str, str] = {}
+        self.awaited: set[str] = set()  #: agents that have not said yet what they run, and nothing is started before
+        self.started = 0.0  #: when this controller began
+        self.first_new_job = state.next_job_id  #: the id of the first job that was submitted since
         self.last_tick = 0.0
         self.standings = Standings()
         self.totals: tuple[object, Totals] | None = None  #: what priorities are shares of, and what it was made of

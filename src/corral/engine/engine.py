@@ -70,6 +70,10 @@ class Engine:
     @property
     def wants_cycle(self) -> bool:
         """Has anything changed that could let a job start?"""
+        return not self.ctx.awaited and self._has_changed
+
+    @property
+    def _has_changed(self) -> bool:
         return self.ctx.wants_cycle or bool(self.ctx.waits.to_check)
 
     def start(self, now: float) -> Effects:
@@ -78,6 +82,7 @@ class Engine:
         self.ctx.record(ControllerStarted(time=now, term=self.ctx.term), out)
         self._configure(self.ctx.config, now, out)
         nodes.resume_after_restart(self.ctx, now)
+        nodes.await_agents(self.ctx, now)
         triggers.resumed(self.ctx, now, out)
         return out
 

@@ -14,7 +14,7 @@ from corral.model.node import Drain, DrainOwner, Node, NodeInventory
 from corral.model.podplace import taint_of
 from corral.model.reason import Reason
 from corral.model.step import BATCH, EndCause, StepKey
-from corral.protocol.events import NodeChanged, StepChanged
+from corral.protocol.events import JobIdsTaken, NodeChanged, StepChanged
 from corral.protocol.orders import EndJob, SendInventory, SignalTasks, SuspendJob
 from corral.protocol.replies import Done, Rejected
 from corral.protocol.reports import AgentRegistered, Heartbeat, KnownStep, NodeFailed
@@ -23,6 +23,11 @@ from corral.syntax import hostlist
 
 #: A launch that its agent does not know after so many seconds is sent again.
 RESEND_SECONDS = 5.0
+
+#: After a restart agents have so long to say what they run before jobs are started on other nodes.
+AWAIT_SECONDS = 2.0
+#: No node has run a job with a higher id: one that says so is not believed.
+HIGHEST_JOB = (1 << 31) - 1
 
 NOT_RESPONDING = "Not responding"
 
@@ -67,7 +72,11 @@ def _with(entry: NodeConfig, found: NodeInventory) -> NodeInventory:
 
 def on_registered(ctx: Context, report: AgentRegistered, now: float, out: Effects) -> None:
     """An agent speaks for the first time, or again: its nodes are back, and what it runs is compared with what should run."""
+    is_first = report.agent not in ctx.agents
     ctx.agents[report.agent] = report.instance
+    ctx.awaited.discard(report.agent)
+    if is_first and ctx.first_new_job <= report.highest_job <= HIGHEST_JOB:
+        _take_ids(ctx, report, now, out)
     for found in report.nodes:
         entry = configured(ctx, found)
         if entry is None:
@@ -90,6 +99,21 @@ def on_registered(ctx: Context, report: AgentRegistered, now: float, out: Effect
             lose(ctx, inventory.name, now, out)  # it has booted: nothing of what it ran is left
         _check_gpus(ctx, found, inventory, old, now, out)
     compare(ctx, {node.name for node in report.nodes}, report.steps, now, out, at_once=True)
+
+
+def _take_ids(ctx: Context, report: AgentRegistered, now: float, out: Effects) -> None:
+    """The record was restored from a backup, and the jobs that came after it have been forgotten.
+
+    What was submitted since under one of their ids has not started (see `await_agents`); as another run of its job it is not mistaken
+    for theirs.
+    """
+    if report.highest_job >= ctx.state.next_job_id:
+        node = report.nodes[0].name if report.nodes else ""
+        ctx.record(JobIdsTaken(time=now, upto=report.highest_job, node=node), out)
+    for number in range(ctx.first_new_job, ctx.state.next_job_id):
+        job = ctx.state.jobs.get(JobId(number))
+        if job is not None and job.is_pending and number <= report.highest_job:
+            ctx.change_job(job, now, out, "renumbered", restarts=job.restarts + 1)
 
 
 def _check_gpus(
@@ -216,7 +240,7 @@ def drain(ctx: Context, node: Node, owner: DrainOwner, reason: str, by: str, now
     change(ctx, node, now, out, "drained", drains=(*others, Drain(owner=owner, reason=reason, since=now, by=by)))
 
 
-def check_heard(ctx: Context, now: float, out: Effects) -> None:
+def _check_heard(ctx: Context, now: float, out: Effects) -> None:
     """Nodes unheard for too long are DOWN."""
     for name, node in list(ctx.state.nodes.items()):
         if node.up and now - ctx.last_heard.setdefault(name, now) > ctx.config.timeouts.node:
@@ -335,6 +359,19 @@ def _update_one(
                 ctx.state.objects.look_at_job(number)
     if state == "down":
         lose(ctx, name, now, out)
+
+
+def await_agents(ctx: Context, now: float) -> None:
+    """Nothing is started before the nodes have said what they run, or too much time has passed: the record may be older than they are."""
+    ctx.started = now
+    ctx.awaited = {node.agent for node in ctx.state.nodes.values() if node.up and node.agent}
+
+
+def tick(ctx: Context, now: float, out: Effects) -> None:
+    """Nodes unheard for too long are DOWN; those that do not answer a new controller are not waited for."""
+    if ctx.awaited and not 0 <= now - ctx.started < AWAIT_SECONDS:
+        ctx.awaited = set()
+    _check_heard(ctx, now, out)
 
 
 def resume_after_restart(ctx: Context, now: float) -> None:

@@ -219,6 +219,8 @@ class ClusterState:
                 self.objects.apply(event)
             case ev.ControllerStarted():
                 pass
+            case ev.JobIdsTaken():
+                self.next_job_id = max(self.next_job_id, event.upto + 1)
             case _:
                 assert_never(event)
 

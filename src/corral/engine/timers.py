@@ -55,7 +55,7 @@ def tick(ctx: Context, now: float, out: Effects) -> None:
     if now >= ctx.plans_due:
         ctx.plans_due = float("inf")
         ctx.wants_cycle = True
-    nodes.check_heard(ctx, now, out)
+    nodes.tick(ctx, now, out)
     resets.tick(ctx, now, out)
     overuse.tick(ctx, now, out)
     idle_gpus.tick(ctx, now, out)
@@ -142,6 +142,7 @@ def next_wake(ctx: Context, now: float) -> float:
             min(ctx.last_tick, now) + ctx.config.timeouts.heartbeat,
             ctx.due.next(),
             ctx.plans_due,
+            ctx.started + nodes.AWAIT_SECONDS if ctx.awaited else float("inf"),
             ctx.slice_due,
             boundary,
             work.next_wake(ctx),

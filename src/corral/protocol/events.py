@@ -132,6 +132,13 @@ class ControllerStarted(Event, frozen=True, kw_only=True):
     term: int
 
 
+class JobIdsTaken(Event, frozen=True, kw_only=True):
+    """A node has run jobs that the record does not know: it is older than they are. Their ids are not given again."""
+
+    upto: int
+    node: str
+
+
 class AccountsChanged(Event, frozen=True, kw_only=True):
     """One change of accounts, users, associations and QOS: the new records of all that it touched, and what is gone."""
 
@@ -172,6 +179,7 @@ class ObjectsChanged(Event, frozen=True, kw_only=True):
 AnyEvent = (
     JobSubmitted | JobStarted | JobChanged | JobRequeued | JobEnded | JobsPurged | StepCreated | StepChanged | StepEnded
     | NodeChanged | NodeRemoved | PartitionChanged | PartitionRemoved | ReservationChanged | ReservationRemoved | ControllerStarted
+    | JobIdsTaken
     | CrontabChanged | TriggerChanged | TriggerFired | TriggersCleared
     | AccountsChanged | UsageReset | UsageDecayChanged | ObjectsChanged
 )  # fmt: skip

@@ -32,6 +32,7 @@ class AgentRegistered(Report, frozen=True, kw_only=True):
     instance: str  #: differs for every start of the agent
     nodes: tuple[NodeInventory, ...]
     steps: tuple[KnownStep, ...] = ()
+    highest_job: int = 0  #: of all that were ever launched here
 
 
 class Heartbeat(Report, frozen=True, kw_only=True):

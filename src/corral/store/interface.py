@@ -85,8 +85,10 @@ class EventStore(Protocol):
 
     def answered(self, since: float) -> list[Answered]: ...
 
-    def next_term(self) -> int:
-        """Count up and make durable how often a controller has begun to lead."""
+    def next_term(self, now: int = 0) -> int:
+        """Higher than every one before, and durable: a controller begins to lead. Not below `now` (seconds since 1970): a record that
+        was restored from a backup does not know how often controllers have begun since, and nodes obey no lower term than the last.
+        """
 
     def close(self) -> None: ...
 

@@ -69,10 +69,10 @@ class MemoryStore:
     def answered(self, since: float) -> list[Answered]:
         return [answer for answer in self._answered.values() if answer.time >= since]
 
-    def next_term(self) -> int:
+    def next_term(self, now: int = 0) -> int:
         if self.broken:
             raise StoreUnavailable(reason=self.broken)
-        self._term += 1
+        self._term = max(self._term + 1, now)
         return self._term
 
     def close(self) -> None:

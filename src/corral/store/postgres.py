@@ -69,11 +69,11 @@ class PostgresStore(SqlStore):
     def _term_row(self, changing: bool = False) -> sa.Select[Any]:
         return super()._term_row().with_for_update(read=not changing)
 
-    def _bump_term(self, connection: sa.Connection) -> int:
+    def _bump_term(self, connection: sa.Connection, now: int) -> int:
         # The row has to be there to be locked.
         first = insert(schema.meta).values(key="term", value=b"0").on_conflict_do_nothing()
         connection.execute(first)
-        return super()._bump_term(connection)
+        return super()._bump_term(connection, now)
 
     def _unusable(self, reason: str) -> Exception | None:
         return StoreUnusable(reason=reason) if any(words in reason for words in _FOR_GOOD) else None

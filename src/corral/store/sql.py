@@ -122,9 +122,9 @@ class SqlStore(ABC):
         self._broken = ""
         return self._seq
 
-    def next_term(self) -> int:
+    def next_term(self, now: int = 0) -> int:
         self._term = 0
-        self._term = self._write_now(self._bump_term)
+        self._term = self._write_now(lambda connection: self._bump_term(connection, now))
         return self._term
 
     def close(self) -> None:
@@ -308,9 +308,9 @@ class SqlStore(ABC):
         connection.execute(schema.meta.update().where(schema.meta.c.key == "probe").values(value=b""))
         return self._last_seq(connection)
 
-    def _bump_term(self, connection: sa.Connection) -> int:
+    def _bump_term(self, connection: sa.Connection, now: int) -> int:
         found = connection.execute(self._term_row(changing=True)).scalar()
-        term = (int(found) if found else 0) + 1
+        term = max((int(found) if found else 0) + 1, now)
         connection.execute(self._put_meta, [{"key": "term", "value": str(term).encode()}])
         return term
 

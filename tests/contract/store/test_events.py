@@ -85,3 +85,9 @@ def test_answers_are_remembered_by_their_time(store):
 
 def test_each_term_is_higher(store):
     assert [store.next_term(), store.next_term()] == [1, 2]
+
+
+def test_a_term_is_not_below_the_time_whatever_the_clock_does(store):
+    assert [store.next_term(1000), store.next_term(1000), store.next_term(900), store.next_term(2000)] == [
+        1000, 1001, 1002, 2000,
+    ]  # fmt: skip

@@ -78,3 +78,14 @@ def test_the_term_is_kept(tmp_path: Path) -> None:
 def test_what_is_no_key_is_passed_over(name: str) -> None:
     assert parsed_key(name) is None
     assert parsed_key(str(KEY)) == KEY
+
+
+def test_the_highest_job_is_known_from_what_runs_and_from_what_is_over(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    assert spool.highest_job == 0
+    spool.claim("n1", StepKey(JobId(7), BATCH), b"")
+    assert Spool(tmp_path).highest_job == spool.highest_job == 7
+    spool.bury("n1 9.-5.0", "n1 12..0")
+    with open(tmp_path / "tombstones", "a") as file:
+        file.write("n1 1")  # a full disk
+    assert Spool(tmp_path).highest_job == 12

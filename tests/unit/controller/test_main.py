@@ -45,13 +45,13 @@ def test_a_controller_is_killed_and_comes_back_with_everything(tmp_path):
         wait_until((tmp_path / "controller.ready").exists)
         ids = client.submit([job("true", name=f"j{i}", hold=True) for i in range(100)])
         nats = running_server(tmp_path / "nats")
-        assert client.status()["term"] == 1
+        term = client.status()["term"]
 
         first.send_signal(signal.SIGKILL)
         first.wait()
         start()
         assert [row["id"] for row in client.jobs(["id"])] == ids
-        assert client.status()["term"] == 2
+        assert client.status()["term"] > term
         assert running_server(tmp_path / "nats").pid == nats.pid
 
         os.kill(nats.pid, signal.SIGKILL)

@@ -284,6 +284,46 @@ def restarted(c: Cluster) -> Cluster:
     return c
 
 
+def test_nothing_is_started_until_the_nodes_have_said_what_they_run(c: Cluster) -> None:
+    c.add(job())
+    restarted(c)
+    assert not c.engine.wants_cycle
+    c.register(instance="2")
+    assert c.engine.wants_cycle
+
+
+def test_nodes_that_say_nothing_are_not_waited_for_long(c: Cluster) -> None:
+    c.add(job())
+    restarted(c).at(1)
+    assert not c.engine.wants_cycle
+    assert c.engine.next_wake(c.now) == 1002
+    assert c.at(2).engine.wants_cycle
+
+
+def test_a_record_older_than_its_nodes_gives_no_id_again(c: Cluster) -> None:
+    number = c.run(job())
+    restarted(c).register(steps=(rp.KnownStep("n1", c.step(number).key, False),), instance="2", highest_job=number + 5)
+    assert c.add(job()) == number + 6
+    assert restarted(c).register(instance="3").add(job()) == number + 7
+
+
+def test_a_job_with_the_id_of_a_forgotten_one_is_another_run_of_it(c: Cluster) -> None:
+    """Else the node would take its launch for the one that it has behind it."""
+    restarted(c)
+    number = c.add(job())
+    old = StepKey(number, BATCH, 0)
+    c.register(steps=(rp.KnownStep("n1", old, False),), instance="2", highest_job=number)
+    assert [order.job for order in c.orders(EndJob)] == [number]
+    c.cycle()
+    assert [order.key for order in c.orders(LaunchStep)] == [StepKey(number, BATCH, 1)]
+
+
+def test_a_node_that_claims_an_id_beyond_all_is_not_believed(c: Cluster) -> None:
+    number = c.add(job())
+    c.register(highest_job=1 << 40)
+    assert c.add(job()) == number + 1
+
+
 def test_running_jobs_are_not_disturbed_by_a_new_controller(c: Cluster) -> None:
     number = c.run(job())
     key = c.step(number).key
