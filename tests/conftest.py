@@ -4,6 +4,7 @@ a file in the checkout.
 Examples are the same in every run, so that a change is judged by what it changes; with CORRAL_EXPLORE=1 they are new ones each time.
 """
 
+import gc
 import importlib.util
 import os
 import subprocess
@@ -24,6 +25,13 @@ if importlib.util.find_spec("hypothesis"):  # the clients' environment has none
         derandomize=not os.environ.get("CORRAL_EXPLORE"),
     )
     settings.load_profile("corral")
+
+
+def pytest_collection_finish() -> None:
+    """What has been collected stays to the end: the garbage collector need not go through thousands of tests again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def _files_that_git_does_not_know() -> frozenset[str]:

@@ -1,5 +1,6 @@
 """What goes over the bus, into the store and through the API comes out as it went in."""
 
+import functools
 import types
 import typing
 from typing import Any
@@ -27,8 +28,9 @@ PLAIN: dict[Any, st.SearchStrategy[Any]] = {
 }
 
 
+@functools.cache
 def values_of(kind: Any) -> st.SearchStrategy[Any]:
-    """Any value of a type, as its fields say. Deferred, as records hold records."""
+    """Any value of a type, as its fields say. Deferred, as records hold records; one for each type, as to make one takes long."""
     if kind in PLAIN:
         return PLAIN[kind]
     if kind is Any:

@@ -36,7 +36,7 @@ def work(job: BruteJob) -> Work:
     return Work(number=job.number, submit=job.submit, seconds=job.seconds, spec=spec)
 
 
-@pytest.mark.parametrize("policy", ["fcfs", "easy", "conservative"])
+@pytest.mark.parametrize("policy", ["easy", "conservative"])
 def test_two_thousand_jobs_of_the_lublin_model_start_when_they_should(policy: str) -> None:
     workload = swf.read(LUBLIN)
     outcome = Replay(ClusterConfig(scheduling=BUILT_IN[policy]), workload.nodes, workload.jobs).run()
