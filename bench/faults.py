@@ -23,8 +23,11 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.cluster.live import wait_until  # noqa: E402  (the repository must be on the path first)
-from tests.cluster.test_pod_faults import killed, pid_of  # noqa: E402
+from tests.cluster.live import (  # noqa: E402
+    killed,
+    pid_of,
+    wait_until,
+)
 from tests.cluster.test_service_faults import CONFIG, NODE_TIMEOUT, Faulty  # noqa: E402
 
 

@@ -18,7 +18,9 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from tests.ports import free_port as free_port
 from tests.waiting import PATIENCE
+from tests.waiting import wait_until as wait_until
 
 from corral.controller.api.server import HttpServer
 from corral.controller.routing import RoutingTable

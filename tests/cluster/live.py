@@ -17,6 +17,10 @@ COMMANDS = Path(sys.executable).parent
 TEN_NODES = ("--nodes=10", "--cpus=16", "--mem=64000", "--gpus=8", "--gpu-type=v100", "--prefix=dgx0180")
 
 
+def pid_of(path: Path) -> int:
+    return int(path.read_text().split()[0])
+
+
 def killed(pid: int) -> None:
     """By SIGKILL, and dead: until then it may still be taken for one that runs."""
     handle = os.pidfd_open(pid)
@@ -92,7 +96,7 @@ class LiveCluster:
 
     def kill(self, lock: str) -> None:
         """The daemon that holds this file of the state directory, say `controller.lock`."""
-        killed(int((self.directory / lock).read_text().split()[0]))
+        killed(pid_of(self.directory / lock))
 
     def processes(self) -> list[str]:
         """All that runs for this cluster: daemons, shepherds, tasks."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from tests.cluster.live import LiveCluster, killed, wait_until
+from tests.cluster.live import pid_of as pid_of
 from tests.cluster.pods_kit import Pods
 
 pytestmark = pytest.mark.skipif(

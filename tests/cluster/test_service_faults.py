@@ -10,8 +10,7 @@ from time import perf_counter
 from typing import Any
 
 import pytest
-from tests.cluster.live import wait_until
-from tests.cluster.test_pod_faults import killed, pid_of
+from tests.cluster.live import killed, pid_of, wait_until
 from tests.cluster.test_services import Served
 
 NODES = ("near", "far", "spare")

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.gateway_kit import free_port, wait_until
+from tests.ports import free_port
+from tests.waiting import wait_until
 
 from corral.daemon.logs import Log
 from corral.gateway import pointers
