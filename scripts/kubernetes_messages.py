@@ -21,6 +21,9 @@ ROOTS = [
         "apps.v1.Deployment", "apps.v1.ReplicaSet", "apps.v1.StatefulSet", "batch.v1.Job", "batch.v1.CronJob",
         "networking.v1.Ingress", "autoscaling.v2.HorizontalPodAutoscaler", "autoscaling.v1.HorizontalPodAutoscaler",
         "core.v1.PersistentVolumeClaim", "core.v1.PersistentVolume", "storage.v1.StorageClass", "core.v1.LimitRange",
+        "rbac.v1.Role", "rbac.v1.ClusterRole", "rbac.v1.RoleBinding", "rbac.v1.ClusterRoleBinding",
+        "authorization.v1.SelfSubjectAccessReview", "authorization.v1.SelfSubjectRulesReview",
+        "authorization.v1.SubjectAccessReview", "authentication.v1.SelfSubjectReview",
         "autoscaling.v1.Scale", "policy.v1.PodDisruptionBudget", "policy.v1.Eviction", "scheduling.v1.PriorityClass",
     )
 ] + [f"{META}DeleteOptions"]  # fmt: skip

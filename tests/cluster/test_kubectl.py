@@ -1,6 +1,7 @@
 """Does the real kubectl work with a cluster, over HTTPS and with a token?"""
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -167,3 +168,32 @@ def test_what_kubectl_makes_from_the_command_line(kubectl):
     assert "50%" in kubectl("get", "hpa", "made").stdout
     assert kubectl("get", "secret", "made", "-o", "jsonpath={.data.a}").stdout == "Yg=="
     kubectl("delete", "configmap,secret,deployment,service,cronjob,ingress,poddisruptionbudget,quota,hpa", "made")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="tokens for others are given by an administrator")
+def test_members_of_a_namespace_do_what_their_roles_say(cluster, kubectl):
+    """daemon may edit, games may view, and nobody else is let in."""
+
+    def as_user(user: str, *words: str) -> "subprocess.CompletedProcess[str]":
+        config = json.loads(kubectl("config", "view", "--raw", "-o", "json").stdout)
+        config["users"][0]["user"] = {"token": cluster.text("corral", "token", "user", user)}
+        path = cluster.work / f"{user}.kubeconfig"
+        path.write_text(json.dumps(config))
+        return cluster.run("kubectl", "--kubeconfig", str(path), "-n", "shop", *words, check=False)
+
+    kubectl("create", "namespace", "shop")
+    kubectl("create", "rolebinding", "editors", "--clusterrole=edit", "--user=daemon", "-n", "shop")
+    kubectl("create", "role", "looks", "--verb=get,list,watch", "--resource=pods,pods/log", "-n", "shop")
+    kubectl("create", "rolebinding", "viewers", "--role=looks", "--user=games", "-n", "shop")
+    (cluster.work / "said.yaml").write_text(WEB.replace("NAME", "said").replace("replicas: 2", "replicas: 1"))
+    assert as_user("daemon", "apply", "-f", "said.yaml").stdout == "deployment.apps/said created\n"
+    wait_until(lambda: as_user("games", "logs", "-l", "app=said").stdout == "it says so\n")
+    assert as_user("games", "auth", "can-i", "delete", "pods").stdout == "no\n"
+    assert as_user("daemon", "auth", "can-i", "delete", "pods").stdout == "yes\n"
+    told = 'User "games" cannot delete resource "deployments" in API group "apps" in the namespace "shop"'
+    assert told in as_user("games", "delete", "deployment", "said").stderr
+    assert 'User "news" cannot list resource "pods"' in as_user("news", "get", "pods").stderr
+    pod = as_user("daemon", "get", "pods", "-o", "name").stdout.strip()
+    assert 'cannot create resource "pods/exec"' in as_user("games", "exec", pod, "--", "id", "-un").stderr
+    assert as_user("daemon", "exec", pod, "--", "id", "-un").stdout == "daemon\n"
+    kubectl("delete", "namespace", "shop", "--wait=false")

@@ -15,9 +15,10 @@ from corral.model.kube.meta import ObjectKey
 from corral.model.kube.network import Ingress, Service
 from corral.model.kube.objects import AnyObject
 from corral.model.kube.pod import Pod
+from corral.model.kube.rbac import RoleBinding
 from corral.protocol.events import ObjectsChanged
 from corral.protocol.routes import IngressRoute, Routes, ServiceRoute
-from corral.services import balancing, endpoints, ingresses
+from corral.services import balancing, endpoints, ingresses, rights
 
 #: So many removals are remembered; who has missed more is told everything.
 _REMOVED_KEPT = 10_000
@@ -31,10 +32,13 @@ class RoutingTable:
         objects: Callable[[], Objects],
         term: int,
         opened: Callable[[Secret], dict[str, str]] = lambda one: one.data,
+        *,
+        always_closed: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`opened`: the values of a Secret in plain text."""
+        """`opened`: the values of a Secret in plain text. `always_closed`: do roles count in every namespace?"""
         self._objects = objects
         self._open = opened
+        self._always_closed = always_closed
         self._term = term
         self._number = 0  #: of the last change
         self._told: dict[ObjectKey, tuple[int, ServiceRoute | IngressRoute]] = {}  #: with the number of its last change
@@ -85,6 +89,8 @@ class RoutingTable:
             self._dirty.add(one.key)
         elif isinstance(one, Secret):
             self._dirty.update(self._readers.get(one.key, ()))
+        elif isinstance(one, RoleBinding):
+            self._on_members(one.metadata.namespace)
         elif isinstance(one, Pod):
             meant = self._meaning(one)
             before = self._members.get(one.key, frozenset())
@@ -100,10 +106,16 @@ class RoutingTable:
             self._dirty.add(key)
         elif key.kind == "Ingress":
             self._dirty.add(key)
+        elif key.kind == "RoleBinding":
+            self._on_members(key.namespace)
         elif key.kind == "Secret":
             self._dirty.update(self._readers.get(key, ()))
         elif key.kind == "Pod":
             self._dirty.update(self._members.pop(key, frozenset()))
+
+    def _on_members(self, namespace: str) -> None:
+        """Whose Pods take traffic may be another matter now."""
+        self._dirty.update(one.key for one in self._objects().of_kind("Service", namespace))
 
     def _unselect(self, key: ObjectKey) -> None:
         before = self._selectors.pop(key, None)
@@ -171,7 +183,7 @@ class RoutingTable:
             one = objects.get(key)
             if isinstance(one, Service):
                 pods = objects.pods_selected(key.namespace, one.spec.selector) if one.spec.selector else []
-                self._note(key, endpoints.route(one, pods, self._tokens(one)))
+                self._note(key, endpoints.route(one, pods, self._tokens(one), is_shared=self._is_shared(key.namespace)))
             elif isinstance(one, Ingress):
                 for name in ingresses.secrets_of(one):
                     self._readers.setdefault(ObjectKey("Secret", key.namespace, name), set()).add(key)
@@ -182,6 +194,9 @@ class RoutingTable:
                 self._removed[key] = self._number
         while len(self._removed) > _REMOVED_KEPT:
             self._forgotten = self._removed.pop(next(iter(self._removed)))
+
+    def _is_shared(self, namespace: str) -> bool:
+        return rights.is_closed(self._objects(), namespace, always=self._always_closed())
 
     def _note(self, key: ObjectKey, route: ServiceRoute | IngressRoute) -> None:
         if (known := self._told.get(key)) is None or known[1] != route:

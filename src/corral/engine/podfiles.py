@@ -14,7 +14,7 @@ from corral.model.kube.meta import ObjectKey
 from corral.model.kube.pod import Container, EnvFromSource, EnvVarSource, KeySelector, KeyToPath, Pod, Volume
 from corral.model.kube.storage import PersistentVolume, PersistentVolumeClaim
 from corral.protocol.pods import HOST_IP, POD_IP, PodFile, PodVariable, PodVolume
-from corral.services import storage
+from corral.services import rights, storage
 from corral.syntax import quantity
 
 _NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
@@ -85,9 +85,10 @@ def _named_by(volume: Volume) -> tuple[str, str, tuple[KeyToPath, ...], bool, in
 
 
 def _found(ctx: Context, kind: str, pod: Pod, name: str) -> dict[str, tuple[bytes, bool]] | None:
-    """Its values, and are they sealed? None: it is not there. Another user's Secret is not there for this one's Pods."""
+    """Its values, and are they sealed? None: it is not there. Another user's Secret is not there for this one's Pods, but
+    where all who make objects have been let in."""
     one = ctx.state.objects.get(ObjectKey(kind, pod.metadata.namespace, name))
-    if isinstance(one, Secret) and not _may_read(pod, one):
+    if isinstance(one, Secret) and not _may_read(ctx, pod, one):
         return None
     if isinstance(one, ConfigMap):
         plain = {key: (value.encode(errors="surrogatepass"), False) for key, value in one.data.items()}
@@ -97,11 +98,12 @@ def _found(ctx: Context, kind: str, pod: Pod, name: str) -> dict[str, tuple[byte
     return None
 
 
-def _may_read(pod: Pod, secret: Secret) -> bool:
-    """Namespaces are no fences between users. Root's Pods read all."""
-    if pod.creator is None or secret.creator is None:
+def _may_read(ctx: Context, pod: Pod, secret: Secret) -> bool:
+    """Namespaces are no fences between users, but where roles count. Root's Pods read all."""
+    if pod.creator is None or secret.creator is None or pod.creator.uid in (0, secret.creator.uid):
         return True
-    return pod.creator.uid in (0, secret.creator.uid)
+    always = ctx.config.kubernetes.authorization == "rbac"
+    return rights.is_closed(ctx.state.objects, secret.metadata.namespace, always=always)
 
 
 # ---------------------------------------------------------------------- variables

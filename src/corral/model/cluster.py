@@ -243,6 +243,13 @@ class Roles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     operators: tuple[str, ...] = ()
 
 
+class KubernetesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who may do what with Kubernetes' objects."""
+
+    #: "open": in a namespace without a RoleBinding everybody makes objects and changes his own. "rbac": roles alone count, everywhere
+    authorization: Literal["open", "rbac"] = "open"
+
+
 class Programs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     prolog: str = ""  #: run on each node before a job's first step
     epilog: str = ""  #: after its last
@@ -380,6 +387,7 @@ class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     api: ApiConfig = ApiConfig()
     proxy: ProxyConfig = ProxyConfig()
     roles: Roles = Roles()
+    kubernetes: KubernetesConfig = KubernetesConfig()
     programs: Programs = Programs()
     containers: Containers = Containers()
     isolation: Isolation = Isolation()

@@ -23,6 +23,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     user: str
     group: str
     role: Literal["user", "operator", "administrator"] = "user"
+    groups: tuple[str, ...] = ()  #: all of its groups, where somebody asks for Kubernetes' objects
 
     @property
     def is_operator(self) -> bool:

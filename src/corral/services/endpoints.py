@@ -29,11 +29,15 @@ def speech_of(port: ServicePort) -> Speech:
     return "tcp" if word in _OTHERS else _BY_WORD.get(word, "http")
 
 
-def route(service: Service, pods: Iterable[Pod], tokens: tuple[str, ...] = ()) -> ServiceRoute:
-    """`pods`: those that its selector means. `tokens`: that let in, where one is needed."""
+def route(
+    service: Service, pods: Iterable[Pod], tokens: tuple[str, ...] = (), *, is_shared: bool = False
+) -> ServiceRoute:
+    """`pods`: those that its selector means. `tokens`: that let in, where one is needed. `is_shared`: who makes objects in
+    its namespace has been given the right to.
+    """
     spec = service.spec
     found = [] if spec.external_name or not spec.selector else sorted(pods, key=lambda pod: pod.metadata.name)
-    taking = [pod for pod in found if takes_traffic(service, pod)]
+    taking = [pod for pod in found if takes_traffic(service, pod, is_shared=is_shared)]
     listening = {one.port: one.gateway_port for one in service.status.ports}
     return ServiceRoute(
         namespace=service.metadata.namespace,
@@ -54,9 +58,9 @@ def route(service: Service, pods: Iterable[Pod], tokens: tuple[str, ...] = ()) -
     )
 
 
-def takes_traffic(service: Service, pod: Pod) -> bool:
+def takes_traffic(service: Service, pod: Pod, *, is_shared: bool = False) -> bool:
     """Is it ready, or does the service not mind?"""
-    if pod.has_ended or not pod.status.addresses or not _is_same_users(service, pod):
+    if pod.has_ended or not pod.status.addresses or not (is_shared or _is_same_users(service, pod)):
         return False
     return pod.is_ready or service.spec.publish_not_ready_addresses
 

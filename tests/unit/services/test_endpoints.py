@@ -84,3 +84,9 @@ def test_ports_speak_as_their_app_protocol_or_name_says() -> None:
 def test_no_pod_gets_another_users_traffic_by_having_its_labels(of: Owner, by: Owner, takes: int) -> None:
     one = msgspec.structs.replace(service(ServicePort(port=80, target_port=8000)), creator=of)
     assert len(targets(one, msgspec.structs.replace(pod("a"), creator=by))[0]) == takes
+
+
+def test_members_of_a_namespace_have_their_services_in_common() -> None:
+    one = msgspec.structs.replace(service(ServicePort(port=80, target_port=8000)), creator=ANN)
+    found = route(one, [msgspec.structs.replace(pod("a"), creator=BOB)], is_shared=True)
+    assert len(found.ports[0].targets) == 1

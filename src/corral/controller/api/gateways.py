@@ -10,6 +10,7 @@ from corral.auth import tokens
 from corral.controller import jobtokens
 from corral.controller.api import query
 from corral.controller.api.http import Refusal, body_of, caller_of
+from corral.controller.api.kube import authorize
 from corral.controller.api.service import Service
 from corral.controller.routing import RoutingTable
 from corral.daemon import clock
@@ -27,7 +28,12 @@ def table_of(service: Service) -> RoutingTable:
         def values(one: Secret) -> dict[str, str]:
             return {key: _decoded(text) for key, text in service.opened(one).data.items()}
 
-        table = RoutingTable(lambda: service.state.objects, service.performer.term, values)
+        table = RoutingTable(
+            lambda: service.state.objects,
+            service.performer.term,
+            values,
+            always_closed=lambda: authorize.always_closed(service),
+        )
         service.watchers.tell(table)
         service.routing = table
     return service.routing

@@ -161,7 +161,7 @@ def _apply(ctx: Context, run: PipelineRun, step: PipelineStep, now: float, out: 
         one = msgspec.structs.replace(one, metadata=meta)
     inner = Effects()
     try:
-        requests.on_put(ctx, PutObjects(objects=(one,)), _caller(run), run.creator, now, inner)
+        requests.on_put(ctx, PutObjects(objects=(one,)), _caller(run), run.creator, now, inner, by_rule=True)
     except UsageError as error:
         inner.reply = Rejected(error=str(error))
     out.records += inner.records

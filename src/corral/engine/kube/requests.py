@@ -7,7 +7,7 @@ import msgspec
 
 from corral.engine.context import Context
 from corral.engine.effects import Effects
-from corral.engine.kube import addresses, admission
+from corral.engine.kube import addresses, admission, rights
 from corral.engine.kube.budgets import Allowance
 from corral.model.job import Owner
 from corral.model.kube.config import PriorityClass
@@ -24,8 +24,17 @@ _OURS = ("metadata", "creator", "status")
 _KEPT = ("deployment.kubernetes.io/revision", "corral.dev/rolled-back-to")
 
 
-def on_put(ctx: Context, request: PutObjects, caller: Caller, owner: Owner | None, now: float, out: Effects) -> None:
-    """All objects are put, or none."""
+def on_put(
+    ctx: Context,
+    request: PutObjects,
+    caller: Caller,
+    owner: Owner | None,
+    now: float,
+    out: Effects,
+    *,
+    by_rule: bool = False,
+) -> None:
+    """All objects are put, or none. `by_rule`: it follows from another object of the caller's."""
     who = owner or Owner(uid=caller.uid, gid=caller.gid, user=caller.user, group=caller.group)
     put: list[AnyObject] = []
     created: list[bool] = []
@@ -34,11 +43,19 @@ def on_put(ctx: Context, request: PutObjects, caller: Caller, owner: Owner | Non
         old = ctx.state.objects.get(one.key)
         if old is not None:
             one = updates.with_kept(one, old)
-        refused = _refusal(ctx, request, one, old, caller) or together.right(one, caller) or together.refusal(one, old)
+        refused = (
+            _refusal(ctx, request, one, old, caller, by_rule=by_rule)
+            or rights.granting_refusal(ctx, one, caller)
+            or together.right(one, caller)
+            or together.refusal(one, old)
+        )
         if refused is not None:
             out.reply = msgspec.structs.replace(refused, index=index)
             return
-        put.append(stamped(ctx, addresses.kept(one, old), old, who, ctx.state.objects.version + index + 1, now))
+        who_runs = who if rights.takes_over(ctx, one, old, caller) else None
+        put.append(
+            stamped(ctx, addresses.kept(one, old), old, who, ctx.state.objects.version + index + 1, now, who_runs)
+        )
         created.append(old is None)
     if not request.dry_run:
         changed = tuple(
@@ -51,19 +68,21 @@ def on_put(ctx: Context, request: PutObjects, caller: Caller, owner: Owner | Non
 
 
 def _refusal(
-    ctx: Context, request: PutObjects, one: AnyObject, old: AnyObject | None, caller: Caller
+    ctx: Context, request: PutObjects, one: AnyObject, old: AnyObject | None, caller: Caller, *, by_rule: bool
 ) -> Rejected | None:
     if (refused := addresses.refusal(ctx, one)) is not None:
         return refused
     name = f"{one.key.kind.lower()} {one.key.name!r}"
     if isinstance(one, PriorityClass) and not caller.is_operator:
         return Rejected(error=f"{name}: only an operator says which Pods come first", code="denied")
+    if old is None and (why := rights.refusal(ctx, one, caller, ("create",), by_rule=by_rule)) is not None:
+        return why
     if old is None:
         return Rejected(error=f"{name} not found", code="not_found") if request.mode == "update" else None
     if request.mode == "create":
         return Rejected(error=f"{name} already exists", code="exists")
-    if not may_change(old, caller):
-        return Rejected(error=f"{name} is not yours", code="denied")
+    if (why := rights.refusal(ctx, old, caller, ("update", "patch"), by_rule=by_rule)) is not None:
+        return why
     wanted = one.metadata.resource_version
     if wanted and wanted != old.metadata.resource_version:
         return Rejected(
@@ -76,12 +95,19 @@ def _refusal(
     return None
 
 
-def may_change(one: AnyObject, caller: Caller) -> bool:
-    return caller.is_operator or one.creator is None or one.creator.uid == caller.uid
+def stamped(
+    ctx: Context,
+    one: AnyObject,
+    old: AnyObject | None,
+    who: Owner,
+    version: int,
+    now: float,
+    takes: Owner | None = None,
+) -> AnyObject:
+    """With what the cluster says of it: uid, versions, times, status. An object that stays as it is: the old record.
 
-
-def stamped(ctx: Context, one: AnyObject, old: AnyObject | None, who: Owner, version: int, now: float) -> AnyObject:
-    """With what the cluster says of it: uid, versions, times, status. An object that stays as it is: the old record."""
+    `takes`: whose it is from now on, if its spec changes.
+    """
     key = one.key
     if old is None:
         text = f"{ctx.config.cluster} {key.kind} {key.namespace} {key.name} {version} {now}"
@@ -96,6 +122,8 @@ def stamped(ctx: Context, one: AnyObject, old: AnyObject | None, who: Owner, ver
     meta = _meta_of(one.metadata, old.metadata, version, same_spec=same_spec)
     if same_spec and msgspec.structs.replace(meta, resource_version=old.metadata.resource_version) == old.metadata:
         return old
+    if takes is not None and not same_spec:
+        kept["creator"] = takes
     return msgspec.structs.replace(one, metadata=meta, **kept)
 
 
@@ -145,8 +173,10 @@ def on_delete(ctx: Context, request: DeleteObjects, caller: Caller, now: float, 
         if one is None:
             out.reply = Rejected(error=f"{key.kind.lower()} {key.name!r} not found", code="not_found", index=index)
             return
-        if not may_change(one, caller):
-            out.reply = Rejected(error=f"{key.kind.lower()} {key.name!r} is not yours", code="denied", index=index)
+        verbs = ("create",) if request.is_eviction else ("delete", "deletecollection")
+        sub = "eviction" if request.is_eviction else ""
+        if (refused := rights.refusal(ctx, one, caller, verbs, sub)) is not None:
+            out.reply = msgspec.structs.replace(refused, index=index)
             return
         if (refused := admission.undeletable(ctx, one, caller)) is not None:
             out.reply = msgspec.structs.replace(refused, index=index)

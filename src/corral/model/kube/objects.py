@@ -7,6 +7,7 @@ from corral.model.kube.meta import KubeObject
 from corral.model.kube.network import Ingress, Service
 from corral.model.kube.pipeline import Pipeline, PipelineRun
 from corral.model.kube.pod import Pod
+from corral.model.kube.rbac import ClusterRole, ClusterRoleBinding, Role, RoleBinding
 from corral.model.kube.scaling import HorizontalPodAutoscaler
 from corral.model.kube.storage import PersistentVolume, PersistentVolumeClaim, StorageClass
 from corral.model.kube.workload import ControllerRevision, CronJob, Deployment, Job, ReplicaSet, StatefulSet
@@ -14,7 +15,7 @@ from corral.model.kube.workload import ControllerRevision, CronJob, Deployment, 
 AnyObject = (
     Pod | Deployment | ReplicaSet | StatefulSet | ControllerRevision | Job | CronJob | Service | Ingress | HorizontalPodAutoscaler
     | ConfigMap | Secret | Namespace | ResourceQuota | PodDisruptionBudget | PriorityClass | Pipeline | PipelineRun
-    | PersistentVolumeClaim | PersistentVolume | StorageClass
+    | PersistentVolumeClaim | PersistentVolume | StorageClass | Role | RoleBinding | ClusterRole | ClusterRoleBinding
 )  # fmt: skip
 
 
@@ -65,6 +66,13 @@ KINDS: dict[str, Kind] = {
         ),
         Kind(
             type=StorageClass, group="storage.k8s.io", version="v1", plural="storageclasses", short=("sc",), namespaced=False,
+        ),
+        Kind(type=Role, group="rbac.authorization.k8s.io", version="v1", plural="roles"),
+        Kind(type=RoleBinding, group="rbac.authorization.k8s.io", version="v1", plural="rolebindings"),
+        Kind(type=ClusterRole, group="rbac.authorization.k8s.io", version="v1", plural="clusterroles", namespaced=False),
+        Kind(
+            type=ClusterRoleBinding, group="rbac.authorization.k8s.io", version="v1", plural="clusterrolebindings",
+            namespaced=False,
         ),
         Kind(type=Pipeline, group="corral.dev", version="v1", plural="pipelines", short=("pl",)),
         Kind(type=PipelineRun, group="corral.dev", version="v1", plural="pipelineruns", short=("plr",)),

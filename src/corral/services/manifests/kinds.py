@@ -6,7 +6,6 @@ from typing import Any
 from corral.model.kube.objects import KINDS, Kind
 from corral.services.manifests.problems import Problem, refusal
 
-_RIGHTS = "rights are Corral's own: accounts, operators and the users of the cluster (sacctmgr)"
 _STORAGE = "volumes are directories: use a PersistentVolumeClaim, or a hostPath volume on a shared file system"
 _EXTENSION = "the API has no extensions"
 _GPUS = "ask for GPUs under resources.limits: nvidia.com/gpu"
@@ -17,8 +16,6 @@ _ADDRESSES = "services are reached through the gateway, which has the addresses 
 REFUSED_KINDS: dict[str, tuple[str, str]] = {
     "APIService": ("apiregistration.k8s.io", _EXTENSION),
     "CertificateSigningRequest": ("certificates.k8s.io", "put the certificate into a Secret of type kubernetes.io/tls"),
-    "ClusterRole": ("rbac.authorization.k8s.io", _RIGHTS),
-    "ClusterRoleBinding": ("rbac.authorization.k8s.io", _RIGHTS),
     "ClusterTrustBundle": ("certificates.k8s.io", "put certificates into a ConfigMap"),
     "ComponentStatus": ("", "`corral` and `sdiag` say how the cluster fares"),
     "CSIDriver": ("storage.k8s.io", _STORAGE),
@@ -53,8 +50,6 @@ REFUSED_KINDS: dict[str, tuple[str, str]] = {
     "ResourceClaim": ("resource.k8s.io", _GPUS),
     "ResourceClaimTemplate": ("resource.k8s.io", _GPUS),
     "ResourceSlice": ("resource.k8s.io", _GPUS),
-    "Role": ("rbac.authorization.k8s.io", _RIGHTS),
-    "RoleBinding": ("rbac.authorization.k8s.io", _RIGHTS),
     "RuntimeClass": ("node.k8s.io", "containers run with the runtime that the cluster is configured with"),
     "ServiceAccount": ("", "Pods run as the user who has applied them"),
     "ServiceCIDR": ("networking.k8s.io", _ADDRESSES),

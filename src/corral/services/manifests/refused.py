@@ -222,6 +222,10 @@ REFUSED: dict[str, dict[str, Refused]] = {
         "scopes": Refused("a quota counts all of the namespace", ([],)),
         "scopeSelector": Refused("a quota counts all of the namespace"),
     },
+    "PolicyRule": {
+        "nonResourceURLs": Refused("rights are of objects: paths beside them are everybody's, or an operator's", ([],))
+    },
+    "ClusterRole": {"aggregationRule": Refused("name all rules of the role")},
     "PodDisruptionBudgetSpec": {
         "unhealthyPodEvictionPolicy": Refused("Pods that are not ready count as unavailable", ("IfHealthyBudget",))
     },

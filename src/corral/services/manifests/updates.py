@@ -8,6 +8,7 @@ from corral.model.kube.config import ConfigMap, PriorityClass, Secret
 from corral.model.kube.network import Service
 from corral.model.kube.objects import AnyObject
 from corral.model.kube.pod import Pod, PodSpec
+from corral.model.kube.rbac import ClusterRoleBinding, RoleBinding
 from corral.model.kube.storage import PersistentVolume, PersistentVolumeClaim, StorageClass
 from corral.model.kube.workload import Deployment, Job, ReplicaSet, StatefulSet
 from corral.services import storage
@@ -83,6 +84,9 @@ def check(new: AnyObject, old: AnyObject) -> Problems:
             ):  # fmt: skip
                 if getattr(one, field) != getattr(before, field):
                     problems.forbidden(wire, "updates to it are forbidden.")
+        case (RoleBinding() | ClusterRoleBinding() as one, RoleBinding() | ClusterRoleBinding() as before):
+            if one.role_ref != before.role_ref:
+                problems.invalid("roleRef", msgspec.to_builtins(one.role_ref), "cannot change roleRef")
         case (PriorityClass() as one, PriorityClass() as before):
             for field, wire in (("value", "value"), ("preemption_policy", "preemptionPolicy")):
                 if getattr(one, field) != getattr(before, field):

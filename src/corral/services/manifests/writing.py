@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from corral.model.kube import config, meta, network, pod, scaling, storage, workload
+from corral.model.kube import config, meta, network, pod, rbac, scaling, storage, workload
 from corral.model.kube.meta import KubeObject
 from corral.model.kube.objects import KINDS, AnyObject
 from corral.services.manifests import statuses
@@ -47,6 +47,9 @@ SHOWN: dict[type[msgspec.Struct], tuple[str, ...]] = {
     config.Secret: ("type",),
     config.PriorityClass: ("value", "preemption_policy"),
     config.NamespaceStatus: ("phase",),
+    rbac.RoleRef: ("api_group",),
+    rbac.Role: ("rules",),
+    rbac.ClusterRole: ("rules",),
     storage.StorageClass: ("reclaim_policy", "volume_binding_mode"),
     storage.PersistentVolumeClaimSpec: ("volume_mode",),
     storage.PersistentVolumeClaimStatus: ("phase",),

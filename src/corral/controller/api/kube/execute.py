@@ -16,6 +16,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from corral.client.attach import STDERR, LaunchError, Output, TaskEnded
 from corral.controller.api.http import Refusal, caller_of, encode
+from corral.controller.api.kube import authorize
 from corral.controller.api.kube.logs import container_of, status_of
 from corral.controller.api.kube.reads import the_object
 from corral.controller.api.kube.resources import Address, address
@@ -78,7 +79,7 @@ def without_socket(service: Service, request: Request, caller: Caller, where: Ad
 def _asked(service: Service, request: Request, caller: Caller, where: Address) -> _Asked:
     pod = the_object(service, caller, where)
     assert isinstance(pod, Pod)
-    if not caller.is_operator and (pod.creator is None or pod.creator.uid != caller.uid):
+    if not authorize.may_act_as(service, caller, pod):
         raise forbidden(where.resource, where.name, "only its owner goes into a Pod")
     container = container_of(request, pod)
     status = status_of(pod, container)
@@ -97,9 +98,11 @@ def _asked(service: Service, request: Request, caller: Caller, where: Address) -
 async def _created(service: Service, socket: WebSocket) -> tuple[StepCreated, bool, bool]:
     request = cast(Request, socket)  # the same but for its method and body
     caller = caller_of(service, request)
-    where = address("", "v1", f"namespaces/{socket.path_params['namespace']}/pods/{socket.path_params['name']}")
+    where = address("", "v1", f"namespaces/{socket.path_params['namespace']}/pods/{socket.path_params['name']}/exec")
     if where is None:
         raise no_such_path()
+    caller = authorize.known(service, caller)
+    authorize.check(service, caller, where, "create")
     asked = _asked(service, request, caller, where)
     spec = SentStepSpec(
         name=os.path.basename(asked.command[0])[:64] or "exec", argv=asked.command, overlap=True, pty=asked.tty, nodes_min=1,
@@ -108,7 +111,7 @@ async def _created(service: Service, socket: WebSocket) -> tuple[StepCreated, bo
     )  # fmt: skip
     environment = {"TERM": "xterm"} if asked.tty else {}
     message = SentStep(job=str(asked.pod.status.job), spec=spec, environment=environment)
-    reply = await service.ask(message, caller)
+    reply = await service.ask(message, authorize.as_owner(caller, asked.pod))
     if isinstance(reply, Rejected):
         reason = {"denied": "Forbidden", "unavailable": "ServiceUnavailable", "busy": "ServiceUnavailable"}.get(
             reply.code, "BadRequest"

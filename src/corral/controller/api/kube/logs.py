@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from corral.controller.api.kube import authorize
 from corral.controller.api.kube.reads import key_of, the_object, whole_number
 from corral.controller.api.kube.resources import Address
 from corral.controller.api.kube.status import KubeError, forbidden
@@ -72,7 +73,8 @@ def _flag(request: Request, name: str) -> bool:
 async def get_log(service: Service, request: Request, caller: Caller, address: Address) -> Response:
     pod = the_object(service, caller, address)
     assert isinstance(pod, Pod)
-    if not caller.is_operator and (pod.creator is None or pod.creator.uid != caller.uid):
+    is_others = not caller.is_operator and (pod.creator is None or pod.creator.uid != caller.uid)
+    if is_others and not authorize.is_closed(service, address.namespace):
         raise forbidden(address.resource, address.name, "the log of a Pod is its owner's")
     for name in ("timestamps", "sinceSeconds", "sinceTime"):
         if request.query_params.get(name, "") not in ("", "false", "0"):

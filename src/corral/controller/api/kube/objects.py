@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 from corral.controller import kubenodes
+from corral.controller.api.kube import authorize
 from corral.controller.api.kube.resources import Resource
 from corral.controller.api.kube.status import invalid
 from corral.controller.api.service import Service
@@ -15,18 +16,22 @@ from corral.model.kube.network import Ingress
 from corral.model.kube.network import Service as KubeService
 from corral.model.kube.objects import AnyObject
 from corral.model.kube.pod import Pod
+from corral.model.kube.rbac import ClusterRole
 from corral.model.kube.storage import StorageClass
 from corral.protocol.requests import Caller
+from corral.services import roles
 from corral.services.manifests import reading, writing
 
 Json = dict[str, Any]
 
 
 def may_see(service: Service, caller: Caller, one: KubeObject) -> bool:
-    """As jobs: one's own, all as operator or where `private_data` does not name jobs. Others' secrets never."""
+    """As jobs: one's own, all as operator or where `private_data` does not name jobs. Others' secrets never. Where roles count, by them."""
+    if one.metadata.namespace and authorize.is_closed(service, one.metadata.namespace):
+        return authorize.may_see(service, caller, one)
     if caller.is_operator or one.creator is None or one.creator.uid == caller.uid:
         return True
-    if isinstance(one, (Namespace, PriorityClass, StorageClass)):
+    if isinstance(one, (Namespace, PriorityClass, StorageClass, ClusterRole)):
         return True
     return not isinstance(one, Secret) and "jobs" not in service.config.private_data
 
@@ -38,7 +43,7 @@ def found(service: Service, caller: Caller, key: ObjectKey) -> KubeObject | None
         return one if one is not None and may_see(service, caller, one) else None
     if key.kind == "Node":
         return kubenodes.one_node(service.state, key.name)
-    one = service.state.objects.get(key)
+    one = service.state.objects.get(key) or (roles.ALWAYS.get(key.name) if key.kind == "ClusterRole" else None)
     return service.opened(one) if one is not None and may_see(service, caller, one) else None
 
 
@@ -50,7 +55,8 @@ def of_kind(service: Service, caller: Caller, kind: str, namespace: str, namespa
         return kubenodes.all_nodes(service.state)
     objects = service.state.objects
     all_of_them = objects.everywhere(kind) if namespaced and not namespace else objects.of_kind(kind, namespace)
-    return [service.opened(one) for one in all_of_them if may_see(service, caller, one)]
+    always = roles.ALWAYS.values() if kind == "ClusterRole" else ()
+    return [service.opened(one) for one in (*always, *all_of_them) if may_see(service, caller, one)]
 
 
 def read(resource: Resource, document: Json, namespace: str) -> AnyObject:

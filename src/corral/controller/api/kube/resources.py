@@ -44,6 +44,10 @@ _SUBRESOURCES = {
     "StorageClass": (),
     "Namespace": ("status",),
     "ControllerRevision": (),
+    "Role": (),
+    "RoleBinding": (),
+    "ClusterRole": (),
+    "ClusterRoleBinding": (),
 }
 #: What the cluster alone makes.
 _OURS = frozenset({"ControllerRevision"})

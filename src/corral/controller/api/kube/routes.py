@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from corral.controller.api.http import Refusal, caller_of, encode
 from corral.controller.api.kube import (
+    authorize,
     discovery,
     evictions,
     execute,
@@ -15,6 +16,7 @@ from corral.controller.api.kube import (
     nodes,
     patches,
     reads,
+    reviews,
     schemas,
     watching,
     writes,
@@ -34,9 +36,13 @@ async def _answer(service: Service, request: Request, group: str, version: str, 
         if request.method != "GET":
             raise _not_allowed()
         return Form(request).write(discovery.resource_list(group, version))
+    caller = authorize.known(service, caller)
+    if group in reviews.GROUPS:
+        return await reviews.answer(service, request, caller, group, version, rest)
     where = address(group, version, rest)
     if where is None:
         raise no_such_path()
+    authorize.check(service, caller, where, authorize.verb_of(request.method, where, watches=_wants_watch(request)))
     return await _at(service, request, caller, where)
 
 

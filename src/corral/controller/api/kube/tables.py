@@ -15,9 +15,11 @@ from corral.model.kube.network import Ingress, Service
 from corral.model.kube.objects import KINDS
 from corral.model.kube.pipeline import Pipeline, PipelineRun
 from corral.model.kube.pod import Pod, PodTemplateSpec
+from corral.model.kube.rbac import ClusterRole, ClusterRoleBinding, Role, RoleBinding
 from corral.model.kube.scaling import HorizontalPodAutoscaler
 from corral.model.kube.storage import PersistentVolume, PersistentVolumeClaim, StorageClass
 from corral.model.kube.workload import ControllerRevision, CronJob, Deployment, Job, ReplicaSet, StatefulSet
+from corral.services.manifests import writing
 from corral.services.storage import is_default
 from corral.syntax.age import format_age
 
@@ -187,6 +189,21 @@ _NODE = (
     Column("GPUs", lambda one, now: one.status.capacity.get("nvidia.com/gpu", "0"), True),
 )
 
+
+def _subjects(kind: str) -> Callable[[Any, float], str]:
+    return lambda one, now: ", ".join(found.name for found in one.subjects if found.kind == kind)
+
+
+_CREATED = Column("Created At", lambda one, now: writing.time_text(one.metadata.creation_timestamp) or NONE)
+_BINDING = (
+    NAME,
+    Column("Role", lambda one, now: f"{one.role_ref.kind}/{one.role_ref.name}"),
+    AGE,
+    Column("Users", _subjects("User"), True),
+    Column("Groups", _subjects("Group"), True),
+    Column("ServiceAccounts", lambda one, now: "", True),
+)
+
 _MODES = {"ReadWriteOnce": "RWO", "ReadOnlyMany": "ROX", "ReadWriteMany": "RWX", "ReadWriteOncePod": "RWOP"}
 
 
@@ -236,6 +253,10 @@ COLUMNS: dict[type, tuple[Column, ...]] = {
         AGE,
         Column("Parameters", lambda one, now: ",".join(f"{k}={v}" for k, v in sorted(one.parameters.items())), True),
     ),
+    Role: (NAME, _CREATED),
+    ClusterRole: (NAME, _CREATED),
+    RoleBinding: _BINDING,
+    ClusterRoleBinding: _BINDING,
     Node: _NODE,
     Deployment: _deployment(),
     ReplicaSet: _replica_set(),

@@ -7,7 +7,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from corral.controller.api.kube import bodies, objects, scale
+from corral.controller.api.kube import authorize, bodies, objects, scale
 from corral.controller.api.kube.reads import answer_one, key_of, the_object, whole_number
 from corral.controller.api.kube.resources import Address
 from corral.controller.api.kube.selection import Selection
@@ -216,7 +216,8 @@ async def delete_collection(service: Service, request: Request, caller: Caller, 
         if selection.matches(one)
     ]
     for one in chosen:
-        if not caller.is_operator and one.creator is not None and one.creator.uid != caller.uid:
+        is_others = not caller.is_operator and one.creator is not None and one.creator.uid != caller.uid
+        if is_others and not authorize.is_closed(service, address.namespace):
             raise forbidden(resource, one.metadata.name, "it is not yours")
     deleted: list[AnyObject] = []
     for start in range(0, len(chosen), _AT_ONCE):

@@ -5,7 +5,7 @@ from typing import Any
 
 from corral.model.kube.objects import AnyObject
 from corral.model.kube.pod import Pod
-from corral.services.manifests.checks import config, metadata, network, pipeline, pod, scaling, storage, workload
+from corral.services.manifests.checks import config, metadata, network, pipeline, pod, rbac, scaling, storage, workload
 from corral.services.manifests.problems import Problems
 
 
@@ -31,6 +31,10 @@ _CHECKS: dict[str, Callable[[Any, Problems], None]] = {
     "StorageClass": storage.storage_class,
     "PersistentVolume": storage.volume,
     "PersistentVolumeClaim": storage.claim,
+    "Role": rbac.role,
+    "ClusterRole": rbac.role,
+    "RoleBinding": rbac.binding,
+    "ClusterRoleBinding": rbac.binding,
     "Pipeline": pipeline.check,
     "PipelineRun": pipeline.check_run,
 }

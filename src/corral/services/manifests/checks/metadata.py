@@ -25,6 +25,10 @@ _NAMES = {
     "CronJob": _cron_job_name,
     "Pipeline": kubenames.label,
     "PipelineRun": kubenames.label,
+    "Role": _path_segment,
+    "ClusterRole": _path_segment,
+    "RoleBinding": _path_segment,
+    "ClusterRoleBinding": _path_segment,
 }
 
 
