@@ -29,7 +29,7 @@ demo: .venv/.installed-run
 
 test: .venv/.installed-dev lint
 	@scripts/install-test-tools
-	$(bin)/python -m pytest -q -n $(workers) --dist loadfile tests
+	$(bin)/python -m pytest -q -n $(workers) --dist loadfile --no-loadscope-reorder tests
 
 test-gpu: .venv/.installed-dev
 	CORRAL_REAL_GPU=1 $(bin)/python -m pytest -q -rs --durations=0 tests/gpu

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-_ROOT = Path(__file__).parents[1]
+_TESTS = Path(__file__).parent
+_ROOT = _TESTS.parent
+_ORDER = ("simulation", "cluster", "properties", "contract")
 _FILES = pytest.StashKey[frozenset[str]]()
 
 if importlib.util.find_spec("hypothesis"):  # the clients' environment has none
@@ -25,6 +27,17 @@ if importlib.util.find_spec("hypothesis"):  # the clients' environment has none
         derandomize=not os.environ.get("CORRAL_EXPLORE"),
     )
     settings.load_profile("corral")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long is begun first, and most of all the seeds, which are one file: at the end all processes have something to do.
+    Tests of clusters wait much: beside them there is room for those that compute.
+    """
+    items.sort(key=lambda item: _rank(item.path.relative_to(_TESTS).parts))
+
+
+def _rank(parts: tuple[str, ...]) -> int:
+    return _ORDER.index(parts[0]) if parts[0] in _ORDER else len(_ORDER)
 
 
 def pytest_collection_finish() -> None:

@@ -1,11 +1,12 @@
 """What was a cluster doing when its test failed? What its daemons said last, and what is left in its queue."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
-_LOGS, _LINES, _WIDTH, _JOBS = 8, 8, 240, 3
+_LOGS, _LINES, _WIDTH, _JOBS, _DETAIL = 8, 8, 240, 3, 800
 _asked: dict[Path, str] = {}
 
 
@@ -17,7 +18,7 @@ def may_be_asked(directory: Path, endpoint: str = "") -> None:
 def forget_the_gone() -> None:
     """Those whose daemons have been stopped are of no later test."""
     for directory, endpoint in list(_asked.items()):
-        if not endpoint or not Path(endpoint.removeprefix("unix://")).exists():
+        if not _answers(endpoint):
             del _asked[directory]
 
 
@@ -29,12 +30,21 @@ def told() -> list[tuple[str, str]]:
     ]
 
 
+def _answers(endpoint: str) -> bool:
+    try:
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.connect(endpoint.removeprefix("unix://"))
+    except OSError:
+        return False
+    return True
+
+
 def _queue(endpoint: str) -> list[str]:
-    if not Path(endpoint.removeprefix("unix://")).exists():
+    if not _answers(endpoint):
         return []
     lines = _run(endpoint, "squeue", "-a", "-t", "all", "-h", "-o", "%i %j %T %r %N %M").splitlines()
     live = [line.split()[0] for line in lines if line.split()[2:3] not in (["COMPLETED"], ["FAILED"], ["CANCELLED"])]
-    details = [_run(endpoint, "scontrol", "show", "job", "-o", job) for job in live[:_JOBS]]
+    details = [_run(endpoint, "scontrol", "show", "job", "-o", job)[:_DETAIL] for job in live[:_JOBS]]
     nodes = _run(endpoint, "sinfo", "-h", "-N", "-o", "%N %T %E").splitlines()
     return [
         "-- squeue",

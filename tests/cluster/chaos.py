@@ -11,13 +11,15 @@ from typing import Any
 
 import msgspec
 from tests.cluster import afterwards
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE, wait_until
 
 from corral.agent.inventory import VirtualNodes
 from corral.agent.main import AgentSetup
 from corral.bus.credentials import ClusterKeys
 from corral.bus.server import running_server
 from corral.client.client import ClusterClient, job
+from corral.client.objects import kind_of
+from corral.errors import Refused
 from corral.model.cluster import ApiConfig, ClusterConfig, NatsConfig, Timeouts
 from corral.model.gres import GresDevice
 from corral.protocol.requests import NewJob
@@ -200,7 +202,13 @@ class KillableCluster:
 
 
 class Client(ClusterClient):
-    """The SDK, and two questions of tests."""
+    """The SDK, and two questions of tests. It is patient: a controller that was killed may take long to be back on a busy machine."""
+
+    def _call(self, method: str, path: str, body: bytes = b"", key: str = "") -> bytes:
+        try:
+            return self._connection.call(method, path, body, key=key, retry_seconds=2 * PATIENCE)
+        except Refused as error:
+            raise kind_of(error) from None
 
     def ping(self) -> Row:
         found: Row = msgspec.json.decode(self._call("GET", "/v1/ping"))

@@ -2,7 +2,9 @@
 
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from tests.cluster.live import LiveCluster, wait_until
@@ -29,12 +31,19 @@ def by(cluster: LiveCluster, user: str, *command: str) -> "subprocess.CompletedP
     return cluster.run("setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *command, check=False)
 
 
-def test_two_users_share_the_limits_of_their_account(make_cluster: Callable[..., LiveCluster]) -> None:
-    cluster = make_cluster("one", CONFIG)
-    for place in (cluster.directory, *cluster.directory.parents):
-        if place.owner() == "root" and place != place.parent:
-            place.chmod(place.stat().st_mode | 0o055)
-    cluster.up("--nodes=2", "--cpus=4")
+@pytest.fixture
+def cluster() -> Iterator[LiveCluster]:
+    with TemporaryDirectory(prefix="corral-accounts-") as name:  # not below pytest's, where nobody else may look
+        Path(name).chmod(0o755)
+        one = LiveCluster(Path(name), CONFIG)
+        try:
+            one.up("--nodes=2", "--cpus=4")
+            yield one
+        finally:
+            one.down()
+
+
+def test_two_users_share_the_limits_of_their_account(cluster: LiveCluster) -> None:
     refused = by(cluster, "daemon", *BATCH, "--wrap", "true")
     assert "Invalid account or account/partition combination specified" in refused.stderr
     for line in ACCOUNTS:

@@ -53,7 +53,7 @@ class GatewayKeeper:
         if self._child:
             return True
         try:
-            pid = int((self._directory / "gateway" / "lock").read_bytes() or b"0")
+            pid = int((self._directory / "gateway" / "lock").read_bytes().partition(b"\n")[0] or b"0")
             words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except (OSError, ValueError):
             return False

@@ -19,9 +19,10 @@ def hold(path: Path, mode: int = 0o644) -> int:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        pid = os.read(fd, 20).decode().strip() or "unknown"
+        pid = os.read(fd, 20).decode().partition("\n")[0] or "unknown"
         os.close(fd)
         raise Held(pid) from None
-    os.ftruncate(fd, 0)
-    os.write(fd, f"{os.getpid()}\n".encode())
+    said = f"{os.getpid()}\n".encode()
+    os.pwrite(fd, said, 0)  # over what is there: at no moment does it name nobody
+    os.ftruncate(fd, len(said))
     return fd

@@ -47,7 +47,7 @@ class Daemon:
     def pid(self) -> int | None:
         """None when it does not run."""
         try:
-            pid = int(self.pid_file.read_bytes() or b"0")
+            pid = int(self.pid_file.read_bytes().partition(b"\n")[0] or b"0")
             command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except (OSError, ValueError):
             return None
