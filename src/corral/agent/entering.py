@@ -13,7 +13,7 @@ import msgspec
 from corral.agent import mounts
 from corral.agent.container import Box, CannotContain
 from corral.agent.identity import Identity
-from corral.agent.podroom import pod_place
+from corral.agent.podplace import pod_place
 from corral.agent.tasks import TaskPlan
 from corral.protocol.orders import LaunchStep
 

@@ -23,6 +23,7 @@ from corral.agent.recovery import recover, sweep
 from corral.agent.shepherds import Shepherds
 from corral.agent.spawner import SpawnerDied
 from corral.agent.spool import Spool, job_name
+from corral.agent.volumefiles import VolumeFiles
 from corral.agent.xid import Rules
 from corral.bus import subjects
 from corral.bus.interface import Bus
@@ -46,6 +47,7 @@ from corral.protocol.orders import (
     SignalTasks,
     SuspendJob,
     TellNames,
+    WriteFiles,
 )
 from corral.protocol.reports import AgentRegistered, Heartbeat, JobCleaned, NodeFailed, StepFinished, StepSampled
 
@@ -61,6 +63,7 @@ _decode_order = msgspec.msgpack.Decoder(
     | RemoveImage
     | ReadLog
     | ForgetPod
+    | WriteFiles
     | RemoveDirectory
     | TellNames
     | ReportsCommitted
@@ -110,6 +113,7 @@ class AgentLoop:
         self._launcher = Launcher(agent, spool, self._outbox, shepherds, log, endpoint, images, mps, networks, names)
         self._imagekeeper = ImageKeeper(agent, images, self._outbox, spool)
         self._podlogs = PodLogs(agent, str(spool.root / "pods"), self._outbox)
+        self._volumefiles = VolumeFiles(agent, str(spool.root / "boxes"), self._outbox)
         self._claimdirs = ClaimDirectories(agent, self._outbox)
         self._endings = Endings(self._launcher, epilog_timeout)
         watch = GpuWatch(devices, self._on_bad_device, rules=xids)
@@ -264,6 +268,8 @@ class AgentLoop:
             case TellNames():
                 if self._servicenames is not None:
                     self._servicenames.take(order.names)
+            case WriteFiles():
+                self._volumefiles.obey(order)
             case SendInventory():
                 self._on_connected()
             case ShutDown():

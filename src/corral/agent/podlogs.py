@@ -5,6 +5,7 @@ import glob
 import os
 import shutil
 
+from corral.agent import logtimes
 from corral.agent.outbox import Outbox
 from corral.agent.podrun import directory_of
 from corral.daemon import clock
@@ -49,9 +50,11 @@ class PodLogs:
         most = max(1, min(order.most, _MOST))
         while True:
             try:
-                offset, data, size = await asyncio.to_thread(_read, path, order.offset, order.last_lines, most)
+                offset, data, size, times = await asyncio.to_thread(_read, path, order, most)
             except FileNotFoundError:
-                offset, data, size = 0, b"", -1
+                offset, data, size, times = 0, b"", -1, ()
+            except NoTimes:
+                return self._tell(order, problem="it is not known when this log was written")
             except OSError as error:
                 return self._tell(order, problem=f"{order.node}: {error.strerror}")
             if data or clock.monotonic() >= until:
@@ -59,7 +62,7 @@ class PodLogs:
             await asyncio.sleep(_LOOK_SECONDS)
         if size < 0:
             return self._tell(order, problem="there is no log of this run")
-        self._tell(order, offset=offset, data=data, size=size)
+        self._tell(order, offset=offset, data=data, size=size, times=times)
 
     def _tell(self, order: ReadLog, **what: object) -> None:
         self._outbox.tell(LogRead(agent=self._agent, node=order.node, query=order.query, **what))  # type: ignore[arg-type]
@@ -76,12 +79,19 @@ def _shorten(pods: str, longest: int) -> None:
             if os.stat(path).st_size > longest:
                 shutil.copyfile(path, f"{path}.1")
                 os.truncate(path, 0)
+                if os.path.exists(f"{path}.times"):
+                    os.truncate(f"{path}.times", 0)
         except OSError:
             continue  # it is gone, or the disk is full
 
 
-def _read(path: str, offset: int, last_lines: int | None, most: int) -> tuple[int, bytes, int]:
-    """Where the data begins, the data, the size of the file."""
+class NoTimes(Exception):
+    """Nobody has noted when what was said."""
+
+
+def _read(path: str, order: ReadLog, most: int) -> tuple[int, bytes, int, tuple[tuple[int, float], ...]]:
+    """Where the data begins, the data, the size of the file, when it was said. Raises NoTimes."""
+    offset, last_lines = order.offset, order.last_lines
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         size = os.fstat(fd).st_size
@@ -89,9 +99,32 @@ def _read(path: str, offset: int, last_lines: int | None, most: int) -> tuple[in
             offset = _before(fd, size, last_lines)
         elif offset > size:  # it has been cut short
             offset = 0
-        return offset, os.pread(fd, most, offset), size
+        times: list[tuple[int, float]] | None = []
+        if order.since or order.with_times:
+            times = logtimes.read(path)
+            if times is None:
+                raise NoTimes
+        assert times is not None
+        if order.since:
+            offset = max(offset, _line_from(fd, logtimes.offset_since(times, order.since, size), size))
+        data = os.pread(fd, most, offset)
+        told = logtimes.within(times, offset, offset + len(data)) if order.with_times else ()
+        return offset, data, size, told
     finally:
         os.close(fd)
+
+
+def _line_from(fd: int, offset: int, size: int) -> int:
+    """Where the next line begins, unless one begins there."""
+    if not 0 < offset < size or os.pread(fd, 1, offset - 1) == b"\n":
+        return offset
+    while offset < size:
+        block = os.pread(fd, _BLOCK, offset)
+        at = block.find(b"\n")
+        if at >= 0:
+            return offset + at + 1
+        offset += len(block)
+    return size
 
 
 def _before(fd: int, size: int, lines: int) -> int:

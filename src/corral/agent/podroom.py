@@ -10,11 +10,11 @@ import os
 import stat
 from contextlib import AbstractContextManager, nullcontext
 
-from corral.agent import claimdirs, mounts, resolverfile, room
-from corral.agent.boxes import of_job
+from corral.agent import claimdirs, mounts, resolverfile, room, volumefiles
 from corral.agent.container import Box, CannotContain, apart_of, namespace_of
 from corral.agent.identity import Identity
 from corral.agent.netrecord import Net, net_of
+from corral.agent.podplace import pod_place
 from corral.agent.room import Room
 from corral.agent.servicevariables import service_names
 from corral.agent.viewing import file_of, lay
@@ -64,8 +64,8 @@ class PodRoom:
         for volume in self._run.volumes:
             if volume.kind not in _ELSEWHERE:
                 self._fill(volume)
-        if self._net is not None:
-            _write(f"{self._place}/hosts", self._hosts(self._net).encode(), 0o644)
+        if self._net is not None or self._run.host_aliases:
+            _write(f"{self._place}/hosts", self._hosts().encode(), 0o644)
         if (text := self._resolver()) is not None:
             _write(f"{self._place}/resolv.conf", text.encode(), 0o644)
         if self._keeps_words():
@@ -200,19 +200,22 @@ class PodRoom:
                 os.chmod(path, 0o2777 if volume.kind != "files" else 0o2755)
             elif self._identity.changes and volume.kind != "files":
                 os.chown(path, self._identity.uid, self._identity.gid)
-        for file in volume.files:
-            where = os.path.normpath(f"{path}/{file.path}")
-            if not where.startswith(f"{path}/"):
-                raise CannotContain(f"volume {volume.name}: {file.path} is not below it")
-            os.makedirs(os.path.dirname(where), mode=0o755, exist_ok=True)
-            _write(where, file.value, file.mode)
+        if volume.kind == "files":
+            owner = None
             if self._run.groups:
-                os.chown(where, -1, self._run.groups[0])
-                os.chmod(where, file.mode | (file.mode & 0o400) >> 3)
+                owner = (-1, self._run.groups[0])
             elif self._identity.changes:  # as fsGroup would: its user reads what is not for all
-                os.chown(where, self._identity.uid, self._identity.gid)
+                owner = (self._identity.uid, self._identity.gid)
+            try:
+                volumefiles.write(path, volume.files, owner, for_group=bool(self._run.groups))
+            except volumefiles.BadPath as error:
+                raise CannotContain(f"volume {volume.name}: {error} is not below it") from None
 
-    def _hosts(self, net: Net) -> str:
+    def _hosts(self) -> str:
+        aliases = "".join(f"{ip}\t{chr(9).join(names)}\n" for ip, names in self._run.host_aliases)
+        return (_all_of_the_node() if self._net is None else self._own_hosts(self._net)) + aliases
+
+    def _own_hosts(self, net: Net) -> str:
         name, domain = self._run.host_name, self._run.domain
         names = f"{name}.{domain}\t{name}" if domain else name
         address = net.address or "127.0.1.1"
@@ -258,10 +261,6 @@ _FITS = {
     "Directory": stat.S_ISDIR, "DirectoryOrCreate": stat.S_ISDIR, "File": stat.S_ISREG, "FileOrCreate": stat.S_ISREG,
     "Socket": stat.S_ISSOCK, "CharDevice": stat.S_ISCHR, "BlockDevice": stat.S_ISBLK,
 }  # fmt: skip
-
-
-def pod_place(boxes: str, node: str, job: int, restart: int) -> str:
-    return f"{of_job(boxes, node, job, restart)}/.pod"
 
 
 def clear(boxes: str, node: str, job: int, restart: int) -> None:
@@ -411,12 +410,16 @@ def _resolver() -> str | None:
         return None
 
 
-def _names_of_the_node() -> str:
-    """What its /etc/hosts says of others."""
+def _all_of_the_node() -> str:
     try:
         with open(_HOSTS, encoding="utf-8", errors="replace") as file:
-            lines = file.read().splitlines()
+            return file.read().rstrip() + "\n"
     except OSError:
         return ""
+
+
+def _names_of_the_node() -> str:
+    """What its /etc/hosts says of others."""
+    lines = _all_of_the_node().splitlines()
     kept = [line for line in lines if line.split("#")[0].split() and not line.startswith(("127.", "::1"))]
     return "".join(f"{line}\n" for line in kept)

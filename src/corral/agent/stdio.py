@@ -9,11 +9,13 @@ from collections.abc import Callable, Sequence
 
 from corral.agent import messages
 from corral.agent.identity import Identity
+from corral.agent.logtimes import Times
 from corral.agent.outputs import OutputFiles, Stream, Where, for_reading, streams_of
 from corral.agent.peers import Peers
 from corral.agent.pty import Terminal
 from corral.agent.reactor import Reactor
 from corral.agent.uplink import Uplink
+from corral.daemon import clock
 from corral.model.step import BATCH, EndCause, TaskExit, TaskPlace
 from corral.protocol import streams as frames
 from corral.protocol.orders import LaunchStep
@@ -77,7 +79,7 @@ class StepStreams:
         if identity.changes:
             os.fchown(write_end, identity.uid, identity.gid)
         self._complaints = os.dup(file)
-        self._copied = _CopiedFile(self._reactor, read_end, file)
+        self._copied = _CopiedFile(self._reactor, read_end, file, Times(file, self._log))
         out, null = self._keep(write_end), self._keep(os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC))
         for place in self._order.tasks:
             self._of_task[place.rank] = null, out, out
@@ -228,10 +230,10 @@ class StepStreams:
 
 
 class _CopiedFile:
-    """A pipe whose bytes go into a file as they are."""
+    """A pipe whose bytes go into a file as they are; beside it when."""
 
-    def __init__(self, reactor: Reactor, fd: int, file: int) -> None:
-        self._reactor, self._fd, self._file = reactor, fd, file
+    def __init__(self, reactor: Reactor, fd: int, file: int, times: Times) -> None:
+        self._reactor, self._fd, self._file, self._times = reactor, fd, file, times
         os.set_blocking(fd, False)
         reactor.add_reader(fd, self._on_readable)
 
@@ -246,6 +248,8 @@ class _CopiedFile:
         except BlockingIOError:
             return -1
         left = memoryview(data)
+        if data:
+            self._times.note(clock.now())
         try:
             while left:
                 left = left[os.write(self._file, left) :]
@@ -260,6 +264,7 @@ class _CopiedFile:
         self._reactor.forget(self._fd)
         os.close(self._fd)
         os.close(self._file)
+        self._times.close()
 
 
 class _LabelledFile:

@@ -23,8 +23,17 @@ from corral.daemon.logs import Log
 from corral.model.step import BATCH, StepKey
 from corral.protocol import codec
 from corral.protocol.events import AnyEvent
-from corral.protocol.orders import AnyOrder, LaunchStep, ReportsCommitted, SendInventory, ShutDown, StepIo, TellNames
-from corral.protocol.pods import PodRun
+from corral.protocol.orders import (
+    AnyOrder,
+    LaunchStep,
+    ReportsCommitted,
+    SendInventory,
+    ShutDown,
+    StepIo,
+    TellNames,
+    WriteFiles,
+)
+from corral.protocol.pods import PodRun, PodVolume
 from corral.protocol.replies import StepAccess
 
 #: Scripts and environments kept in memory for the next launches.
@@ -70,6 +79,8 @@ class SecretOpener(Protocol):
     """SecretKeeper."""
 
     def opened_run(self, run: PodRun) -> PodRun: ...
+
+    def opened_volumes(self, volumes: tuple[PodVolume, ...]) -> tuple[PodVolume, ...]: ...
 
 
 class Performer:
@@ -157,6 +168,8 @@ class Performer:
         try:
             if isinstance(order, LaunchStep):
                 order = self.filled(order)
+            elif isinstance(order, WriteFiles) and self._secrets is not None:
+                order = msgspec.structs.replace(order, volumes=self._secrets.opened_volumes(order.volumes))
             await self._bus.publish(subject, codec.encode(order))
             self.sent += 1
         except BusError as error:

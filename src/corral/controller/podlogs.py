@@ -22,7 +22,7 @@ class PodLogs:
 
     async def read(
         self, node: str, pod: ObjectMeta, container: str, number: int, *, offset: int = 0,
-        last_lines: int | None = None, most: int = 262144, wait: float = 0.0,
+        last_lines: int | None = None, most: int = 262144, wait: float = 0.0, since: float = 0.0, with_times: bool = False,
     ) -> LogRead | None:  # fmt: skip
         """`number`: the restart count of the run. With `wait` it answers as soon as there is something beyond `offset`.
 
@@ -34,6 +34,7 @@ class PodLogs:
         order = ReadLog(
             term=self._term, node=node, query=query, namespace=pod.namespace, name=pod.name, uid=pod.uid,
             container=container, number=number, offset=offset, last_lines=last_lines, most=most, wait=wait,
+            since=since, with_times=with_times,
         )  # fmt: skip
         try:
             self._send(node, order)

@@ -10,7 +10,7 @@ from corral.controller.measuring import OURSELVES
 from corral.daemon.logs import Log
 from corral.model.kube.config import Secret
 from corral.model.kube.objects import AnyObject
-from corral.protocol.pods import PodRun
+from corral.protocol.pods import PodRun, PodVolume
 from corral.protocol.replies import Rejected
 from corral.protocol.requests import PutObjects
 from corral.syntax import rawbytes
@@ -64,6 +64,11 @@ class SecretKeeper:
     def opened_run(self, run: PodRun) -> PodRun:
         """What a node is told of a container: whatever in it is marked `is_sealed` is opened. Raises CannotOpen."""
         found: PodRun = self._opened_words(run)
+        return found
+
+    def opened_volumes(self, volumes: tuple[PodVolume, ...]) -> tuple[PodVolume, ...]:
+        """Likewise of files that are to be written anew."""
+        found: tuple[PodVolume, ...] = self._opened_words(volumes)
         return found
 
     def _opened_words(self, one: Any) -> Any:

@@ -27,6 +27,14 @@ from corral.scheduler.priority import Totals
 from corral.scheduler.reservations import Reserved
 
 
+class Told:
+    """What the node of a Pod knows of the files in its volumes."""
+
+    def __init__(self, digest: str) -> None:
+        self.written = digest  #: of what they are made of
+        self.asked, self.due = "", 0.0  #: what it has been told to write, and when it is told again
+
+
 class Context:
     """The engine's own variables. Those not in `state` are worked out anew after a restart."""
 
@@ -81,6 +89,7 @@ class Context:
         self.foreign_ports: dict[str, set[int]] = {}  #: host -> ports that somebody else has there
         self.evicted: dict[ObjectKey, str] = {}  #: Pods that may not stay where they are, and why, in this pass
         self.to_move: dict[ObjectKey, bool] = {}  #: Pods that are to get other ports in this pass
+        self.pod_files: dict[ObjectKey, Told] = {}  #: what nodes know of the files of Pods
         self.next_pod_port = 0  #: the first that is looked at for a Pod
         self.autoscaling = Autoscaling()  #: what has been measured, and what autoscalers remember
         self.service_links: tuple[object, dict[str, tuple[ServicePlace, ...]]] = (

@@ -36,7 +36,7 @@ from corral.engine import (
 from corral.engine.context import Context
 from corral.engine.duetimes import DueTimes
 from corral.engine.effects import Effects
-from corral.engine.kube import addresses, leaving, load, verdicts, volumes, work
+from corral.engine.kube import addresses, files, leaving, load, verdicts, volumes, work
 from corral.engine.kube import requests as kube_requests
 from corral.engine.pending import PendingView
 from corral.engine.state import ClusterState
@@ -255,6 +255,8 @@ class Engine:
                     commit.launch(ctx, job, now, out)
             case rp.ImagesTold() | rp.LogRead():
                 pass  # likewise
+            case rp.FilesWritten():
+                files.on_written(ctx, report)
             case rp.DirectoryRemoved():
                 volumes.on_removed(ctx, report, now, out)
             case rp.JobCleaned():

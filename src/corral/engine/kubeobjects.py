@@ -8,6 +8,7 @@ import msgspec
 
 from corral.engine.kubeclaims import Claims
 from corral.engine.kubelinks import Links
+from corral.engine.kubereaders import Readers
 from corral.engine.kubeusage import Usage
 from corral.model.kube.config import Namespace, PodDisruptionBudget
 from corral.model.kube.meta import ObjectKey, ObjectMeta
@@ -48,6 +49,7 @@ class Objects:
         self.pod_ports: dict[str, set[int]] = {}  #: host -> its ports by which Pods are reached
         self.links = Links()
         self.claims = Claims()
+        self.readers = Readers()
         self.usage = Usage()
         self.refused: dict[ObjectKey, str] = {}  #: why the last objects that it wanted could not be made
         self._names: dict[tuple[str, str], list[str]] = {}  #: kind, namespace -> sorted names
@@ -277,7 +279,7 @@ class Objects:
                 self.dirty[home.key] = None
 
     def _touch_storage(self, old: AnyObject | None, new: AnyObject | None) -> None:
-        for key in self.claims.put(old, new):
+        for key in (*self.claims.put(old, new), *self.readers.put(old, new)):
             if key in self.by_key:
                 self.dirty[key] = None
 

@@ -9,9 +9,18 @@ import re
 from collections.abc import Iterator
 
 from corral.engine.context import Context
+from corral.engine.kubereaders import has_files, named_by
 from corral.model.kube.config import ConfigMap, Secret
 from corral.model.kube.meta import ObjectKey
-from corral.model.kube.pod import Container, EnvFromSource, EnvVarSource, KeySelector, KeyToPath, Pod, Volume
+from corral.model.kube.pod import (
+    Container,
+    DownwardAPIFile,
+    EnvFromSource,
+    EnvVarSource,
+    KeySelector,
+    Pod,
+    Volume,
+)
 from corral.model.kube.storage import PersistentVolume, PersistentVolumeClaim
 from corral.protocol.pods import HOST_IP, POD_IP, PodFile, PodVariable, PodVolume
 from corral.services import rights, storage
@@ -37,7 +46,7 @@ def missing(ctx: Context, pod: Pod, container: Container) -> str:
                 return why
     names = {mount.name for mount in container.volume_mounts}
     for volume in pod.spec.volumes:
-        if volume.name in names and (why := _missing_volume(ctx, pod, volume)):
+        if volume.name in names and (why := missing_volume(ctx, pod, volume)):
             return why
     return ""
 
@@ -59,29 +68,20 @@ def _missing_key(ctx: Context, kind: str, pod: Pod, wanted: KeySelector) -> str:
     )
 
 
-def _missing_volume(ctx: Context, pod: Pod, volume: Volume) -> str:
+def missing_volume(ctx: Context, pod: Pod, volume: Volume) -> str:
     if (claimed := volume.persistent_volume_claim) is not None and _claimed_volume(
         ctx, pod, claimed.claim_name
     ) is None:
         return f'persistentvolumeclaim "{claimed.claim_name}" has no volume'
-    named = _named_by(volume)
-    if named is None or named[3]:
-        return ""
-    kind, name, items, _, _ = named
-    values = _found(ctx, kind, pod, name)
-    if values is None:
-        return f'MountVolume.SetUp failed for volume "{volume.name}": {_not_found(kind, name)}'
-    absent = [item.key for item in items if item.key not in values]
-    return f'volume "{volume.name}": {kind} {pod.metadata.namespace}/{name} has no key {absent[0]}' if absent else ""
-
-
-def _named_by(volume: Volume) -> tuple[str, str, tuple[KeyToPath, ...], bool, int] | None:
-    """Of a ConfigMap's or Secret's volume: kind, name, items, is it optional, mode of its files."""
-    if (one := volume.config_map) is not None:
-        return "ConfigMap", one.name, one.items, one.optional, one.default_mode
-    if (other := volume.secret) is not None:
-        return "Secret", other.secret_name, other.items, other.optional, other.default_mode
-    return None
+    for kind, name, items, optional in named_by(volume):
+        if optional:
+            continue
+        values = _found(ctx, kind, pod, name)
+        if values is None:
+            return f'MountVolume.SetUp failed for volume "{volume.name}": {_not_found(kind, name)}'
+        if absent := [item.key for item in items if item.key not in values]:
+            return f'volume "{volume.name}": {kind} {pod.metadata.namespace}/{name} has no key {absent[0]}'
+    return ""
 
 
 def _found(ctx: Context, kind: str, pod: Pod, name: str) -> dict[str, tuple[bytes, bool]] | None:
@@ -189,30 +189,61 @@ def volumes(ctx: Context, pod: Pod, container: Container) -> Iterator[PodVolume]
     names = {mount.name for mount in container.volume_mounts}
     for volume in pod.spec.volumes:
         if volume.name in names:
-            yield _volume(ctx, pod, volume)
+            yield volume_of(ctx, pod, volume)
 
 
-def _volume(ctx: Context, pod: Pod, volume: Volume) -> PodVolume:
+def volume_of(ctx: Context, pod: Pod, volume: Volume) -> PodVolume:
     if (host := volume.host_path) is not None:
         return PodVolume(name=volume.name, kind="host", path=host.path, type=host.type)
     if (share := volume.nfs) is not None:
         return PodVolume(name=volume.name, kind="nfs", path=f"{share.server}:{share.path}", read_only=share.read_only)
     if (claimed := volume.persistent_volume_claim) is not None:
         return _claimed(_claimed_volume(ctx, pod, claimed.claim_name), volume.name, claimed.read_only)
-    named = _named_by(volume)
-    if named is None:
-        empty = volume.empty_dir
-        in_memory = empty is not None and empty.medium == "Memory"
-        size = quantity.whole(empty.size_limit) if empty is not None and empty.size_limit is not None else 0
-        return PodVolume(name=volume.name, kind="memory" if in_memory else "empty", size_mb=-(-size // _MIB))
-    kind, name, items, _, mode = named
-    values = _found(ctx, kind, pod, name) or {}
-    files = (
-        [PodFile(item.path, *_with_mode(values[item.key], item.mode or mode)) for item in items if item.key in values]
-        if items
-        else [PodFile(key, *_with_mode(value, mode)) for key, value in values.items()]
-    )
-    return PodVolume(name=volume.name, kind="files", files=tuple(files))
+    if has_files(volume):
+        return PodVolume(name=volume.name, kind="files", files=tuple(_files(ctx, pod, volume)))
+    empty = volume.empty_dir
+    in_memory = empty is not None and empty.medium == "Memory"
+    size = quantity.whole(empty.size_limit) if empty is not None and empty.size_limit is not None else 0
+    return PodVolume(name=volume.name, kind="memory" if in_memory else "empty", size_mb=-(-size // _MIB))
+
+
+def _files(ctx: Context, pod: Pod, volume: Volume) -> Iterator[PodFile]:
+    sources = (volume.config_map, volume.secret, volume.downward_api, volume.projected)
+    mode = next(one.default_mode for one in sources if one is not None)
+    for kind, name, items, _ in named_by(volume):
+        values = _found(ctx, kind, pod, name) or {}
+        if items:
+            for item in items:
+                if item.key in values:
+                    yield PodFile(item.path, *_with_mode(values[item.key], mode if item.mode is None else item.mode))
+        else:
+            yield from (PodFile(key, *_with_mode(value, mode)) for key, value in values.items())
+    told = volume.downward_api.items if volume.downward_api is not None else ()
+    for source in volume.projected.sources if volume.projected is not None else ():
+        told += source.downward_api.items if source.downward_api is not None else ()
+    for one in told:
+        text = _downward(ctx, pod, one)
+        yield PodFile(one.path, text.encode(errors="surrogatepass"), mode if one.mode is None else one.mode)
+
+
+def _downward(ctx: Context, pod: Pod, one: DownwardAPIFile) -> str:
+    if one.field_ref is not None:
+        path = one.field_ref.field_path
+        if path in ("metadata.labels", "metadata.annotations"):
+            found = pod.metadata.labels if path == "metadata.labels" else pod.metadata.annotations
+            return "\n".join(f"{name}={_quoted(value)}" for name, value in sorted(found.items()))
+        return _field(pod, path)
+    amount = one.resource_field_ref
+    assert amount is not None
+    containers = (*pod.spec.init_containers, *pod.spec.containers)
+    owner = next((part for part in containers if part.name == amount.container_name), pod.spec.containers[0])
+    return _amount(ctx, pod, owner, amount.resource, str(amount.divisor))
+
+
+def _quoted(text: str) -> str:
+    """As Go's %q."""
+    known = {"\n": "\\n", "\t": "\\t", "\r": "\\r", '"': '\\"', "\\": "\\\\"}
+    return '"' + "".join(known.get(letter, letter) for letter in text) + '"'
 
 
 def _claimed_volume(ctx: Context, pod: Pod, name: str) -> PersistentVolume | None:

@@ -109,6 +109,7 @@ def run_of(ctx: Context, job: Job, step: Step, node: str) -> PodRun | None:
         mounts=tuple(
             PodMount(one.name, one.mount_path, one.sub_path, one.read_only) for one in container.volume_mounts
         ),
+        host_aliases=tuple((one.ip, one.hostnames) for one in pod.spec.host_aliases),
         domain=f"{pod.spec.subdomain}.{ref.namespace}.svc.cluster.local" if pod.spec.subdomain else "",
         termination_path=container.termination_message_path,
         pull=_PULL.get(container.image_pull_policy, ""),

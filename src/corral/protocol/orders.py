@@ -5,7 +5,7 @@ import msgspec
 from corral.model.allocation import Allocation, NodeShare
 from corral.model.job import JobSpec, Owner, StepSpec
 from corral.model.step import HetStep, StepKey, TaskPlace
-from corral.protocol.pods import PodRun
+from corral.protocol.pods import PodRun, PodVolume
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):
@@ -222,6 +222,8 @@ class ReadLog(Order, frozen=True, kw_only=True):
     number: int = 0  #: of the run: its restart count
     offset: int = 0
     last_lines: int | None = None  #: so many before the end, instead of `offset`
+    since: float = 0.0  #: and nothing that was said before
+    with_times: bool = False  #: say also when it was said
     most: int = 262144  #: bytes
     wait: float = 0.0  #: seconds for something to come, where there is nothing beyond `offset`
 
@@ -232,6 +234,15 @@ class ForgetPod(Order, frozen=True, kw_only=True):
     namespace: str
     name: str
     uid: str
+
+
+class WriteFiles(Order, frozen=True, kw_only=True):
+    """The files of these volumes of a Pod that runs are others now (FilesWritten)."""
+
+    job: int
+    restart: int
+    digest: str  #: of what they were made of
+    volumes: tuple[PodVolume, ...]
 
 
 class RemoveDirectory(Order, frozen=True, kw_only=True):
@@ -277,6 +288,7 @@ AnyOrder = (
     | RemoveImage
     | ReadLog
     | ForgetPod
+    | WriteFiles
     | RemoveDirectory
     | TellNames
     | ReportsCommitted

@@ -138,7 +138,17 @@ class LogRead(Report, frozen=True, kw_only=True):
     data: bytes = b""
     offset: int = 0  #: of `data` in the file
     size: int = 0  #: of the file
+    times: tuple[tuple[int, float], ...] = ()  #: where in the file what was said then begins
     problem: str = ""  #: "" = it is there
+
+
+class FilesWritten(Report, frozen=True, kw_only=True):
+    """The answer to WriteFiles. With a problem it is asked for again."""
+
+    node: str
+    job: int
+    digest: str
+    problem: str = ""
 
 
 class DirectoryRemoved(Report, frozen=True, kw_only=True):
@@ -151,5 +161,5 @@ class DirectoryRemoved(Report, frozen=True, kw_only=True):
 
 AnyReport = (
     AgentRegistered | Heartbeat | StepFinished | ContainerStarted | ProbeResult | StepSampled | JobCleaned | NodeFailed
-    | ImageFetched | ImagesTold | LogRead | DirectoryRemoved
+    | ImageFetched | ImagesTold | LogRead | DirectoryRemoved | FilesWritten
 )  # fmt: skip

@@ -88,6 +88,12 @@ def pod_amounts(spec: PodSpec) -> dict[str, int]:
     return found
 
 
+def most_at_once(spec: PodSpec, amounts: Mapping[str, int]) -> int:
+    """Of what each container has, by its name, the most that is used at one time."""
+    inits = [amounts[one.name] for one in spec.init_containers]
+    return _most(spec, inits, [amounts[one.name] for one in spec.containers])
+
+
 def _most(spec: PodSpec, inits: list[int], others: list[int]) -> int:
     beside = most = 0
     for one, wanted in zip(spec.init_containers, inits, strict=True):

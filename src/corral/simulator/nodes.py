@@ -165,6 +165,8 @@ class SimulatedAgent:
             case od.ReportsCommitted():
                 for sequence in order.sequences:
                     self._on_committed(sequence)
+            case od.WriteFiles():
+                self._report(rp.FilesWritten(agent=self.name, node=order.node, job=order.job, digest=order.digest))
             case od.RemoveDirectory():
                 self._report(rp.DirectoryRemoved(agent=self.name, node=order.node, volume=order.volume))
             case od.SendInventory():

@@ -3,13 +3,14 @@
 from collections.abc import Iterable
 
 from corral.engine.context import Context
-from corral.model.kube.config import Namespace, PriorityClass, ResourceQuota
+from corral.model.kube.config import LimitRange, Namespace, PriorityClass, ResourceQuota
 from corral.model.kube.meta import ObjectKey
 from corral.model.kube.objects import KINDS, AnyObject
-from corral.model.kube.storage import PersistentVolume, StorageClass
+from corral.model.kube.pod import Pod
+from corral.model.kube.storage import PersistentVolume, PersistentVolumeClaim, StorageClass
 from corral.protocol.replies import Rejected
 from corral.protocol.requests import Caller
-from corral.services import quotas, storage
+from corral.services import limitranges, quotas, storage
 
 #: Always there.
 DEFAULT = "default"
@@ -32,7 +33,11 @@ class Together:
             return Rejected(error="only an operator says where volumes are", code="denied")
         if isinstance(one, PriorityClass) and one.global_default:
             return self._second_default(one)
-        if not isinstance(one, ResourceQuota) or caller.is_operator or one.metadata.namespace in self._namespaces:
+        if (
+            not isinstance(one, ResourceQuota | LimitRange)
+            or caller.is_operator
+            or one.metadata.namespace in self._namespaces
+        ):
             return None
         home = self._ctx.state.objects.get(ObjectKey("Namespace", "", one.metadata.namespace))
         if home is None or (home.creator is not None and home.creator.uid == caller.uid):
@@ -57,7 +62,26 @@ class Together:
             self._namespaces.add(key.name)
         if why := storage.growth_refusal(one, old, self._ctx.state.objects):
             return Rejected(error=why, code="denied")
+        ranges = self._ranges(one)
+        if (
+            ranges
+            and (old is None or isinstance(one, PersistentVolumeClaim))
+            and (why := limitranges.refusal(one, ranges))
+        ):
+            return Rejected(error=why, code="denied")
         return self._quota(one, old)
+
+    def filled(self, one: AnyObject, old: AnyObject | None) -> AnyObject:
+        """A new Pod: with what the LimitRanges of its namespace add to it."""
+        if old is not None or not isinstance(one, Pod):
+            return one
+        return limitranges.defaulted(one, self._ranges(one))
+
+    def _ranges(self, one: AnyObject) -> list[LimitRange]:
+        if not isinstance(one, Pod | PersistentVolumeClaim):
+            return []
+        found = self._ctx.state.objects.of_kind("LimitRange", one.metadata.namespace)
+        return [each for each in found if isinstance(each, LimitRange)]
 
     def _namespace(self, key: ObjectKey) -> Rejected | None:
         found = self._ctx.state.objects.get(ObjectKey("Namespace", "", key.namespace))

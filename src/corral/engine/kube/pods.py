@@ -12,7 +12,7 @@ import msgspec
 from corral.engine import configuring, endings, podfiles, podjob, podruns, podusers, podwords, submit
 from corral.engine.context import Context
 from corral.engine.effects import Effects
-from corral.engine.kube import claims, containers, podports, stopping, taints
+from corral.engine.kube import claims, containers, files, podports, stopping, taints
 from corral.engine.kube.ends import see_ends
 from corral.engine.kube.podstatus import condition, initial, judged, save, wake
 from corral.engine.kube.requests import mark_deleted
@@ -161,6 +161,8 @@ def _run(ctx: Context, pod: Pod, job: Job, now: float, out: Effects) -> None:
     times += [one.restart_at for one in statuses if one.restart_at > now]
     if times:
         wake(ctx, pod, min(times))
+    if due := files.refresh(ctx, pod, job, now, out):
+        ctx.object_wakes.set_no_later(pod.key, due)
     withdrawn = "Preempted" if job.preempted is not None else ""
     pod = save(ctx, pod, judged(pod, pod.status, now, withdrawn=withdrawn), now, out)
     if over:
@@ -255,6 +257,7 @@ def _start(ctx: Context, pod: Pod, container: Container, job: Job, now: float, o
     job = ctx.change_job(job, now, out, "step", next_step=job.next_step + 1)
     ctx.record(StepCreated(time=now, step=step), out)
     pod = save(ctx, pod, status, now, out)
+    files.launched(ctx, pod)
     send_launch(ctx, job, step, out)
     return pod
 

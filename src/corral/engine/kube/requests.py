@@ -43,6 +43,7 @@ def on_put(
         old = ctx.state.objects.get(one.key)
         if old is not None:
             one = updates.with_kept(one, old)
+        one = together.filled(one, old)
         refused = (
             _refusal(ctx, request, one, old, caller, by_rule=by_rule)
             or rights.granting_refusal(ctx, one, caller)

@@ -57,6 +57,7 @@ def delete(ctx: Context, pod: Pod, job: Job | None, now: float, out: Effects) ->
                 name = pod.metadata
                 forget = ForgetPod(term=ctx.term, node=node, namespace=name.namespace, name=name.name, uid=name.uid)
                 ctx.send(node, forget, out)
+            ctx.pod_files.pop(pod.key, None)
             ctx.record(ObjectsChanged(time=now, removed=(pod.key,), version=ctx.state.objects.version + 1), out)
         return
     by = pod.creator.uid if pod.creator is not None else 0

@@ -195,10 +195,13 @@ def carry_out(ctx: Context, one: AnyObject, changes: list[Change], now: float, o
     together, refused = Together(ctx), ""
     for change in changes:
         match change:
-            case Put(wanted) if wanted.key not in ctx.state.objects.by_key and (no := together.refusal(wanted, None)):
+            case Put(wanted) if wanted.key not in ctx.state.objects.by_key and (
+                no := together.refusal(together.filled(wanted, None), None)
+            ):
                 plural = KINDS[wanted.key.kind].plural
                 refused = refused or f'{plural} "{one.metadata.name}-" is forbidden: {no.error}'
             case Put(wanted):
+                wanted = together.filled(wanted, ctx.state.objects.get(wanted.key))
                 owned = msgspec.structs.replace(wanted, creator=wanted.creator or one.creator)
                 version = ctx.state.objects.version + len(put) + 1
                 if (new := as_wanted(ctx, owned, version, now)) is not None:

@@ -1,5 +1,7 @@
 """What do Pods read, and which rules hold around them: ConfigMap, Secret, Namespace, quotas, budgets, priorities?"""
 
+from typing import Literal
+
 from corral.model.kube.meta import Condition, KubeObject, LabelSelector, Schema
 from corral.model.kube.pod import IntOrString, Quantity
 
@@ -39,6 +41,27 @@ class ResourceQuotaStatus(Schema, frozen=True, kw_only=True):
 class ResourceQuota(KubeObject, frozen=True, kw_only=True):
     spec: ResourceQuotaSpec = ResourceQuotaSpec()
     status: ResourceQuotaStatus = ResourceQuotaStatus()
+
+
+class LimitRangeItem(Schema, frozen=True, kw_only=True):
+    """`default` is of limits; what it says counts for containers that do not say so themselves."""
+
+    type: Literal["Container", "Pod", "PersistentVolumeClaim"]
+    max: dict[str, Quantity] = {}
+    min: dict[str, Quantity] = {}
+    default: dict[str, Quantity] = {}
+    default_request: dict[str, Quantity] = {}
+    max_limit_request_ratio: dict[str, Quantity] = {}
+
+
+class LimitRangeSpec(Schema, frozen=True, kw_only=True):
+    limits: tuple[LimitRangeItem, ...] = ()
+
+
+class LimitRange(KubeObject, frozen=True, kw_only=True):
+    """How much a container, a Pod or a claim of a namespace asks for, at least and at most."""
+
+    spec: LimitRangeSpec = LimitRangeSpec()
 
 
 class PodDisruptionBudgetSpec(Schema, frozen=True, kw_only=True):

@@ -19,9 +19,9 @@ class ObjectKey(NamedTuple):
 
 
 def wire_name(name: str) -> str:
-    """min_ready_seconds -> minReadySeconds; host_ip -> hostIP, as Kubernetes spells it."""
+    """min_ready_seconds -> minReadySeconds; host_ip -> hostIP, downward_api -> downwardAPI, as Kubernetes spells it."""
     first, *rest = name.split("_")
-    return first + "".join("IP" if word == "ip" else word.capitalize() for word in rest)
+    return first + "".join(word.upper() if word in ("ip", "api") else word.capitalize() for word in rest)
 
 
 class Schema(

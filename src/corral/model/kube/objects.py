@@ -2,7 +2,15 @@
 
 import msgspec
 
-from corral.model.kube.config import ConfigMap, Namespace, PodDisruptionBudget, PriorityClass, ResourceQuota, Secret
+from corral.model.kube.config import (
+    ConfigMap,
+    LimitRange,
+    Namespace,
+    PodDisruptionBudget,
+    PriorityClass,
+    ResourceQuota,
+    Secret,
+)
 from corral.model.kube.meta import KubeObject
 from corral.model.kube.network import Ingress, Service
 from corral.model.kube.pipeline import Pipeline, PipelineRun
@@ -16,6 +24,7 @@ AnyObject = (
     Pod | Deployment | ReplicaSet | StatefulSet | ControllerRevision | Job | CronJob | Service | Ingress | HorizontalPodAutoscaler
     | ConfigMap | Secret | Namespace | ResourceQuota | PodDisruptionBudget | PriorityClass | Pipeline | PipelineRun
     | PersistentVolumeClaim | PersistentVolume | StorageClass | Role | RoleBinding | ClusterRole | ClusterRoleBinding
+    | LimitRange
 )  # fmt: skip
 
 
@@ -49,6 +58,7 @@ KINDS: dict[str, Kind] = {
         Kind(type=PersistentVolume, group="", version="v1", plural="persistentvolumes", short=("pv",), namespaced=False),
         Kind(type=Namespace, group="", version="v1", plural="namespaces", short=("ns",), namespaced=False),
         Kind(type=ResourceQuota, group="", version="v1", plural="resourcequotas", short=("quota",)),
+        Kind(type=LimitRange, group="", version="v1", plural="limitranges", short=("limits",)),
         Kind(type=Deployment, group="apps", version="v1", plural="deployments", short=("deploy",)),
         Kind(type=ReplicaSet, group="apps", version="v1", plural="replicasets", short=("rs",)),
         Kind(type=StatefulSet, group="apps", version="v1", plural="statefulsets", short=("sts",)),

@@ -188,6 +188,49 @@ class SecretVolume(Schema, frozen=True, kw_only=True):
     optional: bool = False
 
 
+class DownwardAPIFile(Schema, frozen=True, kw_only=True):
+    path: str
+    field_ref: ObjectFieldSelector | None = None
+    resource_field_ref: ResourceFieldSelector | None = None
+    mode: int | None = None
+
+
+class DownwardAPIVolume(Schema, frozen=True, kw_only=True):
+    items: tuple[DownwardAPIFile, ...] = ()
+    default_mode: int = 0o644
+
+
+class ConfigMapProjection(Schema, frozen=True, kw_only=True):
+    name: str
+    items: tuple[KeyToPath, ...] = ()
+    optional: bool = False
+
+
+class SecretProjection(Schema, frozen=True, kw_only=True):
+    name: str
+    items: tuple[KeyToPath, ...] = ()
+    optional: bool = False
+
+
+class DownwardAPIProjection(Schema, frozen=True, kw_only=True):
+    items: tuple[DownwardAPIFile, ...] = ()
+
+
+class VolumeProjection(Schema, frozen=True, kw_only=True):
+    """Exactly one source."""
+
+    config_map: ConfigMapProjection | None = None
+    secret: SecretProjection | None = None
+    downward_api: DownwardAPIProjection | None = None
+
+
+class ProjectedVolume(Schema, frozen=True, kw_only=True):
+    """Several sources in one directory."""
+
+    sources: tuple[VolumeProjection, ...] = ()
+    default_mode: int = 0o644
+
+
 class ClaimVolume(Schema, frozen=True, kw_only=True):
     """A PersistentVolumeClaim of the Pod's namespace."""
 
@@ -213,6 +256,15 @@ class Volume(Schema, frozen=True, kw_only=True):
     secret: SecretVolume | None = None
     persistent_volume_claim: ClaimVolume | None = None
     nfs: NFSVolume | None = None
+    downward_api: DownwardAPIVolume | None = None
+    projected: ProjectedVolume | None = None
+
+
+class HostAlias(Schema, frozen=True, kw_only=True):
+    """A line of /etc/hosts."""
+
+    ip: str
+    hostnames: tuple[str, ...] = ()
 
 
 class NodeSelectorRequirement(Schema, frozen=True, kw_only=True):
@@ -303,6 +355,7 @@ class PodSpec(Schema, frozen=True, kw_only=True):
     subdomain: str = ""
     security_context: PodSecurityContext | None = None
     enable_service_links: bool = True
+    host_aliases: tuple[HostAlias, ...] = ()
     dns_policy: str = "ClusterFirst"
     scheduler_name: str = "default-scheduler"
 

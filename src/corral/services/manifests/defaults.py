@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from corral.model.kube.config import Namespace, Secret
+from corral.model.kube.config import LimitRange, Namespace, Secret
 from corral.model.kube.network import ClientIPConfig, Service, ServicePort, SessionAffinityConfig
 from corral.model.kube.objects import AnyObject
 from corral.model.kube.pod import (
@@ -39,6 +39,7 @@ from corral.model.kube.workload import (
     RollingUpdateStatefulSet,
     StatefulSet,
 )
+from corral.services.limitranges import with_defaults
 
 _T = TypeVar("_T")
 _PROBES = ("startup_probe", "readiness_probe", "liveness_probe")
@@ -83,6 +84,8 @@ def defaulted(one: AnyObject, document: dict[str, Any]) -> AnyObject:
             return with_(one, spec=with_(one.spec, job_template=with_(template, spec=_job(template.spec, given))))
         case Service():
             return _service(one)
+        case LimitRange():
+            return with_(one, spec=with_(one.spec, limits=tuple(map(with_defaults, one.spec.limits))))
         case HorizontalPodAutoscaler():
             return with_(
                 one,

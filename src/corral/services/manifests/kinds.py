@@ -38,7 +38,6 @@ REFUSED_KINDS: dict[str, tuple[str, str]] = {
     "IngressClass": ("networking.k8s.io", "there is one gateway; leave ingressClassName out"),
     "IPAddress": ("networking.k8s.io", _ADDRESSES),
     "Lease": ("coordination.k8s.io", "nodes report to the controller by themselves"),
-    "LimitRange": ("", "limits are set on accounts, QOS and partitions (sacctmgr), defaults on partitions"),
     "MutatingAdmissionPolicy": ("admissionregistration.k8s.io", _EXTENSION),
     "MutatingAdmissionPolicyBinding": ("admissionregistration.k8s.io", _EXTENSION),
     "MutatingWebhookConfiguration": ("admissionregistration.k8s.io", _EXTENSION),

@@ -29,7 +29,6 @@ _POD_SPEC = {
     "dnsConfig": Refused("Pods resolve names as their node does, and services' names beside"),
     "ephemeralContainers": Refused("use `corral exec`"),
     "evictionResponders": Refused("a Pod is told by SIGTERM and preStop that it has to go", ([],)),
-    "hostAliases": Refused("names come from the node's resolver and from services"),
     "hostIPC": Refused(_NAMESPACES, (False,)),
     "hostPID": Refused(_NAMESPACES, (False,)),
     "hostUsers": Refused("whether a container has a user namespace is its runtime's choice", (True,)),
@@ -92,8 +91,6 @@ _VOLUME = {
 } | {
     "gitRepo": Refused("clone in an init container into an emptyDir"),
     "image": Refused("copy what is needed from the image in an init container into an emptyDir"),
-    "downwardAPI": Refused("use env with valueFrom.fieldRef or valueFrom.resourceFieldRef"),
-    "projected": Refused("use one volume each for the ConfigMaps and Secrets"),
 }  # fmt: skip
 
 _DIRECTORIES = "volumes are directories: hostPath, local or nfs"
@@ -139,6 +136,13 @@ REFUSED: dict[str, dict[str, Refused]] = {
     "ConfigMapVolume": {"defaultUser": Refused(_OWNER)},
     "SecretVolume": {"defaultUser": Refused(_OWNER)},
     "KeyToPath": {"user": Refused(_OWNER)},
+    "VolumeProjection": {
+        "serviceAccountToken": Refused(
+            "there are no service accounts; a Pod's processes find the API by CORRAL_ENDPOINT and CORRAL_TOKEN"
+        ),
+        "clusterTrustBundle": Refused("put certificates into a ConfigMap"),
+        "podCertificate": Refused("put the certificate into a Secret of type kubernetes.io/tls"),
+    },
     "VolumeMount": {
         "bindMountOptions": Refused("mounts have the options of their file system", ([],)),
         "mountPropagation": Refused("mounts made in a container stay in it", ("None", "")),

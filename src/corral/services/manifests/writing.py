@@ -25,6 +25,8 @@ SHOWN: dict[type[msgspec.Struct], tuple[str, ...]] = {
     pod.HostPathVolume: ("type",),
     pod.ConfigMapVolume: ("default_mode",),
     pod.SecretVolume: ("default_mode",),
+    pod.DownwardAPIVolume: ("default_mode",),
+    pod.ProjectedVolume: ("default_mode",),
     pod.ResourceFieldSelector: ("divisor",),
     workload.DeploymentSpec: ("replicas", "strategy", "revision_history_limit", "progress_deadline_seconds"),
     workload.DeploymentStrategy: ("type",),

@@ -25,6 +25,8 @@ def main(arguments: list[str]) -> int:
     given = _parser().parse_args(arguments)
     if given.what[:1].isdigit() and "/" not in given.what:
         return _of_job(given)
+    if given.since and given.since_time:
+        raise Exit(1, "error: at most one of --since and --since-time is given")
     if given.stderr:
         raise Exit(1, "corral: error: --stderr is for jobs: a container has one log")
     if bool(given.what) == bool(given.selector):
@@ -71,8 +73,11 @@ def _parser() -> ArgumentParser:
     parser.add_argument(
         "--max-log-requests", type=int, default=5, metavar="N", help="follow at most so many at once (5)"
     )
-    parser.add_argument("--timestamps", action="store_true", help="not supported: logs are kept without times")
-    parser.add_argument("--since", default="", metavar="TIME", help="not supported, for the same reason")
+    parser.add_argument("--timestamps", action="store_true", help="say before each line when it was said")
+    parser.add_argument("--since", default="", metavar="TIME", help="only what was said in the last 5s, 2m, 3h")
+    parser.add_argument(
+        "--since-time", default="", metavar="WHEN", help="only what was said since then: 2030-01-31T16:00:00Z"
+    )
     parser.add_argument(
         "--stderr", action="store_true", help="of a job: its standard error, where that is another file"
     )
@@ -83,6 +88,10 @@ def _parser() -> ArgumentParser:
 def _of_job(given: Namespace) -> int:
     from corral.cli.corral import into
 
+    if given.timestamps or given.since or given.since_time:
+        raise Exit(
+            1, "corral: error: --timestamps, --since: what a job has written is a file of its own, without times"
+        )
     words = [given.what]
     if given.follow:
         words.append("-f")
@@ -156,6 +165,19 @@ def container_of(pod: Json, name: str) -> str:
     return chosen
 
 
+def _seconds(text: str) -> str:
+    """As kubectl: 90, 5s, 1h30m."""
+    if not text or text.isdigit():
+        return text
+    import re
+
+    found = re.findall(r"([0-9.]+)(h|ms|m|s)", text)
+    if "".join(number + unit for number, unit in found) != text:
+        raise Exit(1, f"error: --since: 5s, 2m or 3h, not {text!r}")
+    factors = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+    return str(max(1, round(sum(float(number) * factors[unit] for number, unit in found))))
+
+
 def _shown(session: Session, given: Namespace, pod: Json, container: str, prefix: bool) -> int:
     from corral.client.connection import Connection, ConnectionBroken
     from corral.errors import Unreachable
@@ -165,7 +187,7 @@ def _shown(session: Session, given: Namespace, pod: Json, container: str, prefix
     path = session.resource("pods").path(meta["namespace"], meta["name"], "log") + query(
         container=container, follow="true" if given.follow else "", previous="true" if given.previous else "",
         tailLines="" if tail is None or tail < 0 else str(tail), limitBytes=given.limit_bytes or "",
-        timestamps="true" if given.timestamps else "", sinceSeconds=given.since,
+        timestamps="true" if given.timestamps else "", sinceSeconds=_seconds(given.since), sinceTime=given.since_time,
     )  # fmt: skip
     head = f"[pod/{meta['name']}/{container}] ".encode() if prefix else b""
     rest = b""

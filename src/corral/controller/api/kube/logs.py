@@ -1,6 +1,8 @@
 """What has a container of a Pod said: GET .../pods/NAME/log?"""
 
+import bisect
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -10,9 +12,11 @@ from corral.controller.api.kube.reads import key_of, the_object, whole_number
 from corral.controller.api.kube.resources import Address
 from corral.controller.api.kube.status import KubeError, forbidden
 from corral.controller.api.service import Service
+from corral.daemon import clock
 from corral.model.kube.meta import ObjectKey
 from corral.model.kube.pod import ContainerStatus, Pod
 from corral.protocol.requests import Caller
+from corral.services.manifests.typed import seconds
 
 #: Bytes asked of a node at once.
 _PIECE = 262144
@@ -76,16 +80,61 @@ async def get_log(service: Service, request: Request, caller: Caller, address: A
     is_others = not caller.is_operator and (pod.creator is None or pod.creator.uid != caller.uid)
     if is_others and not authorize.is_closed(service, address.namespace):
         raise forbidden(address.resource, address.name, "the log of a Pod is its owner's")
-    for name in ("timestamps", "sinceSeconds", "sinceTime"):
-        if request.query_params.get(name, "") not in ("", "false", "0"):
-            raise KubeError("BadRequest", f"{name}: what containers say is kept as they say it, without times")
     run = _Run(pod, container_of(request, pod), _flag(request, "previous"))
     reader = _Reader(
         service, run, key_of(address), whole_number(request, "tailLines"), whole_number(request, "limitBytes"),
         _flag(request, "follow"),
     )  # fmt: skip
+    reader.since, reader.with_times = _since(request), _flag(request, "timestamps")
     first = await reader.first()
     return StreamingResponse(reader.rest(first), media_type="text/plain")
+
+
+def _since(request: Request) -> float:
+    """0.0 = from the beginning."""
+    ago, moment = whole_number(request, "sinceSeconds"), request.query_params.get("sinceTime", "")
+    if ago is not None and moment:
+        raise KubeError("BadRequest", "at most one of sinceTime or sinceSeconds may be specified")
+    if ago is not None:
+        if ago < 1:
+            raise KubeError("BadRequest", "sinceSeconds: must be greater than 0")
+        return clock.now() - ago
+    if not moment:
+        return 0.0
+    when = seconds(moment)
+    if when is None:
+        raise KubeError("BadRequest", f"sinceTime: a time such as 2030-01-31T16:00:00Z is needed, not {moment!r}")
+    return max(when, 1e-9)
+
+
+class _Stamped:
+    """What a log says, with the time before each line."""
+
+    def __init__(self) -> None:
+        self._is_within = False  #: a line has begun that is not over
+
+    def text(self, data: bytes, offset: int, times: tuple[tuple[int, float], ...]) -> bytes:
+        starts = [start for start, _ in times]
+        parts: list[bytes] = []
+        for line in _lines(data):
+            if not self._is_within:
+                at = bisect.bisect_right(starts, offset) - 1
+                parts.append(_stamp(times[max(at, 0)][1]) if times else b"")
+            parts.append(line)
+            self._is_within = not line.endswith(b"\n")
+            offset += len(line)
+        return b"".join(parts)
+
+
+def _lines(data: bytes) -> list[bytes]:
+    *whole, rest = data.split(b"\n")
+    return [line + b"\n" for line in whole] + ([rest] if rest else [])
+
+
+def _stamp(when: float) -> bytes:
+    """As Kubernetes: in billionths of a second."""
+    moment = datetime.fromtimestamp(when, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond:06}000Z ".encode()
 
 
 class _Reader:
@@ -97,18 +146,23 @@ class _Reader:
         self.service, self.run, self.key, self.lines, self.follow = service, run, key, lines, follow
         self.left = limit if limit is not None else 1 << 62
         self.offset = 0
+        self.since, self.with_times = 0.0, False
+        self._stamped = _Stamped()
 
     async def _read(self, *, last_lines: int | None = None, wait: float = 0.0) -> tuple[bytes, int]:
         run = self.run
         found = await self.service.pod_logs.read(
             run.pod.status.node, run.pod.metadata, run.name, run.number, offset=self.offset, last_lines=last_lines,
-            most=_PIECE, wait=wait,
+            most=_PIECE, wait=wait, since=self.since, with_times=self.with_times,
         )  # fmt: skip
         if found is None:
-            raise KubeError("ServiceUnavailable", f"node {run.pod.status.node} does not answer")
+            why = f"node {run.pod.status.node} does not answer: what its Pods have said lies there"
+            raise KubeError("ServiceUnavailable", why)
         if found.problem:
             raise KubeError("NotFound", f'container "{run.name}" in pod "{run.pod.metadata.name}": {found.problem}')
         self.offset = found.offset + len(found.data)
+        if self.with_times:
+            return self._stamped.text(found.data, found.offset, found.times), found.size
         return found.data, found.size
 
     async def first(self) -> tuple[bytes, int]:

@@ -42,6 +42,7 @@ _SUBRESOURCES = {
     "Secret": (),
     "PriorityClass": (),
     "StorageClass": (),
+    "LimitRange": (),
     "Namespace": ("status",),
     "ControllerRevision": (),
     "Role": (),

@@ -9,7 +9,15 @@ from corral.controller.api.kube.resources import Resource
 from corral.controller.api.kube.scale import selector_text
 from corral.controller.kubeevents import Event
 from corral.controller.kubenodes import PARTITION, Node
-from corral.model.kube.config import ConfigMap, Namespace, PodDisruptionBudget, PriorityClass, ResourceQuota, Secret
+from corral.model.kube.config import (
+    ConfigMap,
+    LimitRange,
+    Namespace,
+    PodDisruptionBudget,
+    PriorityClass,
+    ResourceQuota,
+    Secret,
+)
 from corral.model.kube.meta import KubeObject
 from corral.model.kube.network import Ingress, Service
 from corral.model.kube.objects import KINDS
@@ -221,6 +229,7 @@ def _claimed_by(one: PersistentVolume, now: float) -> str:
 
 
 COLUMNS: dict[type, tuple[Column, ...]] = {
+    LimitRange: (NAME, Column("Created At", lambda one, now: writing.time_text(one.metadata.creation_timestamp) or "")),
     PersistentVolumeClaim: (
         NAME,
         Column("Status", _phase),

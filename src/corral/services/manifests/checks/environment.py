@@ -2,7 +2,7 @@
 
 import re
 
-from corral.model.kube.pod import EnvFromSource, EnvVar, EnvVarSource, KeySelector
+from corral.model.kube.pod import EnvFromSource, EnvVar, EnvVarSource, KeySelector, ObjectFieldSelector
 from corral.services.manifests.problems import Problems
 from corral.syntax import kubenames
 
@@ -52,23 +52,25 @@ def _check_source(source: EnvVarSource, path: str, problems: Problems) -> None:
         problems.invalid(path, "", "may not have more than one field specified at a time")
     _check_key(source.config_map_key_ref, f"{path}.configMapKeyRef", problems)
     _check_key(source.secret_key_ref, f"{path}.secretKeyRef", problems)
-    if (field := source.field_ref) is not None:
-        if field.api_version != "v1":
-            problems.choice(f"{path}.fieldRef.apiVersion", field.api_version, ("v1",))
-        found = _SUBSCRIPT.fullmatch(field.field_path)
-        if found is not None:
-            if why := kubenames.label_key(found[2].lower()):
-                problems.invalid(f"{path}.fieldRef.fieldPath", found[2], why)
-        elif field.field_path == "spec.serviceAccountName":
-            problems.unsupported(f"{path}.fieldRef.fieldPath", "there are no service accounts")
-        elif field.field_path not in FIELDS:
-            problems.choice(
-                f"{path}.fieldRef.fieldPath",
-                field.field_path,
-                (*FIELDS, "metadata.labels['<KEY>']", "metadata.annotations['<KEY>']"),
-            )
+    check_field(source.field_ref, FIELDS, f"{path}.fieldRef", problems)
     if (amount := source.resource_field_ref) is not None and amount.resource not in RESOURCES:
         problems.choice(f"{path}.resourceFieldRef.resource", amount.resource, RESOURCES)
+
+
+def check_field(field: ObjectFieldSelector | None, known: tuple[str, ...], path: str, problems: Problems) -> None:
+    if field is None:
+        return
+    if field.api_version != "v1":
+        problems.choice(f"{path}.apiVersion", field.api_version, ("v1",))
+    found = _SUBSCRIPT.fullmatch(field.field_path)
+    if found is not None:
+        if why := kubenames.label_key(found[2].lower()):
+            problems.invalid(f"{path}.fieldPath", found[2], why)
+    elif field.field_path == "spec.serviceAccountName":
+        problems.unsupported(f"{path}.fieldPath", "there are no service accounts")
+    elif field.field_path not in known:
+        more = ("metadata.labels['<KEY>']", "metadata.annotations['<KEY>']")
+        problems.choice(f"{path}.fieldPath", field.field_path, (*known, *more))
 
 
 def _check_key(given: KeySelector | None, path: str, problems: Problems) -> None:

@@ -5,7 +5,18 @@ from typing import Any
 
 from corral.model.kube.objects import AnyObject
 from corral.model.kube.pod import Pod
-from corral.services.manifests.checks import config, metadata, network, pipeline, pod, rbac, scaling, storage, workload
+from corral.services.manifests.checks import (
+    config,
+    limits,
+    metadata,
+    network,
+    pipeline,
+    pod,
+    rbac,
+    scaling,
+    storage,
+    workload,
+)
 from corral.services.manifests.problems import Problems
 
 
@@ -28,6 +39,7 @@ _CHECKS: dict[str, Callable[[Any, Problems], None]] = {
     "ResourceQuota": config.quota,
     "PodDisruptionBudget": config.budget,
     "PriorityClass": config.priority,
+    "LimitRange": limits.check,
     "StorageClass": storage.storage_class,
     "PersistentVolume": storage.volume,
     "PersistentVolumeClaim": storage.claim,

@@ -1,8 +1,11 @@
 """Is a Pod's spec complete and without contradictions?"""
 
+import ipaddress
+
 from corral.model.kube.pod import (
     Container,
     ContainerPort,
+    HostAlias,
     PodSecurityContext,
     PodSpec,
     PodTemplateSpec,
@@ -28,7 +31,8 @@ def check(spec: PodSpec, path: str, problems: Problems, claims: tuple[str, ...] 
     """`claims`: names of volumes that come from elsewhere."""
     if not spec.containers:
         problems.required(f"{path}.containers")
-    volumes.check(spec.volumes, f"{path}.volumes", problems)
+    parts = frozenset(one.name for one in (*spec.init_containers, *spec.containers))
+    volumes.check(spec.volumes, parts, f"{path}.volumes", problems)
     names: set[str] = set()
     ports: set[tuple[str, str, int]] = set()
     for wire, containers in (("initContainers", spec.init_containers), ("containers", spec.containers)):
@@ -62,6 +66,8 @@ def _check_words(spec: PodSpec, path: str, problems: Problems) -> None:
     for wire, name in (("hostname", spec.hostname), ("subdomain", spec.subdomain)):
         if name and (why := kubenames.label(name)):
             problems.invalid(f"{path}.{wire}", name, why)
+    for index, alias in enumerate(spec.host_aliases):
+        _check_alias(alias, f"{path}.hostAliases[{index}]", problems)
     if spec.priority_class_name and (why := kubenames.subdomain(spec.priority_class_name)):
         problems.invalid(f"{path}.priorityClassName", spec.priority_class_name, why)
     if spec.dns_policy == "None":
@@ -72,6 +78,16 @@ def _check_words(spec: PodSpec, path: str, problems: Problems) -> None:
         problems.choice(f"{path}.dnsPolicy", spec.dns_policy, _DNS)
     if spec.scheduler_name != "default-scheduler":
         problems.unsupported(f"{path}.schedulerName", "there is one scheduler: default-scheduler")
+
+
+def _check_alias(one: HostAlias, path: str, problems: Problems) -> None:
+    try:
+        ipaddress.ip_address(one.ip)
+    except ValueError:
+        problems.invalid(f"{path}.ip", one.ip, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)")
+    for index, name in enumerate(one.hostnames):
+        if why := kubenames.subdomain(name):
+            problems.invalid(f"{path}.hostnames[{index}]", name, why)
 
 
 def _check_container(one: Container, spec: PodSpec, path: str, problems: Problems, claims: tuple[str, ...]) -> None:

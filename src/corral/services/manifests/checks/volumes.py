@@ -1,13 +1,17 @@
 """Do volumes have one source each, and do mounts name volumes that are there?"""
 
-from corral.model.kube.pod import Container, KeyToPath, Volume
+from corral.model.kube.pod import Container, DownwardAPIFile, KeyToPath, ProjectedVolume, Volume
+from corral.services.manifests.checks import environment
 from corral.services.manifests.problems import Problems
 from corral.syntax import kubenames, quantity
 
+#: What a file of downwardAPI may hold.
+_DOWNWARD = ("metadata.name", "metadata.namespace", "metadata.uid", "metadata.labels", "metadata.annotations")
 _TYPES = ("", "DirectoryOrCreate", "Directory", "FileOrCreate", "File", "Socket", "CharDevice", "BlockDevice")
 
 
-def check(volumes: tuple[Volume, ...], path: str, problems: Problems) -> None:
+def check(volumes: tuple[Volume, ...], containers: frozenset[str], path: str, problems: Problems) -> None:
+    """`containers`: their names."""
     names: set[str] = set()
     for index, one in enumerate(volumes):
         place = f"{path}[{index}]"
@@ -19,6 +23,11 @@ def check(volumes: tuple[Volume, ...], path: str, problems: Problems) -> None:
         if sum(getattr(one, name) is not None for name in one.__struct_fields__ if name != "name") > 1:
             problems.forbidden(place, "may not specify more than 1 volume type")
         _check_source(one, place, problems)
+        if one.downward_api is not None:
+            _check_mode(one.downward_api.default_mode, f"{place}.downwardAPI.defaultMode", problems)
+            _check_downward(one.downward_api.items, containers, f"{place}.downwardAPI.items", problems)
+        if one.projected is not None:
+            _check_projected(one.projected, containers, f"{place}.projected", problems)
 
 
 def _check_source(one: Volume, path: str, problems: Problems) -> None:
@@ -56,6 +65,47 @@ def _check_source(one: Volume, path: str, problems: Problems) -> None:
                 problems.invalid(field, name, why)
             _check_mode(found.default_mode, f"{path}.{wire}.defaultMode", problems)
             _check_items(found.items, f"{path}.{wire}.items", problems)
+
+
+def _check_downward(items: tuple[DownwardAPIFile, ...], names: frozenset[str], path: str, problems: Problems) -> None:
+    for index, one in enumerate(items):
+        place = f"{path}[{index}]"
+        if not one.path:
+            problems.required(f"{place}.path")
+        _check_inner(one.path, f"{place}.path", problems)
+        if one.mode is not None:
+            _check_mode(one.mode, f"{place}.mode", problems)
+        if (one.field_ref is None) == (one.resource_field_ref is None):
+            problems.invalid(place, "", "must have exactly one of fieldRef and resourceFieldRef")
+        environment.check_field(one.field_ref, _DOWNWARD, f"{place}.fieldRef", problems)
+        if (amount := one.resource_field_ref) is not None:
+            if not amount.container_name:
+                problems.required(f"{place}.resourceFieldRef.containerName")
+            elif amount.container_name not in names:
+                problems.missing(f"{place}.resourceFieldRef.containerName", amount.container_name)
+            if amount.resource not in environment.RESOURCES:
+                problems.choice(f"{place}.resourceFieldRef.resource", amount.resource, environment.RESOURCES)
+
+
+def _check_projected(one: ProjectedVolume, names: frozenset[str], path: str, problems: Problems) -> None:
+    _check_mode(one.default_mode, f"{path}.defaultMode", problems)
+    paths: set[str] = set()
+    for index, source in enumerate(one.sources):
+        place = f"{path}.sources[{index}]"
+        if sum(getattr(source, name) is not None for name in source.__struct_fields__) != 1:
+            problems.forbidden(place, "must have exactly one source")
+        for wire, named in (("configMap", source.config_map), ("secret", source.secret)):
+            if named is not None:
+                if why := kubenames.subdomain(named.name):
+                    problems.invalid(f"{place}.{wire}.name", named.name, why)
+                _check_items(named.items, f"{place}.{wire}.items", problems)
+        if source.downward_api is not None:
+            _check_downward(source.downward_api.items, names, f"{place}.downwardAPI.items", problems)
+        parts = [part for part in (source.config_map, source.secret, source.downward_api) if part is not None]
+        for item in (item for part in parts for item in part.items):
+            if item.path in paths:
+                problems.invalid(place, item.path, "conflicting duplicate paths")
+            paths.add(item.path)
 
 
 def _check_items(items: tuple[KeyToPath, ...], path: str, problems: Problems) -> None:

@@ -1,0 +1,128 @@
+"""What lies in a Pod's volumes: of labels, of several sources, and anew when these change."""
+
+from typing import Any
+
+from tests.builders import ANN, Cluster, cluster, nodes
+
+from corral.engine.podruns import run_of
+from corral.model.kube.config import ConfigMap, Secret
+from corral.model.kube.meta import ObjectKey, ObjectMeta
+from corral.model.kube.pod import (
+    ConfigMapProjection,
+    ConfigMapVolume,
+    Container,
+    DownwardAPIFile,
+    DownwardAPIProjection,
+    DownwardAPIVolume,
+    HostAlias,
+    ObjectFieldSelector,
+    Pod,
+    PodSpec,
+    ProjectedVolume,
+    ResourceFieldSelector,
+    ResourceRequirements,
+    SecretProjection,
+    Volume,
+    VolumeMount,
+    VolumeProjection,
+)
+from corral.protocol import orders as od
+from corral.protocol import reports as rp
+from corral.protocol.requests import DeleteObjects, PutObjects
+
+MAIN = Container(
+    name="main", command=("serve",), volume_mounts=(VolumeMount(name="v", mount_path="/v"),),
+    resources=ResourceRequirements(limits={"cpu": "250m", "memory": "64Mi"}),
+)  # fmt: skip
+
+
+def meta(name: str, **fields: Any) -> ObjectMeta:
+    return ObjectMeta(name=name, namespace="default", **fields)
+
+
+def settings(one: Cluster, **data: str) -> None:
+    one.ask(PutObjects(objects=(ConfigMap(metadata=meta("settings"), data=data),)), ANN)
+
+
+def running(volume: Volume, **fields: Any) -> Cluster:
+    one = cluster(nodes("n1"))
+    settings(one, a="1")
+    one.ask(PutObjects(objects=(Secret(metadata=meta("keys"), data={"k": "sealed"}),)), ANN)
+    spec = PodSpec(containers=(MAIN,), volumes=(volume,), **fields)
+    labels = {"zone": "us", "cluster": 'a"b'}
+    one.ask(PutObjects(objects=(Pod(metadata=meta("web", labels=labels), spec=spec),)), ANN)
+    one.cycle()
+    return one
+
+
+def pod(one: Cluster) -> Pod:
+    found = one.state.objects.get(ObjectKey("Pod", "default", "web"))
+    assert isinstance(found, Pod)
+    return found
+
+
+def run(one: Cluster) -> Any:
+    job = one.job(pod(one).status.job)
+    return run_of(one.engine.ctx, job, one.step(job.id, 0), "n1")
+
+
+def field(path: str, name: str) -> DownwardAPIFile:
+    return DownwardAPIFile(path=path, field_ref=ObjectFieldSelector(field_path=name))
+
+
+def test_labels_and_limits_are_files() -> None:
+    limit = ResourceFieldSelector(resource="limits.cpu", container_name="main", divisor="1m")
+    items = (
+        field("labels", "metadata.labels"),
+        field("name", "metadata.name"),
+        DownwardAPIFile(path="cpu", resource_field_ref=limit),
+    )
+    one = running(Volume(name="v", downward_api=DownwardAPIVolume(items=items)))
+    assert {file.path: file.value.decode() for file in run(one).volumes[0].files} == {
+        "labels": 'cluster="a\\"b"\nzone="us"', "name": "web", "cpu": "250",
+    }  # fmt: skip
+
+
+def test_several_sources_are_in_one_directory_and_secrets_stay_sealed() -> None:
+    sources = (
+        VolumeProjection(config_map=ConfigMapProjection(name="settings")),
+        VolumeProjection(secret=SecretProjection(name="keys")),
+        VolumeProjection(secret=SecretProjection(name="absent", optional=True)),
+        VolumeProjection(downward_api=DownwardAPIProjection(items=(field("name", "metadata.name"),))),
+    )
+    one = running(Volume(name="v", projected=ProjectedVolume(sources=sources, default_mode=0o400)))
+    files = {file.path: (file.value, file.mode, file.is_sealed) for file in run(one).volumes[0].files}
+    assert files == {"a": (b"1", 0o400, False), "k": (b"sealed", 0o400, True), "name": (b"web", 0o400, False)}
+
+
+def test_host_aliases_are_told() -> None:
+    one = running(Volume(name="v"), host_aliases=(HostAlias(ip="10.1.2.3", hostnames=("foo.remote", "bar.remote")),))
+    assert run(one).host_aliases == (("10.1.2.3", ("foo.remote", "bar.remote")),)
+
+
+def test_a_changed_config_map_is_written_to_the_pods_that_run_until_their_node_has_said_so() -> None:
+    one = running(Volume(name="v", config_map=ConfigMapVolume(name="settings")))
+    assert one.orders(od.WriteFiles) == []
+    settings(one, a="2")
+    (order,) = one.orders(od.WriteFiles)
+    assert [(file.path, file.value) for file in order.volumes[0].files] == [("a", b"2")]
+    one.report(
+        rp.FilesWritten(agent="agent", node="n1", job=order.job, digest=order.digest, problem="it is not there yet")
+    )
+    one.at(20)
+    (again,) = one.orders(od.WriteFiles)
+    one.report(rp.FilesWritten(agent="agent", node="n1", job=again.job, digest=again.digest))
+    one.at(60)
+    assert one.orders(od.WriteFiles) == []
+
+
+def test_who_does_not_mount_it_hears_nothing() -> None:
+    one = running(Volume(name="v"))
+    settings(one, a="2")
+    assert one.orders(od.WriteFiles) == []
+
+
+def test_a_config_map_that_is_deleted_leaves_the_files_as_they_are() -> None:
+    one = running(Volume(name="v", config_map=ConfigMapVolume(name="settings")))
+    one.ask(DeleteObjects(keys=(ObjectKey("ConfigMap", "default", "settings"),)), ANN)
+    assert one.orders(od.WriteFiles) == []
