@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from corral.agent import mounts
+from corral.agent.confine import Confinement
 from corral.agent.container import Box, CannotContain
 from corral.agent.identity import Identity
 from corral.agent.podplace import pod_place
@@ -31,15 +32,16 @@ class Running(msgspec.Struct, frozen=True):
     pid: int
     began: str  #: in the kernel's ticks
     work_dir: str
+    confined: Confinement = Confinement()
 
 
-def note(order: LaunchStep, boxes: str, pid: int, work_dir: str) -> None:
+def note(order: LaunchStep, boxes: str, pid: int, work_dir: str, confined: Confinement = Confinement()) -> None:  # noqa: B008  frozen
     """It runs."""
     assert order.pod is not None
     place = pod_place(boxes, order.node, order.key.job, order.key.restart)
     os.makedirs(place, mode=0o700, exist_ok=True)
     path = f"{place}/{order.pod.container}.run"
-    Path(f"{path}.new").write_bytes(msgspec.json.encode(Running(pid, _beginning(pid), work_dir)))
+    Path(f"{path}.new").write_bytes(msgspec.json.encode(Running(pid, _beginning(pid), work_dir, confined)))
     os.replace(f"{path}.new", path)
 
 
@@ -79,6 +81,7 @@ class Entered:
         except (OSError, msgspec.DecodeError):
             raise CannotContain(f"container {name} does not run") from None
         self._variables = dict(os.fsdecode(word).split("=", 1) for word in words if b"=" in word)
+        self._confined = running.confined
         self._work_dir = order.spec.container.work_dir if order.spec.container is not None else ""
         self._work_dir = self._work_dir or running.work_dir
 
@@ -86,6 +89,8 @@ class Entered:
         for plan in plans:
             own = {key: plan.environment[key] for key in _OWN if key in plan.environment}
             plan.box, plan.work_dir, plan.environment = self._box, self._work_dir, self._variables | own
+            if self._confined:
+                plan.before = (*plan.before, self._confined)
 
     def end(self) -> str:
         self._box.close()

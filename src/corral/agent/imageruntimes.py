@@ -18,7 +18,7 @@ from typing import Protocol
 
 import msgspec
 
-from corral.agent import sif
+from corral.agent import registries, sif
 from corral.agent.identity import Identity
 from corral.model.cluster import Containers
 from corral.model.container import ImageConfig
@@ -57,12 +57,14 @@ class Reader:
                 raise CannotFetch(f"{path}: {os.strerror(error.errno or 0)}") from None
 
 
-def for_name(image: str, settings: Containers) -> Runtime:
-    """Raises CannotFetch where there is no program for it."""
+def for_name(image: str, settings: Containers, auth: str = "") -> Runtime:
+    """`auth`: a config.json to pull it with (registries.py). Raises CannotFetch where there is no program for it."""
     reference = words.reference(image)
     program = _program(settings)
     if program in ("podman", "docker"):
-        return Engine(program, reference, settings.pull)
+        return Engine(program, reference, settings.pull, auth=auth)
+    if auth:
+        raise CannotFetch(f"{image}: imagePullSecrets are for podman and docker, and this node pulls with {program}")
     if settings.pull == "never":
         raise CannotFetch(f"{image}: only podman and docker can say whether it is here without pulling it")
     return Enroot(image) if program == "enroot" else Apptainer(f"docker://{reference}", "")
@@ -189,8 +191,8 @@ class _Image(msgspec.Struct, frozen=True, rename="pascal"):
 class Engine:
     """podman and docker, which have the same words."""
 
-    def __init__(self, program: str, reference: str, pull: str, key: str = "") -> None:
-        self._program, self._reference, self._pull, self._key = program, reference, pull, key
+    def __init__(self, program: str, reference: str, pull: str, key: str = "", auth: str = "") -> None:
+        self._program, self._reference, self._pull, self._key, self._auth = program, reference, pull, key, auth
         self._id = ""
 
     async def find(self, say: Say) -> str:
@@ -211,8 +213,14 @@ class Engine:
 
     async def _fetch(self, say: Say) -> None:
         say("pulling")
-        output = await self._run("pull", self._reference, say=say)
+        output = await (self._pull_as(say) if self._auth else self._run("pull", self._reference, say=say))
         self._id = (output.decode().split() or [""])[-1]
+
+    async def _pull_as(self, say: Say) -> bytes:
+        with registries.lent(self._auth) as place:
+            if self._program == "podman":
+                return await self._run("pull", "--authfile", f"{place}/config.json", self._reference, say=say)
+            return await run([self._program, "--config", place, "pull", self._reference], say=say)
 
     async def unpack(self, into: Path, say: Say) -> ImageConfig:
         if not self._id:

@@ -10,6 +10,7 @@ fetches and unpacks is a program of the node's (imageruntimes.py).
 
 import asyncio
 import errno
+import hashlib
 import os
 import shutil
 import tempfile
@@ -19,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from corral.agent import imageruntimes
+from corral.agent import imageruntimes, registries
 from corral.agent.boxes import remove
 from corral.agent.imageruntimes import CannotFetch, Runtime
 from corral.daemon import clock
@@ -40,28 +41,34 @@ class Images:
         self._coming: dict[str, asyncio.Task[str]] = {}
         self._failed: dict[str, tuple[float, str]] = {}  #: what was wrong with it, and when
 
-    async def ensure(self, image: str, groups: imageruntimes.Reader, say: Say, pull: str = "") -> str:
+    async def ensure(
+        self, image: str, groups: imageruntimes.Reader, say: Say, pull: str = "", auths: tuple[str, ...] = ()
+    ) -> str:
         """The directory of the unpacked image, after fetching it if need be; whoever wants the same waits for the same.
 
         `groups`: the user that a file must be readable for. `say` hears of progress. `pull`: missing, always, never; "" = as
-        the cluster says. Raises CannotFetch.
+        the cluster says. `auths`: texts of .dockerconfigjson with which it may be pulled. Raises CannotFetch.
         """
+        auth = registries.merged(auths)
+        mark = f"{image} {hashlib.sha256(auth.encode()).hexdigest()}" if auth else image
         fd = groups.open(image) if words.is_file(image) else -1
-        since, problem = self._failed.get(image, (0.0, ""))
+        since, problem = self._failed.get(mark, (0.0, ""))
         if problem and fd < 0 and clock.monotonic() - since < _FAILED_SECONDS:
             raise CannotFetch(problem)
-        task = self._coming.get(image)
+        task = self._coming.get(mark)
         if task is None:
-            task = self._coming[image] = asyncio.get_running_loop().create_task(self._ensure(image, fd, say, pull))
-            task.add_done_callback(lambda _: self._coming.pop(image, None))
+            task = self._coming[mark] = asyncio.get_running_loop().create_task(
+                self._ensure(image, mark, fd, say, pull, auth)
+            )
+            task.add_done_callback(lambda _: self._coming.pop(mark, None))
         elif fd >= 0:
             os.close(fd)
         return await asyncio.shield(task)
 
-    async def _ensure(self, image: str, fd: int, say: Say, pull: str) -> str:
+    async def _ensure(self, image: str, mark: str, fd: int, say: Say, pull: str, auth: str) -> str:
         settings: Any = msgspec.structs.replace(self.settings, pull=pull or self.settings.pull)
         try:
-            runtime = imageruntimes.for_file(image, fd) if fd >= 0 else imageruntimes.for_name(image, settings)
+            runtime = imageruntimes.for_file(image, fd) if fd >= 0 else imageruntimes.for_name(image, settings, auth)
             async with asyncio.timeout(self.settings.pull_timeout):
                 key = await runtime.find(say)
                 found = self.directory / key
@@ -69,10 +76,10 @@ class Images:
                     await self._unpack(runtime, image, found, say)
         except TimeoutError:
             raise CannotFetch(
-                self._noted(image, f"{image}: not here after {self.settings.pull_timeout:g} seconds")
+                self._noted(mark, f"{image}: not here after {self.settings.pull_timeout:g} seconds")
             ) from None
         except CannotFetch as error:
-            self._noted(image, str(error))
+            self._noted(mark, str(error))
             raise
         finally:
             if fd >= 0:

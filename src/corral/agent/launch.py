@@ -213,7 +213,13 @@ class Launcher:
         assert self.images is not None
         reader = Reader(Identity(launch.job.owner))
         fetching = asyncio.ensure_future(
-            self.images.ensure(order.image, reader, _say_nothing, order.pod.pull if order.pod is not None else "")
+            self.images.ensure(
+                order.image,
+                reader,
+                _say_nothing,
+                order.pod.pull if order.pod is not None else "",
+                tuple(one.value for one in launch.pod.auths) if launch.pod is not None else (),
+            )
         )
         while not fetching.done() and not step.cancelled:
             await asyncio.wait([fetching], timeout=_LOOK_SECONDS)

@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import resource
 import signal
 import socket
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from functools import partial
 import msgspec
 
 from corral.agent import entering, podrun
+from corral.agent.confine import Confinement
 from corral.agent.contained import room_of
 from corral.agent.container import CannotContain
 from corral.agent.control import ShepherdSettings
@@ -53,6 +55,7 @@ class PodPart:
         self._plan: TaskPlan | None = None
         self._commands: dict[int, _Command] = {}
         self._stopping = False
+        self._confined = Confinement()
         self._on_over: Callable[[str], None] = lambda words: None
         self.room: PodRoom | None = None
         self.is_starting = run.post_start is not None  #: its first hook is not yet over
@@ -80,6 +83,15 @@ class PodPart:
                 raise CannotContain(f"securityContext.fsGroup {gid}: {self._order.job.owner.user} is not in that group")
             if identity.changes and gid not in identity.groups:
                 identity.groups.append(gid)
+        for gid in self.run.more_groups:
+            if identity.changes and self._order.job.owner.uid != 0 and gid not in identity.groups:
+                raise CannotContain(
+                    f"securityContext.supplementalGroups {gid}: {self._order.job.owner.user} is not in that group"
+                )
+            if identity.changes and gid not in identity.groups:
+                identity.groups.append(gid)
+            elif not identity.changes and gid not in (identity.gid, *os.getgroups()):
+                raise CannotContain(f"securityContext.supplementalGroups {gid}: only root's agent gives groups")
         order, settings = self._order, self._settings
         self.room = PodRoom(
             order, self.run, settings.boxes, identity, room_of(order, settings, identity), settings.names
@@ -88,6 +100,12 @@ class PodPart:
 
     def complete(self, plan: TaskPlan) -> None:
         podrun.complete(plan, self._order, self._network, self._settings.boxes)
+        run = self.run
+        self._confined = Confinement(run.no_new_privileges, run.drop, run.keep, run.filter_calls)
+        if self._confined:
+            plan.before = (*plan.before, self._confined)
+        if run.locks_memory:
+            _let_lock_memory(plan)
         self._plan = plan
 
     def last_words(self) -> str:
@@ -102,7 +120,7 @@ class PodPart:
         self._on_over = on_over
         if any(volume.size_mb for volume in self.run.volumes):
             self._reactor.call_later(_LOOK_SECONDS, self._look)
-        entering.note(self._order, self._settings.boxes, pid, self._plan.work_dir)
+        entering.note(self._order, self._settings.boxes, pid, self._plan.work_dir, self._confined)
         if self.run.post_start is None:
             return
 
@@ -152,7 +170,7 @@ class PodPart:
         fields = {
             "is_terminal": False,
             "note": ("", ""),
-            "before": (),
+            "before": (self._confined,) if self._confined else (),
             "entrypoint": (),
             "script": -1,
             "pmi_fd": -1,
@@ -204,6 +222,15 @@ class PodPart:
             os.close(command.fd)
         self._commands.clear()
         podrun.close(self._network)
+
+
+def _let_lock_memory(plan: TaskPlan) -> None:
+    """IPC_LOCK is the right to lock more than RLIMIT_MEMLOCK: here that has no limit. Raises CannotContain."""
+    _, most = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    if os.geteuid() != 0 and most != resource.RLIM_INFINITY:
+        raise CannotContain("securityContext.capabilities.add IPC_LOCK: this node's agent may not lift RLIMIT_MEMLOCK")
+    limits = [one for one in plan.rlimits if one[0] != resource.RLIMIT_MEMLOCK]
+    plan.rlimits = [*limits, (resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))]
 
 
 def _kill(pid: int) -> None:

@@ -106,6 +106,14 @@ def _may_read(ctx: Context, pod: Pod, secret: Secret) -> bool:
     return rights.is_closed(ctx.state.objects, secret.metadata.namespace, always=always)
 
 
+def pull_secrets(ctx: Context, pod: Pod) -> Iterator[PodVariable]:
+    """Those that are not there, or are of another kind, are passed over, as in Kubernetes."""
+    for ref in pod.spec.image_pull_secrets:
+        found = (_found(ctx, "Secret", pod, ref.name) or {}).get(".dockerconfigjson")
+        if found is not None:
+            yield PodVariable(ref.name, found[0].decode(errors="replace"), found[1], True)
+
+
 # ---------------------------------------------------------------------- variables
 
 

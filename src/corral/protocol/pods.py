@@ -107,6 +107,15 @@ class PodRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cpu_millis: int = 0  #: it has no more time of CPUs than so many thousandths of one's; 0 = no limit
     run_as: tuple[int, int] | None = None  #: uid and gid, where these are not the owner's
     groups: tuple[int, ...] = ()  #: beside those of its user: who has its volumes (fsGroup)
+    more_groups: tuple[int, ...] = ()  #: beside these too
+    no_new_privileges: bool = False  #: nothing that it executes has more rights than it
+    drop: tuple[str, ...] = ()  #: capabilities that it does without; ALL = all
+    keep: tuple[str, ...] = ()  #: of these
+    filter_calls: bool = False  #: the kernel denies it what administers a machine
+    locks_memory: bool = False  #: as much as it has
+    auths: tuple[
+        PodVariable, ...
+    ] = ()  #: with which its image may be pulled: Secrets' .dockerconfigjson, by their names
     pull: str = ""  #: its image: missing, always, never; "" = as the cluster says
     grace: float = 30.0  #: seconds from SIGTERM to SIGKILL where an order says nothing else
     gateway_host: str = ""  #: of services, for Pods with a network of their own; "" = as for everybody

@@ -41,7 +41,7 @@ def said(words: str) -> None:
 
 def images(directory: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Images, Unpacking]:
     runtime = Unpacking()
-    monkeypatch.setattr(imageruntimes, "for_name", lambda image, settings: runtime)
+    monkeypatch.setattr(imageruntimes, "for_name", lambda image, settings, auth="": runtime)
     return Images(directory / "images", Containers()), runtime
 
 

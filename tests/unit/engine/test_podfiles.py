@@ -8,6 +8,7 @@ from corral.engine.podruns import run_of
 from corral.model.kube.config import ConfigMap, Secret
 from corral.model.kube.meta import ObjectKey, ObjectMeta
 from corral.model.kube.pod import (
+    Capabilities,
     ConfigMapProjection,
     ConfigMapVolume,
     Container,
@@ -15,13 +16,17 @@ from corral.model.kube.pod import (
     DownwardAPIProjection,
     DownwardAPIVolume,
     HostAlias,
+    NameRef,
     ObjectFieldSelector,
     Pod,
+    PodSecurityContext,
     PodSpec,
     ProjectedVolume,
     ResourceFieldSelector,
     ResourceRequirements,
+    SeccompProfile,
     SecretProjection,
+    SecurityContext,
     Volume,
     VolumeMount,
     VolumeProjection,
@@ -126,3 +131,44 @@ def test_a_config_map_that_is_deleted_leaves_the_files_as_they_are() -> None:
     one = running(Volume(name="v", config_map=ConfigMapVolume(name="settings")))
     one.ask(DeleteObjects(keys=(ObjectKey("ConfigMap", "default", "settings"),)), ANN)
     assert one.orders(od.WriteFiles) == []
+
+
+# ---------------------------------------------------------------------- what its processes do without
+
+
+def confined(context: SecurityContext, **fields: Any) -> Cluster:
+    one = cluster(nodes("n1"))
+    part = Container(name="main", command=("serve",), security_context=context)
+    spec = PodSpec(containers=(part,), **fields)
+    one.ask(PutObjects(objects=(Pod(metadata=meta("web"), spec=spec),)), ANN)
+    one.cycle()
+    return one
+
+
+def test_what_a_container_gives_up_is_told() -> None:
+    context = SecurityContext(
+        allow_privilege_escalation=False, capabilities=Capabilities(drop=("ALL",), add=("CAP_IPC_LOCK",))
+    )
+    of_pod = PodSecurityContext(seccomp_profile=SeccompProfile(type="RuntimeDefault"), supplemental_groups=(4711,))
+    told = run(confined(context, security_context=of_pod))
+    assert (told.no_new_privileges, told.drop, told.keep, told.locks_memory) == (True, ("ALL",), ("IPC_LOCK",), True)
+    assert (told.filter_calls, told.more_groups) == (True, (4711,))
+
+
+def test_an_ordinary_users_pod_has_no_right_to_administer() -> None:
+    one = confined(SecurityContext(capabilities=Capabilities(add=("NET_BIND_SERVICE", "SYS_TIME"))))
+    assert pod(one).status.message.startswith("securityContext.capabilities.add of container main: SYS_TIME: ")
+    assert not pod(one).status.job
+
+
+def test_credentials_of_registries_are_told_sealed_and_absent_ones_passed_over() -> None:
+    one = cluster(nodes("n1"))
+    secret = Secret(
+        metadata=meta("regcred"), type="kubernetes.io/dockerconfigjson", data={".dockerconfigjson": "sealed"}
+    )
+    one.ask(PutObjects(objects=(secret,)), ANN)
+    names = (NameRef(name="absent"), NameRef(name="regcred"))
+    spec = PodSpec(containers=(Container(name="main", image="private/a:1"),), image_pull_secrets=names)
+    one.ask(PutObjects(objects=(Pod(metadata=meta("web"), spec=spec),)), ANN)
+    one.cycle()
+    assert [(auth.name, auth.value, auth.is_sealed) for auth in run(one).auths] == [("regcred", "sealed", True)]

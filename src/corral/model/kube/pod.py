@@ -127,11 +127,25 @@ class VolumeMount(Schema, frozen=True, kw_only=True):
     read_only: bool = False
 
 
+class Capabilities(Schema, frozen=True, kw_only=True):
+    add: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+
+
+class SeccompProfile(Schema, frozen=True, kw_only=True):
+    """RuntimeDefault: what administers a machine is denied (agent/confine.py)."""
+
+    type: Literal["Unconfined", "RuntimeDefault", "Localhost"]
+
+
 class SecurityContext(Schema, frozen=True, kw_only=True):
     run_as_user: int | None = None
     run_as_group: int | None = None
     run_as_non_root: bool | None = None
     read_only_root_filesystem: bool | None = None
+    allow_privilege_escalation: bool | None = None
+    capabilities: Capabilities | None = None
+    seccomp_profile: SeccompProfile | None = None
 
 
 class Container(Schema, frozen=True, kw_only=True):
@@ -335,6 +349,8 @@ class PodSecurityContext(Schema, frozen=True, kw_only=True):
     run_as_group: int | None = None
     run_as_non_root: bool | None = None
     fs_group: int | None = None
+    supplemental_groups: tuple[int, ...] = ()
+    seccomp_profile: SeccompProfile | None = None
 
 
 class PodSpec(Schema, frozen=True, kw_only=True):
@@ -355,6 +371,7 @@ class PodSpec(Schema, frozen=True, kw_only=True):
     subdomain: str = ""
     security_context: PodSecurityContext | None = None
     enable_service_links: bool = True
+    image_pull_secrets: tuple[NameRef, ...] = ()
     host_aliases: tuple[HostAlias, ...] = ()
     dns_policy: str = "ClusterFirst"
     scheduler_name: str = "default-scheduler"

@@ -18,7 +18,6 @@ _NAMESPACES = "processes of a Pod see only their own, as jobs' do"
 _LABELS = "confinement is by users, cgroups and namespaces; there are no profiles for it"
 _PRIORITY = "priorities are given by priorityClassName"
 _STORAGE = "use a persistentVolumeClaim, or a hostPath volume on a shared file system"
-_REGISTRY = "images are pulled with the registry credentials of the user who has applied the Pod"
 _ONE_FAMILY = "services are reached through the gateway, which has the addresses of its host"
 _LIMITED = "give the Pod's containers their own"
 _OWNER = "files of a volume belong to the Pod's user"
@@ -33,7 +32,6 @@ _POD_SPEC = {
     "hostPID": Refused(_NAMESPACES, (False,)),
     "hostUsers": Refused("whether a container has a user namespace is its runtime's choice", (True,)),
     "hostnameOverride": Refused("a Pod's host name is its hostname, or its name", ("",)),
-    "imagePullSecrets": Refused(_REGISTRY, ([],)),
     "os": Refused(_WINDOWS, ({"name": "linux"}, {})),
     "overhead": Refused("a container's runtime costs nothing that is counted", ({},)),
     "preemptionPolicy": Refused(_PRIORITY, ("PreemptLowerPriority",)),
@@ -62,21 +60,17 @@ _CONTAINER = {
 _CONFINED = {
     "appArmorProfile": Refused(_LABELS, ({"type": "Unconfined"},)),
     "seLinuxOptions": Refused(_LABELS, ({},)),
-    "seccompProfile": Refused(_LABELS, ({"type": "Unconfined"},)),
     "windowsOptions": Refused(_WINDOWS, ({},)),
 }
 
 _SECURITY = _CONFINED | {
-    "allowPrivilegeEscalation": Refused("a Pod's processes have its user's rights, whatever they execute", (True,)),
-    "capabilities": Refused("a Pod's processes have its user's capabilities, no more and no fewer", ({},)),
     "privileged": Refused("a Pod has no more rights than its user", (False,)),
     "procMount": Refused("/proc is as the runtime of the container makes it", ("Default", "")),
 }
 
 _POD_SECURITY = _CONFINED | {
-    "fsGroupChangePolicy": Refused("an emptyDir belongs to fsGroup from its beginning", ("Always", "")),
+    "fsGroupChangePolicy": Refused("a volume belongs to fsGroup from its beginning", ("Always", "OnRootMismatch", "")),
     "seLinuxChangePolicy": Refused(_LABELS, ("",)),
-    "supplementalGroups": Refused("a Pod's processes have the groups of its user", ([],)),
     "supplementalGroupsPolicy": Refused("a Pod's processes have the groups of its user", ("Merge", "")),
     "sysctls": Refused("kernel parameters are the node's: ask its administrator", ([],)),
 }
@@ -127,6 +121,7 @@ REFUSED: dict[str, dict[str, Refused]] = {
         "name": Refused("Jobs are named after their CronJob"),
         "namespace": Refused("Jobs are in the namespace of their CronJob"),
     },
+    "SeccompProfile": {"localhostProfile": Refused("there are RuntimeDefault and Unconfined", ("",))},
     "Lifecycle": {"stopSignal": Refused("containers are ended by SIGTERM; send another one in preStop")},
     "EnvVarSource": {"fileKeyRef": Refused("read the file in the container's command")},
     "ResourceRequirements": {"claims": Refused("ask for GPUs under limits: nvidia.com/gpu", ([],))},

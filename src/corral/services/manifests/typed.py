@@ -16,7 +16,8 @@ from corral.syntax import quantity
 
 #: Numbers that Kubernetes holds in 64 bits; all others in 32.
 _LONG = frozenset(
-    ("activeDeadlineSeconds", "terminationGracePeriodSeconds", "runAsUser", "runAsGroup", "fsGroup", "tolerationSeconds",
+    ("activeDeadlineSeconds", "terminationGracePeriodSeconds", "runAsUser", "runAsGroup", "fsGroup", "supplementalGroups",
+     "tolerationSeconds",
      "deletionGracePeriodSeconds", "generation", "observedGeneration", "seconds")
 )  # fmt: skip
 #: Fields of objects that nobody writes into a manifest.

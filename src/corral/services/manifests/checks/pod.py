@@ -2,6 +2,7 @@
 
 import ipaddress
 
+from corral.model.capabilities import CAPABILITIES, plain
 from corral.model.kube.pod import (
     Container,
     ContainerPort,
@@ -66,6 +67,9 @@ def _check_words(spec: PodSpec, path: str, problems: Problems) -> None:
     for wire, name in (("hostname", spec.hostname), ("subdomain", spec.subdomain)):
         if name and (why := kubenames.label(name)):
             problems.invalid(f"{path}.{wire}", name, why)
+    for index, secret in enumerate(spec.image_pull_secrets):
+        if why := kubenames.subdomain(secret.name):
+            problems.invalid(f"{path}.imagePullSecrets[{index}].name", secret.name, why)
     for index, alias in enumerate(spec.host_aliases):
         _check_alias(alias, f"{path}.hostAliases[{index}]", problems)
     if spec.priority_class_name and (why := kubenames.subdomain(spec.priority_class_name)):
@@ -166,5 +170,19 @@ def _check_security(one: PodSecurityContext | SecurityContext | None, path: str,
     ):
         if number is not None and not 0 <= number <= _MOST_SECONDS:
             problems.invalid(f"{path}.{wire}", number, f"must be between 0 and {_MOST_SECONDS}, inclusive")
+    for index, group in enumerate(getattr(one, "supplemental_groups", ())):
+        if not 0 <= group <= _MOST_SECONDS:
+            problems.invalid(
+                f"{path}.supplementalGroups[{index}]", group, f"must be between 0 and {_MOST_SECONDS}, inclusive"
+            )
+    if one.seccomp_profile is not None and one.seccomp_profile.type == "Localhost":
+        problems.unsupported(f"{path}.seccompProfile.type", "there are RuntimeDefault and Unconfined")
+    if isinstance(one, SecurityContext) and one.capabilities is not None:
+        for wire, names in (("add", one.capabilities.add), ("drop", one.capabilities.drop)):
+            for index, name in enumerate(names):
+                if plain(name) not in (*CAPABILITIES, "ALL"):
+                    problems.invalid(
+                        f"{path}.capabilities.{wire}[{index}]", name, "no capability of Linux: NET_RAW, for instance"
+                    )
     if one.run_as_non_root and one.run_as_user == 0:
         problems.invalid(f"{path}.runAsUser", 0, "must not be 0 when `runAsNonRoot` is true")
