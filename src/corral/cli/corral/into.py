@@ -127,7 +127,7 @@ def _into(given: Any, job: str, path: str) -> int:
     parent, name = os.path.split(os.path.abspath(source))
     script = (
         'set -e; if [ -d "$1" ]; then dir=$1; name=$2; else dir=$(dirname "$1"); name=$(basename "$1"); fi; cd "$dir"; '
-        'tmp=$(mktemp -d ./.corral-cp.XXXXXX); trap \'rm -rf "$tmp"\' EXIT; tar -xf - -C "$tmp"; '
+        'tmp=$(mktemp -d ./.corral-cp.XXXXXX 2>/dev/null) || { echo "corral: error: $1: cannot write there" >&2; exit 1; }; trap \'rm -rf "$tmp"\' EXIT; tar -xf - -C "$tmp"; '
         'if [ -d "$name" ]; then cp -a "$tmp/$2/." "$name/"; else mv -f "$tmp/$2" "$name"; fi'
     )
     with subprocess.Popen(["tar", "-cf", "-", "-C", parent, name], stdout=subprocess.PIPE) as tar:
@@ -143,6 +143,9 @@ def _out_of(given: Any, job: str, path: str) -> int:
 
     dest = given.dest
     target, name = (dest, "") if os.path.isdir(dest) else os.path.split(dest)
+    if not os.access(target or ".", os.W_OK | os.X_OK):
+        problem = "Permission denied" if os.path.isdir(target or ".") else "No such file or directory"
+        raise Exit(1, f"corral: error: {target or '.'}: {problem}")
     with tempfile.TemporaryDirectory(prefix=".corral-cp.", dir=target or ".") as part:
         script = 'cd "$(dirname "$1")" && exec tar -cf - "$(basename "$1")"'
         command = _command(job, given.node, ["sh", "-c", script, "cp", path])
@@ -153,8 +156,21 @@ def _out_of(given: Any, job: str, path: str) -> int:
         if srun.returncode or tar.returncode:
             return srun.returncode or tar.returncode
         for found in os.listdir(part):
-            os.replace(os.path.join(part, found), os.path.join(target, name or found))
+            _put(os.path.join(part, found), os.path.join(target, name or found))
     return 0
+
+
+def _put(new: str, place: str) -> None:
+    """In the place of what is there; a directory into the one that is there."""
+    try:
+        if os.path.isdir(new) and not os.path.islink(new) and os.path.isdir(place):
+            import shutil
+
+            shutil.copytree(new, place, symlinks=True, dirs_exist_ok=True)
+        else:
+            os.replace(new, place)
+    except OSError as error:
+        raise Exit(1, f"corral: error: {place}: {error.strerror or error}") from None
 
 
 def code(arguments: list[str]) -> int:

@@ -58,6 +58,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("sbatch", nargs="*", metavar="-- OPTIONS")
     add_options(parser)
     given = parser.parse_args(arguments)
+    if not 0 <= given.port < 65536:
+        parser.error(f"--port: {given.port} is no port")
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupted)
     os.environ["CORRAL_ENDPOINT"] = endpoint_of(given)  # for sbatch and scancel too
@@ -204,5 +206,9 @@ def _stop(arguments: list[str]) -> int:
     parser = ArgumentParser(prog="corral notebook stop", description="End notebooks: this one, or all of yours.")
     parser.add_argument("job", nargs="?", default="")
     given = parser.parse_args(arguments)
+    if given.job:
+        row = job_row(given.job)
+        if row["name"] != NAME:
+            raise Exit(1, f"corral: error: job {given.job} is no notebook: it is {row['name']} (scancel ends it)")
     chosen = [given.job] if given.job else ["--me", "-n", NAME]
     return subprocess.run([beside("scancel"), *chosen], check=False).returncode
