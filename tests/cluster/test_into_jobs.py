@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import urllib.request
 from collections.abc import Callable
@@ -119,6 +120,25 @@ def test_what_it_writes_is_followed_to_its_end(cluster: LiveCluster) -> None:
     assert (
         cluster.run("corral", "logs", "9999", check=False).stderr == "corral: error: 9999: Invalid job id specified\n"
     )
+
+
+def test_the_way_ends_when_the_node_dies(make_cluster: Callable[..., LiveCluster]) -> None:
+    cluster = make_cluster("dies")
+    cluster.up("--nodes=1", "--cpus=2", "--prefix=n1")
+    job = running(cluster, "exec sleep 600", "--no-requeue")
+    with subprocess.Popen(
+        ["corral", "port-forward", job, "0:80"], env=cluster.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as forward:  # fmt: skip
+        assert forward.stdout is not None
+        assert forward.stderr is not None
+        assert forward.stdout.readline().startswith("Forwarding from ")
+        for line in cluster.processes():
+            number, command = line.split(" ", 1)
+            if "corral.agent" in command or "spawner" in command or "sleep 600" in command:
+                os.kill(int(number), signal.SIGKILL)
+        cluster.run("scontrol", "update", "nodename=n1", "state=down", "reason=dead")
+        assert forward.wait(60) == 1
+        assert "has failed" in forward.stderr.read()
 
 
 def test_a_job_has_ports_of_its_own(make_cluster: Callable[..., LiveCluster]) -> None:

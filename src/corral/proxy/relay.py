@@ -13,10 +13,14 @@ from typing import Any
 from corral.client.attach import Attachment, BusError, CredentialsRefused, Output
 from corral.client.connection import Connection, new_key
 from corral.daemon.mux import Mux
+from corral.errors import CorralError, Refused
 
 _SIGTERM = 15
+_LIVE = ("RUNNING", "PENDING", "CONFIGURING", "SUSPENDED", "COMPLETING")
 #: Seconds after its last connection until it goes.
 IDLE_SECONDS = 60.0
+#: Seconds of silence after which the controller is asked whether the step is still there: a node that dies says nothing.
+LOOK_SECONDS = 20.0
 
 
 class Relay:
@@ -27,7 +31,8 @@ class Relay:
         self._waiting: deque[tuple[socket.socket, int]] = deque()
         self._selector = selectors.DefaultSelector()
         self._mux = Mux(self._selector)
-        self._attachment = _attached(endpoint, job, node)
+        self._endpoint = endpoint
+        self._attachment, self._step = _attached(endpoint, job, node)
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._lock = threading.Lock()
         threading.Thread(target=self._run, name=f"relay-{job}", daemon=True).start()
@@ -52,16 +57,25 @@ class Relay:
             while not self._attachment.has_ended:
                 self._send()
                 is_idle = not len(self._mux) and not self._mux.outgoing
-                if not self._turn(IDLE_SECONDS if is_idle else None) and is_idle:
-                    if idle:
-                        break
-                    idle = True
-                else:
-                    idle = False
+                has_happened = self._turn(IDLE_SECONDS if is_idle else LOOK_SECONDS)
+                if not has_happened and (self._is_over() or (is_idle and idle)):
+                    break
+                idle = is_idle and not has_happened
         except (BusError, CredentialsRefused, OSError, ValueError):
             pass  # the step is over, and forgotten
         finally:
             self._end()
+
+    def _is_over(self) -> bool:
+        try:
+            with Connection(self._endpoint, timeout=LOOK_SECONDS) as connection:
+                answer = connection.request("GET", f"{self._step}/wait?timeout=0")
+        except Refused:
+            return True
+        except (CorralError, OSError):
+            return False  # the controller is away
+        row = dict(zip(answer["fields"], answer["rows"][0], strict=True))
+        return row["state"] not in _LIVE
 
     def _turn(self, patience: float | None) -> bool:
         """Has anything happened?"""
@@ -96,7 +110,8 @@ class Relay:
         os.close(self._wake)
 
 
-def _attached(endpoint: str, job: int, node: str) -> Attachment:
+def _attached(endpoint: str, job: int, node: str) -> tuple[Attachment, str]:
+    """And where the API has the step."""
     spec: dict[str, Any] = {
         "name": "port-forward", "argv": ["port-forward"], "work_dir": "/", "overlap": True, "relay": True, "ntasks": 1,
         "nodes_min": 1, "nodes_max": 1, "client_host": os.uname().nodename, "client_pid": os.getpid(), "gres": [],
@@ -105,7 +120,10 @@ def _attached(endpoint: str, job: int, node: str) -> Attachment:
         spec["nodelist"] = node
     with Connection(endpoint) as connection:
         request = {"type": "CreateStep", "job": str(job), "spec": spec, "environment": {}}
-        access = connection.request("POST", "/v1/requests", request, key=new_key(), retry_seconds=20)["access"]
-    return Attachment(
+        reply = connection.request("POST", "/v1/requests", request, key=new_key(), retry_seconds=20)
+    access = reply["access"]
+    number, step, *_ = reply["step"]["key"]
+    made = Attachment(
         access["url"], access["token"], access["cluster"], access["key"], nodes=1, ca=access.get("ca", "")
     )
+    return made, f"/v1/steps/{number}/{step}"

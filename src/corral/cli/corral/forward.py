@@ -10,11 +10,13 @@ import os
 import selectors
 import socket
 import sys
+import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from typing import Any
 
 from corral.cli.corral.place import add_options, endpoint_of
+from corral.cli.follow import Follower
 from corral.cli.run import Exit
 from corral.client.attach import Attachment, CredentialsRefused, Message, Output
 from corral.client.connection import Connection, new_key
@@ -22,6 +24,8 @@ from corral.daemon.mux import Mux
 from corral.errors import Refused, Unreachable
 
 _SIGTERM = 15
+#: Seconds for what is still under way when the controller says that the step is over.
+_LAST_WORDS = 2.0
 
 
 def main(arguments: list[str]) -> int:
@@ -50,6 +54,10 @@ def main(arguments: list[str]) -> int:
         raise Exit(1, f"corral: error: {error}") from None
     except KeyboardInterrupt:
         return 130
+
+
+def _is_over(row: dict[str, Any]) -> bool:
+    return row["state"] not in ("RUNNING", "PENDING", "CONFIGURING", "SUSPENDED", "COMPLETING")
 
 
 def _forward(parser: ArgumentParser, text: str) -> tuple[str, int, int]:
@@ -83,6 +91,7 @@ class Forwarder:
         self._listening = [] if given.stdio else [self._listen(*one) for one in forwards]
         self._attachment = self._attach()
         self._problem = ""
+        self._lost_at = 0.0
         self._finish_stdio: Callable[[], None] = lambda: None  # what has come is written out
 
     def _listen(self, address: str, local: int, remote: int) -> tuple[socket.socket, int]:
@@ -105,6 +114,11 @@ class Forwarder:
             reply = connection.request("POST", "/v1/requests", request, key=new_key(), retry_seconds=60)
         access = reply["access"]
         self.node = reply["step"]["nodes"][0]["share"]["node"]
+        job, step, *_ = reply["step"]["key"]
+        # A node that dies says nothing: the controller does.
+        path = f"/v1/steps/{job}/{step}/wait"
+        self._wake, wake = os.pipe()
+        self._follower = Follower(path, _is_over, wake, endpoint_of(self._given))
         return Attachment(
             access["url"], access["token"], access["cluster"], access["key"], nodes=1, ca=access.get("ca", "")
         )
@@ -123,8 +137,9 @@ class Forwarder:
         if self._given.stdio:
             self._adopt_stdio()
         self._selector.register(self._attachment, selectors.EVENT_READ)
+        self._selector.register(self._wake, selectors.EVENT_READ)
         try:
-            while not self._attachment.has_ended:
+            while not self._attachment.has_ended and not self._is_lost():
                 self._send()
                 if self._given.stdio and not len(self._mux) and not self._mux.outgoing:
                     return 0
@@ -137,8 +152,24 @@ class Forwarder:
             print(f"corral: {self._problem or f'job {self._given.job} has ended'}", file=sys.stderr)
         return 1
 
+    def _is_lost(self) -> bool:
+        """The step is over, and its node has not said so for a while."""
+        row = self._follower.row
+        if row is None:
+            return False
+        self._lost_at = self._lost_at or time.monotonic() + _LAST_WORDS
+        if time.monotonic() < self._lost_at:
+            return False
+        if row["state"] == "NODE_FAIL":
+            self._problem = self._problem or f"node {self.node} has failed"
+        return True
+
     def _turn(self) -> None:
-        for key, events in self._selector.select(self._attachment.timeout()):
+        waits = [wait for wait in (self._attachment.timeout(), self._lost_at and _LAST_WORDS) if wait]
+        for key, events in self._selector.select(min(waits, default=None)):
+            if key.fd == self._wake:
+                os.read(self._wake, 1)
+                self._selector.unregister(self._wake)
             if key.data is None:
                 continue
             if isinstance(key.data, int):

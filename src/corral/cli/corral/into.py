@@ -127,7 +127,8 @@ def _into(given: Any, job: str, path: str) -> int:
     parent, name = os.path.split(os.path.abspath(source))
     script = (
         'set -e; if [ -d "$1" ]; then dir=$1; name=$2; else dir=$(dirname "$1"); name=$(basename "$1"); fi; cd "$dir"; '
-        'tmp=$(mktemp -d ./.corral-cp.XXXXXX 2>/dev/null) || { echo "corral: error: $1: cannot write there" >&2; exit 1; }; trap \'rm -rf "$tmp"\' EXIT; tar -xf - -C "$tmp"; '
+        'tmp=$(mktemp -d ./.corral-cp.XXXXXX 2>/dev/null) || { echo "corral: error: $1: cannot write there" >&2; exit 1; }; '
+        ' trap \'rm -rf "$tmp"\' EXIT; tar -xf - -C "$tmp"; '
         'if [ -d "$name" ]; then cp -a "$tmp/$2/." "$name/"; else mv -f "$tmp/$2" "$name"; fi'
     )
     with subprocess.Popen(["tar", "-cf", "-", "-C", parent, name], stdout=subprocess.PIPE) as tar:

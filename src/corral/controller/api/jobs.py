@@ -1,5 +1,6 @@
 """Jobs and their steps: submit, change, look at, wait for."""
 
+import re
 from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
@@ -353,8 +354,13 @@ def step_number(text: str | int) -> int:
     return int(text)
 
 
+#: Whoever has made one may wait for it.
+_HIDDEN = re.compile(r"-[0-9]{4,9}")
+
+
 def _step_of(service: Service, request: Request) -> Step:
-    number = step_number(request.path_params["step"])
+    text = request.path_params["step"]
+    number = int(text) if _HIDDEN.fullmatch(text) else step_number(text)
     for job in jobs_of(service, caller_of(service, request), request.path_params["id"]):
         step: Step | None = service.state.steps.get(job.id, {}).get(number)
         if step is not None:
