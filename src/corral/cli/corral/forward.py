@@ -160,8 +160,8 @@ class Forwarder:
         self._lost_at = self._lost_at or time.monotonic() + _LAST_WORDS
         if time.monotonic() < self._lost_at:
             return False
-        if row["state"] == "NODE_FAIL":
-            self._problem = self._problem or f"node {self.node} has failed"
+        if row["state"] == "NODE_FAIL" or row.get("cause") == "lost":
+            self._problem = self._problem or f"the way to {self.node} is lost"
         return True
 
     def _turn(self) -> None:
