@@ -8,7 +8,7 @@ from corral.engine.context import Context
 from corral.engine.effects import Effects
 from corral.engine.outcomes import DENIED, FINISHED, NOT_YOURS, for_each
 from corral.engine.ranking import priority_of
-from corral.engine.state import lends_cpus
+from corral.engine.state import is_suspended_for_another
 from corral.model.job import ENDED, Job, JobKind, JobState
 from corral.model.reason import Reason
 from corral.protocol.events import JobChanged
@@ -122,7 +122,11 @@ def on_requeue(ctx: Context, request: RequeueJobs, caller: Caller, now: float, o
 
 
 def on_suspend(ctx: Context, request: SuspendJobs | ResumeJobs, caller: Caller, now: float, out: Effects) -> None:
-    """Operators freeze and thaw running jobs; suspended time does not count against the limit."""
+    """Operators freeze and thaw running jobs; suspended time does not count against the limit.
+
+    As with Slurm its CPUs are anybody's meanwhile. It goes on at once all the same, beside who has them by then; they are its own
+    again when they are free.
+    """
     thaw = isinstance(request, ResumeJobs)
 
     def freeze(job: Job, elements: tuple[int, ...] | None) -> str | None:
@@ -139,17 +143,36 @@ def on_suspend(ctx: Context, request: SuspendJobs | ResumeJobs, caller: Caller, 
         ):  # it goes on by itself when its CPUs are free again
             return "Requested operation is presently disabled"
         if not thaw and job.state is JobState.SUSPENDED:
-            if job.preempted is not None and not lends_cpus(job):  # it takes no more turns
-                ctx.change_job(job, now, out, "suspended", preempted=None)
+            if job.preempted is not None and not is_suspended_for_another(job):  # it takes no more turns
+                ctx.change_job(job, now, out, "suspended", preempted=None, cpus_lent=True)
             return None
         assert job.allocation is not None
         if thaw:
             gone = job.suspended_seconds + max(0.0, now - job.suspend_time)
-            ctx.change_job(job, now, out, "resumed", state=JobState.RUNNING, suspended_seconds=gone, suspend_time=0.0)
+            lent = job.cpus_lent and not ctx.state.ledger.has_cpus(job.allocation)
+            ctx.change_job(
+                job,
+                now,
+                out,
+                "resumed",
+                state=JobState.RUNNING,
+                suspended_seconds=gone,
+                suspend_time=0.0,
+                cpus_lent=lent,
+            )
         else:
-            ctx.change_job(job, now, out, "suspended", state=JobState.SUSPENDED, suspend_time=now)
+            ctx.change_job(job, now, out, "suspended", state=JobState.SUSPENDED, suspend_time=now, cpus_lent=True)
+            ctx.wants_cycle = True
         for name in job.allocation.node_names:
             ctx.send(name, SuspendJob(term=ctx.term, node=name, job=job.id, restart=job.restarts, thaw=thaw), out)
         return None
 
     for_each(ctx, request.ids, caller, out, freeze)
+
+
+def take_back(ctx: Context, now: float, out: Effects) -> None:
+    """Jobs that were resumed while others had their CPUs hold them again when they are free, before anybody else gets them."""
+    for job_id in sorted(ctx.state.lent):
+        job = ctx.state.jobs[job_id]
+        if job.state is JobState.RUNNING and job.allocation is not None and ctx.state.ledger.has_cpus(job.allocation):
+            ctx.change_job(job, now, out, "has its CPUs again", cpus_lent=False)

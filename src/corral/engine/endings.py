@@ -374,6 +374,7 @@ def back_to_queue(ctx: Context, ended: Job, now: float, out: Effects) -> None:
         end_time=0.0,
         suspended_seconds=0.0,
         suspend_time=0.0,
+        cpus_lent=False,
         configuring_since=0.0,
         eligible_time=0.0 if held or depends else max(now, begin),
         exit_status=ended.exit_status if ended.state in ENDED - {JobState.PREEMPTED} else ExitStatus(),

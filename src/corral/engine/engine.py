@@ -287,6 +287,7 @@ class Engine:
         out = Effects()
         dependencies.check(self.ctx, now, out)
         ports.check(self.ctx, now, out)
+        control.take_back(self.ctx, now, out)
         return self._looked(now, out)
 
     def snapshot(self, now: float) -> Snapshot:

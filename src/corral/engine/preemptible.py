@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from corral.engine import preemption, replicas
 from corral.engine.context import Context
-from corral.engine.state import lends_cpus
+from corral.engine.state import is_suspended_for_another
 from corral.model.job import Job, JobId, JobState
 from corral.model.kube.meta import ObjectKey
 from corral.model.kube.workload import Deployment, ReplicaSet, StatefulSet
@@ -51,13 +51,13 @@ class Preemptible:
             return
         if job.state is JobState.COMPLETING:
             self.leaving.add(job_id)
-        elif lends_cpus(job):
+        elif is_suspended_for_another(job):
             self.suspended.add(job_id)
         elif job.preempted is not None and job.state is JobState.RUNNING:
             self.leaving.add(job_id)
         for one in self.ctx.state.het_members(job) or [job]:
             victim = preemption.victim_of(self.ctx, one)
-            if victim is None or lends_cpus(one):
+            if victim is None or is_suspended_for_another(one):
                 self.victims.pop(one.id, None)
             else:
                 self.victims[one.id] = victim

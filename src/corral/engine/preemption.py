@@ -15,7 +15,7 @@ from corral.engine.cancel import signal_job
 from corral.engine.context import Context
 from corral.engine.duetimes import limit_ends
 from corral.engine.effects import Effects
-from corral.engine.state import NOT_YET, ClusterState, lends_cpus
+from corral.engine.state import NOT_YET, ClusterState, is_suspended_for_another
 from corral.model import ranges
 from corral.model.cluster import ClusterConfig
 from corral.model.job import Job, JobId, JobState
@@ -191,7 +191,7 @@ def promised(ctx: Context, job: Job) -> list[Promised]:
 def _is_there(ctx: Context, number: int, run: int) -> bool:
     """Has it still what it is to give up?"""
     job = ctx.state.jobs.get(JobId(number))
-    return job is not None and job.is_active and job.restarts == run and not lends_cpus(job)
+    return job is not None and job.is_active and job.restarts == run and not is_suspended_for_another(job)
 
 
 def _gone_by(ctx: Context, job: Job) -> float:
@@ -244,7 +244,11 @@ def decide(ctx: Context, decided: Preemption, now: float, out: Effects) -> None:
     ends = now
     for victim, one in zip(decided.victims, victims, strict=True):
         current = ctx.state.jobs[JobId(victim.job)]
-        if one is not None and current.state in (JobState.RUNNING, JobState.SUSPENDED) and not lends_cpus(current):
+        if (
+            one is not None
+            and current.state in (JobState.RUNNING, JobState.SUSPENDED)
+            and not is_suspended_for_another(current)
+        ):
             ends = max(ends, make_room(ctx, current, victim.action, family_of(job), now, out))
     promise = Promise(
         allocation=decided.allocation, victims=(*runs, *waits), element=decided.element, time_limit=decided.time_limit
@@ -325,7 +329,12 @@ def suspend(ctx: Context, job: Job, by: int, now: float, out: Effects) -> None:
 
 def resume(ctx: Context, job_id: JobId, now: float, out: Effects) -> None:
     job = ctx.state.jobs.get(job_id)
-    if job is None or not lends_cpus(job) or job.state is not JobState.SUSPENDED or job.allocation is None:
+    if (
+        job is None
+        or not is_suspended_for_another(job)
+        or job.state is not JobState.SUSPENDED
+        or job.allocation is None
+    ):
         return
     ledger = ctx.state.ledger
     kept = ledger.holders[job.id]

@@ -33,10 +33,15 @@ NOT_YET = frozenset({Reason.BEGIN_TIME, Reason.DEPENDENCY, Reason.DEPENDENCY_NEV
 _NO_STEPS: dict[int, Step] = {}
 
 
-def lends_cpus(job: Job) -> bool:
-    """Suspended for another, also while it is cleared away: its CPUs are that one's."""
+def is_suspended_for_another(job: Job) -> bool:
+    """Also while it is cleared away: its CPUs are that one's."""
     told = job.preempted
     return told is not None and told.action == "SUSPEND" and job.state in (JobState.SUSPENDED, JobState.COMPLETING)
+
+
+def lends_cpus(job: Job) -> bool:
+    """It holds its memory and devices, and others may have its CPUs."""
+    return job.cpus_lent or is_suspended_for_another(job)
 
 
 class StateDump(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +86,7 @@ class ClusterState:
         self.queue: list[tuple[int, float, int]] = []
         self.held: set[JobId] = set()  #: the pending ones that are
         self.active: set[JobId] = set()
+        self.lent: set[JobId] = set()  #: of these, those whose CPUs an operator has given away
         self.ended: dict[JobId, float] = {}  #: id -> end time, in the order of ending
         self.array_members: dict[JobId, set[JobId]] = {}  #: array id -> records, the waiting one included
         self.array_elements: dict[JobId, dict[int, JobId]] = {}  #: array id -> element -> its own record
@@ -299,6 +305,8 @@ class ClusterState:
                 self.timed.add(job.id)
         elif job.state in ACTIVE:
             self.active.add(job.id)
+            if job.cpus_lent:
+                self.lent.add(job.id)
             self.touched.add(job.id)
             self.changed.add(job.id)
             allocation = job.allocation
@@ -341,6 +349,7 @@ class ClusterState:
             self.changed.add(job.id)
         elif job.state in ACTIVE:
             self.active.discard(job.id)
+            self.lent.discard(job.id)
             self.touched.add(job.id)
             self.changed.add(job.id)
             if job.array_job_id is not None:

@@ -355,6 +355,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     end_time: float = 0.0  #: when ended
     begin_time: float | None = None  #: not before this time, changed since it was submitted; None = the spec's
     suspend_time: float = 0.0  #: since when suspended, 0.0 = is not
+    cpus_lent: bool = (
+        False  #: suspended by an operator, who has given its CPUs away; and after that until they are free again
+    )
     resize_time: float = 0.0  #: when it last gave nodes back
     suspended_seconds: float = 0.0  #: in earlier suspensions, and while its nodes fetched its image
     configuring_since: float = 0.0  #: since when its nodes fetch its image; 0.0 = they do not

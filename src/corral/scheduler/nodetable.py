@@ -291,6 +291,14 @@ class NodeTable:
             for share in allocation.nodes
         )
 
+    def has_cpus(self, allocation: Allocation) -> bool:
+        """Are all of its CPUs free?"""
+        rows = ((self.index.get(share.node), share) for share in allocation.nodes)
+        return not any(
+            mask_of(share.cpus) & ~self.free_mask(row, allocation.partition, allocation.sharers)
+            for row, share in rows if row is not None
+        )  # fmt: skip
+
     def give_back(self, job: int) -> None:
         """Free all that the job holds; nothing when it holds nothing."""
         allocation = self.holders.pop(job, None)

@@ -339,6 +339,34 @@ def test_a_suspended_job_may_be_cancelled(c: Cluster) -> None:
     c.check()
 
 
+def test_others_have_the_cpus_of_a_suspended_job_but_not_its_memory() -> None:
+    c = cluster(nodes("n1", cpus=4))
+    first = c.run(job(4, memory_per_node_mb=600))
+    c.ask(rq.SuspendJobs(ids=(str(first),)), OPERATOR)
+    large, small = c.add(job(4, memory_per_node_mb=600)), c.run(job(4, memory_per_node_mb=300))
+    assert c.states(first, large, small) == ["SUSPENDED", "PENDING", "RUNNING"]
+    c.check()
+
+
+def test_a_job_that_is_resumed_runs_beside_who_has_its_cpus_and_has_them_again_afterwards() -> None:
+    c = cluster(nodes("n1", cpus=4))
+    first = c.run(job(4))
+    c.ask(rq.SuspendJobs(ids=(str(first),)), OPERATOR)
+    second, third = c.run(job(4)), c.add(job(4))
+    c.ask(rq.ResumeJobs(ids=(str(first),)), OPERATOR)
+    c.cycle()
+    assert c.states(first, second, third) == ["RUNNING", "RUNNING", "PENDING"]
+    c.check()
+    c.finish(second)
+    c.cycle()
+    assert c.states(first, second, third) == ["RUNNING", "COMPLETED", "PENDING"]
+    c.check()
+    c.finish(first)
+    c.cycle()
+    assert c.states(first, third) == ["COMPLETED", "RUNNING"]
+    c.check()
+
+
 # -- the clock
 
 

@@ -72,7 +72,10 @@ def allocated_cpus(node: Node, context: NodeContext) -> int:
 
 
 def _taken(shares: Iterable[tuple[Job, NodeShare]]) -> int:
-    """CPUs; those that several jobs share count once."""
+    """CPUs; those that several jobs share count once, and those of a suspended one are nobody's."""
+    shares = list(shares)
+    if any(job.cpus_lent for job, _ in shares):
+        return len({cpu for job, share in shares if not _is_set_aside(job) for cpu in share.cpus})
     taken = 0
     shared: set[int] = set()
     for job, share in shares:
@@ -83,17 +86,25 @@ def _taken(shares: Iterable[tuple[Job, NodeShare]]) -> int:
     return taken + len(shared)
 
 
+def _is_set_aside(job: Job) -> bool:
+    return job.cpus_lent and job.state is JobState.SUSPENDED
+
+
 def base_state(node: Node, context: NodeContext) -> str:
     """Flags taken off: what is left, and how full it is."""
     if node.down_reason or node.admin_down:
         return "DOWN"
     if not node.up:
         return "UNKNOWN"
-    working = [(job, share) for job, share in context.shares(node) if job.state is not JobState.COMPLETING]
+    working = [
+        (job, share)
+        for job, share in context.shares(node)
+        if job.state is not JobState.COMPLETING and not _is_set_aside(job)
+    ]
     if not working:
         return "IDLE"
     taken = _taken(working)
-    exclusive = any(job.allocation and job.allocation.exclusive for job, _ in context.shares(node))
+    exclusive = any(job.allocation and job.allocation.exclusive for job, _ in working)
     return "ALLOCATED" if taken >= node.inventory.cpus or exclusive else "MIXED"
 
 
