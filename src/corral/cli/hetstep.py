@@ -55,9 +55,11 @@ def run(
     run_prolog: Callable[[Refused], None],
 ) -> int:
     """From the components of the command line to the exit status."""
-    for _, words in parts:
-        if not words:
-            raise program.fatal("No command given to execute.")
+    if not parts[-1][1]:
+        raise program.fatal("No command given to execute.")
+    for number in reversed(range(len(parts) - 1)):  # who names none runs the same as the next one
+        given, words = parts[number]
+        parts[number] = given, words or parts[number + 1][1]
     first = parts[0][0]
     inside = first.get("jobid")
     made = _parts(program, parts, step_of, streams_of, inside is not None)

@@ -23,7 +23,7 @@ def parse(text: str, known: Mapping[str, Key], strict: bool = True) -> list[tupl
     """
     found: list[tuple[Key, bool]] = []
     reverse = False
-    mark = ""
+    mark = wrong = ""
     for letter in text:
         if letter == "-":
             reverse = True
@@ -35,8 +35,10 @@ def parse(text: str, known: Mapping[str, Key], strict: bool = True) -> list[tupl
             if key is not None:
                 found.append((key, reverse and own is None))
             elif strict:
-                raise InvalidSort(letter)
+                wrong = letter  # Slurm reads them from the end, and tells of the first that it finds so
             reverse, mark = False, ""
+    if wrong:
+        raise InvalidSort(wrong)
     return found
 
 

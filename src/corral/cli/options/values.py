@@ -444,5 +444,5 @@ def kill_command(given: str, name: str) -> int:
     """The signal for salloc's command when the allocation ends early."""
     number = signal_number(given) if given else 15
     if not number:
-        raise BadValue(f'unrecognized kill-command argument "{given}"', status=1)
+        raise invalid(name)
     return number
