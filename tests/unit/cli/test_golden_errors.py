@@ -52,7 +52,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     jobs: list[dict[str, Any]] = []
 
     def submit(
-        program: run.Program, job: dict[str, Any], user: str = "", group: str = "", others: Any = ()
+        program: run.Program, connection: Any, job: dict[str, Any], user: str = "", group: str = "", others: Any = ()
     ) -> tuple[Any, int]:
         jobs.append(job)
         return None, 1

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 OPTIONS = (
     ("all", "a", NO), ("accounts", "A", REQUIRED), ("helpformat", "e", NO), ("long", "l", NO), ("partition", "m", NO),
-    ("cluster", "M", REQUIRED), ("clusters", "M", REQUIRED), ("noheader", "n", NO), ("noheader", "h", NO), ("format", "o", REQUIRED), ("parsable", "p", NO),
-    ("parsable2", "P", NO), ("users", "u", REQUIRED), ("Users", "U", NO), ("verbose", "v", NO), ("version", "V", NO), ("help", "", NO),
-    ("usage", "", NO),
+    ("cluster", "M", REQUIRED), ("clusters", "M", REQUIRED), ("noheader", "n", NO), ("noheader", "h", NO), ("format", "o", REQUIRED),
+    ("parsable", "p", NO), ("parsable2", "P", NO), ("users", "u", REQUIRED), ("Users", "U", NO), ("verbose", "v", NO),
+    ("version", "V", NO), ("help", "", NO), ("usage", "", NO),
 )  # fmt: skip
 
 _SAME = {"cluster": "clusters"}
