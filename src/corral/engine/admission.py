@@ -134,7 +134,7 @@ def could_ever_run(empty: NodeTable, demand: Demand, rows: BoolColumn) -> str | 
         return "" if not len(empty) else UNAVAILABLE
     capacity = task_capacity(empty, demand, allowed)
     if not (capacity > 0).any():
-        least = max(demand.tasks_per_node, 1) * demand.cpus_per_task if not demand.overcommit else 1
+        least = (demand.tasks_per_node or 1) * demand.cpus_per_task if not demand.overcommit else 1
         if max(least, demand.cpus_per_node) > int(empty.cpus[allowed].max()):
             return "CPU count per node can not be satisfied"
         if demand.memory_per_node_mb > int(empty.memory[allowed].max()):
