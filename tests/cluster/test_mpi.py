@@ -12,6 +12,8 @@ needs_mpich = pytest.mark.skipif(shutil.which("mpicc.mpich") is None, reason="ne
 needs_open_mpi = pytest.mark.skipif(
     shutil.which("mpicc.openmpi") is None, reason="needs Open MPI: apt-get install openmpi-bin libopenmpi-dev"
 )
+#: Open MPI would use every network that it sees; those of Pods and containers come and go, and lead nowhere.
+ONE_NETWORK = {f"OMPI_MCA_{name}_tcp_if_include": "127.0.0.0/8" for name in ("btl", "oob")}
 MPIRUN = """#!/bin/bash
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 mpirun.openmpi "$@"
@@ -46,6 +48,11 @@ def compiled(directory: Path, compiler: str) -> str:
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> str:
     return compiled(tmp_path_factory.mktemp("mpich"), "mpicc.mpich")
+
+
+@pytest.fixture(autouse=True)
+def _one_network(cluster: LiveCluster) -> None:
+    cluster.environment |= ONE_NETWORK
 
 
 @needs_mpich
