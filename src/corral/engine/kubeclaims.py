@@ -4,7 +4,7 @@ from typing import Any
 
 from corral.model.kube.meta import ObjectKey
 from corral.model.kube.objects import AnyObject
-from corral.model.kube.pod import Pod
+from corral.model.kube.pod import Pod, Volume
 from corral.model.kube.storage import IS_DEFAULT, PersistentVolume, PersistentVolumeClaim, StorageClass
 
 CLAIM, VOLUME = "PersistentVolumeClaim", "PersistentVolume"
@@ -12,11 +12,14 @@ CLAIM, VOLUME = "PersistentVolumeClaim", "PersistentVolume"
 
 def claims_of(pod: Pod) -> list[ObjectKey]:
     """In the order of its volumes."""
-    return [
-        ObjectKey(CLAIM, pod.metadata.namespace, one.persistent_volume_claim.claim_name)
-        for one in pod.spec.volumes
-        if one.persistent_volume_claim is not None
-    ]
+    return [ObjectKey(CLAIM, pod.metadata.namespace, name) for one in pod.spec.volumes if (name := claim_of(pod, one))]
+
+
+def claim_of(pod: Pod, volume: Volume) -> str:
+    """ "" = it is no claim's."""
+    if volume.persistent_volume_claim is not None:
+        return volume.persistent_volume_claim.claim_name
+    return f"{pod.metadata.name}-{volume.name}" if volume.ephemeral is not None else ""
 
 
 class Claims:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 
 from corral.engine.context import Context
+from corral.engine.kubeclaims import claim_of
 from corral.engine.kubereaders import has_files, named_by
 from corral.model.kube.config import ConfigMap, Secret
 from corral.model.kube.meta import ObjectKey
@@ -69,10 +70,8 @@ def _missing_key(ctx: Context, kind: str, pod: Pod, wanted: KeySelector) -> str:
 
 
 def missing_volume(ctx: Context, pod: Pod, volume: Volume) -> str:
-    if (claimed := volume.persistent_volume_claim) is not None and _claimed_volume(
-        ctx, pod, claimed.claim_name
-    ) is None:
-        return f'persistentvolumeclaim "{claimed.claim_name}" has no volume'
+    if (name := claim_of(pod, volume)) and _claimed_volume(ctx, pod, name) is None:
+        return f'persistentvolumeclaim "{name}" has no volume'
     for kind, name, items, optional in named_by(volume):
         if optional:
             continue
@@ -205,8 +204,9 @@ def volume_of(ctx: Context, pod: Pod, volume: Volume) -> PodVolume:
         return PodVolume(name=volume.name, kind="host", path=host.path, type=host.type)
     if (share := volume.nfs) is not None:
         return PodVolume(name=volume.name, kind="nfs", path=f"{share.server}:{share.path}", read_only=share.read_only)
-    if (claimed := volume.persistent_volume_claim) is not None:
-        return _claimed(_claimed_volume(ctx, pod, claimed.claim_name), volume.name, claimed.read_only)
+    if name := claim_of(pod, volume):
+        claimed = volume.persistent_volume_claim
+        return _claimed(_claimed_volume(ctx, pod, name), volume.name, claimed is not None and claimed.read_only)
     if has_files(volume):
         return PodVolume(name=volume.name, kind="files", files=tuple(_files(ctx, pod, volume)))
     empty = volume.empty_dir

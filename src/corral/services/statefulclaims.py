@@ -6,9 +6,10 @@ persistentVolumeClaimRetentionPolicy says that it goes when the set is scaled do
 
 import msgspec
 
+from corral.model.kube.claim import ClaimTemplate
 from corral.model.kube.meta import ObjectKey, ObjectMeta, OwnerReference
 from corral.model.kube.pod import ClaimVolume, Volume
-from corral.model.kube.storage import ClaimTemplate, PersistentVolumeClaim
+from corral.model.kube.storage import PersistentVolumeClaim
 from corral.model.kube.workload import ClaimRetentionPolicy, StatefulSet
 from corral.services.changes import Change, Put, Remove
 from corral.services.podset import AT_ONCE

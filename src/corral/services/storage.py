@@ -248,6 +248,9 @@ def reconcile_volume(one: PersistentVolume, view: View, now: float) -> list[Chan
     status = msgspec.structs.replace(one.status, phase=_phase(one, view))
     if status.phase in ("Available", "Bound"):
         status = msgspec.structs.replace(status, message="")
+    if status.phase == "Failed" and is_kept(one):
+        why = "what is in a volume that was made by hand is not deleted: remove it yourself, then the PersistentVolume"
+        status = msgspec.structs.replace(status, message=why)
     return [] if status == one.status else [Put(msgspec.structs.replace(one, status=status))]
 
 
@@ -258,4 +261,9 @@ def _phase(one: PersistentVolume, view: View) -> str:
     claim = view.get(ObjectKey("PersistentVolumeClaim", ref.namespace, ref.name))
     if claim is not None and claim.metadata.uid == ref.uid:
         return "Bound"
-    return "Failed" if one.status.phase == "Failed" else "Released"
+    return "Failed" if one.status.phase == "Failed" or is_kept(one) else "Released"
+
+
+def is_kept(one: PersistentVolume) -> bool:
+    """It is to be deleted with its claim, and was made by hand: what is in it is nobody's to remove here."""
+    return one.spec.persistent_volume_reclaim_policy == "Delete" and not one.is_made_here

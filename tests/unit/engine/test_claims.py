@@ -2,15 +2,23 @@
 
 from typing import Any
 
+import msgspec
 from tests.builders import ANN, Cluster, cluster, nodes
 
 from corral.engine.podruns import run_of
 from corral.model.cluster import StorageClassConfig
+from corral.model.kube.claim import (
+    ClaimTemplate,
+    ClaimTemplateMeta,
+    PersistentVolumeClaimSpec,
+    VolumeResourceRequirements,
+)
 from corral.model.kube.config import ResourceQuota, ResourceQuotaSpec
 from corral.model.kube.meta import LabelSelector, ObjectKey, ObjectMeta
 from corral.model.kube.pod import (
     ClaimVolume,
     Container,
+    EphemeralVolume,
     HostPathVolume,
     NodeSelector,
     NodeSelectorRequirement,
@@ -23,15 +31,11 @@ from corral.model.kube.pod import (
     VolumeMount,
 )
 from corral.model.kube.storage import (
-    ClaimTemplate,
-    ClaimTemplateMeta,
     LocalVolume,
     PersistentVolume,
     PersistentVolumeClaim,
-    PersistentVolumeClaimSpec,
     PersistentVolumeSpec,
     VolumeNodeAffinity,
-    VolumeResourceRequirements,
 )
 from corral.model.kube.workload import ClaimRetentionPolicy, StatefulSet, StatefulSetSpec
 from corral.protocol import orders as od
@@ -362,3 +366,37 @@ def test_claims_go_with_their_pods_or_with_their_set_where_that_is_asked_for() -
     delete(one, "StatefulSet", "db")
     ended(one, "db-0")
     assert claims(one) == []
+
+
+# ---------------------------------------------------------------------- claims that go with their Pod
+
+
+def test_an_ephemeral_volume_is_a_claim_of_the_pods_own_and_goes_with_it() -> None:
+    one = world()
+    volume = Volume(name="v", ephemeral=EphemeralVolume(volume_claim_template=ClaimTemplate(spec=spec())))
+    made = msgspec.structs.replace(pod_spec(), volumes=(volume,))
+    one.ask(PutObjects(objects=(Pod(metadata=ObjectMeta(name="web", namespace="default"), spec=made),)), ANN)
+    one.cycle()
+    assert of(one, "web-v").status.phase == "Bound"
+    assert mounted(one).path.endswith("_default_web-v")
+    ended(one)
+    assert of(one, "web-v") is None
+
+
+def test_another_ones_claim_of_that_name_is_not_taken() -> None:
+    one = world()
+    claim(one, "web-v")
+    volume = Volume(name="v", ephemeral=EphemeralVolume(volume_claim_template=ClaimTemplate(spec=spec())))
+    made = msgspec.structs.replace(pod_spec(), volumes=(volume,))
+    one.ask(PutObjects(objects=(Pod(metadata=ObjectMeta(name="web", namespace="default"), spec=made),)), ANN)
+    assert "was not created for pod" in waits(one)
+
+
+def test_a_volume_made_by_hand_that_is_to_be_deleted_says_who_has_to_do_that() -> None:
+    one = world()
+    volume(one, "disk", persistent_volume_reclaim_policy="Delete")
+    claim(one, group="manual")
+    delete(one, "PersistentVolumeClaim", "data")
+    found = get(one, "PersistentVolume", "disk").status
+    assert found.phase == "Failed"
+    assert "remove it yourself" in found.message

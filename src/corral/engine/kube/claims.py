@@ -6,10 +6,11 @@ import msgspec
 
 from corral.engine.context import Context
 from corral.engine.effects import Effects
+from corral.engine.kube.admission import Together
 from corral.engine.kube.requests import as_wanted
-from corral.engine.kubeclaims import claims_of
+from corral.engine.kubeclaims import claim_of, claims_of
 from corral.engine.podwords import HOSTNAME, requirements_of
-from corral.model.kube.meta import ObjectKey
+from corral.model.kube.meta import ObjectKey, ObjectMeta
 from corral.model.kube.objects import AnyObject
 from corral.model.kube.pod import Pod
 from corral.model.kube.storage import PersistentVolume, PersistentVolumeClaim
@@ -17,12 +18,37 @@ from corral.model.podplace import PodWords, Requirement
 from corral.protocol.events import ObjectsChanged
 from corral.services import storage
 from corral.services.changes import Change, Put
+from corral.services.selectors import owner_reference
 
 
 def _claims(ctx: Context, pod: Pod) -> Iterator[tuple[ObjectKey, PersistentVolumeClaim | None]]:
     for key in claims_of(pod):
         found = ctx.state.objects.get(key)
         yield key, found if isinstance(found, PersistentVolumeClaim) else None
+
+
+def make_own(ctx: Context, pod: Pod, now: float, out: Effects) -> str:
+    """The claims of its ephemeral volumes, which go with it. Why not, or ""."""
+    together = Together(ctx)
+    for volume in pod.spec.volumes:
+        if volume.ephemeral is None:
+            continue
+        key = ObjectKey("PersistentVolumeClaim", pod.metadata.namespace, claim_of(pod, volume))
+        old = ctx.state.objects.get(key)
+        if old is not None and not any(owner.uid == pod.metadata.uid for owner in old.metadata.owner_references):
+            return f'PVC {key} was not created for pod "{pod.metadata.name}" (pod is not owner)'
+        if old is not None:
+            continue
+        template = volume.ephemeral.volume_claim_template
+        meta = ObjectMeta(
+            name=key.name, namespace=key.namespace, labels=template.metadata.labels, annotations=template.metadata.annotations,
+            owner_references=(owner_reference(pod),),
+        )  # fmt: skip
+        claim = PersistentVolumeClaim(metadata=meta, spec=template.spec, creator=pod.creator)
+        if (refused := together.refusal(claim, None)) is not None:
+            return f'persistentvolumeclaims "{key.name}" is forbidden: {refused.error}'
+        _record(ctx, [Put(claim)], now, out)
+    return ""
 
 
 def waits_for(ctx: Context, pod: Pod) -> str:

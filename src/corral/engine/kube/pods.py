@@ -73,8 +73,10 @@ def reconcile(ctx: Context, pod: Pod, now: float, out: Effects) -> None:
 def _submit(ctx: Context, pod: Pod, now: float, out: Effects) -> None:
     owner = pod.creator
     assert owner is not None
-    if why := claims.waits_for(ctx, pod):
+    if why := claims.make_own(ctx, pod, now, out) or claims.waits_for(ctx, pod):
         _unscheduled(ctx, pod, pod.status, "Unschedulable", why, now, out)
+        if any(one.ephemeral is not None for one in pod.spec.volumes):
+            wake(ctx, pod, now + ASK_AGAIN_SECONDS)
         return  # it is looked at again when its claims or who has them change
     claims.bind_chosen(ctx, pod, now, out)
     caller = Caller(uid=owner.uid, gid=owner.gid, user=owner.user, group=owner.group)

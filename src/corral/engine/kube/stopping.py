@@ -13,6 +13,7 @@ from corral.engine.kube import leaving
 from corral.engine.kube.containers import is_under_way
 from corral.engine.kube.ends import see_ends
 from corral.engine.kube.podstatus import judged, save, wake
+from corral.engine.kube.requests import mark_deleted
 from corral.engine.podjob import is_sidecar
 from corral.model.job import Job, JobState
 from corral.model.kube.pod import Pod
@@ -58,6 +59,8 @@ def delete(ctx: Context, pod: Pod, job: Job | None, now: float, out: Effects) ->
                 forget = ForgetPod(term=ctx.term, node=node, namespace=name.namespace, name=name.name, uid=name.uid)
                 ctx.send(node, forget, out)
             ctx.pod_files.pop(pod.key, None)
+            if owned := ctx.state.objects.owned(pod.metadata.uid):  # claims of its own
+                mark_deleted(ctx, [one for one in owned if not one.metadata.deletion_timestamp], None, now, out)
             ctx.record(ObjectsChanged(time=now, removed=(pod.key,), version=ctx.state.objects.version + 1), out)
         return
     by = pod.creator.uid if pod.creator is not None else 0

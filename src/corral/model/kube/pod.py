@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from corral.model.kube.claim import ClaimTemplate
 from corral.model.kube.meta import Condition, KubeObject, LabelSelector, Schema
 
 IntOrString = int | str
@@ -252,6 +253,12 @@ class ClaimVolume(Schema, frozen=True, kw_only=True):
     read_only: bool = False
 
 
+class EphemeralVolume(Schema, frozen=True, kw_only=True):
+    """A claim of the Pod's own, POD-VOLUME, which goes with it."""
+
+    volume_claim_template: ClaimTemplate
+
+
 class NFSVolume(Schema, frozen=True, kw_only=True):
     """The node has it mounted already: at whichever place."""
 
@@ -270,6 +277,7 @@ class Volume(Schema, frozen=True, kw_only=True):
     secret: SecretVolume | None = None
     persistent_volume_claim: ClaimVolume | None = None
     nfs: NFSVolume | None = None
+    ephemeral: EphemeralVolume | None = None
     downward_api: DownwardAPIVolume | None = None
     projected: ProjectedVolume | None = None
 

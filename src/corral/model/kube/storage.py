@@ -2,10 +2,10 @@
 
 from typing import Literal
 
-from corral.model.kube.meta import KubeObject, LabelSelector, Schema
+from corral.model.kube.claim import AccessMode, PersistentVolumeClaimSpec
+from corral.model.kube.meta import KubeObject, Schema
 from corral.model.kube.pod import HostPathVolume, NFSVolume, NodeSelector, Quantity
 
-AccessMode = Literal["ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod"]
 ReclaimPolicy = Literal["Retain", "Delete"]
 #: Marks the class of claims that name none.
 IS_DEFAULT = "storageclass.kubernetes.io/is-default-class"
@@ -25,19 +25,6 @@ class StorageClass(KubeObject, frozen=True, kw_only=True):
     reclaim_policy: ReclaimPolicy = "Delete"
     volume_binding_mode: Literal["Immediate", "WaitForFirstConsumer"] = "Immediate"
     allow_volume_expansion: bool = False
-
-
-class VolumeResourceRequirements(Schema, frozen=True, kw_only=True):
-    requests: dict[str, Quantity] = {}
-
-
-class PersistentVolumeClaimSpec(Schema, frozen=True, kw_only=True):
-    access_modes: tuple[AccessMode, ...] = ()
-    resources: VolumeResourceRequirements = VolumeResourceRequirements()
-    storage_class_name: str | None = None  #: None = the default one, "" = none: a volume that was made by hand
-    volume_name: str = ""
-    volume_mode: Literal["Filesystem", "Block"] = "Filesystem"
-    selector: LabelSelector | None = None
 
 
 class PersistentVolumeClaimStatus(Schema, frozen=True, kw_only=True):
@@ -100,19 +87,3 @@ class PersistentVolume(KubeObject, frozen=True, kw_only=True):
     def is_made_here(self) -> bool:
         """Its directory is made when it is first mounted, and removed with the claim."""
         return self.metadata.annotations.get(PROVISIONED_BY) == DIRECTORY
-
-
-class ClaimTemplateMeta(Schema, frozen=True, kw_only=True):
-    name: str = ""
-    labels: dict[str, str] = {}
-    annotations: dict[str, str] = {}
-    namespace: str = ""
-
-
-class ClaimTemplate(Schema, frozen=True, kw_only=True):
-    """Of a StatefulSet: a claim for each of its Pods."""
-
-    metadata: ClaimTemplateMeta = ClaimTemplateMeta()
-    spec: PersistentVolumeClaimSpec = PersistentVolumeClaimSpec()
-    kind: str = ""
-    api_version: str = ""

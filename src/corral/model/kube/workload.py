@@ -2,9 +2,9 @@
 
 from typing import Any, Literal
 
+from corral.model.kube.claim import ClaimTemplate
 from corral.model.kube.meta import Condition, KubeObject, LabelSelector, Schema
 from corral.model.kube.pod import IntOrString, PodTemplateSpec
-from corral.model.kube.storage import ClaimTemplate
 
 
 class RollingUpdateDeployment(Schema, frozen=True, kw_only=True):

@@ -11,7 +11,8 @@ Json = Any
 #: Lists whose items are known by a key, by the field's name. All other lists are replaced as a whole.
 KEYS = {
     "containers": "name", "initContainers": "name", "volumes": "name", "env": "name", "volumeMounts": "mountPath",
-    "conditions": "type", "ownerReferences": "uid", "imagePullSecrets": "name", "topologySpreadConstraints": "topologyKey",
+    "conditions": "type", "ownerReferences": "uid", "hostAliases": "ip", "imagePullSecrets": "name",
+    "topologySpreadConstraints": "topologyKey",
 }  # fmt: skip
 #: Lists of plain values that are sets.
 SETS = frozenset({"finalizers"})

@@ -78,7 +78,7 @@ _POD_SECURITY = _CONFINED | {
 _VOLUME = {
     name: Refused(_STORAGE)
     for name in (
-        "awsElasticBlockStore", "azureDisk", "azureFile", "cephfs", "cinder", "csi", "ephemeral", "fc", "flexVolume", "flocker",
+        "awsElasticBlockStore", "azureDisk", "azureFile", "cephfs", "cinder", "csi", "fc", "flexVolume", "flocker",
         "gcePersistentDisk", "glusterfs", "iscsi", "photonPersistentDisk", "portworxVolume", "quobyte",
         "rbd", "scaleIO", "storageos", "vsphereVolume",
     )
@@ -208,7 +208,7 @@ REFUSED: dict[str, dict[str, Refused]] = {
         "healthCheckNodePort": Refused("the gateway looks at the Pods itself", (0,)),
         "internalTrafficPolicy": Refused("the gateway sends to every ready Pod", ("Cluster", "")),
         "ipFamilies": Refused(_ONE_FAMILY, ([], ["IPv4"])),
-        "ipFamilyPolicy": Refused(_ONE_FAMILY, ("SingleStack", "")),
+        "ipFamilyPolicy": Refused(_ONE_FAMILY, ("SingleStack", "PreferDualStack", "")),
         "loadBalancerClass": Refused("the gateway is the load balancer"),
         "loadBalancerIP": Refused(_ONE_FAMILY, ("",)),
         "loadBalancerSourceRanges": Refused("use the host's firewall, or annotations that ask for a token", ([],)),

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from corral.model.kube import config, meta, network, pod, rbac, scaling, storage, workload
+from corral.model.kube import claim, config, meta, network, pod, rbac, scaling, storage, workload
 from corral.model.kube.meta import KubeObject
 from corral.model.kube.objects import KINDS, AnyObject
 from corral.services.manifests import statuses
@@ -53,7 +53,7 @@ SHOWN: dict[type[msgspec.Struct], tuple[str, ...]] = {
     rbac.Role: ("rules",),
     rbac.ClusterRole: ("rules",),
     storage.StorageClass: ("reclaim_policy", "volume_binding_mode"),
-    storage.PersistentVolumeClaimSpec: ("volume_mode",),
+    claim.PersistentVolumeClaimSpec: ("volume_mode",),
     storage.PersistentVolumeClaimStatus: ("phase",),
     storage.PersistentVolumeSpec: ("persistent_volume_reclaim_policy", "volume_mode"),
     storage.PersistentVolumeStatus: ("phase",),

@@ -1,24 +1,15 @@
 """Do claims ask for what a directory can be, and do classes and volumes say where directories are?"""
 
-from corral.model.kube.pod import Quantity
-from corral.model.kube.storage import (
-    BY_HAND,
-    DIRECTORY,
-    ClaimTemplate,
-    PersistentVolume,
-    PersistentVolumeClaim,
-    PersistentVolumeClaimSpec,
-    StorageClass,
-)
-from corral.services.manifests.checks import metadata, placement, selectors
+from corral.model.kube.claim import ClaimTemplate
+from corral.model.kube.storage import BY_HAND, DIRECTORY, PersistentVolume, PersistentVolumeClaim, StorageClass
+from corral.services.manifests.checks import claims, metadata, placement
 from corral.services.manifests.problems import Problems
 from corral.services.storage import LIKE_DIRECTORY
-from corral.syntax import kubenames, quantity
+from corral.syntax import kubenames
 
 _KNOWN = (DIRECTORY, BY_HAND, *LIKE_DIRECTORY)
 _PARAMETERS = {"path": "", "scope": "shared"}
 _SCOPES = ("shared", "node")
-_BLOCK = "volumes are directories: Filesystem"
 
 
 def storage_class(one: StorageClass, problems: Problems) -> None:
@@ -64,37 +55,8 @@ def _absolute(path: str, field: str, problems: Problems) -> None:
         problems.invalid(field, path, "must not contain '..'")
 
 
-def _storage(found: dict[str, Quantity], field: str, problems: Problems) -> None:
-    for name in found:
-        if name != "storage":
-            problems.choice(field, name, ("storage",))
-    if "storage" not in found:
-        problems.required(f"{field}[storage]")
-    elif quantity.nanos(found["storage"]) <= 0:
-        problems.invalid(f"{field}[storage]", found["storage"], "must be greater than zero")
-
-
-def _modes(modes: tuple[str, ...], field: str, problems: Problems) -> None:
-    if not modes:
-        problems.required(field, "at least 1 access mode is required")
-    if "ReadWriteOncePod" in modes and len(modes) > 1:
-        problems.forbidden(field, "may not use ReadWriteOncePod with other access modes")
-
-
 def claim(one: PersistentVolumeClaim, problems: Problems) -> None:
-    claim_spec(one.spec, "spec", problems)
-
-
-def claim_spec(spec: PersistentVolumeClaimSpec, path: str, problems: Problems) -> None:
-    _modes(spec.access_modes, f"{path}.accessModes", problems)
-    _storage(spec.resources.requests, f"{path}.resources.requests", problems)
-    if spec.storage_class_name and (why := kubenames.subdomain(spec.storage_class_name)):
-        problems.invalid(f"{path}.storageClassName", spec.storage_class_name, why)
-    if spec.volume_name and (why := kubenames.subdomain(spec.volume_name)):
-        problems.invalid(f"{path}.volumeName", spec.volume_name, why)
-    if spec.volume_mode != "Filesystem":
-        problems.unsupported(f"{path}.volumeMode", _BLOCK)
-    selectors.check(spec.selector, f"{path}.selector", problems)
+    claims.claim_spec(one.spec, "spec", problems)
 
 
 def templates(found: tuple[ClaimTemplate, ...], path: str, problems: Problems) -> None:
@@ -111,13 +73,13 @@ def templates(found: tuple[ClaimTemplate, ...], path: str, problems: Problems) -
             problems.choice(f"{place}.kind", one.kind, ("PersistentVolumeClaim",))
         metadata.labels(one.metadata.labels, f"{place}.metadata.labels", problems)
         metadata.annotations(one.metadata.annotations, f"{place}.metadata.annotations", problems)
-        claim_spec(one.spec, f"{place}.spec", problems)
+        claims.claim_spec(one.spec, f"{place}.spec", problems)
 
 
 def volume(one: PersistentVolume, problems: Problems) -> None:
     spec = one.spec
-    _modes(spec.access_modes, "spec.accessModes", problems)
-    _storage(spec.capacity, "spec.capacity", problems)
+    claims.modes(spec.access_modes, "spec.accessModes", problems)
+    claims.storage(spec.capacity, "spec.capacity", problems)
     sources = [name for name in ("host_path", "local", "nfs") if getattr(spec, name) is not None]
     if not sources:
         problems.required("spec", "must specify a volume type: hostPath, local or nfs")
@@ -146,11 +108,6 @@ def volume(one: PersistentVolume, problems: Problems) -> None:
                 problems,
             )
     if spec.volume_mode != "Filesystem":
-        problems.unsupported("spec.volumeMode", _BLOCK)
+        problems.unsupported("spec.volumeMode", claims.BLOCK)
     if spec.storage_class_name and (why := kubenames.subdomain(spec.storage_class_name)):
         problems.invalid("spec.storageClassName", spec.storage_class_name, why)
-    if spec.persistent_volume_reclaim_policy == "Delete" and not one.is_made_here:
-        problems.unsupported(
-            "spec.persistentVolumeReclaimPolicy",
-            f"what is in a volume that was made by hand is never deleted (Retain); {DIRECTORY} deletes what it has made",
-        )

@@ -1,7 +1,7 @@
 """Do volumes have one source each, and do mounts name volumes that are there?"""
 
 from corral.model.kube.pod import Container, DownwardAPIFile, KeyToPath, ProjectedVolume, Volume
-from corral.services.manifests.checks import environment
+from corral.services.manifests.checks import claims, environment
 from corral.services.manifests.problems import Problems
 from corral.syntax import kubenames, quantity
 
@@ -42,6 +42,11 @@ def _check_source(one: Volume, path: str, problems: Problems) -> None:
             problems.choice(f"{path}.hostPath.type", one.host_path.type, _TYPES)
     if one.persistent_volume_claim is not None and (why := kubenames.subdomain(one.persistent_volume_claim.claim_name)):
         problems.invalid(f"{path}.persistentVolumeClaim.claimName", one.persistent_volume_claim.claim_name, why)
+    if one.ephemeral is not None:
+        place = f"{path}.ephemeral.volumeClaimTemplate"
+        if one.ephemeral.volume_claim_template.metadata.name:
+            problems.forbidden(f"{place}.metadata.name", "the claim is named after its Pod and the volume")
+        claims.claim_spec(one.ephemeral.volume_claim_template.spec, f"{place}.spec", problems)
     if one.nfs is not None:
         if not one.nfs.server:
             problems.required(f"{path}.nfs.server")
