@@ -45,6 +45,27 @@ class Refusals(NamedTuple):
     open: BoolColumn  #: rows that are left
 
 
+def _label_of(term: PodTerm) -> tuple[str, str] | None:
+    """One that all its Pods have."""
+    for one in term.selector or ():
+        if one.operator == "In" and len(one.values) == 1:
+            return one.key, one.values[0]
+    return None
+
+
+class _Terms:
+    """Of many terms, those that may mean a Pod: each service has its own, and few mean the Pods of others."""
+
+    def __init__(self) -> None:
+        self._by_label: dict[tuple[str, str] | None, list[PodTerm]] = {}
+
+    def add(self, term: PodTerm) -> None:
+        self._by_label.setdefault(_label_of(term), []).append(term)
+
+    def like(self, words: PodWords) -> list[PodTerm]:
+        return [term for label in (None, *words.labels) for term in self._by_label.get(label, ())]
+
+
 class Pods:
     """Where Pods are, in one cycle."""
 
@@ -57,7 +78,11 @@ class Pods:
             if row is not None:
                 self.rows.append(row)
                 self.words.append(one.words)
-        self._counts: dict[PodTerm | str, IntColumn] = {}
+        self._owners: dict[str, IntColumn] = {}
+        self._terms: dict[PodTerm, IntColumn] = {}
+        self._asked, self._apart = _Terms(), _Terms()
+        self._by_owner: dict[str, list[int]] | None = None  #: places in the lists above
+        self._by_label: dict[tuple[str, str], list[int]] | None = None
         self._domains: dict[str, IntColumn] = {}
         self._repelling: dict[PodTerm, IntColumn] = {}  #: how many Pods keep others away by this term
         for row, words in zip(self.rows, self.words, strict=True):
@@ -66,10 +91,18 @@ class Pods:
     def add(self, allocation: Allocation, words: PodWords) -> None:
         """It begins there."""
         row = self.table.index[allocation.nodes[0].node]
+        place = len(self.rows)
         self.rows.append(row)
         self.words.append(words)
-        for term, column in self._counts.items():
-            column[row] += words.owner == term if isinstance(term, str) else term.means(words)
+        if self._by_owner is not None:
+            self._by_owner.setdefault(words.owner, []).append(place)
+        if self._by_label is not None:
+            for label in words.labels:
+                self._by_label.setdefault(label, []).append(place)
+        if (column := self._owners.get(words.owner)) is not None:
+            column[row] += 1
+        for term in self._asked.like(words):
+            self._terms[term][row] += term.means(words)
         self._note_apart(row, words)
 
     def _note_apart(self, row: int, words: PodWords) -> None:
@@ -77,20 +110,46 @@ class Pods:
             column = self._repelling.get(term)
             if column is None:
                 column = self._repelling[term] = np.zeros(len(self.table), np.int64)
+                self._apart.add(term)
             column[row] += 1
 
-    def count(self, term: PodTerm | str) -> IntColumn:
-        """Of each node, the Pods that it means; a text is an owner's uid."""
-        column = self._counts.get(term)
+    def of_owner(self, uid: str) -> IntColumn:
+        """Of each node, the Pods that this one keeps."""
+        column = self._owners.get(uid)
         if column is None:
-            column = self._counts[term] = np.zeros(len(self.table), np.int64)
+            if self._by_owner is None:
+                self._by_owner = {}
+                for place, words in enumerate(self.words):
+                    self._by_owner.setdefault(words.owner, []).append(place)
+            column = self._owners[uid] = np.zeros(len(self.table), np.int64)
+            for place in self._by_owner.get(uid, ()):
+                column[self.rows[place]] += 1
+        return column
+
+    def count(self, term: PodTerm) -> IntColumn:
+        """Of each node, the Pods that it means."""
+        column = self._terms.get(term)
+        if column is None:
+            column = self._terms[term] = np.zeros(len(self.table), np.int64)
+            self._asked.add(term)
             known: dict[PodWords, bool] = {}
-            for row, words in zip(self.rows, self.words, strict=True):
+            for place in self._with_label(_label_of(term)):
+                words = self.words[place]
                 found = known.get(words)
                 if found is None:
-                    found = known[words] = words.owner == term if isinstance(term, str) else term.means(words)
-                column[row] += found
+                    found = known[words] = term.means(words)
+                column[self.rows[place]] += found
         return column
+
+    def _with_label(self, label: tuple[str, str] | None) -> Iterable[int]:
+        if label is None:
+            return range(len(self.words))
+        if self._by_label is None:
+            self._by_label = {}
+            for place, words in enumerate(self.words):
+                for one in words.labels:
+                    self._by_label.setdefault(one, []).append(place)
+        return self._by_label.get(label, ())
 
     def domains(self, key: str) -> IntColumn:
         """The number of each node's domain; -1 = it is in none."""
@@ -140,9 +199,12 @@ class Pods:
             keep(self._near(words), "node(s) didn't match pod affinity rules")
         for term in words.apart:
             keep(self.there(term.topology, self.count(term)) == 0, "node(s) didn't match pod anti-affinity rules")
-        for term, column in self._repelling.items():
+        for term in self._apart.like(words):
             if term.means(words):
-                keep(self.there(term.topology, column) == 0, "node(s) didn't satisfy existing pods anti-affinity rules")
+                keep(
+                    self.there(term.topology, self._repelling[term]) == 0,
+                    "node(s) didn't satisfy existing pods anti-affinity rules",
+                )
         return Refusals(counts, left)
 
     def _near(self, words: PodWords) -> BoolColumn:
@@ -189,7 +251,7 @@ class Pods:
             total -= _SPREAD * _scaled(crowd, rows)
         if words.owner:
             weight = _OWN if words.spread or words.rather_near or words.near else _SPREAD
-            total -= weight * _scaled(self.count(words.owner).astype(np.float64), rows)
+            total -= weight * _scaled(self.of_owner(words.owner).astype(np.float64), rows)
         if words.rather_near:
             wishes = sum(weight * self.there(term.topology, self.count(term)) for weight, term in words.rather_near)
             total += _PODS * _scaled(np.asarray(wishes, np.float64), rows)

@@ -10,8 +10,9 @@ from corral.model.kube.pod import Pod, PodTemplateSpec
 from corral.services.conditions import find, with_condition, without
 from corral.services.selectors import matches, owner_reference
 
-#: So many Pods are made at one look at most: what is too much for the cluster shows before there are millions.
-AT_ONCE = 1000
+#: So many Pods are made or ended at one look at most: what is too much for the cluster shows before there are millions, and others have
+#: their turn in between.
+AT_ONCE = 500
 MOST_REFUSED = 100
 #: As Kubernetes' names: no vowels, nothing that looks like something else.
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"

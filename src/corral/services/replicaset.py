@@ -60,7 +60,7 @@ def _surplus(one: ReplicaSet, active: list[Pod], staying: list[Pod], view: View,
     gone: list[Pod] = []
     if len(staying) > one.spec.replicas:
         ranked = podset.first_to_go(staying, now, one.spec.min_ready_seconds)
-        gone = ranked[: len(staying) - one.spec.replicas]
+        gone = ranked[: min(len(staying) - one.spec.replicas, podset.AT_ONCE)]
     if len(staying) == len(active):
         return gone, False
     minimum = one.spec.min_ready_seconds

@@ -1,14 +1,19 @@
 """Kubernetes' objects in the state: put, changed, deleted, kept over a snapshot."""
 
 from corral.engine.engine import Engine
+from corral.engine.kube.work import MOST_LOOKS
 from corral.engine.state import ClusterState
 from corral.model.cluster import ClusterConfig
 from corral.model.job import JobKind, JobSpec
-from corral.model.kube.meta import ObjectKey, ObjectMeta, OwnerReference
+from corral.model.kube.meta import LabelSelector, ObjectKey, ObjectMeta, OwnerReference
 from corral.model.kube.objects import AnyObject
-from corral.model.kube.pod import Pod
+from corral.model.kube.pod import Container, Pod, PodSpec, PodTemplateSpec, TemplateMeta
 from corral.model.kube.workload import Deployment, DeploymentSpec
+from corral.model.node import NodeInventory
+from corral.model.partition import Partition
+from corral.protocol.events import ObjectsChanged
 from corral.protocol.replies import ObjectsPut, Rejected
+from corral.protocol.reports import AgentRegistered
 from corral.protocol.requests import Caller, DeleteObjects, NewJob, PutObjects, SubmitJobs
 
 ANN = Caller(uid=1000, gid=1000, user="ann", group="ann")
@@ -87,3 +92,50 @@ def test_nobody_submits_a_pod_as_a_job() -> None:
     reply = engine.handle(SubmitJobs(jobs=(NewJob(spec=JobSpec(kind=JobKind.POD)),)), 1.0, ANN).reply
     assert isinstance(reply, Rejected)
     assert "Pod" in reply.error
+
+
+def big(replicas: int) -> Deployment:
+    template = PodTemplateSpec(
+        metadata=TemplateMeta(labels={"app": "web"}), spec=PodSpec(containers=(Container(name="m", command=("x",)),))
+    )
+    spec = DeploymentSpec(replicas=replicas, selector=LabelSelector(match_labels={"app": "web"}), template=template)
+    return Deployment(metadata=ObjectMeta(name="web", namespace="default"), spec=spec)
+
+
+def settled(engine: Engine, now: float) -> tuple[float, int]:
+    """When all is done, and the most Pods that one tick has changed."""
+    most = 0
+    while (due := engine.next_wake(now)) <= now + 2.0:
+        now = max(now, due)
+        changed = [
+            one
+            for record in engine.tick(now).records
+            if isinstance(record, ObjectsChanged)
+            for one in (*(found.key for found in record.objects), *record.removed)
+            if one.kind == "Pod"
+        ]
+        most = max(most, len(changed))
+        if not engine.state.objects.dirty and not engine.state.objects.of_kind("Pod", "default") and changed:
+            break
+    return now, most
+
+
+def test_thousands_of_pods_are_made_and_ended_a_part_at_a_time() -> None:
+    engine = Engine(ClusterConfig(partition=(Partition(name="batch", default=True),)), term=1)
+    engine.start(0.0)
+    node = NodeInventory(name="n1", cpus=1, memory_mb=1000)
+    engine.handle(AgentRegistered(agent="a", instance="1", nodes=(node,)), 1.0)
+    put(engine, big(3000))
+    now, made = settled(engine, 10.0)
+    assert len(list(engine.state.objects.of_kind("Pod", "default"))) == 3000
+    put(engine, big(1), now=now)
+    now, ended = settled(engine, now)
+    assert len(list(engine.state.objects.of_kind("Pod", "default"))) == 1
+    put(engine, big(3000), now=now)
+    now, _ = settled(engine, now)
+    assert len(list(engine.state.objects.of_kind("Pod", "default"))) == 3000
+    engine.handle(DeleteObjects(keys=(KEY,)), now, ANN)
+    now, deleted = settled(engine, now)
+    assert not list(engine.state.objects.of_kind("Pod", "default"))
+    assert engine.state.objects.get(KEY) is None
+    assert max(made, ended, deleted) <= 4 * MOST_LOOKS

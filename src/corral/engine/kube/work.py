@@ -2,7 +2,8 @@
 
 An object is looked at when it, or something that it owns, has changed, and when a time that its rule has named has come. What wants
 nothing costs nothing until then. Pods come first, then who keeps Pods, then who keeps those: each sees what is below it as it is now.
-Who owns very many is looked at a little later, once for many changes: else each of 1,000 Pods would have all 1,000 counted.
+Who owns very many is looked at a little later, once for many changes: else each of 1,000 Pods would have all 1,000 counted. What is more
+than some hundred objects waits for the next tick, so that others are answered in between.
 """
 
 import math
@@ -23,12 +24,14 @@ from corral.model.kube.pod import Pod
 from corral.model.kube.scaling import HorizontalPodAutoscaler
 from corral.model.kube.storage import PersistentVolume, PersistentVolumeClaim
 from corral.protocol.events import ObjectsChanged
-from corral.services import batchjob, quotas, storage
+from corral.services import batchjob, podset, quotas, storage
 from corral.services.changes import Change, Put, Remove, Wake
 from corral.services.reconcile import RULES
 
 #: Rules that go on changing things for longer than this in one pass contradict each other: the rest waits for the next tick.
 _MOST_ROUNDS = 64
+#: So many Pods are looked at in one pass, and so many other objects: about a twentieth of a second.
+MOST_LOOKS = 500
 ASK_AGAIN_SECONDS = 30.0
 _MANY = 100  #: owns more than these: looked at once in so many
 _SECONDS_EACH = 1e-4
@@ -39,20 +42,30 @@ FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
 
 
 def look(ctx: Context, now: float, out: Effects) -> None:
-    """One pass: until nothing is to be looked at."""
+    """One pass: until nothing is to be looked at, or it is enough for now."""
     objects = ctx.state.objects
     for key in ctx.object_wakes.due(now):
         if key in objects.by_key:
             objects.dirty[key] = None
+    left = {True: MOST_LOOKS, False: MOST_LOOKS}
     for _ in range(_MOST_ROUNDS):
         if not objects.dirty:
             return
         due, objects.dirty = objects.dirty, {}
+        later = []
         for key in sorted(due, key=lambda key: _LEVELS.get(key.kind, 2)):
+            is_pod = key.kind == "Pod"
+            if not left[is_pod]:
+                later.append(key)
+                continue
+            left[is_pod] -= 1
             one = objects.get(key)
             if one is not None and not _waits(ctx, one, now):
                 objects.dirty.pop(key, None)
                 _reconcile(ctx, one, now, out)
+        objects.dirty = dict.fromkeys(later) | objects.dirty
+        if later:
+            return
 
 
 def _waits(ctx: Context, one: AnyObject, now: float) -> bool:
@@ -135,7 +148,11 @@ def _delete(ctx: Context, one: AnyObject, now: float, out: Effects) -> None:
         _set_free(ctx, one, owned, now, out)
         owned = []
     else:
-        mark_deleted(ctx, [child for child in owned if not child.metadata.deletion_timestamp], None, now, out)
+        living = [child for child in owned if not child.metadata.deletion_timestamp]
+        mark_deleted(ctx, living[: podset.AT_ONCE], None, now, out)
+        if len(living) > podset.AT_ONCE:
+            ctx.object_wakes.set(one.key, now)
+            return
     others = [name for name in how if name not in (ORPHAN, FOREGROUND)]
     if not others and not (owned and FOREGROUND in how):
         remove(ctx, one.key, now, out)
