@@ -5,6 +5,7 @@ process's namespaces and has its variables.
 """
 
 import os
+import pwd
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from corral.agent.container import Box, CannotContain
 from corral.agent.identity import Identity
 from corral.agent.podplace import pod_place
 from corral.agent.tasks import TaskPlan
+from corral.model.job import Owner
 from corral.protocol.orders import LaunchStep
+from corral.protocol.pods import PodRun
 
 #: Variables that are the newcomer's own.
 _OWN = ("TERM", "SLURM_STEPID", "SLURM_STEP_ID", "SRUN_DEBUG", "CORRAL_STEP", "CORRAL_ORIGIN")
@@ -33,6 +36,8 @@ class Running(msgspec.Struct, frozen=True):
     began: str  #: in the kernel's ticks
     work_dir: str
     confined: Confinement = Confinement()
+    run_as: tuple[int, int] | None = None  #: where that is not its job's owner
+    groups: tuple[int, ...] = ()  #: beside its user's
 
 
 def note(order: LaunchStep, boxes: str, pid: int, work_dir: str, confined: Confinement = Confinement()) -> None:  # noqa: B008  frozen
@@ -41,8 +46,26 @@ def note(order: LaunchStep, boxes: str, pid: int, work_dir: str, confined: Confi
     place = pod_place(boxes, order.node, order.key.job, order.key.restart)
     os.makedirs(place, mode=0o700, exist_ok=True)
     path = f"{place}/{order.pod.container}.run"
-    Path(f"{path}.new").write_bytes(msgspec.json.encode(Running(pid, _beginning(pid), work_dir, confined)))
+    Path(f"{path}.new").write_bytes(msgspec.json.encode(_running(order.pod, pid, work_dir, confined)))
     os.replace(f"{path}.new", path)
+
+
+def _running(run: PodRun, pid: int, work_dir: str, confined: Confinement) -> Running:
+    return Running(pid, _beginning(pid), work_dir, confined, run.run_as, (*run.groups, *run.more_groups))
+
+
+def _as_its_user(running: Running, identity: Identity) -> Identity:
+    """A command runs as the program does."""
+    if running.run_as is not None and os.geteuid() == 0:
+        uid, gid = running.run_as
+        try:
+            name = pwd.getpwuid(uid).pw_name
+        except KeyError:
+            name = str(uid)
+        identity = Identity(Owner(uid=uid, gid=gid, user=name, group=str(gid)))
+    if identity.changes:
+        identity.groups += [gid for gid in running.groups if gid not in identity.groups]
+    return identity
 
 
 class _Namespaces(Box):
@@ -76,7 +99,8 @@ class Entered:
             running = msgspec.json.decode(Path(f"{place}/{name}.run").read_bytes(), type=Running)
             if _beginning(running.pid) != running.began:
                 raise FileNotFoundError
-            self._box = _Namespaces(running.pid, identity)
+            self._identity = _as_its_user(running, identity)
+            self._box = _Namespaces(running.pid, self._identity)
             words = Path(f"/proc/{running.pid}/environ").read_bytes().split(b"\0")
         except (OSError, msgspec.DecodeError):
             raise CannotContain(f"container {name} does not run") from None
@@ -89,6 +113,7 @@ class Entered:
         for plan in plans:
             own = {key: plan.environment[key] for key in _OWN if key in plan.environment}
             plan.box, plan.work_dir, plan.environment = self._box, self._work_dir, self._variables | own
+            plan.identity = self._identity
             if self._confined:
                 plan.before = (*plan.before, self._confined)
 

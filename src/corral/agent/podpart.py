@@ -18,6 +18,7 @@ from corral.agent.control import ShepherdSettings
 from corral.agent.httpwords import request, status_of
 from corral.agent.identity import Identity
 from corral.agent.podroom import PodRoom
+from corral.agent.processes import has_capability
 from corral.agent.reactor import Reactor
 from corral.agent.tasks import TaskPlan, start
 from corral.agent.unwell import NotWell
@@ -25,6 +26,7 @@ from corral.model.job import Owner
 from corral.protocol.orders import LaunchStep
 from corral.protocol.pods import EVICTED, Check, PodRun
 
+_CAP_SYS_RESOURCE = 24
 #: Bytes kept of what a command says.
 _MOST_SAID = 1024
 #: Seconds between two looks at how full volumes are.
@@ -227,7 +229,7 @@ class PodPart:
 def _let_lock_memory(plan: TaskPlan) -> None:
     """IPC_LOCK is the right to lock more than RLIMIT_MEMLOCK: here that has no limit. Raises CannotContain."""
     _, most = resource.getrlimit(resource.RLIMIT_MEMLOCK)
-    if os.geteuid() != 0 and most != resource.RLIM_INFINITY:
+    if most != resource.RLIM_INFINITY and not has_capability(_CAP_SYS_RESOURCE):
         raise CannotContain("securityContext.capabilities.add IPC_LOCK: this node's agent may not lift RLIMIT_MEMLOCK")
     limits = [one for one in plan.rlimits if one[0] != resource.RLIMIT_MEMLOCK]
     plan.rlimits = [*limits, (resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))]

@@ -62,6 +62,10 @@ def _kubernetes(operation: Callable[..., Any]) -> dict[str, Any]:
         "/v1/kubeconfig": {"get": operation("Where the API is reached over HTTPS, and its authority", anything)},
         "/api": {"get": operation("Kubernetes: versions of the core group", anything)},
         "/apis": {"get": operation("Kubernetes: groups and their versions", anything)},
+        **{
+            one: {"get": operation("Kubernetes: does it answer?", anything)}
+            for one in ("/healthz", "/livez", "/readyz")
+        },
         "/version": {"get": operation("Kubernetes: the version of the API", anything)},
         "/openapi/v3": {"get": operation("Kubernetes: the schemas that there are", anything)},
         "/openapi/v3/{path:path}": {"get": operation("Kubernetes: one group's schemas", anything, [path])},

@@ -237,6 +237,30 @@ def test_managers_that_apply_parts_of_an_object_do_not_take_away_what_others_hav
     assert apply("kubectl-last-applied", moved)["metadata"]["annotations"] == before["metadata"]["annotations"]
 
 
+def test_who_contradicts_another_manager_is_told_unless_that_is_what_is_wanted(controller, api):
+    def apply(manager: str, data: Any, more: str = "") -> Any:
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": data}
+        path = f"{CONFIG_MAPS}/a?fieldManager={manager}{more}"
+        return status(controller, "PATCH", path, body, Content_Type="application/apply-patch+yaml")
+
+    apply("one", {"a": "1", "b": "1"})
+    code, answer = apply("two", {"a": "2"})
+    assert (code, answer["reason"]) == (409, "Conflict")
+    assert answer["message"] == 'Apply failed with 1 conflict: conflict with "one" using v1: .data.a'
+    assert apply("two", {"a": "2"}, "&force=true")[1]["data"] == {"a": "2", "b": "1"}
+    assert apply("one", {"b": "1"})[1]["data"] == {"a": "2", "b": "1"}
+    assert apply("one", {"c": "1"})[1]["data"] == {"a": "2", "c": "1"}
+
+
+def test_what_kubernetes_has_and_corral_has_not_is_told_with_the_reason(controller):
+    code, answer = status(controller, "POST", f"{PODS}/web/portforward", {})
+    assert (code, answer["message"]) == (405, "portforward is not supported by Corral: use `corral port-forward`")
+    code, answer = status(controller, "POST", "/api/v1/namespaces/default/serviceaccounts", {})
+    assert code == 404
+    assert answer["message"].startswith("ServiceAccount is not supported by Corral: Pods run as the user")
+    assert answer["details"] == {}
+
+
 def test_scale_is_read_and_written(api):
     api.request("POST", DEPLOYMENTS, deployment())
     scale = api.request("GET", f"{DEPLOYMENTS}/web/scale")

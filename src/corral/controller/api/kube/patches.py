@@ -1,7 +1,8 @@
 """How does a patch change an object: JSON merge, strategic merge, JSON patch, apply?
 
 The patch is laid over the object as it is; if somebody changes it meanwhile, over what it is then. `apply` (Kubernetes' server-side apply)
-is three-way here: what a manifest said is kept in the annotation that kubectl uses, so both can be used on one object by turns.
+is three-way here: what a manifest said is kept in the annotation that kubectl uses, so both can be used on one object by turns; what other
+managers have applied in annotations of their own, and who contradicts them is told (services/manifests/fieldowners.py).
 """
 
 import copy
@@ -30,7 +31,7 @@ from corral.controller.api.service import Service
 from corral.model.kube.objects import AnyObject
 from corral.protocol.replies import Rejected
 from corral.protocol.requests import Caller, PutObjects
-from corral.services.manifests import merging
+from corral.services.manifests import fieldowners, merging
 from corral.syntax import yamltext
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -40,6 +41,7 @@ _TYPES = {
 }  # fmt: skip
 #: Who writes with the annotation of kubectl's own; what each other manager has applied is kept in one of its own.
 _CLIENTS = frozenset({"", "kubectl", "kubectl-client-side-apply", "corral-apply"})
+_RECORD = re.compile(r"corral\.dev/(.+)\.last-applied-configuration")
 _MIGRATION = "kubectl-last-applied"
 #: So often others may come in between.
 _TRIES = 20
@@ -165,7 +167,8 @@ async def _apply(
         old = objects.found(service, caller, key)
         if old is None and service.state.objects.get(key) is not None:
             raise forbidden(address.resource, address.name, TAKEN)
-        one = applied(address, copy.deepcopy(given), cast("AnyObject | None", old), manager)
+        force = request.query_params.get("force", "") in ("true", "1")
+        one = applied(address, copy.deepcopy(given), cast("AnyObject | None", old), manager, force=force)
         check_change(service, address, one)
         reply = await service.loop.ask(
             PutObjects(objects=(one,), mode="create" if old is None else "update", dry_run=dry), caller
@@ -185,8 +188,45 @@ def record_of(manager: str) -> str:
     return f"corral.dev/{name or 'other'}.last-applied-configuration"
 
 
-def applied(address: Address, manifest: Json, old: AnyObject | None, manager: str) -> AnyObject:
-    """The object that an apply of this manifest leads to."""
+def _others(old: AnyObject, record: str) -> dict[str, Json]:
+    """What other managers have applied, by the annotations in which that is kept."""
+    found: dict[str, Json] = {}
+    for name, text in old.metadata.annotations.items():
+        if name != record and (name == LAST_APPLIED or _RECORD.fullmatch(name)):
+            try:
+                manifest = msgspec.json.decode(text)
+            except msgspec.DecodeError:
+                continue
+            if isinstance(manifest, dict):
+                found[name] = manifest
+    return found
+
+
+def _manager_of(record: str) -> str:
+    known = _RECORD.fullmatch(record)
+    return known[1] if known is not None else "kubectl"
+
+
+def _conflict(address: Address, found: list[tuple[str, fieldowners.Path]]) -> KubeError:
+    """In Kubernetes' words, which kubectl explains."""
+    told = [(_manager_of(record), fieldowners.text_of(path)) for record, path in found]
+    by: dict[str, list[str]] = {}
+    for manager, path in told:
+        by.setdefault(f'conflict with "{manager}" using {address.resource.api_version}', []).append(path)
+    lines = [
+        f"{who}: {paths[0]}" if len(paths) == 1 else f"{who}:\n- " + "\n- ".join(paths) for who, paths in by.items()
+    ]
+    many = f"{len(told)} conflict{'s' if len(told) > 1 else ''}"
+    separator = ": " if len(lines) == 1 else ": conflicts:\n"
+    causes = [
+        {"reason": "FieldManagerConflict", "field": path, "message": f'conflict with "{manager}" using {address.resource.api_version}'}
+        for manager, path in told
+    ]  # fmt: skip
+    return KubeError("Conflict", f"Apply failed with {many}{separator}" + "\n".join(lines), {"causes": causes})
+
+
+def applied(address: Address, manifest: Json, old: AnyObject | None, manager: str, *, force: bool = False) -> AnyObject:
+    """The object that an apply of this manifest leads to. force: what others have said of its fields counts no more."""
     metadata = manifest.setdefault("metadata", {})
     if not isinstance(metadata, dict) or not isinstance(metadata.get("annotations") or {}, dict):
         raise KubeError("BadRequest", "metadata, metadata.annotations: an object is needed")
@@ -211,8 +251,19 @@ def applied(address: Address, manifest: Json, old: AnyObject | None, manager: st
     except msgspec.DecodeError:
         before = {}
     keyed = address.resource.group != "corral.dev"
+    others = _others(old, record)
+    if found := fieldowners.conflicts(manifest, others):
+        if not force:
+            raise _conflict(address, found)
+        for name in {one for one, _ in found}:
+            others[name] = fieldowners.without(others[name], {path for one, path in found if one == name})
+            shown["metadata"]["annotations"][name] = msgspec.json.encode(others[name], order="sorted").decode() + "\n"
     try:
-        new = merging.three_way(before, manifest, shown, keyed=keyed)
+        if others:
+            new = merging.three_way(manifest, manifest, shown, keyed=keyed)
+            new = fieldowners.without(new, fieldowners.dropped(before, manifest, others))
+        else:
+            new = merging.three_way(before, manifest, shown, keyed=keyed)
     except merging.BadPatch as error:
         raise KubeError("BadRequest", str(error)) from None
     new = objects.without_shown(new, old)

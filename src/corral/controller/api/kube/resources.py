@@ -87,9 +87,18 @@ NODE = Resource(
     verbs=("get", "list", "patch"), subresources=(),
 )  # fmt: skip
 
+#: What is measured when it is asked for (metrics.py).
+METRICS = tuple(
+    Resource(
+        kind=kind, group="metrics.k8s.io", version="v1beta1", plural=plural, namespaced=plural == "pods", verbs=("get", "list"),
+        subresources=(),
+    )
+    for kind, plural in (("PodMetrics", "pods"), ("NodeMetrics", "nodes"))
+)  # fmt: skip
+
 #: All of them, by group, version and plural name.
 RESOURCES: dict[tuple[str, str, str], Resource] = {
-    (one.group, one.version, one.plural): one for one in (*OBJECTS, EVENT, NODE, *OLDER)
+    (one.group, one.version, one.plural): one for one in (*OBJECTS, EVENT, NODE, *OLDER, *METRICS)
 }
 
 #: Which versions a group has, in the order of discovery; "" is the core group.

@@ -13,6 +13,7 @@ from corral.controller.api.kube import (
     evictions,
     execute,
     logs,
+    metrics,
     nodes,
     patches,
     reads,
@@ -22,8 +23,8 @@ from corral.controller.api.kube import (
     writes,
 )
 from corral.controller.api.kube.answers import Form
-from corral.controller.api.kube.resources import NODE, Address, address
-from corral.controller.api.kube.status import CODES, KubeError, no_such_path
+from corral.controller.api.kube.resources import METRICS, NODE, Address, address
+from corral.controller.api.kube.status import CODES, KubeError, no_such_path, unknown_path
 from corral.controller.api.service import Service
 from corral.controller.jobtokens import advertised
 from corral.errors import StoreUnavailable
@@ -41,12 +42,14 @@ async def _answer(service: Service, request: Request, group: str, version: str, 
         return await reviews.answer(service, request, caller, group, version, rest)
     where = address(group, version, rest)
     if where is None:
-        raise no_such_path()
+        raise unknown_path(group, rest)
     authorize.check(service, caller, where, authorize.verb_of(request.method, where, watches=_wants_watch(request)))
     return await _at(service, request, caller, where)
 
 
 async def _at(service: Service, request: Request, caller: Caller, where: Address) -> Response:
+    if where.resource in METRICS:
+        return await metrics.answer(service, request, caller, where)
     if where.resource is NODE:
         if request.method == "PATCH" and where.name:
             return await nodes.patch(service, request, caller, where)
@@ -144,6 +147,11 @@ async def get_version(service: Service, request: Request) -> dict[str, Any]:
     return discovery.version()
 
 
+async def get_health(service: Service, request: Request) -> Response:
+    """Whoever is asked this answers; what can be told of the cluster is in /metrics."""
+    return Response("ok", media_type="text/plain")
+
+
 async def schema_index(service: Service, request: Request) -> dict[str, Any]:
     return schemas.index()
 
@@ -180,6 +188,7 @@ ROUTES = (
     ("GET", "/api", core_root),
     ("GET", "/apis", groups_root),
     ("GET", "/version", get_version),
+    *(("GET", path, get_health) for path in ("/healthz", "/livez", "/readyz")),
     ("GET", "/v1/kinds", get_kinds),
     ("GET", "/v1/kubeconfig", get_kubeconfig),
     ("GET", "/openapi/v3", schema_index),

@@ -4,6 +4,7 @@ from typing import Any
 
 from corral.controller.api.kube.resources import Resource
 from corral.protocol.replies import Rejected
+from corral.services.manifests.kinds import REFUSED_KINDS
 
 CODES = {
     "BadRequest": 400, "Unauthorized": 401, "Forbidden": 403, "NotFound": 404, "MethodNotAllowed": 405, "NotAcceptable": 406,
@@ -29,7 +30,7 @@ class KubeError(Exception):
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
             "message": self.message, "reason": self.reason, "code": self.code,
         }  # fmt: skip
-        if self.details:
+        if self.details is not None:
             body["details"] = self.details
         return body
 
@@ -49,7 +50,32 @@ def not_found(resource: Resource, name: str) -> KubeError:
 
 
 def no_such_path() -> KubeError:
-    return KubeError("NotFound", "the server could not find the requested resource")
+    return KubeError("NotFound", "the server could not find the requested resource", {})
+
+
+_INSTEAD = {
+    "portforward": "use `corral port-forward`",
+    "attach": "containers read nothing: see `logs -f`, or use `exec -it`",
+    "ephemeralcontainers": "use `exec`, which runs a command in a container of the Pod",
+    "proxy": "use `corral port-forward`",
+    "binding": "Pods are placed by the scheduler",
+    "resize": "what a running Pod holds does not change: apply the new size",
+}
+_REFUSED = {f"{kind.lower()}s": (kind, group, why) for kind, (group, why) in REFUSED_KINDS.items()} | {
+    f"{kind.lower()[:-1]}ies": (kind, group, why) for kind, (group, why) in REFUSED_KINDS.items() if kind.endswith("y")
+}
+
+
+def unknown_path(group: str, rest: str) -> KubeError:
+    """Of what Kubernetes has there and Corral has not, why."""
+    words = rest.strip("/").split("/")
+    plural, *more = words[2:] if words[0] == "namespaces" and len(words) > 2 else words
+    if plural == "pods" and len(more) == 2 and more[1] in _INSTEAD:
+        return KubeError("MethodNotAllowed", f"{more[1]} is not supported by Corral: {_INSTEAD[more[1]]}", {})
+    known = _REFUSED.get(plural)
+    if known is not None and known[1] == group:
+        return KubeError("NotFound", f"{known[0]} is not supported by Corral: {known[2]}", {})
+    return no_such_path()
 
 
 def exists(resource: Resource, name: str) -> KubeError:
