@@ -1,10 +1,15 @@
 """Kubernetes' objects in the state: put, changed, deleted, kept over a snapshot."""
 
+from typing import Literal
+
+import pytest
+
 from corral.engine.engine import Engine
 from corral.engine.kube.work import MOST_LOOKS
 from corral.engine.state import ClusterState
 from corral.model.cluster import ClusterConfig
 from corral.model.job import JobKind, JobSpec
+from corral.model.kube.config import ConfigMap
 from corral.model.kube.meta import LabelSelector, ObjectKey, ObjectMeta, OwnerReference
 from corral.model.kube.objects import AnyObject
 from corral.model.kube.pod import Container, Pod, PodSpec, PodTemplateSpec, TemplateMeta
@@ -139,3 +144,27 @@ def test_thousands_of_pods_are_made_and_ended_a_part_at_a_time() -> None:
     assert not list(engine.state.objects.of_kind("Pod", "default"))
     assert engine.state.objects.get(KEY) is None
     assert max(made, ended, deleted) <= 4 * MOST_LOOKS
+
+
+def config(name: str, *owners: AnyObject) -> ConfigMap:
+    references = tuple(
+        OwnerReference(kind="ConfigMap", name=one.metadata.name, uid=one.metadata.uid, api_version="v1")
+        for one in owners
+    )
+    return ConfigMap(metadata=ObjectMeta(name=name, namespace="default", owner_references=references))
+
+
+@pytest.mark.parametrize("how", ["Background", "Foreground"])
+@pytest.mark.parametrize("names", ["a", "ab", "abc"])
+def test_what_owns_itself_by_way_of_others_can_be_deleted(how: Literal["Background", "Foreground"], names: str) -> None:
+    engine = Engine(ClusterConfig())
+    keys = [ObjectKey("ConfigMap", "default", name) for name in names]
+    for name in names:
+        put(engine, config(name))
+    for place, name in enumerate(names):
+        owner = engine.state.objects.get(keys[place - 1])
+        assert owner is not None
+        put(engine, config(name, owner))
+    engine.handle(DeleteObjects(keys=tuple(keys), propagation=how), 20.0, ANN)
+    engine.tick(21.0)
+    assert not any(engine.state.objects.get(key) for key in keys)

@@ -154,8 +154,21 @@ def _delete(ctx: Context, one: AnyObject, now: float, out: Effects) -> None:
             ctx.object_wakes.set(one.key, now)
             return
     others = [name for name in how if name not in (ORPHAN, FOREGROUND)]
-    if not others and not (owned and FOREGROUND in how):
+    if not others and not (FOREGROUND in how and _is_waited_for(ctx, one, owned)):
         remove(ctx, one.key, now, out)
+
+
+def _is_waited_for(ctx: Context, one: AnyObject, owned: list[AnyObject]) -> bool:
+    """Something that it owns is there still. What owns it in turn waits for it, and would do so for ever."""
+    above, found = set[str](), [one]
+    while found:
+        for owner in found.pop().metadata.owner_references:
+            key = ObjectKey(owner.kind, one.metadata.namespace, owner.name)
+            there = ctx.state.objects.get(key)
+            if there is not None and there.metadata.uid == owner.uid and owner.uid not in above:
+                above.add(owner.uid)
+                found.append(there)
+    return any(child.metadata.uid not in above for child in owned)
 
 
 def _uncounted(ctx: Context, one: AnyObject) -> list[AnyObject]:
