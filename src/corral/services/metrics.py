@@ -38,6 +38,9 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
     replicas: int  #: as its spec says
     pods: Sequence[Pod]
     services: Sequence[ServiceKey]  #: that lead to them
+    shares: dict[
+        ServiceKey, float
+    ] = {}  #: of a service that leads to others as well: these are such a part of its Pods
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -224,10 +227,13 @@ def _traffic(
     if loads.is_silent(now):
         return _problem(reason, name, f"unable to get metric {name}: no gateway has reported")
     mean = loads.in_flight if name == IN_FLIGHT else loads.per_second
-    means = [mean(key, STABLE, now) or 0.0 for key in services]
+    shares = [1.0 if described else sight.shares.get(key, 1.0) for key in services]
+    means = [share * (mean(key, STABLE, now) or 0.0) for key, share in zip(services, shares, strict=True)]
     stable = sum(means)
     rush_means = [mean(key, PANIC, now) for key in services]
-    lately = sum(long if short is None else short for short, long in zip(rush_means, means, strict=True))
+    lately = sum(
+        long if short is None else share * short for short, long, share in zip(rush_means, means, shares, strict=True)
+    )
     held = sum(window.holds for key in services if (window := loads.windows.get(key)) is not None)
     ready = sum(pod.is_ready for pod in sight.pods)
     there = sight.replicas

@@ -111,3 +111,30 @@ def test_only_an_operator_reports_load() -> None:
     loads = (ServiceLoad(namespace="default", service="web", in_flight=9.0, held=9),)
     site.took(site.engine.handle(ReportLoad(gateway="g", services=loads), site.now, ANN))
     assert site.replicas == 0
+
+
+def test_requests_of_a_service_over_two_deployments_are_counted_once_altogether() -> None:
+    labels = {name: {"app": "web", "track": name} for name in ("web", "canary")}
+    both = [
+        Deployment(
+            metadata=ObjectMeta(name=name, namespace="default"),
+            spec=DeploymentSpec(
+                replicas=replicas, selector=LabelSelector(match_labels=labels[name]),
+                template=PodTemplateSpec(metadata=TemplateMeta(labels=labels[name])),
+            ),
+        )
+        for name, replicas in (("web", 3), ("canary", 1))
+    ]  # fmt: skip
+    other = hpa(in_flight(10), high=100)
+    target = msgspec.structs.replace(other.spec.scale_target_ref, name="canary")
+    other = msgspec.structs.replace(
+        other,
+        metadata=ObjectMeta(name="canary", namespace="default"),
+        spec=msgspec.structs.replace(other.spec, scale_target_ref=target),
+    )
+    site = Site(*both, service(), hpa(in_flight(10), high=100), other)
+    site.report(in_flight=80.0, seconds=60)
+    canary = site.engine.state.objects.get(ObjectKey("Deployment", "default", "canary"))
+    assert isinstance(canary, Deployment)
+    assert 8 <= site.replicas + canary.spec.replicas <= 10  # each rounds up, and would want 8 for all of it
+    assert site.replicas > canary.spec.replicas

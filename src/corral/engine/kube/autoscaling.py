@@ -10,11 +10,13 @@ import msgspec
 
 from corral.engine.context import Context
 from corral.model.kube.load import Answer, PodUse
+from corral.model.kube.meta import ObjectKey
+from corral.model.kube.network import Service
 from corral.model.kube.pod import Pod
 from corral.model.kube.scaling import HorizontalPodAutoscaler, HPAStatus
 from corral.model.kube.workload import Deployment, ReplicaSet, StatefulSet
 from corral.protocol.requests import ReportLoad
-from corral.services import scalewindow
+from corral.services import podset, scalewindow
 from corral.services.autoscale import ambiguous, decide, target_key, without_target
 from corral.services.changes import Change, Put, Wake
 from corral.services.load import ServiceKey
@@ -55,9 +57,11 @@ def changes_for(ctx: Context, one: HorizontalPodAutoscaler, now: float) -> list[
     mind = scaling.mind_of(one.metadata.uid, now)
     for service in services:
         scaling.followers.setdefault(service, set()).add(one.key)
+    pods = pods_under(ctx, target)
     sight = Sight(
-        namespace=one.metadata.namespace, replicas=target.spec.replicas, pods=pods_under(ctx, target), services=services
-    )
+        namespace=one.metadata.namespace, replicas=target.spec.replicas, pods=pods, services=services,
+        shares={service: _share(ctx, service, pods) for service in services},
+    )  # fmt: skip
     verdict = decide(one, sight, scaling.loads, mind, now)
     if verdict.replicas != sight.replicas:
         scalewindow.note(mind.memory, sight.replicas, verdict.replicas, now)
@@ -72,6 +76,16 @@ def pods_under(ctx: Context, target: Target) -> list[Pod]:
         return objects.pods_of(target.metadata.uid)
     sets = objects.owned(target.metadata.uid)
     return [pod for one in sets if isinstance(one, ReplicaSet) for pod in objects.pods_of(one.metadata.uid)]
+
+
+def _share(ctx: Context, service: ServiceKey, own: list[Pod]) -> float:
+    """Of the Pods that a service leads to: its requests are counted for each who keeps some of them, and once altogether."""
+    found = ctx.state.objects.get(ObjectKey("Service", *service))
+    selector = found.spec.selector if isinstance(found, Service) else {}
+    pods = ctx.state.objects.pods_selected(service[0], selector) if selector else []
+    known = {pod.key for pod in own}
+    active = [pod.key in known for pod in pods if podset.is_active(pod)]
+    return sum(active) / len(active) if active else 1.0
 
 
 def services_to(ctx: Context, target: Target) -> list[str]:
