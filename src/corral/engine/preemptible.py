@@ -6,11 +6,13 @@ from corral.engine import preemption, replicas
 from corral.engine.context import Context
 from corral.engine.state import is_suspended_for_another
 from corral.model.job import Job, JobId, JobState
+from corral.model.kube.config import PodDisruptionBudget
 from corral.model.kube.meta import ObjectKey
 from corral.model.kube.workload import Deployment, ReplicaSet, StatefulSet
 from corral.scheduler.podplaces import Placed
 from corral.scheduler.preemption import Promised, Suspended, Victim
 from corral.scheduler.preemptors import Standing
+from corral.services import budgets
 
 
 class Preemptible:
@@ -24,6 +26,7 @@ class Preemptible:
             ObjectKey, int
         ] = {}  #: services with replicas that run -> by which minimum they were looked at
         self.service_of: dict[JobId, ObjectKey] = {}
+        self.alone: set[JobId] = set()  #: Pods of no service
         self.pods: dict[JobId, Placed] = {}  #: Pods that have a place
 
     @property
@@ -39,6 +42,7 @@ class Preemptible:
             self._place(job_id, job)
         if (service := self.service_of.pop(job_id, None)) is not None:
             self.services[service] = -1
+        self.alone.discard(job_id)
         if job is None or not job.is_active:
             self.victims.pop(job_id, None)
             return
@@ -49,6 +53,8 @@ class Preemptible:
             if job.state is JobState.COMPLETING or job.preempted is not None:
                 self.leaving.add(job_id)
             return
+        if job_id in pods:
+            self.alone.add(job_id)
         if job.state is JobState.COMPLETING:
             self.leaving.add(job_id)
         elif is_suspended_for_another(job):
@@ -75,8 +81,10 @@ class Preemptible:
         if config.type == "none" or not is_asked:
             return Standing()
         self._look_at_services()
+        held = self._held()
+        victims = tuple(one for job_id, one in self.victims.items() if job_id not in held)
         return Standing(
-            victims=tuple(self.victims.values()), leaving=tuple(sorted(self.leaving)), strict_order=config.strict_order,
+            victims=victims, leaving=tuple(sorted(self.leaving)), strict_order=config.strict_order,
             tiers={partition.name: partition.priority_tier for partition in self.ctx.state.partitions.values()},
         )  # fmt: skip
 
@@ -101,6 +109,27 @@ class Preemptible:
                     self.victims[job.id] = victim
             if not found:
                 del self.services[key]
+
+    def _held(self) -> set[JobId]:
+        """Pods of no service that a PodDisruptionBudget keeps; as many as it allows may go. (Of services: `replicas.least`.)"""
+        objects, held = self.ctx.state.objects, set[JobId]()
+        left: dict[ObjectKey, int] = {}
+        for job_id in sorted(self.alone & self.victims.keys()):
+            pod = replicas.pod_of(self.ctx, self.ctx.state.jobs[job_id])
+            if pod is None or not pod.is_ready:
+                continue
+            meant = [
+                one for one in objects.of_kind("PodDisruptionBudget", pod.metadata.namespace)
+                if isinstance(one, PodDisruptionBudget) and budgets.means(one, pod)
+            ]  # fmt: skip
+            for one in meant:
+                left.setdefault(one.key, budgets.status_of(one, objects, 0.0).disruptions_allowed)
+            if any(left[one.key] <= 0 for one in meant):
+                held.add(job_id)
+                continue
+            for one in meant:
+                left[one.key] -= 1
+        return held
 
     def _place(self, job_id: JobId, job: Job | None) -> None:
         words = self.ctx.state.spec(job).places if job is not None and job.is_active else None

@@ -9,7 +9,7 @@ from tests.unit.services.hpa import hpa
 
 from corral.model.cluster import Preemption, PriorityWeights
 from corral.model.job import JobState
-from corral.model.kube.config import PriorityClass
+from corral.model.kube.config import PodDisruptionBudget, PodDisruptionBudgetSpec, PriorityClass
 from corral.model.kube.meta import LabelSelector, ObjectKey, ObjectMeta
 from corral.model.kube.pod import (
     Container,
@@ -210,3 +210,35 @@ def test_an_autoscaler_says_why_replicas_wait() -> None:
     assert isinstance(found, HorizontalPodAutoscaler)
     (told,) = (one for one in found.status.conditions if one.type == "PodsScheduled")
     assert told.message.startswith("2 of 2 replicas wait for a place: job 2 waits: ")
+
+
+def test_a_budget_holds_the_preemption_of_pods_that_nobody_keeps() -> None:
+    c = pool(1)
+    container = Container(
+        name="m", command=("x",), ports=(ContainerPort(container_port=80),),
+        resources=ResourceRequirements(requests={"cpu": "1"}),
+    )  # fmt: skip
+    for number in range(4):
+        meta = ObjectMeta(
+            name=f"lone-{number}",
+            namespace="default",
+            labels={"app": "lone"},
+            annotations={"corral.dev/qos": "service"},
+        )
+        c.ask(PutObjects(objects=(Pod(metadata=meta, spec=PodSpec(containers=(container,))),)), ANN)
+    c.at(c.now - 990).cycle()
+    for pod in pods(c, "lone"):
+        key = StepKey(pod.status.job, 0, 0)
+        c.report(rp.ContainerStarted(agent="agent", node="n1", key=key, time=c.now))
+    assert all(pod.is_ready for pod in pods(c, "lone"))
+    spec = PodDisruptionBudgetSpec(min_available=3, selector=LabelSelector(match_labels={"app": "lone"}))
+    budget = PodDisruptionBudget(metadata=ObjectMeta(name="b", namespace="default"), spec=spec)
+    c.ask(PutObjects(objects=(budget,)), ANN)
+    c.add(job(cpus=2, qos="urgent", time=500))
+    c.cycle()
+    assert len(pods(c, "lone")) == 4
+    c.add(job(cpus=1, qos="urgent", time=500))
+    c.cycle()
+    assert len(pods(c, "lone")) == 3
+    c.cycle()
+    assert len(pods(c, "lone")) == 3
