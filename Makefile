@@ -12,6 +12,7 @@ SHELL := bash
 
 bin := .venv/bin
 workers ?= $(shell n=$$(nproc); echo $$(( n < 2 ? 2 : n > 8 ? 8 : n )))
+test_workers ?= $(shell echo $$(( $(workers) + 1 )))#  tests of clusters wait much
 
 help:
 	@sed -n '/^$$/q; s/^# //p' Makefile
@@ -29,7 +30,7 @@ demo: .venv/.installed-run
 
 test: .venv/.installed-dev lint
 	@scripts/install-test-tools
-	$(bin)/python -m pytest -q -n $(workers) --dist loadfile --no-loadscope-reorder tests
+	$(bin)/python -m pytest -q -n $(test_workers) --dist loadfile --no-loadscope-reorder tests
 
 test-gpu: .venv/.installed-dev
 	CORRAL_REAL_GPU=1 $(bin)/python -m pytest -q -rs --durations=0 tests/gpu

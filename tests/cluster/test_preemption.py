@@ -33,7 +33,7 @@ oversubscribe = "FORCE:2"
 name = "low"
 default = true
 preempt_mode = "CANCEL"
-grace_time = 2
+grace_time = 5
 [[partition]]
 name = "frozen"
 oversubscribe = "FORCE:1"

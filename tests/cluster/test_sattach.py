@@ -13,14 +13,21 @@ def start(cluster: LiveCluster, *command: str) -> "subprocess.Popen[str]":
     )  # fmt: skip
 
 
-def running_step(cluster: LiveCluster) -> str:
-    return wait_until(lambda: cluster.text("squeue", "-s", "-h", "-o", "%i"))
+def running_step(cluster: LiveCluster, name: str) -> str:
+    """Of this test: one of the test before may still be going."""
+
+    def found() -> list[str]:
+        rows = [line.split() for line in cluster.text("squeue", "-s", "-h", "-o", "%i %j").splitlines()]
+        return [step for step, its in rows if its == name]
+
+    (step,) = wait_until(found)
+    return step
 
 
 def test_it_hears_what_the_tasks_say_and_how_they_end(cluster: LiveCluster) -> None:
     script = "until [ -e go ]; do echo waits; sleep 0.1; done; read x; echo $SLURM_PROCID $x; exit $SLURM_PROCID"
-    srun = start(cluster, "srun", "-N2", "-n2", "bash", "-c", script)
-    sattach = start(cluster, "sattach", "-l", running_step(cluster))
+    srun = start(cluster, "srun", "-J", "heard", "-N2", "-n2", "bash", "-c", script)
+    sattach = start(cluster, "sattach", "-l", running_step(cluster, "heard"))
     assert srun.stdin is not None
     assert sattach.stdout is not None
     wait_until(lambda: sattach.stdout is not None and "waits" in sattach.stdout.readline())
@@ -33,8 +40,8 @@ def test_it_hears_what_the_tasks_say_and_how_they_end(cluster: LiveCluster) -> N
 
 
 def test_it_ends_by_sigpipe_when_nobody_reads_it_and_the_step_goes_on(cluster: LiveCluster) -> None:
-    srun = start(cluster, "srun", "bash", "-c", "until read -t 0.1 x; do echo waits; done")
-    sattach = start(cluster, "sattach", running_step(cluster))
+    srun = start(cluster, "srun", "-J", "unread", "bash", "-c", "until read -t 0.1 x; do echo waits; done")
+    sattach = start(cluster, "sattach", running_step(cluster, "unread"))
     assert sattach.stdout is not None
     assert srun.stdin is not None
     sattach.stdout.readline()
@@ -46,8 +53,8 @@ def test_it_ends_by_sigpipe_when_nobody_reads_it_and_the_step_goes_on(cluster: L
 
 
 def test_what_is_typed_at_it_goes_to_the_tasks(cluster: LiveCluster) -> None:
-    srun = start(cluster, "srun", "-n2", "-l", "sh", "-c", "read x; echo $x")
-    step = running_step(cluster)
+    srun = start(cluster, "srun", "-J", "typed", "-n2", "-l", "sh", "-c", "read x; echo $x")
+    step = running_step(cluster, "typed")
     for rank in ("1", "0"):
         sattach = start(cluster, "sattach", "--input-filter", rank, step)
         assert sattach.stdin is not None

@@ -60,8 +60,9 @@ class Served(LiveCluster):
             "command": [sys.executable, str(self.work / "web.py"), str(self.work)],
             "ports": [{"containerPort": 8000, "name": "http"}],
             "resources": {"requests": {"cpu": "2"}},
-            "readinessProbe": {"httpGet": {"path": "/ready", "port": 8000}, "periodSeconds": 1, "failureThreshold": 1},
-        }
+            "readinessProbe": {"httpGet": {"path": "/ready", "port": 8000}, "periodSeconds": 1, "failureThreshold": 1,
+                               "timeoutSeconds": 10},
+        }  # fmt: skip
         labels = {"app": "web"}
         deployment = {
             "apiVersion": "apps/v1", "kind": "Deployment",
@@ -79,8 +80,8 @@ class Served(LiveCluster):
             path = self.work / f"{one['kind']}.json"
             path.write_text(json.dumps(one))
             self.run("corral", "apply", "-f", str(path))
-        self.url = self.run("corral", "get", "service", "web", "-o", "jsonpath={.status.url}").stdout
         self.run("corral", "rollout", "status", "deployment", "web")
+        self.url = self.run("corral", "get", "service", "web", "-o", "jsonpath={.status.url}").stdout
 
     def load(self, seconds: float = 300.0) -> "subprocess.Popen[bytes]":
         command = [sys.executable, "-m", "tests.httpload", self.url, "--rate", "100", "--seconds", str(seconds)]
