@@ -225,3 +225,50 @@ def test_a_command_goes_into_a_container_that_runs(cluster: LiveCluster, pods: P
     assert "container other does not run" in refused.stderr
     pods.delete("entered")
     pods.wait_gone("entered")
+
+
+def test_what_a_pod_keeps_in_its_claim_is_there_for_the_next_one_and_goes_with_the_claim(
+    cluster: LiveCluster, pods: Pods
+) -> None:
+    claims = "/api/v1/namespaces/default/persistentvolumeclaims"
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    body = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "kept"}, "spec": spec}
+    status, said = pods.ask("POST", claims, body)
+    assert status == 201, said
+    where = {"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "kept"}}], "restartPolicy": "Never"}
+    for name in ("writer", "reader"):
+        mounts = [{"name": "v", "mountPath": "/data/kept"}]
+        pods.put(name, shell("cat /data/kept/words; echo from there > /data/kept/words", volumeMounts=mounts), **where)
+        pods.wait_phase(name, "Succeeded")
+    assert log_of(cluster, "reader").startswith("from there")
+    volumes = Path(cluster.directory) / "volumes"
+    assert [path.name.endswith("_default_kept") for path in volumes.iterdir()] == [True]
+    pods.ask("DELETE", f"{claims}/kept")
+    wait_until(lambda: not list(volumes.iterdir()), what="the claim's directory is removed")
+    wait_until(lambda: not pods.ask("GET", "/api/v1/persistentvolumes")[1]["items"], what="the volume is gone")
+
+
+def test_a_changed_config_map_reaches_a_pod_that_runs_and_its_log_has_times(cluster: LiveCluster, pods: Pods) -> None:
+    maps = "/api/v1/namespaces/default/configmaps"
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "live"}, "data": {"word": "old"}}
+    assert pods.ask("POST", maps, body)[0] == 201
+    look = "cat /etc/live/word; echo; until grep -q new /etc/live/word; do sleep 0.1; done; cat /etc/live/word; echo"
+    volume = {"name": "v", "configMap": {"name": "live"}}
+    pods.put(
+        "live",
+        shell(look, volumeMounts=[{"name": "v", "mountPath": "/etc/live"}]),
+        volumes=[volume],
+        restartPolicy="Never",
+    )
+    log = "agent/*/pods/*/default_live_*/main/0.log"
+    wait_until(
+        lambda: [path.read_text() for path in Path(cluster.directory).glob(log)] == ["old\n"], what="it has read it"
+    )
+    assert pods.ask("PUT", f"{maps}/live", {**body, "data": {"word": "new"}})[0] == 200
+    pods.wait_phase("live", "Succeeded")
+    lines = cluster.text("corral", "logs", "--timestamps", "live").splitlines()
+    assert [line.split()[1] for line in lines] == ["old", "new"]
+    first, second = (line.split()[0] for line in lines)
+    assert first < second
+    assert cluster.text("corral", "logs", f"--since-time={second}", "live") == "new"
+    assert pods.ask("DELETE", f"{maps}/live")[0] == 200

@@ -22,6 +22,8 @@ from corral.services.manifests.typed import seconds
 _PIECE = 262144
 #: So long a node waits for more before it says that there is nothing.
 _PATIENCE = 1.0
+#: Times are shown in whole millionths: one that was shown and comes back means its own line too.
+_SHOWN_TO = 1e-6
 
 
 class _Run:
@@ -104,7 +106,7 @@ def _since(request: Request) -> float:
     when = seconds(moment)
     if when is None:
         raise KubeError("BadRequest", f"sinceTime: a time such as 2030-01-31T16:00:00Z is needed, not {moment!r}")
-    return max(when, 1e-9)
+    return max(when - _SHOWN_TO, 1e-9)
 
 
 class _Stamped:
