@@ -4,17 +4,13 @@ A claim's directory is made in one that must be there: where that is a file syst
 is there under its name and is not the owner's is not used.
 """
 
-import asyncio
 import os
 import stat
 import subprocess
 
 from corral.agent.container import CannotContain
 from corral.agent.identity import Identity
-from corral.agent.outbox import Outbox
-from corral.protocol.orders import RemoveDirectory
 from corral.protocol.pods import PodVolume
-from corral.protocol.reports import DirectoryRemoved
 
 _DIRECTORY = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -93,25 +89,6 @@ def _plain(text: str) -> str:
     for code, letter in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
         text = text.replace(code, letter)
     return text
-
-
-class ClaimDirectories:
-    """Each order to remove one is a task; one that comes again while it is being done is dropped."""
-
-    def __init__(self, agent: str, outbox: Outbox) -> None:
-        self._agent, self._outbox = agent, outbox
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-
-    def obey(self, order: RemoveDirectory) -> None:
-        if order.path not in self._tasks:
-            task = asyncio.get_running_loop().create_task(self._remove(order))
-            self._tasks[order.path] = task
-            task.add_done_callback(lambda done: self._tasks.pop(order.path, None))
-
-    async def _remove(self, order: RemoveDirectory) -> None:
-        problem = await asyncio.to_thread(removed, order.path, order.uid, order.gid)
-        told = DirectoryRemoved(agent=self._agent, node=order.node, volume=order.volume, problem=problem)
-        self._outbox.tell(told)
 
 
 def removed(path: str, uid: int, gid: int) -> str:

@@ -6,7 +6,6 @@ import os
 import msgspec
 
 from corral.agent import podroom
-from corral.agent.claimdirs import ClaimDirectories
 from corral.agent.control import Executed, Sample, Sampled, Started, encode_command
 from corral.agent.endings import Endings
 from corral.agent.gpuwatch import NVIDIAS_RULES, GpuWatch, Look
@@ -23,7 +22,7 @@ from corral.agent.recovery import recover, sweep
 from corral.agent.shepherds import Shepherds
 from corral.agent.spawner import SpawnerDied
 from corral.agent.spool import Spool, job_name
-from corral.agent.volumefiles import VolumeFiles
+from corral.agent.volumekeeper import ClaimDirectories, VolumeFiles
 from corral.agent.xid import Rules
 from corral.bus import subjects
 from corral.bus.interface import Bus

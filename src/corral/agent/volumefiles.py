@@ -4,17 +4,12 @@ As the kubelet does it: the files lie in a directory of their own, `..data` is a
 that. New files are written to another directory; then the one link is replaced, at one moment.
 """
 
-import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from corral.agent.outbox import Outbox
-from corral.agent.podplace import pod_place
-from corral.protocol.orders import WriteFiles
-from corral.protocol.pods import PodFile
-from corral.protocol.reports import FilesWritten
+from corral.protocol.pods import PodFile, PodVolume
 
 _DATA, _NEW = "..data", "..data_tmp"
 
@@ -78,31 +73,9 @@ def _link(directory: str, names: set[str]) -> None:
             os.unlink(f"{directory}/{name}")
 
 
-class VolumeFiles:
-    """Each order to write them anew is a task."""
-
-    def __init__(self, agent: str, boxes: str, outbox: Outbox) -> None:
-        self._agent, self._boxes, self._outbox = agent, boxes, outbox
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def obey(self, order: WriteFiles) -> None:
-        task = asyncio.get_running_loop().create_task(self._write(order))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _write(self, order: WriteFiles) -> None:
-        problem = ""
-        try:
-            await asyncio.to_thread(_rewrite, order, pod_place(self._boxes, order.node, order.job, order.restart))
-        except (OSError, BadPath) as error:
-            problem = str(error)
-        told = FilesWritten(agent=self._agent, node=order.node, job=order.job, digest=order.digest, problem=problem)
-        self._outbox.tell(told)
-
-
-def _rewrite(order: WriteFiles, place: str) -> None:
+def rewrite(volumes: Iterable[PodVolume], place: str) -> None:
     """Whose they are stays as it is. A volume that no container has mounted yet is written by the first that does."""
-    for volume in order.volumes:
+    for volume in volumes:
         directory = f"{place}/volumes/{volume.name}"
         data = f"{directory}/{_DATA}"
         if not os.path.islink(data):

@@ -31,7 +31,7 @@ VERSION = 1
 #: Sections and keys of the configuration that no decision depends on.
 LEFT_OUT = frozenset({
     "state_dir", "nats", "api", "roles", "programs", "store", "log_level", "enforce", "private_data", "mpi_default", "step_ports",
-    "address", "pod_ports", "pod_network", "gateway", "autoscaling", "proxy",
+    "address", "pod_ports", "pod_network", "gateway", "autoscaling", "proxy", "storage_class", "kubernetes",
     "propagate_limits", "propagate_limits_except", "containers", "isolation", "gpus",
 })  # fmt: skip
 #: What of a job is nobody else's business.

@@ -9,6 +9,7 @@ from corral.controller.secretkeeper import SecretKeeper
 from corral.daemon.logs import Log
 from corral.engine import podfiles
 from corral.engine.kubeobjects import Objects
+from corral.model.cluster import ClusterConfig
 from corral.model.job import Owner
 from corral.model.kube.config import Secret
 from corral.model.kube.meta import ObjectMeta
@@ -41,7 +42,7 @@ def basis(owner):
         metadata=ObjectMeta(name="db", namespace="default", uid="1"), data={"password": "aHVudGVyMg=="}, creator=owner
     )
     objects.put(SEALER.sealed(secret))
-    return SimpleNamespace(state=SimpleNamespace(objects=objects), config=None)
+    return SimpleNamespace(state=SimpleNamespace(objects=objects), config=ClusterConfig())
 
 
 def pod(owner):
