@@ -160,7 +160,7 @@ def test_volumes_and_variables_come_from_configmaps_secrets_and_the_pod_itself(
         "data": {"a.txt": "from a\n", "MODE": "fast"},
     }
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "key"}, "stringData": {"token": "s3cret"}}
-    script = "cat /data/sub/x /etc/conf/a.txt /etc/key/t; echo $MODE $TOKEN $IP $(stat -c %a /etc/key/t) $ALL; cat /tmp/one.txt"
+    script = "cat /data/sub/x /etc/conf/a.txt /etc/key/t; echo $MODE $TOKEN $IP $(stat -Lc %a /etc/key/t) $ALL; cat /tmp/one.txt"
     main = shell(
         script,
         env=[
