@@ -22,8 +22,10 @@ PORT = 53
 LINK_LOCAL = "169.254."
 _MACHINES = "/etc/resolv.conf"
 _KUBERNETES = b".cluster.local"
-#: Until the next server is asked; in all, as long as resolvers wait that ask us.
+#: Until the next server is asked, or the only one again; in all, as long as resolvers wait that ask us.
 _SECONDS, _ALL_SECONDS = 1.0, 4.5
+#: Until one is asked again that was not there at all.
+_AWAY_SECONDS = 0.2
 #: Questions under way at once; more are dropped, and asked again by who wants to know.
 _MOST = 2000
 _LARGEST = 65535
@@ -85,15 +87,27 @@ class Files:
 class Question:
     """One that is under way."""
 
-    __slots__ = ("asked", "asker", "data", "first", "is_last_word", "listener", "others", "server", "until")
+    __slots__ = ("asked", "asker", "count", "data", "first", "is_last_word", "listener", "others", "server", "until")
 
     def __init__(
         self, data: bytes, asker: tuple[str, int], listener: socket.socket, first: list[tuple[str, int]], others: list[tuple[str, int]]
     ) -> None:  # fmt: skip
         self.data, self.asker, self.listener = data, asker, listener
         self.first, self.others = list(first), list(others)
-        self.server, self.is_last_word = ("", 0), False
+        self.server, self.is_last_word, self.count = ("", 0), False, 0
         self.asked, self.until = 0.0, time.monotonic() + _ALL_SECONDS
+
+    def next_server(self) -> None:
+        """The list goes round: a message may be lost, a server may come back."""
+        self.is_last_word = not self.first
+        servers = self.first or self.others
+        self.server = servers.pop(0)
+        servers.append(self.server)
+        self.count += 1
+
+    @property
+    def has_asked_all(self) -> bool:
+        return self.count >= len(self.first or self.others)
 
 
 class Resolver:
@@ -105,6 +119,7 @@ class Resolver:
         self._poll = select.poll()
         self._listeners: dict[int, tuple[socket.socket, bool]] = {}
         self._under_way: dict[int, tuple[socket.socket, Question]] = {}
+        self._later: list[Question] = []
         for address in addresses:
             udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
             udp.bind((address, PORT))
@@ -119,7 +134,7 @@ class Resolver:
 
     def serve(self) -> None:
         while True:
-            for fd, _ in self._poll.poll(100 if self._under_way else None):
+            for fd, _ in self._poll.poll(50 if self._under_way or self._later else None):
                 if fd in self._listeners:
                     self._hear(*self._listeners[fd])
                 elif fd in self._under_way:
@@ -129,6 +144,12 @@ class Resolver:
                 if now - question.asked > _SECONDS:
                     self._leave(sock)
                     self._ask(question)
+            due, self._later = self._later, []
+            for question in due:
+                if now - question.asked > _AWAY_SECONDS:
+                    self._ask(question)
+                else:
+                    self._later.append(question)
 
     # -- over UDP
 
@@ -147,24 +168,24 @@ class Resolver:
 
     def _ask(self, question: Question) -> None:
         """The next server."""
-        while (question.first or question.others) and time.monotonic() < question.until:
-            question.is_last_word = not question.first
-            question.server = (question.first or question.others).pop(0)
-            sock = socket.socket(
-                socket.AF_INET6 if ":" in question.server[0] else socket.AF_INET,
-                socket.SOCK_DGRAM | socket.SOCK_NONBLOCK,
-            )
-            try:
-                sock.connect(question.server)
-                sock.send(question.data)
-            except OSError:
-                sock.close()
-                continue
-            question.asked = time.monotonic()
-            self._under_way[sock.fileno()] = sock, question
-            self._poll.register(sock, select.POLLIN)
+        if not question.first and not question.others:
+            self._say(question, failure(question.data, _NO_SUCH_NAME))
             return
-        self._say(question, failure(question.data, _SERVER_FAILS if question.asked else _NO_SUCH_NAME))
+        if time.monotonic() > question.until:
+            self._say(question, failure(question.data, _SERVER_FAILS))
+            return
+        question.next_server()
+        question.asked = time.monotonic()
+        sock = _datagrams(question.server[0])
+        try:
+            sock.connect(question.server)
+            sock.send(question.data)
+        except OSError:
+            sock.close()
+            self._later.append(question)
+            return
+        self._under_way[sock.fileno()] = sock, question
+        self._poll.register(sock, select.POLLIN)
 
     def _on_answer(self, sock: socket.socket, question: Question) -> None:
         try:
@@ -176,10 +197,12 @@ class Resolver:
         if data and data[:2] != question.data[:2]:
             return  # not an answer to this
         self._leave(sock)
-        if data and not question.is_last_word and is_of_another(data, question.others):
+        if not data:
+            self._later.append(question)
+        elif not question.is_last_word and is_of_another(data, question.others):
             question.first.clear()
             self._ask(question)
-        elif not data or (has_failed(data) and (question.first or question.others)):
+        elif has_failed(data) and not question.has_asked_all:
             self._ask(question)
         else:
             self._files.prefer(question.server)
@@ -253,6 +276,10 @@ def _exactly(sock: socket.socket, size: int) -> bytes:
             return b""
         found += piece
     return found
+
+
+def _datagrams(host: str) -> socket.socket:
+    return socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
 
 
 def name_of(message: bytes) -> bytes:

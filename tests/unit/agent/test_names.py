@@ -1,10 +1,13 @@
 """What do jobs and Pods read as their /etc/resolv.conf, and whom does their name server ask?"""
 
 import json
+import socket
 import struct
+import threading
 from pathlib import Path
 
 import pytest
+from tests.ports import free_port
 
 from corral.agent import resolver, resolverfile
 from corral.agent.resolver import Files
@@ -81,3 +84,26 @@ def test_a_machine_that_is_a_node_of_kubernetes_answers_for_what_the_gateways_do
     unknown = bytearray(resolver.failure(question("web.default.svc.cluster.local"), 3))
     assert resolver.is_of_another(bytes(unknown), [("10.0.0.1", 53)])
     assert not resolver.is_of_another(bytes(unknown), [])
+
+
+def test_a_message_that_is_lost_is_sent_again(files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as gateway,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker,
+    ):
+        gateway.bind(("127.0.0.1", 0))
+        table = {"domain": "corral", "servers": [f"127.0.0.1:{gateway.getsockname()[1]}"]}
+        (tmp_path / "table").write_text(json.dumps(table))
+        monkeypatch.setattr(resolver, "PORT", (port := free_port()))
+        monkeypatch.setattr(resolver, "_SECONDS", 0.1)
+        one = resolver.Resolver(str(tmp_path / "table"), ["127.0.0.1"])
+        threading.Thread(target=one.serve, daemon=True).start()
+        asker.settimeout(60)
+        gateway.settimeout(60)
+        asked = question("web.default.corral")
+        asker.sendto(asked, ("127.0.0.1", port))
+        gateway.recvfrom(512)  # and says nothing
+        again, place = gateway.recvfrom(512)
+        assert again == asked
+        gateway.sendto(resolver.failure(asked, 3), place)
+        assert asker.recv(512) == resolver.failure(asked, 3)
