@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 from tests.cluster.live import LiveCluster, wait_until
 
@@ -20,6 +21,8 @@ def started(cluster: LiveCluster, *command: str) -> tuple[subprocess.Popen[bytes
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
+    """When it has somebody beside it: its watch, or the command that it runs."""
+    wait_until(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text)
     process.send_signal(signal.SIGKILL)
     process.wait()
 
@@ -82,13 +85,13 @@ def told_to_go_at_any_moment(cluster: LiveCluster, *command: str) -> None:
 
 
 def test_an_srun_told_to_go_at_any_moment_leaves_no_job(cluster: LiveCluster) -> None:
-    told_to_go_at_any_moment(cluster, "srun", "-n2", "sleep", "300")
-    wait_until(lambda: not cluster.text("squeue", "-h"))
+    told_to_go_at_any_moment(cluster, "srun", "-n2", "-Jmoment", "sleep", "300")
+    wait_until(lambda: not cluster.text("squeue", "-h", "-nmoment"))
 
 
 def test_an_salloc_told_to_go_at_any_moment_leaves_no_job(cluster: LiveCluster) -> None:
-    told_to_go_at_any_moment(cluster, "salloc", "sleep", "300")
-    wait_until(lambda: not cluster.text("squeue", "-h"))
+    told_to_go_at_any_moment(cluster, "salloc", "-Janytime", "sleep", "300")
+    wait_until(lambda: not cluster.text("squeue", "-h", "-nanytime"))
 
 
 def test_an_srun_in_a_job_told_to_go_at_any_moment_leaves_no_step(cluster: LiveCluster) -> None:

@@ -68,7 +68,6 @@ class _Cycle(Fitting):
         self.preemptors = Preemptors(snapshot.standing, now)
         self.priority = 0  #: of the job that is being considered
         self.elements_left = 0  #: of the array that is being considered
-        self.is_last = False  #: it, or this job: nobody else waits
 
     def steps(self) -> Generator[None, None, Plan]:
         groups = self.snapshot.pending
@@ -83,7 +82,6 @@ class _Cycle(Fitting):
             job = JobId(key[2])
             self.plan.looked_at += 1
             self.priority = -key[0]
-            self.is_last = len(heads) == 1 and position[number] + 1 == len(group.queue)
             yield
             if self.depth.is_bounded and self.is_too_deep(group, key):
                 self.plan.reasons[job] = self.behind(group.demands[0])
@@ -356,12 +354,12 @@ class _Cycle(Fitting):
         self.depth.on_plan(planned.allocation.partition)
         self.plan.expected[job] = backfill.expected(planned)
         self.shadow = min(self.shadow, planned.start)
-        if group.elements and self.policy.backfill != "easy" and not self.is_last:
+        if group.elements and self.policy.backfill != "easy":
             self.plan_more_elements(group)
         return True
 
     def plan_more_elements(self, group: PendingGroup) -> None:
-        """Of an array those after the first are planned for as well, some of them, before whoever waits behind it."""
+        """Of an array those after the first are planned for as well, some of them."""
         for _ in range(min(self.elements_left, self.policy.backfill_max_array) - 1):
             if not self.depth.has_room(group.demands[0].partition):
                 break
