@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tests.cluster import afterwards
 from tests.cluster.live import TEN_NODES, LiveCluster
+from tests.ports import free_port
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -34,9 +35,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveCluster]:
     """Ten virtual nodes, one cluster for all tests of a module."""
-    one = LiveCluster(
-        tmp_path_factory.mktemp("cluster"), "[scheduling]\ntime_limit_step = 1\n[timeouts]\nkill_wait = 1\n"
-    )
+    first = free_port()  # no other cluster's Pods get these
+    config = f'pod_ports = "{first}-{first + 99}"\n[scheduling]\ntime_limit_step = 1\n[timeouts]\nkill_wait = 1\n'
+    one = LiveCluster(tmp_path_factory.mktemp("cluster"), config)
     try:
         one.up(*TEN_NODES)
         yield one
