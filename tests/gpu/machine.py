@@ -73,8 +73,8 @@ class Machine:
     def use(self, pid: int, memory: int, percent: int) -> None:
         """A stand-in cannot tell by itself."""
         if self._file is not None:
-            used = {pid: (memory, percent)}
-            self.set(*(dataclasses.replace(one, processes=used) for one in self._stand_ins))
+            first = dataclasses.replace(self._stand_ins[0], processes={pid: (memory, percent)})
+            self.set(first, *self._stand_ins[1:])
 
     def set(self, *gpus: Gpu) -> None:
         if self._file is not None:

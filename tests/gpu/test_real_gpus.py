@@ -176,8 +176,6 @@ def tres(live: LiveCluster, command: str, job: str) -> dict[str, str]:
 
 
 def test_what_a_job_uses_of_its_gpu_is_shown_and_kept(gpus: Machine, live: LiveCluster, program: str) -> None:
-    if not gpus.is_real:
-        pytest.skip("the stand-ins' figures are not always seen; tests/unit/agent/test_sampling.py samples them")
     kind, note = whole_gpu(gpus), live.work / "pid"
     command = f"exec {gpus.python} {program} --seconds 30 --megabytes {MEGABYTES} --pid-file {note}"
     job = live.submit(f"--gpus={kind}:1", "--wrap", command)
