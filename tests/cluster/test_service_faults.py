@@ -74,6 +74,18 @@ class Faulty(Served):
         wait_until(lambda: self.nodes() == sorted(NODES), what="there is one on each node")
 
     def stop(self) -> None:
+        """A node that was lost comes back first: what it leaves on this machine is its agent's to take away."""
+        try:
+            for node, process in list(self.agents.items()):
+                if process.poll() is not None:
+                    self.start_agent(node)
+            self.run("corral", "delete", "deployment", "web", check=False)
+            wait_until(lambda: not self.text("squeue", "-h"))
+            wait_until(lambda: set(self.text("sinfo", "-h", "-N", "-t", "idle", "-o", "%N").split()) == set(NODES))
+        finally:
+            self._stop_all()
+
+    def _stop_all(self) -> None:
         for process in self.agents.values():
             process.terminate()
             process.wait()

@@ -53,9 +53,12 @@ class RootNetworks:
             await run("ip", "netns", "del", name)
         await run("ip", "netns", "add", name)
         try:
+            left: set[str] = set()
             with _claiming():
-                taken = [port for kind, port, _ in ports if not _claimed("ports", port, name) or _is_bound(kind, port)]
-                index = self._free_index(name)
+                taken = [
+                    port for kind, port, _ in ports if not _claimed("ports", port, name, left) or _is_bound(kind, port)
+                ]
+                index = self._free_index(name, left)
             net = Net(
                 path=f"{_NAMESPACES}/{name}",
                 name=name,
@@ -65,6 +68,8 @@ class RootNetworks:
             )
             if taken:
                 raise PortsTaken(taken)
+            if left:  # whose agent never came back: their rules would win
+                await _drop_rules(left)
             await self._connect(net)
             return net
         except BaseException:
@@ -107,19 +112,17 @@ class RootNetworks:
 
     async def remove_left(self, name: str) -> None:
         """Its address and ports are taken for free as soon as the namespace is gone."""
-        for rule in await said_by("iptables", "-w", "-t", "nat", "-S", _CHAIN):
-            if f'"{name}"' in rule:
-                await _quietly("iptables", "-w", "-t", "nat", "-D", *shlex.split(rule)[1:])
+        await _drop_rules({name})
         await run("ip", "netns", "del", name)
 
     def is_there(self, net: Net) -> bool:
         return os.path.exists(net.path)
 
-    def _free_index(self, name: str) -> int:
+    def _free_index(self, name: str, left: set[str]) -> int:
         count = self._pool.num_addresses // 2
         for offset in range(1, count):
             index = (self._next + offset) % count
-            if index and _claimed("addresses", index, name):
+            if index and _claimed("addresses", index, name, left):
                 self._next = index
                 return index
         raise CannotConnect(f"all addresses of {self._pool} (pod_network in corral.toml) are in use on this machine")
@@ -173,6 +176,14 @@ def _rule(net: Net, kind: str, port: int, own: int) -> str:
     )
 
 
+async def _drop_rules(names: set[str]) -> None:
+    """Of these networks."""
+    for rule in await said_by("iptables", "-w", "-t", "nat", "-S", _CHAIN):
+        words = shlex.split(rule)
+        if "--comment" in words and words[words.index("--comment") + 1] in names:
+            await _quietly("iptables", "-w", "-t", "nat", "-D", *words[1:])
+
+
 async def _quietly(program: str, *arguments: str) -> bool:
     try:
         await run(program, *arguments)
@@ -215,8 +226,8 @@ def _claiming() -> Iterator[None]:
         os.close(fd)
 
 
-def _claimed(kind: str, number: int, name: str) -> bool:
-    """Is it this network's now? Not, if it is that of one that is still there."""
+def _claimed(kind: str, number: int, name: str, left: set[str]) -> bool:
+    """Is it this network's now? Not, if it is that of one that is still there. `left`: who had it and is gone is added."""
     path = f"{_CLAIMS}/{kind}/{number}"
     try:
         with open(path) as file:
@@ -225,6 +236,8 @@ def _claimed(kind: str, number: int, name: str) -> bool:
         holder = ""
     if holder not in ("", name) and os.path.exists(f"{_NAMESPACES}/{holder}"):
         return False
+    if holder not in ("", name):
+        left.add(holder)
     with open(path, "w") as file:
         file.write(name)
     return True

@@ -29,9 +29,9 @@ MAX_PAYLOAD = 8 * 1024 * 1024
 _POLL_SECONDS = 0.005
 _OLD_PORT_SECONDS = 1.0
 _LOG_BYTES = 16 * 1024 * 1024
-_LOCAL_PORTS = range(20000, 32000)
-"""Below the kernel's ephemeral ports: a client that redials a dead server's port there could connect to itself, and so
-keep the server from getting its port back."""
+_LOCAL_PORTS = range(20000, 22000)
+"""Below those that services and Pods get by default (a Pod's lead into its network), and below the kernel's ephemeral ports: a client
+that redials a dead server's port there could connect to itself, and so keep the server from getting its port back."""
 
 
 @dataclass(frozen=True, slots=True)
