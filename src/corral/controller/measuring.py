@@ -16,12 +16,11 @@ from typing import Any
 import msgspec
 
 from corral.controller.loop import Loop
-from corral.controller.samples import Sample, Samples
+from corral.controller.samples import Sample, Samples, containers_of
 from corral.daemon import clock
 from corral.daemon.logs import Log
 from corral.engine.kube.autoscaling import pods_to_measure, queries_to_ask
 from corral.model.cluster import AutoscalingConfig
-from corral.model.job import ENDED, JobId
 from corral.model.kube.load import Answer, PodUse
 from corral.model.kube.pod import Pod
 from corral.model.step import Step, StepKey
@@ -61,13 +60,7 @@ class Measuring:
     # -- nodes
 
     async def _pods(self, pods: list[Pod]) -> list[PodUse]:
-        steps: dict[StepKey, tuple[Pod, str, Step]] = {}
-        for pod in pods:
-            of_job = self._loop.state.steps.get(JobId(pod.status.job), {})
-            for status in pod.status.container_statuses:
-                step = of_job.get(status.step)
-                if step is not None and step.state not in ENDED:
-                    steps[step.key] = pod, status.name, step
+        steps = containers_of(self._loop.state, pods)
         if not steps:
             return []
         samples = await self._samples.ask([step for _, _, step in steps.values()])

@@ -9,6 +9,9 @@ from itertools import count
 
 import msgspec
 
+from corral.engine.state import ClusterState
+from corral.model.job import ENDED, JobId
+from corral.model.kube.pod import Pod
 from corral.model.step import Step, StepKey
 from corral.model.usage import NOTHING, Usage
 from corral.protocol.orders import AnyOrder, SampleSteps
@@ -24,6 +27,18 @@ class Sample(msgspec.Struct):
     step: Step
     used: Usage = NOTHING
     pids: dict[str, tuple[int, ...]] = {}  #: by node
+
+
+def containers_of(state: ClusterState, pods: Iterable[Pod]) -> dict[StepKey, tuple[Pod, str, Step]]:
+    """The steps that are containers of these Pods and have not ended: whose, by what name."""
+    found: dict[StepKey, tuple[Pod, str, Step]] = {}
+    for pod in pods:
+        of_job = state.steps.get(JobId(pod.status.job), {})
+        for status in pod.status.container_statuses:
+            step = of_job.get(status.step)
+            if step is not None and step.state not in ENDED:
+                found[step.key] = pod, status.name, step
+    return found
 
 
 class _Query:

@@ -95,29 +95,33 @@ def _amount(part: Container, which: str, name: str) -> int | None:
 
 
 def _of_request(item: LimitRangeItem, requests: _Amounts) -> Iterator[str]:
+    yield from _too_little(item, requests)
+    for name in item.max:
+        yield from _too_much(item, name, requests)
+
+
+def _too_little(item: LimitRangeItem, requests: _Amounts) -> Iterator[str]:
     for name, least in item.min.items():
         if name not in requests:
             yield f"minimum {name} usage per {item.type} is {least}. No request is specified"
         elif quantity.nanos(requests[name]) < quantity.nanos(least):
             yield f"minimum {name} usage per {item.type} is {least}, but request is {requests[name]}"
-    for name, most in item.max.items():
-        if name in requests and quantity.nanos(requests[name]) > quantity.nanos(most):
-            yield f"maximum {name} usage per {item.type} is {most}, but request is {requests[name]}"
+
+
+def _too_much(item: LimitRangeItem, name: str, requests: _Amounts) -> Iterator[str]:
+    if name in requests and quantity.nanos(requests[name]) > quantity.nanos(item.max[name]):
+        yield f"maximum {name} usage per {item.type} is {item.max[name]}, but request is {requests[name]}"
 
 
 def _of_both(item: LimitRangeItem, requests: _Amounts, limits: _Amounts) -> Iterator[str]:
-    for name, least in item.min.items():
-        if name not in requests:
-            yield f"minimum {name} usage per {item.type} is {least}. No request is specified"
-        elif quantity.nanos(requests[name]) < quantity.nanos(least):
-            yield f"minimum {name} usage per {item.type} is {least}, but request is {requests[name]}"
+    yield from _too_little(item, requests)
     for name, most in item.max.items():
         if name not in limits:
             yield f"maximum {name} usage per {item.type} is {most}. No limit is specified"
         elif quantity.nanos(limits[name]) > quantity.nanos(most):
             yield f"maximum {name} usage per {item.type} is {most}, but limit is {limits[name]}"
-        elif name in requests and quantity.nanos(requests[name]) > quantity.nanos(most):
-            yield f"maximum {name} usage per {item.type} is {most}, but request is {requests[name]}"
+        else:
+            yield from _too_much(item, name, requests)
     for name, ratio in item.max_limit_request_ratio.items():
         asked, limit = quantity.nanos(requests.get(name, 0)), quantity.nanos(limits.get(name, 0))
         if not asked:

@@ -16,10 +16,9 @@ from corral.controller.api.kube.resources import Address, Resource
 from corral.controller.api.kube.selection import Selection
 from corral.controller.api.kube.status import KubeError, not_found
 from corral.controller.api.service import Service
+from corral.controller.samples import containers_of
 from corral.daemon import clock
-from corral.model.job import ENDED, JobId
 from corral.model.kube.pod import Pod
-from corral.model.step import Step, StepKey
 from corral.protocol.requests import Caller
 from corral.services.manifests.writing import time_text
 
@@ -67,13 +66,7 @@ async def _pods(service: Service, request: Request, caller: Caller, where: Addre
         for one in objects.of_kind(service, caller, "Pod", where.namespace, True)
         if isinstance(one, Pod) and selection.matches(one) and where.name in ("", one.metadata.name)
     ]
-    steps: dict[StepKey, tuple[Pod, str, Step]] = {}
-    for pod in chosen:
-        of_job = service.state.steps.get(JobId(pod.status.job), {})
-        for status in pod.status.container_statuses:
-            step = of_job.get(status.step)
-            if step is not None and step.state not in ENDED:
-                steps[step.key] = pod, status.name, step
+    steps = containers_of(service.state, chosen)
     if not steps:
         return []
     asked = [step for _, _, step in steps.values()]
