@@ -91,9 +91,10 @@ def _found(words: list[str], services: Services, address: str) -> tuple[list[str
     own = ".".join(words)
     if len(words) == 3:
         return _of_replicas(service, port, lambda target: target.pod == words[0])
-    if service.external or (port is not None and port.listen):
-        hosts = [target.host for target in port.targets] if service.external and port is not None else [address]
-        return hosts, [(own, port.listen)] if port is not None and port.listen else []
+    if service.external:  # its ports are its own
+        return [service.external_name], []
+    if port is not None and port.listen:
+        return [address], [(own, port.listen)]
     return _of_replicas(service, port, lambda target: True) or ([], [])
 
 

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import ipaddress
 import os
 import resource
 import socket
@@ -23,13 +22,14 @@ from corral.daemon.logs import Log
 from corral.daemon.process import ProgramFailed
 from corral.daemon.signals import on_stop
 from corral.errors import CorralError, Refused, Unreachable
-from corral.gateway import dns, generations, proxying, routes
+from corral.gateway import generations, proxying, routes
 from corral.gateway.activator import Activator
 from corral.gateway.admin import CaddyAway
 from corral.gateway.caddy import Caddy, socket_directory
 from corral.gateway.caddy import Refused as CaddyRefused
 from corral.gateway.load import Sampler
 from corral.gateway.login import Login
+from corral.gateway.names import Names
 from corral.gateway.pointing import Pointing
 from corral.gateway.ports import Ports, can_bind
 from corral.gateway.proxying import Settings
@@ -66,9 +66,6 @@ class Gateway:
         self._tasks: list[asyncio.Task[None]] = []
         self._changed, self._unsaved, self._pointed = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._shapes: dict[ObjectKey, tuple[ServiceRoute, object]] = {}
-        self._dns: dict[str, dns.Server] = {}
-        self._dns_failed = ""
-        self._numbers: dict[str, str] = {}  #: of nodes that are known by their names
         self._told: object = None  #: what Caddy's configuration was made of
         self.stopping = asyncio.Event()
         self.http_port = self.https_port = 0
@@ -92,6 +89,7 @@ class Gateway:
         self.waiting = Waiting(gateway.held_requests, gateway.held_seconds, lambda: self.sampler.hurry())
         self.relays = Relays(self.waiting, self.log)
         self.activator = Activator(self.sockets / "waiting", self.waiting, self.log)
+        self.names = Names(self.config, lambda: self.table.services, self.log, lambda: self.sampler.hurry())
         self.sampler = Sampler(
             self.name, self._endpoint, self.caddy, self.relays, self.waiting, self.log, self.table.services.values,
             lambda: routes.names(self.table.services.values(), self.table.ingresses.values(), self.config.gateway),
@@ -198,7 +196,7 @@ class Gateway:
         await self.pointing.point(proxying.pointed_at(services))
         await self.activator.set(http)
         await self.relays.set(tcp, self._addresses())
-        await self._answer_names()
+        await self.names.answer_at(self._addresses())
         if any(one.auth == "login" for one in [one.traffic for one in services] + [one.traffic for one in ingresses]):
             await self.login.open()
         self._unsaved.set()
@@ -221,58 +219,6 @@ class Gateway:
         self.ports.keep()
         seconds = round(clock.monotonic() - began, 4)
         self.log.debug("configuration", services=len(services), seconds=seconds)
-
-    async def _answer_names(self) -> None:
-        """At each address: there, the gateway has that address. Where the port is another's, at one of the next."""
-        wanted = self.config.gateway.dns_port
-        if wanted:
-            await self._learn_numbers()
-        for address in self._addresses() if wanted else ():
-            if address in self._dns:
-                continue
-            shown = await self._shown(address)
-            for port in range(wanted, min(wanted + _NEXT_PORTS, 65536)):
-                try:
-                    self._dns[address] = await self._answering(address, port, shown)
-                except OSError as error:
-                    problem = str(error)
-                    continue
-                self.log.info("answers for names", address=address, port=port)
-                self.sampler.hurry()  # nodes are told
-                break
-            else:
-                if self._dns_failed != address:
-                    self.log.warning("names are not answered", address=address, port=wanted, error=problem)
-                self._dns_failed = address
-
-    async def _learn_numbers(self) -> None:
-        hosts = {one.host for service in self.table.services.values() for port in service.ports for one in port.targets}
-        for host in sorted(host for host in hosts - set(self._numbers) if not _is_number(host)):
-            try:
-                found = await asyncio.get_running_loop().getaddrinfo(host, 0, type=socket.SOCK_STREAM)
-            except OSError:
-                continue
-            self._numbers[host] = str(found[0][4][0])
-
-    async def _answering(self, address: str, port: int, shown: str) -> dns.Server:
-        """Raises OSError."""
-        domain = self.config.gateway.domain
-        place = f"[{shown}]:{port}" if ":" in shown else f"{shown}:{port}"
-        _, server = await asyncio.get_running_loop().create_datagram_endpoint(
-            lambda: dns.Server(lambda: self.table.services, domain, shown, place, self._numbers),
-            local_addr=(address, port),
-        )
-        return server
-
-    async def _shown(self, address: str) -> str:
-        """What is answered for the gateway: the address itself, or that of its host where it listens on all."""
-        if not ipaddress.ip_address(address).is_unspecified:
-            return address
-        try:
-            found = await asyncio.get_running_loop().getaddrinfo(self.config.gateway.host, 0, type=socket.SOCK_STREAM)
-        except OSError:
-            return address
-        return str(found[0][4][0])
 
     def _shape(self, service: ServiceRoute) -> object:
         known = self._shapes.get(service.key)
@@ -307,12 +253,8 @@ class Gateway:
 
     def _reported(self) -> dict[str, object]:
         ports = {"http_port": self.http_port, "https_port": self.https_port}
-        named = [server.place for address, server in self._dns.items() if address != self.config.host_for_pods]
-        for_pods = [server.place for address, server in self._dns.items() if address == self.config.host_for_pods]
-        return {
-            "unusable_ports": tuple(sorted(self.ports.unusable | self.relays.unusable)), **ports,
-            "dns": tuple(named), "dns_for_pods": tuple(for_pods),
-        }  # fmt: skip
+        unusable = tuple(sorted(self.ports.unusable | self.relays.unusable))
+        return {"unusable_ports": unusable, **ports, **self.names.reported()}
 
     def _settings(self, services: list[ServiceRoute], ingresses: list[IngressRoute]) -> Settings:
         """With the ports that can be had: Caddy takes all of a configuration or nothing."""
@@ -347,10 +289,6 @@ class Gateway:
         if (more := self.config.host_for_pods) and can_bind(more, 0):
             found.append(more)
         return tuple(found)
-
-
-def _is_number(host: str) -> bool:
-    return ":" in host or host.replace(".", "").isdigit()
 
 
 def main(argv: list[str] | None = None) -> int:

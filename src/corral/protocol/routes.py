@@ -52,6 +52,7 @@ class ServiceRoute(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     name: str
     ports: tuple[PortRoute, ...] = ()
     external: bool = False  #: it leads out of the cluster
+    external_name: str = ""  #: then: to this host
     traffic: Traffic = Traffic()
 
     @property

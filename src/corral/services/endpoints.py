@@ -43,6 +43,7 @@ def route(
         namespace=service.metadata.namespace,
         name=service.metadata.name,
         external=spec.type == "ExternalName",
+        external_name=spec.external_name if spec.type == "ExternalName" else "",
         traffic=traffic_of_service(service, tokens),
         ports=tuple(
             PortRoute(

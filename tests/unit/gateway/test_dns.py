@@ -17,6 +17,7 @@ _SERVICES = {
             namespace="default", name="web",
             ports=(PortRoute(port=80, name="http", listen=22000), PortRoute(port=81, name="admin", listen=22001)),
         ),
+        ServiceRoute(namespace="shop", name="outside", external=True, external_name="n1"),
         ServiceRoute(
             namespace="shop", name="near",
             ports=(PortRoute(port=80, targets=(Target("n1", 25001, 1, "a"), Target("127.0.0.1", 25002, 1, "b"))),),
@@ -65,6 +66,10 @@ def test_srv_says_at_which_port() -> None:
 
 def test_a_node_is_known_by_its_name_and_who_asks_from_elsewhere_has_another_loopback() -> None:
     assert ask("near.shop.corral", A) == (0, ["10.0.0.3", "192.0.2.1"])
+
+
+def test_an_external_name_is_the_host_that_it_names() -> None:
+    assert ask("outside.shop.corral", A) == (0, ["10.0.0.3"])
 
 
 def test_a_headless_service_is_its_replicas_and_each_has_a_name() -> None:
