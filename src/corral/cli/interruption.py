@@ -55,7 +55,7 @@ class Interruptible:
             signal.signal(number, handler)
 
     def hold(self, asking: Connection) -> None:
-        """What comes while this connection is open waits for `release`."""
+        """What comes from when this has been sent waits for `release`; while there is no controller it does not."""
         self._is_held, self._asking = True, asking
 
     def release(self) -> None:
@@ -68,6 +68,6 @@ class Interruptible:
         now = time.monotonic()
         self._number, first = number, self._number
         self._since = self._since or now
-        is_answer_due = self._is_held and (self._asking is None or self._asking.is_open)
+        is_answer_due = self._is_held and (self._asking is None or self._asking.may_be_heard)
         if not is_answer_due or (first and now - self._since > PATIENCE_SECONDS):
             raise Interrupted(number)

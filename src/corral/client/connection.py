@@ -78,6 +78,7 @@ class Connection:
         self._token = token
         self.timeout = timeout
         self._socket: Any = None
+        self.may_be_heard = False  #: what was asked last, by a controller that was there
         self._buffer = bytearray()
         self._is_json = False
         self._accept = self._content_type = ""  #: of the request under way, where they are not JSON
@@ -167,11 +168,6 @@ class Connection:
         finally:
             self.close()
 
-    @property
-    def is_open(self) -> bool:
-        """Could something that was sent have been heard?"""
-        return self._socket is not None
-
     def close(self) -> None:
         if self._socket is not None:
             self._socket.close()
@@ -199,6 +195,7 @@ class Connection:
             head += f"Idempotency-Key: {key}\r\n"
         if self._host:
             head += f"Authorization: Bearer {self._token or _token(self.endpoint)}\r\n"
+        self.may_be_heard = True
         self._socket.sendall(head.encode() + b"\r\n" + data)
         lines = self._until(b"\r\n\r\n").decode("latin-1").split("\r\n")
         try:
@@ -213,6 +210,7 @@ class Connection:
 
     def _connect(self) -> None:
         self._buffer.clear()
+        self.may_be_heard = False
         if self._path:
             connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
             connection.settimeout(CONNECT_TIMEOUT)
