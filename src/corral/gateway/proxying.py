@@ -160,9 +160,12 @@ def _proxy(service: ServiceRoute, port: PortRoute, settings: Settings, pointed: 
             "retry_match": [{"method": ["NEVER"]}],
         },
         "health_checks": {"passive": _passive(traffic)},
-        "flush_interval": -1,
         "stream_close_delay": _STREAMS_LAST,
     }
+    if port.speech == "http":
+        # With HTTP/2 Caddy knows by itself what is a stream; hurried, it would part the head of an answer that has nothing else from
+        # its end, and gRPC's clients would not see the error that is in it.
+        proxy["flush_interval"] = -1
     waiting = [{"dial": f"unix/{settings.waiting / key_of(service, port)}"}]
     if service.external:
         proxy["upstreams"] = [{"dial": target.address} for target in port.targets]
