@@ -50,6 +50,10 @@ class AgentSetup(msgspec.Struct, frozen=True, kw_only=True):
     virtual: VirtualNodes | None = None  #: None = the machine itself, as one node of the agent's name
 
 
+#: Where ip, iptables and the like are, and shells.
+SYSTEM_PROGRAMS = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin")
+
+
 def agent_directory(state_dir: str | Path, name: str) -> Path:
     return Path(state_dir) / "agent" / name
 
@@ -73,6 +77,7 @@ def run(
     """
     directory = agent_directory(state_dir, name)
     os.umask(0o022)
+    os.environ["PATH"] = searched(os.environ.get("PATH", ""))
     try:
         lock = lock_state(directory)
     except AgentIsRunning as error:
@@ -151,6 +156,12 @@ def _as_counted(config: ClusterConfig, node: NodeInventory) -> tuple[GresDevice,
     """As the controller does where its configuration is this one."""
     entry = next((entry for entry in config.node if node.name in hostlist.expand(entry.name)), None)
     return known_devices.counted(node.gres, entry) if entry is not None and not node.virtual else node.gres
+
+
+def searched(path: str) -> str:
+    """A PATH with where the system's own programs are (ip, iptables): a user's, and a root's by `su`, often lacks it."""
+    known = path.split(":") if path else []
+    return ":".join([*known, *(one for one in SYSTEM_PROGRAMS if one not in known)])
 
 
 def pod_networks(config: ClusterConfig) -> tuple[Maker | None, str]:

@@ -194,6 +194,14 @@ def _troubles(session: Session, target: Target) -> list[str]:
                     f"pod/{name}: {found.get('reason', 'waits')}",
                     *(found.get("message") or "").splitlines()[-10:],
                 ]
+            elif not one.get("ready") and one["state"].get("running"):
+                lines.append(
+                    f"pod/{name} runs, and nothing answers yet as its probe wants it: `corral describe pod {name}`"
+                )
+                if not status.get("podIP"):
+                    lines.append(
+                        "it shares its node's network (`corral status` says why): its program is to listen on $PORT"
+                    )
         if status.get("phase") == "Pending" and status.get("job"):
             lines.append(f"pod/{name} waits: `corral why {status['job']}` says what for")
     return lines
