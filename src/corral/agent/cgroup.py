@@ -22,8 +22,8 @@ from corral.model.step import STEP_NAMES, StepKey
 class Group(Protocol):
     """The group of one step."""
 
-    def procs_files(self) -> list[str]:
-        """A process that writes 0 into each of them is inside."""
+    def entrances(self) -> list[tuple[str, int]]:
+        """A process that writes 0 to each of these descriptors is inside; with the key in `own_files` for each."""
 
     def pids(self) -> list[int]: ...
 
@@ -36,6 +36,12 @@ class Group(Protocol):
 
     def memory_peak(self) -> int:
         """Bytes that its processes had at the most, without what is kept of files; 0 = not known."""
+
+    def rest(self) -> bool:
+        """Keep it, empty and as new, for a next step that is held to the same. False: that cannot be, remove it."""
+
+    def serve(self, job: str, step: str, of_job: Limits, own: Limits) -> bool:
+        """It has rested: from now on it is this step's. False: it does not do, and is removed."""
 
     def remove(self) -> None: ...
 
@@ -124,8 +130,9 @@ def step_group(
     *,
     shares_cpus: bool = False,
     cpu_millis: int = 0,
+    resting: Group | None = None,
 ) -> Group | None:
-    """Make the group of this step, with its limits. None: there are no cgroups here."""
+    """Make the group of this step, with its limits; or take the one that has rested. None: there are no cgroups here."""
     which = version(settings)
     if which == 0:
         return None
@@ -142,6 +149,8 @@ def step_group(
         cpu_share=step_limits.cpu_share,  # beside the job's other steps
     )
     job, step = group_names(key, node)
+    if resting is not None and resting.serve(job, step, job_limits, own):
+        return resting
     if which == 1:
         return cgroup_v1.GroupV1(settings.cgroup_name, job, step, job_limits, own)
     return cgroup_v2.GroupV2(settings.cgroup_name, job, step, job_limits, own)
@@ -181,14 +190,14 @@ def own_files(settings: ShepherdSettings) -> dict[str, str]:
     return {name: path for name, path in found.items() if name in (*cgroup_v1.USED, "v2")}
 
 
-def hierarchy_of(procs_file: str) -> str:
-    """The key in `own_files` for one of a group's `procs_files`."""
-    name = procs_file.removeprefix(f"{cgroup_v1.ROOT}/").partition("/")[0]
-    return name if name in cgroup_v1.USED else "v2"
+def remove_resting(settings: ShepherdSettings) -> None:
+    """What shepherds that were killed between two steps have left. One that lives misses its group, and makes another."""
+    cgroup_v1.remove_resting(settings.cgroup_name)
 
 
 def remove_base(settings: ShepherdSettings) -> None:
     """When the agent ends and no step of it runs on."""
+    remove_resting(settings)
     for path in (*glob(f"{cgroup_v1.ROOT}/*/{settings.cgroup_name}"), f"{cgroup_v2.ROOT}/{settings.cgroup_name}"):
         try:
             os.rmdir(path)

@@ -65,6 +65,13 @@ def remove_one(path: str) -> None:
         pass  # it is gone; or somebody is in it
 
 
+def move_back(path: str, old: str) -> None:
+    try:
+        os.rename(path, old)
+    except OSError:
+        pass  # it is gone, or there is another by now
+
+
 def remove_pair(base: str, job: str, step: str) -> None:
     """The step's directory, and the job's if that was its last."""
     for path in (f"{base}/{job}/{step}", f"{base}/{job}"):

@@ -1,12 +1,19 @@
-"""Control groups, version 1: one tree per controller. In the freezer's, where nothing is inherited, a job has no group of its own."""
+"""Control groups, version 1: one tree per controller. In the freezer's, where nothing is inherited, a job has no group of its own.
+
+To make and remove the groups of a short job costs the kernel more than to run it: a fifth of a millisecond, and more in its workers.
+So a shepherd whose job is over keeps them for its next step, if that is the same user's and held to the same: here a group can get
+another name. What it keeps is empty, was never short of memory, has hardly any left, and is not called after a job meanwhile.
+"""
 
 import os
+from glob import glob
 
 from corral.agent.cgroup_files import (
     Limits,
     folded_cpus,
     make_one,
     make_pair,
+    move_back,
     pids_in,
     read,
     remove_one,
@@ -20,6 +27,11 @@ USED = ("freezer", "memory", "cpuset", "devices", "pids", "cpu")
 #: cpu.shares of one CPU: a thousand of them fit into what the kernel allows.
 _OF_ONE_CPU = 256
 _MOST_SHARES = 262144
+#: What a group is called that no step has; behind it the process id of the shepherd that keeps it.
+_RESTING = "idle."
+#: Bytes that a resting group may still hold: the last pages of files, and what the kernel keeps for itself.
+_MOST_LEFT = 2 << 20
+_PEAK = "max_usage_in_bytes"
 
 
 def controllers(root: str = "") -> set[str]:
@@ -35,6 +47,9 @@ class GroupV1:
 
     def __init__(self, name: str, job: str, step: str, of_job: Limits, own: Limits) -> None:
         self._name, self._job, self._step = name, job, step
+        self._limits = of_job, own
+        self._peak = 0
+        self._open: dict[str, int] = {}  #: descriptors of files that are needed for each step
         self._used = ["freezer"]
         for controller, wanted in (
             ("memory", of_job.memory_mb or own.memory_mb),
@@ -78,9 +93,27 @@ class GroupV1:
             return f"{self._base(controller)}/{_name(self._job, self._step)}"
         return f"{self._base(controller)}/{self._job}/{self._step}"
 
-    def procs_files(self) -> list[str]:
+    def _top(self, controller: str, job: str) -> str:
+        """The directory that has the job's name in its own."""
+        return f"{self._base(controller)}/{_name(job, self._step) if controller == 'freezer' else job}"
+
+    def _file(self, path: str, flags: int = os.O_RDONLY) -> int:
+        """Stays open, also under another name."""
+        fd = self._open.get(path)
+        if fd is None:
+            controller, _, name = path.partition("/")
+            fd = self._open[path] = os.open(f"{self._path(controller)}/{name}", flags | os.O_CLOEXEC)
+        return fd
+
+    def _memory(self, name: str, flags: int = os.O_RDONLY) -> str:
+        try:
+            return os.pread(self._file(f"memory/memory.{name}", flags), 65536, 0).decode()
+        except OSError:
+            return ""
+
+    def entrances(self) -> list[tuple[str, int]]:
         # Through `tasks` a process moves itself alone, which needs no lock over all processes of the machine.
-        return [f"{self._path(controller)}/tasks" for controller in self._used]
+        return [(controller, self._file(f"{controller}/tasks", os.O_WRONLY)) for controller in self._used]
 
     def pids(self) -> list[int]:
         return pids_in(f"{self._path('freezer')}/cgroup.procs")
@@ -94,16 +127,60 @@ class GroupV1:
     def oom_kills(self) -> int:
         if "memory" not in self._used:
             return 0
-        return value_of("oom_kill", read(f"{self._path('memory')}/memory.oom_control"))
+        return value_of("oom_kill", self._memory("oom_control"))
 
     def memory_peak(self) -> int:
         if "memory" not in self._used:
             return 0
-        path = self._path("memory")
-        files = value_of("total_cache", read(f"{path}/memory.stat"))
-        return max(0, int(read(f"{path}/memory.max_usage_in_bytes") or 0) - files)
+        files = value_of("total_cache", self._memory("stat"))
+        self._peak = int(self._memory(_PEAK, os.O_RDWR) or 0)
+        return max(0, self._peak - files)
+
+    def rest(self) -> bool:
+        if any(pids_in(f"{self._path(controller)}/cgroup.procs") for controller in self._used[1:]):
+            return False  # root can move a process out of the freezer alone
+        if "memory" in self._used:
+            limit = min(limits.memory_mb for limits in self._limits if limits.memory_mb) << 20
+            if self._peak > limit // 2 or int(self._memory("usage_in_bytes") or _MOST_LEFT) >= _MOST_LEFT:
+                return False
+            os.write(self._file(f"memory/memory.{_PEAK}", os.O_RDWR), b"0")
+        return self._rename(f"{_RESTING}{os.getpid()}")
+
+    def serve(self, job: str, step: str, of_job: Limits, own: Limits) -> bool:
+        if step == self._step and (of_job, own) == self._limits and self._rename(job):
+            return True
+        self.remove()
+        return False
+
+    def _rename(self, job: str) -> bool:
+        """All of its directories, or none: where somebody else has made groups in them, as another step of the job, they stay."""
+        done: list[tuple[str, str]] = []
+        for controller in self._used:
+            old, new = self._top(controller, self._job), self._top(controller, job)
+            try:
+                if self._is_alone(controller, old):
+                    os.rename(old, new)
+                    done.append((old, new))
+                    if self._is_alone(controller, new):
+                        continue
+            except OSError:
+                pass
+            for before, now in done:
+                move_back(now, before)
+            return False
+        self._job = job
+        return True
+
+    def _is_alone(self, controller: str, top: str) -> bool:
+        """The kernel counts a directory's name, its own and that of each below."""
+        if controller == "freezer":
+            return os.stat(top).st_nlink == 2
+        return os.stat(top).st_nlink == 3 and os.stat(f"{top}/{self._step}").st_nlink == 2
 
     def remove(self) -> None:
+        for fd in self._open.values():
+            os.close(fd)
+        self._open.clear()
         remove_one(self._path("freezer"))
         for controller in self._used[1:]:
             remove_pair(self._base(controller), self._job, self._step)
@@ -121,6 +198,13 @@ def remove(name: str, job: str, step: str) -> None:
     remove_one(f"{ROOT}/freezer/{name}/{_name(job, step)}")
     for controller in USED[1:]:
         remove_pair(f"{ROOT}/{controller}/{name}", job, step)
+
+
+def remove_resting(name: str) -> None:
+    """Of all shepherds."""
+    for top in glob(f"{ROOT}/*/{name}/{_RESTING}*"):
+        for path in (*glob(f"{top}/*/"), top):
+            remove_one(path)
 
 
 def _limit_memory(path: str, limits: Limits) -> None:

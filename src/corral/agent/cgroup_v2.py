@@ -33,6 +33,7 @@ class GroupV2:
         self._base = f"{ROOT}/{name}"
         self._job, self._step = job, step
         self._path = f"{self._base}/{job}/{step}"
+        self._entrance = -1
         have = controllers()
         needed = []
         if (of_job.cpus or own.cpus) and "cpuset" in have:
@@ -69,8 +70,10 @@ class GroupV2:
             if limits.cpu_share and "cpu" in needed:
                 write(f"{path}/cpu.weight", str(min(_MOST_WEIGHT, _OF_ONE_CPU * limits.cpu_share)))
 
-    def procs_files(self) -> list[str]:
-        return [f"{self._path}/cgroup.procs"]
+    def entrances(self) -> list[tuple[str, int]]:
+        if self._entrance < 0:
+            self._entrance = os.open(f"{self._path}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
+        return [("v2", self._entrance)]
 
     def pids(self) -> list[int]:
         return pids_in(f"{self._path}/cgroup.procs")
@@ -91,7 +94,16 @@ class GroupV2:
         stat = read(f"{self._path}/memory.stat")
         return max(0, int(text) - value_of("file", stat) - value_of("slab", stat))
 
+    def rest(self) -> bool:
+        return False  # here a group cannot get another name, and by its name it is found
+
+    def serve(self, job: str, step: str, of_job: Limits, own: Limits) -> bool:
+        raise NotImplementedError("it never rests")
+
     def remove(self) -> None:
+        if self._entrance >= 0:
+            os.close(self._entrance)
+            self._entrance = -1
         remove_pair(self._base, self._job, self._step)
 
 

@@ -101,6 +101,7 @@ def run(
         unenforced = (*unenforced, f"names of services in jobs ({why})")
     nodes = tuple(msgspec.structs.replace(node, unenforced=unenforced) for node in nodes)
     spool = Spool(directory)
+    cgroup.remove_resting(settings)
     try:
         _serve(config, name, Path(state_dir), nodes, spool, settings, log, endpoint)
     except ConfigError as error:

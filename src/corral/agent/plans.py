@@ -17,7 +17,8 @@ from corral.protocol.orders import LaunchStep
 
 
 def plans_of(
-    order: LaunchStep, kit: Kit, identity: Identity, streams: StepStreams, procs_files: Sequence[str], *,
+    order: LaunchStep, kit: Kit, identity: Identity, streams: StepStreams,
+    entrances: Sequence[tuple[str, int]], *,
     argv: Sequence[str] | None, script: int, host_name: str, restored: Callable[[str], str], has_private: bool,
 ) -> list[TaskPlan]:  # fmt: skip
     """argv, script: of a batch script. Raises BindingOutside."""
@@ -33,7 +34,7 @@ def plans_of(
             work_dir=restored(order.spec.work_dir),
             umask=order.spec.umask,
             rlimits=rlimits,
-            procs_files=procs_files,
+            entrances=entrances,
             argv=[restored(word) for word in argv or program_of(place.rank, order.spec.multi_prog) or order.spec.argv],
             environment=variables_of(order, place, bound, kit.settings, has_private=has_private),
             streams=streams.of_task(place),

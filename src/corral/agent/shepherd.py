@@ -169,7 +169,7 @@ class Shepherd:
         shares_cpus = order.job.allocation.sharers > 0
         self._group = cgroup.step_group(
             order.key, order.node, order.job_share, order.share, settings, shares_cpus=shares_cpus,
-            cpu_millis=order.pod.cpu_millis if order.pod is not None else 0,
+            cpu_millis=order.pod.cpu_millis if order.pod is not None else 0, resting=self._kit.resting_group(order.job.owner.uid),
         )  # fmt: skip
         identity = Identity(order.job.owner if self._pod is None else self._pod.owner)
         self._started_at = clock.now()
@@ -188,10 +188,10 @@ class Shepherd:
         host_name = order.node if settings.virtual else ""
         if self._pod is not None:
             host_name = self._pod.host_name or host_name
-        procs_files = self._group.procs_files() if self._group else ()
+        entrances = self._group.entrances() if self._group else ()
         try:
             plans = plans_of(
-                order, self._kit, identity, self._streams, procs_files, argv=argv, script=script, host_name=host_name,
+                order, self._kit, identity, self._streams, entrances, argv=argv, script=script, host_name=host_name,
                 restored=self._restored, has_private=self._has_private,
             )  # fmt: skip
         except binding.BindingOutside as error:
@@ -336,7 +336,7 @@ class Shepherd:
             self._streams.complain(messages.out_of_memory(self.order.key, times))
             if self._cause is EndCause.EXITED:
                 self._cause = EndCause.OUT_OF_MEMORY
-        self._group.remove()
+        self._kit.leave_group(self._group, self.order.job.owner.uid, may_rest=self.order.key.step == BATCH)
 
     def _record(self) -> None:
         """Write the exit record, and only then tell the agent."""

@@ -53,20 +53,23 @@ def serve(
         except OSError:
             pass  # it is dead
 
-    while True:
-        run(directory, kit, has_begun)
-        most_steps -= 1
-        if not most_steps:
-            return  # before it asks for another: what it is given it must carry out
-        if processes.traits() != own:
-            return  # the user of that step has changed what the next one's tasks would inherit (vfork.py)
-        try:
-            os.write(spawner, IDLE)
-            directory = os.read(spawner, 4096).decode()
-        except OSError:
-            return
-        if not directory:
-            return
+    try:
+        while True:
+            run(directory, kit, has_begun)
+            most_steps -= 1
+            if not most_steps:
+                return  # before it asks for another: what it is given it must carry out
+            if processes.traits() != own:
+                return  # the user of that step has changed what the next one's tasks would inherit (vfork.py)
+            try:
+                os.write(spawner, IDLE)
+                directory = os.read(spawner, 4096).decode()
+            except OSError:
+                return
+            if not directory:
+                return
+    finally:
+        kit.close()
 
 
 def run(directory: str, kit: Kit, has_begun: Callable[[], None]) -> None:

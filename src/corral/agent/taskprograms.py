@@ -144,7 +144,7 @@ class Epilogs:
                 work_dir=plan.work_dir,
                 umask=plan.umask,
                 rlimits=plan.rlimits,
-                procs_files=plan.procs_files,
+                entrances=plan.entrances,
                 argv=(),
                 environment=environment,
                 streams=(self._null, self._null, error),

@@ -37,13 +37,13 @@ class ProgramFailed(Exception):
 
 
 class TaskPlan(msgspec.Struct, kw_only=True):
-    """All that a task needs; the same for all tasks of a step but for what comes after `procs_files`."""
+    """All that a task needs; the same for all tasks of a step but for what comes after `entrances`."""
 
     identity: Identity
     work_dir: str
     umask: int
     rlimits: list[tuple[int, tuple[int, int]]]  #: those that are not the shepherd's own
-    procs_files: Sequence[str]  #: of its control group
+    entrances: Sequence[tuple[str, int]]  #: of its control groups: hierarchy, and a descriptor to write 0 to
     argv: Sequence[str]
     environment: dict[str, str]
     streams: tuple[int, int, int]  #: descriptors for 0, 1, 2
@@ -88,8 +88,8 @@ def _become(plan: TaskPlan) -> NoReturn:
         _take_terminal(plan.streams[0])
     else:
         os.setpgid(0, 0)
-    for path in plan.procs_files:
-        _enter(path)
+    for _, entrance in plan.entrances:
+        os.write(entrance, b"0")
     if plan.cpus:
         try:
             os.sched_setaffinity(0, plan.cpus)
@@ -142,12 +142,6 @@ def _take_terminal(fd: int) -> None:
 
     os.setsid()
     fcntl.ioctl(fd, termios.TIOCSCTTY, 0)
-
-
-def _enter(path: str) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    os.write(fd, b"0")
-    os.close(fd)
 
 
 def _place_streams(streams: tuple[int, int, int]) -> None:

@@ -58,7 +58,7 @@ class Spawn:
             return nothing
         if any(plan.note[0] or bool(plan.cpus) != bool(first.cpus) for plan in plans):
             return nothing
-        back = [self._home.get(cgroup.hierarchy_of(path), -1) for path in first.procs_files]
+        back = [self._home.get(hierarchy, -1) for hierarchy, _ in first.entrances]
         if -1 in back:
             return nothing
         read_end, write_end = os.pipe2(os.O_CLOEXEC)
@@ -103,9 +103,9 @@ class Spawn:
         old_limits = [(number, resource.getrlimit(number)) for number, _ in plan.rlimits]
         old_umask = os.umask(plan.umask)
         try:
-            for path, home in zip(plan.procs_files, back, strict=True):
+            for (_, entrance), home in zip(plan.entrances, back, strict=True):
                 entered.append(home)
-                _enter(path)
+                os.write(entrance, b"0")
             if plan.host_name:
                 self._take_host_name(plan.host_name)
             set_rlimits(plan.rlimits)
@@ -202,11 +202,3 @@ def _go_home(files: list[int]) -> None:
             os.write(fd, b"0")
     except OSError as error:  # and nothing may be tried again
         raise RuntimeError(f"cannot leave the step's control group: {error}") from error
-
-
-def _enter(path: str) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(fd, b"0")
-    finally:
-        os.close(fd)

@@ -1,12 +1,15 @@
 """Both versions of control groups: the first for real where this machine has it, the second in a made-up tree."""
 
 import os
+import signal
 import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
+from tests.waiting import wait_until
 
 from corral.agent import cgroup, cgroup_v1, cgroup_v2, devicefilter
 from corral.agent.cgroup_files import Limits
@@ -162,8 +165,9 @@ def test_jobs_on_the_same_cpus_have_them_in_proportion() -> None:
         assert (small, large) == (256, 512)
         assert (weights / "n.job_2.0/step_0/cpu.shares").read_text() == "256\n"
         assert not (weights / "n.job_3.0").exists()
-        assert all(f"{cgroup_v1.ROOT}/cpu/" not in file for file in alone.procs_files())
-        assert any(file.startswith(f"{weights}/n.job_1.0/step_0/") for file in one.procs_files())
+        assert "cpu" not in dict(alone.entrances())
+        entrance = os.readlink(f"/proc/self/fd/{dict(one.entrances())['cpu']}")
+        assert entrance.endswith("/n.job_1.0/step_0/tasks")
     finally:
         for group in (one, two, alone):
             group.remove()
@@ -180,9 +184,8 @@ def test_a_process_that_enters_is_found_there(settings: ShepherdSettings) -> Non
     pid = os.fork()
     if pid == 0:
         os.close(write_end)
-        for path in group.procs_files():
-            fd = os.open(path, os.O_WRONLY)
-            os.write(fd, b"0")
+        for _, entrance in group.entrances():
+            os.write(entrance, b"0")
         os.read(read_end, 1)
         os._exit(0)
     os.close(read_end)
@@ -206,9 +209,8 @@ def test_cpus_and_devices_of_a_real_node_are_fenced() -> None:
     assert Path(cgroup_v1.ROOT, "cpuset", job, "cpuset.cpus").read_text() == "0\n"
     pid = os.fork()
     if pid == 0:
-        for path in group.procs_files():
-            fd = os.open(path, os.O_WRONLY)
-            os.write(fd, b"0")
+        for _, entrance in group.entrances():
+            os.write(entrance, b"0")
         os.open("/dev/zero", os.O_RDONLY)
         try:
             os.open("/dev/null", os.O_RDONLY)
@@ -219,6 +221,99 @@ def test_cpus_and_devices_of_a_real_node_are_fenced() -> None:
     group.remove()
     for directory in Path(cgroup_v1.ROOT).glob(f"*/{NAME}"):
         directory.rmdir()
+
+
+def batch(
+    job: int, settings: ShepherdSettings, memory_mb: int = 100, resting: cgroup.Group | None = None
+) -> cgroup.Group:
+    held = share(memory_mb=memory_mb)
+    group = cgroup.step_group(StepKey(JobId(job), BATCH), "n", held, held, settings, resting=resting)
+    assert group is not None
+    return group
+
+
+def in_it(group: cgroup.Group, code: str) -> int:
+    """The exit code of a Python program in this group."""
+    pid = os.fork()
+    if pid == 0:
+        for _, entrance in group.entrances():
+            os.write(entrance, b"0")
+        os.execv(sys.executable, [sys.executable, "-S", "-c", code])
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+@has_v1
+def test_a_group_whose_job_is_over_serves_the_next_one_that_is_held_to_the_same(settings: ShepherdSettings) -> None:
+    group = batch(1, settings)
+    assert in_it(group, "bytearray(30 << 20)") == 0
+    assert group.memory_peak() > 30 << 20
+    assert group.rest()
+    assert paths("freezer") == [f"idle.{os.getpid()}.step_batch"]
+    assert paths("memory") == [f"idle.{os.getpid()}", f"idle.{os.getpid()}/step_batch"]
+    again = batch(2, settings, resting=group)
+    assert again is group
+    assert paths("memory") == ["n.job_2.0", "n.job_2.0/step_batch"]
+    assert again.memory_peak() < 5 << 20, "of the job before nothing is counted to this one"
+    assert in_it(again, "bytearray(300 << 20)") == -signal.SIGKILL, "it is held to its memory"
+    assert cgroup.processes_of(StepKey(JobId(2), BATCH), "n", settings) == again.pids() == []
+    assert (again.memory_peak() > 50 << 20, again.oom_kills()) == (True, 1)
+    assert not again.rest(), "who has been short of memory leaves no group"
+    again.remove()
+    assert paths("freezer") == paths("memory") == []
+
+
+@has_v1
+def test_a_job_that_is_held_to_something_else_gets_another_group(settings: ShepherdSettings) -> None:
+    group = batch(1, settings)
+    assert group.rest()
+    other = batch(2, settings, memory_mb=200, resting=group)
+    assert other is not group
+    assert paths("memory") == ["n.job_2.0", "n.job_2.0/step_batch"]
+    other.remove()
+
+
+@has_v1
+def test_a_group_in_which_somebody_is_or_has_made_others_does_not_rest(settings: ShepherdSettings) -> None:
+    group = batch(1, settings)
+    other = cgroup.step_group(StepKey(JobId(1), 0), "n", share(memory_mb=100), share(memory_mb=40), settings)
+    assert other is not None
+    assert not group.rest()
+    assert paths("memory") == ["n.job_1.0", "n.job_1.0/step_0", "n.job_1.0/step_batch"]
+    assert paths("freezer") == ["n.job_1.0.step_0", "n.job_1.0.step_batch"], "all is as it was"
+    other.remove()
+    hidden = Path(cgroup_v1.ROOT, "memory", NAME, "n.job_1.0", "step_batch", "of-its-own")
+    hidden.mkdir()
+    assert not group.rest()
+    hidden.rmdir()
+    read_end, write_end = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(write_end)
+        os.write(dict(group.entrances())["memory"], b"0")  # and not into the freezer
+        os.read(read_end, 1)
+        os._exit(0)
+    os.close(read_end)
+    tasks = Path(cgroup_v1.ROOT, "memory", NAME, "n.job_1.0", "step_batch", "tasks")
+    wait_until(lambda: tasks.read_text().strip() == str(pid))
+    assert not group.rest()
+    os.close(write_end)
+    os.waitpid(pid, 0)
+    assert group.rest()
+    group.remove()
+    assert paths("freezer") == paths("memory") == []
+
+
+@has_v1
+def test_what_a_shepherd_that_was_killed_has_let_rest_is_removed(settings: ShepherdSettings) -> None:
+    lost, running = batch(1, settings), batch(2, settings)
+    assert lost.rest()
+    cgroup.remove_resting(settings)
+    assert paths("freezer") == ["n.job_2.0.step_batch"]
+    assert paths("memory") == ["n.job_2.0", "n.job_2.0/step_batch"]
+    new = batch(3, settings, resting=lost)
+    assert new is not lost, "its shepherd, should it live, makes another"
+    new.remove()
+    running.remove()
 
 
 # ---------------------------------------------------------------------- version 2, made up
@@ -286,7 +381,7 @@ def test_v2_denies_devices_for_real(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     group = cgroup_v2.GroupV2(NAME, "job_1", "step_0", limits, Limits(denied_devices=("/dev/full",)))
     pid = os.fork()
     if pid == 0:
-        Path(group.procs_files()[0]).write_text("0")
+        os.write(group.entrances()[0][1], b"0")
         can = [
             os.access(file, os.R_OK) and _opens(file) for file in ("/dev/null", "/dev/zero", str(again), "/dev/full")
         ]

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from tests.unit.agent.node_side import NODE, NodeSide, is_alive, wait_until
 
-from corral.agent import shift
+from corral.agent import cgroup_v1, shift
 from corral.agent.control import End, Exited, ShepherdSettings, Signal, Started, Suspend, shepherd_pid
 from corral.agent.spawner import SpawnerDied
 from corral.agent.spawner import start as start_spawner
@@ -352,6 +352,26 @@ def test_a_shepherd_whose_step_is_over_takes_the_next(node: NodeSide) -> None:
         wait_until(lambda: is_free(node))
         pids.add((node.directory(key) / "pid").read_text())
     assert len(pids) < 5
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not cgroup_v1.is_usable(), reason="needs root, and cgroups of version 1")
+def test_a_shepherd_keeps_its_control_group_for_the_next_job_of_the_same_user(node: NodeSide) -> None:
+    def shepherd_and_group(work_dir: Path, owner: Owner | None = None) -> tuple[str, str]:
+        script = f"#!/bin/sh\ngrep memory: /proc/self/cgroup\nstat -c %i {base}/*job_*.0\n"
+        key = node.batch(script, memory_mb=100, owner=owner, work_dir=str(work_dir))
+        node.finished(key)
+        wait_until(lambda: is_free(node))
+        name, number = (work_dir / f"slurm-{key.job}.out").read_text().split()
+        assert name.endswith(f"/{NODE}.job_{key.job}.0/step_batch")
+        return (node.directory(key) / "pid").read_text(), number
+
+    base = f"{cgroup_v1.ROOT}/memory/{node.settings.cgroup_name}"
+    found = [shepherd_and_group(node.work_dir) for _ in range(6)]
+    assert len(set(found)) == len(dict(found)) < 6, "one group for each shepherd"
+    with tempfile.TemporaryDirectory() as open_to_all:
+        os.chmod(open_to_all, 0o777)
+        _, number = shepherd_and_group(Path(open_to_all), NOBODY)
+    assert number not in dict(found).values()
 
 
 def test_a_shepherd_that_goes_after_many_steps_takes_no_directory_with_it(tmp_path: Path) -> None:
