@@ -8,6 +8,7 @@ from collections import Counter
 
 import pytest
 
+from corral.simulator.faults import MORE_CHARACTERS
 from corral.simulator.services import ServiceSimulation, run
 
 
@@ -22,9 +23,18 @@ def test_seeds_of_each_character() -> None:
         characters[simulation.character] += 1
         seen += simulation.seen
         seen["crashes"] += simulation.crashes
-    assert len(characters) == 6
+    assert set(characters) == set(MORE_CHARACTERS)
     assert seen["crashes"] > 50  # one in which nothing goes wrong would find nothing
     assert seen["taken"] > 300
+    for kind in (
+        "ResourceQuota",
+        "PodDisruptionBudget",
+        "HorizontalPodAutoscaler",
+        "orphaned",
+        "drained under a budget",
+    ):
+        assert seen[kind], kind
+    assert any(what.startswith("refused: Cannot evict") for what in seen)
 
 
 def test_the_same_seed_gives_the_same_record() -> None:

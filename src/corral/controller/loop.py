@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Generator
 from typing import Any
 
+from corral.controller.absence import Absence
 from corral.controller.answers import Answers
 from corral.controller.batch import PendingBatch
 from corral.controller.cycle import Cycle, CycleTimer
@@ -87,6 +88,7 @@ class Loop:
         self._poison: dict[tuple[str, int], float] = {}
         self._no_tick_until = 0.0
         self._under_way: Cycle | None = None
+        self._absence = Absence(clock.now)
         self.engine: Engine
         self._build()
 
@@ -186,13 +188,21 @@ class Loop:
 
     async def _sleep(self) -> None:
         """Until there is something to do."""
+        delay = 0.0
+        self._notice_absence(delay)
         if not self._inbox and not self._failure:
             delay = self._delay()
             if delay > 0:
                 timer = asyncio.get_running_loop().call_later(delay, self._wake.set)
                 await self._wake.wait()
                 timer.cancel()
+        self._notice_absence(max(delay, 0.0))
         self._wake.clear()
+
+    def _notice_absence(self, expected: float) -> None:
+        if lost := self._absence.look(expected):
+            self._log.warning("has been away", seconds=round(lost, 1))
+            self.engine.away(lost, clock.now())
 
     def _delay(self) -> float:
         now = clock.now()

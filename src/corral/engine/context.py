@@ -145,6 +145,14 @@ class Context:
         self.overuse_due -= seconds
         self.gpu_sightings.set_back(seconds, now)
         self.object_wakes.all_by(now)
+        self.object_looks.clear()
+        self.autoscaling = Autoscaling()
+
+    def forget_steps(self, job: JobId) -> None:
+        """They go with what is known of their job."""
+        for step in self.state.steps_of(job).values():
+            self.killed.pop(step.key, None)
+            self.last_words.pop(step.key, None)
 
     def record(self, event: AnyEvent, out: Effects) -> None:
         """It is so from now on: the state changes, the event will be written."""

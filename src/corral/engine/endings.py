@@ -391,6 +391,7 @@ def back_to_queue(ctx: Context, ended: Job, now: float, out: Effects) -> None:
         time_limit=limit,
         priority=0 if held else ended.priority,
     )
+    ctx.forget_steps(ended.id)
     ctx.record(JobRequeued(time=now, job=waits, ended=ended), out)
     if spec.reservation and not any(name in ctx.state.reservations for name in spec.reservation.split(",")):
         leave_reservation(ctx, waits, spec.reservation, now, out)

@@ -279,6 +279,10 @@ class Engine:
         triggers.tick(self.ctx, now, out)
         return self._looked(now, out)
 
+    def away(self, seconds: float, now: float) -> None:
+        """The driver has not run for so long, or the clock has been set forward: who was not heard in that time is not silent."""
+        nodes.unheard(self.ctx, seconds, now)
+
     def next_wake(self, now: float) -> float:
         return timers.next_wake(self.ctx, now)
 

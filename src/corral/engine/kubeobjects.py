@@ -193,6 +193,7 @@ class Objects:
             del self._names[key.kind, key.namespace]
         self.dirty.pop(key, None)
         self.refused.pop(key, None)
+        self.usage.gone(key)
         self._count(old, None)
         self._touch_storage(old, None)
         self._touch_others(old)

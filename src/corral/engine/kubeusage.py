@@ -22,7 +22,9 @@ class Usage:
         namespace = one.metadata.namespace
         if isinstance(one, ResourceQuota):
             self._put_quota(one.key, new, namespace, others)
-        if namespace not in self.used or _is_same(old, new):
+        if namespace not in self.used:
+            return list(self.waiting.pop(namespace, {}))  # the last quota is gone: nothing holds them
+        if _is_same(old, new):
             return []
         used, has_less = self.used[namespace], False
         for sign, record in ((-1, old), (1, new)):
@@ -33,6 +35,13 @@ class Usage:
         if has_less or isinstance(one, ResourceQuota):
             touched += self.waiting.pop(namespace, {})
         return touched
+
+    def gone(self, key: ObjectKey) -> None:
+        """It waits for nothing any more."""
+        if (waiting := self.waiting.get(key.namespace)) is not None:
+            waiting.pop(key, None)
+            if not waiting:
+                del self.waiting[key.namespace]
 
     def _put_quota(self, key: ObjectKey, new: AnyObject | None, namespace: str, others: Iterable[AnyObject]) -> None:
         quotas = self.quotas.setdefault(namespace, {})

@@ -240,6 +240,12 @@ def drain(ctx: Context, node: Node, owner: DrainOwner, reason: str, by: str, now
     change(ctx, node, now, out, "drained", drains=(*others, Drain(owner=owner, reason=reason, since=now, by=by)))
 
 
+def unheard(ctx: Context, seconds: float, now: float) -> None:
+    """Nobody could be heard for so long."""
+    for name, time in ctx.last_heard.items():
+        ctx.last_heard[name] = min(time + seconds, now)
+
+
 def _check_heard(ctx: Context, now: float, out: Effects) -> None:
     """Nodes unheard for too long are DOWN."""
     for name, node in list(ctx.state.nodes.items()):
@@ -383,5 +389,7 @@ def resume_after_restart(ctx: Context, now: float) -> None:
         if job.state is JobState.COMPLETING and job.allocation is not None:
             names = [n for n in job.allocation.node_names if n in ctx.state.nodes and ctx.state.nodes[n].up]
             ctx.cleaning[job_id] = dict.fromkeys(names, 0.0)
+            if job.end_time > now:  # the clock has been set back since it began
+                ctx.kill_at[job_id] = now + ctx.config.timeouts.kill_wait
     configuring.resume(ctx)
     assert all(ctx.state.jobs[job_id].state not in ENDED for job_id in ctx.state.active)

@@ -108,6 +108,8 @@ def _purge(ctx: Context, now: float, out: Effects) -> None:
             break
         if not _is_needed(ctx, job_id):
             old.append(job_id)
+    for job_id in old:
+        ctx.forget_steps(job_id)
     if old:
         ctx.record(JobsPurged(time=now, ids=tuple(old)), out)
 
@@ -133,13 +135,15 @@ def _is_needed(ctx: Context, job_id: JobId) -> bool:
 
 def next_wake(ctx: Context, now: float) -> float:
     """When `tick` has something to do next, at the latest."""
+    if now < ctx.last_tick:
+        return now  # the clock has been set back: what is due has to be reckoned anew
     boundary = ctx.reservations_due if ctx.state.reservations else float("inf")
     step = ctx.step_ends[0][0] if ctx.step_ends else float("inf")
     return max(
         now,
         min(
             step,
-            min(ctx.last_tick, now) + ctx.config.timeouts.heartbeat,
+            ctx.last_tick + ctx.config.timeouts.heartbeat,
             ctx.due.next(),
             ctx.plans_due,
             ctx.started + nodes.AWAIT_SECONDS if ctx.awaited else float("inf"),

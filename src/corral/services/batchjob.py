@@ -15,6 +15,7 @@ from corral.services import indexes, podset
 from corral.services.changes import Change, Put, Remove, Wake
 from corral.services.conditions import creating, find, with_condition
 from corral.services.view import View
+from corral.services.waits import over_at
 
 TRACKED = "batch.kubernetes.io/job-tracking"
 INDEX = "batch.kubernetes.io/job-completion-index"
@@ -178,7 +179,7 @@ class _Look:
         failures = [at for at, succeeded in ends if not succeeded and at > last]
         if not failures:
             return 0.0
-        return failures[-1] + min(_FIRST * 2.0 ** min(len(failures) - 1, 10), _LONGEST)
+        return over_at(failures[-1], min(_FIRST * 2.0 ** min(len(failures) - 1, 10), _LONGEST), self.now)
 
     def _make(self, count: int) -> None:
         if self.is_indexed:

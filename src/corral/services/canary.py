@@ -19,6 +19,7 @@ from corral.services.endpoints import WEIGHT
 from corral.services.revisions import GOOD
 from corral.services.selectors import owner_reference
 from corral.services.view import View
+from corral.services.waits import over_at
 
 _OF = "corral.dev/canary-of"  #: label of a check: the ReplicaSet that it is about
 
@@ -77,7 +78,11 @@ def _stage(one: Deployment, new: ReplicaSet, status: DeploymentStatus, view: Vie
     if not status.canary_since:
         status = msgspec.structs.replace(status, canary_since=now)
     return Stage(
-        target=target, weight=step.weight, status=status, waits=said, due=status.canary_since + step.pause_seconds
+        target=target,
+        weight=step.weight,
+        status=status,
+        waits=said,
+        due=over_at(status.canary_since, step.pause_seconds, now),
     )
 
 

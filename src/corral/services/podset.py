@@ -9,6 +9,7 @@ from corral.model.kube.meta import Condition, KubeObject, ObjectMeta
 from corral.model.kube.pod import Pod, PodTemplateSpec
 from corral.services.conditions import find, with_condition, without
 from corral.services.selectors import matches, owner_reference
+from corral.services.waits import over_at
 
 #: So many Pods are made or ended at one look at most: what is too much for the cluster shows before there are millions, and others have
 #: their turn in between.
@@ -58,18 +59,18 @@ def leaving(conditions: tuple[Condition, ...], why: str, now: float) -> tuple[Co
     return (*with_condition((), LEAVING, "True", "DrainedNode", why, now), *without(conditions, LEAVING))
 
 
-def available_at(pod: Pod, min_ready: int) -> float:
+def available_at(pod: Pod, min_ready: int, now: float) -> float:
     """From when on it counts as available, as things are."""
-    return pod.status.ready_since + min_ready if pod.is_ready and not pod.has_ended else math.inf
+    return over_at(pod.status.ready_since, min_ready, now) if pod.is_ready and not pod.has_ended else math.inf
 
 
 def is_available(pod: Pod, min_ready: int, now: float) -> bool:
-    return available_at(pod, min_ready) <= now
+    return available_at(pod, min_ready, now) <= now
 
 
 def next_available(pods: list[Pod], min_ready: int, now: float) -> float:
     """When the next of them becomes so by waiting alone; infinity if none does."""
-    return min((at for pod in pods if (at := available_at(pod, min_ready)) > now), default=math.inf)
+    return min((at for pod in pods if (at := available_at(pod, min_ready, now)) > now), default=math.inf)
 
 
 def ended_at(pod: Pod) -> float:

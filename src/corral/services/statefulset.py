@@ -114,7 +114,7 @@ class _Step:
 
     def _failed(self, number: int, pod: Pod) -> None:
         """It goes, and its name is free; later and later, unless its template has been mended meanwhile."""
-        count, wait = backoff.next_try(pod, podset.ended_at(pod), self.failures.get(str(number), 0))
+        count, wait = backoff.next_try(pod, podset.ended_at(pod), self.failures.get(str(number), 0), self.now)
         if self.is_rolling and self._is_outdated(number, pod):
             count, wait = 0, 0.0
         if wait > self.now:

@@ -23,7 +23,7 @@ from corral.protocol import requests as rq
 from corral.scheduler.cycle import schedule
 from corral.simulator import invariants, quotas
 from corral.simulator.clock import VirtualClock
-from corral.simulator.faults import faults_of
+from corral.simulator.faults import CHARACTERS, faults_of
 from corral.simulator.generate import Wish, World, world_of
 from corral.simulator.limits import check_limits
 from corral.simulator.nodes import SimulatedAgent
@@ -43,13 +43,16 @@ class Stuck(AssertionError):
 
 
 class Simulation:
+    characters: tuple[str, ...] = CHARACTERS
+
     def __init__(self, seed: int, world: World | None = None) -> None:
         self.seed = seed
         chance = random.Random(seed)
         self.world = world or world_of(chance)
-        self.character, self.faults = faults_of(chance, len(self.world.agents), self.world.span)
+        self.character, self.faults = faults_of(chance, len(self.world.agents), self.world.span, self.characters)
         self.chance = chance
         self.clock = VirtualClock(START)
+        self.ahead = 0.0  #: seconds by which the controller's clock has been set
         self.record: list[ev.AnyEvent] = []
         self.hash = hashlib.sha256()
         self.snapshot: tuple[bytes, int] | None = None
@@ -93,6 +96,10 @@ class Simulation:
             after(when, self.stop_agent, self.agents[who], seconds, False)
         for when, who, seconds in self.faults.power_cuts:
             after(when, self.stop_agent, self.agents[who], seconds, True)
+        for when, who, seconds in self.faults.amnesia:
+            after(when, self.stop_agent, self.agents[who], seconds, True, True)
+        for when, seconds in self.faults.jumps:
+            after(when, self.jump, seconds)
         for when, who in self.faults.losses:
             after(when, self.lose_agent, self.agents[who])
         after(self.world.span * 1.2 + 10.0, self.tidy)
@@ -102,6 +109,11 @@ class Simulation:
                 raise Stuck(self.why_stuck())
         self.check_everything()
         return self.hash.hexdigest()
+
+    @property
+    def now(self) -> float:
+        """By the controller's clock."""
+        return self.clock.now + self.ahead
 
     def is_over(self) -> bool:
         engine = self.engine
@@ -158,13 +170,13 @@ class Simulation:
         invariants.check_all(state)
         self.states = {job.id: job.state for job in state.jobs.values()}
         self.engine = Engine(self.world.config, state, self.term)
-        self.commit([self.engine.start(self.clock.now)])
+        self.commit([self.engine.start(self.now)])
         self.plan_wake()
 
     def on_report(self, report: rp.AnyReport) -> None:
         if self.engine is None:
             return
-        effects = self.engine.handle(report, self.clock.now)
+        effects = self.engine.handle(report, self.now)
         if report.sequence:
             order = od.ReportsCommitted(term=self.term, node=report.agent, sequences=(report.sequence,))
             effects.sends.append((report.agent, order))
@@ -177,12 +189,13 @@ class Simulation:
         self.clock.after(RETRY_SECONDS, self.on_request, request, caller, number)
         if self.engine is None:
             return
-        effects = self.engine.handle(request, self.clock.now, caller)
+        effects = self.engine.handle(request, self.now, caller)
         assert effects.reply is not None
         if isinstance(request, rq.RequeueJobs):
             for job_id in (JobId(int(text)) for text in request.ids):
                 self.cancelled -= {job_id, *self.engine.state.array_members.get(job_id, ())}
-        if isinstance(effects.reply, replies.Rejected) and effects.records:
+        puts = isinstance(request, rq.PutObjects | rq.DeleteObjects)  # with what was due of the objects anyway
+        if isinstance(effects.reply, replies.Rejected) and effects.records and not puts:
             raise AssertionError(f"refused, and yet recorded: {request}")
         if self.turn(effects):
             number.clear()
@@ -198,7 +211,7 @@ class Simulation:
 
     def turn(self, first: Effects) -> bool:
         """Tick, cycle, commit; False when it crashed before anybody was told."""
-        engine, now = self.engine, self.clock.now
+        engine, now = self.engine, self.now
         assert engine is not None
         effects = [first]
         if engine.next_wake(now) <= now:
@@ -207,7 +220,7 @@ class Simulation:
             effects.append(engine.before_cycle(now))
             effects.append(engine.commit(schedule(engine.snapshot(now), now), now))
         faults = self.faults
-        if faults.crash_before_commit and now < START + faults.until:
+        if faults.crash_before_commit and self.clock.now < START + faults.until:
             luck = self.chance.random()
             if luck < faults.crash_before_commit:
                 self.crash()
@@ -254,10 +267,10 @@ class Simulation:
 
     def plan_wake(self) -> None:
         assert self.engine is not None
-        when = self.engine.next_wake(self.clock.now)
-        if not self.clock.now < self.wake <= when:
+        when = self.engine.next_wake(self.now)
+        if not self.now < self.wake <= when:
             self.wake = when
-            self.clock.after(max(0.0, when - self.clock.now), self.on_wake, when, self.term)
+            self.clock.after(max(0.0, when - self.now), self.on_wake, when, self.term)
 
     def on_wake(self, when: float, term: int) -> None:
         if self.engine is not None and term == self.term and when == self.wake:
@@ -275,13 +288,27 @@ class Simulation:
     def cut(self, agent: SimulatedAgent, seconds: float) -> None:
         self.cut_off[agent.name] = self.clock.now + seconds
 
-    def stop_agent(self, agent: SimulatedAgent, seconds: float, power: bool) -> None:
+    def jump(self, seconds: float) -> None:
+        """Somebody sets the clock. The controller sleeps no longer than it meant to, and sees then."""
+        self.ahead += seconds
+        if self.engine is not None and seconds > 0:
+            self.engine.away(seconds, self.now)
+        self.clock.after(self.chance.uniform(0.0, 5.0), self.after_jump)
+
+    def after_jump(self) -> None:
+        if self.engine is not None:
+            self.wake = 0.0
+            self.turn(Effects())
+
+    def stop_agent(self, agent: SimulatedAgent, seconds: float, power: bool, forgets: bool = False) -> None:
         if not agent.is_up or agent in self.gone:
             return
         if power:
             agent.lose_power()
         else:
             agent.die()
+        if forgets:
+            agent.forget()
         self.clock.after(seconds, self.start_agent, agent)
 
     def start_agent(self, agent: SimulatedAgent) -> None:
@@ -316,7 +343,7 @@ class Simulation:
             return
         if isinstance(wish.request, rq.CreateReservation):
             fields = wish.request.fields
-            fields = msgspec.structs.replace(fields, start_time=self.clock.now + (fields.start_time or 0.0))
+            fields = msgspec.structs.replace(fields, start_time=self.now + (fields.start_time or 0.0))
             self.ask(rq.CreateReservation(name=wish.request.name, fields=fields))
             return
         nodes = sorted(self.of_node)

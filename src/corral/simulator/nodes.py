@@ -9,6 +9,8 @@ import random
 from collections import Counter
 from collections.abc import Callable
 
+import msgspec
+
 from corral.model.job import ExitStatus
 from corral.model.node import NodeInventory
 from corral.model.step import EndCause, StepKey, TaskExit
@@ -57,6 +59,7 @@ class SimulatedAgent:
         self.name, self.nodes, self.clock, self.chance, self.send = name, nodes, clock, chance, send
         self.heartbeat = heartbeat
         self.own = {node.name for node in nodes}
+        self.boots = 0
         self.runs: Counter[tuple[str, StepKey]] = Counter()  #: how often each launch was really begun
         self.ended: dict[tuple[str, StepKey], ExitStatus] = {}  #: how those that ended by themselves did
         # the spool
@@ -89,10 +92,23 @@ class SimulatedAgent:
         self.is_up = False
 
     def lose_power(self) -> None:
+        """All that runs on the machine is gone; the next start is a boot."""
         self.die()
+        self.boots += 1
+        self.nodes = [msgspec.structs.replace(node, boot_id=f"boot {self.boots}") for node in self.nodes]
         for step in self.steps.values():
             if not step.is_over:
                 self._over(step, EndCause.LOST, 0, 0)
+
+    def forget(self) -> None:
+        """Some of the spool has not reached the disk: launches and what is over are known in part only."""
+        for name in [name for name in self.steps if self.chance.random() < 0.5]:
+            del self.steps[name]
+            self.runs.pop(name, None)
+        kept = sorted(self.tombstones, key=str)
+        self.tombstones = {stone for stone in kept if self.chance.random() < 0.5}
+        for run in [run for run in self.runs if run in kept and run not in self.tombstones]:
+            del self.runs[run]
 
     def _register(self) -> None:
         self._report(

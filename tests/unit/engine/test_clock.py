@@ -3,6 +3,7 @@
 import pytest
 from tests.builders import Cluster, cluster, job, nodes
 
+from corral.engine.engine import Engine
 from corral.model.job import JobState
 from corral.model.step import BATCH
 from corral.protocol import requests as rq
@@ -47,7 +48,7 @@ def test_a_suspension_is_never_negative(c: Cluster) -> None:
 def test_the_next_look_does_not_wait_until_the_old_time_comes_again(c: Cluster) -> None:
     c.at(5000)
     c.now = 1100.0
-    assert c.engine.next_wake(c.now) <= c.now + c.engine.config.timeouts.heartbeat
+    assert c.engine.next_wake(c.now) == c.now  # however often it is asked meanwhile
 
 
 def test_a_silent_node_is_still_noticed(c: Cluster) -> None:
@@ -70,6 +71,18 @@ def test_the_end_of_a_job_is_sent_again(c: Cluster) -> None:
     assert c.orders(EndJob)
 
 
+def test_nor_is_it_forgotten_by_the_next_controller(c: Cluster) -> None:
+    c.cleans = False
+    one = c.at(5000).run(job(time=100000))
+    c.at(100).cancel(one)
+    c.engine = Engine(c.engine.config, c.state, 2)
+    c.engine.start(c.now)
+    c.orders(EndJob)
+    for second in range(101, 200):
+        c.at(second)
+    assert c.orders(EndJob)
+
+
 def test_a_lost_launch_is_sent_again(c: Cluster) -> None:
     one = c.at(5000).run(job(time=100000))
     c.orders(LaunchStep)
@@ -79,3 +92,15 @@ def test_a_lost_launch_is_sent_again(c: Cluster) -> None:
     key = c.step(one).key
     c.beat(name, steps=(KnownStep(name, key, False),))
     assert c.orders(LaunchStep) == []
+
+
+def test_who_could_not_be_heard_is_not_silent(c: Cluster) -> None:
+    """The clock is set forward by an hour, or the controller was stopped for so long."""
+    c.at(5000)
+    c.now = 8600.0
+    c.engine.away(3600.0, c.now)
+    c.engine.tick(c.now)
+    assert c.node("n1").up
+    c.silent = {"n1"}
+    c.at(8600 + c.engine.config.timeouts.node + 10)
+    assert not c.node("n1").up

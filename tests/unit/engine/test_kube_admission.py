@@ -158,6 +158,21 @@ def test_a_pod_beyond_a_quota_is_refused_in_kubernetes_words_alone_and_with_othe
     assert [one.metadata.name for one in pods(engine)] == ["a"]
 
 
+def test_it_goes_on_at_once_when_the_quota_is_gone_and_is_forgotten_when_it_is_gone_itself():
+    one = cluster(nodes("n1", cpus=8))
+    one.ask(PutObjects(objects=(namespace(), quota(pods=2))), ROOT)
+    one.ask(PutObjects(objects=(replica_set(3),)), ANN)
+    one.ask(DeleteObjects(keys=(quota().key,)), ROOT)
+    assert len(pods(one.engine)) == 3
+    one.ask(PutObjects(objects=(quota(pods=3),)), ROOT)
+    one.ask(PutObjects(objects=(replica_set(5),)), ANN)
+    waiting = one.state.objects.usage.waiting
+    assert waiting
+    one.ask(DeleteObjects(keys=(ObjectKey("ReplicaSet", "lab", "web"),)), ANN)
+    one.tick()
+    assert not waiting
+
+
 def test_a_replica_set_beyond_a_quota_says_so_and_goes_on_when_there_is_room():
     one = cluster(nodes("n1", cpus=8))
     key = ObjectKey("ReplicaSet", "lab", "web")

@@ -147,6 +147,37 @@ def test_a_pod_that_wants_a_port_of_its_node_goes_where_it_is_free() -> None:
     assert pod(one, "c").status.phase == "Pending"
 
 
+def test_a_pause_does_not_last_until_the_old_time_comes_when_the_clock_is_set_back() -> None:
+    one = running().at(100_000)
+    number = pod(one).status.job
+    one.finish(number, 1, step=0)
+    started(one, 1)
+    one.finish(number, 1, step=1)
+    assert pod(one).status.container_statuses[0].restart_at > one.now
+    one.at(1000)
+    started(one, 2)
+    assert states(one) == ["running"]
+
+
+def test_nor_does_the_end_of_a_pod() -> None:
+    one = running(container(ports=(ContainerPort(container_port=8000),))).at(100_000)
+    one.ask(DeleteObjects(keys=(key(),)), ANN)
+    one.at(1000)
+    assert key() not in one.state.objects.by_key
+
+
+def test_of_a_container_that_was_told_to_end_nothing_stays_when_its_job_is_forgotten() -> None:
+    one = running(container(liveness_probe=Probe(tcp_socket=TCPSocketAction(port=1))))
+    number, node = pod(one).status.job, pod(one).status.node
+    run = StepKey(number, 0)
+    one.report(rp.ProbeResult(agent="agent", node=node, key=run, probe="liveness", ok=False, message="no"))
+    assert run in one.engine.ctx.killed
+    one.ask(DeleteObjects(keys=(key(),), grace_seconds=0), ANN)
+    one.at(100_000)
+    assert number not in one.state.jobs
+    assert not one.engine.ctx.killed
+
+
 def test_a_container_that_ends_is_started_at_once_and_then_with_growing_pauses() -> None:
     one = running()
     number = pod(one).status.job

@@ -201,7 +201,8 @@ def _next(pod: Pod, now: float) -> tuple[list[Container], bool]:
     due: list[Container] = []
 
     def look(container: Container, status: ContainerStatus) -> None:
-        if status.step < 0 or 0.0 < status.restart_at <= now:
+        # Nobody waits longer than the longest back-off: then the clock has been set back.
+        if status.step < 0 or 0.0 < status.restart_at <= now or status.restart_at > now + containers.LONGEST_BACK_OFF:
             due.append(container)
 
     for container, status in zip(pod.spec.init_containers, pod.status.init_container_statuses, strict=True):

@@ -20,6 +20,7 @@ from corral.model.kube.pod import Pod
 from corral.model.step import StepKey
 from corral.protocol.events import ObjectsChanged, StepChanged
 from corral.protocol.orders import ForgetPod, SignalTasks
+from corral.services.waits import over_at
 
 #: Seconds from the end of the traffic to the end of who serves it.
 WITHDRAWAL_SECONDS = 1.0
@@ -74,7 +75,7 @@ def delete(ctx: Context, pod: Pod, job: Job | None, now: float, out: Effects) ->
     if pod.status.ready_since:
         pod = save(ctx, pod, judged(pod, pod.status, now, withdrawn="Terminating"), now, out)
     serves = bool(pod.status.addresses) and any(one.ready for one in pod.status.container_statuses)
-    due = pod.metadata.deletion_timestamp + min(WITHDRAWAL_SECONDS, grace_of(pod))
+    due = over_at(pod.metadata.deletion_timestamp, min(WITHDRAWAL_SECONDS, grace_of(pod)), now)
     if serves and now < due:
         wake(ctx, pod, due)
         return
@@ -88,7 +89,7 @@ def delete(ctx: Context, pod: Pod, job: Job | None, now: float, out: Effects) ->
 
 def _sidecars_wait(ctx: Context, pod: Pod, job: Job, now: float, out: Effects) -> bool:
     """Those whom the sidecars help end before these, in the same grace."""
-    last = pod.metadata.deletion_timestamp + grace_of(pod)
+    last = over_at(pod.metadata.deletion_timestamp, grace_of(pod), now)
     mains = [one for one in pod.status.container_statuses if is_under_way(one)]
     helped = any(
         is_sidecar(container) and is_under_way(status)
