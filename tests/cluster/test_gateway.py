@@ -20,6 +20,7 @@ from tests.gateway_kit import Backend, ControlSide, GatewayProcess, pod, service
 from tests.ports import free_port
 from tests.waiting import wait_until
 
+from corral.gateway.caddy import socket_directory
 from corral.model.kube.meta import ObjectKey
 
 
@@ -174,6 +175,26 @@ def test_idle_clients_lose_no_request_to_a_new_configuration(world: World) -> No
     assert wait_until(lambda: _all_are_told(world, port), 60)
 
 
+def test_whoever_connects_while_a_new_configuration_comes_is_answered_by_it(world: World) -> None:
+    port, other = free_port(), free_port()
+    world.control.put(service(port=port), pod("web-1", world.backend("one").port))
+    wait_until(lambda: world.get(port))
+    (stays,) = wait_until(lambda: _idle_clients(port, 1), 60)  # without clients it would not be waited for any
+    world.control.put(service("other", port=other, selector={"app": "web"}))
+    wait_until(lambda: world.get(other) == "one", 60)
+    is_old = list(socket_directory(world.directory / "gateway").glob("generation-*.old"))
+    clients = [http.client.HTTPConnection("127.0.0.1", port, timeout=10) for _ in range(20)]
+    for one in clients:
+        one.connect()
+        one.auto_open = 0
+    assert is_old
+    wait_until(lambda: not any(path.exists() for path in is_old), 60)
+    for one in clients:
+        one.request("GET", "/")
+        assert one.getresponse().read() == b"one"
+    stays.close()
+
+
 def _all_are_told(world: World, port: int) -> bool:
     """A service is added while ten clients are idle: the next answer of each says that its connection ends. Clients that are held up for
     seconds may find theirs closed."""
@@ -192,9 +213,9 @@ def _all_are_told(world: World, port: int) -> bool:
     return True
 
 
-def _idle_clients(port: int) -> list[http.client.HTTPConnection]:
+def _idle_clients(port: int, number: int = 10) -> list[http.client.HTTPConnection]:
     """Of the newest configuration; none while an older one takes connections as well."""
-    clients = [http.client.HTTPConnection("127.0.0.1", port, timeout=10) for _ in range(10)]
+    clients = [http.client.HTTPConnection("127.0.0.1", port, timeout=10) for _ in range(number)]
     for one in clients:
         one.request("GET", "/")
         answer = one.getresponse()

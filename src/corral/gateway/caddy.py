@@ -12,7 +12,7 @@ import sys
 import sysconfig
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -56,13 +56,24 @@ def socket_directory(directory: Path) -> Path:
     return short
 
 
+class Turns(Protocol):
+    """How the sockets on which Caddy listens go over from one configuration to the next (`ports.py`)."""
+
+    def words(self) -> dict[str, str]: ...
+    def begin(self) -> dict[str, str]: ...
+    def steer(self) -> None: ...
+    def end(self, *, is_taken: bool) -> None: ...
+
+
 class Caddy:
     """The Caddy of one gateway."""
 
-    def __init__(self, directory: Path, sockets: Path, log: Log, given: Callable[[bool], list[int]]) -> None:
+    def __init__(
+        self, directory: Path, sockets: Path, log: Log, turns: Turns, given: Callable[[bool], list[int]]
+    ) -> None:
         """`given`: the files that it is started with; to listen on nothing yet, or as it did."""
         self.directory = directory
-        self._given = given
+        self._turns, self._given = turns, given
         self.socket = sockets / "caddy.sock"
         self._sockets = sockets
         self._generation = 0
@@ -97,17 +108,23 @@ class Caddy:
         if not self.is_running:
             await self._ensure()
         self._wanted.set()
-        old = generations.flag(self._sockets, self._generation)
-        if has_clients:
-            self._generation += 1
-            old.touch()
-        told = msgspec.json.encode(generations.as_generation(config, self._generation, self._sockets))
+        number = self._generation + 1 if has_clients else self._generation
+        words = self._turns.begin() if has_clients else self._turns.words()
+        told = msgspec.json.encode(generations.as_generation(config, number, self._sockets, words))
+        status, answer = 0, b""
         try:
-            status, answer = await admin.request(self.socket, "POST", "/load", told)
+            loading = asyncio.create_task(admin.request(self.socket, "POST", "/load", told))
+            if has_clients and await generations.begun(self._sockets, number, loading):
+                self._turns.steer()
+                with generations.old(self._sockets, self._generation):
+                    await asyncio.wait((loading,))
+            status, answer = await loading
         finally:
-            old.unlink(missing_ok=True)
+            if has_clients:
+                self._turns.end(is_taken=status == 200)
         if status != 200:
             raise Refused(answer.decode(errors="replace").strip()[:2000])
+        self._generation = number
         self._write(told)
         self._loaded = text
         return True

@@ -2,32 +2,48 @@
 
 Caddy starts the servers of a new configuration beside those of the one before, and then shuts these down: whoever sends a request over a
 connection that is idle at that moment, and is being closed, loses it. So every configuration is a generation. When the next one is there,
-the old one goes on with its connections for a while (Caddy's `shutdown_delay`) and says `Connection: close` with each answer, so that
-clients come over by themselves; what is closed in the end are connections that nobody has used for all that time. HTTP/2 and HTTP/3 have
-GOAWAY for it.
+new connections are its alone (`twins.py`), and the old one goes on with its own for a while (Caddy's `shutdown_delay`) and says
+`Connection: close` with each answer, so that clients come over by themselves; what is closed in the end are connections that nobody has
+used for all that time. HTTP/2 and HTTP/3 have GOAWAY for it.
 
-A generation learns that it is old by a file, for which it looks at each request. And it waits because a listener of its own ends with it, a
-unix socket: Caddy's delay is for what is not listened on any more. Without clients there is nothing to wait for: the generation stays.
+A generation has a listener of its own, a unix socket. When that is there, the generation has begun; and it ends with it, so that Caddy's
+delay holds, which is for what is not listened on any more. It learns that it is old by a file, for which it looks at each request. Without
+clients there is nothing to wait for: the generation stays.
 """
 
-from collections.abc import Collection
+import asyncio
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 SERVER = "generation"
 _ESTABLISHED = "01"
+_LOOK_SECONDS = 0.005
 
 
-def as_generation(config: dict[str, Any], number: int, directory: Path) -> dict[str, Any]:
-    """This configuration, as one that another can follow. `directory`: of its socket, and of the file that says that it is old."""
+def as_generation(
+    config: dict[str, Any], number: int, directory: Path, listen: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """This configuration, as one that another can follow. `directory`: of its socket, and of the file that says that it is old.
+
+    `listen`: on what its servers listen instead of what stands there.
+    """
+    words = listen or {}
     http = config["apps"]["http"]
     leaving = {
         "match": [{"file": {"root": str(directory), "try_files": [flag(directory, number).name]}}],
         "handle": [{"handler": "headers", "response": {"deferred": True, "set": {"Connection": ["close"]}}}],
     }
-    servers = {name: {**server, "routes": [leaving, *server["routes"]]} for name, server in http["servers"].items()}
-    socket = directory / f"{SERVER}-{number}.sock"
-    servers[SERVER] = {"listen": [f"unix/{socket}|0600"], "automatic_https": {"disable": True}, "protocols": ["h1"]}
+    servers: dict[str, Any] = {}
+    for name, server in http["servers"].items():
+        at = [words.get(one, one) for one in server["listen"]]
+        servers[name] = {**server, "listen": at, "routes": [leaving, *server["routes"]]}
+    servers[SERVER] = {
+        "listen": [f"unix/{_socket(directory, number)}|0600"],
+        "automatic_https": {"disable": True},
+        "protocols": ["h1"],
+    }
     return {**config, "apps": {**config["apps"], "http": {**http, "servers": servers}}}
 
 
@@ -36,10 +52,34 @@ def flag(directory: Path, number: int) -> Path:
     return directory / f"{SERVER}-{number}.old"
 
 
+def _socket(directory: Path, number: int) -> Path:
+    return directory / f"{SERVER}-{number}.sock"
+
+
+async def begun(directory: Path, number: int, loading: asyncio.Task[Any]) -> bool:
+    """Wait until the generation that is being loaded takes connections. False: it does not."""
+    while not loading.done():
+        if _socket(directory, number).exists():
+            return True
+        await asyncio.wait((loading,), timeout=_LOOK_SECONDS)
+    return False
+
+
 def number_of(listen: str) -> int:
     """Of the generation whose socket this is."""
     number = listen.partition(".sock")[0].rpartition("-")[2]
     return int(number) if number.isdigit() else 0
+
+
+@contextmanager
+def old(directory: Path, number: int) -> Iterator[None]:
+    """This generation is: its clients go."""
+    one = flag(directory, number)
+    one.touch()
+    try:
+        yield
+    finally:
+        one.unlink(missing_ok=True)
 
 
 def sweep(directory: Path) -> None:

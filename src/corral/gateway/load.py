@@ -94,6 +94,11 @@ class Sampler:
         """Somebody waits for a replica: that is told at once."""
         self._hurry.set()
 
+    @property
+    def is_busy(self) -> bool:
+        """Have there been requests in the last second or two?"""
+        return bool(self._busy) or any(counts.requests for counts in self._counted.values())
+
     async def run(self) -> None:
         quiet, said, last = 0, None, clock.monotonic()
         while True:

@@ -82,7 +82,7 @@ class Gateway:
         self.pointing = Pointing(self.home, self.sockets, self.log)
         self.ports = Ports(self.pointing.copies, self.log)
         self.pointing.on_start = self.ports.deposit
-        self.caddy = Caddy(self.home, self.sockets, self.log, self._given)
+        self.caddy = Caddy(self.home, self.sockets, self.log, self.ports, self._given)
         self.caddy.on_start = self._changed.set
         self.login = Login(self.sockets / "login.sock", self._endpoint)
         gateway = self.config.gateway
@@ -213,7 +213,7 @@ class Gateway:
         if shape == self._told:
             return
         await self.sampler.count()
-        has_clients = generations.has_clients(self.ports.told)
+        has_clients = self.sampler.is_busy or generations.has_clients(self.ports.told)
         await self.caddy.load(routes.caddy_config(services, ingresses, settings), has_clients)
         self._told = *shape[:-1], self.caddy.program.pid
         self.ports.keep()

@@ -1,12 +1,13 @@
 """Who holds the ports that Caddy listens on, so that nobody is turned away while it is started anew?
 
-The gateway does. A socket can be given to a program only when that is started, and ports come later: so Caddy is started with spare
-sockets that are bound to nothing yet. What is bound here is bound there, for it is the same socket, and Caddy is told of it as fd/NUMBER.
-While no Caddy runs, whoever connects waits in the socket's backlog; and where a configuration is loaded anew, it is no other socket.
+The gateway does. A socket can be given to a program only when that is started, and ports come later: so Caddy is started with spare sockets
+that are bound to nothing yet. What is bound here is bound there, for it is the same socket, and Caddy is told of it as fd/NUMBER. While no
+Caddy runs, whoever connects waits in the socket's backlog; and where a configuration is loaded anew, it is no other socket.
 
-A socket that was bound once cannot be bound to another port. One that is not wanted any more is shut down (connections are refused, another
-program may have the port) and is kept until Caddy is started next, in case its port is wanted again. When no spare one is left, Caddy opens
-ports by itself. A gateway that is started beside a Caddy that runs has the sockets from `pointers.py`, which keeps copies.
+Each port has two of them, which take turns (`twins.py`). A socket that was bound once cannot be bound to another port. One that is not
+wanted any more is shut down (connections are refused, another program may have the port) and is kept until Caddy is started next, in case
+its port is wanted again. When no spare one is left, Caddy opens ports by itself. A gateway that is started beside a Caddy that runs has the
+sockets from `pointers.py`, which keeps copies.
 """
 
 import fcntl
@@ -16,17 +17,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from corral.daemon.logs import Log
-from corral.gateway import pointers
+from corral.gateway import pointers, twins
+from corral.gateway.twins import Place, Twins
 
-#: Sockets for ports that come while Caddy runs, of each family.
-_SPARE = 512
-_BACKLOG = 4096
+#: Sockets that come while Caddy runs, of each family: two for a port.
+_SPARE = 1024
 #: Their numbers are beyond what either program uses otherwise, or in the upper half of what it may.
 _FIRST = 2048
 _MOST_FIRST = 512
 _PATIENCE = 5.0
-
-Place = tuple[str, int]  #: address, port
 
 
 class Ports:
@@ -35,8 +34,9 @@ class Ports:
     def __init__(self, copies: Path, log: Log) -> None:
         self._copies, self._log = copies, log
         self._sockets: dict[int, socket.socket] = {}  #: by their numbers, which are the same in Caddy
-        self._bound: dict[Place, int] = {}  #: which listen, or have done
+        self._bound: dict[Place, Twins] = {}  #: which listen, or have done
         self._open: set[Place] = set()
+        self._served: set[Place] = set()  #: by Caddy, as far as it has been told
         self._plain: set[Place] = set()  #: that Caddy opens by itself
         self._wanted: set[Place] = set()
         self._spare: dict[int, list[int]] = {}  #: by family: those that are bound to nothing yet
@@ -66,7 +66,33 @@ class Ports:
         """Caddy has been told: what was not wanted last is not listened on any more."""
         self._shut(self._open - self._wanted)
         self._plain &= self._wanted
+        self._served = self._open & self._wanted
         self.told = frozenset(port for _, port in self._wanted)
+
+    # -- one configuration follows another
+
+    def words(self) -> dict[str, str]:
+        """What Caddy is told instead of what `open` says, as long as no turn begins."""
+        return {one.word: one.active for one in self._bound.values()}
+
+    def begin(self) -> dict[str, str]:
+        """As `words`, for servers that have sockets of their own. What has no servers yet has nothing to turn from."""
+        crowd = twins.listening()
+        turning = {place for place in self._served & self._wanted & self._open if crowd[place] <= 1}
+        return self.words() | {self._bound[place].word: self._bound[place].begin() for place in turning}
+
+    def steer(self) -> None:
+        """From now on new connections are the new servers'."""
+        for one in self._bound.values():
+            one.steer()
+
+    def end(self, *, is_taken: bool) -> None:
+        """The old servers are gone, or the new ones have not come."""
+        crowd = twins.listening()
+        for place, one in self._bound.items():
+            one.end(is_taken=is_taken, is_alone=crowd[place] <= 2)
+
+    # -- each port
 
     def is_free(self, port: int, addresses: tuple[str, ...]) -> bool:
         return all((address, port) not in self._open and can_bind(address, port) for address in addresses)
@@ -75,27 +101,36 @@ class Ports:
         """ "" = it is somebody else's."""
         if place in self._plain:
             return words_of(place)
-        number = self._bound.get(place)
-        if number is None:
-            number = self._unbound(family_of(place[0]), is_running)
-        if number is None:
+        if place in self._open:
+            return self._bound[place].word
+        family = family_of(place[0])
+        number = self._unbound(family, is_running)
+        if place not in self._bound and number is None:
             if not can_bind(*place):
                 return ""
             self._plain.add(place)
             return words_of(place)
-        one = self._sockets[number]
-        if place in self._open:
-            return f"fd/{number}"
         try:
-            if place not in self._bound:
-                one.bind(place)
-                self._bound[place] = number
-                self._spare[family_of(place[0])].remove(number)
-            one.listen(_BACKLOG)
+            if place in self._bound:
+                if twins.listening()[place]:
+                    return ""
+            else:
+                assert number is not None
+                self._bound[place] = Twins.bound(place, self._sockets[number])
+                self._spare[family].remove(number)
+                self._join(place, is_running)
+            self._bound[place].listen()
         except OSError:
             return ""
         self._open.add(place)
-        return f"fd/{number}"
+        return self._bound[place].word
+
+    def _join(self, place: Place, is_running: bool) -> None:
+        """A second socket, if there is one."""
+        family = family_of(place[0])
+        number = self._unbound(family, is_running)
+        if number is not None and self._bound[place].join(self._sockets[number]):
+            self._spare[family].remove(number)
 
     def _unbound(self, family: int, is_running: bool) -> int | None:
         there = self._spare.setdefault(family, [])
@@ -121,10 +156,7 @@ class Ports:
     def _shut(self, places: Iterable[Place]) -> None:
         for place in places:
             self._open.discard(place)
-            try:
-                self._sockets[self._bound[place]].shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+            self._bound[place].shut()
 
     def close(self) -> None:
         """Here; whoever else has them has them still."""
@@ -137,8 +169,14 @@ class Ports:
         """Those with which Caddy is started now: what listens, and spare ones. `is_bare`: it opens none by itself."""
         if is_bare:
             self._plain.clear()
+            self._served.clear()
         for place in self._bound.keys() - self._open:
-            self._sockets.pop(self._bound.pop(place)).close()
+            for one in self._bound.pop(place).sockets:
+                del self._sockets[one.fileno()]
+                one.close()
+        for place in sorted(self._bound):
+            if len(self._bound[place].sockets) == 1:
+                self._join(place, is_running=False)
         for family in sorted({family_of(address) for address in addresses}):
             while len(self._spare.setdefault(family, [])) < _SPARE and self._new(family):
                 pass
@@ -158,26 +196,38 @@ class Ports:
             copies = pointers.withdraw(str(self._copies), _PATIENCE)
         except OSError:
             copies = {}
-        for number, copy in copies.items():
-            self._take(number, copy)
-        numbers = {f"fd/{number}": place for place, number in self._bound.items()}
+        bound: dict[Place, list[int]] = {}
+        for number, copy in sorted(copies.items()):
+            if place := self._take(number, copy):
+                bound.setdefault(place, []).append(number)
+        served = {int(word[3:]) for words in listening.values() for word in words if word.startswith("fd/")}
+        for place, numbers in bound.items():
+            active = next((number for number in numbers if number in served), 0)
+            one = self._bound[place] = Twins(place, [self._sockets[number] for number in numbers], active)
+            if active:
+                self._open.add(place)
+                self._served.add(place)
+            else:
+                one.shut()
+        numbered = {one.active: place for place, one in self._bound.items() if place in self._open}
         found: dict[str, int] = {}
         for server, words in listening.items():
             for word in words:
-                if word.startswith("fd/") and word not in numbers:
+                if word.startswith("fd/") and word not in numbered:
                     return None
-                place = numbers.get(word) or place_of(word)
-                if word not in numbers and numbers.keys().isdisjoint(words):
+                place = numbered.get(word) or place_of(word)
+                if word not in numbered and numbered.keys().isdisjoint(words):
                     self._plain.add(place)
                 found.setdefault(server, place[1])
         self.told = frozenset(found.values())
         return found
 
-    def _take(self, number: int, copy: int) -> None:
+    def _take(self, number: int, copy: int) -> Place | None:
+        """Where it is bound, if it is."""
         try:
             os.fstat(number)  # ours, of another thing
             os.close(copy)
-            return
+            return None
         except OSError:
             pass
         os.dup2(copy, number, inheritable=False)
@@ -185,11 +235,9 @@ class Ports:
         one = self._sockets[number] = socket.socket(fileno=number)
         address, port = one.getsockname()[:2]
         if port:
-            self._bound[address, port] = number
-            if one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-                self._open.add((address, port))
-        else:
-            self._spare.setdefault(one.family, []).append(number)
+            return address, port
+        self._spare.setdefault(one.family, []).append(number)
+        return None
 
 
 def family_of(address: str) -> int:

@@ -21,6 +21,12 @@ def test_a_generation_is_known_by_its_socket() -> None:
     assert generations.number_of(servers[generations.SERVER]["listen"][0]) == 12
 
 
+def test_a_generation_listens_where_it_is_told() -> None:
+    words = {"127.0.0.1:80": "fd/2049"}
+    servers = generations.as_generation(_CONFIG, 1, Path("/run/g"), words)["apps"]["http"]["servers"]
+    assert servers["web"]["listen"] == ["fd/2049"]
+
+
 def test_clients_are_those_who_are_connected() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
