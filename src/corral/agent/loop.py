@@ -18,6 +18,7 @@ from corral.agent.names import NodeNames
 from corral.agent.outbox import Outbox
 from corral.agent.podlogs import PodLogs
 from corral.agent.podnet import PodNetworks
+from corral.agent.rebooting import Rebooting
 from corral.agent.recovery import recover, sweep
 from corral.agent.shepherds import Shepherds
 from corral.agent.spawner import SpawnerDied
@@ -37,6 +38,7 @@ from corral.protocol.orders import (
     ListImages,
     NotifyStep,
     ReadLog,
+    RebootNode,
     RemoveDirectory,
     RemoveImage,
     ReportsCommitted,
@@ -64,6 +66,7 @@ _decode_order = msgspec.msgpack.Decoder(
     | ForgetPod
     | WriteFiles
     | RemoveDirectory
+    | RebootNode
     | TellNames
     | ReportsCommitted
     | SendInventory
@@ -114,6 +117,7 @@ class AgentLoop:
         self._podlogs = PodLogs(agent, str(spool.root / "pods"), self._outbox)
         self._volumefiles = VolumeFiles(agent, str(spool.root / "boxes"), self._outbox)
         self._claimdirs = ClaimDirectories(agent, self._outbox)
+        self._rebooting = Rebooting(agent, self._outbox, log)
         self._endings = Endings(self._launcher, epilog_timeout)
         watch = GpuWatch(devices, self._on_bad_device, rules=xids)
         self._watch = watch if watch.is_needed() else None
@@ -264,6 +268,8 @@ class AgentLoop:
                 self._podlogs.obey(order)
             case RemoveDirectory():
                 self._claimdirs.obey(order)
+            case RebootNode():
+                self._rebooting.obey(order)
             case TellNames():
                 if self._servicenames is not None:
                     self._servicenames.take(order.names)

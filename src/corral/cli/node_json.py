@@ -40,7 +40,7 @@ def _node(row: Row) -> Row:
         "gres_used": row["gres_used"],
         "mcs_label": "",
         "name": row["name"],
-        "next_state_after_reboot": "invalid",
+        "next_state_after_reboot": row["next_state"] or "invalid",
         "address": row["address"],
         "hostname": row["hostname"],
         "state": row["state"].lower(),

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     Row = dict[str, Any]
 
 _BASE = {"UNKNOWN": 0, "DOWN": 1, "IDLE": 2, "ALLOCATED": 3, "MIXED": 5}
-_FLAGS = {"RESERVED": 1 << 5, "MAINTENANCE": 1 << 15, "DRAIN": 1 << 9, "COMPLETING": 1 << 10, "NOT_RESPONDING": 1 << 11}
+_FLAGS = {
+    "RESERVED": 1 << 5, "MAINTENANCE": 1 << 15, "DRAIN": 1 << 9, "COMPLETING": 1 << 10, "NOT_RESPONDING": 1 << 11,
+    "FAIL": 1 << 13, "REBOOT_REQUESTED": 1 << 21, "REBOOT_ISSUED": 1 << 18,
+}  # fmt: skip
 
 #: Shown for a partition none of whose nodes is to be shown.
 _EMPTY: Row = {

@@ -242,9 +242,17 @@ def _pidinfo(connect: Connect, keyword: str, words: list[str]) -> int:
     return reaching("slurm_get_end_time error", lambda: pidinfo(connect, keyword, words))
 
 
+def _reboot(connect: Connect, keyword: str, words: list[str]) -> int:
+    from corral.cli import scontrol_reboot
+
+    return (scontrol_reboot.reboot if keyword == "reboot" else scontrol_reboot.cancel)(connect, keyword, words)
+
+
 ACTIONS: dict[str, Callable[[Connect, str, list[str]], int]] = {
     **dict.fromkeys(_REQUESTS, change),
     "ping": ping,
+    "reboot": _reboot,
+    "cancel_reboot": _reboot,
     "reconfigure": reconfigure,
     "completing": completing,
     "top": top,

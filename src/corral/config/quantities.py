@@ -10,7 +10,7 @@ from corral.syntax import duration, size
 
 #: Keys, by table, whose value is a time.
 _TIMES = {
-    "timeouts": ("kill_wait", "node", "heartbeat", "min_job_age", "prolog", "over_time_limit"),
+    "timeouts": ("kill_wait", "node", "heartbeat", "min_job_age", "prolog", "over_time_limit", "resume"),
     "priority": ("max_age", "decay_half_life", "calc_period"),
     "scheduling": (
         "backfill_window",

@@ -42,7 +42,6 @@ CONSTANTS: dict[str, Any] = {
     "PrologFlags": _NULL,
     "PrologSlurmctld": _NULL,
     "PropagatePrioProcess": 0,
-    "RebootProgram": _NULL,
     "ResumeProgram": _NULL,
     "ReturnToService": 2,
     "SrunEpilog": _NULL,

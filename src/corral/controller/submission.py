@@ -25,6 +25,7 @@ from corral.protocol.requests import (
     NewClusterNodes,
     NewJob,
     NotifyJob,
+    RebootNodes,
     Reconfigure,
     ReleaseJobs,
     ReportLoad,
@@ -99,7 +100,7 @@ class SentHetStep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 OtherRequest = (
     CancelJobs | HoldJobs | ReleaseJobs | RequeueJobs | SuspendJobs | ResumeJobs | UpdateJob | UpdateNodes | UpdatePartition
-    | CreatePartition | DeletePartition
+    | CreatePartition | DeletePartition | RebootNodes
     | CreateReservation | UpdateReservation | DeleteReservation
     | SentStep | SentHetStep | SignalStep | CompleteJob | Reconfigure | NewClusterNodes
     | SetTrigger | ClearTriggers | TopJobs | NotifyJob | UpdateStep

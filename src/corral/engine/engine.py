@@ -22,6 +22,7 @@ from corral.engine import (
     notify,
     partitions,
     ports,
+    reboots,
     reservations,
     reserved_times,
     resets,
@@ -170,6 +171,8 @@ class Engine:
                 updates.on_update(ctx, request, caller, now, out)
             case rq.UpdateNodes():
                 nodes.on_update(ctx, request, caller, now, out)
+            case rq.RebootNodes():
+                reboots.on_request(ctx, request, caller, now, out)
             case rq.UpdatePartition():
                 partitions.on_update(ctx.state, request, caller, now, out)
                 reserved_times.tick(ctx, now, out)

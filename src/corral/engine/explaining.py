@@ -107,7 +107,11 @@ def away_of(nodes: Iterable[Node]) -> dict[str, str]:
     """Why each of these is not usable."""
     found = {}
     for node in nodes:
-        if node.drains:
+        if node.is_booting:
+            text = "booting"
+        elif node.reboot is not None and node.reboot.asap:
+            text = f"to boot when its jobs have ended, by {node.reboot.by}: {node.reboot.reason}"
+        elif node.drains:
             text = "; ".join(f"drained by {one.by}: {one.reason}" for one in node.drains)
         elif node.down_reason or node.admin_down:
             text = f"down: {node.down_reason or 'set by an administrator'}" + (

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from corral.engine import configuring, endings, idle_gpus, preemption, servicenames, steps
+from corral.engine import configuring, endings, idle_gpus, preemption, reboots, servicenames, steps
 from corral.engine.context import Context
 from corral.engine.effects import Effects
 from corral.engine.launch import send_launch
@@ -90,6 +90,7 @@ def on_registered(ctx: Context, report: AgentRegistered, now: float, out: Effect
         else:
             if not old.admin_down:
                 fields |= {"down_reason": "", "down_since": 0.0, "down_by": ""}
+            fields |= reboots.booted(old, inventory, now)
             if old.inventory.features != inventory.features and not ctx.config.node:
                 fields["inventory"] = msgspec.structs.replace(inventory, features=old.inventory.features)
             node = msgspec.structs.replace(old, **fields)
@@ -148,6 +149,7 @@ def on_heartbeat(ctx: Context, report: Heartbeat, now: float, out: Effects) -> N
         if not node.up or node.down_reason == NOT_RESPONDING:
             back: dict[str, object] = {} if node.admin_down else {"down_reason": "", "down_since": 0.0}
             change(ctx, ctx.state.nodes[name], now, out, "up", up=True, **back)
+        reboots.tell(ctx, ctx.state.nodes[name], now, out)
     idle_gpus.on_heartbeat(ctx, report, now)
     servicenames.on_heartbeat(ctx, report, out)
     compare(ctx, set(report.nodes), report.steps, now, out)
@@ -229,6 +231,8 @@ def on_failed(ctx: Context, report: NodeFailed, now: float, out: Effects) -> Non
     """Not fit for work: drained by the health owner."""
     node = ctx.state.nodes.get(report.node)
     if node is not None:
+        if node.is_booting:
+            node = change(ctx, node, now, out, "reboot failed", reboot=None)
         drain(ctx, node, DrainOwner.HEALTH, report.reason, "root", now, out)
 
 
@@ -251,7 +255,7 @@ def _check_heard(ctx: Context, now: float, out: Effects) -> None:
     for name, node in list(ctx.state.nodes.items()):
         if node.up and now - ctx.last_heard.setdefault(name, now) > ctx.config.timeouts.node:
             fields: dict[str, object] = {"up": False}
-            if not node.admin_down:
+            if not node.admin_down and not node.is_booting:
                 fields |= {"down_reason": NOT_RESPONDING, "down_since": now, "down_by": "slurm"}
             change(ctx, node, now, out, "down", **fields)
             lose(ctx, name, now, out)
@@ -310,16 +314,29 @@ def on_update(ctx: Context, request: UpdateNodes, caller: Caller, now: float, ou
         out.reply = Rejected(error="Invalid node name specified", code="not_found")
         return
     state = request.state.lower()
-    drained = all(any(d.owner is DrainOwner.ADMIN for d in ctx.state.nodes[name].drains) for name in names)
+    every = [ctx.state.nodes[name] for name in names]
+    drained = all(any(d.owner is DrainOwner.ADMIN for d in node.drains) for node in every)
     if state in ("drain", "fail", "draining") and not request.reason and not drained:
         out.reply = Rejected(error="You must specify a reason when DRAINING a node. Request denied", code="invalid")
         return
-    if state not in ("", "drain", "draining", "fail", "undrain", "resume", "down", "idle"):
+    if state not in ("", "drain", "draining", "fail", "undrain", "resume", "down", "idle", "cancel_reboot"):
         out.reply = Rejected(error="Invalid node state specified", detail=request.state)
         return
-    for name in names:
+    possible = [node.name for node in every if _may_become(ctx, node, state)]
+    for name in possible:
         _update_one(ctx, name, state, request, caller, now, out)
-    out.reply = Done()
+    out.reply = Done() if len(possible) == len(names) else Rejected(error="Invalid node state specified")
+
+
+def _may_become(ctx: Context, node: Node, state: str) -> bool:
+    match state:
+        case "cancel_reboot":
+            return reboots.cancellable(node)
+        case "resume":
+            return bool(node.drains or node.down_reason or node.admin_down or not node.up)
+        case "idle":
+            return not ctx.state.jobs_by_node.get(node.name)
+    return True
 
 
 def _update_one(
@@ -342,7 +359,12 @@ def _update_one(
         others = tuple(d for d in node.drains if d.owner is not DrainOwner.ADMIN)
         old = next((d for d in node.drains if d.owner is DrainOwner.ADMIN), None)
         reason = request.reason or (old.reason if old else "")
-        fields["drains"] = (*others, Drain(owner=DrainOwner.ADMIN, reason=reason, since=now, by=caller.user))
+        fields["drains"] = (*others, Drain(
+            owner=DrainOwner.ADMIN, reason=reason, since=now, by=caller.user,
+            fails=state == "fail" or (not state and old is not None and old.fails),
+        ))  # fmt: skip
+    elif state == "cancel_reboot":
+        fields["reboot"] = None
     elif state == "down":
         fields |= {
             "admin_down": True,
@@ -378,6 +400,7 @@ def tick(ctx: Context, now: float, out: Effects) -> None:
     if ctx.awaited and not 0 <= now - ctx.started < AWAIT_SECONDS:
         ctx.awaited = set()
     _check_heard(ctx, now, out)
+    reboots.tick(ctx, now, out)
 
 
 def resume_after_restart(ctx: Context, now: float) -> None:

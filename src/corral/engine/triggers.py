@@ -137,12 +137,18 @@ def _forget(ctx: Context, names: tuple[str, ...], now: float, out: Effects) -> N
 
 
 def is_down(node: Node | None) -> bool:
-    return node is not None and (not node.up or bool(node.down_reason))
+    return node is not None and (not node.up or bool(node.down_reason) or node.is_booting)
+
+
+def fails(node: Node | None) -> bool:
+    return node is not None and any(drain.fails for drain in node.drains)
 
 
 def _node_changed(ctx: Context, old: Node | None, node: Node, now: float, out: Effects) -> None:
     if old is not None and is_down(node) != is_down(old):
         _on_nodes(ctx, "down" if is_down(node) else "up", (node.name,), now, out)
+    if fails(node) and not fails(old):
+        _on_nodes(ctx, "fail", (node.name,), now, out)
 
 
 def reconfigured(ctx: Context, now: float, out: Effects) -> None:

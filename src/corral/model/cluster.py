@@ -50,6 +50,7 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     min_job_age: float = 300.0  #: an ended job stays in squeue for so long
     prolog: float = 300.0  #: a prolog or epilog may take so long
     over_time_limit: float = 0.0  #: grace past a job's limit
+    resume: float = 60.0  #: ResumeTimeout: a node that was told to boot and is not back after so long is DOWN
 
 
 #: Slurm's PriorityFlags.
@@ -258,6 +259,7 @@ class Programs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     task_prolog: str = ""  #: TaskProlog: run as the user before each task; its lines "export X=Y", "unset X", "print ..." act on the task
     task_epilog: str = ""  #: TaskEpilog: run as the user after each task
     sendmail: str = "/usr/sbin/sendmail"
+    reboot: str = ""  #: RebootProgram: boots the node's machine (/sbin/reboot); run by its agent for `scontrol reboot`
 
 
 class Containers(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

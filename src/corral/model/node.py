@@ -31,6 +31,18 @@ class Drain(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     since: float
     by: str = "root"
+    fails: bool = False  #: Slurm's FAIL in place of DRAIN: it is expected to fail soon
+
+
+class Reboot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A boot of the node that somebody has asked for (scontrol reboot)."""
+
+    reason: str
+    since: float
+    by: str = "root"
+    asap: bool = False  #: it takes nothing new until then
+    next_state: str = ""  #: after it: "resume": whatever it was before, it is used again; "down"; "" = as it was
+    issued: float = 0.0  #: when its agent was told; 0 = what runs there comes first
 
 
 class NodeInventory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -74,6 +86,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     down_by: str = ""
     admin_down: bool = False  #: set DOWN by an administrator: stays so until `resume`
     drains: tuple[Drain, ...] = ()
+    reboot: Reboot | None = None
     last_heard: float = 0.0  #: kept in memory only; an event does not carry each heartbeat
     weight: int = 1
     comment: str = ""
@@ -106,4 +119,9 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def is_usable(self) -> bool:
         """May new work be placed here?"""
-        return self.up and not self.down_reason and not self.drains
+        boots = self.reboot is not None and (self.reboot.asap or self.is_booting)
+        return self.up and not self.down_reason and not self.drains and not boots
+
+    @property
+    def is_booting(self) -> bool:
+        return self.reboot is not None and self.reboot.issued > 0

@@ -254,6 +254,13 @@ class RemoveDirectory(Order, frozen=True, kw_only=True):
     gid: int
 
 
+class RebootNode(Order, frozen=True, kw_only=True):
+    """Run RebootProgram: nothing runs there any more. One that has been obeyed is not obeyed again."""
+
+    program: str
+    issued: float  #: which order it is
+
+
 class ReportsCommitted(Order, frozen=True, kw_only=True):
     """These reports are durable: the agent may forget them. `node` is the agent's name."""
 
@@ -290,6 +297,7 @@ AnyOrder = (
     | ForgetPod
     | WriteFiles
     | RemoveDirectory
+    | RebootNode
     | TellNames
     | ReportsCommitted
     | SendInventory

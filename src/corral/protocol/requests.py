@@ -142,6 +142,15 @@ class UpdateNodes(Request, frozen=True, kw_only=True):
     taints: tuple[Taint, ...] | None = None  #: all that there are to be
 
 
+class RebootNodes(Request, frozen=True, kw_only=True):
+    """scontrol reboot: each when nothing runs on it any more."""
+
+    nodes: str  #: a hostlist, or ALL
+    asap: bool = False  #: until then they take nothing new
+    next_state: Literal["", "resume", "down"] = ""
+    reason: str = ""
+
+
 class UpdatePartition(Request, frozen=True, kw_only=True):
     name: str
     changes: dict[str, str]
@@ -344,7 +353,7 @@ class ReportUse(Request, frozen=True, kw_only=True):
 
 
 AnyRequest = (
-    SubmitJobs | CancelJobs | HoldJobs | ReleaseJobs | RequeueJobs | SuspendJobs | ResumeJobs | UpdateJob | UpdateNodes
+    SubmitJobs | CancelJobs | HoldJobs | ReleaseJobs | RequeueJobs | SuspendJobs | ResumeJobs | UpdateJob | UpdateNodes | RebootNodes
     | UpdatePartition | CreatePartition | DeletePartition | CreateReservation | UpdateReservation | DeleteReservation
     | CreateStep | CreateHetStep | SignalStep | CompleteJob | Reconfigure | NewClusterNodes
     | SetTrigger | ClearTriggers | TopJobs | NotifyJob | UpdateStep

@@ -185,6 +185,8 @@ class SimulatedAgent:
                 self._report(rp.FilesWritten(agent=self.name, node=order.node, job=order.job, digest=order.digest))
             case od.RemoveDirectory():
                 self._report(rp.DirectoryRemoved(agent=self.name, node=order.node, volume=order.volume))
+            case od.RebootNode():
+                pass  # nobody asks for one
             case od.SendInventory():
                 self._register()
             case od.ShutDown():

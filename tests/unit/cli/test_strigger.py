@@ -94,7 +94,7 @@ def test_what_is_asked_of_the_controller(controller: FakeController, capsys: pyt
     assert ran("strigger --clear --id=1 -Q", capsys) == ("", 0)
 
 
-@pytest.mark.parametrize("option", ["--burst_buffer", "--front_end", "-B", "-g", "-h", "-e", "--fail"])
+@pytest.mark.parametrize("option", ["--burst_buffer", "--front_end", "-B", "-g", "-h", "-e"])
 def test_what_never_happens_here_is_refused(
     controller: FakeController, option: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,14 +10,17 @@ from tests.unit.cli.fakecluster import golden
 from tests.unit.controller.running import RunningController, running
 
 from corral.cli import run
-from corral.cli.commands import sbatch, scancel, scontrol, squeue
-from corral.model.cluster import ClusterConfig
+from corral.cli.commands import sbatch, scancel, scontrol, sinfo, squeue
+from corral.model.cluster import ClusterConfig, Programs
 from corral.model.partition import Partition
 
 NODES = ("dgx0180", "dgx0181", "dgx0182")
 
 #: What the real one says of arrays as a whole, where here it is said of the elements; and its own numbers of nodes and CPUs.
 UNLIKE = ("<B>", "NumNodes=", "Priority=")
+
+#: What is kept of `show node`.
+_NODE_LINES = re.compile(r"   (State|NextState|Reason)=")
 
 
 @pytest.fixture
@@ -26,6 +29,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running
         partition=(Partition(name="batch", default=True), Partition(name="other", nodes="dgx0182", max_time=3600)),
         licenses={"foo": 4, "bar": 2},
         first_job_id=7001,
+        programs=Programs(reboot="/bin/true"),
     )
     with running(tmp_path, config=config, nodes=NODES) as controller:
         controller.agent.ends_at_once = False
@@ -73,6 +77,8 @@ class Session:
             return scontrol.Scontrol(program).main(words)
         if name == "scancel":
             return scancel.Scancel(program, words).main()
+        if name == "sinfo":
+            return sinfo.Sinfo(program, words).main()
         return squeue.Squeue(program, words).main()
 
 
@@ -88,7 +94,17 @@ def _split(command: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "name", ["update-pending", "update-running", "hold-requeue", "dependencies", "arrays", "arrays-apart", "top"]
+    "name",
+    [
+        "update-pending",
+        "update-running",
+        "hold-requeue",
+        "dependencies",
+        "arrays",
+        "arrays-apart",
+        "top",
+        "node-states",
+    ],
 )
 def test_a_session_of_the_real_one(
     cluster: RunningController, name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -107,6 +123,8 @@ def test_a_session_of_the_real_one(
             continue
         if command.startswith("scancel"):
             _settle(cluster)
+        if "show node" in command:
+            shown = "".join(f"{line}\n" for line in shown.splitlines() if _NODE_LINES.match(line))
         if "show job" in command:
             shown = "".join(line for line in shown.splitlines(keepends=True) if _same_place(line, wanted))
             wanted = "".join(line for line in wanted.splitlines(keepends=True) if not any(u in line for u in UNLIKE))

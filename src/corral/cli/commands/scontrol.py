@@ -63,10 +63,10 @@ REFUSED_OPTIONS = {
 
 #: Keywords that Slurm has and Corral has not, with what to do instead.
 REFUSED = {
-    "abort": "`corral down` stops the cluster", "cancel_reboot": "nodes are not rebooted here",
+    "abort": "`corral down` stops the cluster",
     "cluster": "CORRAL_ENDPOINT says which cluster is asked",
     "fsdampeningfactor": "write priority.fair_share_dampening into corral.toml",
-    "reboot": "nodes are not rebooted here", "schedloglevel": "write it into corral.toml", "setdebug": "write it into corral.toml",
+    "schedloglevel": "write it into corral.toml", "setdebug": "write it into corral.toml",
     "setdebugflags": "write it into corral.toml", "shutdown": "`corral down` stops the cluster",
     "takeover": "another controller takes over by itself", "token": "`corral token` makes tokens",
 }  # fmt: skip

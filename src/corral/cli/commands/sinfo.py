@@ -302,6 +302,10 @@ def is_in(node: dict[str, Any], word: str) -> bool:
             return state in ("ALLOCATED", "MIXED")
         case "mixed":
             return state == "MIXED" and "DRAIN" not in flags
+        case "fail":
+            return "FAIL" in flags
+        case "reboot" | "reboot^":
+            return ("REBOOT_ISSUED" if word == "reboot^" else "REBOOT_REQUESTED") in flags
         case "idle" | "down" | "unknown":
             return bool(state.lower() == word)
     return False

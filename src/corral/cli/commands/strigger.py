@@ -40,12 +40,11 @@ REFUSED = {
     "cluster": _ONE_CLUSTER, "clusters": _ONE_CLUSTER,
     **{name: _ONE_CONTROLLER for name, _ in _CONTROLLER if name.startswith("backup") or name.endswith("_control")},
     **{name: _NO_DATABASE for name, _ in _CONTROLLER if "dbd" in name or "database" in name or "buffer" in name},
-    "fail": "nodes are drained, not failing: --drained",
 }  # fmt: skip
 
 #: event -> what it happens to, where no job is named
 _EVENTS = {
-    "down": "node", "up": "node", "drained": "node", "idle": "node", "reconfig": "node", "time": "job", "fini": "job",
+    "down": "node", "up": "node", "drained": "node", "fail": "node", "idle": "node", "reconfig": "node", "time": "job", "fini": "job",
     "primary_slurmctld_failure": "slurmctld", "primary_slurmctld_resumed_operation": "slurmctld",
 }  # fmt: skip
 

@@ -55,7 +55,7 @@ def node(row: Row, cluster: str) -> Row:
         "mcs_label": "",
         "specialized_memory": 0,
         "name": row["name"],
-        "next_state_after_reboot": ["INVALID"],
+        "next_state_after_reboot": [(row["next_state"] or "invalid").upper()],
         "address": row["address"],
         "hostname": row["hostname"],
         "state": [row["state"], *row["flags"]],

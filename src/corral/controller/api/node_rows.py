@@ -92,7 +92,7 @@ def _is_set_aside(job: Job) -> bool:
 
 def base_state(node: Node, context: NodeContext) -> str:
     """Flags taken off: what is left, and how full it is."""
-    if node.down_reason or node.admin_down:
+    if node.down_reason or node.admin_down or node.is_booting:
         return "DOWN"
     if not node.up:
         return "UNKNOWN"
@@ -110,37 +110,55 @@ def base_state(node: Node, context: NodeContext) -> str:
 
 def flags(node: Node, context: NodeContext) -> list[str]:
     found = []
-    if node.drains:
+    reboot = node.reboot
+    asked = reboot is not None and not node.is_booting
+    if any(not drain.fails for drain in node.drains) or (asked and reboot is not None and reboot.asap):
         found.append("DRAIN")
     if any(job.state is JobState.COMPLETING for job, _ in context.shares(node)):
         found.append("COMPLETING")
-    if not node.up and (node.agent or node.down_reason):
+    if any(drain.fails for drain in node.drains):
+        found.append("FAIL")
+    if not node.up and (node.agent or node.down_reason) and not node.is_booting:
         found.append("NOT_RESPONDING")
     if node.name in context.maintained:
         found.append("MAINTENANCE")
     if node.name in context.reserved:
         found.append("RESERVED")
+    if node.is_booting:
+        found.append("REBOOT_ISSUED")
+    elif asked:
+        found.append("REBOOT_REQUESTED")
     return found
 
 
 def state_text(words: Mapping[str, str]) -> Callable[[Node, NodeContext], str]:
+    """Slurm's node_state_string: the one flag that counts most, behind the word or in its place."""
+
     def text(node: Node, context: NodeContext) -> str:
         base, marked = base_state(node, context), flags(node, context)
         star = "*" if "NOT_RESPONDING" in marked else ""
-        busy = base in ("MIXED", "ALLOCATED") or "COMPLETING" in marked
+        boots = "^" if "REBOOT_ISSUED" in marked else "@" if "REBOOT_REQUESTED" in marked else ""
+        full = base in ("MIXED", "ALLOCATED")
+        busy = full or "COMPLETING" in marked
+        short = words is _SHORT
+        if base == "IDLE" and "MAINTENANCE" in marked and "DRAIN" not in marked:
+            return "maint" + star
+        if boots and not full:
+            return ("boot" if short else "reboot") + boots.strip("@")
         if "DRAIN" in marked:
-            word = ("drng" if busy else "drain") if words is _SHORT else ("draining" if busy else "drained")
+            word = ("drng" if busy else "drain") if short else ("draining" if busy else "drained")
+        elif "FAIL" in marked:
+            word = ("failg" if short else "failing") if base == "ALLOCATED" or "COMPLETING" in marked else "fail"
+            return word + star
         elif "COMPLETING" in marked and base == "ALLOCATED":
             word = words[base] + "+"
         elif "COMPLETING" in marked and base in ("IDLE", "MIXED"):
-            word = "comp" if words is _SHORT else "completing"
-        elif base == "IDLE" and "MAINTENANCE" in marked:
-            return "maint" + star
+            word = "comp" if short else "completing"
         elif base == "IDLE" and "RESERVED" in marked:
-            word = "resv" if words is _SHORT else "reserved"
+            word = "resv" if short else "reserved"
         else:
             word = words[base]
-        return word + ("$" if "MAINTENANCE" in marked else star)
+        return word + ("$" if "MAINTENANCE" in marked else boots or star)
 
     return text
 
@@ -191,6 +209,10 @@ def gpus_in_use(node: Node, context: NodeContext) -> int:
 
 def reason(part: str) -> Callable[[Node, NodeContext], Any]:
     def get(node: Node, _: NodeContext) -> Any:
+        if node.reboot is not None:
+            told = node.reboot.issued
+            text = f"{node.reboot.reason} : reboot issued" if told else node.reboot.reason
+            return {"text": text, "by": node.reboot.by, "time": told or node.reboot.since}[part]
         if node.drains:
             drain = node.drains[0]
             return {"text": drain.reason, "by": drain.by, "time": drain.since}[part]
@@ -240,6 +262,7 @@ NODES: Table[Node] = Table(
         "reservation": lambda node, context: context.reserved.get(node.name, ""),
         "weight": lambda node, _: node.weight,
         "partitions": lambda node, context: [p for p, names in context.partitions.items() if node.name in names],
+        "next_state": lambda node, _: node.reboot.next_state if node.reboot is not None else "",
         "reason": reason("text"),
         "reason_by": reason("by"),
         "reason_time": reason("time"),

@@ -16,7 +16,7 @@ from corral.engine.effects import Effects
 from corral.engine.kube.podstatus import condition, save
 from corral.model.job import JobId
 from corral.model.kube.pod import Pod
-from corral.model.node import DrainOwner
+from corral.model.node import Drain, DrainOwner, Reboot
 from corral.protocol.orders import EndJob
 from corral.protocol.reports import JobCleaned, KnownStep
 from corral.services import podset
@@ -31,7 +31,9 @@ def mark(ctx: Context, pod: Pod, now: float, out: Effects) -> Pod:
     node = ctx.state.nodes.get(pod.status.node) if pod.status.node else None
     if node is None or pod.has_ended or pod.metadata.deletion_timestamp:
         return pod
-    drain = next((one for one in node.drains if one.owner is not DrainOwner.POWER), None)
+    drain: Drain | Reboot | None = next((one for one in node.drains if one.owner is not DrainOwner.POWER), None)
+    if drain is None and node.reboot is not None and node.reboot.asap:
+        drain = node.reboot
     is_marked = podset.is_leaving(pod)
     if drain is None:
         if not is_marked:
@@ -41,7 +43,8 @@ def mark(ctx: Context, pod: Pod, now: float, out: Effects) -> Pod:
         owner = controller_of(pod.metadata)
         if is_marked or owner is None or owner.kind not in _KEPT_ELSEWHERE:
             return pod
-        why = f"node {pod.status.node} is drained: {drain.reason}"
+        what = "drained" if isinstance(drain, Drain) else "to boot"
+        why = f"node {pod.status.node} is {what}: {drain.reason}"
         conditions = podset.leaving(pod.status.conditions, why, now)
     return save(ctx, pod, msgspec.structs.replace(pod.status, conditions=conditions), now, out)
 
