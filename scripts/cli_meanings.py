@@ -308,6 +308,7 @@ STRIGGER = _HELP | {
     "primary_slurmctld_failure": "a controller begins again: the one before had gone",
     "primary_slurmctld_resumed_operation": "the same",
     "down": "a node goes down", "up": "and comes back", "drained": "a node is drained and nothing runs on it any more",
+    "fail": "a node is set to `State=FAIL`",
     "idle": "a node has had no job for as long as `--offset` says", "reconfig": "the configuration is read anew",
     "fini": "the job is over", "time": "its time limit; `--offset=-300`: five minutes before it",
     "flags": "`PERM`: again and again", "id": "the trigger's number", "jobid": "of this job, or of its nodes",
