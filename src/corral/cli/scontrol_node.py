@@ -44,7 +44,7 @@ def node(row: Row, detailed: bool, one_line: bool) -> str:
         f"Sockets={row['sockets']} Boards={row['boards']}",
         f"State={'+'.join([row['state'], *row['flags']])} ThreadsPerCore={row['threads_per_core']} TmpDisk={row['tmp_disk_mb']} "
         f"Weight={row['weight']} Owner=N/A MCS_label=N/A",
-        *([f"NextState={row['next_state'].upper()}"] if row.get("next_state") else []),
+        *([f"NextState={row['next_state'].upper()}"] if row["next_state"] else []),
         f"Partitions={','.join(row['partitions'])} ",
         f"BootTime={moment(row['boot_time'], 'None')} SlurmdStartTime={moment(row['agent_start_time'], 'None')}",
         f"LastBusyTime={or_unknown(row['last_heard'])}",
