@@ -123,8 +123,8 @@ def node(number: int, **given: Any) -> Row:
         "state_text": "idle", "state_long": "idle", "cpus": 16, "cpus_alloc": 0, "boards": 1, "sockets": 16, "cores_per_socket": 1,
         "threads_per_core": 1, "memory_mb": 64000, "memory_alloc_mb": 0, "free_memory_mb": 23473, "load": 0.09, "tmp_disk_mb": 0,
         "gres": "gpu:v100:8", "gres_used": "gpu:v100:0(IDX:N/A)", "gpus_total": 8, "gpus_alloc": 0, "features": [], "weight": 1,
-        "reservation": "",
-        "partitions": ["batch"], "next_state": "", "reason": "", "reason_by": "", "reason_time": 0.0, "boot_time": at("2026-11-24T00:22:00"),
+        "reservation": "", "next_state": "",
+        "partitions": ["batch"], "reason": "", "reason_by": "", "reason_time": 0.0, "boot_time": at("2026-11-24T00:22:00"),
         "agent_start_time": at("2026-11-24T00:40:52"), "arch": "x86_64", "os": "Linux 6.18.44-fc-v595 #1 SMP PREEMPT_DYNAMIC @0",
         "version": "22.05.8", "comment": "", "jobs": [], "last_heard": at("2026-11-24T00:47:40"), "unenforced": [], "virtual": True,
     } | given  # fmt: skip
