@@ -215,7 +215,8 @@ def _default_distribution(order: LaunchStep) -> str:
     asked = order.job.spec
     if order.het is not None:
         return "block"
-    if asked.kind is JobKind.SRUN and asked.memory_per_node_mb is None and asked.memory_per_cpu_mb is None:
+    memory = asked.memory_per_node_mb is not None or asked.memory_per_cpu_mb is not None
+    if asked.kind is JobKind.SRUN and (not memory or asked.memory_by_default):
         return ""
     if order.environment.get("SLURM_DISTRIBUTION"):
         return ""

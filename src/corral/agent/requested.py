@@ -5,7 +5,7 @@ from collections.abc import Collection
 from corral.agent import binding
 from corral.model.allocation import Allocation
 from corral.model.gres import GresRequest
-from corral.model.job import JobSpec
+from corral.model.job import JobKind, JobSpec
 
 
 def requested_variables(spec: JobSpec, allocation: Allocation) -> dict[str, str]:
@@ -13,7 +13,8 @@ def requested_variables(spec: JobSpec, allocation: Allocation) -> dict[str, str]
     ntasks = spec.ntasks or (spec.ntasks_per_node or 0) * len(allocation.nodes)
     if spec.ntasks_per_gpu and not ntasks:
         ntasks = allocation.ntasks
-    memory = spec.memory_per_node_mb
+    told = not spec.memory_by_default or spec.kind is JobKind.BATCH  # srun and salloc tell what they were given
+    memory = spec.memory_per_node_mb if told else None
     if memory == 0:
         memory = allocation.nodes[0].memory_mb
     for name, value in {
@@ -27,7 +28,7 @@ def requested_variables(spec: JobSpec, allocation: Allocation) -> dict[str, str]
         "SLURM_THREADS_PER_CORE": spec.threads_per_core,
         "SLURM_HINT": spec.hint or None,
         "SLURM_MEM_PER_NODE": memory,
-        "SLURM_MEM_PER_CPU": spec.memory_per_cpu_mb,
+        "SLURM_MEM_PER_CPU": spec.memory_per_cpu_mb if told else None,
         "SLURM_MEM_PER_GPU": spec.memory_per_gpu_mb,
         "SLURM_CPUS_PER_GPU": spec.cpus_per_gpu,
         "SLURM_GPUS": _gpu_text(spec.gpus),

@@ -118,6 +118,6 @@ def usual(weights: Weights, normal: bool, long: bool, by_user: bool) -> str:
 
 SORT_KEYS: dict[str, Key] = {
     "i": ("id", None), "N": ("nice", None), "r": ("partition", None), "u": ("user", None), "y": ("priority", None),
-    "Y": ("priority", None),
+    "Y": ("priority", None), "c": ("priority", lambda priority: 0), **dict.fromkeys("tT", ("tres", lambda tres: sum(tres.values()))),
     **{letter: (share, None) for upper, _, share in _SHARES for letter in (upper, upper.lower())},
 }  # fmt: skip

@@ -38,10 +38,8 @@ def change(connect: Connect, keyword: str, words: list[str]) -> int:
     holds = keyword in _HOLDS
     status = 0
     request = dict(_REQUESTS[keyword])
-    if keyword.startswith("requeue") and words[0].lower().startswith("state="):
-        if not "specialexit".startswith(words[0][6:].lower()) or len(words) < 2:
-            raise Exit(1, f"scontrol: error: Invalid state {words[0][6:]}: only SpecialExit can be asked for")
-        request["special_exit"] = True
+    while keyword.startswith("requeue") and words and (told := _of_requeue(words[0])):
+        request[told] = True
         words = words[1:]
     for text in [part for word in words for part in apart(word)]:
         try:
@@ -61,6 +59,18 @@ def change(connect: Connect, keyword: str, words: list[str]) -> int:
         except Unreachable as error:
             raise unreachable(f"slurm_{'suspend' if holds else keyword} error", error) from None
     return status
+
+
+def _of_requeue(word: str) -> str:
+    """What of a request Incomplete and State=SpecialExit are; "" = a job."""
+    name, equals, value = word.lower().partition("=")
+    if not equals:
+        return "incomplete" if "incomplete".startswith(name) and len(name) > 2 else ""
+    if name != "state":
+        return ""
+    if not value or not "specialexit".startswith(value):
+        raise Exit(1, f"scontrol: error: Invalid state {word[6:]}: only SpecialExit can be asked for")
+    return "special_exit"
 
 
 _HOLDS = ("hold", "holdu", "uhold", "release")

@@ -98,18 +98,34 @@ def admit(
     if limit is None:
         as_long_as_may_be = first.default_time is None or spec.kind is JobKind.POD
         limit = first.max_time if as_long_as_may_be else min(first.default_time or UNLIMITED, first.max_time)
+    spec = _with_default_memory(spec, first, config)
     return Admitted(spec, ",".join(p.name for p in partitions), min(limit, UNLIMITED), never and not possible)
 
 
 def resolve(spec: JobSpec, partition: Partition, config: ClusterConfig, uid: int = -1) -> Demand:
     """The spec's demand in this partition, memory defaults and the partition's own rules put in; `uid` as in limits.within."""
-    per_cpu = partition.default_memory_per_cpu_mb or 0
-    per_node = partition.default_memory_per_node_mb or 0
-    if not per_cpu and not per_node:
-        per_cpu = config.scheduling.default_memory_per_cpu_mb or 0
-        per_node = config.scheduling.default_memory_per_node_mb or 0
+    per_cpu, per_node = _default_memory(partition, config)
     demand = limits.within(demand_of(spec, partition.name, per_cpu, per_node), spec, partition, uid)
     return selection.given_out(demand, spec, config.scheduling)
+
+
+def _default_memory(partition: Partition, config: ClusterConfig) -> tuple[int, int]:
+    """MB for each CPU, or for each node, of a job that asks for none; 0 = none is counted."""
+    for one in (partition, config.scheduling):
+        if one.default_memory_per_cpu_mb or one.default_memory_per_node_mb:
+            return one.default_memory_per_cpu_mb or 0, one.default_memory_per_node_mb or 0
+    return 0, 0
+
+
+def _with_default_memory(spec: JobSpec, partition: Partition, config: ClusterConfig) -> JobSpec:
+    """What it gets without asking it has from now on: squeue shows it, a script is told, the accounting knows."""
+    asked = spec.memory_per_cpu_mb, spec.memory_per_node_mb, spec.memory_per_gpu_mb
+    if spec.kind is JobKind.POD or asked != (None, None, None) or partition.default_memory_per_gpu_mb:
+        return spec
+    per_cpu, per_node = _default_memory(partition, config)
+    if per_cpu:
+        return structs.replace(spec, memory_per_cpu_mb=per_cpu, memory_by_default=True)
+    return structs.replace(spec, memory_per_node_mb=per_node, memory_by_default=True) if per_node else spec
 
 
 def could_ever_run(empty: NodeTable, demand: Demand, rows: BoolColumn) -> str | None:

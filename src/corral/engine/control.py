@@ -101,6 +101,8 @@ def on_requeue(ctx: Context, request: RequeueJobs, caller: Caller, now: float, o
         hold_as = Reason.REQUEUED_HELD
 
     def requeue_it(job: Job, elements: tuple[int, ...] | None) -> str | None:
+        if request.incomplete and job.state not in (JobState.CONFIGURING, JobState.RUNNING, JobState.SUSPENDED):
+            return None
         if job.is_pending:
             return "Job is pending execution"
         if job.het_job_id not in (None, job.id):

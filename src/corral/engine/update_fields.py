@@ -175,7 +175,7 @@ def changed_spec(spec: JobSpec, found: dict[str, object]) -> JobSpec | None:
         else:
             fields[name] = value
         if key == "minmemorycpu":
-            fields |= {"memory_per_node_mb": None, "memory_per_gpu_mb": None}
+            fields |= {"memory_per_node_mb": None, "memory_per_gpu_mb": None, "memory_by_default": False}
         elif key == "minmemorynode":
-            fields |= {"memory_per_cpu_mb": None, "memory_per_gpu_mb": None}
+            fields |= {"memory_per_cpu_mb": None, "memory_per_gpu_mb": None, "memory_by_default": False}
     return msgspec.structs.replace(spec, **fields) if fields else None

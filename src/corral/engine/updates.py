@@ -285,9 +285,16 @@ class _Change:
         checked = spec
         if spec.time_min and spec.time_limit is not None and spec.time_min > spec.time_limit:
             checked = msgspec.structs.replace(spec, time_limit=limit)
+        if spec.memory_by_default:
+            checked = msgspec.structs.replace(
+                checked, memory_per_cpu_mb=None, memory_per_node_mb=None, memory_by_default=False
+            )
         verdict = admit(state, self.ctx.config, checked, self.caller, state.ledger.emptied())
         if isinstance(verdict, Rejected):
             return verdict
+        if spec.memory_by_default:  # of the partition that it is in now
+            names = ("memory_per_cpu_mb", "memory_per_node_mb", "memory_by_default")
+            spec = self.spec = msgspec.structs.replace(spec, **{name: getattr(verdict.spec, name) for name in names})
         if spec.dependency != self.old.dependency:
             refused = dependencies.refusal(state, spec.dependency, job) if spec.dependency else None
             if refused is not None:

@@ -228,6 +228,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     memory_per_node_mb: int | None = None  #: 0 = all of the node's
     memory_per_cpu_mb: int | None = None
     memory_per_gpu_mb: int | None = None
+    memory_by_default: bool = False  #: it has asked for none: this is what its partition or the cluster gives
     gres: tuple[GresRequest, ...] = ()  #: per node
     gpus: tuple[GresRequest, ...] = ()  #: of the whole job
     gpus_per_node: tuple[GresRequest, ...] = ()

@@ -92,6 +92,7 @@ class RequeueJobs(Request, frozen=True, kw_only=True):
     ids: tuple[str, ...]
     hold: bool = False
     special_exit: bool = False  #: held, and shown as SPECIAL_EXIT
+    incomplete: bool = False  #: only those that run, or are about to or suspended
 
 
 class SuspendJobs(Request, frozen=True, kw_only=True):

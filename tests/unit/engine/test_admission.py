@@ -1,10 +1,11 @@
 """What can never run, and what means nothing, is refused at the door; what may run some day waits."""
 
 import pytest
-from tests.builders import ANN, BOB, cluster, gpus, job, nodes
+from tests.builders import ANN, BOB, ROOT, cluster, gpus, job, node, nodes
 
 from corral.engine.admission import UNAVAILABLE
 from corral.model.job import JobSpec, JobState, StepSpec
+from corral.model.partition import Partition
 from corral.protocol import requests as rq
 from corral.protocol.replies import Done, Rejected, Submitted
 
@@ -59,3 +60,18 @@ def test_a_step_that_there_is_not_cannot_be_cancelled() -> None:
     c.run(job(1))
     c.ask(rq.CancelJobs(selection=rq.JobSelection(ids=("1.7",))), ANN)
     assert c.reply == Done(errors=("Kill job error on job step id 1.7: Invalid job id specified",))
+
+
+def test_who_asks_for_no_memory_gets_that_of_his_partition_and_it_is_known() -> None:
+    c = cluster(
+        node("n1", cpus=4, memory=8000), scheduling={"default_memory_per_cpu_mb": 100},
+        partition=(Partition(name="batch", default=True), Partition(name="big", default_memory_per_node_mb=4000)),
+    )  # fmt: skip
+    number = c.add(job(hold=True))
+    assert c.state.spec(c.job(number)).memory_per_cpu_mb == 100
+    c.ask(rq.UpdateJob(id=str(number), changes={"partition": "big"}), ROOT)
+    moved = c.state.spec(c.job(number))
+    assert (moved.memory_per_cpu_mb, moved.memory_per_node_mb) == (None, 4000)
+    asked = c.add(job(hold=True, memory_per_node_mb=10))
+    c.ask(rq.UpdateJob(id=str(asked), changes={"partition": "big"}), ROOT)
+    assert c.state.spec(c.job(asked)).memory_per_node_mb == 10

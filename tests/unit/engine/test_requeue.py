@@ -1,13 +1,13 @@
 """Jobs that run again: by their exit code, after a delay, and held."""
 
 import pytest
-from tests.builders import ANN, OPERATOR, ROOT, cluster, job, nodes
+from tests.builders import ANN, OPERATOR, ROOT, cluster, job, node, nodes
 
 from corral.engine.state import ClusterState
 from corral.model.job import JobState, Owner
 from corral.model.reason import Reason
 from corral.protocol import requests as rq
-from corral.protocol.replies import Rejected
+from corral.protocol.replies import Done, Rejected
 
 
 @pytest.mark.parametrize("requeue", [True, False])
@@ -86,3 +86,13 @@ def test_nobody_submits_for_somebody_else_but_an_administrator() -> None:
         assert reply.code == "denied"
     ann = Owner(uid=ANN.uid, gid=ANN.gid, user=ANN.user, group=ANN.group)
     assert not isinstance(c.engine.handle(request, 1000.0, ROOT, ann).reply, Rejected)
+
+
+def test_incomplete_leaves_alone_what_does_not_run() -> None:
+    c = cluster(node("n1", cpus=4))
+    running, waiting, ended = c.run(job(requeue=True)), c.add(job(hold=True)), c.run(job(requeue=True))
+    c.finish(ended)
+    ids = tuple(str(number) for number in (running, waiting, ended))
+    assert c.ask(rq.RequeueJobs(ids=ids, incomplete=True)) == Done()
+    assert c.states(running, waiting, ended) == ["PENDING", "PENDING", "COMPLETED"]
+    assert (c.job(running).restarts, c.job(ended).restarts) == (1, 0)

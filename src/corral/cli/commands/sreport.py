@@ -304,6 +304,9 @@ class Report:
 
     def _top_count(self) -> int:
         text = self.conditions.get("topcount", "10")
+        digits = text.lstrip("+-")[:1]
+        if text and not digits.isdigit():
+            raise self.sreport.program.failed(f"Invalid value for TopCount ({text})", 1)
         return int(text) if text.isdigit() and int(text) else 10
 
     def _sizes(self, connection: Connection, about: Row, tres: list[str], is_here: bool) -> None:

@@ -91,7 +91,7 @@ def load(session: Session, words: list[str]) -> None:
         else:
             session.problem(f" Unknown option: {word}")
     if not file:
-        raise Wrong(" No filename given, please specify one with file=")
+        raise Wrong(" No filename given, specify one with file=''")
     try:
         with open(file, encoding="utf-8", errors="surrogateescape") as source:
             text = source.read()
