@@ -144,7 +144,15 @@ class GroupV1:
             if self._peak > limit // 2 or int(self._memory("usage_in_bytes") or _MOST_LEFT) >= _MOST_LEFT:
                 return False
             os.write(self._file(f"memory/memory.{_PEAK}", os.O_RDWR), b"0")
-        return self._rename(f"{_RESTING}{os.getpid()}")
+        job = self._job
+        try:
+            if all(map(self._is_alone, self._used)) and self._rename(f"{_RESTING}{os.getpid()}"):
+                if all(map(self._is_alone, self._used[1:])):
+                    return True
+                self._rename(job)
+        except OSError:
+            pass  # somebody has removed it
+        return False
 
     def serve(self, job: str, step: str, of_job: Limits, own: Limits) -> bool:
         if step == self._step and (of_job, own) == self._limits and self._rename(job):
@@ -153,29 +161,25 @@ class GroupV1:
         return False
 
     def _rename(self, job: str) -> bool:
-        """All of its directories, or none: where somebody else has made groups in them, as another step of the job, they stay."""
+        """All of its directories, or none."""
         done: list[tuple[str, str]] = []
         for controller in self._used:
             old, new = self._top(controller, self._job), self._top(controller, job)
             try:
-                if self._is_alone(controller, old):
-                    os.rename(old, new)
-                    done.append((old, new))
-                    if self._is_alone(controller, new):
-                        continue
+                os.rename(old, new)
             except OSError:
-                pass
-            for before, now in done:
-                move_back(now, before)
-            return False
+                for before, now in done:
+                    move_back(now, before)
+                return False
+            done.append((old, new))
         self._job = job
         return True
 
-    def _is_alone(self, controller: str, top: str) -> bool:
-        """The kernel counts a directory's name, its own and that of each below."""
-        if controller == "freezer":
-            return os.stat(top).st_nlink == 2
-        return os.stat(top).st_nlink == 3 and os.stat(f"{top}/{self._step}").st_nlink == 2
+    def _is_alone(self, controller: str) -> bool:
+        """Nobody else has made groups there, as another step of the job. The kernel counts a directory's names: one of each below."""
+        if os.stat(self._path(controller)).st_nlink > 2:
+            return False
+        return controller == "freezer" or os.stat(self._top(controller, self._job)).st_nlink == 3
 
     def remove(self) -> None:
         for fd in self._open.values():

@@ -42,8 +42,9 @@ def batch_environment(order: LaunchStep, *, gpus: Naming = PLAIN) -> dict[str, s
     job, spec = order.job, order.job.spec
     login = login_environment(job.owner.user, job.owner.uid) if is_wanted(order.environment) else {}
     given = dict(order.environment)
-    for name in [name for name in given if name.startswith(("SLURM_", "SLURMD_")) and name not in _KEPT]:
-        del given[name]
+    for name in [name for name in given if name[:5] == "SLURM"]:
+        if name.startswith(("SLURM_", "SLURMD_")) and name not in _KEPT:
+            del given[name]
     for name in GPU_VISIBILITY:
         given.pop(name, None)
     result = login | given

@@ -14,7 +14,7 @@ from corral.agent.shepherd import Shepherd
 from corral.agent.vfork import Spawn, prepare
 from corral.daemon import clock
 from corral.protocol.orders import LaunchStep
-from corral.syntax.rawbytes import MARK
+from corral.syntax.rawbytes import may_be_carried
 
 _decode_order = msgspec.msgpack.Decoder(LaunchStep).decode
 
@@ -79,7 +79,7 @@ def run(directory: str, kit: Kit, has_begun: Callable[[], None]) -> None:
         return
     data = read(f"{directory}/launch")
     kit.begin_step(directory)
-    step = Shepherd(directory, _decode_order(data), kit, has_private=MARK in data)
+    step = Shepherd(directory, _decode_order(data), kit, has_private=may_be_carried(data))
     step.begin()
     step.live(has_begun)
     step.close()

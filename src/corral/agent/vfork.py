@@ -85,11 +85,16 @@ class Spawn:
         actions.append((os.POSIX_SPAWN_DUP2, report, trampoline.REPORT_FD))
         environment = {trampoline.VARIABLE: trampoline.ZEROS} | plan.environment
         environment[trampoline.VARIABLE] = trampoline.ZEROS
+        inherited = [fd for fd in (plan.pmi_fd, plan.script if argv is not plan.argv else -1) if fd >= 0]
         try:
-            with _inherited(plan.pmi_fd), _inherited(plan.script if argv is not plan.argv else -1):
-                return os.posix_spawn(self._path, [program, *argv], environment, file_actions=actions, setpgroup=0)
+            for fd in inherited:
+                os.set_inheritable(fd, True)
+            return os.posix_spawn(self._path, [program, *argv], environment, file_actions=actions, setpgroup=0)
         except (OSError, ValueError):
             return None
+        finally:
+            for fd in inherited:  # nothing that comes later has them
+                os.set_inheritable(fd, False)
 
     def _can_have(self, number: int, values: tuple[int, int]) -> bool:
         """This limit, and its own again."""
@@ -127,19 +132,6 @@ class Spawn:
     def _take_host_name(self, name: str) -> None:
         take_host_name(name, is_new=not self._host_name)
         self._host_name = name
-
-
-@contextmanager
-def _inherited(fd: int) -> Iterator[None]:
-    """By what is started meanwhile, and by nothing that comes later. -1: there is none."""
-    if fd < 0:
-        yield
-        return
-    os.set_inheritable(fd, True)
-    try:
-        yield
-    finally:
-        os.set_inheritable(fd, False)
 
 
 def prepare(settings: ShepherdSettings) -> Spawn | None:

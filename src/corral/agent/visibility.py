@@ -5,6 +5,7 @@ goes by its UUID. On AMD's, HIP and OpenCL count what ROCR_VISIBLE_DEVICES has l
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -29,7 +30,8 @@ class Naming(msgspec.Struct, frozen=True, kw_only=True):
 PLAIN = Naming()
 
 
-def naming_of(devices: Sequence[GresDevice], *, renumber: bool) -> Naming:
+@lru_cache(maxsize=1)  # a shepherd asks for each task, and always the same
+def naming_of(devices: tuple[GresDevice, ...], *, renumber: bool) -> Naming:
     gpus = [device for device in devices if device.name == "gpu"]
     uuids = uuids_of(gpus)
     return Naming(
