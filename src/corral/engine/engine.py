@@ -142,9 +142,9 @@ class Engine:
             self._report(message, now, out)
         return self._looked(now, out)
 
-    def _looked(self, now: float, out: Effects) -> Effects:
+    def _looked(self, now: float, out: Effects, *, is_tick: bool = False) -> Effects:
         """With what Kubernetes' objects want done about it, and the programs that are to be run because of what has happened."""
-        work.look(self.ctx, now, out)
+        work.look(self.ctx, now, out, is_tick=is_tick)
         if self.ctx.happened:
             triggers.look(self.ctx, now, out)
         return out
@@ -280,7 +280,7 @@ class Engine:
             self.ranked = now
             self.pending.reprioritise(now)
         triggers.tick(self.ctx, now, out)
-        return self._looked(now, out)
+        return self._looked(now, out, is_tick=True)
 
     def away(self, seconds: float, now: float) -> None:
         """The driver has not run for so long, or the clock has been set forward: who was not heard in that time is not silent."""

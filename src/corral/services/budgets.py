@@ -1,7 +1,5 @@
 """How many Pods may go by somebody's will, so that a PodDisruptionBudget is kept?"""
 
-from collections.abc import Sequence
-
 import msgspec
 
 from corral.model.kube.config import PodDisruptionBudget, PodDisruptionBudgetStatus
@@ -79,21 +77,33 @@ def _scale(pods: list[Pod], view: View) -> int:
     return sum(sizes.values())
 
 
-def may_disrupt(pod: Pod, gone: Sequence[Pod], view: View, now: float) -> bool:
-    """Do all budgets allow that it goes, after these others that go as well? What is not ready serves nobody."""
-    return held_by(pod, gone, view, now) is None
+class Allowance:
+    """How many more may go at one moment, by all budgets? Their Pods are counted once, and who goes is noted."""
 
+    def __init__(self, view: View, now: float) -> None:
+        self._view, self._now = view, now
+        self._left: dict[ObjectKey, int] = {}  #: by the budget
 
-def held_by(pod: Pod, gone: Sequence[Pod], view: View, now: float) -> PodDisruptionBudget | None:
-    """The first budget that does not allow it."""
-    if not pod.is_ready:
-        return None
-    for one in view.of_kind("PodDisruptionBudget", pod.metadata.namespace):
-        if isinstance(one, PodDisruptionBudget) and means(one, pod):
-            before = sum(other.is_ready and means(one, other) for other in gone)
-            if status_of(one, view, now).disruptions_allowed <= before:
-                return one
-    return None
+    def holder(self, pod: Pod) -> PodDisruptionBudget | None:
+        """The first budget that does not allow that it goes. What is not ready serves nobody."""
+        if not pod.is_ready:
+            return None
+        return next((one for one in self._of(pod) if self._left_of(one) <= 0), None)
+
+    def note(self, pod: Pod) -> None:
+        """It goes."""
+        if pod.is_ready:
+            for one in self._of(pod):
+                self._left[one.key] = self._left_of(one) - 1
+
+    def _of(self, pod: Pod) -> list[PodDisruptionBudget]:
+        found = self._view.of_kind("PodDisruptionBudget", pod.metadata.namespace)
+        return [one for one in found if isinstance(one, PodDisruptionBudget) and means(one, pod)]
+
+    def _left_of(self, one: PodDisruptionBudget) -> int:
+        if one.key not in self._left:
+            self._left[one.key] = status_of(one, self._view, self._now).disruptions_allowed
+        return self._left[one.key]
 
 
 def healthy(one: Deployment | ReplicaSet | StatefulSet, view: View) -> int:

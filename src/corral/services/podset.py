@@ -6,14 +6,14 @@ import math
 import msgspec
 
 from corral.model.kube.meta import Condition, KubeObject, ObjectMeta
-from corral.model.kube.pod import Pod, PodTemplateSpec
+from corral.model.kube.pod import ENDED_PHASES, Pod, PodTemplateSpec
 from corral.services.conditions import find, with_condition, without
 from corral.services.selectors import matches, owner_reference
 from corral.services.waits import over_at
 
 #: So many Pods are made or ended at one look at most: what is too much for the cluster shows before there are millions, and others have
 #: their turn in between.
-AT_ONCE = 500
+AT_ONCE = 100
 MOST_REFUSED = 100
 #: As Kubernetes' names: no vowels, nothing that looks like something else.
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
@@ -39,6 +39,36 @@ def is_active(pod: Pod) -> bool:
     return not pod.has_ended and not pod.metadata.deletion_timestamp
 
 
+class Group:
+    """The Pods of one owner, looked through once: there may be thousands, and each look counts them all."""
+
+    __slots__ = ("active", "available", "ended", "leaving", "next_available", "ready", "staying")
+
+    def __init__(self, pods: list[Pod], min_ready: int, now: float) -> None:
+        self.active: list[Pod] = []  #: they count as replicas
+        self.leaving: list[Pod] = []  #: of these those whose node is being drained
+        self.staying: list[Pod] = []  #: and the others
+        self.ended: list[Pod] = []  #: not being deleted
+        self.ready = self.available = 0
+        self.next_available = math.inf  #: when the next becomes so by waiting alone
+        for pod in pods:
+            status = pod.status
+            if pod.metadata.deletion_timestamp:
+                continue
+            if status.phase in ENDED_PHASES:
+                self.ended.append(pod)
+                continue
+            self.active.append(pod)
+            if since := status.ready_since:
+                self.ready += 1
+                at = over_at(since, min_ready, now) if min_ready else since
+                if at <= now or since > now:
+                    self.available += 1
+                elif at < self.next_available:
+                    self.next_available = at
+            (self.leaving if is_leaving(pod) else self.staying).append(pod)
+
+
 def is_refused(pods: list[Pod]) -> bool:
     """The cluster takes no more of them, as many wait for that already as there need be: to make more would help nobody."""
     return sum(pod.status.reason == "Refused" for pod in pods) >= MOST_REFUSED
@@ -46,7 +76,10 @@ def is_refused(pods: list[Pod]) -> bool:
 
 def is_leaving(pod: Pod) -> bool:
     """Its node is being drained."""
-    return any(one.type == LEAVING and one.status == "True" for one in pod.status.conditions)
+    for one in pod.status.conditions:
+        if one.type == LEAVING:
+            return one.status == "True"
+    return False
 
 
 def may_run_on(pod: Pod) -> bool:
@@ -80,26 +113,22 @@ def ended_at(pod: Pod) -> float:
     return max((*times, pod.metadata.deletion_timestamp, pod.metadata.creation_timestamp))
 
 
-def first_to_go(pods: list[Pod], now: float, min_ready: int = 0) -> list[Pod]:
+def first_to_go(pods: list[Pod], now: float, min_ready: int = 0, count: int | None = None) -> list[Pod]:
     """In Kubernetes' order: without a node, not running, not ready, the cheapest to delete, where most of them are, the youngest.
 
     Of those that are ready first who is not so for long enough: else one that counts could go for one that does not. Pods that want
-    to be near each other on their nodes go first from where fewest of them are: so whole nodes get free.
+    to be near each other on their nodes go first from where fewest of them are: so whole nodes get free. `count`: so many are wanted.
     """
     sign = -1 if pods and _fills_nodes(pods[0]) else 1
     crowd: dict[str, int] = {}
     for pod in pods:
-        if pod.status.node:
-            crowd[pod.status.node] = crowd.get(pod.status.node, 0) + 1
-    phases = {"Pending": 0, "Unknown": 1, "Running": 2}
+        if node := pod.status.node:
+            crowd[node] = crowd.get(node, 0) + 1
 
     def rank(pod: Pod) -> tuple[float, ...]:
         ready = pod.status.ready_since
         return (
-            bool(pod.status.node),
-            phases.get(pod.status.phase, 0),
-            pod.is_ready,
-            is_available(pod, min_ready, now),
+            ready > 0.0 and not (min_ready and now < over_at(ready, min_ready, now)),
             _cost(pod),
             -sign * crowd.get(pod.status.node, 0),
             # Of those that are ready for about as long none is preferred for seconds.
@@ -108,7 +137,23 @@ def first_to_go(pods: list[Pod], now: float, min_ready: int = 0) -> list[Pod]:
             int(math.log2(max(now - pod.metadata.creation_timestamp, 1.0))),
         )
 
-    return sorted(pods, key=rank)
+    found: list[Pod] = []
+    groups = _by_progress(pods)
+    for progress in sorted(groups):
+        if count is not None and len(found) >= count:
+            break
+        found += sorted(groups[progress], key=rank)
+    return found if count is None else found[:count]
+
+
+def _by_progress(pods: list[Pod]) -> dict[tuple[bool, int, bool], list[Pod]]:
+    """Without a node, not running, not ready, ready."""
+    phases = {"Pending": 0, "Unknown": 1, "Running": 2}
+    groups: dict[tuple[bool, int, bool], list[Pod]] = {}
+    for pod in pods:
+        status = pod.status
+        groups.setdefault((bool(status.node), phases.get(status.phase, 0), pod.is_ready), []).append(pod)
+    return groups
 
 
 def _fills_nodes(pod: Pod) -> bool:
@@ -124,8 +169,9 @@ def _fills_nodes(pod: Pod) -> bool:
 
 
 def _cost(pod: Pod) -> int:
+    text = pod.metadata.annotations.get(_DELETION_COST)
     try:
-        return int(pod.metadata.annotations.get(_DELETION_COST, "0"))
+        return int(text) if text else 0
     except ValueError:
         return 0
 

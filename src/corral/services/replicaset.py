@@ -19,23 +19,22 @@ _LOOK_AGAIN = 5.0  #: seconds until it is looked again whether a budget lets a P
 
 def reconcile(one: ReplicaSet, view: View, now: float) -> list[Change]:
     pods, changes = pods_of(one, one.spec.selector, view)
-    active = [pod for pod in pods if podset.is_active(pod)]
-    staying = [pod for pod in active if not podset.is_leaving(pod)]
-    failures = Failures([pod for pod in pods if pod.has_ended and not pod.metadata.deletion_timestamp], now)
+    group = podset.Group(pods, one.spec.min_ready_seconds, now)
+    failures = Failures(group.ended, now)
     changes += [Remove(pod.key, 0) for pod in failures.forgotten(one.spec.replicas)]
-    wakes = [failures.next_look, podset.next_available(active, one.spec.min_ready_seconds, now)]
-    missing = one.spec.replicas - len(staying)
-    if missing > 0 and not podset.is_refused(active):
+    wakes = [failures.next_look, group.next_available]
+    missing = one.spec.replicas - len(group.staying)
+    if missing > 0 and not podset.is_refused(group.active):
         wait = failures.may_create_at(one.spec.replicas)
         if wait > now:
             wakes.append(wait)
         else:
             changes += [Put(pod) for pod in _new(one, view, min(missing, podset.AT_ONCE), now)]
-    gone, waits = _surplus(one, active, staying, view, now)
+    gone, waits = _surplus(one, group, view, now)
     changes += [Remove(pod.key) for pod in gone]
     if waits:
         wakes.append(now + _LOOK_AGAIN)
-    status = _status(one, active, view.refusal(one.key), now)
+    status = _status(one, group, view.refusal(one.key), now)
     if status != one.status:
         changes.append(Put(msgspec.structs.replace(one, status=status)))
     if (due := min(wakes)) < math.inf:
@@ -55,23 +54,25 @@ def _new(one: ReplicaSet, view: View, count: int, now: float) -> list[Pod]:
     return list(found.values())
 
 
-def _surplus(one: ReplicaSet, active: list[Pod], staying: list[Pod], view: View, now: float) -> tuple[list[Pod], bool]:
+def _surplus(one: ReplicaSet, group: podset.Group, view: View, now: float) -> tuple[list[Pod], bool]:
     """Too many of those that stay; of those whose node is being drained as many as can be missed; and does a budget hold one back?"""
     gone: list[Pod] = []
-    if len(staying) > one.spec.replicas:
-        ranked = podset.first_to_go(staying, now, one.spec.min_ready_seconds)
-        gone = ranked[: min(len(staying) - one.spec.replicas, podset.AT_ONCE)]
-    if len(staying) == len(active):
-        return gone, False
     minimum = one.spec.min_ready_seconds
-    going = {pod.key for pod in gone}
-    spare = sum(podset.is_available(pod, minimum, now) for pod in active if pod.key not in going) - one.spec.replicas
+    if (surplus := len(group.staying) - one.spec.replicas) > 0:
+        gone = podset.first_to_go(group.staying, now, minimum, min(surplus, podset.AT_ONCE))
+    if not group.leaving:
+        return gone, False
+    spare = group.available - sum(podset.is_available(pod, minimum, now) for pod in gone) - one.spec.replicas
+    allowance = budgets.Allowance(view, now)
+    for pod in gone:
+        allowance.note(pod)
     waits = False
-    for pod in podset.first_to_go([pod for pod in active if podset.is_leaving(pod)], now, minimum):
+    for pod in podset.first_to_go(group.leaving, now, minimum):
         is_missed = podset.is_available(pod, minimum, now)
         if is_missed and spare <= 0:
             continue
-        if budgets.may_disrupt(pod, gone, view, now):
+        if allowance.holder(pod) is None:
+            allowance.note(pod)
             spare -= is_missed
             gone.append(pod)
         else:
@@ -79,15 +80,15 @@ def _surplus(one: ReplicaSet, active: list[Pod], staying: list[Pod], view: View,
     return gone, waits
 
 
-def _status(one: ReplicaSet, active: list[Pod], refusal: str, now: float) -> ReplicaSetStatus:
+def _status(one: ReplicaSet, group: podset.Group, refusal: str, now: float) -> ReplicaSetStatus:
     template = one.spec.template.metadata.labels.items()
     return ReplicaSetStatus(
         observed_generation=one.metadata.generation,
-        replicas=len(active),
-        fully_labeled_replicas=sum(template <= pod.metadata.labels.items() for pod in active),
-        ready_replicas=sum(pod.is_ready for pod in active),
-        available_replicas=sum(podset.is_available(pod, one.spec.min_ready_seconds, now) for pod in active),
-        conditions=_failing(one, active, refusal, now),
+        replicas=len(group.active),
+        fully_labeled_replicas=sum(template <= pod.metadata.labels.items() for pod in group.active),
+        ready_replicas=group.ready,
+        available_replicas=group.available,
+        conditions=_failing(one, group.active, refusal, now),
     )
 
 

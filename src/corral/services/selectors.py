@@ -47,7 +47,10 @@ def owner_reference(owner: KubeObject) -> OwnerReference:
 
 
 def controller_of(meta: ObjectMeta) -> OwnerReference | None:
-    return next((one for one in meta.owner_references if one.controller), None)
+    for one in meta.owner_references:
+        if one.controller:
+            return one
+    return None
 
 
 def pods_of(owner: KubeObject, selector: LabelSelector, view: View) -> tuple[list[Pod], list[Change]]:
@@ -57,14 +60,17 @@ def pods_of(owner: KubeObject, selector: LabelSelector, view: View) -> tuple[lis
     """
     mine: list[Pod] = []
     changes: list[Change] = []
-    for pod in view.pods_of(owner.metadata.uid):
-        ours = controller_of(pod.metadata)
-        if ours is None or ours.uid != owner.metadata.uid:
+    uid, wanted, more = owner.metadata.uid, selector.match_labels.items(), selector.match_expressions
+    for pod in view.pods_of(uid):
+        meta = pod.metadata
+        ours = controller_of(meta)
+        if ours is None or ours.uid != uid:
             continue
-        if matches(selector, pod.metadata.labels) or pod.metadata.deletion_timestamp:
+        is_meant = matches(selector, meta.labels) if more else wanted <= meta.labels.items()
+        if is_meant or meta.deletion_timestamp:
             mine.append(pod)
         else:
-            left = tuple(one for one in pod.metadata.owner_references if one.uid != owner.metadata.uid)
+            left = tuple(one for one in pod.metadata.owner_references if one.uid != uid)
             changes.append(Put(owned_by(pod, left)))
     for orphan in view.orphans("Pod", owner.metadata.namespace, selector.match_labels):
         is_over = orphan.metadata.deletion_timestamp or (isinstance(orphan, Pod) and orphan.has_ended)

@@ -165,7 +165,7 @@ class _Step:
             pod = leaving[-1]
             if pod.metadata.deletion_timestamp:
                 return False
-            if budgets.may_disrupt(pod, (), self.view, self.now):
+            if budgets.Allowance(self.view, self.now).holder(pod) is None:
                 self.changes.append(Remove(pod.key))
             else:
                 self.due = min(self.due, self.now + _LOOK_AGAIN)

@@ -1,4 +1,4 @@
-"""May a Pod be evicted now, or does a PodDisruptionBudget hold it?"""
+"""What is somebody told whose eviction a PodDisruptionBudget holds?"""
 
 from corral.engine.state import ClusterState
 from corral.model.kube.objects import AnyObject
@@ -12,15 +12,15 @@ class Allowance:
 
     def __init__(self, state: ClusterState, now: float) -> None:
         self._state, self._now = state, now
-        self._gone: list[Pod] = []
+        self._allowance = budgets.Allowance(state.objects, now)
 
     def refusal(self, one: AnyObject) -> Rejected | None:
         """In Kubernetes' words. None: it counts as gone from now on."""
         if not isinstance(one, Pod):
             return None
-        budget = budgets.held_by(one, self._gone, self._state.objects, self._now)
+        budget = self._allowance.holder(one)
         if budget is None:
-            self._gone.append(one)
+            self._allowance.note(one)
             return None
         found, name = budgets.status_of(budget, self._state.objects, self._now), budget.metadata.name
         detail = f"The disruption budget {name} needs {found.desired_healthy} healthy pods and has {found.current_healthy} currently"

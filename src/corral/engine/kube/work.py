@@ -15,7 +15,6 @@ from corral.engine.effects import Effects
 from corral.engine.kube import addresses, autoscaling, claims, leaving, pipelineruns, pods, volumes
 from corral.engine.kube.admission import Together
 from corral.engine.kube.requests import as_wanted, mark_deleted
-from corral.model.job import Owner
 from corral.model.kube.config import Namespace, NamespaceStatus, PodDisruptionBudget, ResourceQuota
 from corral.model.kube.meta import ObjectKey
 from corral.model.kube.network import Ingress, Service
@@ -31,20 +30,24 @@ from corral.services.reconcile import RULES
 
 #: Rules that go on changing things for longer than this in one pass contradict each other: the rest waits for the next tick.
 _MOST_ROUNDS = 64
-#: So many Pods are looked at in one pass, and so many other objects: about a twentieth of a second.
-MOST_LOOKS = 500
+#: So many Pods are looked at in one pass, and so many other objects (who owns hundreds counts for several): a fiftieth of a second.
+MOST_LOOKS = 100
+#: Where more than these are to be looked at it is left to the tick that follows: there are many messages for each tick.
+FEW = 50
 ASK_AGAIN_SECONDS = 30.0
 _MANY = 100  #: owns more than these: looked at once in so many
-_SECONDS_EACH = 1e-4
+_SECONDS_EACH = 5e-5
 AFTER_FAULT_SECONDS = 60.0
 _LEVELS = {"Pod": 0, "ReplicaSet": 1, "StatefulSet": 1, "Job": 1}
 #: Finalizers that are Kubernetes' words for how it is deleted.
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
 
 
-def look(ctx: Context, now: float, out: Effects) -> None:
+def look(ctx: Context, now: float, out: Effects, *, is_tick: bool = True) -> None:
     """One pass: until nothing is to be looked at, or it is enough for now."""
     objects = ctx.state.objects
+    if not is_tick and len(objects.dirty) > FEW:
+        return
     for key in ctx.object_wakes.due(now):
         if key in objects.by_key:
             objects.dirty[key] = None
@@ -56,12 +59,13 @@ def look(ctx: Context, now: float, out: Effects) -> None:
         later = []
         for key in sorted(due, key=lambda key: _LEVELS.get(key.kind, 2)):
             is_pod = key.kind == "Pod"
-            if not left[is_pod]:
+            if left[is_pod] <= 0:
                 later.append(key)
                 continue
             left[is_pod] -= 1
             one = objects.get(key)
             if one is not None and not _waits(ctx, one, now):
+                left[is_pod] -= _counted(ctx, one) // _MANY
                 objects.dirty.pop(key, None)
                 _reconcile(ctx, one, now, out)
         objects.dirty = dict.fromkeys(later) | objects.dirty
@@ -69,10 +73,15 @@ def look(ctx: Context, now: float, out: Effects) -> None:
             return
 
 
+def _counted(ctx: Context, one: AnyObject) -> int:
+    """So many others are looked through at a look at it."""
+    return (
+        one.status.expected_pods if isinstance(one, PodDisruptionBudget) else ctx.state.objects.owns(one.metadata.uid)
+    )
+
+
 def _waits(ctx: Context, one: AnyObject, now: float) -> bool:
-    owned = ctx.state.objects.owns(one.metadata.uid)
-    if isinstance(one, PodDisruptionBudget):
-        owned = one.status.expected_pods
+    owned = _counted(ctx, one)
     if owned <= _MANY or one.metadata.deletion_timestamp:
         return False
     due = ctx.object_looks.get(one.key, -math.inf) + owned * _SECONDS_EACH
@@ -227,7 +236,7 @@ def carry_out(ctx: Context, one: AnyObject, changes: list[Change], now: float, o
     for change in changes:
         match change:
             case Put(wanted) if wanted.key not in ctx.state.objects.by_key and (
-                no := together.refusal(together.filled(wanted, None), None, _uid(wanted.creator or one.creator))
+                no := together.refusal(together.filled(wanted, None), None)
             ):
                 plural = KINDS[wanted.key.kind].plural
                 refused = refused or f'{plural} "{one.metadata.name}-" is forbidden: {no.error}'
@@ -250,10 +259,6 @@ def carry_out(ctx: Context, one: AnyObject, changes: list[Change], now: float, o
     ctx.object_wakes.clear(one.key)
     if wake < math.inf:
         ctx.object_wakes.set(one.key, wake)
-
-
-def _uid(owner: Owner | None) -> int:
-    return owner.uid if owner is not None else -1
 
 
 def _is_refused(ctx: Context, key: ObjectKey, why: str) -> bool:

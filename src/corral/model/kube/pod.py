@@ -231,21 +231,12 @@ class DownwardAPIProjection(Schema, frozen=True, kw_only=True):
     items: tuple[DownwardAPIFile, ...] = ()
 
 
-class ServiceAccountTokenProjection(Schema, frozen=True, kw_only=True):
-    """A token of the Pod's account, which is renewed before it expires."""
-
-    path: str
-    audience: str = ""  #: "" = this API
-    expiration_seconds: int = 3600
-
-
 class VolumeProjection(Schema, frozen=True, kw_only=True):
     """Exactly one source."""
 
     config_map: ConfigMapProjection | None = None
     secret: SecretProjection | None = None
     downward_api: DownwardAPIProjection | None = None
-    service_account_token: ServiceAccountTokenProjection | None = None
 
 
 class ProjectedVolume(Schema, frozen=True, kw_only=True):
@@ -392,8 +383,6 @@ class PodSpec(Schema, frozen=True, kw_only=True):
     host_aliases: tuple[HostAlias, ...] = ()
     dns_policy: str = "ClusterFirst"
     scheduler_name: str = "default-scheduler"
-    service_account_name: str = ""  #: "" = default, and no token of it in the Pod
-    automount_service_account_token: bool | None = None  #: None = as the account says, else where one is named
 
 
 class TemplateMeta(Schema, frozen=True, kw_only=True):
@@ -460,6 +449,9 @@ class PodStatus(Schema, frozen=True, kw_only=True):
     conditions: tuple[Condition, ...] = ()
 
 
+ENDED_PHASES = ("Succeeded", "Failed")
+
+
 class Pod(KubeObject, frozen=True, kw_only=True):
     """One replica: an ordinary job with an owner (metadata.owner_references)."""
 
@@ -472,4 +464,4 @@ class Pod(KubeObject, frozen=True, kw_only=True):
 
     @property
     def has_ended(self) -> bool:
-        return self.status.phase in ("Succeeded", "Failed")
+        return self.status.phase in ENDED_PHASES

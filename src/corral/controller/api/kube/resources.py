@@ -43,7 +43,6 @@ _SUBRESOURCES = {
     "PriorityClass": (),
     "StorageClass": (),
     "LimitRange": (),
-    "ServiceAccount": ("token",),
     "Namespace": ("status",),
     "ControllerRevision": (),
     "Role": (),

@@ -8,7 +8,6 @@ from starlette.responses import Response
 
 from corral.controller.api.http import Refusal, caller_of, encode
 from corral.controller.api.kube import (
-    accounttokens,
     authorize,
     discovery,
     evictions,
@@ -27,13 +26,13 @@ from corral.controller.api.kube.answers import Form
 from corral.controller.api.kube.resources import METRICS, NODE, Address, address
 from corral.controller.api.kube.status import CODES, KubeError, no_such_path, unknown_path
 from corral.controller.api.service import Service
-from corral.controller.jobtokens import advertised, authority
+from corral.controller.jobtokens import advertised
 from corral.errors import StoreUnavailable
 from corral.protocol.requests import Caller
 
 
 async def _answer(service: Service, request: Request, group: str, version: str, rest: str) -> Response:
-    caller = caller_of(service, request, accounts=True)
+    caller = caller_of(service, request)
     if not rest:
         if request.method != "GET":
             raise _not_allowed()
@@ -69,8 +68,6 @@ async def _at(service: Service, request: Request, caller: Caller, where: Address
             return watching.stream(service, request, caller, where)
         case "GET":
             return await reads.get_list(service, request, caller, where)
-        case "POST" if where.subresource == "token":
-            return await accounttokens.create(service, request, caller, where)
         case "POST" if where.subresource == "eviction":
             return await evictions.evict(service, request, caller, where)
         case "POST" if not where.name:
@@ -131,7 +128,7 @@ async def groups(service: Service, request: Request) -> Response:
     version, _, rest = rest.partition("/")
     if group and not version:
         try:
-            caller_of(service, request, accounts=True)
+            caller_of(service, request)
             return Form(request).write(discovery.group(group))
         except KubeError as error:
             return failure(error)
@@ -173,15 +170,16 @@ async def get_kinds(service: Service, request: Request) -> dict[str, Any]:
 async def get_kubeconfig(service: Service, request: Request) -> dict[str, Any]:
     """Where the API is reached from elsewhere, and whom to trust there; the token is the client's to ask for."""
     caller = caller_of(service, request)
-    if not (server := advertised(service.config.api)):
+    api = service.config.api
+    if not (server := advertised(api)):
         detail = "Set [api] listen, certificate and key in corral.toml."
         raise Refusal("the API is not served over the network", "unavailable", detail)
     try:
-        with open(authority(service.config)) as file:
-            trusted = file.read()
+        with open(api.ca or service.config.nats.ca or api.certificate) as file:
+            authority = file.read()
     except (OSError, UnicodeError) as error:
         raise Refusal(f"the certificate of the API cannot be read: {error}", "unavailable") from None
-    return {"server": server, "authority": trusted, "user": caller.user, "cluster": service.config.cluster}
+    return {"server": server, "authority": authority, "user": caller.user, "cluster": service.config.cluster}
 
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
