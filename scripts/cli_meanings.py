@@ -174,6 +174,8 @@ SUBMIT = {
     "wait-all-nodes": "start when all nodes are ready; they always are",
     "whole": "accepted: a step gets all CPUs of its nodes unless `--exact`",
     "wrap": "this shell command instead of a script",
+    "x11": "windows of the tasks come to the display here: `all` nodes have it (the default), the `first` (`batch`) or the `last`; "
+    "see [windows of a job](../howto/into-a-running-job.md#windows-of-a-job)",
 }
 
 _HELP = {

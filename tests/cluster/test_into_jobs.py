@@ -6,7 +6,9 @@ import pty
 import re
 import select
 import signal
+import socket
 import subprocess
+import threading
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -190,3 +192,49 @@ def test_top_shows_the_cluster_in_a_terminal_until_one_leaves(cluster: LiveClust
         1,
         "corral: error: corral top is for a terminal; squeue and sinfo print\n",
     )
+
+
+#: Says what it was told of the display, and what comes back from there.
+WINDOW = """
+import os, socket
+host, _, number = os.environ["DISPLAY"].partition(":")
+with socket.create_connection((host, 6000 + int(number.partition(".")[0]))) as display:
+    display.sendall(b"window")
+    display.shutdown(socket.SHUT_WR)
+    print(host, display.recv(100).decode(), open(os.environ["XAUTHORITY"], "rb").read().hex()[-4:])
+"""
+
+
+def test_windows_of_tasks_come_to_the_display_here(cluster: LiveCluster) -> None:
+    """A server in place of X's: the way of the bytes and of the cookie is the same."""
+    (cluster.work / "window.py").write_text(WINDOW)
+    (cluster.work / "bin").mkdir()
+    xauth = cluster.work / "bin" / "xauth"
+    xauth.write_text('#!/bin/sh\n[ "$1" = list ] && echo "$2  MIT-MAGIC-COOKIE-1  00c0ffee"\n')
+    xauth.chmod(0o755)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        number = server.getsockname()[1] - 6000
+
+        def echo() -> None:
+            while True:
+                try:
+                    sock, _ = server.accept()
+                except OSError:
+                    return
+                with sock:
+                    sock.sendall(sock.recv(100).upper())
+
+        threading.Thread(target=echo, daemon=True).start()
+        before = dict(cluster.environment)
+        variables = {"DISPLAY": f"127.0.0.1:{number}.0", "PATH": f"{cluster.work}/bin:{cluster.environment['PATH']}"}
+        cluster.environment.update(variables)
+        try:
+            window = ("python3", f"{cluster.work}/window.py")
+            assert cluster.text("srun", "--x11", *window) == "localhost WINDOW ffee"
+            assert cluster.text("srun", "--x11=first", "-N2", *window).split("\n") == ["localhost WINDOW ffee"] * 2
+            assert cluster.text("salloc", "-Q", "--x11", "srun", *window) == "localhost WINDOW ffee"
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            cluster.environment.pop("DISPLAY")
+            cluster.environment.update(before)
+    wait_until(lambda: not list(Path("/tmp").glob(".Xauthority-*")))

@@ -1,4 +1,5 @@
-"""How do TCP connections from elsewhere come to a port on this node (corral port-forward)? In a task's process, as the job's user.
+"""How do TCP connections from elsewhere come to a port on this node (corral port-forward), and from a display of this node to another
+(srun --x11)? In a task's process, as the job's user.
 
 Its standard input and output are the stream that daemon/mux.py speaks of. It ends when its input does.
 """
@@ -10,19 +11,32 @@ import signal
 import socket
 from typing import NoReturn
 
+from corral.agent.xdisplay import WORD, Display
 from corral.daemon.mux import MOST, Mux
 
 _CHUNK = 1 << 20
+#: Where the numbers of the connections begin that come from here.
+_OWN_NUMBERS = 1 << 31
+
+
+class _Told(Exception):
+    """To end."""
+
+
+def _end(number: int, frame: object) -> NoReturn:
+    raise _Told
 
 
 def relay(environment: dict[str, str]) -> NoReturn:
     """Does not come back."""
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, _end)
     os.closerange(3, 1 << 20)  # the shepherd's
     status = 0
     try:
         _relay()
+    except _Told:
+        status = 128 + signal.SIGTERM
     except (OSError, ValueError):
         status = 1
     os._exit(status)
@@ -49,7 +63,29 @@ def _relay() -> None:
         except OSError:
             pass  # a user may have so many large ones only
     selector = selectors.DefaultSelector()
-    mux = Mux(selector, dialled)
+    displays: list[Display] = []
+
+    def dial(wanted: bytes) -> socket.socket:
+        if not wanted.startswith(WORD):
+            return dialled(wanted)
+        display = Display(wanted, mux.adopt)
+        displays.append(display)
+        if display.listening is not None:
+            selector.register(display.listening, selectors.EVENT_READ, display)
+        ours, theirs = socket.socketpair()
+        theirs.send(display.said)
+        theirs.detach()  # open for as long as this lives
+        return ours
+
+    mux = Mux(selector, dial, _OWN_NUMBERS)
+    try:
+        _serve(selector, mux)
+    finally:
+        for display in displays:
+            display.close()
+
+
+def _serve(selector: selectors.BaseSelector, mux: Mux) -> None:
     selector.register(0, selectors.EVENT_READ)
     is_writing = False
     while True:
@@ -63,6 +99,8 @@ def _relay() -> None:
                 mux.feed(data)
             elif key.fd == 1 and key.data is None:
                 _write(mux)
+            elif isinstance(key.data, Display):
+                key.data.accept()
             else:
                 mux.on_ready(key.data[1], events)
 

@@ -52,10 +52,13 @@ class _Connection:
 class Mux:
     """All connections of one side."""
 
-    def __init__(self, selector: selectors.BaseSelector, dial: Callable[[bytes], socket.socket] | None = None) -> None:
+    def __init__(
+        self, selector: selectors.BaseSelector, dial: Callable[[bytes], socket.socket] | None = None, numbers: int = 0
+    ) -> None:
+        """`numbers`: where those of its own connections begin; the two sides must not give the same."""
         self._selector, self._dial = selector, dial
         self._connections: dict[int, _Connection] = {}
-        self._numbers = 0
+        self._numbers = numbers
         self._partial = bytearray()
         self.outgoing = bytearray()
 

@@ -39,6 +39,11 @@ def salloc(argv: list[str]) -> int:
         raise Exit(BAD_OPTION, "salloc: error: --gid only permitted by root user")
     if "get-user-env" in given:
         _log_in(given)
+    if "x11" in given:
+        from corral.cli import x11
+
+        x11.Display(PROGRAM)  # is there one?
+        os.environ["SRUN_X11"] = given.get("x11")  # each srun in the allocation brings its windows here
     if "clusters" in given:
         from corral.cli import clusters
 

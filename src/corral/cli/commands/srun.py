@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from corral.cli.launched import Step
+    from corral.cli.x11 import Display, Forwarding
     from corral.errors import Refused
 
     Launched = tuple[Step, Callable[[], None]]  # and what to call when it is over
@@ -50,12 +51,14 @@ def srun(argv: list[str]) -> int:
         clusters.named("srun", given.get("clusters"))
     jobspec.fit_tasks_to_nodes(given)
     streams = _streams(given)
+    display = _display(given)
     if "prolog" in given:
         _run_aside(given.get("prolog"), words, "prolog_srun")
     step = step_of(given, words, streams)
     step["submit_line"] = " ".join(["srun", *argv])
     step["asks_programs"] = not ("prolog" in given and "epilog" in given)
     inside = given.get("jobid")
+    forwarding: Forwarding | None = None
     if inside is not None:
         if given.get("ports"):
             raise PROGRAM.failed(
@@ -66,11 +69,12 @@ def srun(argv: list[str]) -> int:
 
             if "bcast" in given:
                 _send_program(given, str(inside), step)
+            forwarding = _forwarded(given, display, inside)
             made, dismiss = _launched(
-                given, step, lambda: create_step(PROGRAM, inside, step, _environment(given), given)
+                given, step, lambda: create_step(PROGRAM, inside, step, _environment(given, forwarding), given)
             )
-    elif "bcast" in given and "test-only" not in given:
-        return _in_own_allocation(given, step, argv, streams)
+    elif (display is not None or "bcast" in given) and "test-only" not in given:
+        return _in_own_allocation(given, step, argv, streams, display)
     else:
         from corral.cli.allocation import allocate_and_launch
 
@@ -84,9 +88,33 @@ def srun(argv: list[str]) -> int:
         status = attached(PROGRAM, made, given, streams)
     finally:
         dismiss()
+        if forwarding is not None:
+            forwarding.close()
     if "epilog" in given:
         _run_aside(given.get("epilog"), words, "epilog_srun")
     return status
+
+
+def _display(given: Given) -> Display | None:
+    """--x11: the one here."""
+    os.environ.pop("SRUN_X11", None)  # of salloc, and for this srun
+    if "x11" not in given:
+        return None
+    from corral.cli import x11
+
+    return x11.Display(PROGRAM)
+
+
+def _forwarded(given: Given, display: Display | None, job: int) -> Forwarding | None:
+    """Displays on the nodes of the job."""
+    if display is None:
+        return None
+    from corral.cli import query, x11
+    from corral.client.connection import Connection
+
+    with Connection() as connection:
+        nodes = query.rows(connection, f"/v1/jobs/{job}", ["node_names"]).rows[0][0]
+    return x11.Forwarding(PROGRAM, display, job, x11.chosen(given.get("x11"), nodes))
 
 
 def _launched(given: Given, step: dict[str, Any], launch: Callable[[], Launched]) -> Launched:
@@ -135,6 +163,8 @@ def _over_components(parts: list[tuple[Given, list[str]]], argv: list[str]) -> i
             raise PROGRAM.failed(
                 "--mpi is not supported by Corral with --het-group or `:`; start the ranks with mpirun"
             )
+        if "x11" in one:
+            raise PROGRAM.failed("--x11 is not supported by Corral with --het-group or `:`")
         if one.get("resv-ports"):
             raise PROGRAM.failed("--resv-ports is not supported by Corral with --het-group or `:`")
         _check(one)
@@ -146,8 +176,10 @@ def _over_components(parts: list[tuple[Given, list[str]]], argv: list[str]) -> i
     return status
 
 
-def _in_own_allocation(given: Given, step: dict[str, Any], argv: list[str], streams: dict[str, Any]) -> int:
-    """A job whose step comes only when the program is on its nodes. It is held as salloc holds one, and given back."""
+def _in_own_allocation(
+    given: Given, step: dict[str, Any], argv: list[str], streams: dict[str, Any], display: Display | None
+) -> int:
+    """A job whose step comes only when its nodes have the program, or a display. It is held as salloc holds one, and given back."""
     from corral.cli.allocation import allocate, is_granted
     from corral.cli.steps import create_step
     from corral.client.connection import Connection, new_key
@@ -163,14 +195,20 @@ def _in_own_allocation(given: Given, step: dict[str, Any], argv: list[str], stre
     if allocation.was_queued:
         PROGRAM.info(f"job {allocation.job_id} has been allocated resources")
     status, job_id = 1, allocation.job_id
+    forwarding: Forwarding | None = None
     try:
-        _send_program(given, str(job_id), step)
-        made, dismiss = _launched(given, step, lambda: create_step(PROGRAM, job_id, step, _environment(given), given))
+        if "bcast" in given:
+            _send_program(given, str(job_id), step)
+        forwarding = _forwarded(given, display, job_id)
+        variables = _environment(given, forwarding)
+        made, dismiss = _launched(given, step, lambda: create_step(PROGRAM, job_id, step, variables, given))
         try:
             status = attached(PROGRAM, made, given, streams)
         finally:
             dismiss()
     finally:
+        if forwarding is not None:
+            forwarding.close()
         request = {"type": "CompleteJob", "job": job_id, "status": (status & 0xFF) << 8}
         with Connection() as connection:
             connection.request("POST", "/v1/requests", request, key=new_key(), retry_seconds=60)
@@ -265,8 +303,8 @@ def new_job(given: Given, step: dict[str, Any], argv: list[str]) -> dict[str, An
     return {"spec": spec, "environment": _environment(given)}
 
 
-def _environment(given: Given) -> dict[str, str]:
-    return environment.of_step(given)
+def _environment(given: Given, forwarding: Forwarding | None = None) -> dict[str, str]:
+    return environment.of_step(given) | (forwarding.variables if forwarding is not None else {})
 
 
 def _check(given: Given) -> None:

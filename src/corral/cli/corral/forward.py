@@ -17,9 +17,9 @@ from typing import Any
 
 from corral.cli.corral.place import add_options, endpoint_of
 from corral.cli.follow import Follower
+from corral.cli.relaystep import relay_step
 from corral.cli.run import Exit
 from corral.client.attach import Attachment, CredentialsRefused, Message, Output
-from corral.client.connection import Connection, new_key
 from corral.daemon.mux import Mux
 from corral.errors import Refused, Unreachable
 
@@ -103,15 +103,7 @@ class Forwarder:
         return sock, remote
 
     def _attach(self) -> Attachment:
-        spec: dict[str, Any] = {
-            "name": "port-forward", "argv": ["port-forward"], "work_dir": "/", "overlap": True, "relay": True, "ntasks": 1,
-            "nodes_min": 1, "nodes_max": 1, "client_host": os.uname().nodename, "client_pid": os.getpid(), "gres": [],
-        }  # fmt: skip
-        if self._given.node:
-            spec["nodelist"] = self._given.node
-        request = {"type": "CreateStep", "job": self._given.job, "spec": spec, "environment": {}}
-        with Connection(endpoint_of(self._given)) as connection:
-            reply = connection.request("POST", "/v1/requests", request, key=new_key(), retry_seconds=60)
+        reply = relay_step("port-forward", self._given.job, self._given.node, endpoint_of(self._given))
         access = reply["access"]
         self.node = reply["step"]["nodes"][0]["share"]["node"]
         job, step, *_ = reply["step"]["key"]

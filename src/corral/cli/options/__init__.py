@@ -189,6 +189,7 @@ _ROWS = (
     Option("wckey", "", REQUIRED, "bra", _TEXT, "SBATCH_WCKEY SLURM_WCKEY SALLOC_WCKEY"),
     Option("whole", "", NO, "r", _FLAG),
     Option("wrap", "", REQUIRED, "b", _TEXT),
+    Option("x11", "", OPTIONAL, "ra", values.x11, "SRUN_X11"),
 )  # fmt: skip
 
 #: Where the real table is not in alphabetical order (it shows in "is ambiguous; possibilities: ...").

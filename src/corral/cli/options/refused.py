@@ -31,5 +31,4 @@ REFUSED: dict[str, tuple[str, int, str, str, str]] = {
     "power": ("", 1, "bra", "SBATCH_POWER SLURM_POWER SALLOC_POWER", "power is not managed"),
     "reboot": ("", 0, "bra", "", "nodes are not booted for jobs"),
     "slurmd-debug": ("", 1, "r", "SLURMD_DEBUG", "the agent's log says what it does"),
-    "x11": ("", 2, "ra", "", "windows are not forwarded; use ssh -X"),
 }  # fmt: skip

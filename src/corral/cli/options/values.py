@@ -65,6 +65,14 @@ def get_user_env(given: str, name: str) -> bool:
     return True
 
 
+def x11(given: str, name: str) -> str:
+    """On which nodes there is a display."""
+    word = given.lower() or "all"
+    if word not in ("all", "batch", "first", "last"):  # with which Slurm would do without windows, and say nothing
+        raise not_offered(f"--x11={given}", "it is all, batch, first or last")
+    return word
+
+
 def flag(given: str, name: str) -> bool:
     """True; the value of a variable may say no."""
     word = given.strip().lower()
