@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from corral.cli.given import Given
 
 #: What sbatch and srun set or read themselves and what would mislead the job.
-_NEVER = ("SLURM_CONF_SERVER", "CORRAL_TOKEN")
+_NEVER = ("SLURM_CONF_SERVER", "CORRAL_TOKEN", "SLURM_JWT")
 
 
 def exported(text: str | None, environment: Mapping[str, str]) -> dict[str, str]:

@@ -258,8 +258,15 @@ def _reboot(connect: Connect, keyword: str, words: list[str]) -> int:
     return (scontrol_reboot.reboot if keyword == "reboot" else scontrol_reboot.cancel)(connect, keyword, words)
 
 
+def _daemon(connect: Connect, keyword: str, words: list[str]) -> int:
+    from corral.cli import scontrol_daemon
+
+    return scontrol_daemon.ACTIONS[keyword](connect, keyword, words)
+
+
 ACTIONS: dict[str, Callable[[Connect, str, list[str]], int]] = {
     **dict.fromkeys(_REQUESTS, change),
+    **dict.fromkeys(("schedloglevel", "setdebug", "setdebugflags", "token"), _daemon),
     "ping": ping,
     "reboot": _reboot,
     "cancel_reboot": _reboot,

@@ -314,8 +314,10 @@ def request(method: str, path: str, body: Json = None, *, key: str = "") -> Json
 
 
 def _token(endpoint: str) -> str:
-    token = os.environ.get("CORRAL_TOKEN")
-    if token:
+    token = os.environ.get("CORRAL_TOKEN") or os.environ.get(
+        "SLURM_JWT", ""
+    )  # the latter by `export $(scontrol token)`
+    if token and ("CORRAL_TOKEN" in os.environ or token.startswith("corral1.")):
         return token
     path = os.environ.get("CORRAL_TOKEN_FILE") or os.path.expanduser("~/.config/corral/token")
     try:

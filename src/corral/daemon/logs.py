@@ -28,21 +28,29 @@ class Log:
     """A daemon's log; `with_fields` gives one that says the same fields in each line."""
 
     def __init__(self, path: str | Path | None = None, level: str = "info", **fields: Any) -> None:
-        self._sink = _Sink(path)
-        self._least = LEVELS[level]
+        self._sink = _Sink(path, level)
         self._fields = fields
 
     def with_fields(self, **fields: Any) -> "Log":
         other = Log.__new__(Log)
-        other._sink, other._least, other._fields = self._sink, self._least, {**self._fields, **fields}
+        other._sink, other._fields = self._sink, {**self._fields, **fields}
         return other
 
+    @property
+    def level(self) -> str:
+        """The least that is kept. To set it counts for all that keep this log."""
+        return self._sink.level
+
+    @level.setter
+    def level(self, level: str) -> None:
+        self._sink.least, self._sink.level = LEVELS[level], level
+
     def debug(self, event: str, **fields: Any) -> None:
-        if self._least <= 10:
+        if self._sink.least <= 10:
             self._write("debug", event, fields)
 
     def info(self, event: str, **fields: Any) -> None:
-        if self._least <= 20:
+        if self._sink.least <= 20:
             self._write("info", event, fields)
 
     def warning(self, event: str, **fields: Any) -> None:
@@ -70,7 +78,8 @@ class Log:
 class _Sink:
     """The file behind a log; standard error where there is none. A full disk loses lines, never the daemon."""
 
-    def __init__(self, path: str | Path | None) -> None:
+    def __init__(self, path: str | Path | None, level: str) -> None:
+        self.level, self.least = level, LEVELS[level]
         self._path = Path(path) if path else None
         self._fd = self._open() if self._path else sys.stderr.fileno()
         self._size = os.fstat(self._fd).st_size if self._path else 0

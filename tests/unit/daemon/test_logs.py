@@ -47,3 +47,14 @@ def test_a_large_file_is_put_aside(tmp_path, monkeypatch):
         log.info("x" * 100, i=i)
     assert (tmp_path / "log.1").exists()
     assert (tmp_path / "log").stat().st_size <= 200
+
+
+def test_a_level_set_later_counts_for_all_that_share_the_log(tmp_path):
+    log = Log(tmp_path / "log", "info")
+    other = log.with_fields(of="b")
+    log.level = "debug"
+    other.debug("a")
+    other.level = "error"
+    log.info("b")
+    assert [line["event"] for line in lines(tmp_path / "log")] == ["a"]
+    assert (log.level, other.level) == ("error", "error")

@@ -66,9 +66,7 @@ REFUSED = {
     "abort": "`corral down` stops the cluster",
     "cluster": "CORRAL_ENDPOINT says which cluster is asked",
     "fsdampeningfactor": "write priority.fair_share_dampening into corral.toml",
-    "schedloglevel": "write it into corral.toml", "setdebug": "write it into corral.toml",
-    "setdebugflags": "write it into corral.toml", "shutdown": "`corral down` stops the cluster",
-    "takeover": "another controller takes over by itself", "token": "`corral token` makes tokens",
+    "shutdown": "`corral down` stops the cluster", "takeover": "another controller takes over by itself",
 }  # fmt: skip
 
 
@@ -270,7 +268,8 @@ class Scontrol:
 #: These need something to act on.
 _FROM_ONE = frozenset(
     (
-        "hold", "holdu", "uhold", "release", "requeue", "requeuehold", "suspend", "resume", "top", "update", "wait_job", "write",
+        "hold", "holdu", "uhold", "release", "requeue", "requeuehold", "schedloglevel", "setdebug", "setdebugflags", "suspend", "resume",
+        "top", "update", "wait_job", "write",
     )
 )  # fmt: skip
 

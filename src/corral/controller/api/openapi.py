@@ -190,6 +190,7 @@ def document() -> dict[str, Any]:
         "/v1/ping": {"get": operation("Is a controller there?", anything)},
         "/v1/status": {"get": operation("How the cluster is", anything)},
         "/v1/priorities": {"get": operation("What the priorities of waiting jobs are made of", anything)},
+        "/v1/log": {"put": operation("How much the controller says in its log (operators)", reply)},
         "/v1/statistics": {
             "get": operation("How busy the controller is, and with what", anything),
             "delete": operation("Begin counting anew (operators)", reply),

@@ -1,16 +1,24 @@
-"""What sdiag shows: the controller's counters, and how many jobs wait and run."""
+"""What sdiag shows: the controller's counters, and how many jobs wait and run. And how much the controller says in its log."""
 
 from collections import Counter
-from typing import Any
+from typing import Any, Literal
 
+import msgspec
 from starlette.requests import Request
 
-from corral.controller.api.http import Refusal, caller_of
+from corral.controller.api.http import Refusal, body_of, caller_of
 from corral.controller.api.service import Service
 from corral.daemon import clock
 from corral.model import ranges
 from corral.model.job import JobState
 from corral.protocol.replies import Done
+
+
+class LogLevel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    level: Literal["error", "warning", "info", "debug"]
+
+
+_decode = msgspec.json.Decoder(LogLevel).decode
 
 #: Orders shown one by one.
 _MOST_SHOWN = 25
@@ -41,7 +49,17 @@ async def reset_statistics(service: Service, request: Request) -> Done:
     return Done()
 
 
+async def put_log_level(service: Service, request: Request) -> Done:
+    """Until it is set anew or the controller is started again."""
+    if not caller_of(service, request).is_operator:
+        raise Refusal("Permission denied", "denied")
+    service.log.level = _decode(await body_of(request)).level
+    service.log.warning("log level", level=service.log.level)
+    return Done()
+
+
 ROUTES = (
+    ("PUT", "/v1/log", put_log_level),
     ("GET", "/v1/statistics", get_statistics),
     ("DELETE", "/v1/statistics", reset_statistics),
 )
