@@ -113,6 +113,8 @@ def test_a_session_of_the_real_one(
     last = ""
     for command, wanted, status in entries(name):
         monkeypatch.setattr(sbatch, "PROGRAM", run.Program("sbatch"))
+        if command.startswith("squeue"):
+            _settle(cluster)
         shown, found = session.run(command)
         letter = re.fullmatch(r"<[A-Z]>\n", wanted)
         if letter:
