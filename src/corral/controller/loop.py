@@ -158,6 +158,14 @@ class Loop:
         self._put(Configured(config, future))
         return await future
 
+    async def recorded(self) -> None:
+        """Wait until the store has all that the state shows now."""
+        if self._flight.under_way:
+            future, batch = new_future(), PendingBatch()
+            batch.answer(future, Done())
+            self._flight.hand_over(batch)
+            await future
+
     def report(self, agent: str, reports: list[AnyReport]) -> None:
         """From the bus. Acknowledged once it is durable; dropped now if it could not be (the agent sends it again)."""
         if not self.unavailable:

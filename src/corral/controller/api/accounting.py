@@ -71,7 +71,8 @@ async def get_history(service: Service, request: Request) -> Response:
     all_runs = query.flag(request, "duplicates")
     owner = None if sees_all(service, caller) else caller.uid
     live = live_runs(service, wanted)
-    # Looked for only now: what ends meanwhile is found twice, and never missed.
+    # Looked for only now, and when the rows of what has just ended are there: what ends meanwhile is found twice, and never missed.
+    await service.loop.recorded()
     keys = merged(await asyncio.to_thread(service.store.run_keys, wanted), live, all_runs)
     if wanted.limit:
         keys = keys[-wanted.limit :]
@@ -160,7 +161,7 @@ def _steps_of(service: Service, chosen: list[Run], live: Live) -> list[StepRun]:
 
 
 def live_runs(service: Service, wanted: HistoryQuery) -> Live:
-    """Jobs in memory that have not ended. (What has just ended is in the store: its row was committed with its event.)"""
+    """Jobs in memory that have not ended. (What has just ended is in the store as soon as its event is.)"""
     state = service.state
     live = Live()
     for job in state.jobs.values():
