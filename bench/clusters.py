@@ -99,8 +99,8 @@ def until(condition: Callable[[], bool], seconds: float = 60.0, every: float = 0
 
 
 @contextmanager
-def corral(directory: Path) -> Iterator[Cluster]:
-    """Ten virtual nodes by `corral up`."""
+def corral(directory: Path, nodes: int = NODES) -> Iterator[Cluster]:
+    """So many virtual nodes by `corral up`."""
     programs = Path(sys.executable).parent
     environment = dict(
         os.environ, PATH=f"{programs}:{os.environ['PATH']}", CORRAL_ENDPOINT=f"unix://{directory}/corral.sock"
@@ -108,7 +108,7 @@ def corral(directory: Path) -> Iterator[Cluster]:
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has its bytecode
     for name in [name for name in environment if name.startswith("SLURM_")]:
         del environment[name]
-    up = ["corral", "up", "--dir", str(directory), "--nodes", str(NODES), "--cpus", str(CPUS), "--mem", str(MEMORY_MB)]
+    up = ["corral", "up", "--dir", str(directory), "--nodes", str(nodes), "--cpus", str(CPUS), "--mem", str(MEMORY_MB)]
     up += ["--gpus", str(GPUS), "--gpu-type", "v100", "--prefix", "dgx0180"]
     subprocess.run(up, env=environment, check=True, stdout=subprocess.DEVNULL)
     cluster = Cluster("corral", environment, lambda: _pid_in(directory / "controller.lock"), up)

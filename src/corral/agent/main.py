@@ -105,7 +105,7 @@ def run(
     try:
         _serve(config, name, Path(state_dir), nodes, spool, settings, log, endpoint)
     except ConfigError as error:
-        log.error("the agent cannot start", error)
+        log.error("the agent cannot start", reason=str(error))
         print(f"corral: error: {error}", file=sys.stderr)
         return 1
     except Exception as error:
@@ -221,7 +221,14 @@ async def _main(
     known: names.NodeNames | None,
 ) -> None:
     access = Access(config.nats, state_dir, config.cluster, name, tuple(node.name for node in nodes))
-    bus = NatsBus(access.url, access.jwt, name=f"agent {name}", ca_file=config.nats.ca)
+
+    def on_change(problem: str) -> None:
+        if problem:
+            log.warning("no message server", problem=problem)
+        else:
+            log.info("bus connected", url=access.url())
+
+    bus = NatsBus(access.url, access.jwt, name=f"agent {name}", ca_file=config.nats.ca, on_change=on_change)
     images = Images(spool.root / "images", config.containers)
     images.remove_unfinished()
     agent = AgentLoop(

@@ -39,7 +39,8 @@ _INBOX_SID = 1
 class NatsBus:
     """One program's connection to the NATS server at `url` (several with commas).
 
-    A callable `url` or `jwt` is asked before each connection.
+    A callable `url` or `jwt` is asked before each connection. `on_change` is told why there is none, once for each reason, and
+    "" when there is one again.
     """
 
     def __init__(
@@ -49,7 +50,10 @@ class NatsBus:
         *,
         name: str = "corral",
         ca_file: str = "",
+        on_change: Callable[[str], None] = lambda problem: None,
     ) -> None:
+        self._on_change = on_change
+        self._told: str | None = None
         self._url = url if callable(url) else lambda: url
         self._name, self._ca_file = name, ca_file
         self._jwt = jwt if callable(jwt) else lambda: jwt
@@ -211,14 +215,23 @@ class NatsBus:
                 pause = FIRST_PAUSE
                 try:
                     await self._live(first)
+                    problem = str(self._problem)
                 except (ConnectionLost, NoReply) as error:
-                    logger.debug("%s: %s", self._name, error)
+                    problem = str(error)
                 finally:
                     self._end(ConnectionLost(reason="it is closed"))
-            elif isinstance(self._problem, CredentialsRefused) and not first.done():
-                first.set_exception(self._problem)
+                self._say(problem)
+            else:
+                self._say(str(self._problem))
+                if isinstance(self._problem, CredentialsRefused) and not first.done():
+                    first.set_exception(self._problem)
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, LONGEST_PAUSE)
+
+    def _say(self, problem: str) -> None:
+        if problem != self._told:
+            self._told = problem
+            self._on_change(problem)
 
     async def _dial(self) -> bool:
         """Connect, with all subscriptions in front of whatever is published."""
@@ -249,6 +262,7 @@ class NatsBus:
     async def _live(self, first: asyncio.Future[None]) -> None:
         """From the moment the subscriptions are in place until the connection has ended."""
         await self.flush()
+        self._say("")
         if not first.done():
             first.set_result(None)
         else:

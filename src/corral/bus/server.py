@@ -175,7 +175,7 @@ def configuration(directory: Path, keys: ClusterKeys | None, host: str, port: in
         "logfile_max_num: 3",
         f"max_payload: {MAX_PAYLOAD}",
         "max_pending: 67108864",
-        "max_control_line: 262144  # a JWT that names many nodes is one line",
+        "max_control_line: 1179648  # a JWT that names an agent's nodes is one line; the server takes none of more than 1 MiB",
         'write_deadline: "10s"',
         'ping_interval: "20s"',
         "ping_max: 3",

@@ -239,14 +239,20 @@ class Controller:
             ClusterKeys.load(self.directory / "keys").controller_jwt,
             name="controller",
             ca_file=self.config.nats.ca,
+            on_change=self._on_bus,
         )
         self.performer.use(self.bus)
         self.bus.on_reconnect(self.performer.recovered)
         await self.bus.subscribe(subjects.all_reports(self.config.cluster), self._on_reports)
         await self.bus.connect()
-        self.log.info("bus connected", url=self.keeper.url)
         self.performer.recovered()
         self._write_ready()
+
+    def _on_bus(self, problem: str) -> None:
+        if problem:
+            self.log.warning("no message server", problem=problem)
+        else:
+            self.log.info("bus connected", url=self.keeper.url)
 
     def _on_reports(self, subject: str, payload: bytes) -> None:
         agent, mark = subjects.reporter(subject)

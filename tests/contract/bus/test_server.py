@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from corral.bus import wire
+from corral.bus import permissions, wire
 from corral.bus.credentials import ClusterKeys
 from corral.bus.errors import ConnectionLost, CredentialsRefused, ServerFailed
 from corral.bus.nats import NatsBus
@@ -215,3 +215,27 @@ def test_both_clients_speak_tls(tmp_path, keys, until):
             wire.connect(server.url, keys.controller_jwt())
     finally:
         server.stop()
+
+
+def test_an_agent_may_have_thousands_of_nodes(server, keys):
+    names = tuple(f"node{number:05}" for number in range(10_000))
+    jwt = keys.user_jwt("agent", permissions.agent("corral", "virtual", names))
+    wire.connect(server.url, jwt).close()
+
+
+def test_why_a_bus_has_no_server_is_told_once_for_each_reason(server, keys, kill, until):
+    told = []
+    bus = NatsBus(server.url, keys.user_jwt("test", EVERYTHING), on_change=told.append)
+
+    async def story():
+        await bus.connect(timeout=60)
+        assert told == [""]
+        kill(server)
+        await until(lambda: any("refused" in one for one in told))
+        assert len(told) == len(set(told)), "not again at each attempt"
+        start_server(server.directory, keys)
+        await until(lambda: told[-1] == "")
+        await bus.close()
+        assert told[-1] == "", "an orderly end is no problem"
+
+    asyncio.run(story())

@@ -141,7 +141,7 @@ def _wait_until_ready(place: Place, started: dict[Daemon, int], names: list[str]
         except (Unreachable, Refused, OSError) as error:
             problem = str(error)
         if time.monotonic() > deadline:
-            raise _failure(place, started, problem, sorted(missing))
+            raise _failure(place, started, problem, [name for name in names if name in missing])
         if missing:
             time.sleep(daemons.LOOK_SECONDS)
     connection.close()
@@ -172,7 +172,7 @@ def _check_alive(started: dict[Daemon, int]) -> None:
 
 
 def _failure(place: Place, started: dict[Daemon, int], problem: str, missing: list[str]) -> Exit:
-    lines = [f"corral: error: the cluster did not come up: {problem} ({hostlist.fold(missing[:1000])} missing)"]
+    lines = [f"corral: error: the cluster did not come up: {problem} (missing: {hostlist.fold(missing)})"]
     for daemon in started:
         lines.append(f"{daemon.name}: {daemon.log}")
         lines += [f"    {word}" for word in daemons.last_words(daemon, 4)]

@@ -50,7 +50,7 @@ def _fields(known: Any) -> dict[str, Any]:
 def _kubernetes(operation: Callable[..., Any]) -> dict[str, Any]:
     """Kubernetes' own paths; what stands at them is told by /openapi/v3."""
     anything: dict[str, Any] = {"type": "object"}
-    path = _parameter("path:path", "path", "v1/namespaces/NAMESPACE/pods/NAME")
+    path = _parameter("path", "path", "v1/namespaces/NAMESPACE/pods/NAME")
     verbs = {
         "get": "Get, list or watch=true", "post": "Create", "put": "Replace", "patch": "Patch or apply", "delete": "Delete",
     }  # fmt: skip
@@ -68,9 +68,9 @@ def _kubernetes(operation: Callable[..., Any]) -> dict[str, Any]:
         },
         "/version": {"get": operation("Kubernetes: the version of the API", anything)},
         "/openapi/v3": {"get": operation("Kubernetes: the schemas that there are", anything)},
-        "/openapi/v3/{path:path}": {"get": operation("Kubernetes: one group's schemas", anything, [path])},
-        "/api/{path:path}": objects,
-        "/apis/{path:path}": objects,
+        "/openapi/v3/{path}": {"get": operation("Kubernetes: one group's schemas", anything, [path])},
+        "/api/{path}": objects,
+        "/apis/{path}": objects,
     }
 
 
