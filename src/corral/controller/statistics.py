@@ -4,6 +4,7 @@ Counting costs a dictionary look-up per event and two readings of a clock per re
 jobs and cycles begin anew at midnight UTC, those of requests only when told to.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -64,6 +65,9 @@ class Statistics:
     def __init__(self, now: float, monotonic: Callable[[], float]) -> None:
         self.requests: dict[str, Spans] = {}  #: by what was asked for, or reported
         self.users: dict[tuple[int, str], Spans] = {}
+        self.submitted_ever = self.started_ever = 0  #: since the controller began, whatever is reset
+        self.ended_ever: Counter[JobState] = Counter()
+        self.cycles_ever = Spans()
         self.in_work = 0  #: requests that are being answered
         self.cycles = Spans()
         self.depth = Depth()
@@ -106,12 +110,16 @@ class Statistics:
             count(self, event.job)  # type: ignore[union-attr]  # only events of jobs are in the table
 
     def _on_submitted(self, job: Job) -> None:
-        self.submitted += ranges.count(job.array_waiting) or 1
+        count = ranges.count(job.array_waiting) or 1
+        self.submitted += count
+        self.submitted_ever += count
 
     def _on_started(self, job: Job) -> None:
         self.started += 1
+        self.started_ever += 1
 
     def _on_ended(self, job: Job) -> None:
+        self.ended_ever[job.state] += 1
         if job.state is JobState.CANCELLED:
             self.canceled += 1
         elif job.state in _FAILED:
@@ -124,6 +132,7 @@ class Statistics:
         if now >= self._midnight:
             self._begin(now)
         self.cycles.add(seconds)
+        self.cycles_ever.add(seconds)
         self.depth.add(plan.looked_at)
         self.queue_length = waiting
         if not plan.expected and not plan.backfilled:

@@ -159,7 +159,7 @@ class RunningController:
         )  # fmt: skip
         service = self.service = Service(
             config=self.config, loop=self.loop, store=self.store, watchers=self.watchers, performer=self.performer,
-            log=log, token_key=b"k" * 32, facts=lambda: {"cluster": "corral", "term": term},
+            log=log, token_key=b"k" * 32, facts=lambda: {"cluster": "corral", "term": term, "bus_connected": True},
         )  # fmt: skip
         self._server = HttpServer(make_app(service))
         sock = socket.socket(socket.AF_UNIX)

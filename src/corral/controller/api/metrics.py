@@ -7,11 +7,12 @@ have tens of thousands of lines.
 import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from corral.controller.api import own_metrics
+from corral.controller.api.families import Family, Sample, written
 from corral.controller.api.http import Refusal, caller_of
 from corral.controller.api.node_rows import NodeContext, allocated_cpus, base_state, gpus, gpus_in_use
 from corral.controller.api.nodes import node_context
@@ -24,39 +25,32 @@ from corral.model.node import Node
 _MIB = 1 << 20
 _OF_JOB = ("job", "user", "account", "partition")
 _OF_GPU = ("node", "gpu", "type", "uuid", *_OF_JOB)
-#: Name -> what it is, and its labels.
-_FAMILIES = {
-    "corral_jobs": ("Jobs that the controller has in memory", ("state",)),
-    "corral_nodes": ("Nodes", ("state",)),
-    "corral_node_load": ("Load average of a minute", ("node",)),
-    "corral_node_cpus": ("CPUs", ("node",)),
-    "corral_node_cpus_allocated": ("CPUs that jobs have", ("node",)),
-    "corral_node_memory_bytes": ("Memory", ("node",)),
-    "corral_node_memory_allocated_bytes": ("Memory that jobs have", ("node",)),
-    "corral_node_memory_free_bytes": ("Memory that is available, as the node says", ("node",)),
-    "corral_node_gpus": ("GPUs", ("node",)),
-    "corral_node_gpus_allocated": ("GPUs that jobs have", ("node",)),
-    "corral_gpu_utilization_ratio": ("Share of the time in which something ran on it", _OF_GPU),
-    "corral_gpu_memory_used_bytes": ("Its memory in use", _OF_GPU),
-    "corral_gpu_memory_bytes": ("Its memory", _OF_GPU),
-    "corral_job_gpus": ("GPUs that a job has, or has shares of", _OF_JOB),
-    "corral_job_gpu_utilization_ratio": ("Mean over a job's GPUs", _OF_JOB),
-    "corral_job_gpu_memory_used_bytes": ("Sum over a job's GPUs", _OF_JOB),
+FAMILIES = own_metrics.FAMILIES | {
+    "corral_jobs": Family("Jobs that the controller has in memory", ("state",)),
+    "corral_nodes": Family("Nodes", ("state",)),
+    "corral_node_load": Family("Load average of a minute", ("node",)),
+    "corral_node_cpus": Family("CPUs", ("node",)),
+    "corral_node_cpus_allocated": Family("CPUs that jobs have", ("node",)),
+    "corral_node_memory_bytes": Family("Memory", ("node",)),
+    "corral_node_memory_allocated_bytes": Family("Memory that jobs have", ("node",)),
+    "corral_node_memory_free_bytes": Family("Memory that is available, as the node says", ("node",)),
+    "corral_node_gpus": Family("GPUs", ("node",)),
+    "corral_node_gpus_allocated": Family("GPUs that jobs have", ("node",)),
+    "corral_gpu_utilization_ratio": Family("Share of the time in which something ran on it", _OF_GPU),
+    "corral_gpu_memory_used_bytes": Family("Its memory in use", _OF_GPU),
+    "corral_gpu_memory_bytes": Family("Its memory", _OF_GPU),
+    "corral_job_gpus": Family("GPUs that a job has, or has shares of", _OF_JOB),
+    "corral_job_gpu_utilization_ratio": Family("Mean over a job's GPUs", _OF_JOB),
+    "corral_job_gpu_memory_used_bytes": Family("Sum over a job's GPUs", _OF_JOB),
 }
-
-
-class Sample(NamedTuple):
-    family: str
-    labels: tuple[str, ...]
-    value: float
 
 
 async def get_metrics(service: Service, request: Request) -> Response:
     """Operators only: whose jobs run is not everybody's to know."""
     if not caller_of(service, request).is_operator:
         raise Refusal("Access/permission denied", "denied")
-    samples = gathered(service)
-    text = await asyncio.get_running_loop().run_in_executor(None, written, samples)
+    samples = [*own_metrics.gathered(service), *gathered(service)]
+    text = await asyncio.get_running_loop().run_in_executor(None, written, FAMILIES, samples)
     return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
@@ -130,26 +124,6 @@ def _labels(job: Job, accounts: Mapping[JobId, str]) -> tuple[str, ...]:
 
 def _at(values: tuple[int, ...], place: int) -> int:
     return values[place] if place < len(values) else -1
-
-
-def written(samples: list[Sample]) -> bytes:
-    """As Prometheus reads it."""
-    from prometheus_client import CollectorRegistry, generate_latest
-    from prometheus_client.core import GaugeMetricFamily
-    from prometheus_client.registry import Collector
-
-    class Gathered(Collector):
-        def collect(self) -> Iterable[GaugeMetricFamily]:
-            families = {
-                name: GaugeMetricFamily(name, text, labels=labels) for name, (text, labels) in _FAMILIES.items()
-            }
-            for sample in samples:
-                families[sample.family].add_metric(sample.labels, sample.value)
-            return families.values()
-
-    registry = CollectorRegistry()
-    registry.register(Gathered())
-    return generate_latest(registry)
 
 
 ROUTES = (("GET", "/metrics", get_metrics),)

@@ -152,6 +152,13 @@ async def get_health(service: Service, request: Request) -> Response:
     return Response("ok", media_type="text/plain")
 
 
+async def get_readiness(service: Service, request: Request) -> Response:
+    """Can changes be recorded? Reading goes on meanwhile, and so do the jobs."""
+    if service.loop.unavailable:
+        return Response(f"changes cannot be recorded: {service.loop.unavailable}", 503, media_type="text/plain")
+    return Response("ok", media_type="text/plain")
+
+
 async def schema_index(service: Service, request: Request) -> dict[str, Any]:
     return schemas.index()
 
@@ -188,7 +195,9 @@ ROUTES = (
     ("GET", "/api", core_root),
     ("GET", "/apis", groups_root),
     ("GET", "/version", get_version),
-    *(("GET", path, get_health) for path in ("/healthz", "/livez", "/readyz")),
+    ("GET", "/healthz", get_health),
+    ("GET", "/livez", get_health),
+    ("GET", "/readyz", get_readiness),
     ("GET", "/v1/kinds", get_kinds),
     ("GET", "/v1/kubeconfig", get_kubeconfig),
     ("GET", "/openapi/v3", schema_index),
