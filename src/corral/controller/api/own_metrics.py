@@ -13,7 +13,7 @@ from corral.daemon import clock
 from corral.model import ranges
 from corral.model.job import JobState
 from corral.model.kube.workload import Deployment, StatefulSet
-from corral.services.load import STABLE
+from corral.services.load import STABLE, Loads
 
 _OF_WORK = ("kind", "namespace", "name")
 _OF_SERVICE = ("namespace", "service")
@@ -82,9 +82,17 @@ def _replicas(service: Service) -> Iterator[Sample]:
 
 
 def _traffic(service: Service) -> Iterator[Sample]:
-    loads, now = getattr(getattr(service.loop.context, "autoscaling", None), "loads", None), clock.now()
-    for key in sorted(loads.windows) if loads is not None and not loads.is_silent(now) else ():
+    loads, now = _loads(service), clock.now()
+    if loads is None or loads.is_silent(now):
+        return
+    for key in sorted(loads.windows):
         if (in_flight := loads.in_flight(key, STABLE, now)) is not None:
             yield Sample("corral_service_requests_in_flight", key, in_flight)
         if (rate := loads.per_second(key, STABLE, now)) is not None:
             yield Sample("corral_service_requests_per_second", key, rate)
+
+
+def _loads(service: Service) -> Loads | None:
+    """None: a test's engine, which has none."""
+    autoscaling = getattr(service.loop.context, "autoscaling", None)
+    return None if autoscaling is None else autoscaling.loads  # type: ignore[no-any-return]
