@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -35,11 +36,21 @@ class Bench:
         print(f"  {what:62} {figure}", flush=True)
 
     def time(self, *command: str, what: str = "") -> None:
-        figure = min(timed(self.cluster, *command) for _ in range(3))
-        self.say(what or " ".join(command), f"{figure:.2f} s")
+        """The quickest of three."""
+        self._show(what or " ".join(command), min(self._measured(*command) for _ in range(3)))
 
     def once(self, *command: str, what: str = "") -> None:
-        self.say(what or " ".join(command), f"{timed(self.cluster, *command):.2f} s")
+        self._show(what or " ".join(command), self._measured(*command))
+
+    def _measured(self, *command: str) -> tuple[float, float, float]:
+        """Seconds of the clock, of the command's processor time, of the controller's."""
+        pid = self.cluster.controller()
+        own, controllers = children(), processor(pid)
+        seconds = timed(self.cluster, *command)
+        return seconds, children() - own, processor(pid) - controllers
+
+    def _show(self, what: str, figures: tuple[float, float, float]) -> None:
+        self.say(what, "{:6.2f} s; processor {:.3f}, controller {:.3f} s".format(*figures))
 
     def memory(self, when: str) -> None:
         parts = {name: pss(pid) for name, pid in daemons(self.cluster, self.directory).items()}
@@ -84,6 +95,12 @@ def pss(pid: int) -> float:
     return 0.0
 
 
+def children() -> float:
+    """Processor seconds of all children so far."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def processor(pid: int) -> float:
     """Seconds so far, of all its threads."""
     return sum(int(file.read_text().split()[0]) for file in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
@@ -109,7 +126,7 @@ def play(bench: Bench) -> None:
     bench.once("scontrol", "update", f"nodename={first}", "state=drain", "reason=trial", what=f"drain of {half} nodes")
     bench.once("scontrol", "update", f"nodename={first}", "state=resume", what="resume of them")
 
-    print(f"all nodes full, {jobs} waiting elements of an array, and as many single jobs")
+    print(f"all nodes full; {jobs} waiting elements of an array, and as many single jobs")
     cluster.run("sbatch", "-N", str(nodes), "--exclusive", "--mem=0", "-o", "/dev/null", "--wrap", "sleep 100000")
     clusters.until(lambda: "alloc" in cluster.run("sinfo", "-h", "-o", "%T"))
     waits = ["-o", "/dev/null", "--time=60", "--wrap", "true"]

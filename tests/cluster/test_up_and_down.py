@@ -12,6 +12,11 @@ from tests.cluster.live import killed as kill
 from corral.cli.corral import daemons
 
 Make = Callable[..., LiveCluster]
+NODE_ANSWERS = """\
+scontrol: error: failed to delete nodes node2
+delete_node nodename=node2: Requested nodes are busy
+the agent of node2 answers: end it first
+"""
 
 
 def test_a_cluster_of_ten_nodes_answers_as_soon_as_it_is_up(make_cluster: Make) -> None:
@@ -49,6 +54,16 @@ def test_down_leaves_no_process_and_ends_the_jobs(make_cluster: Make) -> None:
     cluster.up()
     assert cluster.text("squeue", "-h", "-o%i %N") in (f"{waiting} ", f"{waiting} node[1-2]")
     assert running not in cluster.text("squeue", "-h", "-o%i").split()
+
+
+def test_up_with_other_nodes_forgets_those_of_the_last_time(make_cluster: Make) -> None:
+    cluster = make_cluster()
+    cluster.up("--nodes=2", "--cpus=2")
+    cluster.down()
+    cluster.up("--nodes=node[2-3]", "--cpus=4")
+    assert cluster.text("sinfo", "-h", "-N", "-o%N %c %T").split("\n") == ["node2 4 idle", "node3 4 idle"]
+    done = cluster.run("scontrol", "delete", "nodename=node2", check=False)
+    assert (done.returncode, done.stderr) == (1, NODE_ANSWERS)
 
 
 @pytest.mark.parametrize("killed", ["controller", "agent", "nats", "all"])

@@ -245,6 +245,8 @@ def delete(connect: Connect, words: list[str]) -> int:
         from corral.cli import scontrol_partition
 
         return scontrol_partition.delete(connect, shown if "=" in shown else f"{key}={name}", name)
+    if equals and low and "nodename".startswith(low):
+        return _delete_nodes(connect, shown if "=" in shown else f"{key}={name}", name)
     if not equals:
         raise Exit(1, "scontrol: error: Proper format is 'delete <ENTITY>=<ID>' or 'delete <ENTITY> <ID>'")
     if not low or not ("reservationname".startswith(low) or low == "reservation"):
@@ -253,6 +255,17 @@ def delete(connect: Connect, words: list[str]) -> int:
         connect().request("POST", "/v1/requests", {"type": "DeleteReservation", "name": name})
     except Refused as error:
         raise Exit(1, f"delete_reservation {shown}: {error}") from None
+    return 0
+
+
+def _delete_nodes(connect: Connect, shown: str, names: str) -> int:
+    try:
+        connect().request("POST", "/v1/requests", {"type": "DeleteNodes", "nodes": names})
+    except Refused as error:
+        raise Exit(
+            1, *([f"scontrol: error: failed to delete nodes {names}"] if names else []), f"delete_node {shown}: {error}",
+            *([str(error.fields["detail"])] if error.fields.get("detail") and error.fields.get("code") == "busy" else []),
+        ) from None  # fmt: skip
     return 0
 
 

@@ -18,6 +18,7 @@ from corral.protocol.requests import (
     CreatePartition,
     CreateReservation,
     CreateStep,
+    DeleteNodes,
     DeletePartition,
     DeleteReservation,
     HetPart,
@@ -100,7 +101,7 @@ class SentHetStep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 OtherRequest = (
     CancelJobs | HoldJobs | ReleaseJobs | RequeueJobs | SuspendJobs | ResumeJobs | UpdateJob | UpdateNodes | UpdatePartition
-    | CreatePartition | DeletePartition | RebootNodes
+    | CreatePartition | DeletePartition | RebootNodes | DeleteNodes
     | CreateReservation | UpdateReservation | DeleteReservation
     | SentStep | SentHetStep | SignalStep | CompleteJob | Reconfigure | NewClusterNodes
     | SetTrigger | ClearTriggers | TopJobs | NotifyJob | UpdateStep

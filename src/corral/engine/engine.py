@@ -18,6 +18,7 @@ from corral.engine import (
     dependencies,
     endings,
     het,
+    node_removal,
     nodes,
     notify,
     partitions,
@@ -173,6 +174,8 @@ class Engine:
                 nodes.on_update(ctx, request, caller, now, out)
             case rq.RebootNodes():
                 reboots.on_request(ctx, request, caller, now, out)
+            case rq.DeleteNodes():
+                node_removal.on_delete(ctx, request, caller, now, out)
             case rq.UpdatePartition():
                 partitions.on_update(ctx.state, request, caller, now, out)
                 reserved_times.tick(ctx, now, out)

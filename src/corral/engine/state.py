@@ -190,7 +190,7 @@ class ClusterState:
                 self._ledger.set_node(event.node.offered, event.node.is_usable, event.node.weight)
             case ev.NodeRemoved():
                 self.nodes.pop(event.name, None)
-                self.ledger.remove_node(event.name)
+                self._ledger.remove_node(event.name)
             case ev.PartitionChanged():
                 old = self.partitions.get(event.partition.name)
                 self.partitions[event.partition.name] = event.partition

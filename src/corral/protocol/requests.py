@@ -151,6 +151,12 @@ class RebootNodes(Request, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class DeleteNodes(Request, frozen=True, kw_only=True):
+    """scontrol delete NodeName=...: they are no longer of the cluster, until an agent registers them again."""
+
+    nodes: str  #: a hostlist
+
+
 class UpdatePartition(Request, frozen=True, kw_only=True):
     name: str
     changes: dict[str, str]
@@ -354,7 +360,7 @@ class ReportUse(Request, frozen=True, kw_only=True):
 
 AnyRequest = (
     SubmitJobs | CancelJobs | HoldJobs | ReleaseJobs | RequeueJobs | SuspendJobs | ResumeJobs | UpdateJob | UpdateNodes | RebootNodes
-    | UpdatePartition | CreatePartition | DeletePartition | CreateReservation | UpdateReservation | DeleteReservation
+    | DeleteNodes | UpdatePartition | CreatePartition | DeletePartition | CreateReservation | UpdateReservation | DeleteReservation
     | CreateStep | CreateHetStep | SignalStep | CompleteJob | Reconfigure | NewClusterNodes
     | SetTrigger | ClearTriggers | TopJobs | NotifyJob | UpdateStep
     | ChangeAccounts | PutObjects | DeleteObjects | ReportLoad | ReportUse

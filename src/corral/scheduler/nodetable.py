@@ -130,9 +130,8 @@ class NodeTable:
         self.layout_version = 0  #: likewise, but not when it only becomes usable or stops being so
         self.grown = 0  #: grows whenever something may have become free: what found no place before still finds none if it has not
         self.moves = 0  #: how often something has been taken
-        self.unsettled: dict[
-            str, tuple[NodeInventory, bool, int]
-        ] = {}  #: nodes without a row yet, or with another one to come
+        #: nodes without a row yet, or with another one to come; None = with one that goes
+        self.unsettled: dict[str, tuple[NodeInventory, bool, int] | None] = {}
         self.topology: Topology | None = None  #: which switches there are; None = none are configured
         self._leaves: tuple[int, Topology, Leaves] | None = None
         self.words: dict[object, Any] = {}  #: what nodes say to Pods (nodewords.py)
@@ -178,12 +177,12 @@ class NodeTable:
     def settle(self) -> None:
         """Make rows of the nodes that are new or have changed: all of them together, as that costs as much as there are rows."""
         if self.unsettled:
-            known = {
+            known: dict[str, tuple[NodeInventory, bool, int] | None] = {
                 inv.name: (inv, bool(self.usable[i]), int(self.weight[i])) for i, inv in enumerate(self.inventories)
             }
             known.update(self.unsettled)
             self.unsettled = {}
-            self._rebuild(list(known.values()))
+            self._rebuild([row for row in known.values() if row is not None])
 
     def set_licenses(self, total: dict[str, int]) -> None:
         """How many the cluster has. What jobs hold stays held, even when it is more."""
@@ -193,11 +192,11 @@ class NodeTable:
         self.grown += 1
 
     def remove_node(self, name: str) -> None:
-        i = self.index[name]
-        if self.jobs[i]:
+        """Its row goes with `settle`."""
+        row = self.index.get(name)
+        if row is not None and self.jobs[row]:
             raise Overcommitted(f"node {name} still holds jobs")
-        rows = [(inv, bool(self.usable[k]), int(self.weight[k])) for k, inv in enumerate(self.inventories) if k != i]
-        self._rebuild(rows)
+        self.unsettled[name] = None
 
     def set_usable(self, name: str, usable: bool) -> None:
         self.usable[self.index[name]] = usable

@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from tests.builders import OPERATOR, ROOT, Cluster, cluster, job, node, nodes, srun
+from tests.builders import ANN, OPERATOR, ROOT, Cluster, cluster, job, node, nodes, srun
 
 from corral.model.cluster import GresConfig, NodeConfig
 from corral.model.gres import GresDevice, GresRequest
@@ -383,3 +383,62 @@ def test_the_record_is_in_the_states_own_words(c: Cluster) -> None:
     state = msgspec.msgpack.decode(c.state.dump())
     assert [entry["id"] for entry in state["jobs"]] == [number]
     c.check()
+
+
+def test_a_node_is_taken_out_for_good_and_comes_again_as_a_new_one(c: Cluster) -> None:
+    c.ask(rq.UpdateNodes(nodes="n1", state="drain", reason="old"), OPERATOR)
+    silence(c, "n1")
+    assert isinstance(c.ask(rq.DeleteNodes(nodes="n1"), OPERATOR), Done)
+    assert list(c.state.nodes) == c.state.ledger.names == ["n2"]
+    first, second = c.add(job(cpus=4)), c.add(job(cpus=4))
+    c.cycle()
+    assert (c.where(first), c.states(second)) == ({"n2": 1}, ["PENDING"])
+    c.silent.clear()
+    c.register()
+    assert c.node("n1").drains == ()
+    c.cycle()
+    assert c.where(second) == {"n1": 1}
+    c.check()
+
+
+@pytest.mark.parametrize(
+    ("names", "by", "error", "detail"),
+    [
+        ("n1", ANN, "Invalid user id", ""),
+        ("n[2-3]", OPERATOR, "Invalid node name specified", ""),
+        ("", OPERATOR, "Invalid node name specified", ""),
+        ("n[1", OPERATOR, "Invalid node name specified", ""),
+        ("n[1-2]", OPERATOR, "Requested nodes are busy", "the agent of n1 answers: end it first"),
+    ],
+)
+def test_nodes_that_are_not_taken_out(c: Cluster, names: str, by: rq.Caller, error: str, detail: str) -> None:
+    refusal = c.ask(rq.DeleteNodes(nodes=names), by)
+    assert isinstance(refusal, Rejected)
+    assert refusal.error == error
+    assert detail in refusal.detail
+    assert c.state.ledger.names == ["n1", "n2"]
+
+
+def test_a_node_with_jobs_is_not_taken_out(c: Cluster) -> None:
+    c.run(job(4))
+    c.engine.ctx.agents.clear()
+    refusal = c.ask(rq.DeleteNodes(nodes="n[1-2]"), OPERATOR)
+    assert isinstance(refusal, Rejected)
+    assert (refusal.error, refusal.detail) == ("Requested nodes are busy", "n1 has jobs")
+
+
+def test_a_reserved_node_is_not_taken_out(c: Cluster) -> None:
+    found = rq.ReservationFields(start_time=c.now, duration=3600, users=rq.Names(names=("ann",)), nodes="n1")
+    reserved = rq.CreateReservation(name="r", fields=found)
+    assert not isinstance(c.ask(reserved, ROOT), Rejected)
+    c.engine.ctx.agents.clear()
+    refusal = c.ask(rq.DeleteNodes(nodes="n1"), OPERATOR)
+    assert isinstance(refusal, Rejected)
+    assert refusal.detail == "n1 is reserved (r)"
+
+
+def test_agents_without_nodes_are_not_waited_for(c: Cluster) -> None:
+    c.engine.ctx.awaited = {"agent"}
+    c.engine.ctx.agents.clear()
+    c.ask(rq.DeleteNodes(nodes="n[1-2]"), OPERATOR)
+    assert not c.engine.ctx.awaited

@@ -27,11 +27,15 @@ def main(arguments: list[str]) -> int:
     _write_first_config(given)
     place = place_of(given)
     with daemons.only_one_starts_or_stops(place.directory):
-        name, flags = _agent_setup(place, given)
+        before = _setup(place)
+        name, flags = _agent_setup(place, given, before)
+        gone = sorted({*_names(before["name"], before["flags"])} - {*_names(name, flags)}) if before else []
         now = time.time()
         started = _start_missing(place, name, flags)
     since = now if daemons.agent(place.directory, name) in started else 0.0
     try:
+        if gone:
+            _remove(place, gone, daemons.deadline(given.timeout))
         nodes = _wait_until_ready(place, started, _names(name, flags), since, given.timeout)
     except KeyboardInterrupt:
         raise Exit(130, f"corral: interrupted; what has been started goes on: {_down_command(place)}") from None
@@ -77,14 +81,18 @@ def _write_first_config(given: Namespace) -> None:
 # ---------------------------------------------------------------------------------------------------- what to start
 
 
-def _agent_setup(place: Place, given: Namespace) -> tuple[str, list[str]]:
-    """Name and flags of the agent: as given, else as the last time, else this machine."""
-    path = place.directory / SETUP
-    flags = virtual.flags(given)
+def _setup(place: Place) -> dict[str, Any] | None:
+    """Of the last time."""
     try:
-        before = json.loads(path.read_text())
+        found: dict[str, Any] = json.loads((place.directory / SETUP).read_text())
     except (OSError, ValueError):
-        before = None
+        return None
+    return found
+
+
+def _agent_setup(place: Place, given: Namespace, before: dict[str, Any] | None) -> tuple[str, list[str]]:
+    """Name and flags of the agent: as given, else as the last time, else this machine."""
+    flags = virtual.flags(given)
     if before is not None and not flags and given.name is None:
         return before["name"], before["flags"]
     name = given.name or ("virtual" if flags else socket.gethostname().partition(".")[0])
@@ -96,7 +104,7 @@ def _agent_setup(place: Place, given: Namespace) -> tuple[str, list[str]]:
             f"`{_down_command(place)}` first, or another --dir for another cluster",
         )
     place.directory.mkdir(mode=0o755, parents=True, exist_ok=True)
-    path.write_text(json.dumps({"name": name, "flags": flags}))
+    (place.directory / SETUP).write_text(json.dumps({"name": name, "flags": flags}))
     return name, flags
 
 
@@ -126,6 +134,24 @@ def _start_missing(place: Place, name: str, flags: list[str]) -> dict[Daemon, in
 
 
 # ---------------------------------------------------------------------------------------------------- until it is ready
+
+
+def _remove(place: Place, names: list[str], deadline: float) -> None:
+    """The nodes of the last time that are none any more. What has jobs, as when its daemons were killed, stays until it is lost."""
+    connection = Connection(place.endpoint, timeout=5.0)
+    while time.monotonic() < deadline:
+        try:
+            rows = connection.request("GET", "/v1/nodes?fields=name", retry_seconds=0.0)["rows"]
+            known = {row[0] for row in rows}.intersection(names)
+            if known:
+                request = {"type": "DeleteNodes", "nodes": hostlist.fold(sorted(known))}
+                connection.request("POST", "/v1/requests", request)
+            break
+        except Refused:
+            break
+        except (Unreachable, OSError):
+            time.sleep(daemons.LOOK_SECONDS)
+    connection.close()
 
 
 def _wait_until_ready(place: Place, started: dict[Daemon, int], names: list[str], since: float, timeout: float) -> int:
