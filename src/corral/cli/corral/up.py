@@ -96,8 +96,11 @@ def _agent_setup(place: Place, given: Namespace, before: dict[str, Any] | None) 
     if before is not None and not flags and given.name is None:
         return before["name"], before["flags"]
     name = given.name or ("virtual" if flags else socket.gethostname().partition(".")[0])
-    running = before and daemons.agent(place.directory, before["name"]).pid
-    if running and (name, flags) != (before["name"], before["flags"]):
+    if (
+        before is not None
+        and (name, flags) != (before["name"], before["flags"])
+        and daemons.agent(place.directory, before["name"]).pid
+    ):
         raise Exit(
             1,
             f"corral: error: the cluster in {place.directory} runs with other nodes: {_described(before)}",

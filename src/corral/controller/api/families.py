@@ -20,12 +20,12 @@ class Family(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """One figure; of a summary the sum, and of how many."""
+    """One figure; of a summary the sum, and the number of what it is the sum of."""
 
     family: str
     labels: tuple[str, ...]
     value: float
-    count: int = 0
+    number: int = 0
 
 
 def written(families: Mapping[str, Family], samples: Iterable[Sample]) -> bytes:
@@ -46,7 +46,7 @@ def written(families: Mapping[str, Family], samples: Iterable[Sample]) -> bytes:
     for sample in samples:
         family = made[sample.family]
         if isinstance(family, SummaryMetricFamily):
-            family.add_metric(sample.labels, sample.count, sample.value)
+            family.add_metric(sample.labels, sample.number, sample.value)
         else:
             family.add_metric(sample.labels, sample.value)
 

@@ -95,4 +95,4 @@ def _traffic(service: Service) -> Iterator[Sample]:
 def _loads(service: Service) -> Loads | None:
     """None: a test's engine, which has none."""
     autoscaling = getattr(service.loop.context, "autoscaling", None)
-    return None if autoscaling is None else autoscaling.loads  # type: ignore[no-any-return]
+    return None if autoscaling is None else autoscaling.loads
