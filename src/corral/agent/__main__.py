@@ -6,6 +6,7 @@ from pathlib import Path
 
 from corral.agent.inventory import VirtualNodes
 from corral.agent.main import run
+from corral.config import files
 from corral.config.cluster import load
 from corral.errors import CorralError
 from corral.model.gres import GresDevice
@@ -14,7 +15,7 @@ from corral.syntax import hostlist
 
 def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(prog="corral agent", description="Run one node's agent in the foreground.")
-    options.add_argument("--config", metavar="FILE", help="corral.toml")
+    options.add_argument("--config", metavar="FILE", help="corral.toml (default: the one in the state directory)")
     options.add_argument("--dir", metavar="DIR", required=True, help="state directory")
     options.add_argument("--name", required=True, help="the node's name in the cluster")
     options.add_argument("--log-file", action="store_true", help="log to a file in the state directory")
@@ -50,7 +51,7 @@ def virtual_nodes(arguments: argparse.Namespace) -> VirtualNodes | None:
 def main() -> int:
     arguments = parser().parse_args()
     try:
-        config = load(arguments.config)
+        config = load(files.find(arguments.config, arguments.dir))
         nodes = virtual_nodes(arguments)
     except CorralError as error:
         print(f"corral: error: {error}", file=sys.stderr)

@@ -3,8 +3,11 @@
 from collections.abc import Callable
 from typing import Protocol
 
+import msgspec
+
 from corral.engine.state import ClusterState
 from corral.protocol import codec
+from corral.errors import StoreUnusable
 from corral.protocol.events import AnyEvent
 from corral.store.interface import Store
 
@@ -23,10 +26,19 @@ class Recovered:
 
 
 def recover(store: Store, load: Callable[[bytes], ClusterState] = ClusterState.load) -> Recovered:
+    """StoreUnusable when the record says what this version has no words for."""
     loaded = store.load()
-    state = load(loaded.snapshot) if loaded.snapshot is not None else ClusterState()
-    replayed = 0
-    for stored in loaded.events:
-        state.apply(codec.decode_event(stored.data))
-        replayed += 1
+    replayed, where = 0, "the snapshot"
+    try:
+        state = load(loaded.snapshot) if loaded.snapshot is not None else ClusterState()
+        for stored in loaded.events:
+            where = f"event {loaded.upto + replayed + 1}"
+            state.apply(codec.decode_event(stored.data))
+            replayed += 1
+    except msgspec.MsgspecError as error:
+        reason = (
+            f"{where} cannot be read by this version: a newer one has written it, or it is damaged ({error})."
+            " Install the newer one, or restore a backup from before it"
+        )
+        raise StoreUnusable(reason=reason) from error
     return Recovered(state, loaded.upto + replayed, replayed)

@@ -15,6 +15,7 @@ import msgspec
 import uvloop
 
 from corral.auth import tokens
+from corral.config import files
 from corral.config.cluster import load
 from corral.daemon import memory
 from corral.daemon.logs import Log
@@ -95,7 +96,7 @@ def main(argv: list[str] | None = None) -> int:
     memory.be_frugal()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(run(load(arguments.config), arguments.dir, arguments.endpoint))
+            runner.run(run(load(files.find(arguments.config, arguments.dir)), arguments.dir, arguments.endpoint))
     except (CorralError, OSError, ssl.SSLError) as error:
         print(f"corral: error: the proxy: {error}", file=sys.stderr)
         return 1
