@@ -6,8 +6,8 @@ from typing import Protocol
 import msgspec
 
 from corral.engine.state import ClusterState
-from corral.protocol import codec
 from corral.errors import StoreUnusable
+from corral.protocol import codec
 from corral.protocol.events import AnyEvent
 from corral.store.interface import Store
 
