@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""What does it cost a service's users when something dies or is taken away? A real cluster of three nodes with an agent each, three replicas,
-a steady load.
+"""What does it cost a service's users when something dies or is taken away? A real cluster of three nodes with an agent each, three
+replicas, a steady load.
 
     python bench/faults.py [--rate 500] [--times 1] [--only WORD ...]
 
@@ -135,7 +135,7 @@ def measure(one: Faulty, name: str, rate: float) -> None:
     after = f"; replaced {again:.1f} s after the timeout" if lost else ""
     print(
         f"{rate:g} requests/s, {words:50} {found['failed']:4} of {found['requests']:6} failed, {later}; "
-        f"the longest took {found['most_ms']:.0f} ms{after}",
+        f"{found['under_way_then']} were under way when the first failed; the longest took {found['most_ms']:.0f} ms{after}",
         flush=True,
     )
 

@@ -33,6 +33,7 @@ class Load:
         self.failures: list[tuple[float, str]] = []
         self.last_failed = 0.0  #: when it was sent
         self.connections = 0
+        self.under_way = self.under_way_then = 0  #: requests, now and when the first failed
         self._is_told = False
 
     def stop(self) -> None:
@@ -41,14 +42,18 @@ class Load:
 
     async def one(self, since: float) -> None:
         began = perf_counter()
+        self.under_way += 1
         try:
             async with asyncio.timeout(self._timeout):
                 status, body, connection = await self._exchange()
         except (TimeoutError, OSError, ValueError, IndexError, asyncio.IncompleteReadError) as error:
             self.outcomes["failed"] += 1
+            self.under_way_then = self.under_way_then or self.under_way
             self.last_failed = max(self.last_failed, began)
             self.failures.append((round(began - since, 3), f"{type(error).__name__}: {error}"))
             return
+        finally:
+            self.under_way -= 1
         self.seconds.append(perf_counter() - began)
         self.outcomes[status] += 1
         if status != "200":
@@ -127,6 +132,7 @@ class Load:
             "most_ms": at(1.0),
             "failures": self.failures[:20],
             "last_failed": self.last_failed,
+            "under_way_then": self.under_way_then,
         }
 
 

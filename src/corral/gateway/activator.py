@@ -14,8 +14,16 @@ from corral.gateway.relay import join
 from corral.gateway.waiting import GivenUp, Waiting
 from corral.protocol.routes import PortRoute, ServiceRoute
 
-#: Bytes of a request that are taken before it has a replica.
-_MOST_SAID = 1 << 18
+#: Bytes that are taken before there is a replica: of a request, of all together. What is more waits with its caller.
+_MOST_SAID, _MOST_IN_ALL = 1 << 18, 1 << 26
+_CHUNK = 1 << 14
+
+
+class Said:
+    """How much is kept of what waits, for all services."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
 
 
 class Activator:
@@ -25,6 +33,7 @@ class Activator:
         self.directory = directory
         self._waiting, self._log = waiting, log
         self._doors: dict[str, Door] = {}
+        self._said = Said()
 
     async def set(self, ports: dict[str, tuple[ServiceRoute, PortRoute]]) -> None:
         """By key: all that there are."""
@@ -34,7 +43,7 @@ class Activator:
         for name, (service, port) in ports.items():
             door = self._doors.get(name)
             if door is None:
-                door = self._doors[name] = Door(self.directory / name, service, port, self._waiting)
+                door = self._doors[name] = Door(self.directory / name, service, port, self._waiting, self._said)
                 await door.open()
             before, door.service, door.port = door.port, service, port
             if before.targets != port.targets:
@@ -44,14 +53,14 @@ class Activator:
 class Door:
     """Behind which requests for one port of one service wait."""
 
-    def __init__(self, path: Path, service: ServiceRoute, port: PortRoute, waiting: Waiting) -> None:
-        self._path, self.service, self.port, self._waiting = path, service, port, waiting
+    def __init__(self, path: Path, service: ServiceRoute, port: PortRoute, waiting: Waiting, said: Said) -> None:
+        self._path, self.service, self.port, self._waiting, self._said = path, service, port, waiting, said
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
         temporary = self._path.with_name(f"{self._path.name}.{os.getpid()}")
         temporary.unlink(missing_ok=True)
-        self._server = await asyncio.start_unix_server(self._on_connection, temporary, backlog=4096)
+        self._server = await asyncio.start_unix_server(self._on_connection, temporary, backlog=4096, limit=_CHUNK)
         os.replace(temporary, self._path)
 
     def close(self) -> None:
@@ -65,11 +74,12 @@ class Door:
         task.add_done_callback(self._tasks.discard)
         said = bytearray()
         waits = asyncio.create_task(self._waiting.connection(self.service.key, lambda: self.port.targets))
-        listens = asyncio.create_task(_listen(reader, said))
+        listens = asyncio.create_task(_listen(reader, said, self._said))
         await asyncio.wait((waits, listens), return_when=asyncio.FIRST_COMPLETED)
         for one in (waits, listens):
             one.cancel()
         found, _ = await asyncio.gather(waits, listens, return_exceptions=True)
+        self._said.bytes -= len(said)
         if isinstance(found, tuple):
             _, other = found
             other[1].write(bytes(said))
@@ -80,16 +90,17 @@ class Door:
         writer.close()
 
 
-async def _listen(reader: asyncio.StreamReader, said: bytearray) -> None:
+async def _listen(reader: asyncio.StreamReader, said: bytearray, all_said: Said) -> None:
     """What a caller says while it waits is kept, up to a limit. Returns when it has gone."""
-    while len(said) < _MOST_SAID:
+    while len(said) < _MOST_SAID and all_said.bytes < _MOST_IN_ALL:
         try:
-            data = await reader.read(_MOST_SAID)
+            data = await reader.read(_CHUNK)
         except OSError:
             return
         if not data:
             return
         said += data
+        all_said.bytes += len(data)
     await asyncio.Event().wait()
 
 

@@ -129,6 +129,24 @@ class Caddy:
         self._loaded = text
         return True
 
+    async def objection(self, config: dict[str, Any]) -> str:
+        """Why Caddy would not take this; "" = it would, or cannot be asked."""
+        path = self.directory / "caddy-tried.json"
+        path.touch(mode=0o600)
+        path.write_bytes(msgspec.json.encode(config))
+        try:
+            asked = await asyncio.create_subprocess_exec(
+                str(program()), "validate", "--config", str(path), env=self._environment(),
+                stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+            )  # fmt: skip
+            _, said = await asked.communicate()
+        finally:
+            path.unlink(missing_ok=True)
+        if asked.returncode == 0:
+            return ""
+        lines = said.decode(errors="replace").splitlines()
+        return next((line for line in reversed(lines) if line.startswith("Error:")), "it does not say why")[:2000]
+
     async def ask(self, path: str) -> bytes:
         status, answer = await admin.request(self.socket, "GET", path)
         if status != 200:
@@ -169,14 +187,16 @@ class Caddy:
     async def _start(self) -> bool:
         self.socket.unlink(missing_ok=True)
         generations.sweep(self._sockets)
-        home = str(self.directory)
-        environment = {**os.environ, "HOME": home, "XDG_DATA_HOME": f"{home}/data", "XDG_CONFIG_HOME": f"{home}/config"}
         return await self.program.start(
             [str(program()), "run", "--config", str(self._config)],
-            environment,
+            self._environment(),
             self._answers,
             self._given(not self._loaded),
         )
+
+    def _environment(self) -> dict[str, str]:
+        home = str(self.directory)
+        return {**os.environ, "HOME": home, "XDG_DATA_HOME": f"{home}/data", "XDG_CONFIG_HOME": f"{home}/config"}
 
     async def _answers(self) -> bool:
         try:

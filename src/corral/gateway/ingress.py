@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from corral.gateway import certificates
 from corral.gateway.proxying import Settings, escaped, gate
-from corral.protocol.routes import IngressRoute, PathRoute, PortRoute, ServiceRoute
+from corral.protocol.routes import Certificate, IngressRoute, PathRoute, PortRoute, ServiceRoute
 
 Handle = list[dict[str, Any]]
 
@@ -45,14 +46,8 @@ class Shared:
         own: list[str] = []
         for ingress in self._ingresses:
             for one in ingress.certificates:
-                if one.certificate:
-                    given.append(
-                        {
-                            "certificate": one.certificate,
-                            "key": one.key,
-                            "tags": [f"{ingress.namespace}/{ingress.name}"],
-                        }
-                    )
+                if _is_given(one):
+                    given.append({"certificate": one.certificate, "key": one.key, "tags": [_tag(ingress)]})
                 else:
                     own += one.hosts
         subjects = sorted(set(own) | {self._settings.config.host or self._settings.config.listen})
@@ -61,6 +56,16 @@ class Shared:
         if given:
             found["certificates"]["load_pem"] = given
         return found
+
+    def policies(self) -> list[dict[str, Any]]:
+        """Each host has the certificate that its own Ingress gives, whatever hosts others' are made out for."""
+        found: list[dict[str, Any]] = []
+        for ingress in self._ingresses:
+            hosts = sorted({host for one in ingress.certificates if _is_given(one) for host in one.hosts})
+            if hosts:
+                chosen = {"any_tag": [_tag(ingress)]}
+                found.append({"match": {"sni": hosts}, "certificate_selection": chosen})
+        return [*found, {}]
 
     def _redirects(self) -> list[dict[str, Any]]:
         hosts = sorted(
@@ -81,10 +86,16 @@ class Shared:
 
     def _rules(self) -> list[dict[str, Any]]:
         ordered = sorted(self._paths, key=lambda one: _precedence(one[1]))
+        owners = {(path.host, ingress.namespace) for ingress, path in self._paths if path.host}
         found = []
         for ingress, path in ordered:
             route: dict[str, Any] = {"handle": [*gate(ingress.traffic, self._settings), *self._backend(ingress, path)]}
-            if match := _match(path):
+            match = _match(path)
+            if not path.host:
+                own = {host for host, namespace in owners if namespace == ingress.namespace}
+                if others := sorted({host for host, _ in owners} - own):
+                    match["not"] = [{"host": others}]
+            if match:
                 route["match"] = [match]
             found.append({**route, "terminal": True})
         return found
@@ -98,6 +109,14 @@ class Shared:
                 return handle
         port_text = path.port_name or path.port
         return [_says("503", f"Service {ingress.namespace}/{path.service} has no HTTP port {port_text}.\n")]
+
+
+def _is_given(certificate: Certificate) -> bool:
+    return bool(certificate.certificate) and certificates.is_usable(certificate.certificate, certificate.key)
+
+
+def _tag(ingress: IngressRoute) -> str:
+    return f"{ingress.namespace}/{ingress.name}"
 
 
 def _precedence(path: PathRoute) -> tuple[object, ...]:

@@ -45,21 +45,25 @@ class Login:
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-                token = token_in(head)
-                try:
-                    user = await self._user(token) if token else ""
-                except Unreachable:
-                    writer.write(_answer("503 Service Unavailable", "The controller does not answer.\n"))
-                    continue
-                if user:
-                    writer.write(_answer("200 OK", "", f"X-Corral-User: {user}\r\n"))
-                else:
-                    text = "A token of a user of the cluster is needed: Authorization: Bearer TOKEN (`corral token user` makes one)\n"
-                    writer.write(_answer("401 Unauthorized", text, "WWW-Authenticate: Bearer\r\n"))
+                writer.write(await self._answer(token_in(head)))
+                if _has_body(head):  # what comes after it is no question, whatever it says
+                    return
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass
         finally:
             writer.close()
+
+    async def _answer(self, token: str) -> bytes:
+        try:
+            user = await self._user(token) if token else ""
+        except Unreachable:
+            return _answer("503 Service Unavailable", "The controller does not answer.\n")
+        if user:
+            return _answer("200 OK", "", f"X-Corral-User: {user}\r\n")
+        text = (
+            "A token of a user of the cluster is needed: Authorization: Bearer TOKEN (`corral token user` makes one)\n"
+        )
+        return _answer("401 Unauthorized", text, "WWW-Authenticate: Bearer\r\n")
 
     async def _user(self, token: str) -> str:
         """Whose token it is; "" = nobody's. Unreachable when that cannot be known."""
@@ -85,6 +89,11 @@ class Login:
         while len(self._known) > _KEPT:
             self._known.popitem(last=False)
         return user
+
+
+def _has_body(head: str) -> bool:
+    names = {line.partition(":")[0].strip().lower() for line in head.split("\r\n")[1:]}
+    return bool(names & {"content-length", "transfer-encoding"})
 
 
 def token_in(head: str) -> str:

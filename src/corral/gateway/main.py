@@ -35,6 +35,7 @@ from corral.gateway.ports import Ports, can_bind
 from corral.gateway.proxying import Settings
 from corral.gateway.relay import Relays
 from corral.gateway.table import Table
+from corral.gateway.unfit import Unfit
 from corral.gateway.waiting import Waiting
 from corral.model.cluster import ClusterConfig
 from corral.model.kube.meta import ObjectKey
@@ -95,6 +96,7 @@ class Gateway:
             lambda: routes.names(self.table.services.values(), self.table.ingresses.values(), self.config.gateway),
             self._reported,
         )  # fmt: skip
+        self.unfit = Unfit(self.caddy, self.log)
         await self._take_over()
         self._changed.set()
         self.log.info("started", endpoint=self._endpoint, services=len(self.table.services))
@@ -207,14 +209,21 @@ class Gateway:
     async def _load(self) -> None:
         """A new configuration, where one is needed."""
         began = clock.monotonic()
-        services, ingresses = list(self.table.services.values()), list(self.table.ingresses.values())
+        services, ingresses = list(self.table.services.values()), self.unfit.without(self.table.ingresses.values())
         settings = self._settings(services, ingresses)
         shape = [self._shape(one) for one in services], ingresses, settings, self.caddy.program.pid
         if shape == self._told:
             return
         await self.sampler.count()
         has_clients = self.sampler.is_busy or generations.has_clients(self.ports.told)
-        await self.caddy.load(routes.caddy_config(services, ingresses, settings), has_clients)
+        try:
+            await self.caddy.load(routes.caddy_config(services, ingresses, settings), has_clients)
+        except CaddyRefused:
+            if not await self.unfit.find(ingresses, lambda some: routes.caddy_config(services, some, settings)):
+                raise
+            self._told = None
+            self._pointed.set()
+            return
         self._told = *shape[:-1], self.caddy.program.pid
         self.ports.keep()
         seconds = round(clock.monotonic() - began, 4)

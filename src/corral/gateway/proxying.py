@@ -134,7 +134,8 @@ def _by_login(settings: Settings) -> dict[str, Any]:
     return {
         "handler": "reverse_proxy",
         "upstreams": [{"dial": f"unix/{settings.login}"}],
-        "rewrite": {"method": "GET", "uri": "/"},
+        # Of a path that nobody asks for: where a rewriting changes nothing, Caddy sends the body along.
+        "rewrite": {"method": "GET", "uri": "/corral/who"},
         "headers": {"request": {"set": {"X-Forwarded-Method": ["{http.request.method}"]}}},
         "handle_response": [{"match": {"status_code": [2]}, "routes": [{"handle": [taken]}]}],
     }

@@ -29,8 +29,19 @@ SHARED, SHARED_TLS, METRICS = "shared", "shared-tls", "metrics"
 _OLD_SECONDS, _OLD_SECONDS_WITH_REPLICAS = 2.0, 0.5
 
 
-#: Who somebody is is said by the login alone.
-_NOBODY_YET = {"handle": [{"handler": "headers", "request": {"delete": [USER_HEADER]}}]}
+#: Who somebody is is said by the login alone: not by the caller, neither in a way that CGI reads alike, and he does not have it taken away
+#: as a word that is of the connection.
+_NOBODY_YET = {
+    "handle": [
+        {
+            "handler": "headers",
+            "request": {
+                "delete": [USER_HEADER, "X_Corral_User", "X_Corral-User", "X-Corral_User"],
+                "replace": {"Connection": [{"search_regexp": f"(?i){USER_HEADER}", "replace": "close-no-header"}]},
+            },
+        }
+    ]
+}
 
 
 def caddy_config(
@@ -54,7 +65,7 @@ def caddy_config(
                 taken.add(port.listen)
                 servers[server_name(service, port)] = _server(settings, port.listen, [{"handle": handle}])
         shared.add_service(service, by_port, host_names(service, settings.config))
-    for ingress in ingresses:
+    for ingress in sorted(ingresses, key=lambda one: (one.created, one.namespace, one.name)):
         shared.add_ingress(ingress)
     if settings.http_port in settings.listen:
         servers[SHARED] = _server(settings, settings.http_port, shared.plain())
@@ -62,7 +73,7 @@ def caddy_config(
     apps: dict[str, Any] = {"http": {"servers": servers, "metrics": {"per_host": True}, "shutdown_delay": delay}}
     if settings.https_port in settings.listen and shared.has_tls:
         servers[SHARED_TLS] = _server(settings, settings.https_port, shared.secure(), h3=True)
-        servers[SHARED_TLS]["tls_connection_policies"] = [{}]
+        servers[SHARED_TLS]["tls_connection_policies"] = shared.policies()
         apps["tls"] = shared.tls()
         apps["pki"] = {"certificate_authorities": {"local": {"name": "Corral", "install_trust": False}}}
     metrics = settings.config.metrics_port
@@ -94,7 +105,8 @@ def _logging(settings: Settings) -> dict[str, Any]:
 def host_names(service: ServiceRoute, config: GatewayConfig) -> list[str]:
     """As programs write it that find the name by what their resolver searches; not the name alone, which may be a host's."""
     name = f"{service.name}.{service.namespace}"
-    return [f"{name}.{config.domain}", f"{name}.svc.{config.domain}", f"{name}.svc.cluster.local", f"{name}.svc", name]
+    known = (config.domain, f"svc.{config.domain}", "svc.cluster.local", "svc")
+    return [*dict.fromkeys(f"{name}.{one}" for one in known), name]
 
 
 def listeners(services: Iterable[ServiceRoute], settings: Settings) -> set[int]:

@@ -83,6 +83,7 @@ class IngressRoute(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     paths: tuple[PathRoute, ...] = ()
     certificates: tuple[Certificate, ...] = ()
     traffic: Traffic = Traffic()
+    created: float = 0.0  #: seconds since the epoch; of two that say the same, the older one counts
 
     @property
     def key(self) -> ObjectKey:

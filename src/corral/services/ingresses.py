@@ -29,6 +29,7 @@ def route(one: Ingress, opened: Opened, tokens: tuple[str, ...] = ()) -> Ingress
         paths=tuple(paths),
         certificates=tuple(_certificates(one, opened)),
         traffic=traffic_of(one.metadata.annotations, tokens),
+        created=one.metadata.creation_timestamp,
     )
 
 

@@ -1,14 +1,19 @@
 """What is Caddy told to do?"""
 
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from corral.gateway.proxying import Settings
-from corral.gateway.routes import caddy_config, listeners, names
+from corral.gateway.routes import caddy_config, host_names, listeners, names
 from corral.model.cluster import GatewayConfig
 from corral.model.kube.meta import ObjectKey
 from corral.protocol.routes import Certificate, IngressRoute, PathRoute, PortRoute, ServiceRoute, Target, Traffic
@@ -94,6 +99,20 @@ def ingress(*paths: PathRoute, **fields: Any) -> IngressRoute:
     return IngressRoute(namespace="default", name="i", paths=paths, **fields)
 
 
+def pair(name: str) -> tuple[str, str]:
+    """A certificate that its own key has signed, and the key, as PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    made = x509.CertificateBuilder(
+        subject, subject, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1)
+    ).sign(key, hashes.SHA256())
+    text = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return made.public_bytes(serialization.Encoding.PEM).decode(), text.decode()
+
+
 def leads_to(found: dict[str, Any], host: str, path: str, server: str = "shared") -> str:
     """The service behind it, as Caddy would find it: the first route that matches."""
     by_handler = {
@@ -103,6 +122,8 @@ def leads_to(found: dict[str, Any], host: str, path: str, server: str = "shared"
     for route in found["apps"]["http"]["servers"][server]["routes"][1:]:
         match = route.get("match", [{}])[0]
         if "host" in match and not any(_is_host(one, host) for one in match["host"]):
+            continue
+        if any(_is_host(one, host) for never in match.get("not", ()) for one in never["host"]):
             continue
         if "path_regexp" in match and not re.search(match["path_regexp"]["pattern"], path):
             continue
@@ -137,6 +158,36 @@ def test_hosts_and_paths_lead_as_kubernetes_says() -> None:
     assert {place: leads_to(found, *place) for place in expected} == expected
 
 
+def test_an_ingress_without_a_host_has_nothing_of_another_namespaces_hosts() -> None:
+    found = config(
+        *(service(name, listen=28000 + index) for index, name in enumerate("abc")),
+        ingresses=(
+            ingress(PathRoute(service="a", port=80, host="x.org", path="/api"), PathRoute(service="b", port=80)),
+            IngressRoute(namespace="other", name="i", paths=(PathRoute(service="c", port=80, path="/"),)),
+        ),
+    )
+    assert leads_to(found, "x.org", "/api") == "a"
+    assert leads_to(found, "x.org", "/login") == "b"
+    assert leads_to(found, "y.org", "/login") == "503"  # the other's, whose service is not there
+
+
+def test_of_two_that_say_the_same_the_older_counts() -> None:
+    services = [service(name, listen=28000 + index) for index, name in enumerate("abc")]
+    path = PathRoute(service="a", port=80, host="x.org", path="/")
+    young = ingress(path, created=2.0)
+    old = IngressRoute(
+        namespace="default", name="old", created=1.0, paths=(msgspec.structs.replace(path, service="b"),)
+    )
+    assert leads_to(config(*services, ingresses=(young, old)), "x.org", "/") == "b"
+    assert leads_to(config(*services, ingresses=(old, young)), "x.org", "/") == "b"
+
+
+def test_a_name_is_one_name_whatever_the_domain_is() -> None:
+    for domain in ("cluster.local", "svc.cluster.local", "svc", "corral"):
+        hosts = host_names(service("web"), GatewayConfig(domain=domain))
+        assert len(set(hosts)) == len(hosts)
+
+
 def test_a_path_without_a_service_says_so() -> None:
     found = config(
         *(service(name, listen=28000 + index) for index, name in enumerate("abc")),
@@ -147,21 +198,27 @@ def test_a_path_without_a_service_says_so() -> None:
 
 
 def test_what_has_tls_is_sent_there_and_gets_its_certificate() -> None:
+    certificate, key = pair("x.org")
     found = config(
         service("a"), service("b", listen=28001), service("c", listen=28002),
         ingresses=(
             ingress(
                 PathRoute(service="a", port=80, host="x.org", path="/"),
                 PathRoute(service="b", port=80, host="y.org", path="/"),
-                certificates=(Certificate(hosts=("x.org",), certificate="C", key="K"), Certificate(hosts=("y.org",))),
+                certificates=(
+                    Certificate(hosts=("x.org",), certificate=certificate, key=key), Certificate(hosts=("y.org",)),
+                    Certificate(hosts=("z.org",), certificate=certificate, key="another's"),
+                ),
             ),
         ),
     )  # fmt: skip
     assert leads_to(found, "x.org", "/") == "308"
     assert leads_to(found, "x.org", "/", "shared-tls") == "a"
     tls = found["apps"]["tls"]
-    assert [one["certificate"] for one in tls["certificates"]["load_pem"]] == ["C"]
-    assert "y.org" in tls["certificates"]["automate"]
+    assert [one["certificate"] for one in tls["certificates"]["load_pem"]] == [certificate]
+    assert {"y.org", "z.org"} <= set(tls["certificates"]["automate"])
+    policies = found["apps"]["http"]["servers"]["shared-tls"]["tls_connection_policies"]
+    assert policies == [{"match": {"sni": ["x.org"]}, "certificate_selection": {"any_tag": ["default/i"]}}, {}]
     assert "x.org" not in tls["certificates"]["automate"]
 
 

@@ -7,7 +7,7 @@ import msgspec
 
 from corral.engine.context import Context
 from corral.engine.effects import Effects
-from corral.engine.kube import addresses, admission, rights
+from corral.engine.kube import addresses, admission, hosts, rights
 from corral.engine.kube.budgets import Allowance
 from corral.model.job import Owner
 from corral.model.kube.config import PriorityClass
@@ -71,7 +71,7 @@ def on_put(
 def _refusal(
     ctx: Context, request: PutObjects, one: AnyObject, old: AnyObject | None, caller: Caller, *, by_rule: bool
 ) -> Rejected | None:
-    if (refused := addresses.refusal(ctx, one)) is not None:
+    if (refused := addresses.refusal(ctx, one) or hosts.refusal(ctx, one, old)) is not None:
         return refused
     name = f"{one.key.kind.lower()} {one.key.name!r}"
     if isinstance(one, PriorityClass) and not caller.is_operator:
