@@ -3,7 +3,8 @@
 A fork costs what Python's pages cost: the tables that are copied, and then every page that either side writes. posix_spawn(3)
 shares all memory with the child until its exec, but runs nothing of ours in it. So the shepherd itself becomes, for the blink of
 an eye, what its tasks shall be: in their control group, with their limits, as their user, in their directory; what it then spawns
-inherits all that, and the shepherd goes back. It can, since its saved user id stays its own; an exec forgets that one.
+inherits all that, and the shepherd goes back. It can, since its saved user id stays its own; an exec forgets that one. Where a child
+can be had that knows its process id (child.py), that takes posix_spawn's place.
 
 What cannot be done so is forked (tasks.py): a task with a terminal, a task prolog, or words to say first (--cpu-bind=verbose);
 limits that the shepherd itself could not stand; a control group with so little memory that the kernel, should it look for a victim
@@ -18,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from corral.agent import cgroup, mounts, trampoline
+from corral.agent import child as children
 from corral.agent.control import ShepherdSettings
 from corral.agent.identity import set_rlimits
 from corral.agent.processes import has_capability, take_host_name
@@ -38,7 +40,8 @@ _NO_PROGRAM = "/nonexistent/program"
 class Spawn:
     """Made once, in the spawner; for one shepherd at a time in each process."""
 
-    def __init__(self, fd: int, home: dict[str, int], view: View) -> None:
+    def __init__(self, fd: int, home: dict[str, int], view: View, child: children.Child | None) -> None:
+        self.child = child
         self._path = f"/proc/self/fd/{fd}"
         self._home = home  #: the way back from a control group: its hierarchy -> the file to write to, which stays open
         self.view = view
@@ -61,19 +64,25 @@ class Spawn:
         back = [self._home.get(hierarchy, -1) for hierarchy, _ in first.entrances]
         if -1 in back:
             return nothing
+        if self.child is not None:
+            return self._all(plans, back, -1)
         read_end, write_end = os.pipe2(os.O_CLOEXEC)
         try:
-            with self._as_a_task(first, back):
-                pids = [self._spawn(plan, write_end) for plan in plans]
-        except OSError:
-            pids = nothing  # raised before the first of them
+            pids = self._all(plans, back, write_end)
         finally:
             os.close(write_end)
         failed = _failed(read_end)
         os.close(read_end)
         return [None if pid in failed else pid for pid in pids]
 
-    def _spawn(self, plan: TaskPlan, report: int) -> int | None:
+    def _all(self, plans: Sequence[TaskPlan], back: list[int], report: int) -> list[int | None]:
+        try:
+            with self._as_a_task(plans[0], back):
+                return [self._begin(plan, report) for plan in plans]
+        except OSError:
+            return [None] * len(plans)  # raised before the first of them
+
+    def _begin(self, plan: TaskPlan, report: int) -> int | None:
         if plan.cpus:
             try:
                 os.sched_setaffinity(0, plan.cpus)
@@ -81,20 +90,25 @@ class Spawn:
                 pass  # those CPUs are not ours to use
         argv = command_line(plan)
         program = find_program(argv[0], plan.environment.get("PATH", os.defpath))
-        actions = [(os.POSIX_SPAWN_DUP2, source, target) for target, source in enumerate(plan.streams)]
-        actions.append((os.POSIX_SPAWN_DUP2, report, trampoline.REPORT_FD))
-        environment = {trampoline.VARIABLE: trampoline.ZEROS} | plan.environment
-        environment[trampoline.VARIABLE] = trampoline.ZEROS
         inherited = [fd for fd in (plan.pmi_fd, plan.script if argv is not plan.argv else -1) if fd >= 0]
         try:
             for fd in inherited:
                 os.set_inheritable(fd, True)
-            return os.posix_spawn(self._path, [program, *argv], environment, file_actions=actions, setpgroup=0)
+            if self.child is not None:
+                return self.child.begin(program, argv, plan.environment, plan.streams)
+            return self._spawn([program, *argv], plan, report)
         except (OSError, ValueError):
             return None
         finally:
             for fd in inherited:  # nothing that comes later has them
                 os.set_inheritable(fd, False)
+
+    def _spawn(self, words: list[str], plan: TaskPlan, report: int) -> int:
+        actions = [(os.POSIX_SPAWN_DUP2, source, target) for target, source in enumerate(plan.streams)]
+        actions.append((os.POSIX_SPAWN_DUP2, report, trampoline.REPORT_FD))
+        environment = {trampoline.VARIABLE: trampoline.ZEROS} | plan.environment
+        environment[trampoline.VARIABLE] = trampoline.ZEROS
+        return os.posix_spawn(self._path, words, environment, file_actions=actions, setpgroup=0)
 
     def _can_have(self, number: int, values: tuple[int, int]) -> bool:
         """This limit, and its own again."""
@@ -149,7 +163,7 @@ def prepare(settings: ShepherdSettings) -> Spawn | None:
     except OSError:
         home.clear()
     if _works(fd):
-        return Spawn(fd, home, view)
+        return Spawn(fd, home, view, children.prepare())
     os.close(fd)
     return None
 
