@@ -21,6 +21,7 @@ ROOTS = [
         "apps.v1.Deployment", "apps.v1.ReplicaSet", "apps.v1.StatefulSet", "batch.v1.Job", "batch.v1.CronJob",
         "networking.v1.Ingress", "autoscaling.v2.HorizontalPodAutoscaler", "autoscaling.v1.HorizontalPodAutoscaler",
         "core.v1.PersistentVolumeClaim", "core.v1.PersistentVolume", "storage.v1.StorageClass", "core.v1.LimitRange",
+        "core.v1.ServiceAccount", "authentication.v1.TokenRequest", "authentication.v1.TokenReview",
         "rbac.v1.Role", "rbac.v1.ClusterRole", "rbac.v1.RoleBinding", "rbac.v1.ClusterRoleBinding",
         "authorization.v1.SelfSubjectAccessReview", "authorization.v1.SelfSubjectRulesReview",
         "authorization.v1.SubjectAccessReview", "authentication.v1.SelfSubjectReview",

@@ -29,7 +29,6 @@ LIMITED = {
     ("Toleration", "tolerationSeconds"): "refused: a Pod whose node is lost or drained is replaced at once",
     ("ClientIPConfig", "timeoutSeconds"): "10800 alone: a client stays with its Pod for as long as the same Pods are there",
     ("EmptyDirVolume", "medium"): "empty, or Memory",
-    ("ObjectFieldSelector", "fieldPath"): "all but `spec.serviceAccountName`",
     ("ResourceFieldSelector", "resource"): "limits and requests of cpu and memory",
     ("ResourceRequirements", "limits"): "cpu, memory, nvidia.com/gpu, amd.com/gpu",
     ("ResourceRequirements", "requests"): "cpu, memory, nvidia.com/gpu, amd.com/gpu",

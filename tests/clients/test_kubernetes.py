@@ -1,7 +1,9 @@
 """Does Kubernetes' Python client work with a cluster: typed, watching, logs, exec?"""
 
+import os
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -81,3 +83,30 @@ def test_secrets_and_config_maps() -> None:
     core.create_namespaced_secret("default", client.V1Secret(metadata=meta, string_data={"a": "b"}))
     assert core.read_namespaced_secret("settings", "default").data == {"a": "Yg=="}
     assert [one.metadata.name for one in core.list_namespaced_config_map("default").items] == ["settings"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts need root")
+def test_a_pod_finds_the_api_by_its_own_account() -> None:
+    core, rbac = client.CoreV1Api(), client.RbacAuthorizationV1Api()
+    meta = client.V1ObjectMeta(name="robot")
+    core.create_namespaced_service_account("default", client.V1ServiceAccount(metadata=meta))
+    subject = client.RbacV1Subject(kind="ServiceAccount", name="robot", namespace="default")
+    ref = client.V1RoleRef(api_group="rbac.authorization.k8s.io", kind="ClusterRole", name="view")
+    binding = client.V1RoleBinding(metadata=meta, role_ref=ref, subjects=[subject])
+    rbac.create_namespaced_role_binding("default", binding)
+    program = (
+        "from kubernetes import client, config; config.load_incluster_config(); core = client.CoreV1Api();"
+        "print([one.metadata.name for one in core.list_namespaced_pod('default', field_selector='metadata.name=asks').items])"
+    )
+    container = client.V1Container(name="main", command=[sys.executable, "-c", program])
+    spec = client.V1PodSpec(
+        containers=[container], restart_policy="Never", service_account_name="robot", host_network=True
+    )
+    core.create_namespaced_pod("default", client.V1Pod(metadata=client.V1ObjectMeta(name="asks"), spec=spec))
+    watching = watch.Watch()
+    for event in watching.stream(
+        core.list_namespaced_pod, "default", field_selector="metadata.name=asks", timeout_seconds=60
+    ):
+        if event["object"].status.phase in ("Succeeded", "Failed"):
+            watching.stop()
+    assert core.read_namespaced_pod_log("asks", "default") == "['asks']\n"

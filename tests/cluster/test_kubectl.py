@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -168,6 +169,44 @@ def test_what_kubectl_makes_from_the_command_line(kubectl):
     assert "50%" in kubectl("get", "hpa", "made").stdout
     assert kubectl("get", "secret", "made", "-o", "jsonpath={.data.a}").stdout == "Yg=="
     kubectl("delete", "configmap,secret,deployment,service,cronjob,ingress,poddisruptionbudget,quota,hpa", "made")
+
+
+ASKS = """
+import json, os, ssl, urllib.request
+place = "/var/run/secrets/kubernetes.io/serviceaccount"
+server = "https://{KUBERNETES_SERVICE_HOST}:{KUBERNETES_SERVICE_PORT}".format(**os.environ)
+namespace = open(f"{place}/namespace").read()
+def asked(kind):
+    token = {"Authorization": "Bearer " + open(f"{place}/token").read()}
+    request = urllib.request.Request(f"{server}/api/v1/namespaces/{namespace}/{kind}", headers=token)
+    try:
+        with urllib.request.urlopen(request, context=ssl.create_default_context(cafile=f"{place}/ca.crt")) as answer:
+            return [one["metadata"]["name"] for one in json.load(answer)["items"]]
+    except urllib.error.HTTPError as error:
+        return json.load(error)["reason"]
+print(asked("pods"), asked("secrets"))
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts need root")
+def test_a_pod_asks_the_api_by_the_token_of_its_account(cluster, kubectl):
+    kubectl("create", "namespace", "robots")
+    kubectl("create", "serviceaccount", "robot", "-n", "robots")
+    kubectl("create", "role", "looks", "--verb=list", "--resource=pods", "-n", "robots")
+    kubectl("create", "rolebinding", "looks", "--role=looks", "--serviceaccount=robots:robot", "-n", "robots")
+    container = {"name": "main", "command": [sys.executable, "-c", ASKS]}
+    spec = {"serviceAccountName": "robot", "restartPolicy": "Never", "hostNetwork": True, "containers": [container]}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "asks", "namespace": "robots"}, "spec": spec}
+    (cluster.work / "asks.json").write_text(json.dumps(pod))
+    kubectl("apply", "-f", "asks.json")
+    kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/asks", "-n", "robots", "--timeout=60s")
+    assert kubectl("logs", "asks", "-n", "robots").stdout == "['asks'] Forbidden\n"
+    token = kubectl("create", "token", "robot", "-n", "robots").stdout.strip()
+    config = json.loads(kubectl("config", "view", "--raw", "-o", "json").stdout)
+    config["users"][0]["user"] = {"token": token}
+    (cluster.work / "robot.kubeconfig").write_text(json.dumps(config))
+    assert "system:serviceaccount:robots:robot" in kubectl("--kubeconfig=robot.kubeconfig", "auth", "whoami").stdout
+    kubectl("delete", "namespace", "robots", "--wait=false")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="tokens for others are given by an administrator")

@@ -9,7 +9,7 @@ import re
 import socket
 
 from corral.agent.netrecord import Net, net_of
-from corral.agent.servicevariables import service_variables
+from corral.agent.servicevariables import api_variables, service_variables
 from corral.agent.tasks import TaskPlan
 from corral.protocol.orders import LaunchStep
 from corral.protocol.pods import HOST_IP, POD_IP, PodRun
@@ -127,6 +127,8 @@ def complete(plan: TaskPlan, order: LaunchStep, network: tuple[int, int], boxes:
     assert order.pod is not None
     net = net_of(boxes, order.node, order.key.job, order.key.restart)
     address = net.address if net is not None and net.address else ip_of(order.pod.host_ip)
+    if order.api is not None:
+        plan.environment |= api_variables(order.api.url, own_network=network[0] >= 0)
     plan.environment |= _services(order, net)
     plan.environment = environment(order, plan.environment, has_network=network[0] >= 0, address=address)
     plan.argv = [expanded(word, plan.environment) for word in plan.argv]

@@ -1,7 +1,9 @@
 """By which variables does a program find the services: CORRAL_SERVICE_NAME_URL, _HOST, _PORT, and in Pods Kubernetes' own?"""
 
+import ipaddress
 import socket
 from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 from corral.protocol.orders import ServicePlace
 
@@ -30,6 +32,25 @@ def service_variables(places: Iterable[ServicePlace], *, of_pod: bool = False, h
             found[link] = f"tcp://{_bracketed(at)}:{port}"
             found[f"{link}_ADDR"], found[f"{link}_PORT"], found[f"{link}_PROTO"] = at, port, "tcp"
     return found
+
+
+def api_variables(url: str, *, own_network: bool) -> dict[str, str]:
+    """Where a Pod's programs find the API, as Kubernetes tells them. Nothing of one that its own network does not reach."""
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", str(parts.port or 443)
+    if not host or (own_network and _is_loopback(host)):
+        return {}
+    return {
+        "KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port, "KUBERNETES_SERVICE_PORT_HTTPS": port,
+        "KUBERNETES_PORT": f"tcp://{_bracketed(host)}:{port}",
+    }  # fmt: skip
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def service_names(places: Iterable[ServicePlace], namespace: str, host: str = "") -> list[tuple[str, str]]:

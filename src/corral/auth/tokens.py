@@ -42,6 +42,9 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     expires: float = 0.0
     job: int = 0  #: void when this job has ended; 0 = not of a job
     restart: int = 0
+    account: str = ""  #: NAMESPACE:NAME of a ServiceAccount: it is for Kubernetes' paths, with the rights of that alone
+    account_uid: str = ""  #: void when that is another one's now
+    audiences: tuple[str, ...] = ()  #: for whom it is; () = for this API
 
 
 def load_key(path: str | Path) -> bytes:
@@ -106,7 +109,8 @@ def caller(claims: Claims, roles: Roles) -> Caller:
         raise InvalidToken(f"the user {claims.user} of the token is not known on the controller's host") from None
     role = role_of(entry.pw_uid, claims.user, roles)
     least = min(role, claims.role, key=_ORDER.index)
-    return Caller(uid=entry.pw_uid, gid=entry.pw_gid, user=claims.user, group=group_name(entry.pw_gid), role=least)
+    group = group_name(entry.pw_gid)
+    return Caller(uid=entry.pw_uid, gid=entry.pw_gid, user=claims.user, group=group, role=least, account=claims.account)
 
 
 def _mac(head: str, key: bytes) -> bytes:

@@ -29,7 +29,7 @@ from corral.controller.api.server import HttpServer
 from corral.controller.api.service import Service
 from corral.controller.facts import VERSION
 from corral.controller.gatewaykeeper import GatewayKeeper
-from corral.controller.jobtokens import JobTokens
+from corral.controller.jobtokens import JobTokens, authority
 from corral.controller.loop import Loop
 from corral.controller.mail import Mail
 from corral.controller.measuring import Measuring
@@ -171,7 +171,7 @@ class Controller:
             cluster=config.cluster,
             term=self.term, bus=self.bus, keys=keys, url=lambda: self.keeper.advertised,
             blobs=BlobCache(store.blob), watchers=self.watchers, mail=self.mail, log=log, agents=self._agents,
-            job_tokens=JobTokens(config.api, token_key) if config.api.listen else None, ca=config.nats.ca,
+            job_tokens=JobTokens(config.api, token_key, authority(config)) if config.api.listen else None, ca=config.nats.ca,
             secrets=self.secrets,
         )  # fmt: skip
         self.loop = Loop(

@@ -169,7 +169,8 @@ class Performer:
             if isinstance(order, LaunchStep):
                 order = self.filled(order)
             elif isinstance(order, WriteFiles) and self._secrets is not None:
-                order = msgspec.structs.replace(order, volumes=self._secrets.opened_volumes(order.volumes))
+                volumes = self._made(self._secrets.opened_volumes(order.volumes))
+                order = msgspec.structs.replace(order, volumes=volumes)
             await self._bus.publish(subject, codec.encode(order))
             self.sent += 1
         except BusError as error:
@@ -194,10 +195,15 @@ class Performer:
             token = self.token(order.key, StepRole.SHEPHERD)
             changes["io"] = StepIo(url=self._url(), token=token, cluster=self._cluster)
         if order.pod is not None and self._secrets is not None:
-            changes["pod"] = self._secrets.opened_run(order.pod)
+            run = self._secrets.opened_run(order.pod)
+            changes["pod"] = msgspec.structs.replace(run, volumes=self._made(run.volumes))
         if self._job_tokens is not None:
             changes["api"] = self._job_tokens.of(order.job, clock.now())
         return msgspec.structs.replace(order, **changes)
+
+    def _made(self, volumes: tuple[PodVolume, ...]) -> tuple[PodVolume, ...]:
+        """With tokens of ServiceAccounts."""
+        return self._job_tokens.with_files(volumes, clock.now()) if self._job_tokens is not None else volumes
 
     # -- credentials of steps
 

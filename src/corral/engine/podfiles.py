@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from corral.engine.context import Context
 from corral.engine.kubeclaims import claim_of
 from corral.engine.kubereaders import has_files, named_by
+from corral.model.job import JobId
 from corral.model.kube.config import ConfigMap, Secret
 from corral.model.kube.meta import ObjectKey
 from corral.model.kube.pod import (
@@ -20,11 +21,12 @@ from corral.model.kube.pod import (
     EnvVarSource,
     KeySelector,
     Pod,
+    ServiceAccountTokenProjection,
     Volume,
 )
 from corral.model.kube.storage import PersistentVolume, PersistentVolumeClaim
-from corral.protocol.pods import HOST_IP, POD_IP, PodFile, PodVariable, PodVolume
-from corral.services import rights, storage
+from corral.protocol.pods import HOST_IP, POD_IP, AccountToken, PodFile, PodVariable, PodVolume
+from corral.services import accounts, rights, storage
 from corral.syntax import quantity
 
 _NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
@@ -52,6 +54,13 @@ def missing(ctx: Context, pod: Pod, container: Container) -> str:
     return ""
 
 
+def has_authority(ctx: Context, pod: Pod, kind: str, name: str) -> bool:
+    """Kubernetes' kube-root-ca.crt, which each namespace has, where the API has a certificate."""
+    if (kind, name) != ("ConfigMap", accounts.AUTHORITY) or not ctx.config.api.listen:
+        return False
+    return ctx.state.objects.get(ObjectKey(kind, pod.metadata.namespace, name)) is None
+
+
 def _not_found(kind: str, name: str) -> str:
     return f'{kind.lower()} "{name}" not found'
 
@@ -73,7 +82,7 @@ def missing_volume(ctx: Context, pod: Pod, volume: Volume) -> str:
     if (name := claim_of(pod, volume)) and _claimed_volume(ctx, pod, name) is None:
         return f'persistentvolumeclaim "{name}" has no volume'
     for kind, name, items, optional in named_by(volume):
-        if optional:
+        if optional or has_authority(ctx, pod, kind, name):
             continue
         values = _found(ctx, kind, pod, name)
         if values is None:
@@ -107,7 +116,8 @@ def _may_read(ctx: Context, pod: Pod, secret: Secret) -> bool:
 
 def pull_secrets(ctx: Context, pod: Pod) -> Iterator[PodVariable]:
     """Those that are not there, or are of another kind, are passed over, as in Kubernetes."""
-    for ref in pod.spec.image_pull_secrets:
+    account = accounts.found(ctx.state.objects, pod.metadata.namespace, accounts.account_of(pod))
+    for ref in pod.spec.image_pull_secrets or (account.image_pull_secrets if account is not None else ()):
         found = (_found(ctx, "Secret", pod, ref.name) or {}).get(".dockerconfigjson")
         if found is not None:
             yield PodVariable(ref.name, found[0].decode(errors="replace"), found[1], True)
@@ -165,6 +175,7 @@ def _field(pod: Pod, path: str) -> str:
         "metadata.namespace": meta.namespace,
         "metadata.uid": meta.uid,
         "spec.nodeName": pod.status.node,
+        "spec.serviceAccountName": accounts.account_of(pod),
         "status.hostIP": HOST_IP,
         "status.hostIPs": HOST_IP,
         "status.podIP": POD_IP,
@@ -219,6 +230,11 @@ def _files(ctx: Context, pod: Pod, volume: Volume) -> Iterator[PodFile]:
     sources = (volume.config_map, volume.secret, volume.downward_api, volume.projected)
     mode = next(one.default_mode for one in sources if one is not None)
     for kind, name, items, _ in named_by(volume):
+        if has_authority(ctx, pod, kind, name):
+            wanted = [(one.path, one.mode) for one in items if one.key == accounts.AUTHORITY_KEY]
+            for path, own in wanted if items else [(accounts.AUTHORITY_KEY, None)]:
+                yield PodFile(path, b"", mode if own is None else own, is_authority=True)
+            continue
         values = _found(ctx, kind, pod, name) or {}
         if items:
             for item in items:
@@ -226,12 +242,26 @@ def _files(ctx: Context, pod: Pod, volume: Volume) -> Iterator[PodFile]:
                     yield PodFile(item.path, *_with_mode(values[item.key], mode if item.mode is None else item.mode))
         else:
             yield from (PodFile(key, *_with_mode(value, mode)) for key, value in values.items())
+    for source in volume.projected.sources if volume.projected is not None else ():
+        if (asked := source.service_account_token) is not None:
+            yield PodFile(asked.path, b"", mode, token=_token(ctx, pod, asked))
     told = volume.downward_api.items if volume.downward_api is not None else ()
     for source in volume.projected.sources if volume.projected is not None else ():
         told += source.downward_api.items if source.downward_api is not None else ()
     for one in told:
         text = _downward(ctx, pod, one)
         yield PodFile(one.path, text.encode(errors="surrogatepass"), mode if one.mode is None else one.mode)
+
+
+def _token(ctx: Context, pod: Pod, asked: ServiceAccountTokenProjection) -> AccountToken:
+    namespace, name = pod.metadata.namespace, accounts.account_of(pod)
+    account = accounts.found(ctx.state.objects, namespace, name)
+    job = ctx.state.jobs[JobId(pod.status.job)]
+    assert pod.creator is not None
+    return AccountToken(
+        account=f"{namespace}:{name}", account_uid=account.metadata.uid if account is not None else "",
+        user=pod.creator.user, job=job.id, restart=job.restarts, audience=asked.audience, seconds=asked.expiration_seconds,
+    )  # fmt: skip
 
 
 def _downward(ctx: Context, pod: Pod, one: DownwardAPIFile) -> str:

@@ -30,6 +30,18 @@ class PodPort(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     protocol: str = "TCP"
 
 
+class AccountToken(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A token of a ServiceAccount that whoever sends the order makes: void when the Pod's job has ended."""
+
+    account: str  #: NAMESPACE:NAME
+    account_uid: str
+    user: str  #: whose what it makes is
+    job: int
+    restart: int
+    audience: str = ""  #: "" = the API
+    seconds: int = 3600
+
+
 class PodFile(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     """A file of a ConfigMap or a Secret."""
 
@@ -37,6 +49,8 @@ class PodFile(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     value: bytes
     mode: int = 0o644
     is_sealed: bool = False  #: as of a variable; then `value` is the sealed text
+    token: AccountToken | None = None  #: `value` is made when the order is sent
+    is_authority: bool = False  #: likewise: whom to trust who says that he is the API
 
 
 class PodVolume(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

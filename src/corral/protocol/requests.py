@@ -24,6 +24,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     group: str
     role: Literal["user", "operator", "administrator"] = "user"
     groups: tuple[str, ...] = ()  #: all of its groups, where somebody asks for Kubernetes' objects
+    account: str = ""  #: NAMESPACE:NAME of the ServiceAccount whose rights these are, and no others
 
     @property
     def is_operator(self) -> bool:

@@ -1,9 +1,10 @@
 """May a user do this with objects of a namespace? Kubernetes' rules of roles and bindings, and what holds where nobody is bound.
 
-A namespace is closed when it has a RoleBinding, or when the configuration says that all are ([kubernetes] authorization = "rbac"). In it,
-whoever is bound by that or by a ClusterRoleBinding has the rights of his roles, and nobody else any; whose objects they are counts no more.
+A namespace is closed when it has a RoleBinding for a user or a group, or when the configuration says that all are ([kubernetes]
+authorization = "rbac"). In it, whoever is bound by that or by a ClusterRoleBinding has the rights of his roles, and nobody else any; whose
+objects they are counts no more.
 In the others everybody may make objects, and each changes his own. Whose namespace it is has the role `admin` in it. An operator may do
-everything.
+everything. A ServiceAccount (services/accounts.py) has the rights of its roles and no others, closed or not.
 
 Nobody grants what he has not: a role's rules, and those of a role that is bound, must be covered by the rules of who writes it.
 """
@@ -14,7 +15,7 @@ from typing import NamedTuple, Protocol
 from corral.model.kube.config import Namespace
 from corral.model.kube.meta import KubeObject, ObjectKey
 from corral.model.kube.rbac import ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject
-from corral.services import roles
+from corral.services import accounts, roles
 
 #: Groups of everybody.
 _EVERYBODY = ("system:authenticated",)
@@ -32,6 +33,8 @@ class Who(NamedTuple):
     user: str
     groups: tuple[str, ...] = ()
     is_operator: bool = False
+    are_closed: bool = False  #: the configuration says that all namespaces are
+    is_account: bool = False  #: a ServiceAccount of this user's Pod; `user` is its name
 
 
 class Act(NamedTuple):
@@ -45,7 +48,14 @@ class Act(NamedTuple):
 
 def is_closed(view: View, namespace: str, *, always: bool) -> bool:
     """`always`: all namespaces are."""
-    return bool(namespace) and (always or any(True for _ in view.of_kind("RoleBinding", namespace)))
+    return bool(namespace) and (always or any(map(_closes, view.of_kind("RoleBinding", namespace))))
+
+
+def _closes(binding: KubeObject) -> bool:
+    """What is bound to accounts alone says nothing of who else is let in."""
+    return isinstance(binding, RoleBinding) and (
+        not binding.subjects or not all(one.kind == "ServiceAccount" for one in binding.subjects)
+    )
 
 
 def allows(view: View, who: Who, namespace: str, act: Act) -> bool:
@@ -55,14 +65,14 @@ def allows(view: View, who: Who, namespace: str, act: Act) -> bool:
 
 def rules_of(view: View, who: Who, namespace: str) -> Iterator[PolicyRule]:
     for binding in view.of_kind("ClusterRoleBinding"):
-        if isinstance(binding, ClusterRoleBinding) and _means(binding.subjects, who):
+        if isinstance(binding, ClusterRoleBinding) and _means(binding, who, view):
             yield from rules_at(view, binding.role_ref, "") or ()
     if not namespace:
         return
     for one in view.of_kind("RoleBinding", namespace):
-        if isinstance(one, RoleBinding) and _means(one.subjects, who):
+        if isinstance(one, RoleBinding) and _means(one, who, view):
             yield from rules_at(view, one.role_ref, namespace) or ()
-    if owns(view, who, namespace):
+    if not who.is_account and owns(view, who, namespace):
         yield from roles.ADMIN.rules
 
 
@@ -86,11 +96,25 @@ def is_cluster_admin(view: View, who: Who) -> bool:
     return allows(view, who, "", Act("*", "*", "*"))
 
 
-def _means(subjects: tuple[Subject, ...], who: Who) -> bool:
-    return any(
-        one.name == who.user if one.kind == "User" else one.name in who.groups or one.name in _EVERYBODY
-        for one in subjects
-    )
+def _means(binding: RoleBinding | ClusterRoleBinding, who: Who, view: View) -> bool:
+    return any(_is_meant(one, who, binding, view) for one in binding.subjects)
+
+
+def _is_meant(one: Subject, who: Who, binding: KubeObject, view: View) -> bool:
+    if one.kind == "ServiceAccount":
+        account = f"{one.namespace}:{one.name}"
+        return who.is_account and who.user == accounts.name_of(account) and _is_for(binding, who, account, view)
+    if one.kind == "User":
+        return one.name == who.user
+    return one.name in who.groups or one.name in _EVERYBODY
+
+
+def _is_for(binding: KubeObject, who: Who, account: str, view: View) -> bool:
+    """The default account of an open namespace is that of everybody's Pods: what is bound to it is for Pods of who has bound it."""
+    namespace, _, name = account.partition(":")
+    if name != accounts.DEFAULT or is_closed(view, namespace, always=who.are_closed):
+        return True
+    return binding.creator is None or binding.creator.uid == who.uid
 
 
 def _covers(rule: PolicyRule, act: Act) -> bool:

@@ -40,11 +40,13 @@ _VIEW = (
     *_rules(READ, _by_group(with_secrets=False, written=False)),
     PolicyRule(verbs=READ, api_groups=("",), resources=("pods/log", "events")),
 )
+#: What is done to objects beside writing them.
+_DONE = ("pods/exec", "pods/attach", "pods/portforward", "pods/eviction", "serviceaccounts/token")
 _EDIT = (
     *_VIEW,
     PolicyRule(verbs=READ, api_groups=("",), resources=("secrets",)),
     *_rules(WRITE, _by_group(with_secrets=True, written=True)),
-    PolicyRule(verbs=("get", "create"), api_groups=("",), resources=("pods/exec", "pods/eviction")),
+    PolicyRule(verbs=("get", "create"), api_groups=("",), resources=_DONE),
 )
 _ADMIN = (
     *_EDIT,

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from tests.builders import job, ten_dgx
 
@@ -7,6 +9,7 @@ from corral.model.allocation import Allocation
 from corral.model.cluster import ApiConfig
 from corral.model.job import JobId, Owner
 from corral.protocol.orders import JobContext
+from corral.protocol.pods import AccountToken, PodFile, PodVolume
 
 KEY = b"k" * 32
 API = ApiConfig(listen="0.0.0.0:6820", advertise="https://head:6820/")
@@ -56,3 +59,19 @@ def test_an_address_of_all_interfaces_is_told_by_the_hosts_name() -> None:
     told = advertised(ApiConfig(listen="0.0.0.0:6820"))
     assert told.startswith("https://")
     assert "0.0.0.0" not in told
+
+
+def test_files_get_their_token_and_the_authority_when_they_are_sent(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("trust me")
+    wanted = AccountToken(account="shop:robot", account_uid="u1", user="ann", job=7, restart=1, seconds=600)
+    files = (PodFile("token", b"", token=wanted), PodFile("ca.crt", b"", is_authority=True), PodFile("a", b"1"))
+    made = JobTokens(API, KEY, str(tmp_path / "ca.pem")).with_files(
+        (PodVolume(name="v", kind="files", files=files),), 100.0
+    )
+    token, authority, other = made[0].files
+    assert tokens.verify(token.value.decode(), KEY, 699.0) == tokens.Claims(
+        user="ann", role="user", issued=100.0, expires=700.0, job=7, restart=1, account="shop:robot", account_uid="u1"
+    )
+    assert token.token is None
+    assert (authority.value, authority.is_authority) == (b"trust me", False)
+    assert other == files[2]

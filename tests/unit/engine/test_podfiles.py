@@ -5,6 +5,7 @@ from typing import Any
 from tests.builders import ANN, Cluster, cluster, nodes
 
 from corral.engine.podruns import run_of
+from corral.model.cluster import ApiConfig
 from corral.model.kube.config import ConfigMap, Secret
 from corral.model.kube.meta import ObjectKey, ObjectMeta
 from corral.model.kube.pod import (
@@ -27,12 +28,15 @@ from corral.model.kube.pod import (
     SeccompProfile,
     SecretProjection,
     SecurityContext,
+    ServiceAccountTokenProjection,
     Volume,
     VolumeMount,
     VolumeProjection,
 )
+from corral.model.kube.rbac import ServiceAccount
 from corral.protocol import orders as od
 from corral.protocol import reports as rp
+from corral.protocol.pods import AccountToken
 from corral.protocol.requests import DeleteObjects, PutObjects
 
 MAIN = Container(
@@ -172,3 +176,74 @@ def test_credentials_of_registries_are_told_sealed_and_absent_ones_passed_over()
     one.ask(PutObjects(objects=(Pod(metadata=meta("web"), spec=spec),)), ANN)
     one.cycle()
     assert [(auth.name, auth.value, auth.is_sealed) for auth in run(one).auths] == [("regcred", "sealed", True)]
+
+
+# ---------------------------------------------------------------------- tokens of ServiceAccounts
+
+
+PLAIN = Container(name="main", command=("serve",))
+
+
+def with_api(**fields: Any) -> Cluster:
+    one = cluster(nodes("n1"), api=ApiConfig(listen="10.0.0.1:6820"))
+    account = ServiceAccount(metadata=meta("robot"), **fields)
+    one.ask(PutObjects(objects=(account,)), ANN)
+    return one
+
+
+def started(one: Cluster, container: Container = PLAIN, **fields: Any) -> Any:
+    spec = PodSpec(containers=(container,), **fields)
+    one.ask(PutObjects(objects=(Pod(metadata=meta("web"), spec=spec),)), ANN)
+    one.cycle()
+    return run(one)
+
+
+def test_a_pod_that_names_an_account_finds_its_token_where_kubernetes_puts_it() -> None:
+    one = with_api()
+    told = started(one, service_account_name="robot")
+    (mount,), (volume,) = told.mounts, told.volumes
+    assert (mount.target, mount.read_only) == ("/var/run/secrets/kubernetes.io/serviceaccount", True)
+    files = {file.path: file for file in volume.files}
+    assert files.keys() == {"token", "ca.crt", "namespace"}
+    account = one.state.objects.get(ObjectKey("ServiceAccount", "default", "robot"))
+    assert account is not None
+    assert files["token"].token == AccountToken(
+        account="default:robot", account_uid=account.metadata.uid, user="ann", job=int(pod(one).status.job), restart=0,
+        seconds=3607,
+    )  # fmt: skip
+    assert files["ca.crt"].is_authority
+    assert files["namespace"].value == b"default"
+
+
+def test_whether_it_is_there_is_said_by_the_pod_by_its_account_or_by_naming_one() -> None:
+    assert not started(with_api()).volumes
+    assert started(with_api(), automount_service_account_token=True).volumes
+    assert not started(with_api(), service_account_name="robot", automount_service_account_token=False).volumes
+    assert not started(with_api(automount_service_account_token=False), service_account_name="robot").volumes
+
+
+def test_where_the_api_is_on_the_controllers_machine_alone_there_is_none() -> None:
+    one = cluster(nodes("n1"))
+    one.ask(PutObjects(objects=(ServiceAccount(metadata=meta("robot")),)), ANN)
+    assert not started(one, service_account_name="robot").volumes
+
+
+def test_a_token_is_made_anew_before_it_expires() -> None:
+    one = with_api()
+    wanted = ServiceAccountTokenProjection(path="vault", audience="vault", expiration_seconds=1000)
+    volume = Volume(name="v", projected=ProjectedVolume(sources=(VolumeProjection(service_account_token=wanted),)))
+    started(one, MAIN, volumes=(volume,), service_account_name="default", automount_service_account_token=False)
+    one.at(700)
+    assert one.orders(od.WriteFiles) == []
+    one.at(810)
+    (order,) = one.orders(od.WriteFiles)
+    (file,) = order.volumes[0].files
+    assert (file.path, file.token.audience, file.token.seconds) == ("vault", "vault", 1000)
+
+
+def test_credentials_of_the_account_are_those_of_pods_that_name_none() -> None:
+    one = with_api(image_pull_secrets=(NameRef(name="regcred"),))
+    secret = Secret(metadata=meta("regcred"), type="kubernetes.io/dockerconfigjson", data={".dockerconfigjson": "s"})
+    one.ask(PutObjects(objects=(secret,)), ANN)
+    told = started(one, Container(name="main", image="private/a:1"), service_account_name="robot")
+    assert [auth.name for auth in told.auths] == ["regcred"]

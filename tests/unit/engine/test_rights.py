@@ -11,7 +11,17 @@ from corral.model.cluster import ClusterConfig, KubernetesConfig
 from corral.model.kube.config import ConfigMap, Namespace
 from corral.model.kube.meta import ObjectKey, ObjectMeta
 from corral.model.kube.objects import AnyObject
-from corral.model.kube.rbac import ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject
+from corral.model.kube.pod import Pod, PodSpec
+from corral.model.kube.rbac import (
+    ClusterRole,
+    ClusterRoleBinding,
+    PolicyRule,
+    Role,
+    RoleBinding,
+    RoleRef,
+    ServiceAccount,
+    Subject,
+)
 from corral.protocol.replies import ObjectsPut, Rejected
 from corral.protocol.requests import Caller, DeleteObjects, PutObjects
 
@@ -165,3 +175,67 @@ def test_with_rbac_nobody_does_anything_without_a_role() -> None:
     world.delete(binding("edit", "ann"), ROOT)
     world.engine.tick(11.0)
     assert "cannot patch" in world.put(config("c", a="1"), ANN) or "cannot update" in world.put(config("c", a="1"), ANN)
+
+
+# ---------------------------------------------------------------------- ServiceAccounts
+
+
+def asks_as(account: str, who: Caller) -> Caller:
+    """The program of a Pod of this user's."""
+    return msgspec.structs.replace(who, account=account)
+
+
+def bound(role: str, account: str, name: str = "bound") -> RoleBinding:
+    """`account`: NAMESPACE:NAME"""
+    namespace, _, called = account.partition(":")
+    subject = Subject(kind="ServiceAccount", name=called, namespace=namespace)
+    return RoleBinding(metadata=meta(name), role_ref=RoleRef(kind="ClusterRole", name=role), subjects=(subject,))
+
+
+def test_an_account_has_the_rights_of_its_roles_and_no_others(shop: World) -> None:
+    robot = asks_as("shop:robot", ANN)
+    shop.put(ServiceAccount(metadata=meta("robot")), ANN)
+    told = 'User "system:serviceaccount:shop:robot" cannot create resource "configmaps" in API group "" in the namespace "shop"'
+    assert shop.put(config("c"), robot) == told  # though it is Ann's namespace, and an open one
+    shop.put(bound("edit", "shop:robot"), ANN)
+    assert shop.put(config("c"), robot) == ""
+    assert shop.creator(config("c")) == "ann"
+    assert "cannot create" in shop.put(config("c", "default"), robot)
+    assert "cannot create" in shop.put(config("d"), asks_as("shop:other", ANN))
+
+
+def test_what_is_bound_to_accounts_alone_closes_no_namespace(shop: World) -> None:
+    shop.put(bound("edit", "shop:robot"), ANN)
+    assert shop.put(config("e"), EVE) == ""
+    shop.put(binding("view", "bob"), ROOT)
+    assert "cannot create" in shop.put(config("f"), EVE)
+
+
+def test_an_account_of_another_users_is_none_of_ones_own_where_nobody_is_bound(shop: World) -> None:
+    shop.put(ServiceAccount(metadata=meta("robot")), ANN)
+    mine = Pod(metadata=meta("p"), spec=PodSpec(containers=(), service_account_name="robot"))
+    assert shop.put(mine, ANN) == ""
+    others = msgspec.structs.replace(mine, metadata=meta("q"))
+    assert shop.put(others, EVE).startswith("service account shop/robot is another user's")
+    shop.put(binding("edit", "eve"), ROOT)
+    assert shop.put(others, EVE) == ""
+    absent = Pod(metadata=meta("r"), spec=PodSpec(containers=(), service_account_name="none"))
+    assert shop.put(absent, ANN) == 'error looking up service account shop/none: serviceaccount "none" not found'
+
+
+def test_what_is_bound_to_the_default_account_of_an_open_namespace_is_for_pods_of_who_has_bound_it(shop: World) -> None:
+    shop.put(bound("edit", "shop:default"), ANN)
+    assert shop.put(config("c"), asks_as("shop:default", ANN)) == ""
+    assert "cannot create" in shop.put(config("d"), asks_as("shop:default", EVE))
+    shop.put(binding("view", "eve"), ROOT)
+    assert shop.put(config("d"), asks_as("shop:default", EVE)) == ""
+
+
+def test_the_default_account_is_there_and_comes_into_the_record_with_its_first_change(shop: World) -> None:
+    one = ServiceAccount(metadata=meta("default"), automount_service_account_token=False)
+    handled = shop.engine.handle(PutObjects(objects=(one,), mode="create"), 10.0, ANN).reply
+    assert isinstance(handled, Rejected)
+    assert handled.code == "exists"
+    handled = shop.engine.handle(PutObjects(objects=(one,), mode="update"), 10.0, ANN).reply
+    assert isinstance(handled, ObjectsPut)
+    assert shop.creator(one) == "ann"

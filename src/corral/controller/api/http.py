@@ -34,9 +34,16 @@ class Refusal(Exception):
         self.reply = Rejected(error=error, code=code, detail=detail)
 
 
-def caller_of(service: Service, request: Request) -> Caller:
-    """Peer credentials, or a token; never anything the body says. An admin level in the accounts raises the role."""
+def caller_of(service: Service, request: Request, *, accounts: bool = False) -> Caller:
+    """Peer credentials, or a token; never anything the body says. An admin level in the accounts raises the role.
+
+    `accounts`: a ServiceAccount may ask too, who has no rights but those of its roles.
+    """
     caller = _caller_of(service, request)
+    if caller.account:
+        if not accounts:
+            raise Refusal("a ServiceAccount's token is for Kubernetes' paths (/api, /apis) alone", "denied")
+        return caller
     known = service.state.books.users.get(caller.user) if caller.role != "administrator" else None
     if known is None or known.admin_level == "None":
         return caller
@@ -56,6 +63,8 @@ def _caller_of(service: Service, request: Request) -> Caller:
         claims = tokens.verify(token, service.token_key, clock.now())
         if not jobtokens.is_good(claims, service.state.jobs):
             raise Refusal(f"the token was good for job {claims.job} only, which has ended", "denied")
+        if not jobtokens.is_for_us(claims) or not jobtokens.is_of_account(claims, service.state.objects):
+            raise Refusal("the token is not for this API, or its ServiceAccount is gone", "denied")
         return _noted(request, tokens.caller(claims, service.config.roles))
     except tokens.InvalidToken as error:
         raise Refusal(str(error), "denied") from None

@@ -7,10 +7,11 @@ from corral.model.kube.config import LimitRange, Namespace, PriorityClass, Resou
 from corral.model.kube.meta import ObjectKey
 from corral.model.kube.objects import KINDS, AnyObject
 from corral.model.kube.pod import Pod
+from corral.model.kube.rbac import ServiceAccount
 from corral.model.kube.storage import PersistentVolume, PersistentVolumeClaim, StorageClass
 from corral.protocol.replies import Rejected
 from corral.protocol.requests import Caller
-from corral.services import limitranges, quotas, storage
+from corral.services import accounts, limitranges, quotas, rights, storage
 
 #: Always there.
 DEFAULT = "default"
@@ -23,6 +24,11 @@ class Together:
         self._ctx = ctx
         self._more: dict[str, dict[str, int]] = {}  #: namespace -> billionths
         self._namespaces: set[str] = set()
+        self._accounts: dict[ObjectKey, ServiceAccount] = {}
+
+    def get(self, key: ObjectKey) -> AnyObject | None:
+        """As it will be."""
+        return self._accounts.get(key) or self._ctx.state.objects.get(key)
 
     def right(self, one: AnyObject, caller: Caller) -> Rejected | None:
         """A quota is set by an operator, or by whose namespace it is; the default namespace is nobody's."""
@@ -53,13 +59,15 @@ class Together:
                 return Rejected(error=why, code="denied")
         return None
 
-    def refusal(self, one: AnyObject, old: AnyObject | None) -> Rejected | None:
-        """None: it counts from now on."""
+    def refusal(self, one: AnyObject, old: AnyObject | None, uid: int) -> Rejected | None:
+        """None: it counts from now on. `uid`: whose a new one is."""
         key = one.key
         if old is None and KINDS[key.kind].namespaced and (refused := self._namespace(key)) is not None:
             return refused
         if isinstance(one, Namespace):
             self._namespaces.add(key.name)
+        if isinstance(one, Pod) and old is None and (why := self._account_problem(one, uid)):
+            return Rejected(error=why, code="denied")
         if why := storage.growth_refusal(one, old, self._ctx.state.objects):
             return Rejected(error=why, code="denied")
         ranges = self._ranges(one)
@@ -72,10 +80,22 @@ class Together:
         return self._quota(one, old)
 
     def filled(self, one: AnyObject, old: AnyObject | None) -> AnyObject:
-        """A new Pod: with what the LimitRanges of its namespace add to it."""
+        """A new Pod: with what the LimitRanges of its namespace add to it, and with the token of its account."""
+        if isinstance(one, ServiceAccount):
+            self._accounts[one.key] = one
         if old is not None or not isinstance(one, Pod):
             return one
+        if self._ctx.config.api.listen and accounts.mounts_token(self, one):
+            one = accounts.with_token(one)
         return limitranges.defaulted(one, self._ranges(one))
+
+    def _account_problem(self, pod: Pod, uid: int) -> str:
+        namespace, name = pod.metadata.namespace, accounts.account_of(pod)
+        if ObjectKey("ServiceAccount", namespace, name) in self._accounts or not pod.spec.service_account_name:
+            return ""
+        always = self._ctx.config.kubernetes.authorization == "rbac"
+        closed = rights.is_closed(self._ctx.state.objects, namespace, always=always)
+        return accounts.lookup_problem(self, namespace, name, uid, closed=closed)
 
     def _ranges(self, one: AnyObject) -> list[LimitRange]:
         if not isinstance(one, Pod | PersistentVolumeClaim):

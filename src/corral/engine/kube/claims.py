@@ -45,7 +45,7 @@ def make_own(ctx: Context, pod: Pod, now: float, out: Effects) -> str:
             owner_references=(owner_reference(pod),),
         )  # fmt: skip
         claim = PersistentVolumeClaim(metadata=meta, spec=template.spec, creator=pod.creator)
-        if (refused := together.refusal(claim, None)) is not None:
+        if (refused := together.refusal(claim, None, pod.creator.uid if pod.creator else -1)) is not None:
             return f'persistentvolumeclaims "{key.name}" is forbidden: {refused.error}'
         _record(ctx, [Put(claim)], now, out)
     return ""

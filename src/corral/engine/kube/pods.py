@@ -260,7 +260,7 @@ def _start(ctx: Context, pod: Pod, container: Container, job: Job, now: float, o
     job = ctx.change_job(job, now, out, "step", next_step=job.next_step + 1)
     ctx.record(StepCreated(time=now, step=step), out)
     pod = save(ctx, pod, status, now, out)
-    files.launched(ctx, pod)
+    files.launched(ctx, pod, now)
     send_launch(ctx, job, step, out)
     return pod
 

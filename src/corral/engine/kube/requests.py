@@ -13,9 +13,11 @@ from corral.model.job import Owner
 from corral.model.kube.config import PriorityClass
 from corral.model.kube.meta import ObjectKey, ObjectMeta
 from corral.model.kube.objects import AnyObject
+from corral.model.kube.rbac import ServiceAccount
 from corral.protocol.events import ObjectsChanged
 from corral.protocol.replies import ObjectsPut, Rejected
 from corral.protocol.requests import Caller, DeleteObjects, PutObjects
+from corral.services import accounts
 from corral.services.manifests import updates
 
 #: Fields of an object that a user does not set.
@@ -48,7 +50,7 @@ def on_put(
             _refusal(ctx, request, one, old, caller, by_rule=by_rule)
             or rights.granting_refusal(ctx, one, caller)
             or together.right(one, caller)
-            or together.refusal(one, old)
+            or together.refusal(one, old, who.uid)
         )
         if refused is not None:
             out.reply = msgspec.structs.replace(refused, index=index)
@@ -78,6 +80,8 @@ def _refusal(
         return Rejected(error=f"{name}: only an operator says which Pods come first", code="denied")
     if old is None and (why := rights.refusal(ctx, one, caller, ("create",), by_rule=by_rule)) is not None:
         return why
+    if old is None and _is_unwritten(ctx, one):
+        return Rejected(error=f"{name} already exists", code="exists") if request.mode == "create" else None
     if old is None:
         return Rejected(error=f"{name} not found", code="not_found") if request.mode == "update" else None
     if request.mode == "create":
@@ -94,6 +98,11 @@ def _refusal(
     if problems := updates.check(one, old):
         return Rejected(error=str(problems))
     return None
+
+
+def _is_unwritten(ctx: Context, one: AnyObject) -> bool:
+    """It is there, and comes into the record with its first change."""
+    return isinstance(one, ServiceAccount) and accounts.found(ctx.state.objects, *one.key[1:]) is not None
 
 
 def stamped(

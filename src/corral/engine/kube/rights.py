@@ -10,18 +10,24 @@ from corral.model.kube.rbac import ClusterRole, ClusterRoleBinding, Role, RoleBi
 from corral.model.kube.workload import CronJob, Deployment, Job, ReplicaSet, StatefulSet
 from corral.protocol.replies import Rejected
 from corral.protocol.requests import Caller
-from corral.services import rights, roles
+from corral.services import accounts, rights, roles
 from corral.services.rights import Act, Who
 
 _RBAC = (Role, RoleBinding, ClusterRole, ClusterRoleBinding)
 
 
-def who(caller: Caller) -> Who:
-    return Who(caller.uid, caller.user, caller.groups or (caller.group,), caller.is_operator)
+def who(ctx: Context, caller: Caller) -> Who:
+    name = accounts.name_of(caller.account) if caller.account else caller.user
+    groups = caller.groups or (caller.group,)
+    return Who(caller.uid, name, groups, caller.is_operator, _always_closed(ctx), bool(caller.account))
+
+
+def _always_closed(ctx: Context) -> bool:
+    return ctx.config.kubernetes.authorization == "rbac"
 
 
 def is_closed(ctx: Context, namespace: str) -> bool:
-    return rights.is_closed(ctx.state.objects, namespace, always=ctx.config.kubernetes.authorization == "rbac")
+    return rights.is_closed(ctx.state.objects, namespace, always=_always_closed(ctx))
 
 
 def refusal(
@@ -34,12 +40,12 @@ def refusal(
         return None
     namespace, kind = one.metadata.namespace, KINDS[one.key.kind]
     resource = f"{kind.plural}/{sub}" if sub else kind.plural
-    by_role = is_closed(ctx, namespace) if namespace else _is_guarded(ctx, one, verbs)
+    by_role = bool(caller.account) or (is_closed(ctx, namespace) if namespace else _is_guarded(ctx, one, verbs))
     if (by_role and not by_rule) or isinstance(one, Role | RoleBinding):
         acts = [Act(verb, kind.group, resource, one.metadata.name) for verb in verbs]
-        if not any(rights.allows(ctx.state.objects, who(caller), namespace, act) for act in acts):
+        if not any(rights.allows(ctx.state.objects, who(ctx, caller), namespace, act) for act in acts):
             where = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
-            told = f'User "{caller.user}" cannot {verbs[0]} resource "{resource}" in API group "{kind.group}" {where}'
+            told = f'User "{who(ctx, caller).user}" cannot {verbs[0]} resource "{resource}" in API group "{kind.group}" {where}'
             return Rejected(error=told, code="denied")
         return None
     is_new = verbs[0] == "create" and not sub
@@ -59,7 +65,7 @@ def granting_refusal(ctx: Context, one: AnyObject, caller: Caller) -> Rejected |
     """Nobody grants what he has not."""
     if not isinstance(one, _RBAC):
         return None
-    name, view, asker = f"{one.key.kind.lower()} {one.metadata.name!r}", ctx.state.objects, who(caller)
+    name, view, asker = f"{one.key.kind.lower()} {one.metadata.name!r}", ctx.state.objects, who(ctx, caller)
     namespace = one.metadata.namespace
     if isinstance(one, ClusterRole) and one.metadata.name in roles.ALWAYS:
         return Rejected(error=f"{name} is always there, as it is", code="denied")
@@ -80,9 +86,7 @@ def granting_refusal(ctx: Context, one: AnyObject, caller: Caller) -> Rejected |
         if others := _others(ctx, one, caller):
             return Rejected(error=f"others have objects in it: {', '.join(others)}", code="denied", detail=_ASK)
     if lacks := rights.lacking(view, asker, namespace, rules):
-        told = (
-            f'user "{caller.user}" is attempting to grant RBAC permissions not currently held: {"; ".join(lacks[:5])}'
-        )
+        told = f'user "{asker.user}" is attempting to grant RBAC permissions not currently held: {"; ".join(lacks[:5])}'
         return Rejected(error=told + (f"; and {len(lacks) - 5} more" if len(lacks) > 5 else ""), code="denied")
     return None
 
@@ -108,7 +112,8 @@ def takes_over(ctx: Context, one: AnyObject, old: AnyObject | None, caller: Call
     """What a member makes another's Pods do runs as himself: nobody's programs become another's by a role."""
     if old is None or old.creator is None or caller.is_operator or old.creator.uid == caller.uid:
         return False
-    return is_closed(ctx, one.metadata.namespace) and _program_of(one) != _program_of(old)
+    by_role = bool(caller.account) or is_closed(ctx, one.metadata.namespace)
+    return by_role and _program_of(one) != _program_of(old)
 
 
 def _program_of(one: AnyObject) -> object:

@@ -15,6 +15,7 @@ from corral.engine.effects import Effects
 from corral.engine.kube import addresses, autoscaling, claims, leaving, pipelineruns, pods, volumes
 from corral.engine.kube.admission import Together
 from corral.engine.kube.requests import as_wanted, mark_deleted
+from corral.model.job import Owner
 from corral.model.kube.config import Namespace, NamespaceStatus, PodDisruptionBudget, ResourceQuota
 from corral.model.kube.meta import ObjectKey
 from corral.model.kube.network import Ingress, Service
@@ -236,7 +237,7 @@ def carry_out(ctx: Context, one: AnyObject, changes: list[Change], now: float, o
     for change in changes:
         match change:
             case Put(wanted) if wanted.key not in ctx.state.objects.by_key and (
-                no := together.refusal(together.filled(wanted, None), None)
+                no := together.refusal(together.filled(wanted, None), None, _uid(wanted.creator or one.creator))
             ):
                 plural = KINDS[wanted.key.kind].plural
                 refused = refused or f'{plural} "{one.metadata.name}-" is forbidden: {no.error}'
@@ -259,6 +260,10 @@ def carry_out(ctx: Context, one: AnyObject, changes: list[Change], now: float, o
     ctx.object_wakes.clear(one.key)
     if wake < math.inf:
         ctx.object_wakes.set(one.key, wake)
+
+
+def _uid(owner: Owner | None) -> int:
+    return owner.uid if owner is not None else -1
 
 
 def _is_refused(ctx: Context, key: ObjectKey, why: str) -> bool:

@@ -15,7 +15,7 @@ from corral.model.kube.meta import KubeObject
 from corral.model.kube.network import Ingress, Service
 from corral.model.kube.pipeline import Pipeline, PipelineRun
 from corral.model.kube.pod import Pod
-from corral.model.kube.rbac import ClusterRole, ClusterRoleBinding, Role, RoleBinding
+from corral.model.kube.rbac import ClusterRole, ClusterRoleBinding, Role, RoleBinding, ServiceAccount
 from corral.model.kube.scaling import HorizontalPodAutoscaler
 from corral.model.kube.storage import PersistentVolume, PersistentVolumeClaim, StorageClass
 from corral.model.kube.workload import ControllerRevision, CronJob, Deployment, Job, ReplicaSet, StatefulSet
@@ -24,7 +24,7 @@ AnyObject = (
     Pod | Deployment | ReplicaSet | StatefulSet | ControllerRevision | Job | CronJob | Service | Ingress | HorizontalPodAutoscaler
     | ConfigMap | Secret | Namespace | ResourceQuota | PodDisruptionBudget | PriorityClass | Pipeline | PipelineRun
     | PersistentVolumeClaim | PersistentVolume | StorageClass | Role | RoleBinding | ClusterRole | ClusterRoleBinding
-    | LimitRange
+    | LimitRange | ServiceAccount
 )  # fmt: skip
 
 
@@ -77,6 +77,7 @@ KINDS: dict[str, Kind] = {
         Kind(
             type=StorageClass, group="storage.k8s.io", version="v1", plural="storageclasses", short=("sc",), namespaced=False,
         ),
+        Kind(type=ServiceAccount, group="", version="v1", plural="serviceaccounts", short=("sa",)),
         Kind(type=Role, group="rbac.authorization.k8s.io", version="v1", plural="roles"),
         Kind(type=RoleBinding, group="rbac.authorization.k8s.io", version="v1", plural="rolebindings"),
         Kind(type=ClusterRole, group="rbac.authorization.k8s.io", version="v1", plural="clusterroles", namespaced=False),

@@ -231,12 +231,21 @@ class DownwardAPIProjection(Schema, frozen=True, kw_only=True):
     items: tuple[DownwardAPIFile, ...] = ()
 
 
+class ServiceAccountTokenProjection(Schema, frozen=True, kw_only=True):
+    """A token of the Pod's account, which is renewed before it expires."""
+
+    path: str
+    audience: str = ""  #: "" = this API
+    expiration_seconds: int = 3600
+
+
 class VolumeProjection(Schema, frozen=True, kw_only=True):
     """Exactly one source."""
 
     config_map: ConfigMapProjection | None = None
     secret: SecretProjection | None = None
     downward_api: DownwardAPIProjection | None = None
+    service_account_token: ServiceAccountTokenProjection | None = None
 
 
 class ProjectedVolume(Schema, frozen=True, kw_only=True):
@@ -383,6 +392,8 @@ class PodSpec(Schema, frozen=True, kw_only=True):
     host_aliases: tuple[HostAlias, ...] = ()
     dns_policy: str = "ClusterFirst"
     scheduler_name: str = "default-scheduler"
+    service_account_name: str = ""  #: "" = default, and no token of it in the Pod
+    automount_service_account_token: bool | None = None  #: None = as the account says, else where one is named
 
 
 class TemplateMeta(Schema, frozen=True, kw_only=True):

@@ -1,8 +1,9 @@
-"""Who may do what with Kubernetes' objects: roles, and to whom they are bound?"""
+"""Who may do what with Kubernetes' objects: roles, to whom they are bound, and the accounts by which programs ask?"""
 
 import msgspec
 
 from corral.model.kube.meta import KubeObject, Schema
+from corral.model.kube.pod import NameRef
 
 
 class PolicyRule(Schema, frozen=True, kw_only=True):
@@ -21,7 +22,7 @@ class RoleRef(Schema, frozen=True, kw_only=True):
 
 
 class Subject(Schema, frozen=True, kw_only=True):
-    """A user of the cluster, or a group of the system's."""
+    """A user of the cluster, a group of the system's, or a ServiceAccount of a namespace."""
 
     kind: str
     name: str
@@ -45,3 +46,10 @@ class RoleBinding(KubeObject, frozen=True, kw_only=True):
 class ClusterRoleBinding(KubeObject, frozen=True, kw_only=True):
     role_ref: RoleRef
     subjects: tuple[Subject, ...] = ()
+
+
+class ServiceAccount(KubeObject, frozen=True, kw_only=True):
+    """By which the programs of Pods are known to the API. It has the rights of its roles and no others."""
+
+    image_pull_secrets: tuple[NameRef, ...] = ()  #: of Pods that name none themselves
+    automount_service_account_token: bool | None = None  #: of Pods that say nothing of it

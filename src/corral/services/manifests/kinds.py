@@ -50,7 +50,6 @@ REFUSED_KINDS: dict[str, tuple[str, str]] = {
     "ResourceClaimTemplate": ("resource.k8s.io", _GPUS),
     "ResourceSlice": ("resource.k8s.io", _GPUS),
     "RuntimeClass": ("node.k8s.io", "containers run with the runtime that the cluster is configured with"),
-    "ServiceAccount": ("", "Pods run as the user who has applied them"),
     "ServiceCIDR": ("networking.k8s.io", _ADDRESSES),
     "StorageVersionMigration": ("storagemigration.k8s.io", "the store is brought up to date by the controller"),
     "ValidatingAdmissionPolicy": ("admissionregistration.k8s.io", _EXTENSION),

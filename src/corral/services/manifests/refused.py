@@ -13,7 +13,6 @@ class Refused(msgspec.Struct, frozen=True):
     takes: tuple[Any, ...] = ()
 
 
-_IDENTITY = "Pods run as the user who has applied them; there are no service accounts"
 _NAMESPACES = "processes of a Pod see only their own, as jobs' do"
 _LABELS = "confinement is by users, cgroups and namespaces; there are no profiles for it"
 _PRIORITY = "priorities are given by priorityClassName"
@@ -24,7 +23,6 @@ _OWNER = "files of a volume belong to the Pod's user"
 _WINDOWS = "nodes run Linux"
 
 _POD_SPEC = {
-    "automountServiceAccountToken": Refused(_IDENTITY, (False,)),
     "dnsConfig": Refused("Pods resolve names as their node does, and services' names beside"),
     "ephemeralContainers": Refused("use `corral exec`"),
     "evictionResponders": Refused("a Pod is told by SIGTERM and preStop that it has to go", ([],)),
@@ -42,8 +40,6 @@ _POD_SPEC = {
     "runtimeClassName": Refused("containers run with the runtime that the cluster is configured with", ("",)),
     "schedulingGates": Refused("a Pod is queued when it is created; hold its job with `scontrol hold`", ([],)),
     "schedulingGroup": Refused("for many nodes at once submit a job with sbatch"),
-    "serviceAccount": Refused(_IDENTITY, ("default", "")),
-    "serviceAccountName": Refused(_IDENTITY, ("default", "")),
     "setHostnameAsFQDN": Refused("a Pod's host name is its short name", (False,)),
     "shareProcessNamespace": Refused("containers of a Pod do not see each other's processes", (False,)),
 }
@@ -132,9 +128,6 @@ REFUSED: dict[str, dict[str, Refused]] = {
     "SecretVolume": {"defaultUser": Refused(_OWNER)},
     "KeyToPath": {"user": Refused(_OWNER)},
     "VolumeProjection": {
-        "serviceAccountToken": Refused(
-            "there are no service accounts; a Pod's processes find the API by CORRAL_ENDPOINT and CORRAL_TOKEN"
-        ),
         "clusterTrustBundle": Refused("put certificates into a ConfigMap"),
         "podCertificate": Refused("put the certificate into a Secret of type kubernetes.io/tls"),
     },
@@ -223,6 +216,9 @@ REFUSED: dict[str, dict[str, Refused]] = {
     },
     "PolicyRule": {
         "nonResourceURLs": Refused("rights are of objects: paths beside them are everybody's, or an operator's", ([],))
+    },
+    "ServiceAccount": {
+        "secrets": Refused("tokens are asked for: a projected volume, or `kubectl create token NAME`", ([],))
     },
     "ClusterRole": {"aggregationRule": Refused("name all rules of the role")},
     "PodDisruptionBudgetSpec": {

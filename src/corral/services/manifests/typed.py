@@ -18,10 +18,12 @@ from corral.syntax import quantity
 _LONG = frozenset(
     ("activeDeadlineSeconds", "terminationGracePeriodSeconds", "runAsUser", "runAsGroup", "fsGroup", "supplementalGroups",
      "tolerationSeconds",
-     "deletionGracePeriodSeconds", "generation", "observedGeneration", "seconds")
+     "expirationSeconds", "deletionGracePeriodSeconds", "generation", "observedGeneration", "seconds")
 )  # fmt: skip
 #: Fields of objects that nobody writes into a manifest.
 NOT_GIVEN = ("creator", "status")
+#: By record: an older name of a field, and the present one.
+OLDER_NAMES = {"PodSpec": (("serviceAccount", "serviceAccountName"),)}
 #: Stands for what could not be read: it is told already.
 _WRONG: Any = object()
 
@@ -52,6 +54,7 @@ def record_of(record: type[msgspec.Struct], value: Any, path: str, problems: Pro
     if not isinstance(value, dict):
         problems.type(path, value, "an object")
         return None
+    value = _renamed(record, value, path, problems)
     known = fields_of(record)
     refused = REFUSED.get(record.__name__, {})
     given: dict[str, Any] = {}
@@ -81,6 +84,16 @@ def record_of(record: type[msgspec.Struct], value: Any, path: str, problems: Pro
             problems.required(f"{path}.{wire}" if path else wire)
             good = False
     return record(**given) if good else None
+
+
+def _renamed(record: type[msgspec.Struct], value: dict[str, Any], path: str, problems: Problems) -> dict[str, Any]:
+    """What has an older name too is read by either."""
+    for older, wire in OLDER_NAMES.get(record.__name__, ()):
+        if (given := value.get(older)) is not None:
+            value = {name: one for name, one in value.items() if name != older}
+            if value.setdefault(wire, given) != given and given != "":
+                problems.invalid(f"{path}.{older}", given, f"must be as {wire}, or be left out")
+    return value
 
 
 def value_of(kind: inspect.Type, value: Any, path: str, problems: Problems, wire: str = "") -> Any:

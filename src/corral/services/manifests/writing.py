@@ -28,6 +28,7 @@ SHOWN: dict[type[msgspec.Struct], tuple[str, ...]] = {
     pod.DownwardAPIVolume: ("default_mode",),
     pod.ProjectedVolume: ("default_mode",),
     pod.ResourceFieldSelector: ("divisor",),
+    pod.ServiceAccountTokenProjection: ("expiration_seconds",),
     workload.DeploymentSpec: ("replicas", "strategy", "revision_history_limit", "progress_deadline_seconds"),
     workload.DeploymentStrategy: ("type",),
     workload.RollingUpdateDeployment: ("max_surge", "max_unavailable"),

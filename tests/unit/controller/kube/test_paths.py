@@ -255,9 +255,9 @@ def test_who_contradicts_another_manager_is_told_unless_that_is_what_is_wanted(c
 def test_what_kubernetes_has_and_corral_has_not_is_told_with_the_reason(controller):
     code, answer = status(controller, "POST", f"{PODS}/web/portforward", {})
     assert (code, answer["message"]) == (405, "portforward is not supported by Corral: use `corral port-forward`")
-    code, answer = status(controller, "POST", "/api/v1/namespaces/default/serviceaccounts", {})
+    code, answer = status(controller, "POST", "/api/v1/namespaces/default/replicationcontrollers", {})
     assert code == 404
-    assert answer["message"].startswith("ServiceAccount is not supported by Corral: Pods run as the user")
+    assert answer["message"] == "ReplicationController is not supported by Corral: use a Deployment"
     assert answer["details"] == {}
 
 
@@ -436,3 +436,52 @@ def test_every_group_has_schemas_that_kubectl_can_validate_by(api):
         operations = [operations["patch"] for operations in document["paths"].values() if "patch" in operations]
         assert all(any(one["name"] == "fieldValidation" for one in found["parameters"]) for found in operations)
         assert document["components"]["schemas"]
+
+
+# ---------------------------------------------------------------------- ServiceAccounts
+
+ACCOUNTS = "/api/v1/namespaces/default/serviceaccounts"
+RBAC = "/apis/rbac.authorization.k8s.io/v1/namespaces/default"
+
+
+def account_token(controller: RunningController, account: str, **spec: Any) -> str:
+    code, answer = status(controller, "POST", f"{ACCOUNTS}/{account}/token", {"spec": spec})
+    assert code == 201
+    token: str = answer["status"]["token"]
+    return token
+
+
+def test_an_account_asks_by_its_token_for_what_its_roles_allow(controller, api):
+    api.request("POST", ACCOUNTS, {"metadata": {"name": "robot"}})
+    assert names(api.request("GET", ACCOUNTS)) == ["default", "robot"]
+    api.request("POST", f"{RBAC}/roles", {"metadata": {"name": "r"}, "rules": [
+        {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list"]}]})  # fmt: skip
+    subject = {"kind": "ServiceAccount", "name": "robot", "namespace": "default"}
+    ref = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "r"}
+    api.request("POST", f"{RBAC}/rolebindings", {"metadata": {"name": "b"}, "roleRef": ref, "subjects": [subject]})
+    api.request("POST", CONFIG_MAPS, config_map("one"))
+    robot = {"Authorization": f"Bearer {account_token(controller, 'robot')}"}
+    code, answer = status(controller, "GET", CONFIG_MAPS, **robot)
+    assert (code, names(answer)) == (200, ["one"])
+    code, answer = status(controller, "GET", "/api/v1/configmaps", **robot)
+    told = 'User "system:serviceaccount:default:robot" cannot list resource "configmaps" in API group ""'
+    assert (code, answer["message"]) == (403, f"configmaps is forbidden: {told} at the cluster scope")
+    assert status(controller, "POST", CONFIG_MAPS, config_map("two"), **robot)[0] == 403
+    assert status(controller, "GET", "/v1/jobs", **robot)[0] == 403
+    review = {"kind": "SelfSubjectReview", "apiVersion": "authentication.k8s.io/v1"}
+    _, answer = status(controller, "POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", review, **robot)
+    assert answer["status"]["userInfo"]["username"] == "system:serviceaccount:default:robot"
+    api.request("DELETE", f"{ACCOUNTS}/robot")
+    assert status(controller, "GET", CONFIG_MAPS, **robot)[0] == 401
+
+
+def test_a_token_for_others_is_not_for_this_api_and_a_review_says_whose_it_is(controller):
+    token = account_token(controller, "default", audiences=["vault"], expirationSeconds=600)
+    assert status(controller, "GET", CONFIG_MAPS, Authorization=f"Bearer {token}")[0] == 401
+    path = "/apis/authentication.k8s.io/v1/tokenreviews"
+    _, answer = status(controller, "POST", path, {"spec": {"token": token, "audiences": ["vault", "x"]}})
+    assert answer["status"]["audiences"] == ["vault"]
+    assert answer["status"]["user"]["username"] == "system:serviceaccount:default:default"
+    assert not status(controller, "POST", path, {"spec": {"token": token}})[1]["status"]["authenticated"]
+    _, answer = status(controller, "POST", f"{ACCOUNTS}/default/token", {"spec": {"expirationSeconds": 60}})
+    assert answer["message"].endswith("Invalid value: 60: may not specify a duration less than 10 minutes")

@@ -90,7 +90,7 @@ CLAIM = {
         ("Secret", "data", {"p": "not base64!"}, "data[p]: Invalid value: must be base64"),
         ("Secret", "type", "kubernetes.io/tls", None),
         ("Secret", "type", "kubernetes.io/basic-auth", "data[username]: Required value: a Secret of type kubernetes.io/basic-auth needs"),
-        ("Secret", "type", "kubernetes.io/service-account-token", "type: not supported by Corral: there are no service accounts"),
+        ("Secret", "type", "kubernetes.io/service-account-token", "type: not supported by Corral: tokens are asked for"),
         ("Namespace", "metadata.name", "a.b", "metadata.name: Invalid value: \"a.b\": a lowercase RFC 1123 label"),
         ("Namespace", "metadata.namespace", "x", "metadata.namespace: Forbidden: not allowed on this type"),
         ("ResourceQuota", "spec.hard", {"wishes": 3}, "spec.hard[wishes]: Invalid value: \"wishes\": must be one of pods, "),

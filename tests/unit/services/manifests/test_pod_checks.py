@@ -67,7 +67,7 @@ AT = "spec.containers[0]."
         ("spec.hostname", "a.b", "spec.hostname: Invalid value: \"a.b\": a lowercase RFC 1123 label"),
         ("spec.schedulerName", "volcano", "spec.schedulerName: not supported by Corral: there is one scheduler"),
         ("spec.dnsPolicy", "None", "spec.dnsPolicy: not supported by Corral: "),
-        ("spec.serviceAccountName", "builder", "spec.serviceAccountName: not supported by Corral: Pods run as the user"),
+        ("spec.serviceAccountName", "Builder_1", 'spec.serviceAccountName: Invalid value: "Builder_1"'),
         ("spec.runtimeClassName", "gvisor", "spec.runtimeClassName: not supported by Corral: "),
         ("spec.nodeSelector", {"disk": "a b"}, "spec.nodeSelector: Invalid value: \"a b\": a valid label"),
         ("spec.tolerations", [{"operator": "Equal", "value": "x"}], "spec.tolerations[0].operator: Invalid value: \"Equal\": operator mus"),
@@ -129,3 +129,10 @@ def test_a_container_without_an_image_is_a_program_of_the_node():
 def test_with_the_nodes_network_a_port_is_the_nodes_port():
     pod = read("Pod", ("spec.hostNetwork", True), (C + "ports", [{"containerPort": 8000}]))
     assert pod.spec.containers[0].ports[0].host_port == 8000
+
+
+def test_an_account_may_be_named_by_the_fields_older_name_too():
+    assert read("Pod", ("spec.serviceAccount", "robot")).spec.service_account_name == "robot"
+    assert wrong("Pod", ("spec.serviceAccount", "robot"), ("spec.serviceAccountName", "other")) == (
+        'spec.serviceAccount: Invalid value: "robot": must be as serviceAccountName, or be left out'
+    )

@@ -15,11 +15,12 @@ from corral.services.manifests.kinds import REFUSED_KINDS
 #: The version of Kubernetes whose API this is.
 MAJOR, MINOR = "1", "32"
 _AGGREGATED = "as=APIGroupDiscoveryList"
-_STREAMS = {"exec": ("get", "create"), "log": ("get",), "eviction": ("create",)}
+_STREAMS = {"exec": ("get", "create"), "log": ("get",), "eviction": ("create",), "token": ("create",)}
 _SUB_KINDS = {
     "scale": ("autoscaling", "v1", "Scale"),
     "exec": ("", "v1", "PodExecOptions"),
     "eviction": ("policy", "v1", "Eviction"),
+    "token": ("authentication.k8s.io", "v1", "TokenRequest"),
 }
 
 Json = dict[str, Any]

@@ -97,7 +97,7 @@ def _asked(service: Service, request: Request, caller: Caller, where: Address) -
 
 async def _created(service: Service, socket: WebSocket) -> tuple[StepCreated, bool, bool]:
     request = cast(Request, socket)  # the same but for its method and body
-    caller = caller_of(service, request)
+    caller = caller_of(service, request, accounts=True)
     where = address("", "v1", f"namespaces/{socket.path_params['namespace']}/pods/{socket.path_params['name']}/exec")
     if where is None:
         raise no_such_path()

@@ -80,7 +80,7 @@ async def get_log(service: Service, request: Request, caller: Caller, address: A
     pod = the_object(service, caller, address)
     assert isinstance(pod, Pod)
     is_others = not caller.is_operator and (pod.creator is None or pod.creator.uid != caller.uid)
-    if is_others and not authorize.is_closed(service, address.namespace):
+    if is_others and not authorize.by_roles(service, caller, address.namespace):
         raise forbidden(address.resource, address.name, "the log of a Pod is its owner's")
     run = _Run(pod, container_of(request, pod), _flag(request, "previous"))
     reader = _Reader(

@@ -19,7 +19,7 @@ from corral.model.kube.pod import Pod
 from corral.model.kube.rbac import ClusterRole
 from corral.model.kube.storage import StorageClass
 from corral.protocol.requests import Caller
-from corral.services import roles
+from corral.services import accounts, roles
 from corral.services.manifests import reading, writing
 
 Json = dict[str, Any]
@@ -27,10 +27,10 @@ Json = dict[str, Any]
 
 def may_see(service: Service, caller: Caller, one: KubeObject) -> bool:
     """As jobs: one's own, all as operator or where `private_data` does not name jobs. Others' secrets never. Where roles count, by them."""
-    if one.metadata.namespace and authorize.is_closed(service, one.metadata.namespace):
+    if one.metadata.namespace and authorize.by_roles(service, caller, one.metadata.namespace):
         return authorize.may_see(service, caller, one)
-    if caller.is_operator or one.creator is None or one.creator.uid == caller.uid:
-        return True
+    if caller.is_operator or caller.account or one.creator is None or one.creator.uid == caller.uid:
+        return True  # of an account's rights to what is in no namespace its path has been asked
     if isinstance(one, (Namespace, PriorityClass, StorageClass, ClusterRole)):
         return True
     return not isinstance(one, Secret) and "jobs" not in service.config.private_data
@@ -43,8 +43,26 @@ def found(service: Service, caller: Caller, key: ObjectKey) -> KubeObject | None
         return one if one is not None and may_see(service, caller, one) else None
     if key.kind == "Node":
         return kubenodes.one_node(service.state, key.name)
-    one = service.state.objects.get(key) or (roles.ALWAYS.get(key.name) if key.kind == "ClusterRole" else None)
+    one = service.state.objects.get(key) or _always(service, key)
     return service.opened(one) if one is not None and may_see(service, caller, one) else None
+
+
+def _always(service: Service, key: ObjectKey) -> KubeObject | None:
+    """What is there though nobody has put it."""
+    if key.kind == "ClusterRole":
+        return roles.ALWAYS.get(key.name)
+    return accounts.found(service.state.objects, key.namespace, key.name) if key.kind == "ServiceAccount" else None
+
+
+def _all_always(service: Service, kind: str, namespace: str) -> Iterable[KubeObject]:
+    if kind == "ClusterRole":
+        return roles.ALWAYS.values()
+    if kind != "ServiceAccount":
+        return ()
+    homes = [one for one in service.state.objects.of_kind("Namespace") if namespace in ("", one.metadata.name)]
+    key = ObjectKey(kind, "", accounts.DEFAULT)
+    found = (_always(service, key._replace(namespace=one.metadata.name)) for one in homes)
+    return [one for one in found if one is not None and one.creator is None]
 
 
 def of_kind(service: Service, caller: Caller, kind: str, namespace: str, namespaced: bool) -> Iterable[KubeObject]:
@@ -55,7 +73,7 @@ def of_kind(service: Service, caller: Caller, kind: str, namespace: str, namespa
         return kubenodes.all_nodes(service.state)
     objects = service.state.objects
     all_of_them = objects.everywhere(kind) if namespaced and not namespace else objects.of_kind(kind, namespace)
-    always = roles.ALWAYS.values() if kind == "ClusterRole" else ()
+    always = _all_always(service, kind, namespace)
     return [service.opened(one) for one in (*always, *all_of_them) if may_see(service, caller, one)]
 
 

@@ -43,6 +43,7 @@ _SUBRESOURCES = {
     "PriorityClass": (),
     "StorageClass": (),
     "LimitRange": (),
+    "ServiceAccount": ("token",),
     "Namespace": ("status",),
     "ControllerRevision": (),
     "Role": (),

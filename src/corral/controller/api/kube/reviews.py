@@ -5,14 +5,14 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from corral.controller.api.kube import authorize, bodies
+from corral.controller.api.kube import accounttokens, authorize, bodies
 from corral.controller.api.kube.answers import Form
 from corral.controller.api.kube.resources import RESOURCES
 from corral.controller.api.kube.status import KubeError, no_such_path
 from corral.controller.api.service import Service
 from corral.model.kube.rbac import PolicyRule
 from corral.protocol.requests import Caller
-from corral.services import rights, roles
+from corral.services import accounts, rights, roles
 from corral.services.manifests import writing
 from corral.services.rights import Act
 
@@ -24,7 +24,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "selfsubjectaccessreviews": "SelfSubjectAccessReview", "selfsubjectrulesreviews": "SelfSubjectRulesReview",
         "subjectaccessreviews": "SubjectAccessReview",
     },
-    AUTHENTICATION: {"selfsubjectreviews": "SelfSubjectReview"},
+    AUTHENTICATION: {"selfsubjectreviews": "SelfSubjectReview", "tokenreviews": "TokenReview"},
 }  # fmt: skip
 #: What is not guarded by roles anywhere.
 _ALL_READ = ("get", "list", "watch")
@@ -42,9 +42,13 @@ async def answer(service: Service, request: Request, caller: Caller, group: str,
         raise KubeError("BadRequest", "spec: an object is needed")
     match kind:
         case "SelfSubjectReview":
-            status: Json = {"userInfo": {"username": caller.user, "uid": str(caller.uid), "groups": _groups_of(caller)}}
+            status: Json = {"userInfo": authorize.user_info(service, caller)}
         case "SelfSubjectRulesReview":
             status = _rules(service, caller, str(spec.get("namespace") or "default"))
+        case "TokenReview":
+            if not caller.is_operator:
+                raise KubeError("Forbidden", "only an operator asks whose a token is")
+            status = accounttokens.review(service, spec)
         case "SubjectAccessReview":
             if not caller.is_operator:
                 raise KubeError("Forbidden", "only an operator asks what others may do")
@@ -55,16 +59,14 @@ async def answer(service: Service, request: Request, caller: Caller, group: str,
     return Form(request).write({**answered, "spec": spec, "status": status}, 201)
 
 
-def _groups_of(caller: Caller) -> list[str]:
-    return [*caller.groups, *(("system:masters",) if caller.is_operator else ()), "system:authenticated"]
-
-
 def _other(spec: Json) -> Caller:
     groups = spec.get("groups") or []
     if not isinstance(groups, list):
         raise KubeError("BadRequest", "spec.groups: a list is needed")
     user = str(spec.get("user") or "")
-    return Caller(uid=-1, gid=-1, user=user, group="", groups=tuple(map(str, groups)))
+    account = accounts.named(user)
+    named = tuple(map(str, groups)) + (accounts.groups_of(account) if account else ())
+    return Caller(uid=-1, gid=-1, user=user, group="", groups=named, account=account)
 
 
 def _review(service: Service, caller: Caller, spec: Json) -> Json:
@@ -81,8 +83,10 @@ def _review(service: Service, caller: Caller, spec: Json) -> Json:
 
 
 def _allowed(service: Service, caller: Caller, namespace: str, act: Act) -> bool:
-    if rights.allows(service.state.objects, authorize.who(caller), namespace, act):
+    if rights.allows(service.state.objects, authorize.who(service, caller), namespace, act):
         return True
+    if caller.account:
+        return False
     if act.group == roles.RBAC and act.resource in ("roles", "rolebindings") and act.verb not in _ALL_READ:
         return False
     if namespace:
@@ -102,10 +106,10 @@ def _is_kind(act: Act, *, namespaced: bool) -> bool:
 
 
 def _rules(service: Service, caller: Caller, namespace: str) -> Json:
-    found = list(rights.rules_of(service.state.objects, authorize.who(caller), namespace))
+    found = list(rights.rules_of(service.state.objects, authorize.who(service, caller), namespace))
     if caller.is_operator:
         found = [PolicyRule(verbs=("*",), api_groups=("*",), resources=("*",))]
-    elif not authorize.is_closed(service, namespace):
+    elif not authorize.by_roles(service, caller, namespace):
         kinds = [one for one in RESOURCES.values() if one.namespaced and one.group != roles.RBAC]
         found += [PolicyRule(verbs=one.verbs, api_groups=(one.group,), resources=(one.plural,)) for one in kinds]
     rules = [writing.shown_record(one) for one in found]

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from corral.controller.api.http import Refusal, caller_of, encode
 from corral.controller.api.kube import (
+    accounttokens,
     authorize,
     discovery,
     evictions,
@@ -26,13 +27,13 @@ from corral.controller.api.kube.answers import Form
 from corral.controller.api.kube.resources import METRICS, NODE, Address, address
 from corral.controller.api.kube.status import CODES, KubeError, no_such_path, unknown_path
 from corral.controller.api.service import Service
-from corral.controller.jobtokens import advertised
+from corral.controller.jobtokens import advertised, authority
 from corral.errors import StoreUnavailable
 from corral.protocol.requests import Caller
 
 
 async def _answer(service: Service, request: Request, group: str, version: str, rest: str) -> Response:
-    caller = caller_of(service, request)
+    caller = caller_of(service, request, accounts=True)
     if not rest:
         if request.method != "GET":
             raise _not_allowed()
@@ -68,6 +69,8 @@ async def _at(service: Service, request: Request, caller: Caller, where: Address
             return watching.stream(service, request, caller, where)
         case "GET":
             return await reads.get_list(service, request, caller, where)
+        case "POST" if where.subresource == "token":
+            return await accounttokens.create(service, request, caller, where)
         case "POST" if where.subresource == "eviction":
             return await evictions.evict(service, request, caller, where)
         case "POST" if not where.name:
@@ -128,7 +131,7 @@ async def groups(service: Service, request: Request) -> Response:
     version, _, rest = rest.partition("/")
     if group and not version:
         try:
-            caller_of(service, request)
+            caller_of(service, request, accounts=True)
             return Form(request).write(discovery.group(group))
         except KubeError as error:
             return failure(error)
@@ -177,16 +180,15 @@ async def get_kinds(service: Service, request: Request) -> dict[str, Any]:
 async def get_kubeconfig(service: Service, request: Request) -> dict[str, Any]:
     """Where the API is reached from elsewhere, and whom to trust there; the token is the client's to ask for."""
     caller = caller_of(service, request)
-    api = service.config.api
-    if not (server := advertised(api)):
+    if not (server := advertised(service.config.api)):
         detail = "Set [api] listen, certificate and key in corral.toml."
         raise Refusal("the API is not served over the network", "unavailable", detail)
     try:
-        with open(api.ca or service.config.nats.ca or api.certificate) as file:
-            authority = file.read()
+        with open(authority(service.config)) as file:
+            trusted = file.read()
     except (OSError, UnicodeError) as error:
         raise Refusal(f"the certificate of the API cannot be read: {error}", "unavailable") from None
-    return {"server": server, "authority": authority, "user": caller.user, "cluster": service.config.cluster}
+    return {"server": server, "authority": trusted, "user": caller.user, "cluster": service.config.cluster}
 
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")

@@ -23,7 +23,7 @@ from corral.model.kube.network import Ingress, Service
 from corral.model.kube.objects import KINDS
 from corral.model.kube.pipeline import Pipeline, PipelineRun
 from corral.model.kube.pod import Pod, PodTemplateSpec
-from corral.model.kube.rbac import ClusterRole, ClusterRoleBinding, Role, RoleBinding
+from corral.model.kube.rbac import ClusterRole, ClusterRoleBinding, Role, RoleBinding, ServiceAccount
 from corral.model.kube.scaling import HorizontalPodAutoscaler
 from corral.model.kube.storage import PersistentVolume, PersistentVolumeClaim, StorageClass
 from corral.model.kube.workload import ControllerRevision, CronJob, Deployment, Job, ReplicaSet, StatefulSet
@@ -329,6 +329,7 @@ COLUMNS: dict[type, tuple[Column, ...]] = {
         _number("Replicas", lambda one, now: one.status.current_replicas),
         AGE,
     ),
+    ServiceAccount: (NAME, _number("Secrets", lambda one, now: 0), AGE),
     ConfigMap: (NAME, _number("Data", lambda one, now: len(one.data) + len(one.binary_data)), AGE),
     Secret: (
         NAME,

@@ -217,7 +217,7 @@ async def delete_collection(service: Service, request: Request, caller: Caller, 
     ]
     for one in chosen:
         is_others = not caller.is_operator and one.creator is not None and one.creator.uid != caller.uid
-        if is_others and not authorize.is_closed(service, address.namespace):
+        if is_others and not authorize.by_roles(service, caller, address.namespace):
             raise forbidden(resource, one.metadata.name, "it is not yours")
     deleted: list[AnyObject] = []
     for start in range(0, len(chosen), _AT_ONCE):

@@ -39,7 +39,7 @@ def secret(one: Secret, problems: Problems) -> None:
     if sum(map(len, plain.values())) > _MOST_BYTES:
         problems.long("data", "", _MOST_BYTES)
     if one.type == "kubernetes.io/service-account-token":
-        problems.unsupported("type", "there are no service accounts; `corral token` makes a user's token")
+        problems.unsupported("type", "tokens are asked for: a projected volume, or `kubectl create token NAME`")
     for key in NEEDED.get(one.type, ()):
         if key not in one.data:
             problems.required(f"data[{key}]", f"a Secret of type {one.type} needs it")

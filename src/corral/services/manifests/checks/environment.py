@@ -8,8 +8,8 @@ from corral.syntax import kubenames
 
 #: What valueFrom.fieldRef may name.
 FIELDS = (
-    "metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName", "status.hostIP", "status.hostIPs", "status.podIP",
-    "status.podIPs",
+    "metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName", "spec.serviceAccountName", "status.hostIP",
+    "status.hostIPs", "status.podIP", "status.podIPs",
 )  # fmt: skip
 _SUBSCRIPT = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
 RESOURCES = ("limits.cpu", "limits.memory", "requests.cpu", "requests.memory")
@@ -66,8 +66,6 @@ def check_field(field: ObjectFieldSelector | None, known: tuple[str, ...], path:
     if found is not None:
         if why := kubenames.label_key(found[2].lower()):
             problems.invalid(f"{path}.fieldPath", found[2], why)
-    elif field.field_path == "spec.serviceAccountName":
-        problems.unsupported(f"{path}.fieldPath", "there are no service accounts")
     elif field.field_path not in known:
         more = ("metadata.labels['<KEY>']", "metadata.annotations['<KEY>']")
         problems.choice(f"{path}.fieldPath", field.field_path, (*known, *more))

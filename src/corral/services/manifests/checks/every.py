@@ -43,6 +43,7 @@ _CHECKS: dict[str, Callable[[Any, Problems], None]] = {
     "StorageClass": storage.storage_class,
     "PersistentVolume": storage.volume,
     "PersistentVolumeClaim": storage.claim,
+    "ServiceAccount": rbac.account,
     "Role": rbac.role,
     "ClusterRole": rbac.role,
     "RoleBinding": rbac.binding,

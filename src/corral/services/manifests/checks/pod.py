@@ -74,6 +74,8 @@ def _check_words(spec: PodSpec, path: str, problems: Problems) -> None:
         _check_alias(alias, f"{path}.hostAliases[{index}]", problems)
     if spec.priority_class_name and (why := kubenames.subdomain(spec.priority_class_name)):
         problems.invalid(f"{path}.priorityClassName", spec.priority_class_name, why)
+    if spec.service_account_name and (why := kubenames.subdomain(spec.service_account_name)):
+        problems.invalid(f"{path}.serviceAccountName", spec.service_account_name, why)
     if spec.dns_policy == "None":
         problems.unsupported(
             f"{path}.dnsPolicy", "Pods resolve names as their node does, and services' names beside (ClusterFirst)"

@@ -1,10 +1,10 @@
 """Do roles say what may be done with what, and bindings to whom?"""
 
-from corral.model.kube.rbac import ClusterRole, ClusterRoleBinding, Role, RoleBinding, Subject
+from corral.model.kube.rbac import ClusterRole, ClusterRoleBinding, Role, RoleBinding, ServiceAccount, Subject
 from corral.services.manifests.problems import Problems
+from corral.syntax import kubenames
 
 _GROUP = "rbac.authorization.k8s.io"
-_NO_ACCOUNTS = "there are no service accounts: Pods run as the user who has applied them"
 
 
 def role(one: Role | ClusterRole, problems: Problems) -> None:
@@ -16,6 +16,12 @@ def role(one: Role | ClusterRole, problems: Problems) -> None:
             problems.required(f"{path}.apiGroups", "resource rules must supply at least one api group")
         if not rule.resources:
             problems.required(f"{path}.resources", "resource rules must supply at least one resource")
+
+
+def account(one: ServiceAccount, problems: Problems) -> None:
+    for index, secret in enumerate(one.image_pull_secrets):
+        if why := kubenames.subdomain(secret.name):
+            problems.invalid(f"imagePullSecrets[{index}].name", secret.name, why)
 
 
 def binding(one: RoleBinding | ClusterRoleBinding, problems: Problems) -> None:
@@ -35,9 +41,14 @@ def _subject(one: Subject, path: str, problems: Problems) -> None:
     if not one.name:
         problems.required(f"{path}.name")
     if one.kind == "ServiceAccount":
-        problems.unsupported(f"{path}.kind", _NO_ACCOUNTS)
+        if one.name and (why := kubenames.subdomain(one.name)):
+            problems.invalid(f"{path}.name", one.name, why)
+        if one.api_group:
+            problems.choice(f"{path}.apiGroup", one.api_group, ("",))
+        if not one.namespace:
+            problems.required(f"{path}.namespace")
     elif one.kind not in ("User", "Group"):
-        problems.choice(f"{path}.kind", one.kind, ("Group", "User"))
+        problems.choice(f"{path}.kind", one.kind, ("Group", "ServiceAccount", "User"))
     elif one.api_group not in ("", _GROUP):
         problems.choice(f"{path}.apiGroup", one.api_group, (_GROUP,))
     if one.namespace and one.kind != "ServiceAccount":

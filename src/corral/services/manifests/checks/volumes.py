@@ -1,6 +1,13 @@
 """Do volumes have one source each, and do mounts name volumes that are there?"""
 
-from corral.model.kube.pod import Container, DownwardAPIFile, KeyToPath, ProjectedVolume, Volume
+from corral.model.kube.pod import (
+    Container,
+    DownwardAPIFile,
+    KeyToPath,
+    ProjectedVolume,
+    ServiceAccountTokenProjection,
+    Volume,
+)
 from corral.services.manifests.checks import claims, environment
 from corral.services.manifests.problems import Problems
 from corral.syntax import kubenames, quantity
@@ -107,10 +114,26 @@ def _check_projected(one: ProjectedVolume, names: frozenset[str], path: str, pro
         if source.downward_api is not None:
             _check_downward(source.downward_api.items, names, f"{place}.downwardAPI.items", problems)
         parts = [part for part in (source.config_map, source.secret, source.downward_api) if part is not None]
-        for item in (item for part in parts for item in part.items):
-            if item.path in paths:
-                problems.invalid(place, item.path, "conflicting duplicate paths")
-            paths.add(item.path)
+        given = [item.path for part in parts for item in part.items]
+        if (token := source.service_account_token) is not None:
+            _check_token(token, f"{place}.serviceAccountToken", problems)
+            given.append(token.path)
+        for inner in given:
+            if inner in paths:
+                problems.invalid(place, inner, "conflicting duplicate paths")
+            paths.add(inner)
+
+
+def _check_token(one: ServiceAccountTokenProjection, path: str, problems: Problems) -> None:
+    if not one.path:
+        problems.required(f"{path}.path")
+    _check_inner(one.path, f"{path}.path", problems)
+    if one.expiration_seconds < 600:
+        why = "may not specify a duration less than 10 minutes"
+        problems.invalid(f"{path}.expirationSeconds", one.expiration_seconds, why)
+    elif one.expiration_seconds > 1 << 32:
+        why = "may not specify a duration larger than 2^32 seconds"
+        problems.invalid(f"{path}.expirationSeconds", one.expiration_seconds, why)
 
 
 def _check_items(items: tuple[KeyToPath, ...], path: str, problems: Problems) -> None:
