@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -119,6 +120,64 @@ def test_logs_and_exec(cluster, kubectl, web):
     assert typed.stdout == b"3000000\n"
     refused = kubectl("exec", f"deployment/{web}", "-c", "none", "--", "true", check=False)
     assert "container none is not valid for pod" in refused.stderr
+
+
+SPDY = {"KUBECTL_REMOTE_COMMAND_WEBSOCKETS": "false", "KUBECTL_PORT_FORWARD_WEBSOCKETS": "false"}
+TALKS = """
+import http.server, sys, threading
+class Page(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        print("asked for", self.path, flush=True)
+        self.send_response(200)
+        self.send_header("Content-Length", "3000000")
+        self.end_headers()
+        self.wfile.write(b"x" * 3000000)
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 8080), Page)
+server.serve_forever()
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="Pods have networks of their own as root")
+@pytest.mark.parametrize("more", [{}, SPDY], ids=["websocket", "spdy"])
+def test_ports_of_a_pod_are_reached_and_its_words_are_heard(cluster, kubectl, more):
+    """By WebSockets, and as kubectl did before it had them."""
+    environment = cluster.environment | more
+    name = "talks-spdy" if more else "talks"
+    container = {"name": "main", "command": [sys.executable, "-c", TALKS], "ports": [{"containerPort": 8080}]}
+    spec = {"terminationGracePeriodSeconds": 0, "containers": [container]}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
+    (cluster.work / "talks.json").write_text(json.dumps(pod))
+    kubectl("apply", "-f", "talks.json")
+    kubectl("wait", "--for=condition=ready", f"pod/{name}", "--timeout=60s")
+    started = [
+        subprocess.Popen(["kubectl", *words], stdout=subprocess.PIPE, text=True, env=environment)
+        for words in (("attach", name), ("port-forward", name, ":8080"))
+    ]
+    attached, forwarded = started
+    try:
+        assert attached.stdout is not None
+        assert forwarded.stdout is not None
+        port = forwarded.stdout.readline().split(" -> ")[0].rpartition(":")[2]
+
+        def page() -> bytes:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/page", timeout=30) as answer:
+                    return answer.read()
+            except OSError:
+                return b""
+
+        wait_until(lambda: page() == b"x" * 3_000_000)
+        assert attached.stdout.readline() == "asked for /page\n"
+        said = subprocess.run(
+            ["kubectl", "exec", name, "--", "sh", "-c", "echo out; exit 3"], env=environment, capture_output=True, text=True,
+            timeout=60, check=False,
+        )  # fmt: skip
+        assert (said.returncode, said.stdout) == (3, "out\n")
+    finally:
+        for one in started:
+            one.kill()
+            one.wait()
+    kubectl("delete", "pod", name, "--wait=false")
 
 
 def test_a_watch_sees_what_happens(cluster, kubectl, web):

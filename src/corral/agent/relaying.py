@@ -45,7 +45,9 @@ def relay(environment: dict[str, str]) -> NoReturn:
 def dialled(wanted: bytes) -> socket.socket:
     """A connection to this port of the node, or HOST:PORT as the node sees it; it may still be on its way."""
     host, _, port = wanted.decode().rpartition(":")
-    family, kind, protocol, _, address = socket.getaddrinfo(host or "127.0.0.1", int(port), type=socket.SOCK_STREAM)[0]
+    # Not as text: Python would look for its idna codec, which is not there in a container.
+    place = (host or "127.0.0.1").encode()
+    family, kind, protocol, _, address = socket.getaddrinfo(place, int(port), type=socket.SOCK_STREAM)[0]
     sock = socket.socket(family, kind, protocol)
     sock.setblocking(False)
     try:

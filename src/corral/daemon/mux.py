@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         def send_stdin(self, data: bytes) -> int: ...
 
 
-_HEAD = struct.Struct("!BII")
+HEAD = struct.Struct("!BII")  #: kind, connection, length
 OPEN, DATA, EOF, CLOSE, ROOM = range(1, 6)
 WINDOW = 4 << 20
 MOST = 8 << 20
@@ -195,7 +195,7 @@ class Mux:
     # ------------------------------------------------------------------ frames
 
     def _say(self, kind: int, number: int, data: bytes = b"") -> None:
-        self.outgoing += _HEAD.pack(kind, number, len(data))
+        self.outgoing += HEAD.pack(kind, number, len(data))
         self.outgoing += data
 
     def feed(self, data: bytes) -> None:
@@ -207,22 +207,22 @@ class Mux:
             data = bytes(self._partial)
             self._partial.clear()
         view, at, end = memoryview(data), 0, len(data)
-        while end - at >= _HEAD.size:
-            kind, number, length = _HEAD.unpack_from(data, at)
+        while end - at >= HEAD.size:
+            kind, number, length = HEAD.unpack_from(data, at)
             if not OPEN <= kind <= ROOM or length > WINDOW:
                 raise ValueError(f"not a frame: kind {kind}, {length} bytes")
-            if end - at < _HEAD.size + length:
+            if end - at < HEAD.size + length:
                 break
-            start = at + _HEAD.size
+            start = at + HEAD.size
             at = start + length
             self._on_frame(kind, number, view[start:at])
         self._partial += view[at:]
 
     def _whole(self) -> int:
         """How long what has come must be at least until a frame is whole."""
-        if len(self._partial) < _HEAD.size:
-            return _HEAD.size
-        return _HEAD.size + min(int(_HEAD.unpack_from(self._partial)[2]), WINDOW)
+        if len(self._partial) < HEAD.size:
+            return HEAD.size
+        return HEAD.size + min(int(HEAD.unpack_from(self._partial)[2]), WINDOW)
 
     def _on_frame(self, kind: int, number: int, data: memoryview) -> None:
         if kind == OPEN:

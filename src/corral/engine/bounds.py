@@ -148,7 +148,8 @@ def of_job(spec: JobSpec) -> Rejected | None:
 
 
 def of_step(spec: StepSpec) -> Rejected | None:
-    if spec.relay and (not spec.overlap or spec.pty or spec.transfer is not None or spec.container is not None):
+    is_made = spec.container is not None and spec.container.how != "exec"
+    if spec.relay and (not spec.overlap or spec.pty or spec.transfer is not None or is_made):
         return Rejected(error="Invalid job or job step specification", detail="a relay overlaps, and is nothing else")
     if spec.transfer is not None and (refused := _of_transfer(spec.transfer, spec)) is not None:
         return refused

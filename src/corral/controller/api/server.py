@@ -3,6 +3,7 @@
 import asyncio
 import math
 from typing import Any, cast
+from urllib.parse import unquote
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -10,6 +11,7 @@ from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 from uvicorn.server import ServerState
 
 from corral.auth import peer
+from corral.controller.api import upgrades
 
 #: Seconds in which the head of a request must be here, and without any of its body, until the connection is given up.
 READ_SECONDS = 30.0
@@ -47,6 +49,19 @@ class PeerProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._in_body, self.deadline = False, math.inf
         super().on_message_complete()
+
+    def _should_upgrade(self) -> bool:
+        return self._get_upgrade() == upgrades.NAME or super()._should_upgrade()
+
+    def handle_websocket_upgrade(self) -> None:
+        if self._get_upgrade() != upgrades.NAME:
+            super().handle_websocket_upgrade()
+            return
+        self.connections.discard(self)
+        path, _, query = self.url.partition(b"?")
+        place = {"path": unquote(path.decode("ascii")), "raw_path": path, "query_string": query}
+        connection = upgrades.SpdyConnection(self.app, {**self.scope, **place}, self.tasks)
+        connection.begin(self.transport)
 
     def give_up(self) -> None:
         self.transport.write(_TOO_LATE)

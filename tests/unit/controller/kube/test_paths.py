@@ -253,8 +253,12 @@ def test_who_contradicts_another_manager_is_told_unless_that_is_what_is_wanted(c
 
 
 def test_what_kubernetes_has_and_corral_has_not_is_told_with_the_reason(controller):
-    code, answer = status(controller, "POST", f"{PODS}/web/portforward", {})
-    assert (code, answer["message"]) == (405, "portforward is not supported by Corral: use `corral port-forward`")
+    code, answer = status(controller, "POST", f"{PODS}/web/resize", {})
+    told = "resize is not supported by Corral: what a running Pod holds does not change: apply the new size"
+    assert (code, answer["message"]) == (405, told)
+    spdy = {"Connection": "Upgrade", "Upgrade": "SPDY/3.1", "X_Stream_Protocol_Version": "v4.channel.k8s.io"}
+    code, answer = status(controller, "POST", f"{PODS}/web/exec?command=true", **spdy)
+    assert (code, answer["message"]) == (404, 'pods "web" not found')
     code, answer = status(controller, "POST", "/api/v1/namespaces/default/replicationcontrollers", {})
     assert code == 404
     assert answer["message"] == "ReplicationController is not supported by Corral: use a Deployment"

@@ -15,10 +15,14 @@ from corral.services.manifests.kinds import REFUSED_KINDS
 #: The version of Kubernetes whose API this is.
 MAJOR, MINOR = "1", "32"
 _AGGREGATED = "as=APIGroupDiscoveryList"
-_STREAMS = {"exec": ("get", "create"), "log": ("get",), "eviction": ("create",), "token": ("create",)}
+_STREAMS = dict.fromkeys(("attach", "exec", "portforward"), ("get", "create")) | {
+    "log": ("get",), "eviction": ("create",), "token": ("create",),
+}  # fmt: skip
 _SUB_KINDS = {
     "scale": ("autoscaling", "v1", "Scale"),
     "exec": ("", "v1", "PodExecOptions"),
+    "attach": ("", "v1", "PodAttachOptions"),
+    "portforward": ("", "v1", "PodPortForwardOptions"),
     "eviction": ("policy", "v1", "Eviction"),
     "token": ("authentication.k8s.io", "v1", "TokenRequest"),
 }

@@ -1,131 +1,108 @@
-"""A command in a container that runs, for kubectl and Kubernetes' client libraries: GET .../pods/NAME/exec, upgraded to a WebSocket.
+"""A command in a container that runs, or what its own program says, for kubectl and Kubernetes' client libraries: pods/NAME/exec, /attach.
 
-Its first byte says what a message is: 0 typed, 1 and 2 said, 3 how it has ended (a Status), 4 the size of the terminal; with v5 also 255,
-the end of what is typed. Kubernetes calls this vN.channel.k8s.io.
+The connection is a WebSocket of channels, or SPDY's (channels.py). Containers read nothing: who attaches sees what is said from now on.
 """
 
 import asyncio
 import os
 import signal
-from typing import Any, NoReturn, cast
+from typing import Any
 
 import msgspec
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from corral.client.attach import STDERR, LaunchError, Output, TaskEnded
-from corral.controller.api.http import Refusal, caller_of, encode
-from corral.controller.api.kube import authorize
-from corral.controller.api.kube.logs import container_of, status_of
-from corral.controller.api.kube.reads import the_object
-from corral.controller.api.kube.resources import Address, address
-from corral.controller.api.kube.status import KubeError, forbidden, no_such_path
+from corral.controller.api.http import encode
+from corral.controller.api.kube import logs, podsockets
+from corral.controller.api.kube.channels import (
+    CLOSE,
+    ERROR,
+    RESIZE,
+    STDIN,
+    STDOUT,
+    Channels,
+    channels_of,
+)
+from corral.controller.api.kube.channels import (
+    STDERR as SAID_STDERR,
+)
+from corral.controller.api.kube.podsockets import flag
+from corral.controller.api.kube.status import KubeError
 from corral.controller.api.service import Service
 from corral.controller.stepsessions import Heard, StepSession
-from corral.controller.submission import SentContainer, SentStep, SentStepSpec
-from corral.model.kube.pod import Pod
-from corral.protocol.replies import Rejected, StepCreated
-from corral.protocol.requests import Caller
+from corral.controller.submission import SentContainer, SentStepSpec
 
-_PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
-_STDIN, _STDOUT, _STDERR, _ERROR, _RESIZE, _CLOSE = 0, 1, 2, 3, 4, 255
-#: At once, over all users.
-MOST_SESSIONS = 200
-
-
-class _Asked(msgspec.Struct, frozen=True):
-    pod: Pod
-    container: str
-    command: tuple[str, ...]
-    stdin: bool
-    tty: bool
+#: Kubernetes' names of the channels: v5 tells of the end of a channel too.
+_PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io", "SPDY/3.1+v4.channel.k8s.io")
 
 
 async def exec_in_pod(service: Service, socket: WebSocket) -> None:
-    protocol = next((one for one in _PROTOCOLS if one in socket.scope.get("subprotocols", ())), "")
+    async def begun(protocol: str) -> None:
+        target = podsockets.target(service, socket, "exec")
+        command = tuple(socket.query_params.getlist("command"))
+        if not command:
+            raise KubeError("BadRequest", "you must specify at least one command for the container")
+        is_tty, takes_stdin = flag(socket, "tty"), flag(socket, "stdin")
+        spec = SentStepSpec(
+            name=os.path.basename(command[0])[:64] or "exec", argv=command, overlap=True, pty=is_tty, nodes_min=1,
+            nodes_max=1, ntasks=1, memory_per_node_mb=0, container=SentContainer(name=target.container, how="exec"),
+            window=(24, 80) if is_tty else (0, 0),
+        )  # fmt: skip
+        created = await podsockets.step(service, target, spec, {"TERM": "xterm"} if is_tty else {})
+        assert created.access is not None
+        await socket.accept(protocol)
+        channels = channels_of(socket, protocol)
+        await channels.open(_wanted(socket, is_tty=is_tty))
+        await _Session(channels, StepSession(created.access), is_tty, takes_stdin).run()
+
+    await podsockets.served(service, socket, _PROTOCOLS, begun)
+
+
+def _wanted(socket: WebSocket, *, is_tty: bool) -> frozenset[int]:
+    """Which channels the client has said that it has."""
+    named = {"stdin": STDIN, "stdout": STDOUT, "stderr": SAID_STDERR}
+    found = {channel for name, channel in named.items() if flag(socket, name) and not (is_tty and name == "stderr")}
+    return frozenset(found | {ERROR} | ({RESIZE} if is_tty else set()))
+
+
+async def attach_to_pod(service: Service, socket: WebSocket) -> None:
+    async def begun(protocol: str) -> None:
+        target = podsockets.target(service, socket, "attach")
+        reading = await logs.from_now_on(service, target.pod, target.container)
+        await socket.accept(protocol)
+        channels = channels_of(socket, protocol)
+        await channels.open(_wanted(socket, is_tty=False) - {STDIN})
+
+        async def say() -> None:
+            async for data in reading:
+                await channels.send(STDOUT, data)
+            await channels.send(ERROR, encode({"metadata": {}, "status": "Success"}))
+            await channels.close()
+
+        saying = asyncio.create_task(say())
+        hearing = asyncio.create_task(_until_gone(channels))
+        await asyncio.wait((saying, hearing), return_when=asyncio.FIRST_COMPLETED)
+        for task in (saying, hearing):
+            task.cancel()
+        await asyncio.gather(saying, hearing, return_exceptions=True)
+
+    await podsockets.served(service, socket, _PROTOCOLS, begun)
+
+
+async def _until_gone(channels: Channels) -> None:
+    """What is typed goes nowhere."""
     try:
-        if not protocol:
-            raise KubeError("BadRequest", f"a WebSocket of {' or '.join(_PROTOCOLS)} is needed")
-        if service.sessions >= MOST_SESSIONS:
-            raise KubeError("TooManyRequests", f"there are {MOST_SESSIONS} sessions of exec already: try again later")
-        service.sessions += 1
-        try:
-            created, is_tty, takes_stdin = await _created(service, socket)
-            await socket.accept(protocol)
-            assert created.access is not None
-            await _Session(socket, StepSession(created.access), is_tty, takes_stdin).run()
-        finally:
-            service.sessions -= 1
-    except KubeError as error:
-        await _deny(socket, error)
-    except Refusal as refusal:
-        reason = "Unauthorized" if socket.scope.get("corral.caller") is None else "Forbidden"
-        await _deny(socket, KubeError(reason, str(refusal)))
+        while True:
+            await channels.receive()
     except WebSocketDisconnect:
-        pass
-
-
-async def _deny(socket: WebSocket, error: KubeError) -> None:
-    await socket.send_denial_response(Response(encode(error.body), error.code, media_type="application/json"))
-
-
-def without_socket(service: Service, request: Request, caller: Caller, where: Address) -> NoReturn:
-    """What is wrong with the command, if anything is; else that this is not the way."""
-    _asked(service, request, caller, where)
-    raise KubeError("BadRequest", "exec is spoken over WebSockets here: kubectl 1.30 or newer is needed")
-
-
-def _asked(service: Service, request: Request, caller: Caller, where: Address) -> _Asked:
-    pod = the_object(service, caller, where)
-    assert isinstance(pod, Pod)
-    if not authorize.may_act_as(service, caller, pod):
-        raise forbidden(where.resource, where.name, "only its owner goes into a Pod")
-    container = container_of(request, pod)
-    status = status_of(pod, container)
-    if pod.has_ended:
-        text = f"cannot exec into a container in a completed pod; current phase is {pod.status.phase}"
-        raise KubeError("BadRequest", text)
-    if status is None or status.state.state != "running" or not pod.status.job:
-        raise KubeError("BadRequest", f'container not found ("{container}")')
-    command = tuple(request.query_params.getlist("command"))
-    if not command:
-        raise KubeError("BadRequest", "you must specify at least one command for the container")
-    flags = {name: request.query_params.get(name, "") in ("1", "true") for name in ("stdin", "tty")}
-    return _Asked(pod, container, command, flags["stdin"], flags["tty"])
-
-
-async def _created(service: Service, socket: WebSocket) -> tuple[StepCreated, bool, bool]:
-    request = cast(Request, socket)  # the same but for its method and body
-    caller = caller_of(service, request, accounts=True)
-    where = address("", "v1", f"namespaces/{socket.path_params['namespace']}/pods/{socket.path_params['name']}/exec")
-    if where is None:
-        raise no_such_path()
-    caller = authorize.known(service, caller)
-    authorize.check(service, caller, where, "create")
-    asked = _asked(service, request, caller, where)
-    spec = SentStepSpec(
-        name=os.path.basename(asked.command[0])[:64] or "exec", argv=asked.command, overlap=True, pty=asked.tty, nodes_min=1,
-        nodes_max=1, ntasks=1, memory_per_node_mb=0, container=SentContainer(name=asked.container, how="exec"),
-        window=(24, 80) if asked.tty else (0, 0),
-    )  # fmt: skip
-    environment = {"TERM": "xterm"} if asked.tty else {}
-    message = SentStep(job=str(asked.pod.status.job), spec=spec, environment=environment)
-    reply = await service.ask(message, authorize.as_owner(caller, asked.pod))
-    if isinstance(reply, Rejected):
-        reason = {"denied": "Forbidden", "unavailable": "ServiceUnavailable", "busy": "ServiceUnavailable"}.get(
-            reply.code, "BadRequest"
-        )
-        raise KubeError(reason, f"{reply.error} {reply.detail}".strip())
-    assert isinstance(reply, StepCreated)
-    return reply, asked.tty, asked.stdin
+        return
 
 
 class _Session:
     """Until the command has ended, or the client has gone."""
 
-    def __init__(self, socket: WebSocket, step: StepSession, is_tty: bool, takes_stdin: bool) -> None:
-        self.socket, self.step, self.is_tty, self.takes_stdin = socket, step, is_tty, takes_stdin
+    def __init__(self, channels: Channels, step: StepSession, is_tty: bool, takes_stdin: bool) -> None:
+        self.channels, self.step, self.is_tty, self.takes_stdin = channels, step, is_tty, takes_stdin
         self.status = 0
         self.problem = ""
 
@@ -145,15 +122,14 @@ class _Session:
     async def _say(self) -> None:
         while (event := await self.step.next()) is not None:
             await self._told(event)
-        await self.socket.send_bytes(bytes((_ERROR,)) + encode(self._ended()))
-        await self.socket.close(1000)
+        await self.channels.send(ERROR, encode(self._ended()))
+        await self.channels.close()
 
     async def _told(self, event: Heard) -> None:
         match event:
             case Output():
                 if event.data:
-                    channel = _STDERR if event.stream == STDERR else _STDOUT
-                    await self.socket.send_bytes(bytes((channel,)) + event.data)
+                    await self.channels.send(SAID_STDERR if event.stream == STDERR else STDOUT, event.data)
                 self.step.consumed(event)
             case TaskEnded():
                 self.status = event.status
@@ -179,18 +155,16 @@ class _Session:
     async def _type(self) -> None:
         try:
             while True:
-                data = await self.socket.receive_bytes()
-                if data:
-                    await self._take(data[0], data[1:])
-        except (WebSocketDisconnect, KeyError):  # KeyError: text, which there is not here
+                await self._take(*await self.channels.receive())
+        except WebSocketDisconnect:
             return
 
     async def _take(self, channel: int, data: bytes) -> None:
-        if channel == _STDIN and self.takes_stdin and data:
+        if channel == STDIN and self.takes_stdin and data:
             await self.step.type(data)
-        elif channel == _CLOSE and data[:1] == bytes((_STDIN,)):
+        elif channel == CLOSE and data[:1] == bytes((STDIN,)):
             self.step.end_of_input()
-        elif channel == _RESIZE:
+        elif channel == RESIZE:
             try:
                 size = msgspec.json.decode(data, type=dict[str, int])
                 self.step.resize(min(max(size["Height"], 1), 9999), min(max(size["Width"], 1), 9999))
@@ -198,4 +172,7 @@ class _Session:
                 pass  # no size that makes sense
 
 
-SOCKETS = (("/api/v1/namespaces/{namespace}/pods/{name}/exec", exec_in_pod),)
+SOCKETS = (
+    ("/api/v1/namespaces/{namespace}/pods/{name}/exec", exec_in_pod),
+    ("/api/v1/namespaces/{namespace}/pods/{name}/attach", attach_to_pod),
+)

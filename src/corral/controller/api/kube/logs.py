@@ -92,6 +92,12 @@ async def get_log(service: Service, request: Request, caller: Caller, address: A
     return StreamingResponse(reader.rest(first), media_type="text/plain")
 
 
+async def from_now_on(service: Service, pod: Pod, container: str) -> AsyncIterator[bytes]:
+    """What it says until its run ends. Raises KubeError when its node does not answer."""
+    reader = _Reader(service, _Run(pod, container, False), pod.key, 0, None, True)
+    return reader.rest(await reader.first())
+
+
 def _since(request: Request) -> float:
     """0.0 = from the beginning."""
     ago, moment = whole_number(request, "sinceSeconds"), request.query_params.get("sinceTime", "")

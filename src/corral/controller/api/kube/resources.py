@@ -37,7 +37,7 @@ _SUBRESOURCES = {
     "Deployment": ("scale", "status"),
     "ReplicaSet": ("scale", "status"),
     "StatefulSet": ("scale", "status"),
-    "Pod": ("eviction", "exec", "log", "status"),
+    "Pod": ("attach", "eviction", "exec", "log", "portforward", "status"),
     "ConfigMap": (),
     "Secret": (),
     "PriorityClass": (),

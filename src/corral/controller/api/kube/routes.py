@@ -12,11 +12,11 @@ from corral.controller.api.kube import (
     authorize,
     discovery,
     evictions,
-    execute,
     logs,
     metrics,
     nodes,
     patches,
+    podsockets,
     reads,
     reviews,
     schemas,
@@ -61,8 +61,8 @@ async def _at(service: Service, request: Request, caller: Caller, where: Address
     match request.method:
         case "GET" if where.subresource == "log":
             return await logs.get_log(service, request, caller, where)
-        case "GET" | "POST" if where.subresource == "exec":
-            execute.without_socket(service, request, caller, where)
+        case "GET" | "POST" if where.subresource in ("exec", "attach", "portforward"):
+            podsockets.without_socket(service, request, caller, where)
         case "GET" if where.name and not _wants_watch(request):
             return reads.get_one(service, request, caller, where)
         case "GET" if _wants_watch(request):

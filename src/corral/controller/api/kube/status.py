@@ -54,8 +54,6 @@ def no_such_path() -> KubeError:
 
 
 _INSTEAD = {
-    "portforward": "use `corral port-forward`",
-    "attach": "containers read nothing: see `logs -f`, or use `exec -it`",
     "ephemeralcontainers": "use `exec`, which runs a command in a container of the Pod",
     "proxy": "use `corral port-forward`",
     "binding": "Pods are placed by the scheduler",
