@@ -92,6 +92,9 @@ def test_get_describe_and_events(kubectl, web):
     assert f"Controlled By:  ReplicaSet/{web}-" in kubectl("describe", "pods", "-l", f"app={web}").stdout
     assert f"Scaled up replica set {web}-" in kubectl("describe", "deployment", web).stdout
     assert "Started container main" in kubectl("get", "events").stdout
+    kubectl("expose", "deployment", web, "--port=80", "--target-port=8080")
+    assert "Endpoints:         <none>" in kubectl("describe", "service", web).stdout  # it declares no port
+    kubectl("delete", "service", web)
 
 
 def test_scale_update_and_go_back(kubectl, web):

@@ -59,7 +59,7 @@ class Node(KubeObject, frozen=True, kw_only=True):
 PARTITION = "partition.corral.dev/"
 
 
-def shown(record: Record, version: int, partitions: Iterable[str]) -> Node:
+def shown(record: Record, partitions: Iterable[str]) -> Node:
     inventory = record.offered
     labels = labels_of_node(inventory) | {f"{PARTITION}{name}": "true" for name in partitions}
     amounts = {"cpu": str(inventory.cpus), "memory": f"{inventory.memory_mb * 1024}Ki"}
@@ -75,7 +75,7 @@ def shown(record: Record, version: int, partitions: Iterable[str]) -> Node:
     address = inventory.address or inventory.hostname or inventory.name
     return Node(
         metadata=ObjectMeta(
-            name=inventory.name, uid=f"node-{inventory.name}", labels=labels, resource_version=str(version),
+            name=inventory.name, uid=f"node-{inventory.name}", labels=labels,
             creation_timestamp=inventory.agent_start_time or inventory.boot_time or 1.0,
             annotations={"corral.dev/drain-reason": "; ".join(one.reason for one in record.drains)} if record.drains else {},
         ),
@@ -98,12 +98,4 @@ def all_nodes(state: ClusterState) -> Iterator[Node]:
     rows = {one.name: partition_rows(state, one, state.ledger) for one in state.partitions.values()}
     for row, name in enumerate(state.ledger.names):
         if (record := state.nodes.get(name)) is not None:
-            yield shown(record, state.objects.version, [part for part, inside in rows.items() if inside[row]])
-
-
-def one_node(state: ClusterState, name: str) -> Node | None:
-    record, row = state.nodes.get(name), state.ledger.index.get(name)
-    if record is None or row is None:
-        return None
-    found = [one.name for one in state.partitions.values() if partition_rows(state, one, state.ledger)[row]]
-    return shown(record, state.objects.version, found)
+            yield shown(record, [part for part, inside in rows.items() if inside[row]])

@@ -61,9 +61,14 @@ def route(
 
 def takes_traffic(service: Service, pod: Pod, *, is_shared: bool = False) -> bool:
     """Is it ready, or does the service not mind?"""
-    if pod.has_ended or not pod.status.addresses or not (is_shared or _is_same_users(service, pod)):
+    if not may_lead_to(service, pod, is_shared=is_shared):
         return False
     return pod.is_ready or service.spec.publish_not_ready_addresses
+
+
+def may_lead_to(service: Service, pod: Pod, *, is_shared: bool = False) -> bool:
+    """Once it is ready."""
+    return not pod.has_ended and bool(pod.status.addresses) and (is_shared or _is_same_users(service, pod))
 
 
 def _is_same_users(service: Service, pod: Pod) -> bool:

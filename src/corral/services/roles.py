@@ -38,7 +38,8 @@ def _made(name: str, *rules: PolicyRule) -> ClusterRole:
 
 _VIEW = (
     *_rules(READ, _by_group(with_secrets=False, written=False)),
-    PolicyRule(verbs=READ, api_groups=("",), resources=("pods/log", "events")),
+    PolicyRule(verbs=READ, api_groups=("",), resources=("pods/log", "events", "endpoints")),
+    PolicyRule(verbs=READ, api_groups=("discovery.k8s.io",), resources=("endpointslices",)),
 )
 #: What is done to objects beside writing them.
 _DONE = ("pods/exec", "pods/attach", "pods/portforward", "pods/eviction", "serviceaccounts/token")

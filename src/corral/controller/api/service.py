@@ -8,6 +8,8 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from corral.auth.peer import owner_named
+from corral.controller import kubeendpoints, kubenodes
+from corral.controller.derivedobjects import DerivedObjects
 from corral.controller.images import Images
 from corral.controller.kubeevents import KubeEvents
 from corral.controller.loop import Loop
@@ -62,6 +64,11 @@ class Service:
         self.sessions = 0  #: of exec, under way
         self.kube_events = KubeEvents(clock.now())
         self.history.on_change = self.kube_events.see
+        self.derived = {
+            "Node": DerivedObjects(lambda: kubenodes.all_nodes(self.state), clock.now()),
+            "Endpoints": DerivedObjects(lambda: kubeendpoints.all_endpoints(*self._services()), clock.now()),
+            "EndpointSlice": DerivedObjects(lambda: kubeendpoints.all_slices(*self._services()), clock.now()),
+        }
         watchers.tell(self.history)
         self.accounts: tuple[object, bytes] = (None, b"")  #: the answer to GET /v1/accounts, and as of which change
 
@@ -83,7 +90,13 @@ class Service:
 
     def history_of(self, kind: str) -> History:
         """For who watches objects of this kind."""
+        if (derived := self.derived.get(kind)) is not None:
+            history: History = derived.history
+            return history
         return self.kube_events.history if kind == "Event" else self.history
+
+    def _services(self) -> tuple[Any, bool]:
+        return self.state.objects, self.config.kubernetes.authorization == "rbac"
 
     async def ask(self, message: AnySent, caller: Caller, key: str = "") -> Reply:
         prepared = prepare(message, self.config.limits)

@@ -24,7 +24,7 @@ def shown(**update: Any) -> dict[str, Any]:
     )
     if update:
         c.ask(UpdateNodes(nodes="n1", **update), ROOT)
-    one = kubenodes.one_node(c.state, "n1")
+    one = next((one for one in kubenodes.all_nodes(c.state) if one.metadata.name == "n1"), None)
     assert one is not None
     return objects.shown(NODE, one)
 

@@ -8,6 +8,7 @@ from corral.controller.api.kube import authorize
 from corral.controller.api.kube.resources import Resource
 from corral.controller.api.kube.status import invalid
 from corral.controller.api.service import Service
+from corral.controller.kubeendpoints import Endpoints, EndpointSlice
 from corral.controller.kubeevents import Event
 from corral.errors import InvalidManifest
 from corral.model.kube.config import Namespace, PriorityClass, Secret
@@ -41,8 +42,9 @@ def found(service: Service, caller: Caller, key: ObjectKey) -> KubeObject | None
     if key.kind == "Event":
         one = service.kube_events.get(key)
         return one if one is not None and may_see(service, caller, one) else None
-    if key.kind == "Node":
-        return kubenodes.one_node(service.state, key.name)
+    if (derived := service.derived.get(key.kind)) is not None:
+        one = derived.get(key)
+        return one if one is not None and may_see(service, caller, one) else None
     one = service.state.objects.get(key) or _always(service, key)
     return service.opened(one) if one is not None and may_see(service, caller, one) else None
 
@@ -69,8 +71,8 @@ def of_kind(service: Service, caller: Caller, kind: str, namespace: str, namespa
     """By namespace and name; Events by time."""
     if kind == "Event":
         return [one for one in service.kube_events.listed(namespace) if may_see(service, caller, one)]
-    if kind == "Node":
-        return kubenodes.all_nodes(service.state)
+    if (derived := service.derived.get(kind)) is not None:
+        return [one for one in derived.listed(namespace) if may_see(service, caller, one)]
     objects = service.state.objects
     all_of_them = objects.everywhere(kind) if namespaced and not namespace else objects.of_kind(kind, namespace)
     always = _all_always(service, kind, namespace)
@@ -108,6 +110,11 @@ def shown(resource: Resource, one: KubeObject) -> Json:
         spec, status = writing.shown_record(one.spec), writing.shown_record(one.status)
         meta = {name: value for name, value in writing.shown_record(one.metadata).items() if name != "namespace"}
         return {"apiVersion": "v1", "kind": "Node", "metadata": meta, "spec": spec, "status": status}
+    if isinstance(one, Endpoints | EndpointSlice):
+        meta = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata_of(one)}
+        return meta | {
+            name: value for name, value in writing.shown_record(one).items() if name not in ("metadata", "creator")
+        }
     body = writing.to_manifest(cast("AnyObject", one))
     if resource.api_version == "autoscaling/v1":
         return _older_autoscaler(body)

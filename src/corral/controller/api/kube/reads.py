@@ -25,7 +25,9 @@ _AT_ONCE = 50
 
 def version_of(service: Service, kind: str) -> int:
     """A watch goes on from there."""
-    version: int = service.kube_events.history.version if kind == "Event" else service.state.objects.version
+    if kind == "Event" or kind in service.derived:
+        return service.history_of(kind).version
+    version: int = service.state.objects.version
     return version
 
 

@@ -85,7 +85,15 @@ OLDER = tuple(msgspec.structs.replace(one, version="v1") for one in OBJECTS if o
 #: What is read from the nodes' records; labels, taints and unschedulable can be patched.
 NODE = Resource(
     kind="Node", group="", version="v1", plural="nodes", short=("no",), namespaced=False,
-    verbs=("get", "list", "patch"), subresources=(),
+    verbs=("get", "list", "patch", "watch"), subresources=(),
+)  # fmt: skip
+
+#: Where Services lead, read from their Pods.
+ENDPOINTS = (
+    Resource(kind="Endpoints", group="", version="v1", plural="endpoints", short=("ep",), verbs=READ_VERBS, subresources=()),
+    Resource(
+        kind="EndpointSlice", group="discovery.k8s.io", version="v1", plural="endpointslices", verbs=READ_VERBS, subresources=(),
+    ),
 )  # fmt: skip
 
 #: What is measured when it is asked for (metrics.py).
@@ -99,7 +107,7 @@ METRICS = tuple(
 
 #: All of them, by group, version and plural name.
 RESOURCES: dict[tuple[str, str, str], Resource] = {
-    (one.group, one.version, one.plural): one for one in (*OBJECTS, EVENT, NODE, *OLDER, *METRICS)
+    (one.group, one.version, one.plural): one for one in (*OBJECTS, EVENT, NODE, *ENDPOINTS, *OLDER, *METRICS)
 }
 
 #: Which versions a group has, in the order of discovery; "" is the core group.

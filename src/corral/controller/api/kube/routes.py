@@ -54,7 +54,7 @@ async def _at(service: Service, request: Request, caller: Caller, where: Address
     if where.resource is NODE:
         if request.method == "PATCH" and where.name:
             return await nodes.patch(service, request, caller, where)
-        if request.method != "GET" or _wants_watch(request):
+        if request.method != "GET":
             raise _not_allowed()
     elif request.method != "GET" and "create" not in where.resource.verbs:
         raise _not_allowed()

@@ -138,11 +138,13 @@ class Framer:
         return _control(_SYN_REPLY, _NUMBER.pack(stream) + block)
 
     def data(self, stream: int, data: bytes, *, is_last: bool = False) -> bytes:
-        pieces = [data[at : at + _PIECE] for at in range(0, len(data), _PIECE)] or ([b""] if is_last else [])
-        ends = [False] * (len(pieces) - 1) + [is_last]
+        if not data and not is_last:
+            return b""
+        pieces = [data[at : at + _PIECE] for at in range(0, len(data), _PIECE)] or [b""]
+        last = len(pieces) - 1
         return b"".join(
-            _HEAD.pack(stream, (_FIN << 24 if end else 0) | len(piece)) + piece
-            for piece, end in zip(pieces, ends[-len(pieces) :], strict=True)
+            _HEAD.pack(stream, (_FIN << 24 if is_last and index == last else 0) | len(piece)) + piece
+            for index, piece in enumerate(pieces)
         )
 
     def reset(self, stream: int) -> bytes:

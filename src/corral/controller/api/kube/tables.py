@@ -7,6 +7,7 @@ from corral.controller.api.kube import objects, podtext
 from corral.controller.api.kube.answers import partial
 from corral.controller.api.kube.resources import Resource
 from corral.controller.api.kube.scale import selector_text
+from corral.controller.kubeendpoints import Endpoints, EndpointSlice
 from corral.controller.kubeevents import Event
 from corral.controller.kubenodes import PARTITION, Node
 from corral.model.kube.config import (
@@ -120,6 +121,15 @@ def _ports(one: Service, now: float) -> str:
         )
         or NONE
     )
+
+
+def _endpoints(one: Endpoints, now: float) -> str:
+    ready = [(at.ip, port.port) for subset in one.subsets for at in subset.addresses for port in subset.ports]
+    return _first_three([f"{ip}:{port}" for ip, port in ready]) or NONE
+
+
+def _first_three(words: list[str]) -> str:
+    return ",".join(words[:3]) + (f" + {len(words) - 3} more..." if len(words) > 3 else "")
 
 
 def _external(one: Service, now: float) -> str:
@@ -393,6 +403,17 @@ COLUMNS: dict[type, tuple[Column, ...]] = {
         _number("Revision", lambda one, now: one.revision),
         AGE,
     ),
+    Endpoints: (NAME, Column("Endpoints", _endpoints), AGE),
+    EndpointSlice: (
+        NAME,
+        Column("AddressType", lambda one, now: one.address_type),
+        Column("Ports", lambda one, now: _first_three([str(port.port) for port in one.ports]) or "<unset>"),
+        Column(
+            "Endpoints",
+            lambda one, now: _first_three([at for end in one.endpoints for at in end.addresses]) or "<unset>",
+        ),
+        AGE,
+    ),
     Event: (
         Column("Last Seen", lambda one, now: age(one.last_timestamp, now)),
         Column("Type", lambda one, now: one.type),
@@ -450,10 +471,12 @@ def rows_of(resource: Resource, found: Sequence[KubeObject], now: float, include
     return written
 
 
+#: What is read, and not kept as an object.
+_READ: dict[str, type] = {"Node": Node, "Event": Event, "Endpoints": Endpoints, "EndpointSlice": EndpointSlice}
+
+
 def _type_of(resource: Resource) -> type:
-    if resource.kind == "Node":
-        return Node
-    return Event if resource.kind == "Event" else KINDS[resource.kind].type
+    return _READ.get(resource.kind) or KINDS[resource.kind].type
 
 
 def definitions(columns: Sequence[Column]) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from corral.controller.api.kube.resources import Address
 from corral.controller.api.kube.selection import Selection
 from corral.controller.api.kube.status import KubeError
 from corral.controller.api.service import Service
+from corral.controller.derivedobjects import SECONDS
 from corral.controller.objecthistory import Change
 from corral.daemon import clock
 from corral.model.kube.meta import KubeObject
@@ -116,7 +117,8 @@ class _Watch:
             if self.initial:
                 yield self.bookmark(self.version, is_end_of_initial=True)
         ends = clock.monotonic() + self.seconds
-        told = clock.monotonic()
+        told = heard = clock.monotonic()
+        derived = service.derived.get(self.where.resource.kind)
         while True:
             if not history.knows(self.version):
                 error = KubeError("Expired", f"too old resource version: {self.version} ({history.oldest})")
@@ -133,13 +135,24 @@ class _Watch:
                 yield self.bookmark(self.version)
             if now >= ends:
                 return
-            if not changes and not await history.more(min(_HEARTBEAT, ends - now)):
+            if changes:
+                continue
+            if derived is not None:
+                derived.refresh()
+                if history.version > self.version:
+                    continue
+            if not await history.more(min(_HEARTBEAT if derived is None else SECONDS, ends - now)) and (
+                now - heard >= _HEARTBEAT or derived is None
+            ):  # fmt: skip
+                heard = now
                 yield b"\n"
 
 
 def stream(service: Service, request: Request, caller: Caller, where: Address) -> StreamingResponse:
     watch = _Watch(service, request, caller, where)
     history = service.history_of(where.resource.kind)
+    if (derived := service.derived.get(where.resource.kind)) is not None:
+        derived.refresh()
     if not watch.from_now and not history.knows(watch.version):
         raise KubeError("Expired", f"too old resource version: {watch.version} ({history.oldest})")
     return StreamingResponse(watch.lines(), media_type="application/json")
