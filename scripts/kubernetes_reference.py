@@ -26,7 +26,7 @@ LIMITED = {
     ("ServicePort", "protocol"): "TCP alone",
     ("PodSpec", "dnsPolicy"): "all but None: names are resolved as on the node, and services' names beside",
     ("PodSpec", "schedulerName"): "default-scheduler",
-    ("Toleration", "tolerationSeconds"): "refused: a Pod whose node is lost or drained is replaced at once",
+    ("Toleration", "tolerationSeconds"): "refused of not-ready and unreachable: a Pod whose node is lost is replaced at once",
     ("ClientIPConfig", "timeoutSeconds"): "10800 alone: a client stays with its Pod for as long as the same Pods are there",
     ("EmptyDirVolume", "medium"): "empty, or Memory",
     ("ResourceFieldSelector", "resource"): "limits and requests of cpu and memory",

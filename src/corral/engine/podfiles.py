@@ -23,6 +23,7 @@ from corral.model.kube.pod import (
     Pod,
     ServiceAccountTokenProjection,
     Volume,
+    VolumeMount,
 )
 from corral.model.kube.storage import PersistentVolume, PersistentVolumeClaim
 from corral.protocol.pods import HOST_IP, POD_IP, AccountToken, PodFile, PodVariable, PodVolume
@@ -30,6 +31,7 @@ from corral.services import accounts, rights, storage
 from corral.syntax import quantity
 
 _NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
+_REFERENCE = re.compile(r"\$(?:\$|\(([-._a-zA-Z][-._a-zA-Z0-9]*)\))")
 _MIB = 1 << 20
 
 
@@ -51,7 +53,33 @@ def missing(ctx: Context, pod: Pod, container: Container) -> str:
     for volume in pod.spec.volumes:
         if volume.name in names and (why := missing_volume(ctx, pod, volume)):
             return why
+    for mount in container.volume_mounts:
+        if mount.sub_path_expr and sub_path(ctx, pod, container, mount) is None:
+            return f'failed to prepare subPath for volumeMount "{mount.name}" of container "{container.name}": {mount.sub_path_expr}'
     return ""
+
+
+def sub_path(ctx: Context, pod: Pod, container: Container, mount: VolumeMount) -> str | None:
+    """Where in the volume it is. None: it names what no variable says here (that of a Secret, or the Pod's address), or leads out."""
+    if not mount.sub_path_expr:
+        return mount.sub_path
+    values: dict[str, str] = {}
+    for one in variables(ctx, pod, container):
+        if one.is_sealed or POD_IP in one.value or HOST_IP in one.value:
+            values.pop(one.name, None)
+        else:
+            values[one.name] = (
+                one.value if one.is_literal else _REFERENCE.sub(lambda found: _put_in(found, values), one.value)
+            )
+    if any(name and name not in values for name in _REFERENCE.findall(mount.sub_path_expr)):
+        return None
+    inner = _REFERENCE.sub(lambda found: _put_in(found, values), mount.sub_path_expr)
+    return None if inner.startswith("/") or ".." in inner.split("/") else inner
+
+
+def _put_in(found: re.Match[str], values: dict[str, str]) -> str:
+    """$$ is $; a name that nobody knows stays as it is written."""
+    return "$" if found[1] is None else values.get(found[1], found[0])
 
 
 def has_authority(ctx: Context, pod: Pod, kind: str, name: str) -> bool:

@@ -107,7 +107,8 @@ def run_of(ctx: Context, job: Job, step: Step, node: str) -> PodRun | None:
         variables=tuple(podfiles.variables(ctx, pod, container)),
         volumes=tuple(podfiles.volumes(ctx, pod, container)),
         mounts=tuple(
-            PodMount(one.name, one.mount_path, one.sub_path, one.read_only) for one in container.volume_mounts
+            PodMount(one.name, one.mount_path, podfiles.sub_path(ctx, pod, container, one) or "", one.read_only)
+            for one in container.volume_mounts
         ),
         host_aliases=tuple((one.ip, one.hostnames) for one in pod.spec.host_aliases),
         domain=f"{pod.spec.subdomain}.{ref.namespace}.svc.cluster.local" if pod.spec.subdomain else "",

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import msgspec
 
 from corral.errors import UsageError
-from corral.model.kube.meta import LabelSelector
+from corral.model.kube.meta import LabelSelector, ObjectMeta
 from corral.model.kube.pod import NodeSelectorRequirement, NodeSelectorTerm, Pod, PodAffinity, PodAffinityTerm
 from corral.model.podplace import PodTerm, PodWords, Requirement, Spread, Tolerated
 
@@ -55,13 +55,17 @@ def words_of(pod: Pod) -> PodWords:
         ),
         preferred=tuple((one.weight, found) for one in rather if (found := requirements_of(one.preference))),
         tolerated=tuple(Tolerated(one.key, one.operator, one.value, one.effect) for one in spec.tolerations),
-        near=_terms(near, meta.namespace),
-        apart=_terms(apart, meta.namespace),
-        rather_near=(*_weighted(near, meta.namespace, 1), *_weighted(apart, meta.namespace, -1)),
+        near=_terms(near, meta),
+        apart=_terms(apart, meta),
+        rather_near=(*_weighted(near, meta, 1), *_weighted(apart, meta, -1)),
         spread=tuple(
             Spread(
                 one.max_skew,
-                PodTerm(one.topology_key, _selector(one.label_selector), (meta.namespace,)),
+                PodTerm(
+                    one.topology_key,
+                    _selector(one.label_selector, meta.labels, one.match_label_keys),
+                    (meta.namespace,),
+                ),
                 one.when_unsatisfiable == "DoNotSchedule",
                 one.min_domains or 0,
             )
@@ -79,22 +83,29 @@ def requirements_of(term: NodeSelectorTerm) -> tuple[Requirement, ...]:
     return tuple(Requirement(one.key, one.operator, one.values) for one in (*term.match_expressions, *fields))
 
 
-def _selector(selector: LabelSelector | None) -> tuple[Requirement, ...] | None:
+def _selector(
+    selector: LabelSelector | None, own: dict[str, str], same: tuple[str, ...] = (), other: tuple[str, ...] = ()
+) -> tuple[Requirement, ...] | None:
+    """`own`: the Pod's labels, of which those of `same` and `other` are among the conditions. One that it has not is passed over."""
     if selector is None:
         return None
     labels = (Requirement(name, "In", (value,)) for name, value in sorted(selector.match_labels.items()))
-    return (*labels, *(Requirement(one.key, one.operator, one.values) for one in selector.match_expressions))
+    given = (Requirement(one.key, one.operator, one.values) for one in selector.match_expressions)
+    kept = (Requirement(name, "In", (own[name],)) for name in same if name in own)
+    apart = (Requirement(name, "NotIn", (own[name],)) for name in other if name in own)
+    return (*labels, *given, *kept, *apart)
 
 
-def _term(term: PodAffinityTerm, namespace: str) -> PodTerm:
-    return PodTerm(term.topology_key, _selector(term.label_selector), term.namespaces or (namespace,))
+def _term(term: PodAffinityTerm, meta: ObjectMeta) -> PodTerm:
+    selector = _selector(term.label_selector, meta.labels, term.match_label_keys, term.mismatch_label_keys)
+    return PodTerm(term.topology_key, selector, term.namespaces or (meta.namespace,))
 
 
-def _terms(given: PodAffinity | None, namespace: str) -> tuple[PodTerm, ...]:
+def _terms(given: PodAffinity | None, meta: ObjectMeta) -> tuple[PodTerm, ...]:
     found = given.required_during_scheduling_ignored_during_execution if given is not None else ()
-    return tuple(_term(one, namespace) for one in found)
+    return tuple(_term(one, meta) for one in found)
 
 
-def _weighted(given: PodAffinity | None, namespace: str, sign: int) -> Iterable[tuple[int, PodTerm]]:
+def _weighted(given: PodAffinity | None, meta: ObjectMeta, sign: int) -> Iterable[tuple[int, PodTerm]]:
     for one in given.preferred_during_scheduling_ignored_during_execution if given is not None else ():
-        yield sign * one.weight, _term(one.pod_affinity_term, namespace)
+        yield sign * one.weight, _term(one.pod_affinity_term, meta)

@@ -26,6 +26,10 @@ class DrainOwner(enum.StrEnum):
     POWER = "power"
 
 
+#: Why a node is drained of which only new work is kept away: `kubectl cordon`. Its Pods stay.
+CORDONED = "cordoned"
+
+
 class Drain(msgspec.Struct, frozen=True, kw_only=True):
     owner: DrainOwner
     reason: str

@@ -63,6 +63,18 @@ def allows(view: View, who: Who, namespace: str, act: Act) -> bool:
     return who.is_operator or any(_covers(rule, act) for rule in rules_of(view, who, namespace))
 
 
+def allows_path(view: View, who: Who, verb: str, path: str) -> bool:
+    """Of what is no object: /metrics."""
+    return who.is_operator or any(
+        _has(rule.verbs, verb) and any(_is_path(word, path) for word in rule.non_resource_urls)
+        for rule in rules_of(view, who, "")
+    )
+
+
+def _is_path(word: str, path: str) -> bool:
+    return word in ("*", path) or (word.endswith("*") and path.startswith(word[:-1]))
+
+
 def rules_of(view: View, who: Who, namespace: str) -> Iterator[PolicyRule]:
     for binding in view.of_kind("ClusterRoleBinding"):
         if isinstance(binding, ClusterRoleBinding) and _means(binding, who, view):

@@ -9,6 +9,7 @@ from corral.model.kube.meta import ObjectKey
 from corral.model.kube.objects import AnyObject
 from corral.model.kube.pod import Container, Pod
 from corral.model.kube.workload import Deployment, DeploymentSpec, StatefulSetSpec
+from corral.model.node import CORDONED
 from corral.model.step import StepKey
 from corral.protocol import reports as rp
 from corral.protocol.orders import EndJob, LaunchStep
@@ -69,6 +70,15 @@ def test_a_replica_on_a_drained_node_ends_only_when_another_is_ready() -> None:
     assert isinstance(found, Deployment)
     assert found.status.available_replicas == 4
     one.check()
+
+
+def test_a_cordoned_node_keeps_its_replicas_until_it_is_drained() -> None:
+    one = applied(deployment(4), "n[1-3]")
+    one.ask(UpdateNodes(nodes="n1", state="drain", reason=CORDONED), ROOT)
+    up(one)
+    assert places(one) == ["n1", "n1", "n2", "n3"]
+    drain(one, "n1")
+    assert len(pods(one)) == 6
 
 
 def test_a_node_that_is_taken_back_keeps_its_replicas() -> None:

@@ -309,6 +309,42 @@ def test_the_partition_is_chosen_by_its_label() -> None:
     assert "corral.dev/partition is asked for once" in found.status.message
 
 
+def test_the_pods_own_labels_are_among_the_conditions_where_their_keys_are_named() -> None:
+    c = labelled()
+    put(c, "old", app="v1", node_selector={"kubernetes.io/hostname": "n1"})
+    c.cycle()
+    everything = LabelSelector(match_expressions=(LabelSelectorRequirement(key="app", operator="Exists"),))
+    both = LabelSelector(match_expressions=(LabelSelectorRequirement(key="none", operator="DoesNotExist"),))
+    term = PodAffinityTerm(topology_key="zone", label_selector=both, match_label_keys=("app",))
+    put(c, "same", app="v2", affinity=apart(term))
+    put(c, "with", app="v1", affinity=near(term))
+    other = PodAffinityTerm(topology_key="zone", label_selector=everything, mismatch_label_keys=("app",))
+    put(c, "away", app="v2", affinity=apart(other))
+    c.cycle()
+    assert where(c, "same") != ""
+    assert where(c, "with") in ("n1", "n2")
+    assert where(c, "away") in ("n3", "n4")
+
+
+def test_pods_of_one_revision_are_spread_where_its_label_is_named() -> None:
+    c = labelled()
+    for number, name in enumerate(("n1", "n2", "n3")):
+        put(c, f"old{number}", app="v1", node_selector={"kubernetes.io/hostname": name})
+    c.cycle()
+    selector = LabelSelector(match_expressions=(LabelSelectorRequirement(key="app", operator="Exists"),))
+    apart_by = TopologySpreadConstraint(
+        max_skew=1, topology_key="kubernetes.io/hostname", when_unsatisfiable="DoNotSchedule", label_selector=selector
+    )
+    put(c, "all", app="v2", topology_spread_constraints=(apart_by,))
+    c.cycle()
+    assert where(c, "all") == "n4"
+    own = msgspec.structs.replace(apart_by, match_label_keys=("app",))
+    for number in range(4):
+        put(c, f"new{number}", app="v3", topology_spread_constraints=(own,))
+    c.cycle()
+    assert {where(c, f"new{number}") for number in range(4)} == {"n1", "n2", "n3", "n4"}
+
+
 def is_leaving(c: Cluster, name: str) -> bool:
     found = c.state.objects.get(ObjectKey("Pod", "default", name))
     return found is None or bool(found.metadata.deletion_timestamp)

@@ -16,6 +16,8 @@ from corral.model.kube.pod import (
     DownwardAPIFile,
     DownwardAPIProjection,
     DownwardAPIVolume,
+    EnvVar,
+    EnvVarSource,
     HostAlias,
     NameRef,
     ObjectFieldSelector,
@@ -135,6 +137,28 @@ def test_a_config_map_that_is_deleted_leaves_the_files_as_they_are() -> None:
     one = running(Volume(name="v", config_map=ConfigMapVolume(name="settings")))
     one.ask(DeleteObjects(keys=(ObjectKey("ConfigMap", "default", "settings"),)), ANN)
     assert one.orders(od.WriteFiles) == []
+
+
+def test_where_in_a_volume_it_is_may_be_said_by_variables() -> None:
+    one = cluster(nodes("n1"))
+    name = EnvVar(name="NAME", value_from=EnvVarSource(field_ref=ObjectFieldSelector(field_path="metadata.name")))
+    variables = (name, EnvVar(name="PLACE", value="of-$(NAME)"))
+    mounts = (VolumeMount(name="v", mount_path="/v", sub_path_expr="logs/$(PLACE)/$$(NAME)"),)
+    container = Container(name="main", command=("serve",), env=variables, volume_mounts=mounts)
+    told = started(one, container, volumes=(Volume(name="v"),))
+    assert told.mounts[0].sub_path == "logs/of-web/$(NAME)"
+
+
+def test_a_container_waits_when_no_variable_says_where_in_the_volume_it_is() -> None:
+    one = cluster(nodes("n1"))
+    mounts = (VolumeMount(name="v", mount_path="/v", sub_path_expr="$(NONE)"),)
+    spec = PodSpec(
+        containers=(Container(name="main", command=("x",), volume_mounts=mounts),), volumes=(Volume(name="v"),)
+    )
+    one.ask(PutObjects(objects=(Pod(metadata=meta("web"), spec=spec),)), ANN)
+    one.cycle()
+    (status,) = pod(one).status.container_statuses
+    assert status.state.message == 'failed to prepare subPath for volumeMount "v" of container "main": $(NONE)'
 
 
 # ---------------------------------------------------------------------- what its processes do without

@@ -24,6 +24,7 @@ from corral.model.kube.rbac import (
 )
 from corral.protocol.replies import ObjectsPut, Rejected
 from corral.protocol.requests import Caller, DeleteObjects, PutObjects
+from corral.services.rights import Who, allows_path
 
 ANN = Caller(uid=1000, gid=1000, user="ann", group="ann")
 BOB = Caller(uid=1001, gid=1001, user="bob", group="bob", groups=("bob", "web"))
@@ -239,3 +240,18 @@ def test_the_default_account_is_there_and_comes_into_the_record_with_its_first_c
     handled = shop.engine.handle(PutObjects(objects=(one,), mode="update"), 10.0, ANN).reply
     assert isinstance(handled, ObjectsPut)
     assert shop.creator(one) == "ann"
+
+
+def test_paths_beside_the_objects_are_given_by_cluster_roles(shop: World) -> None:
+    rule = PolicyRule(verbs=("get",), non_resource_urls=("/metrics", "/debug/*"))
+    shop.put(ClusterRole(metadata=ObjectMeta(name="scrapes"), rules=(rule,)), ROOT)
+    subject = Subject(kind="ServiceAccount", name="prometheus", namespace="shop")
+    ref = RoleRef(kind="ClusterRole", name="scrapes")
+    shop.put(ClusterRoleBinding(metadata=ObjectMeta(name="b"), role_ref=ref, subjects=(subject,)), ROOT)
+    view = shop.engine.state.objects
+    who = Who(1000, "system:serviceaccount:shop:prometheus", is_account=True)
+    assert allows_path(view, who, "get", "/metrics")
+    assert allows_path(view, who, "get", "/debug/pprof")
+    assert not allows_path(view, who, "post", "/metrics")
+    assert not allows_path(view, who, "get", "/healthz")
+    assert not allows_path(view, Who(1001, "bob"), "get", "/metrics")

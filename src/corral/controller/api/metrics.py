@@ -14,6 +14,7 @@ from starlette.responses import Response
 from corral.controller.api import own_metrics
 from corral.controller.api.families import Family, Sample, written
 from corral.controller.api.http import Refusal, caller_of
+from corral.controller.api.kube import authorize
 from corral.controller.api.node_rows import NodeContext, allocated_cpus, base_state, gpus, gpus_in_use
 from corral.controller.api.nodes import node_context
 from corral.controller.api.service import Service
@@ -21,6 +22,7 @@ from corral.model import ranges
 from corral.model.gres import gpus_of, uuids_of
 from corral.model.job import Job, JobId
 from corral.model.node import Node
+from corral.services import rights
 
 _MIB = 1 << 20
 _OF_JOB = ("job", "user", "account", "partition")
@@ -46,8 +48,9 @@ FAMILIES = own_metrics.FAMILIES | {
 
 
 async def get_metrics(service: Service, request: Request) -> Response:
-    """Operators only: whose jobs run is not everybody's to know."""
-    if not caller_of(service, request).is_operator:
+    """For operators, and whom a ClusterRole lets: whose jobs run is not everybody's to know."""
+    caller = authorize.known(service, caller_of(service, request, accounts=True))
+    if not rights.allows_path(service.state.objects, authorize.who(service, caller), "get", "/metrics"):
         raise Refusal("Access/permission denied", "denied")
     samples = [*own_metrics.gathered(service), *gathered(service)]
     text = await asyncio.get_running_loop().run_in_executor(None, written, FAMILIES, samples)

@@ -1,7 +1,8 @@
 """Which Pods have to leave their node, and of which that were lost with one is it known that they are gone?
 
 A Pod of a ReplicaSet or StatefulSet on a drained node gets Kubernetes' condition DisruptionTarget: who keeps it makes another first
-(services/replicaset.py) and ends it then. All others run on there to their end, as jobs do.
+(services/replicaset.py) and ends it then. All others run on there to their end, as jobs do,
+and so do all on a node from which `kubectl cordon` keeps new work.
 
 A node that is not heard may well run on. What a ReplicaSet replaces at once, a StatefulSet must not: two Pods of one name would write
 the same files. So a lost Pod is known to be gone (condition Gone) only when its node has been heard again, was told to end it, and has
@@ -16,7 +17,7 @@ from corral.engine.effects import Effects
 from corral.engine.kube.podstatus import condition, save
 from corral.model.job import JobId
 from corral.model.kube.pod import Pod
-from corral.model.node import Drain, DrainOwner, Reboot
+from corral.model.node import CORDONED, Drain, DrainOwner, Reboot
 from corral.protocol.orders import EndJob
 from corral.protocol.reports import JobCleaned, KnownStep
 from corral.services import podset
@@ -31,7 +32,8 @@ def mark(ctx: Context, pod: Pod, now: float, out: Effects) -> Pod:
     node = ctx.state.nodes.get(pod.status.node) if pod.status.node else None
     if node is None or pod.has_ended or pod.metadata.deletion_timestamp:
         return pod
-    drain: Drain | Reboot | None = next((one for one in node.drains if one.owner is not DrainOwner.POWER), None)
+    drains = (one for one in node.drains if one.owner is not DrainOwner.POWER and one.reason != CORDONED)
+    drain: Drain | Reboot | None = next(drains, None)
     if drain is None and node.reboot is not None and node.reboot.asap:
         drain = node.reboot
     is_marked = podset.is_leaving(pod)

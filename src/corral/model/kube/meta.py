@@ -18,10 +18,13 @@ class ObjectKey(NamedTuple):
         return f"{self.kind.lower()}/{self.name}" + (f" -n {self.namespace}" if self.namespace else "")
 
 
+_SPELT = {"ip": "IP", "api": "API", "urls": "URLs"}
+
+
 def wire_name(name: str) -> str:
     """min_ready_seconds -> minReadySeconds; host_ip -> hostIP, downward_api -> downwardAPI, as Kubernetes spells it."""
     first, *rest = name.split("_")
-    return first + "".join(word.upper() if word in ("ip", "api") else word.capitalize() for word in rest)
+    return first + "".join(_SPELT.get(word) or word.capitalize() for word in rest)
 
 
 class Schema(

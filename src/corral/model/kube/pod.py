@@ -125,6 +125,7 @@ class VolumeMount(Schema, frozen=True, kw_only=True):
     name: str
     mount_path: str
     sub_path: str = ""
+    sub_path_expr: str = ""  #: in which $(NAME) is the container's variable
     read_only: bool = False
 
 
@@ -327,6 +328,8 @@ class PodAffinityTerm(Schema, frozen=True, kw_only=True):
     topology_key: str
     label_selector: LabelSelector | None = None
     namespaces: tuple[str, ...] = ()
+    match_label_keys: tuple[str, ...] = ()  #: with the Pod's own values of these labels
+    mismatch_label_keys: tuple[str, ...] = ()  #: with others
 
 
 class WeightedPodAffinityTerm(Schema, frozen=True, kw_only=True):
@@ -359,6 +362,7 @@ class TopologySpreadConstraint(Schema, frozen=True, kw_only=True):
     when_unsatisfiable: Literal["DoNotSchedule", "ScheduleAnyway"]
     label_selector: LabelSelector | None = None
     min_domains: int | None = None
+    match_label_keys: tuple[str, ...] = ()  #: with the Pod's own values of these labels
 
 
 class PodSecurityContext(Schema, frozen=True, kw_only=True):

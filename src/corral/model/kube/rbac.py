@@ -13,6 +13,9 @@ class PolicyRule(Schema, frozen=True, kw_only=True):
     api_groups: tuple[str, ...] = ()
     resources: tuple[str, ...] = ()
     resource_names: tuple[str, ...] = ()
+    non_resource_urls: tuple[
+        str, ...
+    ] = ()  #: paths beside the objects; "/x/*" = all below. Then there are no resources
 
 
 class RoleRef(Schema, frozen=True, kw_only=True):

@@ -135,15 +135,11 @@ REFUSED: dict[str, dict[str, Refused]] = {
         "bindMountOptions": Refused("mounts have the options of their file system", ([],)),
         "mountPropagation": Refused("mounts made in a container stay in it", ("None", "")),
         "recursiveReadOnly": Refused("readOnly holds for the volume's own mount", ("Disabled", "")),
-        "subPathExpr": Refused("use subPath, which is taken as it stands"),
     },
     "PodAffinityTerm": {
-        "matchLabelKeys": Refused("write the labels into labelSelector", ([],)),
-        "mismatchLabelKeys": Refused("write the labels into labelSelector", ([],)),
         "namespaceSelector": Refused("list the namespaces under namespaces"),
     },
     "TopologySpreadConstraint": {
-        "matchLabelKeys": Refused("write the labels into labelSelector", ([],)),
         "nodeAffinityPolicy": Refused("nodes that the Pod's affinity excludes are not counted", ("Honor",)),
         "nodeTaintsPolicy": Refused("taints are not looked at when domains are counted", ("Ignore",)),
     },
@@ -213,9 +209,6 @@ REFUSED: dict[str, dict[str, Refused]] = {
     "ResourceQuotaSpec": {
         "scopes": Refused("a quota counts all of the namespace", ([],)),
         "scopeSelector": Refused("a quota counts all of the namespace"),
-    },
-    "PolicyRule": {
-        "nonResourceURLs": Refused("rights are of objects: paths beside them are everybody's, or an operator's", ([],))
     },
     "ServiceAccount": {
         "secrets": Refused("tokens are asked for: a projected volume, or `kubectl create token NAME`", ([],))

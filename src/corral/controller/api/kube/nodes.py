@@ -12,6 +12,7 @@ from corral.controller.api.kube.resources import Address
 from corral.controller.api.kube.status import KubeError, invalid, of_rejected
 from corral.controller.api.kube.writes import check_validation, is_dry
 from corral.controller.api.service import Service
+from corral.model.node import CORDONED
 from corral.model.podplace import LABEL_NAME, LABEL_VALUE, Taint, taint_of
 from corral.protocol.replies import Rejected
 from corral.protocol.requests import Caller, UpdateNodes
@@ -58,9 +59,7 @@ def changes(address: Address, old: dict[str, Any], new: dict[str, Any]) -> list[
         found.append(UpdateNodes(nodes=address.name, labels=labels, taints=taints))
     if drained != was:
         found.append(
-            UpdateNodes(
-                nodes=address.name, state="drain" if drained else "undrain", reason="cordoned" if drained else ""
-            )
+            UpdateNodes(nodes=address.name, state="drain" if drained else "undrain", reason=CORDONED if drained else "")
         )
     return found
 

@@ -72,8 +72,12 @@ def _other(spec: Json) -> Caller:
 def _review(service: Service, caller: Caller, spec: Json) -> Json:
     asked = spec.get("resourceAttributes")
     if not isinstance(asked, dict):
-        allowed = spec.get("nonResourceAttributes") is not None and caller.is_operator
-        return {"allowed": allowed, "reason": "" if allowed else "rights are of objects"}
+        path = spec.get("nonResourceAttributes")
+        if not isinstance(path, dict):
+            return {"allowed": False, "reason": "resourceAttributes or nonResourceAttributes are needed"}
+        verb, place = str(path.get("verb") or ""), str(path.get("path") or "")
+        who = authorize.who(service, caller)
+        return {"allowed": rights.allows_path(service.state.objects, who, verb, place), "reason": ""}
     words = {
         name: str(asked.get(name) or "") for name in ("verb", "group", "resource", "subresource", "name", "namespace")
     }

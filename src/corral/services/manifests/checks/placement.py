@@ -38,6 +38,10 @@ def check(spec: PodSpec, path: str, problems: Problems) -> None:
                 _check_pods(one, f"{path}.affinity.{wire}", problems)
 
 
+#: Taints that Kubernetes itself puts on nodes that it does not hear.
+_LOST = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+
+
 def _check_toleration(one: Toleration, path: str, problems: Problems) -> None:
     if one.key and (why := kubenames.label_key(one.key)):
         problems.invalid(f"{path}.key", one.key, why)
@@ -55,8 +59,8 @@ def _check_toleration(one: Toleration, path: str, problems: Problems) -> None:
     if one.toleration_seconds is not None:
         if one.effect != "NoExecute":
             problems.invalid(f"{path}.effect", one.effect, "effect must be 'NoExecute' when `tolerationSeconds` is set")
-        else:
-            problems.unsupported(f"{path}.tolerationSeconds", "a Pod whose node is lost or drained is replaced at once")
+        elif one.key in _LOST:
+            problems.unsupported(f"{path}.tolerationSeconds", "a Pod whose node is lost is replaced at once")
 
 
 def _check_spread(one: TopologySpreadConstraint, path: str, problems: Problems) -> None:
@@ -71,6 +75,28 @@ def _check_spread(one: TopologySpreadConstraint, path: str, problems: Problems) 
                 f"{path}.minDomains", one.min_domains, "can only use minDomains if whenUnsatisfiable=DoNotSchedule"
             )
     selectors.check(one.label_selector, f"{path}.labelSelector", problems)
+    _check_keys(one, ("matchLabelKeys",), path, problems)
+
+
+def _check_keys(
+    one: TopologySpreadConstraint | PodAffinityTerm, wires: tuple[str, ...], path: str, problems: Problems
+) -> None:
+    """Labels whose values the Pod itself gives."""
+    named = {"matchLabelKeys": one.match_label_keys, "mismatchLabelKeys": getattr(one, "mismatch_label_keys", ())}
+    selector = one.label_selector
+    used = (
+        {*selector.match_labels, *(each.key for each in selector.match_expressions)} if selector is not None else set()
+    )
+    for wire in wires:
+        for index, key in enumerate(named[wire]):
+            place = f"{path}.{wire}[{index}]"
+            if selector is None:
+                problems.forbidden(place, "must not be specified when labelSelector is not set")
+            elif why := kubenames.label_key(key):
+                problems.invalid(place, key, why)
+            elif key in used:
+                problems.invalid(place, key, "exists in both matchLabelKeys and labelSelector")
+            used.add(key)
 
 
 def _check_topology(key: str, path: str, problems: Problems) -> None:

@@ -12,6 +12,13 @@ def role(one: Role | ClusterRole, problems: Problems) -> None:
         path = f"rules[{index}]"
         if not rule.verbs:
             problems.required(f"{path}.verbs", "verbs must contain at least one value")
+        if rule.non_resource_urls:
+            if isinstance(one, Role):
+                problems.invalid(f"{path}.nonResourceURLs", "", "namespaced rules cannot apply to non-resource URLs")
+            if rule.api_groups or rule.resources or rule.resource_names:
+                why = "rules cannot apply to both regular resources and non-resource URLs"
+                problems.invalid(f"{path}.nonResourceURLs", list(rule.non_resource_urls), why)
+            continue
         if not rule.api_groups:
             problems.required(f"{path}.apiGroups", "resource rules must supply at least one api group")
         if not rule.resources:

@@ -177,3 +177,8 @@ def check_mounts(one: Container, names: set[str], path: str, problems: Problems)
             problems.invalid(f"{place}.mountPath", mount.mount_path, "must be unique")
         places.add(mount.mount_path)
         _check_inner(mount.sub_path, f"{place}.subPath", problems)
+        _check_inner(mount.sub_path_expr, f"{place}.subPathExpr", problems)
+        if mount.sub_path and mount.sub_path_expr:
+            problems.invalid(
+                f"{place}.subPathExpr", mount.sub_path_expr, "subPathExpr and subPath are mutually exclusive"
+            )
