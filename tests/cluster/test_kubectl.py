@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import termios
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -181,6 +182,53 @@ def test_ports_of_a_pod_are_reached_and_its_words_are_heard(cluster, kubectl, mo
             one.kill()
             one.wait()
     kubectl("delete", "pod", name, "--wait=false")
+
+
+def test_what_is_typed_comes_to_a_container_that_reads(cluster, kubectl):
+    """As `kubectl run -i` does it: the program reads, and ends with what is typed."""
+    command = ["sh", "-c", "while read word; do echo got $word; done; stty size; exit 3"]
+    container = {"name": "main", "stdin": True, "stdinOnce": True, "command": command}
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "reads"},
+        "spec": {"restartPolicy": "Never", "containers": [container]},
+    }
+    (cluster.work / "reads.json").write_text(json.dumps(pod))
+    kubectl("apply", "-f", "reads.json")
+    kubectl("wait", "--for=condition=ready", "pod/reads", "--timeout=60s")
+    typed = subprocess.run(
+        ["kubectl", "attach", "-i", "reads"], input="a\nb\n", capture_output=True, text=True, env=cluster.environment,
+        timeout=120, check=True,
+    )  # fmt: skip
+    assert typed.stdout.startswith("got a\ngot b\n")
+    kubectl("wait", "--for=jsonpath={.status.phase}=Failed", "pod/reads", "--timeout=60s")
+    container["tty"], container["command"] = True, ["sh", "-c", "read word; tty; stty size; echo $word"]
+    pod["metadata"]["name"] = "shows"
+    (cluster.work / "shows.json").write_text(json.dumps(pod))
+    kubectl("apply", "-f", "shows.json")
+    kubectl("wait", "--for=condition=ready", "pod/shows", "--timeout=60s")
+    ours, theirs = os.openpty()
+    termios.tcsetwinsize(ours, (33, 101))
+    with subprocess.Popen(
+        ["kubectl", "attach", "-it", "shows"], stdin=theirs, stdout=theirs, env=cluster.environment
+    ) as one:
+        os.close(theirs)
+        os.write(ours, b"hello\r")
+        said = bytearray()
+
+        def ended() -> bool:
+            try:
+                said.extend(os.read(ours, 65536))
+            except OSError:
+                pass
+            return one.poll() is not None
+
+        wait_until(ended)
+    os.close(ours)
+    assert b"/dev/pts/" in said
+    assert b"33 101" in said
+    kubectl("delete", "pod", "reads", "shows", "--wait=false")
 
 
 def test_a_watch_sees_what_happens(cluster, kubectl, web):

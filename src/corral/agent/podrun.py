@@ -76,6 +76,8 @@ def environment(order: LaunchStep, given: dict[str, str], *, has_network: bool, 
     assert run is not None
     result = {} if order.spec.container is not None else _of_account(order)
     result |= given
+    if run.tty:
+        result.setdefault("TERM", "xterm")
     for index, port in enumerate(run.ports):
         number = str(port.port if has_network else port.host_port)
         if not index:

@@ -43,8 +43,13 @@ def relay(environment: dict[str, str]) -> NoReturn:
 
 
 def dialled(wanted: bytes) -> socket.socket:
-    """A connection to this port of the node, or HOST:PORT as the node sees it; it may still be on its way."""
+    """A connection to this port of the node, or HOST:PORT as the node sees it; it may still be on its way. unix:NAME is an abstract
+    socket's (attaching.py)."""
     host, _, port = wanted.decode().rpartition(":")
+    if host == "unix":
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.connect(f"\0{port}")
+        return sock
     # Not as text: Python would look for its idna codec, which is not there in a container.
     place = (host or "127.0.0.1").encode()
     family, kind, protocol, _, address = socket.getaddrinfo(place, int(port), type=socket.SOCK_STREAM)[0]

@@ -7,7 +7,7 @@ client is a pipe, or for --pty the first task's terminal, read only as long as t
 import os
 from collections.abc import Callable, Sequence
 
-from corral.agent import messages
+from corral.agent import attaching, messages
 from corral.agent.identity import Identity
 from corral.agent.logtimes import Times
 from corral.agent.outputs import OutputFiles, Stream, Where, for_reading, streams_of
@@ -15,10 +15,11 @@ from corral.agent.peers import Peers
 from corral.agent.pty import Terminal
 from corral.agent.reactor import Reactor
 from corral.agent.uplink import Uplink
-from corral.daemon import clock
+from corral.daemon import attachwords, clock
 from corral.model.step import BATCH, EndCause, TaskExit, TaskPlace
 from corral.protocol import streams as frames
 from corral.protocol.orders import LaunchStep
+from corral.protocol.pods import PodRun
 
 _PIPE_READ = 65536
 #: Seconds between SIGHUP and the closing of the terminal, in which a shell says goodbye.
@@ -46,6 +47,7 @@ class StepStreams:
         self._files = OutputFiles(order)
         self._labelled: list[_LabelledFile] = []
         self._copied: _CopiedFile | None = None
+        self._attaching: attaching.Attaching | None = None
         self._complaints = -1
         self._stdin_pipes: list[tuple[int, int]] = []  #: rank and descriptor
         self._uplink = (
@@ -75,14 +77,35 @@ class StepStreams:
         """Through a pipe: a program that opens /dev/stdout anew must not empty the file."""
         os.makedirs(os.path.dirname(self._log), mode=0o700, exist_ok=True)
         file = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        read_end, write_end = os.pipe2(os.O_CLOEXEC)
-        if identity.changes:
-            os.fchown(write_end, identity.uid, identity.gid)
         self._complaints = os.dup(file)
-        self._copied = _CopiedFile(self._reactor, read_end, file, Times(file, self._log))
-        out, null = self._keep(write_end), self._keep(os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC))
+        run = self._order.pod
+        assert run is not None
+        if run.tty:
+            self._terminal = Terminal((24, 80), identity.uid)
+            read_end, write_end = os.dup(self._terminal.fd), self._terminal.task_end
+        else:
+            read_end, write_end = os.pipe2(os.O_CLOEXEC)
+            if identity.changes:
+                os.fchown(write_end, identity.uid, identity.gid)
+        out = self._keep(write_end)
+        stdin, into = self._input_of(run, out)
+        if run.tty or run.stdin:
+            name, owner = attachwords.name_of(run.uid, run.container), self._order.job.owner.uid
+            self._attaching = attaching.Attaching(self._reactor, name, owner, into, self._terminal, once=run.stdin_once)
+        heard = self._attaching.said if self._attaching is not None else None
+        self._copied = _CopiedFile(self._reactor, read_end, file, Times(file, self._log), heard)
         for place in self._order.tasks:
-            self._of_task[place.rank] = null, out, out
+            self._of_task[place.rank] = stdin, out, out
+
+    def _input_of(self, run: PodRun, out: int) -> tuple[int, int]:
+        """What a container reads from, and where what is typed for it goes (-1 = nowhere)."""
+        if run.tty and self._terminal is not None:
+            return out, self._terminal.fd if run.stdin else -1
+        if not run.stdin:
+            return self._keep(os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)), -1
+        read_end, write_end = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(write_end, False)
+        return self._keep(read_end), write_end
 
     def _open_task(self, place: TaskPlace) -> None:
         if self._order.spec.pty:
@@ -205,6 +228,8 @@ class StepStreams:
             labelled.finish()
         if self._copied is not None:
             self._copied.finish()
+        if self._attaching is not None:
+            self._attaching.finish()
         if self._uplink is not None:
             if cause is EndCause.LAUNCH_FAILED:
                 self._uplink.tell(frames.LAUNCH_ERROR, data=message.encode())
@@ -232,8 +257,10 @@ class StepStreams:
 class _CopiedFile:
     """A pipe whose bytes go into a file as they are; beside it when."""
 
-    def __init__(self, reactor: Reactor, fd: int, file: int, times: Times) -> None:
-        self._reactor, self._fd, self._file, self._times = reactor, fd, file, times
+    def __init__(
+        self, reactor: Reactor, fd: int, file: int, times: Times, heard: Callable[[bytes], None] | None = None
+    ) -> None:
+        self._reactor, self._fd, self._file, self._times, self._heard = reactor, fd, file, times, heard
         os.set_blocking(fd, False)
         reactor.add_reader(fd, self._on_readable)
 
@@ -247,9 +274,13 @@ class _CopiedFile:
             data = os.read(self._fd, _PIPE_READ)
         except BlockingIOError:
             return -1
+        except OSError:  # a terminal that nobody has open any more
+            return 0
         left = memoryview(data)
         if data:
             self._times.note(clock.now())
+            if self._heard is not None:
+                self._heard(data)
         try:
             while left:
                 left = left[os.write(self._file, left) :]

@@ -89,10 +89,11 @@ class PodWay:
         self._partial = bytearray()
         self.problem = ""
 
-    async def dial(self, port: int) -> Call:
+    async def dial(self, place: str) -> Call:
+        """A port, or what else agent/relaying.py knows."""
         self._numbers += 1
         call = self._calls[self._numbers] = Call(self, self._numbers)
-        await self.say(OPEN, self._numbers, str(port).encode())
+        await self.say(OPEN, self._numbers, place.encode())
         return call
 
     async def say(self, kind: int, number: int, data: bytes = b"") -> None:

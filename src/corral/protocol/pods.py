@@ -117,6 +117,9 @@ class PodRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     mounts: tuple[PodMount, ...] = ()
     domain: str = ""  #: of its host name, behind it
     host_aliases: tuple[tuple[str, tuple[str, ...]], ...] = ()  #: lines of its /etc/hosts
+    stdin: bool = False  #: who attaches types into it
+    stdin_once: bool = False  #: its input ends when the first who typed has ended
+    tty: bool = False  #: it has a terminal
     termination_path: str = ""  #: what it writes there is told as its end's message
     cpu_millis: int = 0  #: it has no more time of CPUs than so many thousandths of one's; 0 = no limit
     run_as: tuple[int, int] | None = None  #: uid and gid, where these are not the owner's

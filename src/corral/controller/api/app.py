@@ -42,7 +42,7 @@ from corral.controller.api import (
     statistics,
 )
 from corral.controller.api.http import Refusal, answer, json, not_valid
-from corral.controller.api.kube import execute, portforward
+from corral.controller.api.kube import attach, execute, portforward
 from corral.controller.api.kube import routes as kube
 from corral.controller.api.service import Service
 from corral.controller.api.table import UnknownField
@@ -144,7 +144,9 @@ def make_app(service: Service) -> Starlette:
     routes: list[BaseRoute] = [
         route(path, handler, method) for module in MODULES for method, path, handler in module.ROUTES
     ]
-    routes += [socket_route(path, handler) for path, handler in (*execute.SOCKETS, *portforward.SOCKETS)]
+    routes += [
+        socket_route(path, handler) for path, handler in (*execute.SOCKETS, *attach.SOCKETS, *portforward.SOCKETS)
+    ]
 
     async def on_http_error(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500

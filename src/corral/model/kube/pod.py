@@ -170,6 +170,9 @@ class Container(Schema, frozen=True, kw_only=True):
     lifecycle: Lifecycle | None = None
     security_context: SecurityContext | None = None
     restart_policy: str = ""  #: of an init container: "Always" makes it a sidecar
+    stdin: bool = False
+    stdin_once: bool = False  #: what is typed ends with the first who attaches and types
+    tty: bool = False
     termination_message_path: str = "/dev/termination-log"
     termination_message_policy: str = "File"
 

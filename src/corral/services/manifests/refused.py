@@ -47,9 +47,6 @@ _POD_SPEC = {
 _CONTAINER = {
     "resizePolicy": Refused("what a running Pod holds does not change; apply the new size", ([],)),
     "restartPolicyRules": Refused("use the Pod's restartPolicy", ([],)),
-    "stdin": Refused("containers read nothing; use `corral exec -i`, or srun for interactive work", (False,)),
-    "stdinOnce": Refused("containers read nothing", (False,)),
-    "tty": Refused("containers have no terminal; use `corral exec -it`, or srun --pty", (False,)),
     "volumeDevices": Refused("there are no block volumes; " + _STORAGE, ([],)),
 }
 

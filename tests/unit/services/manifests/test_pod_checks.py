@@ -51,7 +51,6 @@ AT = "spec.containers[0]."
         (C + "restartPolicy", "Always", AT + "restartPolicy: Forbidden: may not be set for non-init containers"),
         (C + "securityContext", {"privileged": True}, AT + "securityContext.privileged: not supported by Corral: a Pod has no more"),
         (C + "securityContext", {"runAsUser": -1}, AT + "securityContext.runAsUser: Invalid value: -1: must be between 0 and"),
-        (C + "tty", True, AT + "tty: not supported by Corral: "),
         ("spec.initContainers", [{"name": "web", "image": "b:1"}], 'spec.containers[0].name: Duplicate value: "web"'),
         ("spec.initContainers", [{"name": "i", "image": "b:1", "readinessProbe": {"tcpSocket": {"port": 1}}}],
          "spec.initContainers[0].readinessProbe: Forbidden: may not be set for init containers without restartPolicy=Always"),

@@ -1,6 +1,6 @@
-"""A command in a container that runs, or what its own program says, for kubectl and Kubernetes' client libraries: pods/NAME/exec, /attach.
+"""A command in a container that runs, for kubectl and Kubernetes' client libraries: pods/NAME/exec.
 
-The connection is a WebSocket of channels, or SPDY's (channels.py). Containers read nothing: who attaches sees what is said from now on.
+The connection is a WebSocket of channels, or SPDY's (channels.py).
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from corral.client.attach import STDERR, LaunchError, Output, TaskEnded
 from corral.controller.api.http import encode
-from corral.controller.api.kube import logs, podsockets
+from corral.controller.api.kube import podsockets
 from corral.controller.api.kube.channels import (
     CLOSE,
     ERROR,
@@ -33,7 +33,7 @@ from corral.controller.stepsessions import Heard, StepSession
 from corral.controller.submission import SentContainer, SentStepSpec
 
 #: Kubernetes' names of the channels: v5 tells of the end of a channel too.
-_PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io", "SPDY/3.1+v4.channel.k8s.io")
+PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io", "SPDY/3.1+v4.channel.k8s.io")
 
 
 async def exec_in_pod(service: Service, socket: WebSocket) -> None:
@@ -52,50 +52,17 @@ async def exec_in_pod(service: Service, socket: WebSocket) -> None:
         assert created.access is not None
         await socket.accept(protocol)
         channels = channels_of(socket, protocol)
-        await channels.open(_wanted(socket, is_tty=is_tty))
+        await channels.open(wanted(socket, is_tty=is_tty))
         await _Session(channels, StepSession(created.access), is_tty, takes_stdin).run()
 
-    await podsockets.served(service, socket, _PROTOCOLS, begun)
+    await podsockets.served(service, socket, PROTOCOLS, begun)
 
 
-def _wanted(socket: WebSocket, *, is_tty: bool) -> frozenset[int]:
+def wanted(socket: WebSocket, *, is_tty: bool) -> frozenset[int]:
     """Which channels the client has said that it has."""
     named = {"stdin": STDIN, "stdout": STDOUT, "stderr": SAID_STDERR}
     found = {channel for name, channel in named.items() if flag(socket, name) and not (is_tty and name == "stderr")}
     return frozenset(found | {ERROR} | ({RESIZE} if is_tty else set()))
-
-
-async def attach_to_pod(service: Service, socket: WebSocket) -> None:
-    async def begun(protocol: str) -> None:
-        target = podsockets.target(service, socket, "attach")
-        reading = await logs.from_now_on(service, target.pod, target.container)
-        await socket.accept(protocol)
-        channels = channels_of(socket, protocol)
-        await channels.open(_wanted(socket, is_tty=False) - {STDIN})
-
-        async def say() -> None:
-            async for data in reading:
-                await channels.send(STDOUT, data)
-            await channels.send(ERROR, encode({"metadata": {}, "status": "Success"}))
-            await channels.close()
-
-        saying = asyncio.create_task(say())
-        hearing = asyncio.create_task(_until_gone(channels))
-        await asyncio.wait((saying, hearing), return_when=asyncio.FIRST_COMPLETED)
-        for task in (saying, hearing):
-            task.cancel()
-        await asyncio.gather(saying, hearing, return_exceptions=True)
-
-    await podsockets.served(service, socket, _PROTOCOLS, begun)
-
-
-async def _until_gone(channels: Channels) -> None:
-    """What is typed goes nowhere."""
-    try:
-        while True:
-            await channels.receive()
-    except WebSocketDisconnect:
-        return
 
 
 class _Session:
@@ -172,7 +139,4 @@ class _Session:
                 pass  # no size that makes sense
 
 
-SOCKETS = (
-    ("/api/v1/namespaces/{namespace}/pods/{name}/exec", exec_in_pod),
-    ("/api/v1/namespaces/{namespace}/pods/{name}/attach", attach_to_pod),
-)
+SOCKETS = (("/api/v1/namespaces/{namespace}/pods/{name}/exec", exec_in_pod),)

@@ -65,7 +65,7 @@ def _port(word: str) -> int:
 async def _dialled(way: PodWay, pod: Pod, port: int) -> Call:
     """A Pod in its node's network listens where it has been told to (PORT)."""
     own = next((one.host_port for one in pod.status.addresses if one.port == port), port)
-    return await way.dial(port if pod.status.pod_ip else own)
+    return await way.dial(str(port if pod.status.pod_ip else own))
 
 
 async def _copied(call: Call, send: Callable[[bytes], Awaitable[None]]) -> str:
