@@ -262,7 +262,24 @@ def test_what_is_refused_is_told_in_its_words(cluster, kubectl):
     assert (
         'The Deployment "bad" is invalid: spec.replicas: Invalid value: "two": must be a whole number' in refused.stderr
     )
+    policy = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "deny"}, "spec": {}}
+    (cluster.work / "policy.json").write_text(json.dumps(policy))
+    refused = kubectl("apply", "-f", "policy.json", check=False)
+    assert "NetworkPolicy is not supported by Corral: traffic between Pods is not filtered" in refused.stderr
+    (cluster.work / "unknown.json").write_text(json.dumps(policy | {"apiVersion": "example.com/v1", "kind": "Thing"}))
+    assert 'no matches for kind "Thing"' in kubectl("apply", "-f", "unknown.json", check=False).stderr
     assert 'deployments.apps "none" not found' in kubectl("get", "deployment", "none", check=False).stderr
+
+
+def test_what_has_left_the_manifests_is_pruned(cluster, kubectl):
+    one, two = (
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": {"set": "p"}}} for name in "ab"
+    )
+    for items in ([one, two], [one]):
+        (cluster.work / "set.json").write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+        done = kubectl("apply", "-f", "set.json", "--prune", "-l", "set=p")
+    assert "configmap/b pruned" in done.stdout
+    kubectl("delete", "configmap", "-l", "set=p")
 
 
 def test_what_kubectl_makes_from_the_command_line(kubectl):

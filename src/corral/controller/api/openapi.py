@@ -67,6 +67,7 @@ def _kubernetes(operation: Callable[..., Any]) -> dict[str, Any]:
             for one in ("/healthz", "/livez", "/readyz")
         },
         "/version": {"get": operation("Kubernetes: the version of the API", anything)},
+        "/openapi/v2": {"get": operation("Kubernetes: for clients that ask for it; it describes nothing", anything)},
         "/openapi/v3": {"get": operation("Kubernetes: the schemas that there are", anything)},
         "/openapi/v3/{path}": {"get": operation("Kubernetes: one group's schemas", anything, [path])},
         "/api/{path}": objects,

@@ -259,6 +259,15 @@ def test_what_kubernetes_has_and_corral_has_not_is_told_with_the_reason(controll
     spdy = {"Connection": "Upgrade", "Upgrade": "SPDY/3.1", "X_Stream_Protocol_Version": "v4.channel.k8s.io"}
     code, answer = status(controller, "POST", f"{PODS}/web/exec?command=true", **spdy)
     assert (code, answer["message"]) == (404, 'pods "web" not found')
+    listed = {
+        one["name"]: one["verbs"] for one in status(controller, "GET", "/apis/networking.k8s.io/v1")[1]["resources"]
+    }
+    assert listed["networkpolicies"] == ["create"]  # so that kubectl asks, and is told
+    path = "/apis/networking.k8s.io/v1/namespaces/default/networkpolicies"
+    code, answer = status(controller, "POST", path, {})
+    assert (code, answer["message"].partition(":")[0]) == (404, "NetworkPolicy is not supported by Corral")
+    code, answer = status(controller, "GET", "/api/v1/replicationcontrollers")
+    assert (code, answer["kind"], answer["items"]) == (200, "ReplicationControllerList", [])
     code, answer = status(controller, "POST", "/api/v1/namespaces/default/replicationcontrollers", {})
     assert code == 404
     assert answer["message"] == "ReplicationController is not supported by Corral: use a Deployment"

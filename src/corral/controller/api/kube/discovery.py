@@ -8,7 +8,7 @@ from starlette.responses import Response
 from corral.controller.api.http import encode
 from corral.controller.api.kube.answers import Form
 from corral.controller.api.kube.resources import GROUPS, METRICS, OLDER, RESOURCES, Resource
-from corral.controller.api.kube.status import no_such_path
+from corral.controller.api.kube.status import REFUSED_PLURALS, no_such_path
 from corral.controller.facts import VERSION
 from corral.services.manifests.kinds import REFUSED_KINDS
 
@@ -26,6 +26,11 @@ _SUB_KINDS = {
     "eviction": ("policy", "v1", "Eviction"),
     "token": ("authentication.k8s.io", "v1", "TokenRequest"),
 }
+
+#: Kinds that are refused and often applied, in groups that are here.
+_REFUSED_SHORT: dict[str, tuple[str, ...]] = {
+    "networkpolicies": ("netpol",), "ingressclasses": (), "podtemplates": (),
+}  # fmt: skip
 
 Json = dict[str, Any]
 
@@ -51,7 +56,20 @@ def kinds() -> Json:
 
 
 def _of_group(group: str, version: str) -> list[Resource]:
-    return [one for one in RESOURCES.values() if (one.group, one.version) == (group, version)]
+    """Kinds that are refused are among them: who makes one is told why, and not that nobody has heard of it."""
+    found = [one for one in RESOURCES.values() if (one.group, one.version) == (group, version)]
+    known = {one.kind for one in found}
+    if version == "v1":
+        for plural, (kind, of, _) in REFUSED_PLURALS.items():
+            if of == group and kind not in known and plural in _REFUSED_SHORT:
+                short = _REFUSED_SHORT[plural]
+                found.append(
+                    Resource(
+                        kind=kind, group=group, version=version, plural=plural, short=short, verbs=("create",),
+                        subresources=(), namespaced=plural not in ("ingressclasses",),
+                    )
+                )  # fmt: skip
+    return found
 
 
 def resource_list(group: str, version: str) -> Json:

@@ -105,9 +105,18 @@ METRICS = tuple(
     for kind, plural in (("PodMetrics", "pods"), ("NodeMetrics", "nodes"))
 )  # fmt: skip
 
+#: Kubernetes' own of which there never are any: kubectl's `--prune` and `cluster-info dump` list them, whatever there is.
+ABSENT = tuple(
+    Resource(kind=kind, group=group, version="v1", plural=plural, short=(short,), verbs=("create", *READ_VERBS), subresources=())
+    for kind, group, plural, short in (
+        ("ReplicationController", "", "replicationcontrollers", "rc"), ("DaemonSet", "apps", "daemonsets", "ds"),
+    )
+    if kind not in KINDS
+)  # fmt: skip
+
 #: All of them, by group, version and plural name.
 RESOURCES: dict[tuple[str, str, str], Resource] = {
-    (one.group, one.version, one.plural): one for one in (*OBJECTS, EVENT, NODE, *ENDPOINTS, *OLDER, *METRICS)
+    (one.group, one.version, one.plural): one for one in (*OBJECTS, EVENT, NODE, *ENDPOINTS, *ABSENT, *OLDER, *METRICS)
 }
 
 #: Which versions a group has, in the order of discovery; "" is the core group.

@@ -24,7 +24,7 @@ from corral.controller.api.kube import (
     writes,
 )
 from corral.controller.api.kube.answers import Form
-from corral.controller.api.kube.resources import METRICS, NODE, Address, address
+from corral.controller.api.kube.resources import ABSENT, METRICS, NODE, Address, address
 from corral.controller.api.kube.status import CODES, KubeError, no_such_path, unknown_path
 from corral.controller.api.service import Service
 from corral.controller.jobtokens import advertised, authority
@@ -51,6 +51,8 @@ async def _answer(service: Service, request: Request, group: str, version: str, 
 async def _at(service: Service, request: Request, caller: Caller, where: Address) -> Response:
     if where.resource in METRICS:
         return await metrics.answer(service, request, caller, where)
+    if where.resource in ABSENT and request.method != "GET":
+        raise unknown_path(where.resource.group, where.resource.plural)
     if where.resource is NODE:
         if request.method == "PATCH" and where.name:
             return await nodes.patch(service, request, caller, where)
@@ -173,6 +175,10 @@ async def schema(service: Service, request: Request) -> Response:
     return failure(no_such_path()) if found is None else Form(request).write(found)
 
 
+async def older_schema(service: Service, request: Request) -> Response:
+    return schemas.older(request)
+
+
 async def get_kinds(service: Service, request: Request) -> dict[str, Any]:
     return discovery.kinds()
 
@@ -202,6 +208,7 @@ ROUTES = (
     ("GET", "/readyz", get_readiness),
     ("GET", "/v1/kinds", get_kinds),
     ("GET", "/v1/kubeconfig", get_kubeconfig),
+    ("GET", "/openapi/v2", older_schema),
     ("GET", "/openapi/v3", schema_index),
     ("GET", "/openapi/v3/{path:path}", schema),
     *((method, "/api/{path:path}", core) for method in _METHODS),

@@ -6,7 +6,10 @@ import re
 from typing import Any
 
 import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
 
+from corral.controller.api.kube.answers import Form
 from corral.controller.api.kube.resources import GROUPS, RESOURCES, Resource
 from corral.controller.facts import VERSION
 from corral.model.kube.meta import KubeObject, Schema, wire_name
@@ -168,3 +171,21 @@ def _property(name: str, schema: Json, record: str) -> Json:
         found["x-kubernetes-patch-merge-key"] = key
         found["x-kubernetes-patch-strategy"] = "merge"
     return found
+
+
+def older(request: Request) -> Response:
+    """OpenAPI 2, of which kubectl before 1.27 wants to see something, and newer ones where a kind is not in OpenAPI 3: it describes
+    nothing. Kubernetes' clients read it as protobuf (gnostic's openapi.v2.Document: swagger, info, paths, definitions).
+    """
+    title, version = "Corral", VERSION
+    if "protobuf" in request.headers.get("accept", ""):
+        info = _field(1, title.encode()) + _field(2, version.encode())
+        body = _field(1, b"2.0") + _field(2, info) + _field(8, b"") + _field(9, b"")
+        return Response(body, media_type="application/com.github.proto-openapi.spec.v2.v1.0+protobuf")
+    info_of = {"title": title, "version": version}
+    return Form(request).write({"swagger": "2.0", "info": info_of, "paths": {}, "definitions": {}})
+
+
+def _field(number: int, data: bytes) -> bytes:
+    """Of protobuf: less than 128 bytes."""
+    return bytes((number << 3 | 2, len(data))) + data

@@ -59,9 +59,15 @@ _INSTEAD = {
     "binding": "Pods are placed by the scheduler",
     "resize": "what a running Pod holds does not change: apply the new size",
 }
-_REFUSED = {f"{kind.lower()}s": (kind, group, why) for kind, (group, why) in REFUSED_KINDS.items()} | {
-    f"{kind.lower()[:-1]}ies": (kind, group, why) for kind, (group, why) in REFUSED_KINDS.items() if kind.endswith("y")
-}
+
+
+def _plural(kind: str) -> str:
+    word = kind.lower()
+    return f"{word[:-1]}ies" if word.endswith("y") else f"{word}es" if word.endswith("s") else f"{word}s"
+
+
+#: Kinds that are refused: kind, group and why.
+REFUSED_PLURALS = {_plural(kind): (kind, group, why) for kind, (group, why) in REFUSED_KINDS.items()}
 
 
 def unknown_path(group: str, rest: str) -> KubeError:
@@ -70,7 +76,7 @@ def unknown_path(group: str, rest: str) -> KubeError:
     plural, *more = words[2:] if words[0] == "namespaces" and len(words) > 2 else words
     if plural == "pods" and len(more) == 2 and more[1] in _INSTEAD:
         return KubeError("MethodNotAllowed", f"{more[1]} is not supported by Corral: {_INSTEAD[more[1]]}", {})
-    known = _REFUSED.get(plural)
+    known = REFUSED_PLURALS.get(plural)
     if known is not None and known[1] == group:
         return KubeError("NotFound", f"{known[0]} is not supported by Corral: {known[2]}", {})
     return no_such_path()

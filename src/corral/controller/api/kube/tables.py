@@ -476,7 +476,7 @@ _READ: dict[str, type] = {"Node": Node, "Event": Event, "Endpoints": Endpoints, 
 
 
 def _type_of(resource: Resource) -> type:
-    return _READ.get(resource.kind) or KINDS[resource.kind].type
+    return _READ.get(resource.kind) or (KINDS[resource.kind].type if resource.kind in KINDS else KubeObject)
 
 
 def definitions(columns: Sequence[Column]) -> list[dict[str, Any]]:
