@@ -1,16 +1,17 @@
 """How does a task begin in one exec, where machine and kernel allow it (x86-64, Linux 5.5)?
 
 By a child of a few instructions, which is made here and called like a function. It shares all memory with the shepherd, which the
-kernel lets wait until the child has become its program or is dead (CLONE_VFORK). In between it needs neither libc nor Python: it goes
-into a process group of its own, writes its process id over the zeros of SLURM_TASK_PID, takes its three streams, and executes the
-program. posix_spawn(3) can do all of that but the second, which takes a program in between (trampoline.py) and an exec more.
+kernel lets wait until the child has become its program or is dead (CLONE_VFORK). In between it needs neither libc nor Python: it
+enters its control groups and a process group of its own, writes its process id over the zeros of SLURM_TASK_PID, takes its three
+streams, and executes the program. With posix_spawn(3) the shepherd itself must enter the groups, and go back; and the process id
+takes a program in between (trampoline.py) and an exec more.
 
 The function's argument is the address of 256 bytes, behind which the pointers lie, and behind these the words:
 
       0  program                             32  the three streams, 32 bits each
       8  words of the command, and how many  48  errno of an exec that failed
-     24  how many there are of the           128  clone_args of clone3(2)
-         environment, behind the former
+     24  how many there are of the           52  how many entrances, and each, 32 bits
+         environment, behind the former     128  clone_args of clone3(2)
 
 Signals wait meanwhile, so that none is handled in the child; and what the shepherd handles is the default's again there
 (CLONE_CLEAR_SIGHAND), so that one that has waited ends the child as it would after the exec.
@@ -50,7 +51,7 @@ _CODE = """
     0f 05                      syscall
     48 85 c0                   test   rax, rax
     74 46                      je     7f                    # in the child
-    50                         push   rax                   # the process: the child has become its program, or is dead
+    50                         push   rax                   # the process: it has become its program, or is dead
     b8 0e 00 00 00             mov    eax, 0xe              # rt_sigprocmask
     bf 02 00 00 00             mov    edi, 0x2
     48 8d 74 24 10             lea    rsi, [rsp+0x10]
@@ -73,14 +74,27 @@ _CODE = """
     48 c7 02 00 00 00 00    6: mov    [rdx], 0x0            # ... and a null
     48 83 c2 08                add    rdx, 0x8
     c3                         ret
-    b8 6d 00 00 00          7: mov    eax, 0x6d             # setpgid
+    45 31 c0                7: xor    r8d, r8d
+    4d 8b 0c 24                mov    r9, [r12]             # the first variable
+    49 83 c1 0f                add    r9, 0xf               # behind "SLURM_TASK_PID="
+    44 3b 43 34             9: cmp    r8d, [rbx+0x34]
+    74 21                      je     0f
+    b8 01 00 00 00             mov    eax, 0x1              # write: a "0" to each entrance
+    42 8b 7c 83 38             mov    edi, [rbx+r8*4+0x38]
+    4c 89 ce                   mov    rsi, r9
+    ba 01 00 00 00             mov    edx, 0x1
+    0f 05                      syscall
+    85 c0                      test   eax, eax
+    0f 88 83 00 00 00          js     8f
+    41 ff c0                   inc    r8d
+    eb d9                      jmp    9b
+    b8 6d 00 00 00          0: mov    eax, 0x6d             # setpgid
     31 ff                      xor    edi, edi
     31 f6                      xor    esi, esi
     0f 05                      syscall
     b8 27 00 00 00             mov    eax, 0x27             # getpid
     0f 05                      syscall
-    49 8b 3c 24                mov    rdi, [r12]            # the first variable
-    48 83 c7 0f                add    rdi, 0xf              # behind "SLURM_TASK_PID="
+    4c 89 cf                   mov    rdi, r9
     b9 0a 00 00 00             mov    ecx, 0xa
     45 31 c0                   xor    r8d, r8d
     31 d2                   1: xor    edx, edx
@@ -104,7 +118,7 @@ _CODE = """
     41 ff c0                   inc    r8d
     41 83 f8 03                cmp    r8d, 0x3
     75 e4                      jne    3b
-    b8 0e 00 00 00             mov    eax, 0xe              # as it was
+    b8 0e 00 00 00             mov    eax, 0xe              # rt_sigprocmask: as it was
     bf 02 00 00 00             mov    edi, 0x2
     48 8d 74 24 08             lea    rsi, [rsp+0x8]
     31 d2                      xor    edx, edx
@@ -122,8 +136,8 @@ _CODE = """
     0f 05                      syscall
 """
 _BYTES = slice(4, 27)  #: of a line above: the rest is for people
-_RECORD, _CLONE_ARGS, _ERRNO = struct.Struct("=4Q5i"), struct.Struct("=8Q"), struct.Struct("=i")
-_ERRNO_AT, _CLONE_ARGS_AT, _POINTERS_AT = 48, 128, 256
+_RECORD, _CLONE_ARGS, _ERRNO = struct.Struct("=4Q6i"), struct.Struct("=8Q"), struct.Struct("=i")
+_ERRNO_AT, _ENTRANCES_AT, _CLONE_ARGS_AT, _POINTERS_AT = 48, 56, 128, 256
 _CLONE_VM, _CLONE_VFORK, _CLONE_CLEAR_SIGHAND = 0x100, 0x4000, 0x1_0000_0000
 #: Bytes for all of it: what is larger begins otherwise.
 _SPACE = 1 << 18
@@ -146,11 +160,16 @@ class Child:
         _CLONE_ARGS.pack_into(self._space, _CLONE_ARGS_AT, flags, 0, 0, 0, signal.SIGCHLD, 0, 0, 0)
 
     def begin(
-        self, program: str, argv: Sequence[str], environment: Mapping[str, str], streams: tuple[int, int, int]
+        self,
+        program: str,
+        argv: Sequence[str],
+        environment: Mapping[str, str],
+        streams: tuple[int, int, int],
+        entrances: Sequence[int] = (),
     ) -> int:
         """The process, when it has become `program`. Raises OSError, after it is gone, or ValueError: it must begin otherwise.
 
-        environment: SLURM_TASK_PID with its zeros is put before it.
+        environment: SLURM_TASK_PID is put before it. entrances: descriptors of its control groups, to which it writes a 0.
         """
         others = [f"{name}={value}" for name, value in environment.items() if name != VARIABLE]
         words = os.fsencode("\0".join([program, *argv, f"{VARIABLE}={ZEROS}", *others, ""]))
@@ -161,7 +180,8 @@ class Child:
         self._space[begin : begin + len(words)] = words
         first = self._address + begin
         to_argv = first + len(os.fsencode(program)) + 1
-        _RECORD.pack_into(self._space, 0, first, to_argv, len(argv), 1 + len(others), *streams, 0, 0)
+        _RECORD.pack_into(self._space, 0, first, to_argv, len(argv), 1 + len(others), *streams, 0, 0, len(entrances))
+        struct.pack_into(f"={len(entrances)}i", self._space, _ENTRANCES_AT, *entrances)
         pid: int = self._function(self._address)
         if pid < 0:
             raise OSError(-pid, os.strerror(-pid))

@@ -61,23 +61,23 @@ class Spawn:
             return nothing
         if any(plan.note[0] or bool(plan.cpus) != bool(first.cpus) for plan in plans):
             return nothing
-        back = [self._home.get(hierarchy, -1) for hierarchy, _ in first.entrances]
-        if -1 in back:
-            return nothing
         if self.child is not None:
-            return self._all(plans, back, -1)
+            return self._all(plans, [], -1)
+        through = [(entrance, self._home.get(hierarchy, -1)) for hierarchy, entrance in first.entrances]
+        if any(home < 0 for _, home in through):
+            return nothing
         read_end, write_end = os.pipe2(os.O_CLOEXEC)
         try:
-            pids = self._all(plans, back, write_end)
+            pids = self._all(plans, through, write_end)
         finally:
             os.close(write_end)
         failed = _failed(read_end)
         os.close(read_end)
         return [None if pid in failed else pid for pid in pids]
 
-    def _all(self, plans: Sequence[TaskPlan], back: list[int], report: int) -> list[int | None]:
+    def _all(self, plans: Sequence[TaskPlan], through: list[tuple[int, int]], report: int) -> list[int | None]:
         try:
-            with self._as_a_task(plans[0], back):
+            with self._as_a_task(plans[0], through):
                 return [self._begin(plan, report) for plan in plans]
         except OSError:
             return [None] * len(plans)  # raised before the first of them
@@ -95,7 +95,9 @@ class Spawn:
             for fd in inherited:
                 os.set_inheritable(fd, True)
             if self.child is not None:
-                return self.child.begin(program, argv, plan.environment, plan.streams)
+                return self.child.begin(
+                    program, argv, plan.environment, plan.streams, [entrance for _, entrance in plan.entrances]
+                )
             return self._spawn([program, *argv], plan, report)
         except (OSError, ValueError):
             return None
@@ -115,14 +117,17 @@ class Spawn:
         return number not in _NOT_FOR_US and (self._may_raise or values[1] == resource.getrlimit(number)[1])
 
     @contextmanager
-    def _as_a_task(self, plan: TaskPlan, back: list[int]) -> Iterator[None]:
-        """What all tasks of a step share. Raises OSError, after going back, when that cannot be."""
+    def _as_a_task(self, plan: TaskPlan, through: list[tuple[int, int]]) -> Iterator[None]:
+        """What all tasks of a step share. Raises OSError, after going back, when that cannot be.
+
+        through: into each control group, and the way back; where each task's process enters by itself there are none.
+        """
         entered: list[int] = []
         old_cpus = os.sched_getaffinity(0) if plan.cpus else None
         old_limits = [(number, resource.getrlimit(number)) for number, _ in plan.rlimits]
         old_umask = os.umask(plan.umask)
         try:
-            for (_, entrance), home in zip(plan.entrances, back, strict=True):
+            for entrance, home in through:
                 entered.append(home)
                 os.write(entrance, b"0")
             if plan.host_name:

@@ -59,6 +59,19 @@ def test_a_child_that_finds_no_program_is_gone_and_says_why(tmp_path: Path) -> N
 
 
 @has_one
+def test_a_child_enters_by_itself_before_it_becomes_its_program(tmp_path: Path, streams: tuple[int, int, int]) -> None:
+    null, write_end, read_end = streams
+    entrances = [os.open(tmp_path / name, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC) for name in "abc"]
+    argv = ["cat", *(str(tmp_path / name) for name in "abc")]
+    pid = child.Child().begin("/bin/cat", argv, {}, (null, write_end, write_end), entrances)
+    assert (os.waitpid(pid, 0)[1], os.read(read_end, 100)) == (0, b"000")
+    for entrance in entrances:
+        os.close(entrance)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        child.Child().begin("/bin/cat", argv, {}, (null, write_end, write_end), entrances)
+
+
+@has_one
 def test_what_a_child_cannot_take_is_left_to_others() -> None:
     one = child.Child()
     for argv, environment in ((["a\0b"], {}), (["a"], {"A": "1\0B=2"}), ([], {}), (["a"], {"A": "x" * (1 << 18)})):
