@@ -119,6 +119,29 @@ def test_who_it_is_is_asked_where_a_login_is_wanted(world: World) -> None:
     assert world.get(port, headers={"Cookie": "corral_token=good"}) == "one"
 
 
+def test_each_request_that_goes_to_a_replica_is_counted_once_however_it_comes(world: World) -> None:
+    port, guarded, limited = free_port(), free_port(), free_port()
+    world.control.users = {"good": "ann"}
+    world.control.put(
+        service(port=port), service("safe", port=guarded, annotations={"corral.dev/auth": "login"}),
+        service("small", port=limited, annotations={"corral.dev/max-body": "1k"}),
+        pod("web-1", world.backend("one").port), pod("safe-1", world.backend("two").port, app="safe"),
+        pod("small-1", world.backend("three").port, app="small"),
+    )  # fmt: skip
+    token = {"Authorization": "Bearer good"}
+    wait_until(lambda: connects(port) and connects(guarded) and connects(limited))
+    for _ in range(3):
+        assert world.get(port) == world.get(world.shared, "web.default.corral") == "one"
+        assert world.get(guarded, headers=token) == "two"
+        assert "A token" in world.get(guarded, ok=False)
+        assert world.get(limited) == "three"
+
+    def counted(name: str) -> int:
+        return sum(one.requests for _, load in world.control.loads for one in load.services if one.service == name)
+
+    wait_until(lambda: [counted(name) for name in ("web", "safe", "small")] == [6, 3, 3])
+
+
 def test_nobody_says_who_he_is_where_no_login_is_wanted(world: World) -> None:
     port, one = free_port(), world.backend("one")
     world.control.put(service(port=port), pod("web-1", one.port))

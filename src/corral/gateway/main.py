@@ -226,6 +226,7 @@ class Gateway:
             return
         self._told = *shape[:-1], self.caddy.program.pid
         self.ports.keep()
+        self._show_authority()
         seconds = round(clock.monotonic() - began, 4)
         self.log.debug("configuration", services=len(services), seconds=seconds)
 
@@ -243,7 +244,6 @@ class Gateway:
             self._unsaved.clear()
             for key in [key for key in self._shapes if key not in self.table.services]:
                 del self._shapes[key]
-            self._show_authority()
             try:
                 self.table.save()
             except OSError as error:

@@ -88,11 +88,6 @@ def shape_of(service: ServiceRoute) -> object:
     return service.namespace, service.name, tuple(ports), service.external, service.traffic
 
 
-def handlers(service: ServiceRoute, port: PortRoute, settings: Settings, pointed: int) -> list[dict[str, Any]]:
-    """`pointed`: how many ports have their replicas asked for; 0 = this one has not."""
-    return [*gate(service.traffic, settings), _proxy(service, port, settings, pointed)]
-
-
 def gate(traffic: Traffic, settings: Settings) -> list[dict[str, Any]]:
     """What a request passes before it goes to a replica."""
     found: list[dict[str, Any]] = []
@@ -131,7 +126,7 @@ def _by_login(settings: Settings) -> dict[str, Any]:
         "handler": "headers",
         "request": {"set": {USER_HEADER: ["{http.reverse_proxy.header." + USER_HEADER + "}"]}},
     }
-    return {
+    asks = {
         "handler": "reverse_proxy",
         "upstreams": [{"dial": f"unix/{settings.login}"}],
         # Of a path that nobody asks for: where a rewriting changes nothing, Caddy sends the body along.
@@ -139,9 +134,15 @@ def _by_login(settings: Settings) -> dict[str, Any]:
         "headers": {"request": {"set": {"X-Forwarded-Method": ["{http.request.method}"]}}},
         "handle_response": [{"match": {"status_code": [2]}, "routes": [{"handle": [taken]}]}],
     }
+    # Below another, or Caddy's metrics would take it for what goes to a replica.
+    return {"handler": "subroute", "routes": [{"handle": [asks]}]}
 
 
-def _proxy(service: ServiceRoute, port: PortRoute, settings: Settings, pointed: int) -> dict[str, Any]:
+def proxy_to(service: ServiceRoute, port: PortRoute, settings: Settings, pointed: int) -> dict[str, Any]:
+    """`pointed`: how many ports have their replicas asked for; 0 = this one has not.
+
+    It stands in a route of its own: Caddy's metrics name a route after the first that it does.
+    """
     traffic = service.traffic
     transport: dict[str, Any] = {"protocol": "http", "keep_alive": {"idle_timeout": _IDLE}, "dial_timeout": 3 * SECOND}
     if port.speech == "h2c":

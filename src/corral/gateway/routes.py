@@ -14,8 +14,9 @@ from corral.gateway.proxying import (
     SECOND,
     USER_HEADER,
     Settings,
-    handlers,
+    gate,
     is_pointed_at,
+    proxy_to,
     replicas_in_config,
     server_name,
 )  # fmt: skip
@@ -59,21 +60,21 @@ def caddy_config(
         for port in service.ports:
             if port.speech == "tcp":
                 continue
-            handle = handlers(service, port, settings, pointed if is_pointed_at(service, port) else 0)
-            by_port[port] = handle
+            proxy = by_port[port] = proxy_to(service, port, settings, pointed if is_pointed_at(service, port) else 0)
             if port.listen in settings.listen and port.listen not in taken:
                 taken.add(port.listen)
-                servers[server_name(service, port)] = _server(settings, port.listen, [{"handle": handle}])
+                passing = [{"handle": handle}] if (handle := gate(service.traffic, settings)) else []
+                servers[server_name(service, port)] = _server(settings, port.listen, [*passing, {"handle": [proxy]}])
         shared.add_service(service, by_port, host_names(service, settings.config))
     for ingress in sorted(ingresses, key=lambda one: (one.created, one.namespace, one.name)):
         shared.add_ingress(ingress)
     if settings.http_port in settings.listen:
-        servers[SHARED] = _server(settings, settings.http_port, shared.plain())
+        servers[SHARED] = _server(settings, settings.http_port, shared.plain()) | {"named_routes": shared.named}
     delay = int((_OLD_SECONDS_WITH_REPLICAS if has_replicas else _OLD_SECONDS) * SECOND)
     apps: dict[str, Any] = {"http": {"servers": servers, "metrics": {"per_host": True}, "shutdown_delay": delay}}
     if settings.https_port in settings.listen and shared.has_tls:
         servers[SHARED_TLS] = _server(settings, settings.https_port, shared.secure(), h3=True)
-        servers[SHARED_TLS]["tls_connection_policies"] = shared.policies()
+        servers[SHARED_TLS] |= {"named_routes": shared.named, "tls_connection_policies": shared.policies()}
         apps["tls"] = shared.tls()
         apps["pki"] = {"certificate_authorities": {"local": {"name": "Corral", "install_trust": False}}}
     metrics = settings.config.metrics_port

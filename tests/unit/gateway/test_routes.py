@@ -115,17 +115,22 @@ def pair(name: str) -> tuple[str, str]:
 
 def leads_to(found: dict[str, Any], host: str, path: str, server: str = "shared") -> str:
     """The service behind it, as Caddy would find it: the first route that matches."""
-    by_handler = {
-        str(found["apps"]["http"]["servers"][f"default/{name}:80"]["routes"][-1]["handle"]): name
-        for name in ("a", "b", "c")
-    }
-    for route in found["apps"]["http"]["servers"][server]["routes"][1:]:
+    by_handler = {str([{"handler": "invoke", "name": f"default/{name}:80"}]): name for name in ("a", "b", "c")}
+    return _first(found["apps"]["http"]["servers"][server]["routes"][1:], host, path, by_handler)
+
+
+def _first(routes: list[dict[str, Any]], host: str, path: str, by_handler: dict[str, str]) -> str:
+    for route in routes:
         match = route.get("match", [{}])[0]
         if "host" in match and not any(_is_host(one, host) for one in match["host"]):
             continue
         if any(_is_host(one, host) for never in match.get("not", ()) for one in never["host"]):
             continue
         if "path_regexp" in match and not re.search(match["path_regexp"]["pattern"], path):
+            continue
+        if route["handle"][0]["handler"] == "subroute":
+            if below := _first(route["handle"][0]["routes"], host, path, by_handler):
+                return below
             continue
         return by_handler.get(str(route["handle"]), route["handle"][0].get("status_code", "?"))
     return ""
@@ -180,6 +185,15 @@ def test_of_two_that_say_the_same_the_older_counts() -> None:
     )
     assert leads_to(config(*services, ingresses=(young, old)), "x.org", "/") == "b"
     assert leads_to(config(*services, ingresses=(old, young)), "x.org", "/") == "b"
+
+
+def test_a_host_among_thousands_is_found_in_few_steps() -> None:
+    paths = [PathRoute(service="a", port=80, host=f"h{number}.org", path="/") for number in range(20_000)]
+    found = config(*(service(name, listen=28000 + index) for index, name in enumerate("abc")),
+                   ingresses=(ingress(*paths, PathRoute(service="b", port=80)),))  # fmt: skip
+    assert leads_to(found, "h0.org", "/") == leads_to(found, "h19999.org", "/") == "a"
+    assert leads_to(found, "none.org", "/") == "b"
+    assert len(found["apps"]["http"]["servers"]["shared"]["routes"]) < 200
 
 
 def test_a_name_is_one_name_whatever_the_domain_is() -> None:
