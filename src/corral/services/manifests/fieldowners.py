@@ -8,6 +8,8 @@ list whose items have a key.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import msgspec
+
 from corral.services.manifests.merging import key_of
 
 Json = Any
@@ -84,3 +86,42 @@ def _without(value: Json, gone: set[Path], path: Path, name: str) -> Json:
         items = [_without(item, gone, (*path, _item(key, item)), "") for item in value]
         return [item for item in items if item]
     return value
+
+
+# ---------------------------------------------------------------------- as Kubernetes shows it
+
+
+def managed(manager: str, manifest: Json) -> Json:
+    """An entry of metadata.managedFields: who has applied this, and which fields that is (FieldsV1)."""
+    document = {name: value for name, value in manifest.items() if name not in ("apiVersion", "kind", "status")}
+    metadata = {
+        name: value
+        for name, value in (document.pop("metadata", None) or {}).items()
+        if name not in ("name", "namespace")
+    }
+    fields = {**(_shown_fields(metadata, "metadata", "f:metadata") if metadata else {}), **_of_mapping(document)}
+    return {
+        "manager": manager, "operation": "Apply", "apiVersion": manifest.get("apiVersion", "v1"), "fieldsType": "FieldsV1",
+        "fieldsV1": fields,
+    }  # fmt: skip
+
+
+def _of_mapping(value: dict[str, Json]) -> dict[str, Json]:
+    found: dict[str, Json] = {}
+    for name in sorted(value):
+        found |= _shown_fields(value[name], name, f"f:{name}")
+    return found
+
+
+def _shown_fields(value: Json, name: str, label: str) -> dict[str, Json]:
+    if isinstance(value, dict) and value:
+        return {label: _of_mapping(value)}
+    if isinstance(value, list) and (key := _key(name, value)):
+        return {label: {_item_label(name, key, item): {".": {}, **_of_mapping(item)} for item in value}}
+    return {label: {}}
+
+
+def _item_label(name: str, key: str, item: Json) -> str:
+    """Ports are told apart by their protocol too."""
+    words = {key: item[key], **({"protocol": item.get("protocol", "TCP")} if name == "ports" else {})}
+    return "k:" + msgspec.json.encode(words, order="sorted").decode()

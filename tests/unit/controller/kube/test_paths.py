@@ -243,7 +243,8 @@ def test_who_contradicts_another_manager_is_told_unless_that_is_what_is_wanted(c
         path = f"{CONFIG_MAPS}/a?fieldManager={manager}{more}"
         return status(controller, "PATCH", path, body, Content_Type="application/apply-patch+yaml")
 
-    apply("one", {"a": "1", "b": "1"})
+    (managed,) = apply("one", {"a": "1", "b": "1"})[1]["metadata"]["managedFields"]
+    assert (managed["manager"], managed["fieldsV1"]) == ("one", {"f:data": {"f:a": {}, "f:b": {}}})
     code, answer = apply("two", {"a": "2"})
     assert (code, answer["reason"]) == (409, "Conflict")
     assert answer["message"] == 'Apply failed with 1 conflict: conflict with "one" using v1: .data.a'

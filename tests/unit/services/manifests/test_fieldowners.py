@@ -30,3 +30,22 @@ def test_what_is_empty_without_it_goes_too_and_items_of_lists_with_all_their_fie
     left = fieldowners.without(whole, gone)
     assert left["metadata"] == {"name": "web"}
     assert left["spec"] == deployment(3)["spec"]
+
+
+def test_who_has_applied_what_is_shown_as_kubernetes_shows_it():
+    manifest = deployment(3, app="web")
+    manifest["spec"]["template"]["spec"]["containers"][0] |= {"args": ["a"], "ports": [{"containerPort": 80}]}
+    manifest["apiVersion"] = "apps/v1"
+    assert fieldowners.managed("ops", manifest) == {
+        "manager": "ops", "operation": "Apply", "apiVersion": "apps/v1", "fieldsType": "FieldsV1",
+        "fieldsV1": {
+            "f:metadata": {"f:labels": {"f:app": {}}},
+            "f:spec": {
+                "f:replicas": {},
+                "f:template": {"f:spec": {"f:containers": {'k:{"name":"web"}': {
+                    ".": {}, "f:args": {}, "f:image": {}, "f:name": {},
+                    "f:ports": {'k:{"containerPort":80,"protocol":"TCP"}': {".": {}, "f:containerPort": {}}},
+                }}}},
+            },
+        },
+    }  # fmt: skip

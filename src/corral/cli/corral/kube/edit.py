@@ -38,6 +38,7 @@ def main(arguments: list[str]) -> int:
             raise Exit(1, "error: the name of an object is needed: KIND/NAME")
         one = session.request("GET", target.path())
         one.pop("status", None)
+        one["metadata"].pop("managedFields", None)
         before = yamltext.dumped(one)
         text, trouble = before, ""
         with tempfile.NamedTemporaryFile("w+", suffix=".yaml", prefix="corral-edit-", delete=False) as file:

@@ -58,10 +58,12 @@ class Output:
         """An object, or a List of them. `names`: of each, for -o name."""
         match self.kind:
             case "json":
+                _hide_managers(value)
                 import json
 
                 out(json.dumps(value, indent=4, ensure_ascii=False) + "\n")
             case "yaml":
+                _hide_managers(value)
                 from corral.syntax import yamltext
 
                 out(yamltext.dumped(value))
@@ -108,6 +110,13 @@ def _apart(text: str) -> list[str]:
             found.append(text[start:at])
             start = at + 1
     return found
+
+
+def _hide_managers(value: Json) -> None:
+    """As kubectl: who manages which field is nothing to read."""
+    for one in (value, *(value.get("items") or ())):
+        if isinstance(one, dict) and isinstance(one.get("metadata"), dict):
+            one["metadata"].pop("managedFields", None)
 
 
 def out(text: str) -> None:

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from corral.controller.api.http import encode
 from corral.controller.api.kube.answers import Form
-from corral.controller.api.kube.resources import GROUPS, METRICS, OLDER, RESOURCES, Resource
+from corral.controller.api.kube.resources import ABSENT, GROUPS, METRICS, OLDER, RESOURCES, Resource
 from corral.controller.api.kube.status import REFUSED_PLURALS, no_such_path
 from corral.controller.facts import VERSION
 from corral.services.manifests.kinds import REFUSED_KINDS
@@ -50,7 +50,7 @@ def kinds() -> Json:
             "namespaced": one.namespaced, "categories": list(one.categories), "subresources": list(one.subresources),
         }
         for one in RESOURCES.values()
-        if one not in OLDER and one not in METRICS
+        if one not in OLDER and one not in METRICS and one not in ABSENT
     ]  # fmt: skip
     return {"kinds": listed, "refused": {kind: why for kind, (_, why) in REFUSED_KINDS.items()}}
 

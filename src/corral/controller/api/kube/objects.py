@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 from corral.controller import kubenodes
-from corral.controller.api.kube import authorize
+from corral.controller.api.kube import appliers, authorize
 from corral.controller.api.kube.resources import Resource
 from corral.controller.api.kube.status import invalid
 from corral.controller.api.service import Service
@@ -116,6 +116,8 @@ def shown(resource: Resource, one: KubeObject) -> Json:
             name: value for name, value in writing.shown_record(one).items() if name not in ("metadata", "creator")
         }
     body = writing.to_manifest(cast("AnyObject", one))
+    if one.metadata.annotations and (managers := appliers.managed_fields(one.metadata.annotations)):
+        body["metadata"]["managedFields"] = managers
     if resource.api_version == "autoscaling/v1":
         return _older_autoscaler(body)
     if isinstance(one, Pod):

@@ -6,7 +6,6 @@ managers have applied in annotations of their own, and who contradicts them is t
 """
 
 import copy
-import re
 from typing import Any, cast
 
 import jsonpatch
@@ -15,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from corral.controller.api.kube import bodies, objects, scale
+from corral.controller.api.kube.appliers import LAST_APPLIED, applied_by, manager_of, record_of
 from corral.controller.api.kube.reads import answer_one, key_of, the_object
 from corral.controller.api.kube.resources import Address
 from corral.controller.api.kube.status import KubeError, forbidden, invalid
@@ -34,14 +34,10 @@ from corral.protocol.requests import Caller, PutObjects
 from corral.services.manifests import fieldowners, merging
 from corral.syntax import yamltext
 
-LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _TYPES = {
     "application/json-patch+json": "json", "application/json-patch+yaml": "json", "application/merge-patch+json": "merge",
     "application/strategic-merge-patch+json": "strategic", "application/apply-patch+yaml": "apply",
 }  # fmt: skip
-#: Who writes with the annotation of kubectl's own; what each other manager has applied is kept in one of its own.
-_CLIENTS = frozenset({"", "kubectl", "kubectl-client-side-apply", "corral-apply"})
-_RECORD = re.compile(r"corral\.dev/(.+)\.last-applied-configuration")
 _MIGRATION = "kubectl-last-applied"
 #: So often others may come in between.
 _TRIES = 20
@@ -180,36 +176,9 @@ async def _apply(
     raise KubeError("Conflict", f'{address.resource.qualified} "{address.name}" is changed too often: try again')
 
 
-def record_of(manager: str) -> str:
-    """The annotation in which it is kept what this manager has applied."""
-    if manager in _CLIENTS:
-        return LAST_APPLIED
-    name = re.sub(r"[^A-Za-z0-9_.-]", "-", manager)[:40].strip("-_.")
-    return f"corral.dev/{name or 'other'}.last-applied-configuration"
-
-
-def _others(old: AnyObject, record: str) -> dict[str, Json]:
-    """What other managers have applied, by the annotations in which that is kept."""
-    found: dict[str, Json] = {}
-    for name, text in old.metadata.annotations.items():
-        if name != record and (name == LAST_APPLIED or _RECORD.fullmatch(name)):
-            try:
-                manifest = msgspec.json.decode(text)
-            except msgspec.DecodeError:
-                continue
-            if isinstance(manifest, dict):
-                found[name] = manifest
-    return found
-
-
-def _manager_of(record: str) -> str:
-    known = _RECORD.fullmatch(record)
-    return known[1] if known is not None else "kubectl"
-
-
 def _conflict(address: Address, found: list[tuple[str, fieldowners.Path]]) -> KubeError:
     """In Kubernetes' words, which kubectl explains."""
-    told = [(_manager_of(record), fieldowners.text_of(path)) for record, path in found]
+    told = [(manager_of(record), fieldowners.text_of(path)) for record, path in found]
     by: dict[str, list[str]] = {}
     for manager, path in told:
         by.setdefault(f'conflict with "{manager}" using {address.resource.api_version}', []).append(path)
@@ -251,7 +220,7 @@ def applied(address: Address, manifest: Json, old: AnyObject | None, manager: st
     except msgspec.DecodeError:
         before = {}
     keyed = address.resource.group != "corral.dev"
-    others = _others(old, record)
+    others = applied_by(old.metadata.annotations, record)
     if found := fieldowners.conflicts(manifest, others):
         if not force:
             raise _conflict(address, found)
