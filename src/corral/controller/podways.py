@@ -6,13 +6,15 @@ own room: one from which nobody reads holds up no other.
 
 import asyncio
 import signal
+from collections import deque
 
 from corral.client.attach import STDERR, LaunchError, NodeEnded, Output
 from corral.controller.stepsessions import StepSession
 from corral.daemon.mux import CLOSE, DATA, EOF, HEAD, OPEN, ROOM, WINDOW
-from corral.protocol.replies import StepAccess
 
 _PIECE = 64 << 10
+#: So many bytes that have come and that no client has read: then nothing more is taken from the Pod, on any connection.
+MOST_UNREAD = 8 << 20
 
 
 class Call:
@@ -46,6 +48,9 @@ class Call:
             await self._way.say(EOF, self.number)
 
     async def close(self) -> None:
+        """What has come and was not read is given up."""
+        while not self._heard.empty():
+            self._way.was_read(len(self._heard.get_nowait()))
         if not self.is_closed:
             await self._way.say(CLOSE, self.number)
             self.on_frame(CLOSE, b"")
@@ -56,6 +61,7 @@ class Call:
         if not data:
             self._heard.put_nowait(b"")
             return b""
+        self._way.was_read(len(data))
         self._owed += len(data)
         if self._owed >= WINDOW // 4 and not self.is_closed:
             owed, self._owed = self._owed, 0
@@ -66,6 +72,7 @@ class Call:
         match kind:
             case 2:
                 self.was_answered = True
+                self._way.unread += len(data)
                 self._heard.put_nowait(data)
             case 3:
                 self.was_answered = True
@@ -82,11 +89,13 @@ class Call:
 class PodWay:
     """To one Pod, as long as `run` runs."""
 
-    def __init__(self, access: StepAccess) -> None:
-        self._step = StepSession(access)
+    def __init__(self, step: StepSession) -> None:
+        self._step = step
         self._calls: dict[int, Call] = {}
         self._numbers = 0
         self._partial = bytearray()
+        self._held: deque[Output] = deque()  #: taken, and not told to be
+        self.unread = 0
         self.problem = ""
 
     async def dial(self, place: str) -> Call:
@@ -107,13 +116,20 @@ class PodWay:
                     case Output(_, stream, data, _):
                         if data and stream != STDERR:
                             self._feed(data)
-                        self._step.consumed(event)
+                        self._held.append(event)
+                        self.was_read(0)
                     case LaunchError(_, text):
                         self.problem = text
                     case NodeEnded():
                         self.problem = self.problem or "the Pod has ended"
         finally:
             self.close()
+
+    def was_read(self, count: int) -> None:
+        """By a client: there is room for more."""
+        self.unread -= count
+        while self._held and self.unread <= MOST_UNREAD:
+            self._step.consumed(self._held.popleft())
 
     def _feed(self, data: bytes) -> None:
         self._partial += data

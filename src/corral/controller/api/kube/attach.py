@@ -16,6 +16,7 @@ from corral.controller.api.kube.channels import CLOSE, ERROR, RESIZE, STDIN, STD
 from corral.controller.api.kube.podsockets import Target, flag
 from corral.controller.api.service import Service
 from corral.controller.podways import Call, PodWay
+from corral.controller.stepsessions import StepSession
 from corral.controller.submission import SentStepSpec
 from corral.daemon import attachwords
 from corral.model.kube.pod import Container
@@ -58,7 +59,7 @@ async def _to_socket(service: Service, socket: WebSocket, target: Target, protoc
     await socket.accept(protocol)
     channels = channels_of(socket, protocol)
     await channels.open(execute.wanted(socket, is_tty=container.tty and flag(socket, "tty")))
-    way = PodWay(created.access)
+    way = PodWay(StepSession(created.access))
     running = asyncio.create_task(way.run())
     try:
         call = await way.dial(f"unix:{attachwords.name_of(target.pod.metadata.uid, container.name)}")

@@ -16,6 +16,7 @@ from corral.controller.api.kube.spdy import Data, Framer, NotSpdy, Opened, Ping,
 from corral.controller.api.kube.status import KubeError
 from corral.controller.api.service import Service
 from corral.controller.podways import Call, PodWay
+from corral.controller.stepsessions import StepSession
 from corral.controller.submission import SentContainer, SentStepSpec
 from corral.model.kube.pod import Pod
 
@@ -35,7 +36,7 @@ async def forward_ports(service: Service, socket: WebSocket) -> None:
         created = await podsockets.step(service, target, spec, {})
         assert created.access is not None
         await socket.accept(protocol or None)
-        way = PodWay(created.access)
+        way = PodWay(StepSession(created.access))
         running = asyncio.create_task(way.run())
         try:
             await (
