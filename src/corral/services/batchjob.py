@@ -19,6 +19,7 @@ from corral.services.waits import over_at
 
 TRACKED = "batch.kubernetes.io/job-tracking"
 INDEX = "batch.kubernetes.io/job-completion-index"
+CONTROLLER_UID = "batch.kubernetes.io/controller-uid"
 _FIRST, _LONGEST = 10.0, 360.0  #: seconds between tries
 
 
@@ -193,7 +194,7 @@ class _Look:
         job = self.one
         head = f"{job.metadata.name}-{number}" if indexed else job.metadata.name
         labels = {
-            "batch.kubernetes.io/controller-uid": job.metadata.uid, "controller-uid": job.metadata.uid,
+            CONTROLLER_UID: job.metadata.uid, "controller-uid": job.metadata.uid,
             "batch.kubernetes.io/job-name": job.metadata.name, "job-name": job.metadata.name,
         }  # fmt: skip
         if indexed:

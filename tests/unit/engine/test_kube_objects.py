@@ -13,7 +13,8 @@ from corral.model.kube.config import ConfigMap
 from corral.model.kube.meta import LabelSelector, ObjectKey, ObjectMeta, OwnerReference
 from corral.model.kube.objects import AnyObject
 from corral.model.kube.pod import Container, Pod, PodSpec, PodTemplateSpec, TemplateMeta
-from corral.model.kube.workload import Deployment, DeploymentSpec
+from corral.model.kube.workload import Deployment, DeploymentSpec, Job
+from corral.model.kube.workload import JobSpec as JobSpecOf
 from corral.model.node import NodeInventory
 from corral.model.partition import Partition
 from corral.protocol.events import ObjectsChanged
@@ -168,3 +169,20 @@ def test_what_owns_itself_by_way_of_others_can_be_deleted(how: Literal["Backgrou
     engine.handle(DeleteObjects(keys=tuple(keys), propagation=how), 20.0, ANN)
     engine.tick(21.0)
     assert not any(engine.state.objects.get(key) for key in keys)
+
+
+def test_a_jobs_selector_means_its_own_pods_and_stays_when_a_manifest_does_not_name_it() -> None:
+    engine = Engine(ClusterConfig())
+    template = PodTemplateSpec(
+        spec=PodSpec(containers=(Container(name="m", command=("true",)),), restart_policy="Never")
+    )
+    wanted = Job(metadata=ObjectMeta(name="sum", namespace="default"), spec=JobSpecOf(template=template))
+    put(engine, wanted)
+    for _ in range(2):
+        one = engine.state.objects.get(ObjectKey("Job", "default", "sum"))
+        assert isinstance(one, Job)
+        assert one.spec.selector == LabelSelector(match_labels={"batch.kubernetes.io/controller-uid": one.metadata.uid})
+        put(engine, wanted)
+    engine.tick(11.0)
+    (pod,) = engine.state.objects.of_kind("Pod", "default")
+    assert pod.metadata.labels.items() >= one.spec.selector.match_labels.items()

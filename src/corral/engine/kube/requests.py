@@ -11,13 +11,14 @@ from corral.engine.kube import addresses, admission, hosts, rights
 from corral.engine.kube.budgets import Allowance
 from corral.model.job import Owner
 from corral.model.kube.config import PriorityClass
-from corral.model.kube.meta import ObjectKey, ObjectMeta
+from corral.model.kube.meta import LabelSelector, ObjectKey, ObjectMeta
 from corral.model.kube.objects import AnyObject
 from corral.model.kube.rbac import ServiceAccount
+from corral.model.kube.workload import Job
 from corral.protocol.events import ObjectsChanged
 from corral.protocol.replies import ObjectsPut, Rejected
 from corral.protocol.requests import Caller, DeleteObjects, PutObjects
-from corral.services import accounts
+from corral.services import accounts, batchjob
 from corral.services.manifests import updates
 
 #: Fields of an object that a user does not set.
@@ -126,6 +127,7 @@ def stamped(
         changes: dict[str, Any] = {
             "uid": uid, "resource_version": str(version), "generation": 1, "creation_timestamp": now, "deletion_timestamp": 0.0,
         }  # fmt: skip
+        one = _with_selector(one, uid)
         return msgspec.structs.replace(one, metadata=msgspec.structs.replace(one.metadata, **changes), creator=who)
     kept = {name: getattr(old, name) for name in _OURS if name != "metadata" and hasattr(old, name)}
     same_spec = _spec(one) == _spec(old)
@@ -135,6 +137,14 @@ def stamped(
     if takes is not None and not same_spec:
         kept["creator"] = takes
     return msgspec.structs.replace(one, metadata=meta, **kept)
+
+
+def _with_selector(one: AnyObject, uid: str) -> AnyObject:
+    """A Job's selector means its own Pods, by which `kubectl logs job/NAME` and others find them."""
+    if not isinstance(one, Job) or one.spec.selector is not None:
+        return one
+    selector = LabelSelector(match_labels={batchjob.CONTROLLER_UID: uid})
+    return msgspec.structs.replace(one, spec=msgspec.structs.replace(one.spec, selector=selector))
 
 
 def as_wanted(ctx: Context, one: AnyObject, version: int, now: float) -> AnyObject | None:
