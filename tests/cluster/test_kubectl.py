@@ -181,6 +181,12 @@ def test_ports_of_a_pod_are_reached_and_its_words_are_heard(cluster, kubectl, mo
         for one in started:
             one.kill()
             one.wait()
+    ours = ["corral", "port-forward", f"pod/{name}", "0:8080"]
+    with subprocess.Popen(ours, stdout=subprocess.PIPE, text=True, env=environment) as one:
+        assert one.stdout is not None
+        port = one.stdout.readline().split(" -> ")[0].rpartition(":")[2]
+        assert page() == b"x" * 3_000_000
+        one.kill()
     kubectl("delete", "pod", name, "--wait=false")
 
 

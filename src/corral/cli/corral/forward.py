@@ -15,7 +15,8 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from typing import Any
 
-from corral.cli.corral.place import add_options, endpoint_of
+from corral.cli.corral.kube.session import add_options
+from corral.cli.corral.place import endpoint_of
 from corral.cli.follow import Follower
 from corral.cli.relaystep import relay_step
 from corral.cli.run import Exit
@@ -31,9 +32,11 @@ _LAST_WORDS = 2.0
 def main(arguments: list[str]) -> int:
     parser = ArgumentParser(
         prog="corral port-forward",
-        description="Reach a port of a job's node from here, as long as this runs.",
+        description="Reach a port of a job's node, or of a Pod, from here, as long as this runs.",
     )
-    parser.add_argument("job", help="the id of a running job")
+    parser.add_argument(
+        "job", metavar="JOB|POD|KIND/NAME", help="the id of a running job; a Pod, or what has one: svc/web"
+    )
     parser.add_argument(
         "ports", nargs="+", metavar="[ADDRESS:]LOCAL[:REMOTE]", help="8888, 9000:8888, 0.0.0.0:9000:8888; LOCAL 0: any"
     )
@@ -44,6 +47,12 @@ def main(arguments: list[str]) -> int:
     add_options(parser)
     given = parser.parse_args(arguments)
     forwards = [_forward(parser, text) for text in given.ports]
+    if not given.job[:1].isdigit():
+        from corral.cli.corral.kube.podport import target
+        from corral.cli.corral.kube.session import Session
+
+        given.job, given.container, remote = target(Session(given), given.job, [port for *_, port in forwards])
+        forwards = [(address, local, port) for (address, local, _), port in zip(forwards, remote, strict=True)]
     if given.stdio and len(forwards) != 1:
         parser.error("--stdio goes with one port")
     try:
@@ -103,7 +112,8 @@ class Forwarder:
         return sock, remote
 
     def _attach(self) -> Attachment:
-        reply = relay_step("port-forward", self._given.job, self._given.node, endpoint_of(self._given))
+        container = getattr(self._given, "container", "")
+        reply = relay_step("port-forward", self._given.job, self._given.node, endpoint_of(self._given), container)
         access = reply["access"]
         self.node = reply["step"]["nodes"][0]["share"]["node"]
         job, step, *_ = reply["step"]["key"]
