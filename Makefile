@@ -2,13 +2,14 @@
 # make test   lint and the whole suite                make check  lint and unit tests, under a minute
 # make test-clients   submitit, dask, Snakemake and others against a live cluster
 # make test-gpu       jobs on a real NVIDIA GPU: found, fenced, computed on, sampled, shared
+# make test-vm        in a virtual machine with systemd and control groups of version 2 alone
 # make venv   .venv with the package and all tools    make lint   format, ruff, types, import contracts
 # make bench  speed, beside Slurm where it is there   make soak   long runs with crashes     make docs  check the pages
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-gpu test-clients check lint format types contracts unit docs bench soak stats venv clean
+.PHONY: help demo test test-gpu test-vm test-clients check lint format types contracts unit docs bench soak stats venv clean
 
 bin := .venv/bin
 workers ?= $(shell n=$$(nproc); echo $$(( n < 2 ? 2 : n > 8 ? 8 : n )))
@@ -34,6 +35,9 @@ test: .venv/.installed-dev lint
 
 test-gpu: .venv/.installed-dev
 	CORRAL_REAL_GPU=1 $(bin)/python -m pytest -q -rs --durations=0 tests/gpu
+
+test-vm:
+	@scripts/vm test
 
 # Programs written against Slurm's commands, in an environment of their own, against a live cluster.
 .venv-clients/.installed: tests/clients/requirements.txt

@@ -1,7 +1,7 @@
 """What keeps a job within its CPUs, memory and devices, and finds all its processes?
 
 One small interface over the kernel's two versions. A step's group lies in its job's, and that in the agent's:
-`<mount>/corral-CLUSTER-AGENT-MARK/NODE.job_42.0/step_batch`. Only controllers that limit something are used: a job
+`<top>/corral-CLUSTER-AGENT-MARK/NODE.job_42.0/step_batch`. Only controllers that limit something are used: a job
 that holds all of a machine costs one directory for freezing and finding.
 
 Shepherds make and remove the groups; whoever removes the last step's group removes the job's.
@@ -96,9 +96,7 @@ def version(settings: ShepherdSettings) -> int:
 @cache
 def _version() -> int:
     """This does not change while a process lives."""
-    if os.geteuid() != 0:
-        return 0
-    if cgroup_v1.is_usable():
+    if os.geteuid() == 0 and cgroup_v1.is_usable():
         return 1
     return 2 if cgroup_v2.is_usable() else 0
 
@@ -107,7 +105,11 @@ def not_enforced(settings: ShepherdSettings) -> tuple[str, ...]:
     """What this machine cannot hold jobs to, in words for `corral status`."""
     which = version(settings)
     if which == 0:
-        why = "not root" if os.geteuid() != 0 else "no cgroups"
+        why = (
+            "no cgroups"
+            if os.geteuid() == 0 or settings.cgroups == "off"
+            else "not root, and no control group of its own"
+        )
         missing = [f"memory ({why})", f"devices ({why})"]
     else:
         controllers = cgroup_v1.controllers() if which == 1 else cgroup_v2.controllers()
@@ -119,6 +121,12 @@ def not_enforced(settings: ShepherdSettings) -> tuple[str, ...]:
     if settings.virtual:
         missing.insert(0, "cpuset (virtual nodes)")
     return tuple(missing)
+
+
+def divide(settings: ShepherdSettings) -> None:
+    """At the agent's start, before it starts anything."""
+    if version(settings) == 2:
+        cgroup_v2.divide()
 
 
 def step_group(
@@ -198,7 +206,7 @@ def remove_resting(settings: ShepherdSettings) -> None:
 def remove_base(settings: ShepherdSettings) -> None:
     """When the agent ends and no step of it runs on."""
     remove_resting(settings)
-    for path in (*glob(f"{cgroup_v1.ROOT}/*/{settings.cgroup_name}"), f"{cgroup_v2.ROOT}/{settings.cgroup_name}"):
+    for path in (*glob(f"{cgroup_v1.ROOT}/*/{settings.cgroup_name}"), f"{cgroup_v2.top()}/{settings.cgroup_name}"):
         try:
             os.rmdir(path)
         except OSError:

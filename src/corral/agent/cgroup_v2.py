@@ -1,9 +1,28 @@
-"""Control groups, version 2: one tree for all controllers."""
+"""Control groups, version 2: one tree for all controllers.
+
+Groups are made in the topmost group that is ours to divide, of those this process is in: the tree's root for root on a machine, the root
+that a container sees for root in one, `user@1000.service` for a user whose systemd has been given that part of the tree. An agent's groups
+are beside its own, never in it: a service manager could not start an agent again in a group that has been divided.
+
+The kernel gives a group's controllers on to groups below only where the group itself has no processes (but for the tree's root). So an
+agent that begins in such a place, as in a container, first moves what is there one group down.
+"""
 
 import os
+from functools import cache
 
 from corral.agent import devicefilter
-from corral.agent.cgroup_files import Limits, folded_cpus, make_pair, pids_in, read, remove_pair, value_of, write
+from corral.agent.cgroup_files import (
+    Limits,
+    folded_cpus,
+    make_pair,
+    pids_in,
+    read,
+    remove_one,
+    remove_pair,
+    value_of,
+    write,
+)
 
 ROOT = "/sys/fs/cgroup"
 _USED = ("cpuset", "memory", "pids", "cpu")
@@ -12,25 +31,86 @@ _OF_ONE_CPU = 10
 _MOST_WEIGHT = 10_000
 
 
-def controllers(root: str = "") -> set[str]:
+#: The group for what an agent finds in the one that it divides.
+_BESIDE = "corral-beside"
+
+
+def top() -> str:
+    """Where our groups begin; "" = nowhere."""
+    return _top(ROOT)
+
+
+@cache
+def _top(root: str) -> str:
+    """A process does not leave this while it lives: all that it moves to is below."""
+    if not os.path.exists(f"{root}/cgroup.controllers"):
+        return ""
+    own = next((line[3:] for line in read("/proc/self/cgroup").splitlines() if line.startswith("0::")), "/")
+    path = root
+    for name in ("", *own.strip("/").split("/")):
+        path = f"{path}/{name}" if name else path
+        if os.access(path, os.W_OK) and os.access(f"{path}/cgroup.procs", os.W_OK):
+            return path
+    return ""
+
+
+def _is_shared(path: str) -> bool:
+    """Is it a part of a tree that others divide, too? The tree's own root has no type."""
+    return os.path.exists(f"{path}/cgroup.type")
+
+
+def controllers() -> set[str]:
     """Freezing and finding need none, nor do devices."""
-    given = read(f"{root or ROOT}/cgroup.controllers").split()
+    path = top()
+    given = read(f"{path}/cgroup.{'subtree_control' if _is_shared(path) else 'controllers'}").split()
     return {"freezer", *(name for name in _USED if name in given)}
 
 
-def keeps_devices() -> bool:
-    return devicefilter.is_usable()
+def divide() -> None:
+    """At an agent's start: switch on in our part of a shared tree what can be had.
+
+    Only when nothing is in it: among processes the kernel gives some controllers on and not others, and then no group below takes a process.
+    """
+    path = top()
+    if not path or not _is_shared(path):
+        return  # at the tree's own root only what a job needs, when it does
+    for name in read(f"{path}/cgroup.controllers").split():
+        if name not in _USED:
+            continue
+        for _ in range(10):  # what has just been moved may have begun something
+            if not _move_down(path):
+                return
+            try:
+                write(f"{path}/cgroup.subtree_control", f"+{name}")
+                break
+            except OSError:
+                pass  # then it is not enforced
 
 
-def is_usable(root: str = "") -> bool:
-    return os.access(f"{root or ROOT}/cgroup.procs", os.W_OK) and os.path.exists(f"{root or ROOT}/cgroup.controllers")
+def _move_down(path: str) -> bool:
+    """Did all processes of this group go into one of their own?"""
+    while pids := pids_in(f"{path}/cgroup.procs"):
+        try:
+            os.makedirs(f"{path}/{_BESIDE}", exist_ok=True)
+            for pid in pids:
+                try:
+                    write(f"{path}/{_BESIDE}/cgroup.procs", str(pid))
+                except ProcessLookupError:
+                    pass
+        except OSError:
+            return False
+    return True
+
+
+def is_usable() -> bool:
+    return bool(top())
 
 
 class GroupV2:
     """A step's directory. Processes are in leaves only, so controllers are switched on from the root down to the job's."""
 
     def __init__(self, name: str, job: str, step: str, of_job: Limits, own: Limits) -> None:
-        self._base = f"{ROOT}/{name}"
+        self._base = f"{top()}/{name}"
         self._job, self._step = job, step
         self._path = f"{self._base}/{job}/{step}"
         self._entrance = -1
@@ -47,7 +127,7 @@ class GroupV2:
         is_new = make_pair(self._base, job, step)
         if needed:
             text = " ".join(f"+{controller}" for controller in needed)
-            for path in (ROOT, self._base, f"{self._base}/{job}"):
+            for path in (top(), self._base, f"{self._base}/{job}"):
                 write(f"{path}/cgroup.subtree_control", text)
         if (of_job.denied_devices or own.denied_devices) and keeps_devices():
             devicefilter.deny(f"{self._base}/{job}", of_job.denied_devices if is_new else ())
@@ -76,7 +156,7 @@ class GroupV2:
         return [("v2", self._entrance)]
 
     def pids(self) -> list[int]:
-        return pids_in(f"{self._path}/cgroup.procs")
+        return _pids_below(self._path)
 
     def freeze(self) -> None:
         write(f"{self._path}/cgroup.freeze", "1")
@@ -104,12 +184,38 @@ class GroupV2:
         if self._entrance >= 0:
             os.close(self._entrance)
             self._entrance = -1
+        _remove_below(self._path)
         remove_pair(self._base, self._job, self._step)
 
 
 def processes(name: str, job: str, step: str) -> list[int]:
-    return pids_in(f"{ROOT}/{name}/{job}/{step}/cgroup.procs")
+    return _pids_below(f"{top()}/{name}/{job}/{step}")
 
 
 def remove(name: str, job: str, step: str) -> None:
-    remove_pair(f"{ROOT}/{name}", job, step)
+    _remove_below(f"{top()}/{name}/{job}/{step}")
+    remove_pair(f"{top()}/{name}", job, step)
+
+
+def _pids_below(path: str) -> list[int]:
+    """Of this group and of those that its processes have made in it, as container runtimes do."""
+    found = pids_in(f"{path}/cgroup.procs")
+    for below in _groups_in(path):
+        found += _pids_below(below)
+    return found
+
+
+def _groups_in(path: str) -> list[str]:
+    try:
+        if os.stat(path).st_nlink <= 2:  # itself, and by its name: the kernel counts the groups in it
+            return []
+        with os.scandir(path) as entries:
+            return [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []  # it is gone
+
+
+def _remove_below(path: str) -> None:
+    for below in _groups_in(path):
+        _remove_below(below)
+        remove_one(below)

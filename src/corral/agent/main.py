@@ -94,6 +94,7 @@ def run(
         )
     endpoint = cluster_endpoint(config, state_dir)
     settings = _settings(config, group_name(config.cluster, name, directory), nodes[0], endpoint, directory.absolute())
+    cgroup.divide(settings)
     unenforced = cgroup.not_enforced(settings)
     if config.pod_network and (why := pod_networks(config)[1]):
         unenforced = (*unenforced, f"networks of Pods ({why})")

@@ -149,7 +149,7 @@ async def _said(program: str, arguments: Sequence[str], text: str) -> bytes:
     )  # fmt: skip
     out, errors = await process.communicate(text.encode() or None)
     if process.returncode:
-        words = errors.decode(errors="replace").strip().splitlines()
+        words = [line for line in errors.decode(errors="replace").splitlines() if line and not line.startswith("Try `")]
         raise CannotConnect(
             f"the Pod's network cannot be made: {program}: {words[-1] if words else process.returncode}"
         )

@@ -42,6 +42,7 @@ from corral.controller.secretkeeper import SecretKeeper
 from corral.controller.watchers import Watchers
 from corral.daemon import clock, lockfile, memory
 from corral.daemon.logs import Log
+from corral.daemon.ready import tell_ready
 from corral.daemon.signals import on_stop
 from corral.engine.engine import Engine
 from corral.engine.kube.volumes import VOLUMES
@@ -284,6 +285,7 @@ class Controller:
         temporary = path.with_name(f"{path.name}.{os.getpid()}")
         temporary.write_bytes(msgspec.json.encode(self.facts()) + b"\n")
         os.replace(temporary, path)
+        tell_ready()
 
     # -- start and end
 

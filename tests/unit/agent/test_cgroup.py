@@ -3,6 +3,7 @@
 import os
 import signal
 import stat
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -390,6 +391,56 @@ def test_v2_denies_devices_for_real(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     group.remove()
     assert not (Path(str(has_v2)) / NAME / "job_1").exists()
     (Path(str(has_v2)) / NAME).rmdir()
+
+
+@pytest.fixture
+def real(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A part of the kernel's own tree of version 2, with one process in it that is nobody's."""
+    if os.geteuid() != 0 or has_v2 is None:
+        pytest.skip("needs root, and cgroups of version 2")
+    part = has_v2 / NAME
+    part.mkdir()
+    given = (has_v2 / "cgroup.subtree_control").read_text().split()
+    for name in (has_v2 / "cgroup.controllers").read_text().split():
+        (has_v2 / "cgroup.subtree_control").write_text(f"+{name}")
+    monkeypatch.setattr(cgroup_v2, "ROOT", str(part))
+    process = subprocess.Popen(["sleep", "60"])
+    (part / "cgroup.procs").write_text(str(process.pid))
+    yield part
+    process.kill()
+    process.wait()
+    for directory in sorted(part.glob("**/"), reverse=True):
+        directory.rmdir()
+    for name in set((has_v2 / "cgroup.controllers").read_text().split()) - set(given):
+        try:
+            (has_v2 / "cgroup.subtree_control").write_text(f"-{name}")
+        except OSError:
+            pass  # somebody has begun to use it
+
+
+def test_v2_divides_a_part_of_a_tree_that_has_processes_as_a_container_does(real: Path) -> None:
+    given = set((real / "cgroup.controllers").read_text().split()) & {"cpuset", "memory", "pids", "cpu"}
+    cgroup_v2.divide()
+    assert cgroup_v2.controllers() == {"freezer", *given}
+    assert not given or (real / "cgroup.procs").read_text() == ""
+    group = cgroup_v2.GroupV2("ours", "job_1", "step_0", Limits(memory_mb=100, processes=9), Limits(memory_mb=50))
+    if "memory" in given:
+        assert (real / "ours/job_1/memory.max").read_text() == f"{100 << 20}\n"
+        assert (real / "ours/job_1/step_0/memory.max").read_text() == f"{50 << 20}\n"
+        assert (real / "ours/job_1/pids.max").read_text() == "9\n"
+    group.remove()
+
+
+def test_v2_finds_what_a_steps_processes_have_put_into_groups_of_their_own(real: Path) -> None:
+    group = cgroup_v2.GroupV2("ours", "job_1", "step_0", Limits(), Limits())
+    step = real / "ours/job_1/step_0"
+    (step / "machine/inner").mkdir(parents=True)
+    pid = int((real / "cgroup.procs").read_text())
+    (step / "machine/inner/cgroup.procs").write_text(str(pid))
+    assert group.pids() == cgroup_v2.processes("ours", "job_1", "step_0") == [pid]
+    (real / "cgroup.procs").write_text(str(pid))
+    group.remove()
+    assert not (real / "ours/job_1").exists()
 
 
 def _opens(file: str) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.unit.agent.node_side import NODE, NodeSide
 
-from corral.agent import cgroup_v1, control, room
+from corral.agent import cgroup_v1, cgroup_v2, control, room
 from corral.model.cluster import Isolation
 from corral.model.gres import GresDevice
 from corral.model.job import Owner
@@ -103,16 +103,20 @@ def test_a_jobs_processes_open_its_gpus_and_no_others(make: Make, tmp_path: Path
     refused = f"for gpu in {files[0]} {files[1]}; do ( : < $gpu ) 2>/dev/null || echo refused; done"
     assert said(node, refused, owner=owner, gpus=(1,)) == ["refused"]
     assert said(node, script, owner=owner, gpus=(0, 1)) == ["1", "1"]
-    if cgroup_v1.is_usable():  # a file of its own for the same device does not help
+    if cgroup_v1.is_usable() or cgroup_v2.keeps_devices():  # a file of its own for the same device does not help
         again = f"mknod {tmp_path}/again c 1 5; head -c 1 {tmp_path}/again 2>/dev/null | wc -c"
         assert said(node, again, gpus=(1,))[-1] == "0"
 
 
-@pytest.mark.skipif(not Path(f"{cgroup_v1.ROOT}/pids/cgroup.procs").exists(), reason="needs cgroup v1's pids")
+@pytest.mark.skipif(
+    "pids" not in cgroup_v1.controllers() | cgroup_v2.controllers(),
+    reason="needs a control group that counts processes",
+)
 def test_a_fork_bomb_hurts_nobody_else(make: Make) -> None:
     node = make(isolation=Isolation(max_processes=20))
     bomb = node.batch("#!/bin/sh\nbomb() { bomb | bomb & }; bomb & exec sleep 30\n", owner=DAEMON)
-    limit = Path(f"{cgroup_v1.ROOT}/pids/{node.settings.cgroup_name}/{NODE}.job_{bomb.job}.0")
+    root = f"{cgroup_v1.ROOT}/pids" if cgroup_v1.is_usable() else cgroup_v2.top()
+    limit = Path(f"{root}/{node.settings.cgroup_name}/{NODE}.job_{bomb.job}.0")
     node.started(bomb)
     assert said(node, "for i in 1 2 3 4 5 6 7 8 9; do true | true; done; echo fine", owner=DAEMON) == ["fine"]
     assert (limit / "pids.max").read_text() == "20\n"

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from tests.unit.agent.node_side import NODE, NodeSide, is_alive, wait_until
 
-from corral.agent import cgroup_v1, shift
+from corral.agent import cgroup_v1, cgroup_v2, shift
 from corral.agent.control import End, Exited, ShepherdSettings, Signal, Started, Suspend, shepherd_pid
 from corral.agent.spawner import SpawnerDied
 from corral.agent.spawner import start as start_spawner
@@ -279,14 +279,14 @@ def _state(pid: int) -> str:
 def _is_frozen(node: NodeSide, pid: int) -> bool:
     name = node.settings.cgroup_name
     version_1 = Path("/sys/fs/cgroup/freezer", name).glob("**/freezer.state")
-    version_2 = Path("/sys/fs/cgroup", name).glob("**/cgroup.events")
+    version_2 = Path(cgroup_v2.top() or cgroup_v2.ROOT, name).glob("**/cgroup.events")
     is_frozen = [path.read_text() == "FROZEN\n" for path in version_1]
     return any([*is_frozen, *("frozen 1" in path.read_text() for path in version_2)])
 
 
 @needs_root
 @pytest.mark.skipif(
-    not os.path.exists("/sys/fs/cgroup/memory/memory.limit_in_bytes"), reason="needs cgroup v1's memory"
+    "memory" not in cgroup_v1.controllers() | cgroup_v2.controllers(), reason="needs control groups that limit memory"
 )
 def test_a_job_over_its_memory_is_killed_and_its_neighbour_keeps_his(node: NodeSide) -> None:
     keeps = "#!/bin/bash\ny=$(head -c 9000000 /dev/zero | tr '\\0' y)\ntouch has\nwhile [ ! -e go ]; do sleep 0.01; done\necho ${#y}\n"
@@ -301,7 +301,8 @@ def test_a_job_over_its_memory_is_killed_and_its_neighbour_keeps_his(node: NodeS
     (node.work_dir / "go").touch()
     assert node.finished(neighbour).cause is EndCause.EXITED
     assert node.output(neighbour) == "9000000\n"
-    assert not list(Path("/sys/fs/cgroup/memory", node.settings.cgroup_name).glob("*job_*"))
+    root = f"{cgroup_v1.ROOT}/memory" if cgroup_v1.is_usable() else cgroup_v2.top()
+    assert not list(Path(root, node.settings.cgroup_name).glob("*job_*"))
 
 
 # ---------------------------------------------------------------------- what it survives

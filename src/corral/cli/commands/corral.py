@@ -52,6 +52,7 @@ VERBS = {
     "controller": ("controller", "run a controller in the foreground"),
     "agent": ("agent", "run a node's agent in the foreground"),
     "gateway": ("gateway", "run a gateway to services in the foreground"),
+    "systemd": ("systemd", "print a unit that lets systemd run one of these three"),
     "token": ("token", "make credentials for a node or a user"),
     "simulate": ("simulate", "what would become of a workload, under this policy or that one"),
     "import-slurm": ("import_slurm", "turn a slurm.conf into a corral.toml"),
