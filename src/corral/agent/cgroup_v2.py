@@ -69,7 +69,7 @@ def controllers() -> set[str]:
 def divide() -> None:
     """At an agent's start: switch on in our part of a shared tree what can be had.
 
-    Only when nothing is in it: among processes the kernel gives some controllers on and not others, and then no group below takes a process.
+    Only when nothing is in it: beside processes the kernel gives on some controllers and not others, and then no group below takes a process.
     """
     path = top()
     if not path or not _is_shared(path):
@@ -100,6 +100,10 @@ def _move_down(path: str) -> bool:
         except OSError:
             return False
     return True
+
+
+def keeps_devices() -> bool:
+    return devicefilter.is_usable()
 
 
 def is_usable() -> bool:

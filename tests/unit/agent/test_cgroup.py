@@ -398,7 +398,7 @@ def real(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A part of the kernel's own tree of version 2, with one process in it that is nobody's."""
     if os.geteuid() != 0 or has_v2 is None:
         pytest.skip("needs root, and cgroups of version 2")
-    part = has_v2 / NAME
+    part = has_v2 / f"{NAME}-part"
     part.mkdir()
     given = (has_v2 / "cgroup.subtree_control").read_text().split()
     for name in (has_v2 / "cgroup.controllers").read_text().split():
