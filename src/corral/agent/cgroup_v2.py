@@ -69,7 +69,7 @@ def controllers() -> set[str]:
 def divide() -> None:
     """At an agent's start: switch on in our part of a shared tree what can be had.
 
-    Only when nothing is in it: beside processes the kernel gives on some controllers and not others, and then no group below takes a process.
+    Only when nothing is in it: beside processes the kernel gives on some controllers and not others, and no group below takes a process.
     """
     path = top()
     if not path or not _is_shared(path):
@@ -88,8 +88,11 @@ def divide() -> None:
 
 
 def _move_down(path: str) -> bool:
-    """Did all processes of this group go into one of their own?"""
-    while pids := pids_in(f"{path}/cgroup.procs"):
+    """Did all processes of this group go into one of their own? Not those that this process cannot see: they have the number 0."""
+    for _ in range(10):
+        pids = pids_in(f"{path}/cgroup.procs")
+        if not pids or 0 in pids:
+            return not pids
         try:
             os.makedirs(f"{path}/{_BESIDE}", exist_ok=True)
             for pid in pids:
@@ -99,7 +102,7 @@ def _move_down(path: str) -> bool:
                     pass
         except OSError:
             return False
-    return True
+    return False
 
 
 def keeps_devices() -> bool:
