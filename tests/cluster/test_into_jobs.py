@@ -124,6 +124,45 @@ def test_what_it_writes_is_followed_to_its_end(cluster: LiveCluster) -> None:
     )
 
 
+def test_a_file_of_the_same_name_from_before_is_not_the_jobs(cluster: LiveCluster, tmp_path: Path) -> None:
+    """As on another machine, which has its own /tmp."""
+    job = cluster.submit(f"--output={tmp_path}/out", "--wrap", "echo mine")
+    cluster.wait_for(job, "COMPLETED")
+    assert cluster.text("corral", "logs", job) == "mine"
+    os.utime(tmp_path / "out", (1, 1))
+    old = cluster.run("corral", "logs", job, check=False)
+    assert (old.returncode, old.stdout) == (1, "")
+    assert old.stderr.startswith(f"corral: error: {tmp_path}/out is older than the job, which wrote on ")
+    (tmp_path / "out").unlink()
+    assert f"{tmp_path}/out is not on this machine" in cluster.run("corral", "logs", job, check=False).stderr
+
+
+def test_a_job_without_steps_cannot_be_attached_to_and_it_says_what_can_be_done(cluster: LiveCluster) -> None:
+    job = running(cluster, "sleep 300")
+    refused = cluster.run("corral", "attach", job, check=False)
+    assert refused.stderr == (
+        f"corral: error: job {job} runs no step of srun's. What its script writes: corral logs -f {job}; "
+        f"a shell in it: corral ssh {job}\n"
+    )
+    cluster.run("scancel", job)
+    cluster.wait_for(job, "CANCELLED")
+    assert (
+        cluster.run("corral", "attach", job, check=False).stderr
+        == f"corral: error: job {job} does not run (CANCELLED)\n"
+    )
+
+
+def test_words_come_to_a_shell_in_the_job_without_a_terminal(cluster: LiveCluster) -> None:
+    job = running(cluster, "sleep 300")
+    done = subprocess.run(
+        ["corral", "ssh", job], input="echo $SLURM_JOB_ID; exit 3\n", env=cluster.environment, capture_output=True, text=True,
+        timeout=120,
+    )  # fmt: skip
+    assert (done.stdout.splitlines()[-1], done.returncode) == (job, 3)
+    assert "pty" not in done.stderr
+    cluster.run("scancel", job)
+
+
 def test_the_way_ends_when_its_other_end_has_died(cluster: LiveCluster) -> None:
     job = running(cluster, "exec sleep 600")
     with subprocess.Popen(

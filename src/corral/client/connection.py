@@ -336,6 +336,12 @@ def _tls(host: str) -> Any:
     name, _, port = host.rpartition(":") if not host.endswith("]") else (host, "", "")
     name, port = (name, port) if name else (host, "443")
     authority = os.environ.get("CORRAL_CA")
-    context = ssl.create_default_context(cafile=authority)
+    try:
+        context = ssl.create_default_context(cafile=authority)
+    except OSError as error:  # a bad file is an SSLError, which is one
+        from corral.errors import Unreachable
+
+        problem = error.strerror if error.errno and not isinstance(error, ssl.SSLError) else "no certificate in PEM"
+        raise Unreachable(endpoint=f"https://{host}", reason=f"CORRAL_CA: {authority}: {problem}") from None
     plain = socket.create_connection((name.strip("[]"), int(port)), CONNECT_TIMEOUT)
     return context.wrap_socket(plain, server_hostname=name.strip("[]"))

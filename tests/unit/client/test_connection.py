@@ -185,3 +185,14 @@ def test_nothing_heavy_is_imported():
     ):
         pytest.skip("this interpreter imports it anyway")
     assert not heavy & set(loaded)
+
+
+def test_an_authority_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "empty.pem").touch()
+    for file, problem in (
+        (f"{tmp_path}/none.pem", "No such file or directory"),
+        (f"{tmp_path}/empty.pem", "no certificate in PEM"),
+    ):
+        monkeypatch.setenv("CORRAL_CA", file)
+        with pytest.raises(Unreachable, match=f"CORRAL_CA: {file}: {problem}"):
+            Connection("https://127.0.0.1:1", token="t").request("GET", "/v1/jobs")

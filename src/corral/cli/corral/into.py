@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 
+_IS_ON = ("RUNNING", "COMPLETING", "SUSPENDED", "CONFIGURING")
+#: Seconds between the clocks of machines that share files, at the most.
+_CLOCKS_DIFFER = 60
+
+
 def ssh(arguments: list[str]) -> int:
     parser = ArgumentParser(
         prog="corral ssh",
@@ -27,7 +32,8 @@ def ssh(arguments: list[str]) -> int:
     parser.add_argument("--node", "-w", default="", help="of the job; its first where it is not said")
     given = parser.parse_args(arguments)
     command = given.command[1:] if given.command[:1] == ["--"] else given.command
-    options = ["--pty"] if not command or (sys.stdin.isatty() and sys.stdout.isatty()) else []
+    is_terminal = sys.stdin.isatty() and (bool(not command) or sys.stdout.isatty())
+    options = ["--pty"] if is_terminal else []
     _srun(given.job, given.node, [*options, *(command or [os.environ.get("SHELL") or "/bin/bash", "-l"])])
 
 
@@ -35,8 +41,30 @@ def attach(arguments: list[str]) -> int:
     parser = ArgumentParser(prog="corral attach", description="See and type into a step that runs (sattach).")
     parser.add_argument("step", help="42.0; of a job's only srun the job's id will do")
     given = parser.parse_args(arguments)
-    step = given.step if "." in given.step else f"{given.step}.0"
+    step = given.step if "." in given.step else f"{given.step}.{_only_step(given.step)}"
     os.execvp(beside("sattach"), ["sattach", step])
+
+
+def _only_step(job: str) -> str:
+    row = job_row(job)
+    if row["state"] not in _IS_ON:
+        raise Exit(1, f"corral: error: job {job} does not run ({row['state']})")
+    steps = [step for step in _running_steps(job) if step.isdigit()]
+    if len(steps) == 1:
+        return steps[0]
+    if steps:
+        names = ", ".join(f"{job}.{step}" for step in steps)
+        raise Exit(1, f"corral: error: job {job} has several steps that run ({names}): say which")
+    raise Exit(
+        1, f"corral: error: job {job} runs no step of srun's. What its script writes: corral logs -f {job}; a shell in it: "
+        f"corral ssh {job}",
+    )  # fmt: skip
+
+
+def _running_steps(job: str) -> list[str]:
+    from corral.client.connection import request
+
+    return [str(step) for (step,) in request("GET", f"/v1/steps?job={job}&fields=step")["rows"]]
 
 
 def logs(arguments: list[str]) -> int:
@@ -54,12 +82,24 @@ def logs(arguments: list[str]) -> int:
     if not path or path == "/dev/null":
         raise Exit(1, f"corral: error: job {given.job} writes no file")
     last = "+1" if given.lines is None else str(given.lines)
-    is_over = row["state"] not in ("RUNNING", "COMPLETING", "SUSPENDED", "CONFIGURING", "PENDING")
-    if is_over or os.path.exists(path):
+    is_over = row["state"] not in ("PENDING", *_IS_ON)
+    if _is_its_own(path, row):
         return _from_here(given, path, last)
+    if is_over:
+        problem = "is older than the job" if os.path.exists(path) else "is not on this machine"
+        where = f", which wrote on {row['batch_host']}" if row["batch_host"] else ""
+        raise Exit(1, f"corral: error: {path} {problem}{where}")
     if row["state"] == "PENDING" or not row["nodes"]:
         raise Exit(1, f"corral: error: job {given.job} has not begun ({row['why']})")
     _srun(given.job, row["batch_host"] or "", ["tail", "-n", last, *(["-F"] if given.follow else []), path])
+
+
+def _is_its_own(path: str, row: dict[str, Any]) -> bool:
+    """Is the job's file on this machine, and not another of that name, of before? Clocks may differ a little."""
+    try:
+        return os.stat(path).st_mtime >= (row["start_time"] or 0) - _CLOCKS_DIFFER
+    except OSError:
+        return False
 
 
 def _from_here(given: Any, path: str, last: str) -> int:
@@ -72,13 +112,7 @@ def _from_here(given: Any, path: str, last: str) -> int:
                 data = b"".join(data.splitlines(keepends=True)[-int(last) :] if int(last) else [])
             _out(data)
             while given.follow:
-                is_over = job_row(given.job)["state"] not in (
-                    "PENDING",
-                    "RUNNING",
-                    "SUSPENDED",
-                    "CONFIGURING",
-                    "COMPLETING",
-                )
+                is_over = job_row(given.job)["state"] not in ("PENDING", *_IS_ON)
                 while more := file.read(1 << 20):
                     _out(more)
                 if is_over:
@@ -184,16 +218,16 @@ def code(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     row = job_row(given.job)
     corral = shlex.quote(beside("corral"))
-    endpoint = os.environ.get("CORRAL_ENDPOINT", "")
-    prefix = f"env CORRAL_ENDPOINT={shlex.quote(endpoint)} " if endpoint else ""
+    given_here = [f"{name}={shlex.quote(os.environ[name])}" for name in _WAY if os.environ.get(name)]
+    prefix = f"env {' '.join(given_here)} " if given_here else ""
     print(f"Host corral-{given.job}")
     print(f"    User {row['user']}")
     print(f"    ProxyCommand {prefix}{corral} port-forward --stdio {given.job} {given.port}")
     print("    StrictHostKeyChecking no")
     print("    UserKnownHostsFile /dev/null")
     print(
-        f'# Start it in the job: corral ssh {given.job} sh -c \'ssh-keygen -q -t ed25519 -N "" -f $HOME/.ssh/corral_host <<< n; '
-        f"exec /usr/sbin/sshd -D -p {given.port} -h $HOME/.ssh/corral_host'",
+        f'# Start it in the job: corral ssh {given.job} sh -c \'[ -e ~/.ssh/corral_host ] || ssh-keygen -q -t ed25519 -N "" -f ~/.ssh/corral_host; '
+        f"exec /usr/sbin/sshd -D -p {given.port} -h ~/.ssh/corral_host'",
         file=sys.stderr,
     )
     return 0
@@ -210,6 +244,10 @@ def job_row(text: str) -> dict[str, Any]:
     except Unreachable as error:
         raise Exit(1, f"corral: error: {error}") from None
     return dict(zip(rows["fields"], rows["rows"][0], strict=True))
+
+
+#: What says where the cluster is; a token is not for a file that others may read.
+_WAY = ("CORRAL_ENDPOINT", "CORRAL_CA", "CORRAL_TOKEN_FILE")
 
 
 def _command(job: str, node: str, words: list[str]) -> list[str]:
