@@ -226,7 +226,8 @@ def code(arguments: list[str]) -> int:
     print("    StrictHostKeyChecking no")
     print("    UserKnownHostsFile /dev/null")
     print(
-        f'# Start it in the job: corral ssh {given.job} sh -c \'[ -e ~/.ssh/corral_host ] || ssh-keygen -q -t ed25519 -N "" -f ~/.ssh/corral_host; '
+        f"# Start it in the job: corral ssh {given.job} sh -c "
+        '\'[ -e ~/.ssh/corral_host ] || ssh-keygen -q -t ed25519 -N "" -f ~/.ssh/corral_host; '
         f"exec /usr/sbin/sshd -D -p {given.port} -h ~/.ssh/corral_host'",
         file=sys.stderr,
     )
