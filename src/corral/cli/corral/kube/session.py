@@ -145,13 +145,14 @@ class Session:
     def resource(self, word: str) -> Resource:
         """deployments, deployment, deploy, Deployment, deployment.apps, deployments.v1.apps"""
         low = word.lower()
-        for one in self.kinds:
+        kinds = self.kinds
+        for kind, why in self.refused.items():  # of some of them there are empty lists, for kubectl
+            if low in (kind.lower(), f"{kind.lower()}s"):
+                raise Exit(1, f"corral: error: there is no {kind} here: {why}")
+        for one in kinds:
             names = (one.plural, one.singular, *one.short)
             if low in names or (low.partition(".")[0] in names and low.partition(".")[2] in _endings(one)):
                 return one
-        for kind, why in self.refused.items():
-            if low in (kind.lower(), f"{kind.lower()}s"):
-                raise Exit(1, f"corral: error: there is no {kind} here: {why}")
         raise Exit(1, f'error: the server doesn\'t have a resource type "{word}"')
 
     def resources(self, words: str) -> list[Resource]:
