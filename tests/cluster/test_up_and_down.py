@@ -158,3 +158,23 @@ def test_down_ends_a_cluster_whose_state_was_removed(make_cluster: Make) -> None
     wait_until(is_gone)
     assert "daemons without a state directory" in cluster.down().stdout
     assert cluster.processes() == []
+
+
+def test_a_directory_that_cannot_be_used_is_named(make_cluster: Make) -> None:
+    cluster = make_cluster()
+    (cluster.work / "file").write_text("")
+    done = cluster.run("corral", "up", "--dir", "file", check=False)
+    assert (done.returncode, done.stderr) == (
+        1, f"corral: error: the state directory {cluster.work}/file cannot be used: File exists\n--dir names another\n",
+    )  # fmt: skip
+    done = cluster.run("corral", "down", "--dir", "file/below")
+    assert done.stdout == f"No cluster runs in {cluster.work}/file/below.\n"
+
+
+@pytest.mark.parametrize("names", ["-5", "n1,n 2", "n[1-3],../x", "0", "10001", "n[1-10001]"])
+def test_what_cannot_be_nodes_is_refused(make_cluster: Make, names: str) -> None:
+    cluster = make_cluster()
+    done = cluster.run("corral", "up", "--dir", str(cluster.directory), f"--nodes={names}", check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"corral: error: --nodes={names}: ")
+    assert cluster.processes() == []

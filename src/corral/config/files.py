@@ -12,7 +12,10 @@ def find(given: str | Path | None, state_dir: str | Path) -> Path | None:
     if given is not None:
         return Path(given).absolute()
     beside = Path(state_dir).absolute() / NAME
-    return beside if beside.exists() else None
+    try:
+        return beside if beside.exists() else None
+    except OSError:
+        return None  # whoever may not look there has more to say about that directory than about this file
 
 
 def read(path: Path) -> str:

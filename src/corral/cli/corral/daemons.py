@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from corral.cli.run import Exit
+
 #: Between two looks while something is awaited.
 LOOK_SECONDS = 0.01
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -24,9 +26,14 @@ _INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def only_one_starts_or_stops(directory: Path) -> Iterator[None]:
-    """Two `corral up`, or one and a `corral down`, do their work one after the other."""
-    directory.mkdir(mode=0o755, parents=True, exist_ok=True)
-    handle = os.open(directory / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """Two `corral up`, or one and a `corral down`, do their work one after the other. Exit: the directory is not to be used."""
+    try:
+        directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+        handle = os.open(directory / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Exit(
+            1, f"corral: error: the state directory {directory} cannot be used: {error.strerror}", "--dir names another"
+        ) from None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

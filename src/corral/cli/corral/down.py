@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from argparse import ArgumentParser
 
@@ -24,7 +25,7 @@ def main(arguments: list[str]) -> int:
     add_options(parser)
     place = place_of(parser.parse_args(arguments), is_lenient=True)
     stopped = []
-    if place.directory.exists():
+    if os.path.exists(place.directory):
         with daemons.only_one_starts_or_stops(place.directory):
             stopped = stop_cluster(place)
     if leftovers.end_daemons(place.directory):

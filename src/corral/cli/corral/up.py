@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import time
 from argparse import ArgumentParser, Namespace
@@ -19,6 +20,8 @@ from corral.syntax import hostlist
 
 #: How the agent was started, so that `corral up` alone starts it again.
 SETUP = "up.json"
+#: Bytes that a new cluster writes at least.
+_ROOM = 1 << 20
 
 
 def main(arguments: list[str]) -> int:
@@ -202,6 +205,8 @@ def _check_alive(started: dict[Daemon, int]) -> None:
 
 def _failure(place: Place, started: dict[Daemon, int], problem: str, missing: list[str]) -> Exit:
     lines = [f"corral: error: the cluster did not come up: {problem} (missing: {hostlist.fold(missing)})"]
+    if (free := shutil.disk_usage(place.directory).free) < _ROOM:
+        lines.append(f"{place.directory} lies on a full disk: {free >> 10} kB are free")
     for daemon in started:
         lines.append(f"{daemon.name}: {daemon.log}")
         lines += [f"    {word}" for word in daemons.last_words(daemon, 4)]

@@ -11,6 +11,7 @@ from corral.errors import UsageError
 from corral.syntax import hostlist, size
 
 MOST = 10_000
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")
 _LAYOUT = ("sockets", "cores_per_socket", "threads_per_core")
 
 
@@ -38,10 +39,15 @@ def add_options(parser: ArgumentParser) -> None:
 def names(count: str, prefix: str) -> list[str]:
     """node -> node1, node2, ...; dgx0180 -> dgx0180, dgx0181, ..."""
     if not count.isdigit():
-        return hostlist.expand(count)
+        found = hostlist.expand(count)
+        if wrong := [name for name in found if not _NAME.fullmatch(name)]:
+            raise Exit(1, f"corral: error: --nodes={count}: {wrong[0]!r} is not a node's name")
+        if len(found) > MOST:
+            raise Exit(1, f"corral: error: --nodes={count}: at most {MOST} virtual nodes are possible")
+        return found
     if not 0 < int(count) <= MOST:
         raise Exit(1, f"corral: error: --nodes={count}: from 1 to {MOST} virtual nodes are possible")
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9.-]*", prefix):
+    if not _NAME.fullmatch(prefix):
         raise Exit(1, f"corral: error: --prefix={prefix}: not a node's name")
     stem = prefix.rstrip("0123456789")
     digits = prefix[len(stem) :]
