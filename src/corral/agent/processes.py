@@ -6,12 +6,11 @@ parent becomes the shepherd's child. So all of a step is found by walking down f
 
 import ctypes
 import os
-import time
+
+from corral.daemon.environ import first_environment
 
 _PR_SET_CHILD_SUBREAPER = 36
 _CLONE_NEWUTS = 0x04000000
-_PF_KTHREAD = 0x00200000
-_ENV = slice(47, 49)  # env_start and env_end in /proc/PID/stat, after the name
 _IOPRIO_GET = {"x86_64": 252, "aarch64": 31}.get(os.uname().machine, -1)
 
 _libc = ctypes.CDLL(None)
@@ -126,27 +125,8 @@ def marked(variables: dict[str, str]) -> list[int]:
     for name in os.listdir("/proc"):
         if name.isdigit():
             try:
-                if marks.issubset(_first_environment(name).split(b"\0")):
+                if marks.issubset(first_environment(name).split(b"\0")):
                     found.append(int(name))
             except OSError:
                 continue
     return found
-
-
-def _first_environment(pid: str) -> bytes:
-    """For the moment in which a process becomes another program it shows none: whoever took that for an answer would let it live."""
-    for _ in range(1000):
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            data = file.read()
-        if data or _has_none(pid):
-            break
-        time.sleep(0.001)
-    return data
-
-
-def _has_none(pid: str) -> bool:
-    """It is over, it is the kernel's, or its environment is empty."""
-    with open(f"/proc/{pid}/stat", "rb") as file:
-        fields = file.read().rpartition(b")")[2].split()
-    begin, end = fields[_ENV]
-    return fields[0] in (b"Z", b"X") or bool(int(fields[6]) & _PF_KTHREAD) or begin == end != b"0"

@@ -11,6 +11,7 @@ import signal
 from pathlib import Path
 
 from corral.cli.corral.daemons import deadline, has_ended
+from corral.daemon.environ import first_environment
 
 _MARK = b"CORRAL_STEP="
 _PROGRAMS = frozenset((b"corral.controller", b"corral.agent", b"corral.gateway", b"corral.proxy"))
@@ -31,7 +32,7 @@ def end(directory: Path, endpoint: str) -> int:
 
 def tasks_of(endpoint: str) -> list[int]:
     address = os.fsencode(f"CORRAL_ORIGIN={endpoint}")
-    return [pid for pid in _pids() if _is_task(_read(pid, "environ"), address)]
+    return [pid for pid in _pids() if _is_task(_environment(pid), address)]
 
 
 def shepherds_of(directory: Path) -> list[int]:
@@ -88,6 +89,13 @@ def _signal(pid: int, number: int) -> None:
 def _pids() -> list[int]:
     own = os.getpid()
     return [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != own]
+
+
+def _environment(pid: int) -> bytes:
+    try:
+        return first_environment(pid)
+    except OSError:
+        return b""
 
 
 def _read(pid: int, what: str) -> bytes:
