@@ -192,6 +192,8 @@ def _add_users(draft: Draft, where: Condition, settings: Settings, caller: Calle
                         id=draft.next_association(), account=account, user=name, partition=partition, added=draft.now
                     )
                     draft.put_association(_set(books, new, settings), new=True)
+        if known is not None and not known.default_account and accounts:
+            draft.put_user(msgspec.structs.replace(known, default_account=default or min(accounts)))
 
 
 def _modify_users(draft: Draft, where: Condition, settings: Settings, caller: Caller) -> None:

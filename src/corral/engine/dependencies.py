@@ -25,11 +25,6 @@ def refusal(state: ClusterState, text: str, own: Job | None = None) -> Rejected 
     An id that is not known counts as a job that is over and forgotten: as met.
     """
     conditions = dependency.parse(text).conditions
-    for condition in conditions:
-        if condition.kind == "afterburstbuffer":
-            return Rejected(
-                error=_PROBLEM, detail="afterburstbuffer is not supported by Corral: there are no burst buffers"
-            )
     if own is None:
         return None
     names = {int(own.id), int(own.array_job_id or own.id)}
@@ -157,7 +152,7 @@ def _one(state: ClusterState, job: Job, condition: dependency.Condition, element
         return _after(targets, condition.delay, now)
     unfinished = [target for target in targets if target.state not in ENDED]
     ended = [target for target in targets if target.state in ENDED]
-    if condition.kind == "afterany":
+    if condition.kind in ("afterany", "afterburstbuffer"):  # no job has a burst buffer
         return WAITING if unfinished else MET
     good = [target for target in ended if target.state is JobState.COMPLETED]
     if condition.kind in ("afterok", "aftercorr"):

@@ -90,7 +90,7 @@ def on_create(state: ClusterState, request: CreatePartition, caller: Caller, now
     elif not request.name or request.name in state.partitions or not set(request.name).isdisjoint(",* \t\n="):
         out.reply = Rejected(error="Invalid partition name specified")
     else:
-        put(state, Partition(name=request.name, nodes=""), request.changes, request.state, now, out)
+        put(state, Partition(name=request.name, nodes="", min_nodes=1), request.changes, request.state, now, out)
 
 
 def on_delete(state: ClusterState, request: DeletePartition, caller: Caller, now: float, out: Effects) -> None:

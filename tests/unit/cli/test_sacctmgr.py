@@ -80,6 +80,18 @@ def test_what_was_dumped_can_be_loaded(controller: RunningController, tmp_path: 
     assert again.read_text() == file.read_text()
 
 
+def test_a_clean_load_leaves_what_the_file_says_and_root(controller: RunningController, tmp_path: Path) -> None:
+    file = tmp_path / "accounts.cfg"
+    file.write_text((GOLDEN / "sacctmgr" / "dump.cfg").read_text())
+    sacctmgr(controller, "-i", "add", "account", "other", "grpjobs=3")
+    sacctmgr(controller, "-i", "add", "user", "zoe", "account=other")
+    assert sacctmgr(controller, "-i", "load", "clean", str(file))[2] == 0
+    assert sacctmgr(controller, "-n", "show", "assoc", "account=other")[0] == ""
+    again = tmp_path / "again.cfg"
+    sacctmgr(controller, "dump", "oracle", f"file={again}")
+    assert again.read_text() == file.read_text()
+
+
 def test_nothing_changes_without_a_yes(controller: RunningController) -> None:
     assert "Changes Discarded" in sacctmgr(controller, "add", "account", "a", stdin="n")[0]
     assert "timeout" in sacctmgr(controller, "add", "account", "a")[0]

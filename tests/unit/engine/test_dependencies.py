@@ -168,10 +168,12 @@ def test_a_job_that_nobody_knows_counts_as_met(c: Cluster, kind: str) -> None:
     assert c.run(job(dependency=f"{kind}:77")) == 1
 
 
-def test_there_are_no_burst_buffers(c: Cluster) -> None:
-    reply = c.ask(rq.SubmitJobs(jobs=(rq.NewJob(spec=job(dependency="afterburstbuffer:1")),)))
-    assert isinstance(reply, Rejected)
-    assert (reply.error, "burst buffers" in reply.detail) == ("Job dependency problem", True)
+def test_without_burst_buffers_a_job_has_given_its_back_when_it_ends(c: Cluster) -> None:
+    first = c.run(job())
+    waiting = c.add(job(dependency=f"afterburstbuffer:{first}"))
+    assert c.cycle().reason(waiting) is Reason.DEPENDENCY
+    c.finish(first, 1)
+    assert c.cycle().job(waiting).state is JobState.RUNNING
 
 
 def test_a_circle_is_refused(c: Cluster) -> None:

@@ -180,7 +180,7 @@ class Sinfo:
     def _order(self) -> list[tuple[sorting.Key, bool]]:
         order = self.given.get("sort")
         if order is None:
-            order = "N" if "Node" in self.given else "" if "list-reasons" in self.given else "#P,-t"
+            order = "N" if "Node" in self.given else "-t" if "list-reasons" in self.given else "#P,-t"
         return sorting.parse(order, SORT_KEYS, strict=False)
 
     # -- the work

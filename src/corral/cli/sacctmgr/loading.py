@@ -109,14 +109,31 @@ def load(session: Session, words: list[str]) -> None:
         raise Wrong(
             f" There is no cluster {named} here: this one is {session.cluster}. cluster={session.cluster} loads it all the same."
         )
-    if clean:
-        raise Wrong(" clean is not supported: delete what shall go, and load again.")
-    _carry_out(session, requests(session, found))
-
-
-def requests(session: Session, lines: list[Line]) -> list[Request]:
-    """What is to be asked, in order."""
     books = session.books
+    removed: list[Request] = []
+    if clean:
+        removed, books = _cleaned(books)
+    _carry_out(session, removed + requests(books, found))
+
+
+def _cleaned(books: dict[str, Any]) -> tuple[list[Request], dict[str, Any]]:
+    """Everything but root goes, with all that was set of it: what is to be asked, and what is there then."""
+    users = sorted({one["user"] for one in books["associations"] if one["user"] not in ("", "root")})
+    accounts = sorted({one["account"] for one in books["associations"] if one["account"] != "root"})
+    asked: list[Request] = []
+    if users:
+        asked.append(("remove", "user", {"names": users}, {}))
+    if accounts:
+        asked.append(("remove", "account", {"names": accounts}, {}))
+    left = {
+        "associations": [one for one in books["associations"] if one["account"] == "root" and one["user"] in ("", "root")],
+        "users": [one for one in books["users"] if one["name"] not in users],
+    }  # fmt: skip
+    return asked, left
+
+
+def requests(books: dict[str, Any], lines: list[Line]) -> list[Request]:
+    """What is to be asked, in order."""
     known = {one["account"] for one in books["associations"] if not one["user"]}
     there = {(one["account"], one["user"], one["partition"]) for one in books["associations"]}
     users = {one["name"]: one for one in books["users"]}
@@ -167,6 +184,8 @@ def _carry_out(session: Session, asked: list[Request]) -> None:
     if not asked:
         session.out(" Nothing new added.")
         return
+    for _, kind, where, _ in [one for one in asked if one[0] == "remove"]:
+        session.out(f" Deleting {kind}s...\n" + "\n".join(f"  {name}" for name in where["names"]))
     new = [(kind, where["names"][0]) for verb, kind, where, _ in asked if verb == "add" and kind != "coordinator"]
     for kind, title in (("account", " Adding Account(s)"), ("user", " Adding User(s)")):
         listed = list(dict.fromkeys(name for one, name in new if one == kind))
