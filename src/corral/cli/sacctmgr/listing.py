@@ -237,7 +237,7 @@ def _in_order(session: Session, asked: Asked, below: set[str]) -> list[Row]:
         return sorted(chosen, key=lambda one: one["left"])
     there = {one["id"] for one in chosen}
     tops = [at for at, one in enumerate(chosen) if one["parent_id"] not in there]
-    parts = [chosen[start:end] for start, end in zip(tops, [*tops[1:], len(chosen)], strict=True)]
+    parts = [chosen[start:end] for start, end in zip(tops, [*tops, len(chosen)][1:], strict=True)]
     return [one for part in sorted(parts, key=lambda part: part[0]["left"]) for one in part]
 
 
