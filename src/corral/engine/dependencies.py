@@ -124,9 +124,12 @@ def left(state: ClusterState, job: Job, now: float) -> str:
     if not text or job.independent or job.start_time:
         return ""
     wanted = dependency.parse(text)
+    element = job.array_task_id
+    if element is None and job.array_waiting:  # with aftercorr all that are still together wait
+        element = next(iter(ranges.members(job.array_waiting)))
     shown = []
     for condition in wanted.conditions:
-        verdict = _one(state, job, condition, job.array_task_id, now)
+        verdict = _one(state, job, condition, element, now)
         if verdict != MET:
             whole = condition.task is None and JobId(condition.job) in state.array_members
             shown.append(

@@ -263,3 +263,10 @@ def test_a_job_that_was_cancelled_before_its_turn_still_depends_when_queued_agai
     c.finish(first).cycle()
     assert c.job(second).state is JobState.RUNNING
     c.check()
+
+
+def test_what_an_array_waits_for_element_by_element_has_not_failed_with_others(c: Cluster) -> None:
+    first = c.add(job(array="1-4", hold=True))
+    second = c.add(job(array="1-2", dependency=f"aftercorr:{first}"))
+    c.cancel(f"{first}_[3-4]")
+    assert dependencies.left(c.state, c.job(second), c.now) == f"aftercorr:{first}_*(unfulfilled)"
