@@ -92,6 +92,13 @@ def _container_type(text: str) -> None:
         raise NotCarried(f"there is no {text}: private_dirs in [isolation] gives jobs directories of their own")
 
 
+def _prolog_flags(text: str) -> None:
+    """X11: windows are forwarded anyway; Contain: a job's processes are known anyway."""
+    kept = [word for word in _words(text) if word.lower() not in ("x11", "contain")]
+    if kept:
+        raise NotCarried(f"{', '.join(kept)}: a prolog runs on each node before the job's first step there")
+
+
 def _mpi_ports(text: str) -> str:
     kept = [word for word in _words(text) if not word.startswith("ports=")]
     if kept or not text:
@@ -226,6 +233,7 @@ SETTINGS: dict[str, tuple[str, str, Callable[[str], Any]]] = {
     "propagateresourcelimits": ("", "propagate_limits", _limit_names),
     "propagateresourcelimitsexcept": ("", "propagate_limits_except", _limit_names),
     "mpidefault": ("", "mpi_default", _mpi_type),
+    "prologflags": ("", "", _prolog_flags),
     "mpiparams": ("", "step_ports", _mpi_ports),
     "requeueexit": ("", "requeue_exit", str),
     "requeueexithold": ("", "requeue_exit_hold", str),
@@ -365,6 +373,7 @@ LOST = {
     "jobsubmitplugins": "there are no submit plugins",
     "healthcheckprogram": "there is no health check program yet",
     "healthcheckinterval": "there is no health check program yet",
+    "x11parameters": "XAUTHORITY is always a file of its own",
     "resumeprogram": "nodes are not powered up yet",
     "suspendprogram": "nodes are not powered down yet",
     "prologslurmctld": "programs run on nodes only",

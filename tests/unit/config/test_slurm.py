@@ -299,3 +299,12 @@ def test_mps_becomes_shares_with_a_daemon_of_the_agents(tmp_path: Path) -> None:
     assert (config.gres_types, config.gpu_sharing.fence) == (("gpu", "shard"), "mps")
     assert [node.gres for node in config.node] == ["gpu:2", "gpu:2"]
     assert left == ["slurm.conf:4: mps: each of the 2 GPUs counts 100, not 200"]
+
+
+def test_how_nodes_boot_and_what_a_prolog_is_for(tmp_path: Path) -> None:
+    text = "ClusterName=lab\nRebootProgram=/sbin/reboot\nResumeTimeout=600\nPrologFlags=X11,Contain\n"
+    config, left = imported(tmp_path, text)
+    assert (config.programs.reboot, config.timeouts.resume, left) == ("/sbin/reboot", 600, [])
+    _, left = imported(tmp_path, "ClusterName=lab\nPrologFlags=Alloc,X11\n")
+    assert len(left) == 1
+    assert "Alloc" in left[0]
