@@ -8,7 +8,8 @@ from __future__ import annotations
 from corral.cli import fields
 from corral.cli.fields import Chosen, Field
 from corral.cli.times import UNLIMITED, or_unknown, padded
-from corral.cli.usage_columns import EXACT, Units, amount, cpu_time, disk, size_of, tres_places, tres_sizes
+from corral.cli.usage_columns import EXACT, Units
+from corral.cli.usage_fields import in_order, usage_fields
 from corral.syntax.size import parse_printed
 
 TYPE_CHECKING = False  # importing typing costs 5 ms
@@ -145,20 +146,14 @@ def _energy(row: Row) -> Any:
 
 _CPU = "user_seconds system_seconds"
 
-FIELDS = (
+_OWN = (
     Field("Account", 10, "account", _value("account")),
     Field("AdminComment", 15, "admin_comment", _of_job("admin_comment")),
     Field("AllocCPUS", 10, "cpus req_cpus", _cpus),
     Field("AllocNodes", 10, "node_count", _value("node_count")),
     Field("AllocTRES", 10, "tres_alloc", _tres_amounts("tres_alloc"), sized=True),
     Field("AssocID", 7, "association", _value("association")),
-    Field("AveCPU", 10, "usage", cpu_time("ave")),
     Field("AveCPUFreq", 10, "", _of_step_alone("0")),
-    Field("AveDiskRead", 14, "usage", disk("read", "ave"), sized=True),
-    Field("AveDiskWrite", 14, "usage", disk("written", "ave"), sized=True),
-    Field("AvePages", 10, "usage", size_of("pages", "ave"), sized=True),
-    Field("AveRSS", 10, "usage", size_of("mem", "ave"), sized=True),
-    Field("AveVMSize", 10, "usage", size_of("vmem", "ave"), sized=True),
     Field("BlockID", 16, "", _nothing()),
     Field("Cluster", 10, "cluster", _value("cluster")),
     Field("Comment", 14, "comment", _of_job("comment")),
@@ -182,25 +177,7 @@ FIELDS = (
     Field("JobIDRaw", 12, "jobid job_id", _raw_id, left=True),
     Field("JobName", 10, "name", _value("name")),
     Field("Layout", 9, "", _nothing()),
-    Field("MaxDiskRead", 12, "usage", disk("read", "max"), sized=True),
-    Field("MaxDiskReadNode", 15, "usage", amount("read", "max_node")),
-    Field("MaxDiskReadTask", 15, "usage", amount("read", "max_task")),
-    Field("MaxDiskWrite", 12, "usage", disk("written", "max"), sized=True),
-    Field("MaxDiskWriteNode", 16, "usage", amount("written", "max_node")),
-    Field("MaxDiskWriteTask", 16, "usage", amount("written", "max_task")),
-    Field("MaxPages", 8, "usage", size_of("pages", "max"), sized=True),
-    Field("MaxPagesNode", 12, "usage", amount("pages", "max_node")),
-    Field("MaxPagesTask", 14, "usage", amount("pages", "max_task")),
-    Field("MaxRSS", 10, "usage", size_of("mem", "max"), sized=True),
-    Field("MaxRSSNode", 10, "usage", amount("mem", "max_node")),
-    Field("MaxRSSTask", 10, "usage", amount("mem", "max_task")),
-    Field("MaxVMSize", 10, "usage", size_of("vmem", "max"), sized=True),
-    Field("MaxVMSizeNode", 14, "usage", amount("vmem", "max_node")),
-    Field("MaxVMSizeTask", 14, "usage", amount("vmem", "max_task")),
     Field("McsLabel", 12, "", _nothing()),
-    Field("MinCPU", 10, "usage", cpu_time("min")),
-    Field("MinCPUNode", 10, "usage", amount("cpu", "min_node")),
-    Field("MinCPUTask", 10, "usage", amount("cpu", "min_task")),
     Field("NCPUS", 10, "cpus req_cpus", _cpus),
     Field("NNodes", 8, "node_count", _value("node_count")),
     Field("NodeList", 15, "nodes", lambda row: row["nodes"] or "None assigned"),
@@ -254,22 +231,6 @@ FIELDS = (
     Field("Timelimit", 10, "time_limit", _limit),
     Field("TimelimitRaw", 10, "time_limit", _limit_minutes),
     Field("TotalCPU", 10, _CPU, lambda row: precise(row["user_seconds"] + row["system_seconds"])),
-    Field("TRESUsageInAve", 14, "usage", tres_sizes(False, "ave"), sized=True),
-    Field("TRESUsageInMax", 14, "usage", tres_sizes(False, "max"), sized=True),
-    Field("TRESUsageInMaxNode", 18, "usage", tres_places(False, "max_node")),
-    Field("TRESUsageInMaxTask", 18, "usage", tres_places(False, "max_task")),
-    Field("TRESUsageInMin", 14, "usage", tres_sizes(False, "min"), sized=True),
-    Field("TRESUsageInMinNode", 18, "usage", tres_places(False, "min_node")),
-    Field("TRESUsageInMinTask", 18, "usage", tres_places(False, "min_task")),
-    Field("TRESUsageInTot", 14, "usage", tres_sizes(False, "total"), sized=True),
-    Field("TRESUsageOutAve", 15, "usage", tres_sizes(True, "ave"), sized=True),
-    Field("TRESUsageOutMax", 15, "usage", tres_sizes(True, "max"), sized=True),
-    Field("TRESUsageOutMaxNode", 19, "usage", tres_places(True, "max_node")),
-    Field("TRESUsageOutMaxTask", 19, "usage", tres_places(True, "max_task")),
-    Field("TRESUsageOutMin", 15, "usage", tres_sizes(True, "min"), sized=True),
-    Field("TRESUsageOutMinNode", 19, "usage", tres_places(True, "min_node")),
-    Field("TRESUsageOutMinTask", 19, "usage", tres_places(True, "min_task")),
-    Field("TRESUsageOutTot", 15, "usage", tres_sizes(True, "total"), sized=True),
     Field("UID", 6, "uid", _of_job("uid")),
     Field("User", 9, "user", _of_job("user")),
     Field("UserCPU", 10, "user_seconds", lambda row: precise(row["user_seconds"])),
@@ -277,6 +238,8 @@ FIELDS = (
     Field("WCKeyID", 10, "", _nothing_of_job("0")),
     Field("WorkDir", 20, "work_dir", _of_job("work_dir")),
 )
+
+FIELDS = in_order((*_OWN, *usage_fields()))
 
 
 def parse(text: str, units: Units = EXACT) -> list[Chosen]:
