@@ -28,6 +28,8 @@ cdi_dirs = ["CDI"]
 idle_warn = 1
 idle_end = 3
 idle_jobs = "all"
+[isolation]
+private_dirs = ["/var/tmp"]
 """
 
 
@@ -156,3 +158,11 @@ def test_a_container_gets_the_driver_that_cdi_tells_of(live: LiveCluster, tmp_pa
     assert done.stdout.endswith(":/usr/lib/nv\n")
     assert "slurmstepd: error: CDI: this hook is not run: /usr/bin/strange" in done.stderr
     assert "Read-only file system" in done.stderr
+
+
+def test_what_is_brought_to_a_jobs_own_directory_is_there_for_its_tasks_and_nobody_else(cluster: LiveCluster) -> None:
+    (cluster.work / "brought").write_text("brought")
+    there = f"/var/tmp/corral-{os.getpid()}"
+    script = f"sbcast brought {there}; srun cat {there}; srun --bcast={there}.prog cat {there}"
+    assert cluster.text("salloc", "-Q", "sh", "-c", script) == "broughtbrought"
+    assert not Path(there).exists()

@@ -83,9 +83,12 @@ def around(
 
 def room_of(order: LaunchStep, settings: ShepherdSettings, identity: Identity) -> Room | None:
     isolation = settings.isolation
-    if os.geteuid() != 0 or order.spec.is_hidden:
+    if os.geteuid() != 0:
         return None
-    denied = cgroup.denied_devices(order.job_share, settings) if isolation.hide_devices else ()
+    hides = (
+        isolation.hide_devices and not order.spec.is_hidden
+    )  # which uses none, but brings files into the job's own places
+    denied = cgroup.denied_devices(order.job_share, settings) if hides else ()
     if not isolation.private_dirs and not denied:
         return None
     return Room(order, isolation, settings.boxes, identity, denied, file_of(settings.names))
