@@ -118,3 +118,11 @@ def test_sacct_shows_the_throttle_of_the_elements_that_wait(cluster: LiveCluster
 
 def test_cpus_per_gpu_makes_no_more_tasks(cluster: LiveCluster) -> None:
     assert cluster.text("srun", "--gres=gpu:1", "--cpus-per-gpu=3", "printenv", "SLURM_CPUS_ON_NODE") == "3"
+
+
+def test_a_task_that_fails_ends_its_step_and_it_is_said_also_when_it_was_the_last(cluster: LiveCluster) -> None:
+    done = cluster.run("srun", "-K", "sh", "-c", "exit 3", check=False)
+    first, second = done.stderr.splitlines()
+    assert done.returncode == 3
+    assert re.fullmatch(r"srun: error: dgx018\d: task 0: Exited with exit code 3", first)
+    assert second.startswith("srun: launch/slurm: _step_signal: Terminating StepId=")

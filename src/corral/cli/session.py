@@ -189,8 +189,7 @@ class Session:
         self._gather_until = min(now + GATHER_SECONDS, self._gather_since + LONGEST_GATHER_SECONDS)
         if status and self._wishes.kill_on_bad_exit and not self._killing and not self._aborted:
             self._say_ends()
-            if not self._tasks.all_ended:
-                self._terminate()
+            self._terminate()
 
     def _on_message(self, text: str, node: str, of_signal: bool) -> None:
         is_cancelled = "*** STEP" in text and " CANCELLED AT " in text and not of_signal
@@ -288,7 +287,10 @@ class Session:
 
     def _terminate(self, number: int = signal.SIGTERM) -> None:
         self._program.info(f"launch/slurm: _step_signal: Terminating {self._step.text}")
-        self._kill(number)
+        if self._tasks.all_ended:
+            self._killing = True  # there is nothing left, and the real one says it all the same
+        else:
+            self._kill(number)
 
     def _kill(self, number: int) -> None:
         """Through the controller; when it is not there, by the tasks' own channel."""
