@@ -59,6 +59,7 @@ class Context:
         self.agents: dict[str, str] = {}
         self.awaited: set[str] = set()  #: agents that have not said yet what they run, and nothing is started before
         self.started = 0.0  #: when this controller began
+        self.state_as_of = state.meter.now  #: the last event of the one before; 0.0 = there was none
         self.first_new_job = state.next_job_id  #: the id of the first job that was submitted since
         self.last_tick = 0.0
         self.standings = Standings()

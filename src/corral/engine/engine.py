@@ -38,7 +38,7 @@ from corral.engine import (
 from corral.engine.context import Context
 from corral.engine.duetimes import DueTimes
 from corral.engine.effects import Effects
-from corral.engine.kube import addresses, files, leaving, load, verdicts, volumes, work
+from corral.engine.kube import absence, addresses, files, leaving, load, verdicts, volumes, work
 from corral.engine.kube import requests as kube_requests
 from corral.engine.pending import PendingView
 from corral.engine.state import ClusterState
@@ -243,6 +243,8 @@ class Engine:
         ctx = self.ctx
         match report:
             case rp.AgentRegistered():
+                if report.agent not in ctx.agents:
+                    absence.registered(ctx, report, now, out)
                 nodes.on_registered(ctx, report, now, out)
                 leaving.heard(ctx, {node.name for node in report.nodes}, report.steps, out)
             case rp.Heartbeat():

@@ -131,7 +131,15 @@ class Meter:
         counted = self._jobs.get(job.id)
         if counted is None or not counted.factor:
             return
-        ran = max(0.0, self.now - job.start_time - job.suspended_seconds)
+        self._take_back(counted, max(0.0, self.now - job.start_time - job.suspended_seconds))
+
+    def give_back(self, job: JobId, seconds: float) -> None:
+        """Of the last so many seconds it has used nothing."""
+        counted = self._jobs.get(job)
+        if counted is not None and counted.factor:
+            self._take_back(counted, max(0.0, seconds))
+
+    def _take_back(self, counted: _Counted, ran: float) -> None:
         since = {
             kind: max(
                 [self._usage[one].since for one in counted.buckets if one[0] == kind and one in self._usage],

@@ -30,6 +30,8 @@ from corral.scheduler.preemption import frozen
 
 #: A pending job with one of these reasons waits for a time, for other jobs or for their ports: no cycle looks at it.
 NOT_YET = frozenset({Reason.BEGIN_TIME, Reason.DEPENDENCY, Reason.DEPENDENCY_NEVER_SATISFIED, Reason.MPI_PORTS_BUSY})
+#: Why a job is changed: it did not run for a while, though it was RUNNING.
+ABSENT = "absent"
 _NO_STEPS: dict[int, Step] = {}
 
 
@@ -62,6 +64,7 @@ class StateDump(msgspec.Struct, frozen=True, kw_only=True):
     last_trigger: int = 0
     objects: list[AnyObject] = []
     objects_version: int = 0
+    time: float = 0.0  #: of the last event
 
 
 class ClusterState:
@@ -170,6 +173,8 @@ class ClusterState:
                 self._put_job(event.job)
             case ev.JobChanged():
                 self._refund(event.job)
+                if event.what == ABSENT:
+                    self._give_back(event.job)
                 if event.spec is not None:
                     self._put_spec(event.job.spec_id, event.spec)
                 if event.array_rest is not None:
@@ -236,6 +241,11 @@ class ClusterState:
         is_over = JobState.PREEMPTED in (ended.state, ended.end_state)
         if is_over and old is not None and old.state in (JobState.RUNNING, JobState.SUSPENDED):
             self.meter.refund(ended)
+
+    def _give_back(self, job: Job) -> None:
+        """Nobody is charged for the time that has turned out to be an absence."""
+        if (old := self.jobs.get(job.id)) is not None:
+            self.meter.give_back(job.id, job.suspended_seconds - old.suspended_seconds)
 
     def _change_books(self, event: ev.AccountsChanged) -> None:
         moves = self.books.moves(event)
@@ -418,6 +428,7 @@ class ClusterState:
                 last_trigger=self.last_trigger,
                 objects=list(self.objects.by_key.values()),
                 objects_version=self.objects.version,
+                time=self.meter.now,
             )
         )
 
@@ -446,4 +457,5 @@ class ClusterState:
         state.last_trigger = dump.last_trigger
         state.objects.apply(ev.ObjectsChanged(time=0.0, objects=tuple(dump.objects), version=dump.objects_version))
         state.next_job_id = max(state.next_job_id, dump.next_job_id)
+        state.meter.now = dump.time
         return state
