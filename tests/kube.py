@@ -14,6 +14,8 @@ from corral.model.kube.pod import Container, Pod, PodSpec, PodTemplateSpec, Temp
 from corral.model.kube.workload import (
     CronJob,
     CronJobSpec,
+    DaemonSet,
+    DaemonSetSpec,
     Deployment,
     DeploymentSpec,
     DeploymentStrategy,
@@ -26,6 +28,7 @@ from corral.model.kube.workload import (
 )
 from corral.protocol.events import ObjectsChanged
 from corral.protocol.requests import Caller, DeleteObjects, PutObjects
+from corral.services import daemonset
 from corral.services.reconcile import RULES
 
 ANN = Caller(uid=1000, gid=1000, user="ann", group="ann")
@@ -70,6 +73,12 @@ def stateful(replicas: int = 3, image: str = "v1", name: str = "db", **fields: o
     return StatefulSet(metadata=meta(name), spec=spec)
 
 
+def daemon_set(image: str = "v1", name: str = "exporter", **fields: object) -> DaemonSet:
+    selector = LabelSelector(match_labels={"app": name})
+    spec = DaemonSetSpec(selector=selector, template=template(image, name), **fields)  # type: ignore[arg-type]
+    return DaemonSet(metadata=meta(name), spec=spec)
+
+
 def job(name: str = "sum", **fields: object) -> Job:
     return Job(metadata=meta(name), spec=JobSpec(template=template(app=name, policy="Never"), **fields))  # type: ignore[arg-type]
 
@@ -87,6 +96,7 @@ class World:
         self.now = 1000.0
         self.log: list[object] = []
         self.rounds = 0
+        self.places = daemonset.Places(wanted=(), kept=())  #: on which nodes DaemonSets mean to be
 
     @property
     def objects(self):  # type: ignore[no-untyped-def]
@@ -128,6 +138,9 @@ class World:
                 self.objects.dirty.pop(key, None)
                 if one.metadata.deletion_timestamp:
                     _delete(self.ctx, one, self.now, out)
+                elif isinstance(one, DaemonSet):
+                    changes = daemonset.reconcile(one, self.places, self.objects, self.now)
+                    carry_out(self.ctx, one, changes, self.now, out)
                 elif key.kind in RULES:
                     carry_out(self.ctx, one, RULES[key.kind](one, self.objects, self.now), self.now, out)
         else:

@@ -192,3 +192,54 @@ def test_the_probes_verdict_decides_over_the_traffic(cluster: Served) -> None:
     (cluster.work / "unready").unlink()
     found = json.loads(held.communicate()[0])
     assert found["failed"] == 0, found
+
+
+def test_a_daemonset_has_a_pod_on_each_node_and_is_updated_node_by_node(cluster: Served) -> None:
+    """An exporter beside the service: it comes with a node, stays on a drained one, and goes with a label."""
+
+    def apply(text: str) -> None:
+        labels = {"app": "exporter"}
+        container = {
+            "name": "main",
+            "command": ["/bin/sh", "-c", "exec sleep 1000"],
+            "env": [{"name": "V", "value": text}],
+        }
+        one = {
+            "apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "exporter"},
+            "spec": {"selector": {"matchLabels": labels}, "template": {
+                "metadata": {"labels": labels},
+                "spec": {"containers": [container], "nodeSelector": {"exported": "yes"}},
+            }},
+        }  # fmt: skip
+        path = cluster.work / "exporter.json"
+        path.write_text(json.dumps(one))
+        cluster.run("corral", "apply", "-f", str(path))
+
+    def there() -> dict[str, str]:
+        items = json.loads(cluster.text("corral", "get", "pods", "-l", "app=exporter", "-o", "json"))["items"]
+        return {pod["spec"]["nodeName"]: pod["spec"]["containers"][0]["env"][0]["value"] for pod in items}
+
+    cluster.run("corral", "scale", "deployment", "web", "--replicas", "1")  # there is room on each node
+    cluster.run("corral", "label", "node", "node1", "node2", "exported=yes")
+    apply("a")
+    assert "successfully rolled out" in cluster.text("corral", "rollout", "status", "ds/exporter")
+    assert there() == {"node1": "a", "node2": "a"}
+    cluster.run("corral", "label", "node", "node3", "exported=yes")
+    wait_until(lambda: there().keys() == {"node1", "node2", "node3"})
+    cluster.run("scontrol", "update", "NodeName=node2", "State=DRAIN", "Reason=disks")
+    apply("b")
+    wait_until(lambda: there() == {"node1": "b", "node2": "a", "node3": "b"})
+    cluster.run("scontrol", "update", "NodeName=node2", "State=RESUME")
+    cluster.run("corral", "rollout", "status", "ds/exporter")
+    assert set(there().values()) == {"b"}
+    cluster.run("corral", "rollout", "undo", "ds/exporter")
+    cluster.run("corral", "rollout", "status", "ds/exporter")
+    assert there() == {"node1": "a", "node2": "a", "node3": "a"}
+    assert "Desired Number of Nodes Scheduled: 3" in " ".join(
+        cluster.text("corral", "describe", "ds", "exporter").split()
+    )
+    cluster.run("corral", "label", "node", "node1", "exported-")
+    wait_until(lambda: there().keys() == {"node2", "node3"})
+    cluster.run("corral", "delete", "ds", "exporter")
+    wait_until(lambda: not there())
+    cluster.run("corral", "scale", "deployment", "web", "--replicas", "3")

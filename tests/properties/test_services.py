@@ -9,20 +9,23 @@ from collections.abc import Callable
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.kube import World, deployment, job, stateful
+from tests.kube import World, daemon_set, deployment, job, stateful
 
 from corral.model.kube.meta import ObjectKey
 from corral.model.kube.pod import Pod
 from corral.model.kube.workload import (
+    DaemonSet,
+    DaemonSetUpdateStrategy,
     Deployment,
     DeploymentStrategy,
     Job,
+    RollingUpdateDaemonSet,
     RollingUpdateDeployment,
     RollingUpdateStatefulSet,
     StatefulSet,
     StatefulSetUpdateStrategy,
 )
-from corral.services import indexes, podset, rollout
+from corral.services import daemonset, indexes, podset, rollout
 
 #: What may happen: a name and a number that chooses whom it happens to.
 Events = list[tuple[str, int]]
@@ -247,3 +250,70 @@ def test_the_same_events_give_the_same_log_whatever_the_hash_seed() -> None:
         )  # fmt: skip
         found.add(done.stdout)
     assert len(found) == 1
+
+
+# -- DaemonSet
+
+
+@given(
+    st.sampled_from([(0, 1), (0, 2), (0, "50%"), (1, 0), ("50%", 0)]), st.sampled_from([0, 0, 20]),
+    events("ready", "ready", "ready", "unready", "fail", "vanish", "end", "end", "time", "roll", "roll", "node"),
+)  # fmt: skip
+@settings(max_examples=150)
+def test_a_daemonset_has_one_on_each_node_and_keeps_its_bounds(
+    bounds: tuple[int | str, int | str], min_ready: int, happened: Events
+) -> None:
+    surge, missing = bounds
+    strategy = DaemonSetUpdateStrategy(rolling_update=RollingUpdateDaemonSet(max_surge=surge, max_unavailable=missing))
+
+    def as_is(image: int) -> DaemonSet:
+        return daemon_set(f"v{image}", update_strategy=strategy, min_ready_seconds=min_ready)
+
+    def served(world: World) -> set[str]:
+        found = world.places.wanted
+        pods = [pod for pod in world.pods() if podset.is_available(pod, min_ready, world.now)]
+        return {pod.spec.node_name for pod in pods if pod.spec.node_name in found}
+
+    world = World()
+    image, meant = 0, {"n1": True, "n2": True, "n3": True}  #: False = drained
+    world.places = daemonset.Places(wanted=("n1", "n2", "n3"), kept=())
+    world.put(as_is(image))
+    for what, number in happened:
+        if what == "node":
+            name = f"n{number % 5}"
+            if name in meant and number > 50:
+                del meant[name]
+            else:
+                meant[name] = not meant.get(name, False)
+            wanted = tuple(sorted(node for node, is_usable in meant.items() if is_usable))
+            kept = tuple(sorted(node for node, is_usable in meant.items() if not is_usable))
+            world.places = daemonset.Places(wanted=wanted, kept=kept)
+        before = served(world)
+        if what == "node":
+            world.look_at_all()
+        elif what == "roll":
+            image = number % 4
+            world.put(as_is(image))
+        else:
+            happen(world, what, number)
+            before = served(world)
+            world.settle()
+        by_node: dict[str, list[Pod]] = {}
+        for pod in world.pods():
+            by_node.setdefault(pod.spec.node_name, []).append(pod)
+        assert all(len(pods) <= 1 + bool(surge) for pods in by_node.values())
+        assert by_node.keys() <= meant.keys()
+        count = len(world.places.wanted)
+        assert sum(len(pods) > 1 for pods in by_node.values()) <= rollout.share_of(surge, count, up=True)
+        least = count - max(rollout.share_of(missing, count, up=True), 0 if surge else 1)
+        # Nothing that is available is taken away below the minimum.
+        assert len(served(world)) >= min(len(before), least)
+        rests(world)
+    world.run(200, 30.0)
+    by_image = {pod.spec.node_name: pod.spec.containers[0].image for pod in world.pods()}
+    assert {node: by_image[node] for node in world.places.wanted} == dict.fromkeys(world.places.wanted, f"v{image}")
+    assert len(world.pods()) == len(by_image)
+    found = world.get("DaemonSet", "exporter")
+    assert isinstance(found, DaemonSet)
+    assert found.status.number_available == found.status.desired_number_scheduled == len(by_image)
+    rests(world)

@@ -31,6 +31,7 @@ def test_seeds_of_each_character() -> None:
         "PodDisruptionBudget",
         "HorizontalPodAutoscaler",
         "orphaned",
+        "daemons",
         "drained under a budget",
     ):
         assert seen[kind], kind

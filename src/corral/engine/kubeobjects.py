@@ -16,8 +16,8 @@ from corral.model.kube.objects import AnyObject
 from corral.model.kube.pipeline import PipelineRun
 from corral.model.kube.pod import Pod
 from corral.model.kube.storage import PersistentVolume, StorageClass
-from corral.model.kube.workload import Deployment, Job, ReplicaSet, StatefulSet
-from corral.protocol.events import Event, NodeChanged, ObjectsChanged
+from corral.model.kube.workload import DaemonSet, Deployment, Job, ReplicaSet, StatefulSet
+from corral.protocol.events import Event, NodeChanged, NodeRemoved, ObjectsChanged
 from corral.services import budgets, podset
 
 #: What can be without a controller and get one.
@@ -51,6 +51,7 @@ class Objects:
         self.claims = Claims()
         self.readers = Readers()
         self.usage = Usage()
+        self.daemons: dict[ObjectKey, None] = {}  #: DaemonSets: a node may be theirs
         self.refused: dict[ObjectKey, str] = {}  #: why the last objects that it wanted could not be made
         self._names: dict[tuple[str, str], list[str]] = {}  #: kind, namespace -> sorted names
         self._children: dict[str, list[ObjectKey]] = {}  #: by the owner's uid, sorted
@@ -147,6 +148,8 @@ class Objects:
 
     def see(self, event: Event) -> None:
         """Of a Pod's job, step or node: the Pod is to be looked at."""
+        if isinstance(event, NodeChanged | NodeRemoved):
+            self.dirty.update(self.daemons)
         if isinstance(event, NodeChanged):
             for there in sorted(self.on_node.get(event.node.name, ())):
                 self.dirty[there] = None
@@ -193,6 +196,7 @@ class Objects:
             del self._names[key.kind, key.namespace]
         self.dirty.pop(key, None)
         self.refused.pop(key, None)
+        self.daemons.pop(key, None)
         self.usage.gone(key)
         self._count(old, None)
         self._touch_storage(old, None)
@@ -210,6 +214,8 @@ class Objects:
             bisect.insort(self._children.setdefault(owner.uid, []), key)
         if key.kind in _ADOPTED and not is_controlled(one):
             self._orphans.setdefault((key.kind, key.namespace), set()).add(key)
+        if isinstance(one, DaemonSet):
+            self.daemons[key] = None
         if isinstance(one, Pod):
             for name, value in one.metadata.labels.items():
                 self._labelled.setdefault((key.namespace, name, value), set()).add(key)
@@ -321,7 +327,7 @@ def _indexed(one: AnyObject) -> tuple[object, ...]:
 
 def _selects_by(one: AnyObject) -> tuple[str, str, str] | None:
     """One label that whatever it adopts has."""
-    if not isinstance(one, Deployment | ReplicaSet | StatefulSet | Job):
+    if not isinstance(one, Deployment | ReplicaSet | StatefulSet | DaemonSet | Job):
         return None
     selector = one.spec.selector
     if selector is None or not selector.match_labels:

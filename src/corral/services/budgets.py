@@ -5,7 +5,7 @@ import msgspec
 from corral.model.kube.config import PodDisruptionBudget, PodDisruptionBudgetStatus
 from corral.model.kube.meta import ObjectKey, ObjectMeta
 from corral.model.kube.pod import Pod
-from corral.model.kube.workload import Deployment, Job, ReplicaSet, StatefulSet
+from corral.model.kube.workload import DaemonSet, Deployment, Job, ReplicaSet, StatefulSet
 from corral.services.changes import Change, Put
 from corral.services.conditions import with_condition
 from corral.services.rollout import share_of
@@ -70,6 +70,8 @@ def _scale(pods: list[Pod], view: View) -> int:
         match found:
             case Deployment() | ReplicaSet() | StatefulSet():
                 sizes[found.metadata.uid] = found.spec.replicas
+            case DaemonSet():
+                sizes[found.metadata.uid] = found.status.desired_number_scheduled
             case Job():
                 sizes[found.metadata.uid] = found.spec.parallelism
             case _:

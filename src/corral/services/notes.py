@@ -7,7 +7,7 @@ from corral.model.kube.meta import Condition, ObjectKey
 from corral.model.kube.objects import AnyObject
 from corral.model.kube.pod import ContainerStatus, Pod
 from corral.model.kube.scaling import HorizontalPodAutoscaler
-from corral.model.kube.workload import Deployment, Job, ReplicaSet
+from corral.model.kube.workload import ControllerRevision, Deployment, Job, ReplicaSet
 
 #: Conditions of which a change is told, and when.
 _CONDITIONS: dict[tuple[str, str], Literal["Normal", "Warning"]] = {
@@ -23,7 +23,8 @@ _CONDITIONS: dict[tuple[str, str], Literal["Normal", "Warning"]] = {
 #: Whose deed it is, by the kind of the object.
 _CONTROLLERS = {
     "Deployment": "deployment-controller", "ReplicaSet": "replicaset-controller", "StatefulSet": "statefulset-controller",
-    "Job": "job-controller", "CronJob": "cronjob-controller", "HorizontalPodAutoscaler": "horizontal-pod-autoscaler",
+    "DaemonSet": "daemonset-controller", "Job": "job-controller", "CronJob": "cronjob-controller",
+    "HorizontalPodAutoscaler": "horizontal-pod-autoscaler",
     "Pipeline": "pipeline-controller",
 }  # fmt: skip
 
@@ -60,6 +61,8 @@ def _of_owners(old: AnyObject | None, new: AnyObject | None, one: AnyObject) -> 
         and new.metadata.deletion_timestamp
         and not (old is not None and old.metadata.deletion_timestamp)
     )
+    if isinstance(one, ControllerRevision):
+        return
     for owner in one.metadata.owner_references:
         key = ObjectKey(owner.kind, one.metadata.namespace, owner.name)
         source = _CONTROLLERS.get(owner.kind, "")

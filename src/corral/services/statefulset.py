@@ -17,12 +17,12 @@ from corral.model.kube.workload import (
     StatefulSet,
     StatefulSetStatus,
 )
-from corral.services import backoff, budgets, podset, statefulclaims, statefulrevisions
+from corral.services import backoff, budgets, podset, statefulclaims, templaterevisions
 from corral.services.changes import Change, Put, Remove, Wake
 from corral.services.conditions import creating
 from corral.services.rollout import share_of
 from corral.services.selectors import pods_of
-from corral.services.statefulrevisions import REVISION_LABEL
+from corral.services.templaterevisions import REVISION_LABEL
 from corral.services.view import View
 
 _NAME, _INDEX = "statefulset.kubernetes.io/pod-name", "apps.kubernetes.io/pod-index"
@@ -32,7 +32,7 @@ _NAME_TAKEN = 10.0  #: seconds until it is looked again whether a Pod of another
 
 def reconcile(one: StatefulSet, view: View, now: float) -> list[Change]:
     pods, changes = pods_of(one, one.spec.selector, view)
-    revisions, update, made = statefulrevisions.of(one, view)
+    revisions, update, made = templaterevisions.of(one, view)
     changes += made
     current = one.status.current_revision or update.metadata.name
     step = _Step(
@@ -45,7 +45,10 @@ def reconcile(one: StatefulSet, view: View, now: float) -> list[Change]:
     if status != one.status:
         changes.append(Put(msgspec.structs.replace(one, status=status)))
     changes += step.changes
-    changes += statefulrevisions.beyond_limit(one, revisions, pods, status)
+    used = {pod.metadata.labels.get(REVISION_LABEL) for pod in pods} | {status.current_revision, status.update_revision}
+    changes += templaterevisions.beyond_limit(
+        revisions, one.spec.revision_history_limit, lambda found: found.metadata.name in used
+    )
     if (due := min(step.due, podset.next_available(pods, one.spec.min_ready_seconds, now))) < math.inf:
         changes.append(Wake(due))
     return changes
@@ -130,7 +133,7 @@ class _Step:
             return False
         is_kept = self.is_rolling and number < self.partition and self.current in self.revisions
         revision = self.current if is_kept else self.update
-        template = statefulrevisions.template_of(self.revisions[revision]) if is_kept else self.one.spec.template
+        template = templaterevisions.template_of(self.revisions[revision]) if is_kept else self.one.spec.template
         self.changes.append(Put(self._pod(number, name, revision, template)))
         return True
 

@@ -14,7 +14,7 @@ from corral.model.kube.config import PodDisruptionBudget
 from corral.model.kube.meta import ObjectKey
 from corral.model.kube.objects import AnyObject
 from corral.model.kube.pod import Pod
-from corral.model.kube.workload import Deployment, Job, ReplicaSet, StatefulSet
+from corral.model.kube.workload import DaemonSet, Deployment, Job, ReplicaSet, StatefulSet
 from corral.protocol import events as ev
 from corral.protocol import replies
 from corral.protocol import requests as rq
@@ -32,7 +32,7 @@ LOAD_SECONDS = 3.0
 _OBSTACLES = ("ResourceQuota", "PodDisruptionBudget", "HorizontalPodAutoscaler", "Service")
 #: An operator says these.
 OF_OPERATORS = ("Namespace", "PriorityClass", "ResourceQuota")
-_KINDS = ("Deployment", "ReplicaSet", "StatefulSet", "Job")
+_KINDS = ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job")
 
 
 class ServiceSimulation(Simulation):
@@ -149,6 +149,12 @@ class ServiceSimulation(Simulation):
             assert isinstance(one, StatefulSet)
             if not one.spec.replicas == one.status.available_replicas == one.status.updated_replicas:
                 return False
+        for one in self.all_of("DaemonSet"):
+            assert isinstance(one, DaemonSet)
+            usable = sum(node.is_usable for node in self.engine.state.nodes.values()) if self.engine is not None else 0
+            found = one.status
+            if not usable == found.desired_number_scheduled == found.number_available == found.updated_number_scheduled:
+                return False
         if any(any(self.all_of(kind)) for kind in _OBSTACLES):
             return False
         return all(batchjob.has_finished(one) for one in self.all_of("Job") if isinstance(one, Job))
@@ -189,6 +195,7 @@ class ServiceSimulation(Simulation):
         self.check_budgets([pod for pod in ended.values() if pod.metadata.uid not in self.by_users])
         if self.chance.random() < 0.005:
             self.snapshot = (self.engine.state.dump(), len(self.record))
+        self.check_daemons()
         self.check_processes()
         self.check_jobs()
 
@@ -242,8 +249,23 @@ class ServiceSimulation(Simulation):
             for step in agent.steps.values():
                 if step.pod.startswith("db-") and not step.is_over:
                     found[step.pod] += 1
+        for agent in self.agents:
+            live = [step for step in agent.steps.values() if step.pod.startswith("exporter-") and not step.is_over]
+            assert len(live) <= 2, f"{[step.pod for step in live]} run on one node"
         twice = [name for name, count in found.items() if count > 1]
         assert not twice, f"{twice} run twice"
+
+    def check_daemons(self) -> None:
+        """No node has more than one Pod of each of two revisions, and two only where the one may come beside the other."""
+        found: dict[str, list[Pod]] = {}
+        for pod in self.pods():
+            owner = controller_of(pod.metadata)
+            if owner is not None and owner.kind == "DaemonSet" and podset.is_active(pod):
+                found.setdefault(pod.spec.node_name, []).append(pod)
+                self.seen["daemons"] += 1
+        for node, pods in found.items():
+            hashes = [pod.metadata.labels["controller-revision-hash"] for pod in pods]
+            assert len(set(hashes)) == len(hashes) <= 2, f"{len(pods)} Pods of a DaemonSet on {node}"
 
     def check_jobs(self) -> None:
         """No index has two Pods that count."""

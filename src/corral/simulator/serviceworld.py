@@ -36,11 +36,15 @@ from corral.model.kube.scaling import (
     PodsMetricSource,
 )
 from corral.model.kube.workload import (
+    DaemonSet,
+    DaemonSetSpec,
+    DaemonSetUpdateStrategy,
     Deployment,
     DeploymentSpec,
     DeploymentStrategy,
     Job,
     JobSpec,
+    RollingUpdateDaemonSet,
     RollingUpdateDeployment,
     StatefulSet,
     StatefulSetSpec,
@@ -107,6 +111,16 @@ def stateful_set(name: str, replicas: int, version: int, policy: str) -> Statefu
     return StatefulSet(metadata=_meta(name), spec=spec)
 
 
+def daemon_set(name: str, version: int, bounds: tuple[int, int]) -> DaemonSet:
+    surge, unavailable = bounds
+    rolling = RollingUpdateDaemonSet(max_surge=surge, max_unavailable=unavailable)
+    spec = DaemonSetSpec(
+        selector=LabelSelector(match_labels={"app": name}), template=template(name, version),
+        update_strategy=DaemonSetUpdateStrategy(rolling_update=rolling),
+    )  # fmt: skip
+    return DaemonSet(metadata=_meta(name), spec=spec)
+
+
 def job(name: str, completions: int, parallelism: int, seconds: str, code: str) -> Job:
     spec = JobSpec(
         template=template(name, 0, seconds, code), completions=completions, parallelism=parallelism,
@@ -145,6 +159,7 @@ class _Plan:
         self.min_ready = chance.choice((0, 0, 5))
         self.policy = chance.choice(("OrderedReady", "Parallel"))
         self.wishes: list[Wish] = []
+        self.daemons = chance.choice(((0, 1), (0, 2), (1, 0)))
 
     def put(self, at: float, *objects: AnyObject) -> None:
         self.wishes += [Wish(at, "put", request=rq.PutObjects(objects=(one,))) for one in objects]
@@ -164,6 +179,8 @@ class _Plan:
                 self.web(at)
             case "db":
                 self.put(at, stateful_set("db", chance.randint(0, 3), chance.randint(0, 3), self.policy))
+            case "exporter":
+                self.put(at, daemon_set("exporter", chance.randint(0, 3), self.daemons))
             case "job":
                 name = f"sum{len(self.wishes)}"
                 self.put(at, job(name, chance.randint(1, 5), chance.randint(1, 3), "5", chance.choice("001")))
@@ -197,7 +214,7 @@ class _Plan:
 
 
 _OFTEN = ("web", "web", "web", "db", "job", "delete_pod", "drain", "resume_node", "down")
-_SELDOM = ("lost", "quota", "budget", "scaler", "lab", "no_lab", "again", "evict")
+_SELDOM = ("lost", "quota", "budget", "scaler", "lab", "no_lab", "again", "evict", "exporter", "exporter")
 
 
 def world_of(chance: random.Random) -> World:
@@ -212,6 +229,8 @@ def world_of(chance: random.Random) -> World:
     plan.put(0.0, *NEEDED, LAB)
     plan.put(0.1, deployment("web", 3, 0, plan.bounds, plan.min_ready))
     plan.put(0.1, stateful_set("db", 2, 0, plan.policy))
+    if chance.random() < 0.4:
+        plan.happen("exporter", 0.1)
     plan.put(0.1, deployment("tool", 1, 0, plan.bounds, 0, "lab"))
     for _ in range(chance.randint(3, 10)):
         plan.happen(chance.choice(_OFTEN), chance.uniform(5, plan.span))

@@ -10,7 +10,7 @@ from corral.model.kube.workload import (
     StatefulSetOrdinals,
     StatefulSetUpdateStrategy,
 )
-from corral.services.statefulrevisions import template_of
+from corral.services.templaterevisions import template_of
 
 
 def db(world: World) -> StatefulSet:

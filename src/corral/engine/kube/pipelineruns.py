@@ -15,7 +15,7 @@ from corral.model.job import Job, JobId, JobKind, JobSpec, JobState
 from corral.model.kube.meta import ObjectKey
 from corral.model.kube.objects import KINDS, AnyObject
 from corral.model.kube.pipeline import Pipeline, PipelineRun, PipelineStep, StepStatus
-from corral.model.kube.workload import Deployment, StatefulSet
+from corral.model.kube.workload import DaemonSet, Deployment, StatefulSet
 from corral.model.kube.workload import Job as KubeJob
 from corral.protocol.blobs import environment_digest, script_digest
 from corral.protocol.events import ObjectsChanged
@@ -238,6 +238,10 @@ def rolled_out(one: AnyObject, since: float) -> str | None:
             status, wanted = one.status, one.spec.replicas
             seen = status.observed_generation >= one.metadata.generation
             return "" if seen and wanted == status.available_replicas == status.updated_replicas else None
+        case DaemonSet():
+            found, wanted = one.status, one.status.desired_number_scheduled
+            seen = found.observed_generation >= one.metadata.generation
+            return "" if seen and wanted == found.number_available == found.updated_number_scheduled else None
         case KubeJob():
             for kind in ("Failed", "Complete"):
                 said = find(one.status.conditions, kind)

@@ -7,7 +7,7 @@ from corral.model.kube.config import Namespace
 from corral.model.kube.objects import KINDS, AnyObject
 from corral.model.kube.pipeline import Pipeline
 from corral.model.kube.rbac import ClusterRole, ClusterRoleBinding, Role, RoleBinding
-from corral.model.kube.workload import CronJob, Deployment, Job, ReplicaSet, StatefulSet
+from corral.model.kube.workload import CronJob, DaemonSet, Deployment, Job, ReplicaSet, StatefulSet
 from corral.protocol.replies import Rejected
 from corral.protocol.requests import Caller
 from corral.services import accounts, rights, roles
@@ -119,7 +119,7 @@ def takes_over(ctx: Context, one: AnyObject, old: AnyObject | None, caller: Call
 def _program_of(one: AnyObject) -> object:
     """What of it runs."""
     match one:
-        case Deployment() | ReplicaSet() | StatefulSet() | Job():
+        case Deployment() | ReplicaSet() | StatefulSet() | DaemonSet() | Job():
             return one.spec.template
         case CronJob():
             return one.spec.job_template

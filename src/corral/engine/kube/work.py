@@ -12,7 +12,7 @@ import msgspec
 
 from corral.engine.context import Context
 from corral.engine.effects import Effects
-from corral.engine.kube import addresses, autoscaling, claims, leaving, pipelineruns, pods, volumes
+from corral.engine.kube import addresses, autoscaling, claims, daemons, leaving, pipelineruns, pods, volumes
 from corral.engine.kube.admission import Together
 from corral.engine.kube.requests import as_wanted, mark_deleted
 from corral.model.job import Owner
@@ -24,6 +24,7 @@ from corral.model.kube.pipeline import PipelineRun
 from corral.model.kube.pod import Pod
 from corral.model.kube.scaling import HorizontalPodAutoscaler
 from corral.model.kube.storage import PersistentVolume, PersistentVolumeClaim
+from corral.model.kube.workload import DaemonSet
 from corral.protocol.events import ObjectsChanged
 from corral.services import batchjob, podset, quotas, storage
 from corral.services.changes import Change, Put, Remove, Wake
@@ -39,7 +40,7 @@ ASK_AGAIN_SECONDS = 30.0
 _MANY = 100  #: owns more than these: looked at once in so many
 _SECONDS_EACH = 5e-5
 AFTER_FAULT_SECONDS = 60.0
-_LEVELS = {"Pod": 0, "ReplicaSet": 1, "StatefulSet": 1, "Job": 1}
+_LEVELS = {"Pod": 0, "ReplicaSet": 1, "StatefulSet": 1, "DaemonSet": 1, "Job": 1}
 #: Finalizers that are Kubernetes' words for how it is deleted.
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
 
@@ -117,6 +118,9 @@ def _reconcile(ctx: Context, one: AnyObject, now: float, out: Effects) -> None:
         return
     if isinstance(one, HorizontalPodAutoscaler):
         carry_out(ctx, one, autoscaling.changes_for(ctx, one, now), now, out)
+        return
+    if isinstance(one, DaemonSet):
+        carry_out(ctx, one, daemons.changes_for(ctx, one, now), now, out)
         return
     if isinstance(one, PersistentVolume):
         if due := volumes.ends_at(ctx, one, now, out):

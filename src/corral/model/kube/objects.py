@@ -18,13 +18,13 @@ from corral.model.kube.pod import Pod
 from corral.model.kube.rbac import ClusterRole, ClusterRoleBinding, Role, RoleBinding, ServiceAccount
 from corral.model.kube.scaling import HorizontalPodAutoscaler
 from corral.model.kube.storage import PersistentVolume, PersistentVolumeClaim, StorageClass
-from corral.model.kube.workload import ControllerRevision, CronJob, Deployment, Job, ReplicaSet, StatefulSet
+from corral.model.kube.workload import ControllerRevision, CronJob, DaemonSet, Deployment, Job, ReplicaSet, StatefulSet
 
 AnyObject = (
     Pod | Deployment | ReplicaSet | StatefulSet | ControllerRevision | Job | CronJob | Service | Ingress | HorizontalPodAutoscaler
     | ConfigMap | Secret | Namespace | ResourceQuota | PodDisruptionBudget | PriorityClass | Pipeline | PipelineRun
     | PersistentVolumeClaim | PersistentVolume | StorageClass | Role | RoleBinding | ClusterRole | ClusterRoleBinding
-    | LimitRange | ServiceAccount
+    | LimitRange | ServiceAccount | DaemonSet
 )  # fmt: skip
 
 
@@ -62,6 +62,7 @@ KINDS: dict[str, Kind] = {
         Kind(type=Deployment, group="apps", version="v1", plural="deployments", short=("deploy",)),
         Kind(type=ReplicaSet, group="apps", version="v1", plural="replicasets", short=("rs",)),
         Kind(type=StatefulSet, group="apps", version="v1", plural="statefulsets", short=("sts",)),
+        Kind(type=DaemonSet, group="apps", version="v1", plural="daemonsets", short=("ds",)),
         Kind(type=ControllerRevision, group="apps", version="v1", plural="controllerrevisions"),
         Kind(type=Job, group="batch", version="v1", plural="jobs"),
         Kind(type=CronJob, group="batch", version="v1", plural="cronjobs", short=("cj",)),

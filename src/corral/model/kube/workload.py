@@ -1,4 +1,4 @@
-"""What keeps Pods in being: Deployment, ReplicaSet, StatefulSet, Job, CronJob?"""
+"""What keeps Pods in being: Deployment, ReplicaSet, StatefulSet, DaemonSet, Job, CronJob?"""
 
 from typing import Any, Literal
 
@@ -132,8 +132,47 @@ class StatefulSet(KubeObject, frozen=True, kw_only=True):
     status: StatefulSetStatus = StatefulSetStatus()
 
 
+class RollingUpdateDaemonSet(Schema, frozen=True, kw_only=True):
+    max_surge: IntOrString = 0
+    max_unavailable: IntOrString = 1
+
+
+class DaemonSetUpdateStrategy(Schema, frozen=True, kw_only=True):
+    type: Literal["RollingUpdate", "OnDelete"] = "RollingUpdate"
+    rolling_update: RollingUpdateDaemonSet | None = None
+
+
+class DaemonSetSpec(Schema, frozen=True, kw_only=True):
+    selector: LabelSelector = LabelSelector()
+    template: PodTemplateSpec = PodTemplateSpec()
+    update_strategy: DaemonSetUpdateStrategy = DaemonSetUpdateStrategy()
+    min_ready_seconds: int = 0
+    revision_history_limit: int = 10
+
+
+class DaemonSetStatus(Schema, frozen=True, kw_only=True):
+    """How many nodes: that are to have a Pod, have one, have one though they are not to, and so on."""
+
+    current_number_scheduled: int = 0
+    number_misscheduled: int = 0
+    desired_number_scheduled: int = 0
+    number_ready: int = 0
+    observed_generation: int = 0
+    updated_number_scheduled: int = 0
+    number_available: int = 0
+    number_unavailable: int = 0
+    conditions: tuple[Condition, ...] = ()
+
+
+class DaemonSet(KubeObject, frozen=True, kw_only=True):
+    """One Pod on each node that it means."""
+
+    spec: DaemonSetSpec = DaemonSetSpec()
+    status: DaemonSetStatus = DaemonSetStatus()
+
+
 class ControllerRevision(KubeObject, frozen=True, kw_only=True):
-    """A template that a StatefulSet has had. Made by the cluster alone."""
+    """A template that a StatefulSet or DaemonSet has had. Made by the cluster alone."""
 
     data: dict[str, Any] = {}
     revision: int = 0

@@ -31,10 +31,12 @@ from corral.model.kube.scaling import (
 )
 from corral.model.kube.workload import (
     CronJob,
+    DaemonSet,
     Deployment,
     Job,
     JobSpec,
     ReplicaSet,
+    RollingUpdateDaemonSet,
     RollingUpdateDeployment,
     RollingUpdateStatefulSet,
     StatefulSet,
@@ -76,6 +78,11 @@ def defaulted(one: AnyObject, document: dict[str, Any]) -> AnyObject:
             if update.type == "RollingUpdate" and update.rolling_update is None:
                 update = with_(update, rolling_update=RollingUpdateStatefulSet())
             return with_(one, spec=with_(one.spec, update_strategy=update, template=_template(one.spec.template)))
+        case DaemonSet():
+            update_of = one.spec.update_strategy
+            if update_of.type == "RollingUpdate" and update_of.rolling_update is None:
+                update_of = with_(update_of, rolling_update=RollingUpdateDaemonSet())
+            return with_(one, spec=with_(one.spec, update_strategy=update_of, template=_template(one.spec.template)))
         case Job():
             return with_(one, spec=_job(one.spec, document.get("spec")))
         case CronJob():

@@ -22,9 +22,6 @@ REFUSED_KINDS: dict[str, tuple[str, str]] = {
     "CSINode": ("storage.k8s.io", _STORAGE),
     "CSIStorageCapacity": ("storage.k8s.io", _STORAGE),
     "CustomResourceDefinition": ("apiextensions.k8s.io", _EXTENSION),
-    "DaemonSet": (
-        "apps", "use a Deployment with a topology spread over kubernetes.io/hostname; what every node needs is its administrator's",
-    ),
     "DeviceClass": ("resource.k8s.io", _GPUS),
     "DeviceTaintRule": ("resource.k8s.io", _GPUS),
     "Endpoints": ("", "endpoints are those of the Pods that a Service selects"),

@@ -10,7 +10,7 @@ from corral.model.kube.objects import AnyObject
 from corral.model.kube.pod import Pod, PodSpec
 from corral.model.kube.rbac import ClusterRoleBinding, RoleBinding
 from corral.model.kube.storage import PersistentVolume, PersistentVolumeClaim, StorageClass
-from corral.model.kube.workload import Deployment, Job, ReplicaSet, StatefulSet
+from corral.model.kube.workload import DaemonSet, Deployment, Job, ReplicaSet, StatefulSet
 from corral.services import storage
 from corral.services.manifests.defaults import with_
 from corral.services.manifests.problems import Problems
@@ -48,7 +48,7 @@ def check(new: AnyObject, old: AnyObject) -> Problems:
     """`new` is to take the place of `old`, which has its kind and name."""
     problems = Problems()
     match new, old:
-        case (Deployment() | ReplicaSet() as one, Deployment() | ReplicaSet() as before):
+        case (Deployment() | ReplicaSet() | DaemonSet() as one, Deployment() | ReplicaSet() | DaemonSet() as before):
             _same(one.spec.selector, before.spec.selector, "spec.selector", problems)
         case (StatefulSet() as one, StatefulSet() as before):
             mutable = {name: getattr(before.spec, name) for name in _OF_SETS}

@@ -38,6 +38,12 @@ SHOWN: dict[type[msgspec.Struct], tuple[str, ...]] = {
     ),
     workload.StatefulSetUpdateStrategy: ("type",),
     workload.RollingUpdateStatefulSet: ("partition",),
+    workload.DaemonSetSpec: ("update_strategy", "revision_history_limit"),
+    workload.DaemonSetUpdateStrategy: ("type",),
+    workload.RollingUpdateDaemonSet: ("max_surge", "max_unavailable"),
+    workload.DaemonSetStatus: (
+        "current_number_scheduled", "number_misscheduled", "desired_number_scheduled", "number_ready",
+    ),
     workload.JobSpec: ("parallelism", "completion_mode", "backoff_limit", "suspend"),
     workload.CronJobSpec: (
         "concurrency_policy", "suspend", "successful_jobs_history_limit", "failed_jobs_history_limit",

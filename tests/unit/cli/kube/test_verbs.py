@@ -146,7 +146,7 @@ def test_get_sorted(run: Run) -> None:
     [
         (("get", "deploy", "none"), 'Error from server (NotFound): deployments.apps "none" not found\n'),
         (("get", "widgets"), 'error: the server doesn\'t have a resource type "widgets"\n'),
-        (("get", "daemonsets"), "corral: error: there is no DaemonSet here: use a Deployment"),
+        (("get", "networkpolicies"), "corral: error: there is no NetworkPolicy here: traffic between Pods is not filtered"),
         (("get", "svc", "-o", "toml"), 'error: unable to match a printer suitable for the output format "toml"'),
         (("get", "svc", "-o", "jsonpath={.a["), "error: error parsing jsonpath {.a["),
         (("get", "cm", "-l", "a=="), "No resources found in default namespace.\n"),
@@ -171,7 +171,7 @@ def test_what_goes_wrong_is_told_in_kubectls_words(run: Run, words: tuple[str, .
         ("just text", 'error: unable to decode "bad.yaml"'),
         ("kind: ConfigMap\nmetadata: {name: a}", 'error: unable to decode "bad.yaml": Object \'apiVersion\' is missing'),
         ("apiVersion: v9\nkind: Widget\nmetadata: {name: a}", 'no matches for kind "Widget" in version "v9"'),
-        ("apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: a}", "use a Deployment"),
+        ("apiVersion: v1\nkind: PodTemplate\nmetadata: {name: a}", "write the template into the Deployment"),
         (MAP.replace("\ndata", "\ndada"), 'unknown field "dada" (did you mean "data"?)'),
         (MAP.replace("red", "1"), "data[colour]: Invalid value: 1: must be a string"),
         (MAP.replace("name: settings, ", ""), "resource name may not be empty"),

@@ -144,7 +144,7 @@ def show(output: Output, applied: list[tuple[Target, Json]]) -> None:
 #: What kubectl prunes, and our own kind.
 _PRUNED = (
     "ConfigMap", "Namespace", "Pod", "Secret", "Service", "Job", "CronJob", "Ingress", "Deployment", "ReplicaSet", "StatefulSet",
-    "HorizontalPodAutoscaler", "PodDisruptionBudget", "Pipeline",
+    "DaemonSet", "HorizontalPodAutoscaler", "PodDisruptionBudget", "Pipeline",
 )  # fmt: skip
 
 

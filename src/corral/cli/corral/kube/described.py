@@ -294,11 +294,21 @@ def _deployment(session: Session, one: Json) -> Pairs:
 
 def _replicas(session: Session, one: Json) -> Pairs:
     spec, status = one["spec"], one.get("status") or {}
-    pairs: Pairs = [
-        ("Selector", selector(spec.get("selector"))),
-        ("Replicas", f"{status.get('replicas', 0)} current / {spec.get('replicas', 1)} desired"),
-    ]
-    if one["kind"] == "StatefulSet":
+    pairs: Pairs = [("Selector", selector(spec.get("selector")))]
+    if one["kind"] == "DaemonSet":
+        wanted = (spec["template"].get("spec") or {}).get("nodeSelector") or {}
+        pairs.append(("Node-Selector", ",".join(f"{name}={value}" for name, value in sorted(wanted.items())) or NONE))
+        for word, field in (
+            ("Desired Number of Nodes Scheduled", "desiredNumberScheduled"),
+            ("Current Number of Nodes Scheduled", "currentNumberScheduled"),
+            ("Number of Nodes Scheduled with Up-to-date Pods", "updatedNumberScheduled"),
+            ("Number of Nodes Scheduled with Available Pods", "numberAvailable"),
+            ("Number of Nodes Misscheduled", "numberMisscheduled"),
+        ):
+            pairs.append((word, str(status.get(field, 0))))
+    else:
+        pairs.append(("Replicas", f"{status.get('replicas', 0)} current / {spec.get('replicas', 1)} desired"))
+    if one["kind"] in ("StatefulSet", "DaemonSet"):
         pairs.append(("Update Strategy", (spec.get("updateStrategy") or {}).get("type", "RollingUpdate")))
     phases = dict.fromkeys(("Running", "Pending", "Succeeded", "Failed"), 0)
     labels = selector(spec.get("selector"))
@@ -404,7 +414,8 @@ def _secret(session: Session, one: Json) -> Pairs:
 
 
 _KINDS: dict[str, Callable[[Session, Json], Pairs]] = {
-    "Pod": _pod, "Deployment": _deployment, "ReplicaSet": _replicas, "StatefulSet": _replicas, "Job": _job, "Service": _service,
+    "Pod": _pod, "Deployment": _deployment, "ReplicaSet": _replicas, "StatefulSet": _replicas, "DaemonSet": _replicas,
+    "Job": _job, "Service": _service,
     "ConfigMap": _config_map, "Secret": _secret,
 }  # fmt: skip
 

@@ -27,7 +27,7 @@ _MERGE = "application/merge-patch+json"
 
 def main(arguments: list[str]) -> int:
     parser = ArgumentParser(
-        prog="corral rollout", description="See and steer the update of a Deployment or StatefulSet."
+        prog="corral rollout", description="See and steer the update of a Deployment, StatefulSet or DaemonSet."
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="status|undo|history|pause|resume|restart")
     for verb, text in (
@@ -52,8 +52,9 @@ def main(arguments: list[str]) -> int:
     for target in named(session, given.what):
         if not target.name:
             raise Exit(1, "error: required resource not specified: KIND/NAME")
-        if target.resource.kind not in ("Deployment", "StatefulSet"):
-            raise Exit(1, f"error: no rollout for a {target.resource.kind}: a Deployment or StatefulSet has them")
+        if target.resource.kind not in ("Deployment", "StatefulSet", "DaemonSet"):
+            what = "a Deployment, StatefulSet or DaemonSet has them"
+            raise Exit(1, f"error: no rollout for a {target.resource.kind}: {what}")
         _VERBS[given.verb](session, given, target)
     return 0
 
@@ -89,9 +90,9 @@ def progress(kind: str, one: Json, revision: int = 0) -> tuple[str, bool]:
     if revision and found and int(found) != revision:
         raise Exit(1, f"error: desired revision ({revision}) is different from the running revision ({found})")
     if one["metadata"].get("generation", 0) > (one.get("status") or {}).get("observedGeneration", 0):
-        word = "deployment" if kind == "Deployment" else "statefulset"
+        word = "daemon set" if kind == "DaemonSet" else kind.lower()
         return f"Waiting for {word} spec update to be observed...", False
-    return _deployment(name, one) if kind == "Deployment" else _stateful_set(name, one)
+    return {"Deployment": _deployment, "StatefulSet": _stateful_set, "DaemonSet": _daemon_set}[kind](name, one)
 
 
 def _deployment(name: str, one: Json) -> tuple[str, bool]:
@@ -136,6 +137,20 @@ def _stateful_set(name: str, one: Json) -> tuple[str, bool]:
     )
 
 
+def _daemon_set(name: str, one: Json) -> tuple[str, bool]:
+    spec, status = one["spec"], one.get("status") or {}
+    if (spec.get("updateStrategy") or {}).get("type") == "OnDelete":
+        raise Exit(1, "error: rollout status is only available for RollingUpdate strategy type")
+    wanted, updated = status.get("desiredNumberScheduled", 0), status.get("updatedNumberScheduled", 0)
+    available = status.get("numberAvailable", 0)
+    waiting = f'Waiting for daemon set "{name}" rollout to finish: '
+    if updated < wanted:
+        return f"{waiting}{updated} out of {wanted} new pods have been updated...", False
+    if available < wanted:
+        return f"{waiting}{available} of {wanted} updated pods are available...", False
+    return f'daemon set "{name}" successfully rolled out', True
+
+
 # -- revisions
 
 
@@ -147,7 +162,7 @@ class _Revision:
 def _revisions(session: Session, target: Target, uid: str) -> dict[int, _Revision]:
     """The Pod templates that it has had, by their number."""
     found = {}
-    if target.resource.kind == "StatefulSet":
+    if target.resource.kind != "Deployment":
         for one in session.request("GET", session.resource("controllerrevisions").path(target.namespace))["items"]:
             if _is_owned(one, uid):
                 template = {name: value for name, value in one["data"]["spec"]["template"].items() if name != "$patch"}

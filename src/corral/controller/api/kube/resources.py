@@ -55,7 +55,17 @@ _SUBRESOURCES = {
 _OURS = frozenset({"ControllerRevision"})
 #: What `get all` shows.
 _IN_ALL = frozenset(
-    {"Pod", "Service", "Deployment", "ReplicaSet", "StatefulSet", "Job", "CronJob", "HorizontalPodAutoscaler"}
+    {
+        "Pod",
+        "Service",
+        "Deployment",
+        "ReplicaSet",
+        "StatefulSet",
+        "DaemonSet",
+        "Job",
+        "CronJob",
+        "HorizontalPodAutoscaler",
+    }
 )
 
 #: What users put.

@@ -27,7 +27,7 @@ from corral.model.kube.pod import Pod, PodTemplateSpec
 from corral.model.kube.rbac import ClusterRole, ClusterRoleBinding, Role, RoleBinding, ServiceAccount
 from corral.model.kube.scaling import HorizontalPodAutoscaler
 from corral.model.kube.storage import PersistentVolume, PersistentVolumeClaim, StorageClass
-from corral.model.kube.workload import ControllerRevision, CronJob, Deployment, Job, ReplicaSet, StatefulSet
+from corral.model.kube.workload import ControllerRevision, CronJob, DaemonSet, Deployment, Job, ReplicaSet, StatefulSet
 from corral.services.manifests import writing
 from corral.services.storage import is_default
 from corral.syntax.age import format_age
@@ -284,6 +284,23 @@ COLUMNS: dict[type, tuple[Column, ...]] = {
         Column("Ready", lambda one, now: f"{one.status.ready_replicas}/{one.spec.replicas}"),
         AGE,
         *_containers(lambda one: one.spec.template),
+    ),
+    DaemonSet: (
+        NAME,
+        _number("Desired", lambda one, now: one.status.desired_number_scheduled),
+        _number("Current", lambda one, now: one.status.current_number_scheduled),
+        _number("Ready", lambda one, now: one.status.number_ready),
+        _number("Up-to-date", lambda one, now: one.status.updated_number_scheduled),
+        _number("Available", lambda one, now: one.status.number_available),
+        Column(
+            "Node Selector",
+            lambda one, now: (
+                ",".join(f"{k}={v}" for k, v in sorted(one.spec.template.spec.node_selector.items())) or NONE
+            ),
+        ),
+        AGE,
+        *_containers(lambda one: one.spec.template),
+        _SELECTOR,
     ),
     Job: (
         NAME,

@@ -29,6 +29,7 @@ _CHECKS: dict[str, Callable[[Any, Problems], None]] = {
     "Deployment": workload.deployment,
     "ReplicaSet": workload.replica_set,
     "StatefulSet": workload.stateful_set,
+    "DaemonSet": workload.daemon_set,
     "Job": workload.job,
     "CronJob": workload.cron_job,
     "Service": network.service,

@@ -1,10 +1,19 @@
-"""Do Deployments, ReplicaSets, StatefulSets, Jobs and CronJobs ask for what can be had?"""
+"""Do Deployments, ReplicaSets, StatefulSets, DaemonSets, Jobs and CronJobs ask for what can be had?"""
 
 from zoneinfo import ZoneInfo
 
 from corral.errors import InvalidCron
 from corral.model.kube.pod import IntOrString, PodTemplateSpec
-from corral.model.kube.workload import CronJob, Deployment, DeploymentStrategy, Job, JobSpec, ReplicaSet, StatefulSet
+from corral.model.kube.workload import (
+    CronJob,
+    DaemonSet,
+    Deployment,
+    DeploymentStrategy,
+    Job,
+    JobSpec,
+    ReplicaSet,
+    StatefulSet,
+)
 from corral.services.manifests.checks import metadata, pod, selectors, storage
 from corral.services.manifests.problems import Problems
 from corral.syntax import cron, kubenames
@@ -86,6 +95,31 @@ def stateful_set(one: StatefulSet, problems: Problems) -> None:
         amount(update.rolling_update.max_unavailable, f"{path}.maxUnavailable", problems)
         if _is_none(update.rolling_update.max_unavailable):
             problems.invalid(f"{path}.maxUnavailable", update.rolling_update.max_unavailable, "cannot be 0")
+
+
+def daemon_set(one: DaemonSet, problems: Problems) -> None:
+    spec = one.spec
+    _served(spec.template, "DaemonSet", problems)
+    selectors.check_template(spec.selector, spec.template, "DaemonSet", "spec", problems)
+    at_least(problems, 0, {
+        "spec.minReadySeconds": spec.min_ready_seconds, "spec.revisionHistoryLimit": spec.revision_history_limit,
+    })  # fmt: skip
+    update = spec.update_strategy
+    path = "spec.updateStrategy.rollingUpdate"
+    rolling = update.rolling_update
+    if rolling is None:
+        return
+    if update.type == "OnDelete":
+        problems.invalid(path, "", "only allowed for updateStrategy 'RollingUpdate'")
+    amount(rolling.max_surge, f"{path}.maxSurge", problems)
+    amount(rolling.max_unavailable, f"{path}.maxUnavailable", problems)
+    surges, misses = not _is_none(rolling.max_surge), not _is_none(rolling.max_unavailable)
+    if surges and misses:
+        problems.invalid(path, f"{rolling.max_surge}", "may not be set when maxUnavailable is non-zero")
+    if not surges and not misses:
+        problems.required(path, "cannot be 0 when maxSurge is 0")
+    if surges and any(port.host_port for each in spec.template.spec.containers for port in each.ports):
+        problems.forbidden(f"{path}.maxSurge", "the new Pod could not have a hostPort that the old one has")
 
 
 def job(one: Job, problems: Problems) -> None:

@@ -1,12 +1,13 @@
-"""Which templates has a StatefulSet had? Kept as Kubernetes' ControllerRevisions."""
+"""Which templates has a StatefulSet or DaemonSet had? Kept as Kubernetes' ControllerRevisions."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from corral.model.kube.meta import ObjectMeta
-from corral.model.kube.pod import Pod, PodTemplateSpec
-from corral.model.kube.workload import ControllerRevision, StatefulSet, StatefulSetStatus
+from corral.model.kube.pod import PodTemplateSpec
+from corral.model.kube.workload import ControllerRevision, DaemonSet, StatefulSet
 from corral.services import podset
 from corral.services.changes import Change, Put, Remove
 from corral.services.selectors import owner_reference
@@ -15,7 +16,7 @@ from corral.services.view import View
 REVISION_LABEL = "controller-revision-hash"
 
 
-def of(one: StatefulSet, view: View) -> tuple[list[ControllerRevision], ControllerRevision, list[Change]]:
+def of(one: StatefulSet | DaemonSet, view: View) -> tuple[list[ControllerRevision], ControllerRevision, list[Change]]:
     """All that are kept, that of its template, and what keeping it changes. A template it had before gets the newest number."""
     kept = [found for found in view.owned(one.metadata.uid) if isinstance(found, ControllerRevision)]
     kept = [found for found in kept if not found.metadata.deletion_timestamp]
@@ -43,7 +44,7 @@ def of(one: StatefulSet, view: View) -> tuple[list[ControllerRevision], Controll
 
 
 def _data(template: PodTemplateSpec) -> dict[str, Any]:
-    """As Kubernetes writes it: a patch of the StatefulSet. As it is read back from the record, so that it is the same after a restart."""
+    """As Kubernetes writes it: a patch of whose it is. As it is read back from the record, so that it is the same after a restart."""
     said = msgspec.json.decode(msgspec.json.encode(template, order="deterministic"))
     return {"spec": {"template": {**said, "$patch": "replace"}}}
 
@@ -54,9 +55,8 @@ def template_of(one: ControllerRevision) -> PodTemplateSpec:
 
 
 def beyond_limit(
-    one: StatefulSet, kept: list[ControllerRevision], pods: list[Pod], status: StatefulSetStatus
+    kept: list[ControllerRevision], limit: int, is_used: Callable[[ControllerRevision], bool]
 ) -> list[Change]:
     """More than are to be kept of those that no Pod has, the oldest first."""
-    used = {pod.metadata.labels.get(REVISION_LABEL) for pod in pods} | {status.current_revision, status.update_revision}
-    idle = sorted((found for found in kept if found.metadata.name not in used), key=lambda found: found.revision)
-    return [Remove(found.key) for found in idle[: max(len(idle) - one.spec.revision_history_limit, 0)]]
+    idle = sorted((found for found in kept if not is_used(found)), key=lambda found: found.revision)
+    return [Remove(found.key) for found in idle[: max(len(idle) - limit, 0)]]
