@@ -1,5 +1,6 @@
 """What of a change of an object is worth a note, as Kubernetes writes them: an Event with a reason and a message?"""
 
+import re
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
@@ -27,6 +28,12 @@ _CONTROLLERS = {
     "HorizontalPodAutoscaler": "horizontal-pod-autoscaler",
     "Pipeline": "pipeline-controller",
 }  # fmt: skip
+
+
+#: Why a container is told to end, as engine/kube/verdicts.py says it.
+_FAILED_PROBE = re.compile(
+    r"(?P<what>Container .+ failed (?P<probe>\w+) probe, will be restarted): (?P<why>.*)", re.DOTALL
+)
 
 
 class Note(NamedTuple):
@@ -138,11 +145,6 @@ def _of_pod(old: Pod | None, new: Pod) -> Iterator[Note]:
     known = {one.name: one for one in (*before.init_container_statuses, *before.container_statuses)} if before else {}
     for one in (*status.init_container_statuses, *status.container_statuses):
         yield from _of_container(new, known.get(one.name), one)
-    if before is not None and before.ready_since and not status.ready_since and not meta.deletion_timestamp:
-        for one in status.container_statuses:
-            was = known.get(one.name)
-            if one.state.state == "running" and was is not None and was.ready and not one.ready and not one.stopping:
-                yield note("Warning", "Unhealthy", "Readiness probe failed", container=one.name)
     if meta.deletion_timestamp and (old is None or not old.metadata.deletion_timestamp):
         for one in status.container_statuses:
             if one.state.state == "running":
@@ -168,9 +170,11 @@ def _of_container(pod: Pod, was: ContainerStatus | None, now: ContainerStatus) -
         return Note(pod.key, pod.metadata.uid, kind, reason, text, "kubelet", field)
 
     before = was.state if was is not None else None
-    if now.stopping and (was is None or not was.stopping):
-        yield note("Warning", "Unhealthy", now.stopping)
-        yield note("Normal", "Killing", f"Container {now.name} failed its probe, will be restarted")
+    if now.stopping and (was is None or not was.stopping) and (found := _FAILED_PROBE.fullmatch(now.stopping)):
+        yield note("Warning", "Unhealthy", f"{found['probe'].capitalize()} probe failed: {found['why']}")
+        yield note("Normal", "Killing", found["what"])
+    if now.unready and (was is None or was.unready != now.unready):
+        yield note("Warning", "Unhealthy", f"Readiness probe failed: {now.unready}")
     if now.step >= 0 and (was is None or was.step < 0) and now.image:
         yield note("Normal", "Pulling", f'Pulling image "{now.image}"')
     state = now.state

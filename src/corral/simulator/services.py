@@ -39,6 +39,7 @@ class ServiceSimulation(Simulation):
     """After each turn the promises of services are checked, and what the nodes run."""
 
     characters = MORE_CHARACTERS
+    has_more_to_do = True
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed, world_of(random.Random(seed)))

@@ -270,6 +270,20 @@ def test_readiness_follows_the_probe() -> None:
     one.check()
 
 
+def test_what_a_readiness_probe_finds_wrong_is_kept_also_when_it_has_never_succeeded() -> None:
+    one = running(container(readiness_probe=Probe(tcp_socket=TCPSocketAction(port=80))))
+    verdict = rp.ProbeResult(
+        agent="agent", node="n1", key=StepKey(pod(one).status.job, 0), probe="readiness", ok=False, message="HTTP 503"
+    )
+    one.report(verdict)
+    assert pod(one).status.container_statuses[0].unready == "HTTP 503"
+    version = pod(one).metadata.resource_version
+    one.report(verdict)
+    assert pod(one).metadata.resource_version == version
+    one.finish(pod(one).status.job, 1, step=0)
+    assert not pod(one).status.container_statuses[0].unready
+
+
 def test_a_startup_probe_comes_first() -> None:
     probe = Probe(tcp_socket=TCPSocketAction(port=80))
     one = running(container(startup_probe=probe))

@@ -71,13 +71,21 @@ def test_a_container_that_crashes_is_told_with_each_restart():
 
 def test_a_probe_that_fails():
     ready = pod(ready_since=1.0, container_statuses=(container("running", ready=True, step=0),))
-    unready = pod(container_statuses=(container("running", step=0),))
-    assert told(ready, unready) == ["Pod Warning Unhealthy: Readiness probe failed"]
-    stopping = pod(container_statuses=(container("running", step=0, stopping="Liveness probe failed: HTTP 500"),))
+    unready = pod(container_statuses=(container("running", step=0, unready="HTTP 503"),))
+    assert told(ready, unready) == ["Pod Warning Unhealthy: Readiness probe failed: HTTP 503"]
+    began = pod(container_statuses=(container("running", step=0),))
+    assert told(began, unready) == ["Pod Warning Unhealthy: Readiness probe failed: HTTP 503"]
+    assert told(unready, ready) == []
+    words = "Container main failed liveness probe, will be restarted: HTTP 500"
+    stopping = pod(container_statuses=(container("running", step=0, unready="HTTP 503", stopping=words),))
     assert told(unready, stopping) == [
         "Pod Warning Unhealthy: Liveness probe failed: HTTP 500",
-        "Pod Normal Killing: Container main failed its probe, will be restarted",
+        "Pod Normal Killing: Container main failed liveness probe, will be restarted",
     ]
+    ending = pod(
+        container_statuses=(container("running", step=0, unready="HTTP 503", stopping="Pod is being deleted"),)
+    )
+    assert told(unready, ending) == []
 
 
 def test_an_update_that_does_not_come_along():

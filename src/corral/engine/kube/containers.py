@@ -47,7 +47,7 @@ def after(
     container: Container, status: ContainerStatus, over: ContainerState, policy: str, now: float
 ) -> ContainerStatus:
     """The status after a run; `restart_at` says whether and when there is another one."""
-    status = msgspec.structs.replace(status, ready=False, started=False, stopping="", restart_at=0.0)
+    status = msgspec.structs.replace(status, ready=False, started=False, stopping="", unready="", restart_at=0.0)
     if policy == "Never" or (policy == "OnFailure" and not over.exit_code):
         return msgspec.structs.replace(status, state=over)
     ran = over.finished_at - over.started_at
@@ -69,7 +69,7 @@ def cut_off(status: ContainerStatus, reason: str, now: float) -> ContainerStatus
     """Its job is over, and so is it."""
     if status.state.state == "terminated":
         return status
-    status = msgspec.structs.replace(status, ready=False, started=False, stopping="", restart_at=0.0)
+    status = msgspec.structs.replace(status, ready=False, started=False, stopping="", unready="", restart_at=0.0)
     if status.step < 0 or (status.last_state is not None and status.state.state == "waiting"):
         return status
     over = ContainerState(

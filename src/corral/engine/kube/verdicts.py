@@ -78,8 +78,9 @@ def on_probe(ctx: Context, report: ProbeResult, now: float, out: Effects) -> Non
         found = _found(ctx, report.key)
         assert found is not None
     if report.probe == "readiness":
-        if found.status.started and found.status.ready != report.ok:
-            _change(ctx, found, now, out, ready=report.ok)
+        why = "" if report.ok else report.message or "it has failed"
+        if found.status.started and (found.status.ready, found.status.unready) != (report.ok, why):
+            _change(ctx, found, now, out, ready=report.ok, unready=why)
     elif report.probe == "startup" and report.ok:
         if not found.status.started:
             _change(ctx, found, now, out, started=True, ready=found.container.readiness_probe is None)

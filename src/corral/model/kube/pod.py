@@ -439,6 +439,7 @@ class ContainerStatus(Schema, frozen=True, kw_only=True):
     restart_at: float = 0.0  #: it is started again then (back-off); 0.0 = it does not wait
     back_off: float = 0.0  #: seconds that its next restart waits, should it end soon
     stopping: str = ""  #: why its present run has been told to end: a probe's verdict
+    unready: str = ""  #: what its readiness probe has found wrong; "" = nothing yet, or not any more
 
 
 class PortAddress(Schema, frozen=True, kw_only=True):

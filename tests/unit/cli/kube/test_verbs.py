@@ -146,7 +146,7 @@ def test_get_sorted(run: Run) -> None:
     [
         (("get", "deploy", "none"), 'Error from server (NotFound): deployments.apps "none" not found\n'),
         (("get", "widgets"), 'error: the server doesn\'t have a resource type "widgets"\n'),
-        (("get", "networkpolicies"), "corral: error: there is no NetworkPolicy here: traffic between Pods is not filtered"),
+        (("get", "podtemplates"), "corral: error: there is no PodTemplate here: write the template into"),
         (("get", "svc", "-o", "toml"), 'error: unable to match a printer suitable for the output format "toml"'),
         (("get", "svc", "-o", "jsonpath={.a["), "error: error parsing jsonpath {.a["),
         (("get", "cm", "-l", "a=="), "No resources found in default namespace.\n"),
