@@ -49,7 +49,9 @@ def test_a_controller_is_killed_and_comes_back_with_everything(tmp_path):
 
         first.send_signal(signal.SIGKILL)
         first.wait()
+        (tmp_path / "controller.ready").unlink()
         start()
+        wait_until((tmp_path / "controller.ready").exists)  # a loaded machine may need longer than a command waits
         assert [row["id"] for row in client.jobs(["id"])] == ids
         assert client.status()["term"] > term
         assert running_server(tmp_path / "nats").pid == nats.pid
