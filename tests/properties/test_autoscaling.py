@@ -117,3 +117,74 @@ def test_under_a_constant_load_with_noise_it_comes_to_rest_where_it_is_enough(
 def test_within_a_tenth_of_the_goal_nothing_changes(share: float) -> None:
     service = Service(hpa(in_flight(10), high=100), replicas=20)
     assert live(service, 200 * share, 0.0, 700, random.Random(1)) == [20]
+
+
+def report(service: Service, load: float, held: int = 0, requests: int | None = None) -> None:
+    count = int(load) if requests is None else requests
+    told = ServiceLoad(namespace="default", service="web", in_flight=load, requests=count, held=held)
+    service.loads.reported((told,), "gateway", service.now)
+
+
+@settings(max_examples=8, deadline=None, derandomize=True)
+@given(st.floats(0.0, 100.0), st.integers(1, 15), st.integers(20, 400), st.sampled_from([0, 1]))
+def test_while_no_gateway_is_heard_nothing_is_taken_away(total: float, start: int, silence: int, low: int) -> None:
+    service = Service(hpa(in_flight(10), high=100, low=low), replicas=start)
+    live(service, total, 0.1, 120, random.Random(start))
+    service.now += 15.0  # from now on nobody knows
+    known = service.replicas
+    for _ in range(0, silence, 5):
+        service.now += 5.0
+        service.decide()
+        assert service.replicas >= known
+    # The first words after it are no reason either, as long as they say the same.
+    report(service, total)
+    service.decide()
+    assert service.replicas >= known
+
+
+@settings(max_examples=10, deadline=None, derandomize=True)
+@given(st.floats(5.0, 100.0), st.floats(3.0, 20.0), st.integers(0, 1000))
+def test_a_rush_is_followed_within_seconds_and_nothing_is_taken_away_while_it_lasts(
+    total: float, times: float, seed: int
+) -> None:
+    service = Service(hpa(in_flight(10), high=1000), replicas=1)
+    chance = random.Random(seed)
+    live(service, total, 0.05, 400, chance)
+    calm = service.replicas
+    # Twice as many as are ready must be asked for, with room for what is between two replicas.
+    rush = max(total * times, 20.0 * calm * 1.2)
+    found = live(service, rush, 0.05, 10, chance)
+    assert found[-1] >= rush / 10 * 0.8, f"{found} for {rush}"
+    after = live(service, rush, 0.05, 50, chance)
+    assert after == sorted(after)
+
+
+@settings(max_examples=10, deadline=None, derandomize=True)
+@given(
+    st.floats(0.0, 100.0), st.integers(1, 30), st.lists(st.tuples(st.integers(1, 300), st.integers(1, 60)), max_size=4)
+)
+def test_to_zero_and_back_as_often_as_nobody_comes_and_somebody_does(
+    total: float, start: int, visits: list[tuple[int, int]]
+) -> None:
+    service = Service(hpa(in_flight(10), high=100, low=0), replicas=start)
+    live(service, total, 0.0, 100, random.Random(1))
+    for quiet, busy in visits:
+        for _ in range(0, quiet, 2):
+            service.now += 2.0
+            report(service, 0.0)
+            service.decide()
+        if not service.replicas:
+            report(service, 0.0, held=1)
+            service.decide()
+            assert service.replicas >= 1  # at once: somebody waits
+        for _ in range(0, busy, 2):
+            service.now += 2.0
+            report(service, 3.0)
+            service.decide()
+            assert service.replicas >= 1
+    for _ in range(250):
+        service.now += 2.0
+        report(service, 0.0)
+        service.decide()
+    assert service.replicas == 0
+    assert [service.decide().replicas for _ in range(5)] == [0] * 5

@@ -13,7 +13,7 @@ from corral.model.kube.meta import Condition, ObjectKey
 from corral.model.kube.scaling import HorizontalPodAutoscaler, HPAStatus, MetricStatus
 from corral.services.load import Loads
 from corral.services.metrics import Problem, Reading, Sight, is_demand, metrics_of, read
-from corral.services.scalewindow import Memory, bounded
+from corral.services.scalewindow import Memory, bounded, unknown
 from corral.services.traffic import Rush
 
 #: Annotation: with minReplicas 0, so many seconds after the last request the last replica goes.
@@ -91,6 +91,9 @@ def decide(one: HorizontalPodAutoscaler, sight: Sight, loads: Loads, mind: Mind,
     is_idle = not low and not any(reading.is_outside and reading.replicas for reading in known)
     is_idle = is_idle and _is_idle(one, sight, loads, mind, now)
     if best is None or (problems and best.replicas < current):
+        unknown(mind.memory, current, now)
+        if loads.is_silent(now):
+            mind.memory.since = now  # nobody can say that there was no request
         first = problems[0]
         text = f"the HPA was unable to compute the replica count: {first.text}"
         said["ScalingActive"] = ("False", first.reason, text)

@@ -158,6 +158,12 @@ def _began(memory: Memory, policy: HPAScalingPolicy, current: int, now: float) -
     return current - came + went
 
 
+def unknown(memory: Memory, current: int, now: float) -> None:
+    """Nobody knows how many there should be: those that are there stay before a whole window has been seen."""
+    memory.wanted = [entry for entry in memory.wanted if entry[0] > now - LONGEST]
+    memory.wanted.append((now, current))
+
+
 def note(memory: Memory, old: int, new: int, now: float) -> None:
     """So many there are to be from now on."""
     if new > old:

@@ -29,11 +29,11 @@ from corral.protocol.replies import Rejected
 from corral.protocol.requests import PutObjects
 
 
-def pool(count: int = 2, **fields: Any) -> Cluster:
-    """Of nodes with four CPUs; `urgent` may preempt `service` and `train`, `service` may preempt `train`."""
+def pool(count: int = 2, cpus: int = 4, **fields: Any) -> Cluster:
+    """Of nodes with so many CPUs; `urgent` may preempt `service` and `train`, `service` may preempt `train`."""
     names = f"n[1-{count}]"
     c = cluster(
-        nodes(names, cpus=4),
+        nodes(names, cpus=cpus),
         preemption=Preemption(type="qos", mode="REQUEUE", **fields),
         priority=PriorityWeights(qos=1000),
     )

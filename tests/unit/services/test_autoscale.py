@@ -166,3 +166,28 @@ def with_gaps(one: HorizontalPodAutoscaler, total: float, gaps: set[int]) -> int
 def test_reports_that_do_not_come_change_nothing(total: float, gaps: set[int]) -> None:
     one = hpa(in_flight(5), high=100)
     assert with_gaps(one, total, gaps) == with_gaps(one, total, set())
+
+
+def test_after_a_time_in_which_nobody_knew_nothing_is_taken_away_before_a_window_has_been_seen() -> None:
+    service = Service(hpa(in_flight(10), high=100, low=0), replicas=1)
+
+    def hear(load: float) -> None:
+        told = ServiceLoad(namespace="default", service="web", in_flight=load, requests=int(load))
+        service.loads.reported((told,), "gateway", service.now)
+        service.decide()
+
+    for _ in range(60):
+        service.now += 2.0
+        hear(80.0)
+    assert service.replicas == 8
+    for _ in range(100):  # the gateway is away for 1,000 s
+        service.now += 10.0
+        service.decide()
+    for _ in range(140):  # 280 s
+        hear(0.0)
+        assert service.replicas == 8
+        service.now += 2.0
+    for _ in range(60):
+        hear(0.0)
+        service.now += 2.0
+    assert service.replicas == 0
