@@ -1,25 +1,48 @@
 """Is a service there for its users whatever is done to it? A real cluster with Pods, probes and the gateway, under a steady load."""
 
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
+from urllib.parse import urlsplit
 
 import pytest
 from tests.cluster.live import LiveCluster, wait_until
 from tests.cluster.test_pod_faults import killed
 
 _ROOT = Path(__file__).parents[2]
-#: Answers with its process id at once; says that it is not ready where a file says so.
+#: Answers with its process id at once; says that it is not ready where a file says so. A stream ends with a word when it is told to end.
 _PROGRAM = """
-import asyncio, os, sys
+import asyncio, os, signal, sys
+streams = set()
+def told():
+    if not streams:
+        os._exit(0)
+    for one in streams:
+        one.set()
+async def stream(writer):
+    end = asyncio.Event()
+    streams.add(end)
+    writer.write(b"HTTP/1.1 200 OK\\r\\nContent-Type: text/event-stream\\r\\n\\r\\ndata: " + str(os.getpid()).encode() + b"\\n\\n")
+    await end.wait()
+    await asyncio.sleep(0.5)
+    writer.write(b"data: goodbye\\n\\n")
+    await writer.drain()
+    writer.close()
+    streams.discard(end)
+    if not streams:
+        await asyncio.sleep(0.1)
+        os._exit(0)
 async def serve(reader, writer):
     try:
         while True:
             head = await reader.readuntil(b"\\r\\n\\r\\n")
+            if head.startswith(b"GET /stream"):
+                return await stream(writer)
             ready = not (head.startswith(b"GET /ready") and os.path.exists(sys.argv[1] + "/unready"))
             body = str(os.getpid()).encode()
             status = b"200 OK" if ready else b"503 No"
@@ -27,6 +50,7 @@ async def serve(reader, writer):
     except (asyncio.IncompleteReadError, OSError):
         writer.close()
 async def main():
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told)
     server = await asyncio.start_server(serve, "0.0.0.0", int(os.environ["PORT"]), backlog=1024)
     await server.serve_forever()
 asyncio.run(main())
@@ -108,6 +132,11 @@ class Served(LiveCluster):
             if any(one["type"] == "Ready" and one["status"] == "True" for one in pod["status"]["conditions"])
         )
 
+    def node_of(self, pid: str) -> str:
+        """Where this process is a replica."""
+        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        return next(one.partition(b"=")[2].decode() for one in variables if one.startswith(b"SLURMD_NODENAME="))
+
     def answers(self, count: int = 1) -> set[str]:
         """The processes that answer now."""
         command = [sys.executable, "-m", "tests.httpload", self.url, "--rate", "100", "--seconds", "0.4"]
@@ -156,6 +185,30 @@ def test_not_one_request_fails_while_a_node_is_drained(cluster: Served) -> None:
         wait_until(lambda: node not in (found := cluster.nodes()) and len(found) == 3)
         wait_until(lambda: not cluster.text("squeue", "-h", "-w", node), what="nothing is left on it")
         cluster.run("scontrol", "update", f"nodename={node}", "state=resume")
+
+
+@pytest.mark.parametrize("how", ["update", "drain"])
+def test_a_stream_is_ended_by_its_replica_and_not_cut_off(cluster: Served, how: str) -> None:
+    parts = urlsplit(cluster.url)
+    with socket.create_connection((parts.hostname, parts.port), 60) as client:
+        client.sendall(b"GET /stream HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        seen = b""
+        while b"\n\n" not in seen.partition(b"data: ")[2]:
+            seen += client.recv(65536)
+        pid = seen.partition(b"data: ")[2].split()[0].decode()
+        if how == "update":
+            cluster.run("corral", "rollout", "restart", "deployment", "web")
+        else:
+            node = cluster.node_of(pid)
+            cluster.run("scontrol", "update", f"nodename={node}", "state=drain", "reason=test")
+        while data := client.recv(65536):
+            seen += data
+        assert b"data: goodbye" in seen
+    if how == "update":
+        cluster.run("corral", "rollout", "status", "deployment", "web")
+    else:
+        cluster.run("scontrol", "update", f"nodename={node}", "state=resume")
+    wait_until(lambda: len(found := cluster.answers()) == 3 and pid not in found)
 
 
 def test_not_one_request_fails_while_replicas_are_preempted(cluster: Served) -> None:
