@@ -4,9 +4,9 @@ n1 --(10.77.1.0/30)-- head --(10.77.2.0/30)-- n2        the head, which is 10.77
  '----(10.77.4.0/30)-- edge --(10.77.5.0/30)--'         nor does the gateway's, which is 10.77.9.1, with a cable to the head too
 """
 
+import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,11 +14,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from tests.cluster.live import COMMANDS, wait_until
+from tests.cluster.hosts_kit import API, EDGE, HEAD, HTTP, PORT, Host, ThreeHosts, environment
+from tests.cluster.live import wait_until
 from tests.cluster.pods_kit import Pods
-
-HEAD, PORT, API = "10.77.0.1", 4222, "https://10.77.0.1:6820"
-EDGE, HTTP = "10.77.9.1", 8080
 
 pytestmark = [
     pytest.mark.root,
@@ -26,139 +24,6 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("ip") is None, reason="there is no ip command (iproute2)"),
     pytest.mark.skipif(shutil.which("openssl") is None, reason="there is no openssl command"),
 ]
-
-
-class Host:
-    """A network namespace in which programs run."""
-
-    def __init__(self, name: str, directory: Path) -> None:
-        self.name, self.directory = name, directory / name
-        self.directory.mkdir()
-        self._namespace = f"corral-{os.getpid()}-{name}"
-        self.daemons: list[subprocess.Popen[bytes]] = []
-
-    def create(self) -> None:
-        done = subprocess.run(["ip", "netns", "add", self._namespace], capture_output=True, text=True)
-        if done.returncode:
-            pytest.skip(f"no network namespaces here: {done.stderr.strip()}")
-        self.ip("link", "set", "lo", "up")
-
-    def delete(self) -> None:
-        subprocess.run(["ip", "netns", "delete", self._namespace], capture_output=True)
-
-    def ip(self, *arguments: str) -> None:
-        subprocess.run(["ip", "-n", self._namespace, *arguments], check=True, capture_output=True)
-
-    def join(self, other: "Host", network: str, *, to: str = "default", name: str = "up0") -> None:
-        """A cable between the two: `other` gets .1, this one .2, and reaches `to` by it."""
-        ends = ["link", "add", name, "type", "veth", "peer", "name", f"to-{self.name}", "netns", other._namespace]
-        self.ip(*ends)
-        other.ip("addr", "add", f"{network}.1/30", "dev", f"to-{self.name}")
-        other.ip("link", "set", f"to-{self.name}", "up")
-        self.ip("addr", "add", f"{network}.2/30", "dev", name)
-        self.ip("link", "set", name, "up")
-        self.ip("route", "add", to, "via", f"{network}.1")
-
-    def command(self, *words: str) -> list[str]:
-        return ["nsenter", f"--net=/run/netns/{self._namespace}", *words]
-
-    def start(self, *words: str, **variables: str) -> None:
-        with open(self.directory / "words", "ab") as output:
-            command = self.command(str(COMMANDS / words[0]), *words[1:])
-            self.daemons.append(subprocess.Popen(command, stdout=output, stderr=output, env=environment() | variables))
-
-    def run(self, *words: str) -> str:
-        done = subprocess.run(
-            self.command(*words), cwd=self.directory, env=environment(), capture_output=True, text=True, timeout=120,
-            stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-        assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}{self.words()}"
-        return done.stdout.strip()
-
-    def words(self) -> str:
-        path = self.directory / "words"
-        return path.read_text(errors="replace")[-2000:] if path.exists() else ""
-
-    def connections(self) -> set[str]:
-        """Where its TCP sockets lead to; "listen" for one that waits to be called."""
-        lines = self.run("cat", "/proc/net/tcp", "/proc/net/tcp6").splitlines()
-        fields = [line.split() for line in lines if "local_address" not in line]
-        waiting, gone = "0A", ("06", "07", "08")
-        return {"listen" if field[3] == waiting else _address(field[2]) for field in fields if field[3] not in gone}
-
-
-def _address(text: str) -> str:
-    host, _, port = text.rpartition(":")
-    return ".".join(str(byte) for byte in reversed(bytes.fromhex(host[-8:]))) + f":{int(port, 16)}"
-
-
-def environment() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "CORRAL_"))}
-    return {**kept, "PATH": f"{COMMANDS}:{os.environ['PATH']}"}
-
-
-class ThreeHosts:
-    def __init__(self, directory: Path) -> None:
-        self.head, self.n1, self.n2, self.edge = (Host(name, directory) for name in ("head", "n1", "n2", "edge"))
-        self.hosts = (self.head, self.n1, self.n2, self.edge)
-        self.endpoint = f"unix://{self.head.directory}/state/corral.sock"
-
-    def wire(self) -> None:
-        for host in self.hosts:
-            host.create()
-        self.head.ip("addr", "add", f"{HEAD}/32", "dev", "lo")
-        self.n1.join(self.head, "10.77.1")
-        self.n2.join(self.head, "10.77.2")
-        self.edge.ip("addr", "add", f"{EDGE}/32", "dev", "lo")
-        own = {self.head: HEAD, self.n1: "10.77.1.2", self.n2: "10.77.2.2"}
-        for number, (host, address) in enumerate(own.items(), 3):
-            host.join(self.edge, f"10.77.{number}", to=EDGE, name="edge0")
-            self.edge.ip("route", "add", address, "via", f"10.77.{number}.2")
-
-    def start(self) -> None:
-        config = self.head.directory / "corral.toml"
-        authority, pair = certificate(self.head.directory)
-        config.write_text(
-            f'cluster = "three"\nstate_dir = "{self.head.directory}/state"\n'
-            f'[nats]\nlisten = "0.0.0.0:{PORT}"\nadvertise = "tls://{HEAD}:{PORT}"\nca = "{authority}"\n{pair}'
-            f'[api]\nlisten = "0.0.0.0:6820"\nadvertise = "{API}"\n{pair}'
-            f'[proxy]\nlisten = "0.0.0.0:6821"\nadvertise = "https://{HEAD}:6821"\n'
-            f'[gateway]\nstart = false\nlisten = "{EDGE}"\nhttp_port = {HTTP}\n'
-        )
-        self.head.start("corral", "controller", "--config", str(config))
-        wait_until((self.head.directory / "state" / "controller.ready").exists, what=self.head.words())
-        for host in (self.n1, self.n2):
-            token = host.directory / "node.token"
-            token.write_text(self.on_head("corral", "token", "node", host.name))
-            config = host.directory / "corral.toml"
-            config.write_text(
-                f'cluster = "three"\nstate_dir = "{host.directory}/state"\n'
-                f'[nats]\nurl = "tls://{HEAD}:{PORT}"\ncredentials = "{token}"\nca = "{authority}"\n'
-            )
-            host.start("corral", "agent", "--config", str(config), "--name", host.name)
-        wait_until(lambda: self.on_head("sinfo", "-h", "-t", "idle", "-o%D") == "2", what="two idle nodes")
-
-    def on_head(self, *words: str) -> str:
-        return self.head.run("env", f"CORRAL_ENDPOINT={self.endpoint}", *words)
-
-    def stop(self) -> None:
-        for host in reversed(self.hosts):
-            subprocess.run(
-                ["corral", "down", "--dir", f"{host.directory}/state"], env=environment(), capture_output=True
-            )
-            for daemon in host.daemons:
-                daemon.send_signal(signal.SIGKILL)
-                daemon.wait()
-            host.delete()
-
-
-def certificate(directory: Path) -> tuple[Path, str]:
-    """The file of an authority of our own, and the configuration's lines that name a certificate of it."""
-    certificate, key = directory / "head.pem", directory / "head.key"
-    words = f"req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=head -keyout {key} -out {certificate}"
-    alternative = ("-addext", f"subjectAltName=IP:{HEAD}")
-    subprocess.run(["openssl", *words.split(), *alternative], check=True, capture_output=True)
-    return certificate, f'certificate = "{certificate}"\nkey = "{key}"\n'
 
 
 @pytest.fixture(scope="module")
@@ -439,8 +304,8 @@ def gateway(hosts: ThreeHosts) -> Host:
 def test_a_service_on_both_nodes_is_reached_through_the_gateway(hosts: ThreeHosts, gateway: Host) -> None:
     """By its name too, in a job that was there before the first service."""
     output = hosts.head.directory / "named.out"
-    waits = "until getent hosts web.default.corral; do sleep 0.2; done"
-    answers = f"until curl -sf http://web.default.corral:{HTTP}/; do sleep 0.2; done"
+    waits = "until getent hosts web.default.corral | grep -F 10.; do sleep 0.2; done"
+    answers = f"until curl -sf http://web.default.corral:{HTTP}/; do sleep 0.2; done; curl -sf http://web/"
     script = f"{waits}; getent hosts web; {answers}; getent hosts head.invalid || echo none"
     job = hosts.on_head("sbatch", "--parsable", "-w", "n2", "-o", str(output), "--wrap", script)
     wait_until(lambda: hosts.on_head("squeue", "-h", "-o%T", "-j", job) == "RUNNING")
@@ -457,11 +322,128 @@ def test_a_service_on_both_nodes_is_reached_through_the_gateway(hosts: ThreeHost
 
     wait_until(from_both, what=gateway.words())
     wait_until(lambda: hosts.on_head("sacct", "-n", "-X", "-P", "-o", "State", "-j", job) == "COMPLETED")
-    named, short, answer, unknown = output.read_text().splitlines()
-    assert (named.split(), short.split()) == ([EDGE, "web.default.corral"], [EDGE, "web.default.corral"])
-    assert answer in ("n1", "n2")
+    named, short, answer, at_its_own_port, unknown = output.read_text().splitlines()
+    own = hosts.on_head("corral", "get", "svc", "web", "-o", "jsonpath={.spec.clusterIP}")
+    assert named.split()[0] in (EDGE, own)  # the gateway's while there is no rule yet
+    assert short.split()[1:] == ["web.default.corral"]
+    assert {answer, at_its_own_port} <= {"n1", "n2"}
     assert unknown == "none"
     hosts.on_head("corral", "delete", "-f", str(manifest))
+    wait_until(lambda: hosts.on_head("squeue", "-h") == "")
+
+
+TCP_SERVER = """
+import os, signal, socketserver, sys
+class Answer(socketserver.StreamRequestHandler):
+    def handle(self):
+        self.wfile.write(f"{sys.argv[1]} says {self.rfile.readline().decode().strip()}\\n".encode())
+class Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address, request_queue_size = True, 100
+Server(("", int(sys.argv[2])), Answer).serve_forever()
+"""
+TCP_CLIENT = """
+import collections, pathlib, socket, sys, time
+host, port, stop = sys.argv[1], int(sys.argv[2]), pathlib.Path(sys.argv[3])
+heard = collections.Counter()
+while not stop.exists():
+    try:
+        with socket.create_connection((host, port), 10) as sock:
+            sock.sendall(b"hello\\n")
+            heard[sock.makefile().readline().strip() or "nothing"] += 1
+    except OSError as error:
+        heard[str(error)] += 1
+    pathlib.Path(sys.argv[4]).write_text("".join(f"{count} {words}\\n" for words, count in heard.items()))
+    time.sleep(0.02)
+"""
+
+
+def _database(version: str, server: Path) -> list[dict[str, object]]:
+    """A Deployment that speaks neither HTTP nor at its Service's port, with two of them. (Each node has two CPUs, perhaps.)"""
+    ready = {"tcpSocket": {"port": "sql"}, "periodSeconds": 1}
+    main = {
+        "name": "main", "command": [sys.executable, str(server), version, "5000"], "readinessProbe": ready,
+        "ports": [{"name": "sql", "containerPort": 5000}], "lifecycle": {"preStop": {"sleep": {"seconds": 1}}},
+    }  # fmt: skip
+    template = {"metadata": {"labels": {"app": "db"}}, "spec": {"containers": [main]}}
+    spec = {"replicas": 1, "selector": {"matchLabels": {"app": "db"}}, "template": template}
+    ports = [{"name": "mysql", "port": 3306, "targetPort": "sql"}, {"name": "tcp-too", "port": 99, "targetPort": 5000}]
+    each = {"selector": {"app": "db"}, "clusterIP": "None", "ports": [{"port": 3306, "targetPort": "sql"}]}
+    return [
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "db"}, "spec": {"selector": {"app": "db"}, "ports": ports}},
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "each"}, "spec": each},
+        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "db"}, "spec": spec},
+    ]  # fmt: skip
+
+
+def _apply(hosts: ThreeHosts, objects: list[dict[str, object]]) -> None:
+    path = hosts.head.directory / "objects.json"
+    path.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+    hosts.on_head("corral", "apply", "-f", str(path))
+
+
+def _rules(host: Host) -> list[str]:
+    return [line for line in host.run("iptables-save").splitlines() if "CORRAL-SVC-" in line]
+
+
+@pytest.mark.skipif(shutil.which("iptables") is None, reason="there is no iptables command")
+def test_a_service_is_reached_at_its_own_port_while_what_is_behind_it_is_renewed(
+    hosts: ThreeHosts, gateway: Host
+) -> None:
+    """By a plain job and a Pod with a network of its own; and the rules are as the Services are."""
+    server, client, stop = (hosts.head.directory / name for name in ("server.py", "client.py", "stop"))
+    server.write_text(TCP_SERVER)
+    client.write_text(TCP_CLIENT)
+    _apply(hosts, _database("one", server))
+    pods = Pods(hosts.endpoint)
+    wait_until(lambda: all(any("--dport 3306" in line for line in _rules(host)) for host in (hosts.n1, hosts.n2)))
+    deployment = "/apis/apps/v1/namespaces/default/deployments/db"
+    wait_until(lambda: pods.ask("GET", deployment)[1]["status"].get("readyReplicas") == 1)
+
+    def words(host: str, port: int, name: str) -> list[str]:
+        return [sys.executable, str(client), host, str(port), str(stop), str(hosts.head.directory / f"{name}.heard")]
+
+    both = " ".join([*words("db", 3306, "job"), "&", *words("db.default.svc.cluster.local", 99, "other"), ";", "wait"])
+    job = hosts.on_head("sbatch", "--parsable", "-w", "n2", "-o", "/dev/null", "--wrap", both)
+    pods.put("own", {"name": "main", "command": words("db.default", 3306, "own")}, nodeName="n1", restartPolicy="Never")
+
+    def heard(name: str) -> dict[str, int]:
+        path = hosts.head.directory / f"{name}.heard"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return {words: int(count) for count, _, words in (line.partition(" ") for line in lines)}
+
+    names = ("job", "other", "own")
+    wait_until(
+        lambda: all("one says hello" in heard(name) for name in names), what=lambda: [heard(name) for name in names]
+    )
+    _apply(hosts, _database("two", server))
+    wait_until(
+        lambda: (now := pods.ask("GET", deployment)[1]["status"]).get("updatedReplicas") == 1 and now.get("replicas") == 1
+    )  # fmt: skip
+    wait_until(
+        lambda: all("two says hello" in heard(name) for name in names), what=lambda: [heard(name) for name in names]
+    )
+    stop.touch()
+    wait_until(lambda: hosts.on_head("sacct", "-n", "-X", "-P", "-o", "State", "-j", job) == "COMPLETED")
+    pods.wait_phase("own", "Succeeded")
+    pods.delete("own")
+    for name in names:
+        assert set(heard(name)) == {"one says hello", "two says hello"}
+
+    say = "sock.sendall(b'hello\\n'); print(sock.makefile().readline())"
+    once = f"import socket; sock = socket.create_connection(('each', 5000), 10); {say}"
+    for node in ("n1", "n2"):  # one of them is its own
+        assert hosts.on_head("srun", "-w", node, sys.executable, "-c", once) == "two says hello"
+
+    hosts.n1.kill_daemon()
+    other = {"selector": {"app": "db"}, "ports": [{"name": "tcp", "port": 7}]}
+    _apply(hosts, [{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "more"}, "spec": other}])
+    wait_until(lambda: any("--dport 7 " in line for line in _rules(hosts.n2)))
+    assert not any("--dport 7 " in line for line in _rules(hosts.n1))
+    hosts.n1.start_again()
+    wait_until(lambda: any("--dport 7 " in line for line in _rules(hosts.n1)))
+    hosts.on_head("corral", "delete", "svc", "more", "db", "each")
+    hosts.on_head("corral", "delete", "deploy", "db")
+    wait_until(lambda: not _rules(hosts.n1) and not _rules(hosts.n2), what=lambda: [_rules(hosts.n1), _rules(hosts.n2)])
     wait_until(lambda: hosts.on_head("squeue", "-h") == "")
 
 
@@ -485,8 +467,6 @@ def test_a_pod_is_reached_from_another_host_and_reaches_it(hosts: ThreeHosts) ->
 
 
 def _port_of(host: Host) -> int:
-    import json
-
     (path,) = host.directory.glob("state/agent/*/boxes/*/*/.net")
     port: int = json.loads(path.read_text())["ports"][0][1]
     return port

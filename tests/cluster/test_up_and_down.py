@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import subprocess
 from collections.abc import Callable
 
 import pytest
@@ -178,3 +179,36 @@ def test_what_cannot_be_nodes_is_refused(make_cluster: Make, names: str) -> None
     assert done.returncode == 1
     assert done.stderr.startswith(f"corral: error: --nodes={names}: ")
     assert cluster.processes() == []
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("iptables") is None, reason="needs root and iptables")
+@pytest.mark.parametrize("killed", [False, True])
+def test_two_clusters_translate_each_its_own_services_and_down_takes_the_rules_away(
+    make_cluster: Make, *, killed: bool
+) -> None:
+    """Also those of an agent that was killed; and never another cluster's."""
+    two = [make_cluster(name) for name in ("one", "two")]
+
+    def addresses() -> list[str]:
+        return [one.text("corral", "get", "svc", "web", "-o", "jsonpath={.spec.clusterIP}") for one in two]
+
+    def rules(address: str) -> list[str]:
+        saved = subprocess.run(["iptables-save", "-t", "nat"], capture_output=True, text=True, check=True).stdout
+        return [line for line in saved.splitlines() if f"-d {address}/32 " in line]
+
+    for one in two:
+        one.up("--nodes=1", "--cpus=2", "--mem=1000")
+        (one.work / "web.yaml").write_text(
+            "{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {selector: {app: web}, ports: [{port: 80}]}}"
+        )
+        one.run("corral", "apply", "-f", "web.yaml")
+    first, second = addresses()
+    assert first != second
+    for address in (first, second):
+        wait_until(lambda address=address: len(rules(address)) == 1, what=f"a rule for {address}")  # type: ignore[misc]
+    if killed:
+        kill(daemons.agents(two[0].directory)[0].pid or 0)
+    two[0].down()
+    assert rules(first) == []
+    assert len(rules(second)) == 1

@@ -6,6 +6,7 @@ import os
 import msgspec
 
 from corral.agent import podroom
+from corral.agent.addresses import NodeAddresses
 from corral.agent.control import Executed, Sample, Sampled, Started, encode_command
 from corral.agent.endings import Endings
 from corral.agent.gpuwatch import NVIDIAS_RULES, GpuWatch, Look
@@ -47,6 +48,7 @@ from corral.protocol.orders import (
     ShutDown,
     SignalTasks,
     SuspendJob,
+    TellAddresses,
     TellNames,
     WriteFiles,
 )
@@ -68,6 +70,7 @@ _decode_order = msgspec.msgpack.Decoder(
     | RemoveDirectory
     | RebootNode
     | TellNames
+    | TellAddresses
     | ReportsCommitted
     | SendInventory
     | ShutDown
@@ -96,6 +99,7 @@ class AgentLoop:
         images: Images | None = None,
         networks: PodNetworks | None = None,
         names: NodeNames | None = None,
+        addresses: NodeAddresses | None = None,
         devices: tuple[GresDevice, ...] = (),
         mps: Mps | None = None,
         xids: Rules = NVIDIAS_RULES,
@@ -121,7 +125,7 @@ class AgentLoop:
         self._endings = Endings(self._launcher, epilog_timeout)
         watch = GpuWatch(devices, self._on_bad_device, rules=xids)
         self._watch = watch if watch.is_needed() else None
-        self._servicenames = names
+        self._servicenames, self._addresses = names, addresses
         self._registration = 0
         self._stopping = asyncio.Event()
         self._shutdown: asyncio.Task[None] | None = None
@@ -133,6 +137,10 @@ class AgentLoop:
         recover(self._launcher)
         if self._servicenames is not None:
             self._servicenames.resume()
+        if self._addresses is not None:
+            self._addresses.resume()
+            if (networks := self._launcher.networks) is not None:
+                networks.on_change = self._addresses.look_now
         for job in mps.jobs() if (mps := self._launcher.mps) is not None else ():
             if self._spool.is_buried(job_name(*job)):
                 self._endings.leave_mps(job)
@@ -193,6 +201,8 @@ class AgentLoop:
         self._endings.kill_what_does_not_end(clock.monotonic())
         if self._servicenames is not None:
             self._servicenames.refresh()
+        if self._addresses is not None:
+            self._addresses.look()
         seen = self._watch.turn() if self._watch is not None else Look()
         if self._bus.is_connected:
             self._tell_inventory(seen)
@@ -212,6 +222,7 @@ class AgentLoop:
                 gpus=seen.busy,
                 gpus_memory_mb=seen.memory_mb,
                 names=self._servicenames.known if self._servicenames is not None else None,
+                addresses=self._addresses.version if self._addresses is not None else None,
             )
         )
 
@@ -273,6 +284,9 @@ class AgentLoop:
             case TellNames():
                 if self._servicenames is not None:
                     self._servicenames.take(order.names)
+            case TellAddresses():
+                if self._addresses is not None:
+                    self._addresses.take(order)
             case WriteFiles():
                 self._volumefiles.obey(order)
             case SendInventory():
@@ -340,6 +354,8 @@ class AgentLoop:
                 await self._launcher.networks.clear_all()
             if self._servicenames is not None:
                 self._servicenames.end()
+            if self._addresses is not None:
+                await self._addresses.end()
             podroom.unmount_all(str(self._launcher.spool.root / "boxes"))
         self.stop()
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from corral.agent import cgroup, names, podnet_root, podnet_user
+from corral.agent import addresses, cgroup, names, podnet_root, podnet_user
 from corral.agent.access import Access
+from corral.agent.addressfile import path_in
 from corral.agent.control import ShepherdSettings
 from corral.agent.images import Images
 from corral.agent.inventory import VirtualNodes, address_towards, inventory_of_this_machine, virtual_inventories
@@ -27,7 +28,7 @@ from corral.agent.spawner import start as start_spawner
 from corral.agent.spool import Spool
 from corral.agent.xid import Rules
 from corral.bus.nats import NatsBus
-from corral.daemon import clock
+from corral.daemon import clock, natrules
 from corral.daemon.logs import Log
 from corral.daemon.signals import on_stop
 from corral.errors import ConfigError
@@ -98,6 +99,8 @@ def run(
     unenforced = cgroup.not_enforced(settings)
     if config.pod_network and (why := pod_networks(config)[1]):
         unenforced = (*unenforced, f"networks of Pods ({why})")
+    if config.kubernetes.service_cidr and (why := addresses.why_not(config.kubernetes.service_cidr)):
+        unenforced = (*unenforced, f"addresses of services ({why})")
     if config.gateway.dns_port and (why := names.why_not()):
         unenforced = (*unenforced, f"names of services in jobs ({why})")
     nodes = tuple(msgspec.structs.replace(node, unenforced=unenforced) for node in nodes)
@@ -209,6 +212,15 @@ def _serve(
         shepherds.close()
 
 
+def _addresses(config: ClusterConfig, spool: Spool, log: Log) -> addresses.NodeAddresses | None:
+    """None: this node cannot translate them."""
+    if not config.kubernetes.service_cidr or addresses.why_not(config.kubernetes.service_cidr):
+        natrules.remove_below(spool.root)  # as it may have been with another configuration
+        Path(path_in(str(spool.root))).unlink(missing_ok=True)
+        return None
+    return addresses.NodeAddresses(str(spool.root.absolute()), group_mark(spool.root), log)
+
+
 async def _main(
     config: ClusterConfig,
     name: str,
@@ -246,6 +258,7 @@ async def _main(
         images=images,
         networks=PodNetworks(str(spool.root / "boxes"), group_mark(spool.root), log, pod_networks(config)[0]),
         names=known,
+        addresses=_addresses(config, spool, log),
         devices=devices,
         mps=Mps(spool.root / "mps", devices, log) if config.gpu_sharing.starts_mps and not nodes[0].virtual else None,
         xids=Rules(config.gpus.drain_xids, config.gpus.ignore_xids),

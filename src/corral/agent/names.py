@@ -17,6 +17,7 @@ import sys
 import msgspec
 
 from corral.agent import resolver
+from corral.agent.addressfile import path_in
 from corral.agent.processes import has_capability
 from corral.agent.resolverfile import MACHINES, addresses_of, directory_of, jobs_text
 from corral.agent.viewing import file_of
@@ -43,7 +44,7 @@ class NodeNames:
     """Of one agent."""
 
     def __init__(self, agents: str, log: Log, domain: str, *, has_pod_networks: bool) -> None:
-        self.directory = directory_of(agents)
+        self.directory, self._translated = directory_of(agents), path_in(agents)
         self._log, self._has_pod_networks = log, has_pod_networks
         self._table = f"{self.directory}/table"
         self.known = self._told_before() or Names(domain)
@@ -110,7 +111,9 @@ class NodeNames:
 
         if self._program is None:
             self._program = Program("resolver", Path(self.directory), Path(self._table), self._log)
-        if not self._program.adopt():
+        if self._program.adopt() and not self._is_of_today(self._program.pid):
+            await self._program.end()
+        if not self._program.pid:
             try:
                 self._write_table()
                 await self._again()
@@ -119,6 +122,14 @@ class NodeNames:
                 return
         self._keeping = asyncio.get_running_loop().create_task(self._program.keep(self._again))
         self.refresh()
+
+    def _is_of_today(self, pid: int) -> bool:
+        """Or has an earlier version started it?"""
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                return os.fsencode(self._translated) in file.read().split(b"\0")
+        except OSError:
+            return False
 
     async def _again(self) -> None:
         """At the addresses that it had, since Pods that run know them; at others, where they are taken."""
@@ -136,6 +147,7 @@ class NodeNames:
                 "-S",
                 resolver.__file__,
                 self._table,
+                self._translated,
                 f"{self.directory}/ready",
                 *addresses,
             ]

@@ -9,7 +9,7 @@ Where neither can be, Pods have their node's network, and `corral status` says w
 import asyncio
 import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -32,6 +32,8 @@ class PortsTaken(CannotConnect):
 
 
 TAKEN = "ports in use: "
+#: So begin the words of a program that has failed.
+PROBLEM = "the Pod's network cannot be made: "
 
 
 class Maker(Protocol):
@@ -50,6 +52,7 @@ class PodNetworks:
     def __init__(self, boxes: str, mark: str, log: Log, maker: Maker | None) -> None:
         """mark: tells this agent's from others' of the machine."""
         self._boxes, self._mark, self._log, self._maker = boxes, mark, log, maker
+        self.on_change: Callable[[], None] = lambda: None
         self._under_way: dict[tuple[str, int, int], asyncio.Task[str]] = {}
 
     def is_wanted(self, run: PodRun) -> bool:
@@ -78,6 +81,7 @@ class PodNetworks:
             os.makedirs(place, mode=0o700, exist_ok=True)
             net = await self._maker.make(name, place, ports)
             _write(place, net)
+            self.on_change()
         except CannotConnect as error:
             return str(error)
         except OSError as error:
@@ -109,6 +113,7 @@ class PodNetworks:
             else:
                 await self._maker.remove(net)
                 os.unlink(f"{of_job(self._boxes, node, job, restart)}/.net")
+                self.on_change()
         except (OSError, CannotConnect) as error:
             self._log.error("a Pod's network cannot be removed", error, job=job, node=node)
 
@@ -150,7 +155,5 @@ async def _said(program: str, arguments: Sequence[str], text: str) -> bytes:
     out, errors = await process.communicate(text.encode() or None)
     if process.returncode:
         words = [line for line in errors.decode(errors="replace").splitlines() if line and not line.startswith("Try `")]
-        raise CannotConnect(
-            f"the Pod's network cannot be made: {program}: {words[-1] if words else process.returncode}"
-        )
+        raise CannotConnect(f"{PROBLEM}{program}: {words[-1] if words else process.returncode}")
     return out

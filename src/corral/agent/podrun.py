@@ -8,6 +8,7 @@ import pwd
 import re
 import socket
 
+from corral.agent.addressfile import path_in, translated
 from corral.agent.netrecord import Net, net_of
 from corral.agent.servicevariables import api_variables, service_variables
 from corral.agent.tasks import TaskPlan
@@ -114,13 +115,14 @@ def expanded(text: str, variables: dict[str, str]) -> str:
     return _REFERENCE.sub(value, text)
 
 
-def _services(order: LaunchStep, net: Net | None) -> dict[str, str]:
+def _services(order: LaunchStep, net: Net | None, boxes: str) -> dict[str, str]:
     """Which services there are; of a gateway that cannot be reached from its network, nothing is said."""
     assert order.pod is not None
     host = order.pod.gateway_host if net is not None else ""
     if host and net is not None and not net.address:
         return {}
-    return service_variables(order.services, of_pod=True, host=host)
+    known = translated(path_in(os.path.dirname(boxes))) if order.services else frozenset()
+    return service_variables(order.services, of_pod=True, host=host, translated=known)
 
 
 def complete(plan: TaskPlan, order: LaunchStep, network: tuple[int, int], boxes: str) -> None:
@@ -131,6 +133,6 @@ def complete(plan: TaskPlan, order: LaunchStep, network: tuple[int, int], boxes:
     address = net.address if net is not None and net.address else ip_of(order.pod.host_ip)
     if order.api is not None:
         plan.environment |= api_variables(order.api.url, own_network=network[0] >= 0)
-    plan.environment |= _services(order, net)
+    plan.environment |= _services(order, net, boxes)
     plan.environment = environment(order, plan.environment, has_network=network[0] >= 0, address=address)
     plan.argv = [expanded(word, plan.environment) for word in plan.argv]

@@ -1,9 +1,9 @@
 """Who answers the programs of a node for names? This program, as their name server.
 
-It asks the gateways for services' names and the machine's name servers for all others. It outlives its agent, so that jobs resolve names
-whatever becomes of the cluster, and decides nothing: a question goes on as it has come, to one server after the other until one answers.
-What it must know lies in two files, which it reads again when they change: the agent's table (who knows the services), and the machine's
-/etc/resolv.conf.
+Names of Services whose addresses this node translates (addresses.py) it answers itself; for other names of services it asks the gateways,
+for all others the machine's name servers. It outlives its agent, so that jobs resolve names whatever becomes of the cluster, and decides
+nothing: a question goes on as it has come, to one server after the other until one answers. What it must know lies in three files, which
+it reads again when they change: the agent's tables (who knows the services; their addresses), and the machine's /etc/resolv.conf.
 
 It imports next to nothing, and is run as a file: it takes 12 MB.
 """
@@ -22,6 +22,11 @@ PORT = 53
 LINK_LOCAL = "169.254."
 _MACHINES = "/etc/resolv.conf"
 _KUBERNETES = b".cluster.local"
+_SERVICES = b".svc"
+#: Seconds for which an answer of our own holds, and what it answers.
+_HOLDS = 5
+_A, _AAAA = 1, 28
+_TRANSLATES = 0x40  #: gateway/dns.py
 #: Until the next server is asked, or the only one again; in all, as long as resolvers wait that ask us.
 _SECONDS, _ALL_SECONDS = 1.0, 4.5
 #: Until one is asked again that was not there at all.
@@ -35,12 +40,15 @@ _SERVER_FAILS, _NO_SUCH_NAME, _REFUSED = 2, 3, 5
 class Files:
     """What they say, as of now."""
 
-    def __init__(self, table: str) -> None:
-        self._table = table
+    def __init__(self, table: str, addresses: str = "") -> None:
+        self._table, self._addresses = table, addresses
+        self._translated: dict[bytes, bytes] = {}
+        self.translates = False
         self._seen: dict[str, object] = {}
         self._domain = b"\0"
         self._servers: dict[bool, list[tuple[str, int]]] = {False: [], True: []}
         self._machines: list[tuple[str, int]] = []
+        self._is_in_kubernetes = False
         self.own: set[str] = set()
 
     def look(self) -> None:
@@ -53,8 +61,18 @@ class Files:
             self._domain = b"." + (said.get("domain") or "\0").encode()
             servers = [_place(text) for text in said.get("servers", ())]
             self._servers = {False: servers, True: [_place(text) for text in said.get("for_pods", ())] or servers}
+        if self._addresses and self._has_changed(self._addresses):
+            try:
+                with open(self._addresses, encoding="utf-8") as file:
+                    known = json.load(file)["names"]
+                    self._translated = {b"." + name.encode(): socket.inet_aton(text) for name, text in known.items()}
+                self.translates = True
+            except (OSError, ValueError, KeyError):
+                self._translated, self.translates = {}, False
         if self._has_changed(_MACHINES):
-            self._machines = [(one, PORT) for one in name_servers(_MACHINES) if one not in self.own]
+            self._machines = [(one, PORT) for one in words_after("nameserver", _MACHINES) if one not in self.own]
+            searched = words_after("search", _MACHINES)
+            self._is_in_kubernetes = any(f".{one}".endswith(".cluster.local") for one in searched)
 
     def _has_changed(self, path: str) -> bool:
         try:
@@ -72,9 +90,21 @@ class Files:
         self.look()
         if name.endswith(self._domain):
             return self._servers[by_pod], []
-        if name.endswith(_KUBERNETES):  # the machine may be a node of Kubernetes' as well
-            return self._servers[by_pod], self._machines
+        if name.endswith(_KUBERNETES):  # the agent may be a Pod of Kubernetes'
+            return self._servers[by_pod], self._machines if self._is_in_kubernetes else []
         return [], self._machines
+
+    def address_of(self, name: bytes) -> bytes:
+        """Which this node translates; b"" = none."""
+        self.look()
+        for end in (self._domain, _KUBERNETES):
+            if name.endswith(end):
+                return self._translated.get(name.removesuffix(end).removesuffix(_SERVICES), b"")
+        return b""
+
+    def for_gateway(self, question: bytes) -> bytes:
+        """It is told whether Pods' own addresses lead to them from here."""
+        return question[:3] + bytes((question[3] | _TRANSLATES,)) + question[4:] if self.translates else question
 
     def prefer(self, server: tuple[str, int]) -> None:
         """It has answered: it is asked first from now on."""
@@ -113,8 +143,9 @@ class Question:
 class Resolver:
     """At its addresses."""
 
-    def __init__(self, table: str, addresses: list[str]) -> None:
-        self._files = Files(table)
+    def __init__(self, table: str, translated: str, addresses: list[str]) -> None:
+        """`translated`: the file that says of which Services."""
+        self._files = Files(table, translated)
         self._files.own = set(addresses)
         self._poll = select.poll()
         self._listeners: dict[int, tuple[socket.socket, bool]] = {}
@@ -161,10 +192,14 @@ class Resolver:
                 return
             try:
                 name = name_of(data)
+                said = own_answer(data, self._files.address_of(name))
             except (IndexError, ValueError):
                 continue
-            if len(self._under_way) < _MOST:
-                self._ask(Question(data, asker, listener, *self._files.servers_for(name, by_pod=by_pod)))
+            question = Question(data, asker, listener, *self._files.servers_for(name, by_pod=by_pod))
+            if said:
+                self._say(question, said)
+            elif len(self._under_way) < _MOST:
+                self._ask(question)
 
     def _ask(self, question: Question) -> None:
         """The next server."""
@@ -179,7 +214,7 @@ class Resolver:
         sock = _datagrams(question.server[0])
         try:
             sock.connect(question.server)
-            sock.send(question.data)
+            sock.send(question.data if question.is_last_word else self._files.for_gateway(question.data))
         except OSError:
             sock.close()
             self._later.append(question)
@@ -235,16 +270,21 @@ class Resolver:
             connection.settimeout(_ALL_SECONDS)
             try:
                 while data := _message(connection):
-                    first, others = self._files.servers_for(name_of(data), by_pod=by_pod)
-                    said = _asked_at_length(data, first, others) or failure(
-                        data, _SERVER_FAILS if first or others else _NO_SUCH_NAME
+                    name = name_of(data)
+                    first, others = self._files.servers_for(name, by_pod=by_pod)
+                    said = (
+                        own_answer(data, self._files.address_of(name))
+                        or _asked_at_length(data, self._files.for_gateway(data), first, others)
+                        or failure(data, _SERVER_FAILS if first or others else _NO_SUCH_NAME)
                     )
                     connection.sendall(struct.pack("!H", len(said)) + said)
             except (OSError, IndexError, ValueError, struct.error):
                 return
 
 
-def _asked_at_length(data: bytes, first: list[tuple[str, int]], others: list[tuple[str, int]]) -> bytes:
+def _asked_at_length(
+    data: bytes, for_gateway: bytes, first: list[tuple[str, int]], others: list[tuple[str, int]]
+) -> bytes:
     """What one of them says; b"" = none does."""
     for server in (*first, *others):
         is_last = server in others or not others
@@ -253,7 +293,7 @@ def _asked_at_length(data: bytes, first: list[tuple[str, int]], others: list[tup
             with socket.socket(socket.AF_INET6 if ":" in server[0] else socket.AF_INET, kind) as sock:
                 sock.settimeout(_SECONDS)
                 sock.connect(server)
-                sock.sendall(data if kind == socket.SOCK_DGRAM else struct.pack("!H", len(data)) + data)
+                sock.sendall(for_gateway if kind == socket.SOCK_DGRAM else struct.pack("!H", len(data)) + data)
                 said = sock.recv(_LARGEST) if kind == socket.SOCK_DGRAM else _message(sock)
         except OSError:
             continue
@@ -295,6 +335,21 @@ def name_of(message: bytes) -> bytes:
     return found.lower()
 
 
+def own_answer(message: bytes, address: bytes) -> bytes:
+    """To what is asked of this name; b"" = others answer. Raises IndexError for what is no question."""
+    if not address:
+        return b""
+    end = 12
+    while length := message[end]:
+        end += 1 + length
+    kind = struct.unpack_from("!H", message, end + 1)[0] if len(message) >= end + 5 else 0
+    if kind not in (_A, _AAAA):
+        return b""
+    record = struct.pack("!HHHIH", 0xC00C, _A, 1, _HOLDS, len(address)) + address if kind == _A else b""
+    head = message[:2] + bytes((0x84 | message[2] & 0x79, 0x80)) + struct.pack("!HHHH", 1, bool(record), 0, 0)
+    return head + message[12 : end + 5] + record
+
+
 def is_of_another(answer: bytes, others: list[tuple[str, int]]) -> bool:
     """Do the gateways not know it, and might others?"""
     return bool(others) and len(answer) > 3 and answer[3] & 15 in (_NO_SUCH_NAME, _REFUSED)
@@ -310,13 +365,14 @@ def failure(question: bytes, code: int) -> bytes:
     return question[:2] + bytes((0x80 | question[2] & 0x79, 0x80 | code)) + question[4:6] + b"\0" * 6 + question[12:]
 
 
-def name_servers(path: str) -> list[str]:
+def words_after(key: str, path: str) -> list[str]:
+    """In all lines of the machine's that begin so."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             lines = [line.split() for line in file]
     except OSError:
         return []
-    return [words[1] for words in lines if len(words) > 1 and words[0] == "nameserver"]
+    return [word for words in lines if words[:1] == [key] for word in words[1 : 2 if key == "nameserver" else None]]
 
 
 def _place(text: str) -> tuple[str, int]:
@@ -324,8 +380,8 @@ def _place(text: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def main(table: str, ready: str, addresses: list[str]) -> None:
-    resolver = Resolver(table, addresses)
+def main(table: str, translated: str, ready: str, addresses: list[str]) -> None:
+    resolver = Resolver(table, translated, addresses)
     with open(f"{ready}.new", "w", encoding="utf-8") as file:
         file.write(" ".join(addresses))
     os.replace(f"{ready}.new", ready)
@@ -333,4 +389,4 @@ def main(table: str, ready: str, addresses: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3:])
+    main(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4:])

@@ -8,29 +8,36 @@ from urllib.parse import urlsplit
 from corral.protocol.orders import ServicePlace
 
 
-def service_variables(places: Iterable[ServicePlace], *, of_pod: bool = False, host: str = "") -> dict[str, str]:
-    """`host`: the gateway's, where it is another from there than for everybody."""
+def service_variables(
+    places: Iterable[ServicePlace], *, of_pod: bool = False, host: str = "", translated: frozenset[str] = frozenset()
+) -> dict[str, str]:
+    """`host`: the gateway's, where it is another from there than for everybody. `translated`: the addresses by which this node reaches
+    services at their own ports, which Kubernetes' variables then say.
+    """
     found: dict[str, str] = {}
     for place in places:
         name = _word(place.name)
         at = host or place.host
         url = place.url.replace(f"//{_bracketed(place.host)}:", f"//{_bracketed(at)}:")
         port = str(place.port)
+        if place.port_name:
+            found[f"CORRAL_SERVICE_{name}_PORT_{_word(place.port_name)}"] = port
         if place.is_first:
             found[f"CORRAL_SERVICE_{name}_HOST"], found[f"CORRAL_SERVICE_{name}_PORT"] = at, port
             if url:
                 found[f"CORRAL_SERVICE_{name}_URL"] = url
-            if of_pod:
-                found[f"{name}_SERVICE_HOST"], found[f"{name}_SERVICE_PORT"] = at, port
-                found[f"{name}_PORT"] = f"tcp://{_bracketed(at)}:{port}"
+        if not of_pod:
+            continue
+        if place.address in translated:
+            at, port = place.address, str(place.service_port)
+        if place.is_first:
+            found[f"{name}_SERVICE_HOST"], found[f"{name}_SERVICE_PORT"] = at, port
+            found[f"{name}_PORT"] = f"tcp://{_bracketed(at)}:{port}"
         if place.port_name:
-            found[f"CORRAL_SERVICE_{name}_PORT_{_word(place.port_name)}"] = port
-            if of_pod:
-                found[f"{name}_SERVICE_PORT_{_word(place.port_name)}"] = port
-        if of_pod:
-            link = f"{name}_PORT_{place.service_port}_TCP"
-            found[link] = f"tcp://{_bracketed(at)}:{port}"
-            found[f"{link}_ADDR"], found[f"{link}_PORT"], found[f"{link}_PROTO"] = at, port, "tcp"
+            found[f"{name}_SERVICE_PORT_{_word(place.port_name)}"] = port
+        link = f"{name}_PORT_{place.service_port}_TCP"
+        found[link] = f"tcp://{_bracketed(at)}:{port}"
+        found[f"{link}_ADDR"], found[f"{link}_PORT"], found[f"{link}_PROTO"] = at, port, "tcp"
     return found
 
 

@@ -92,6 +92,8 @@ def check(config: ClusterConfig, tree: dict[str, Any]) -> None:
             raise BadValue(
                 ("pod_network",), "'pod_network' must have 16 to 65536 addresses: 10.213.0.0/16, for instance"
             )
+    if config.kubernetes.service_cidr:
+        _check_service_cidr(config)
     if "gateway" in tree or "pod_ports" in tree:
         _check_gateway(config.gateway, config.pod_ports)
     for limit in config.enforce:
@@ -330,6 +332,18 @@ def _check_purges(config: ClusterConfig) -> None:
             raise BadValue(("accounting", key), f"{key!r} is at least an hour, or 0 for never")
     if config.accounting.archive_dir and not config.accounting.archive_dir.startswith("/"):
         raise BadValue(("accounting", "archive_dir"), "'archive_dir' is a whole path, beginning with /")
+
+
+def _check_service_cidr(config: ClusterConfig) -> None:
+    path = ("kubernetes", "service_cidr")
+    try:
+        network = ipaddress.IPv4Network(config.kubernetes.service_cidr)
+    except ValueError as error:
+        raise BadValue(path, f"'service_cidr' is no network: {error}") from None
+    if not 8 <= network.prefixlen <= 28:
+        raise BadValue(path, "'service_cidr' is a /8 to /28: 10.96.0.0/12, for instance")
+    if config.pod_network and network.overlaps(ipaddress.IPv4Network(config.pod_network)):
+        raise BadValue(path, f"'service_cidr' and 'pod_network' ({config.pod_network}) have addresses in common")
 
 
 def _check_gateway(gateway: GatewayConfig, pod_ports: str) -> None:

@@ -30,6 +30,7 @@ from corral.protocol.orders import (
     SendInventory,
     ShutDown,
     StepIo,
+    TellAddresses,
     TellNames,
     WriteFiles,
 )
@@ -41,7 +42,7 @@ CACHE_BYTES = 8 << 20
 #: A step's credentials are good for so long.
 ACCESS_SECONDS = 30 * 86400
 #: Not for one node: for the agent that speaks for several.
-FOR_AGENTS = (ReportsCommitted, SendInventory, ShutDown, TellNames)
+FOR_AGENTS = (ReportsCommitted, SendInventory, ShutDown, TellNames, TellAddresses)
 #: Orders of one turn before others get theirs.
 _AT_ONCE = 200
 

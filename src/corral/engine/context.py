@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from corral.engine.addressbook import AddressBook
 from corral.engine.autoscaling import Autoscaling
 from corral.engine.duetimes import DueTimes
 from corral.engine.effects import Effects
@@ -99,6 +100,9 @@ class Context:
         )  #: as of which change, by namespace
         self.gateway_ports: dict[int, ObjectKey] | None = None  #: which Service has which port; None = to be worked out
         self.next_gateway_port: dict[str, int] = {}  #: by range: one that has just been given back rests for a while
+        self.service_addresses: dict[str, ObjectKey] | None = None  #: likewise, which has which address of its own
+        self.next_service_address: dict[tuple[str, str], int] = {}  #: by range, and kind of who has it
+        self.address_book = AddressBook()  #: what agents are told of them
         self.next_port = 0  #: the first that is looked at for a step that wants ports
         self.port_steps: set[StepKey] = {  #: that have ports of their own
             step.key for job in state.active for step in state.live_steps_of(job) if step.ports and step.spec.resv_ports

@@ -27,6 +27,7 @@ from corral.engine import (
     reservations,
     reserved_times,
     resets,
+    serviceaddresses,
     steplimits,
     steps,
     submit,
@@ -146,6 +147,7 @@ class Engine:
     def _looked(self, now: float, out: Effects, *, is_tick: bool = False) -> Effects:
         """With what Kubernetes' objects want done about it, and the programs that are to be run because of what has happened."""
         work.look(self.ctx, now, out, is_tick=is_tick)
+        serviceaddresses.look(self.ctx, now, out)
         if self.ctx.happened:
             triggers.look(self.ctx, now, out)
         return out

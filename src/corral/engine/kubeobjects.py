@@ -46,6 +46,9 @@ class Objects:
         self.run_of_job: dict[int, ObjectKey] = {}  #: which PipelineRun it is a step of
         self.on_node: dict[str, set[ObjectKey]] = {}  #: Pods, by the node that they are or were on
         self.lost: dict[str, set[ObjectKey]] = {}  #: of these those that may run on there though they count as ended
+        self.readdressed: dict[
+            ObjectKey, None
+        ] = {}  #: Pods with an address of their own that have begun, changed or ended
         self.pod_ports: dict[str, set[int]] = {}  #: host -> its ports by which Pods are reached
         self.links = Links()
         self.claims = Claims()
@@ -219,6 +222,8 @@ class Objects:
         if isinstance(one, Pod):
             for name, value in one.metadata.labels.items():
                 self._labelled.setdefault((key.namespace, name, value), set()).add(key)
+            if one.status.own_ip:
+                self.readdressed[key] = None
             if one.status.job:
                 self.pod_of_job[one.status.job] = key
             if one.status.node:
@@ -252,6 +257,8 @@ class Objects:
         if isinstance(old, Pod):
             for name, value in old.metadata.labels.items():
                 _discard(self._labelled, (key.namespace, name, value), key)
+            if old.status.own_ip:
+                self.readdressed[key] = None
             if old.status.job:
                 self.pod_of_job.pop(old.status.job, None)
             _discard(self.on_node, old.status.node, key)

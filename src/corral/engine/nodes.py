@@ -2,7 +2,7 @@
 
 import msgspec
 
-from corral.engine import configuring, endings, idle_gpus, preemption, reboots, servicenames, steps
+from corral.engine import configuring, endings, idle_gpus, preemption, reboots, serviceaddresses, servicenames, steps
 from corral.engine.context import Context
 from corral.engine.effects import Effects
 from corral.engine.launch import send_launch
@@ -152,6 +152,7 @@ def on_heartbeat(ctx: Context, report: Heartbeat, now: float, out: Effects) -> N
         reboots.tell(ctx, ctx.state.nodes[name], now, out)
     idle_gpus.on_heartbeat(ctx, report, now)
     servicenames.on_heartbeat(ctx, report, out)
+    serviceaddresses.on_heartbeat(ctx, report, now, out)
     compare(ctx, set(report.nodes), report.steps, now, out)
 
 

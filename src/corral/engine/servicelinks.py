@@ -57,6 +57,7 @@ def _places(ctx: Context, namespace: str) -> list[ServicePlace]:
                     port_name=names.get(said.port, ""),
                     is_first=index == 0,
                     service_port=said.port,
+                    address=one.spec.cluster_ip,
                 )
             )
     return places

@@ -11,6 +11,7 @@ from corral.engine import (
     preemption,
     reserved_times,
     resets,
+    serviceaddresses,
     slices,
     steplimits,
 )
@@ -150,5 +151,6 @@ def next_wake(ctx: Context, now: float) -> float:
             ctx.slice_due,
             boundary,
             work.next_wake(ctx),
+            serviceaddresses.next_wake(ctx),
         ),
     )

@@ -2,8 +2,8 @@
 
 A Service's name is the gateway's address, at which its ports are other ones: SRV says which (_http._tcp.NAME.NAMESPACE.corral, or the name
 itself for the first). The name of a headless Service is the addresses of its replicas; POD.NAME.NAMESPACE.corral is the node of one of
-them, SRV with its port there. Kubernetes' NAME.NAMESPACE.svc.cluster.local says the same. What is of no such domain is refused, so that a
-resolver asks somebody else.
+them, SRV with its port there. A node that translates Pods' own addresses says so in its question, and is told those. Kubernetes'
+NAME.NAMESPACE.svc.cluster.local says the same. What is of no such domain is refused, so that a resolver asks somebody else.
 """
 
 import asyncio
@@ -20,6 +20,8 @@ _HEAD = struct.Struct("!HHHHHH")
 _RECORD = struct.Struct("!HHIH")  # type, class, time to live, length
 _SECONDS = 5
 _OK, _NO_SUCH_NAME, _REFUSED = 0x8580, 0x8583, 0x8105
+#: A bit of a question's head that means nothing: a node's name server (agent/resolver.py) says by it that Pods' own addresses lead to them.
+_TRANSLATES = 0x40
 #: Of an answer over UDP to who has not said that it takes more.
 _MOST = 512
 
@@ -62,7 +64,7 @@ def answer(message: bytes, services: Services, domain: str, address: str, number
         words = name.removesuffix(f".{domain}").removesuffix(".svc").split(".")
     else:
         return _said(message, end, _REFUSED, [])
-    found = _found(words, services, address)
+    found = _found(words, services, address, translates=bool(message[3] & _TRANSLATES))
     if found is None:
         return _said(message, end, _NO_SUCH_NAME, [])
     hosts, ports = found
@@ -77,7 +79,9 @@ def answer(message: bytes, services: Services, domain: str, address: str, number
     return _said(message, end, _OK, records)
 
 
-def _found(words: list[str], services: Services, address: str) -> tuple[list[str], list[tuple[str, int]]] | None:
+def _found(
+    words: list[str], services: Services, address: str, *, translates: bool
+) -> tuple[list[str], list[tuple[str, int]]] | None:
     """The hosts behind a name, and names and ports for SRV."""
     port_name = ""
     if len(words) == 4 and words[0].startswith("_") and words[1] == "_tcp":
@@ -90,20 +94,22 @@ def _found(words: list[str], services: Services, address: str) -> tuple[list[str
     port = next((one for one in service.ports if not port_name or one.name == port_name), None)
     own = ".".join(words)
     if len(words) == 3:
-        return _of_replicas(service, port, lambda target: target.pod == words[0])
+        return _of_replicas(service, port, lambda target: target.pod == words[0], translates=translates)
     if service.external:  # its ports are its own
         return [service.external_name], []
     if port is not None and port.listen:
         return [address], [(own, port.listen)]
-    return _of_replicas(service, port, lambda target: True) or ([], [])
+    return _of_replicas(service, port, lambda target: True, translates=translates) or ([], [])
 
 
 def _of_replicas(
-    service: ServiceRoute, port: PortRoute | None, meant: Callable[[Target], bool]
+    service: ServiceRoute, port: PortRoute | None, meant: Callable[[Target], bool], *, translates: bool
 ) -> tuple[list[str], list[tuple[str, int]]] | None:
     targets = [target for target in (port.targets if port is not None else ()) if meant(target)]
-    names = [(f"{target.pod}.{service.name}.{service.namespace}", target.port) for target in targets]
-    return ([target.host for target in targets], names) if targets else None
+    places = [(one.own, one.own_port) if translates and one.own else (one.host, one.port) for one in targets]
+    pods = [f"{target.pod}.{service.name}.{service.namespace}" for target in targets]
+    names = [(pod, number) for pod, (_, number) in zip(pods, places, strict=True)]
+    return ([host for host, _ in places], names) if targets else None
 
 
 def _seen(host: str, address: str) -> str:

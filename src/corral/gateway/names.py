@@ -27,13 +27,19 @@ class Names:
         self._config, self._services, self._log, self._on_new = config, services, log, on_new
         self._servers: dict[str, dns.Server] = {}
         self._failed: set[str] = set()
+        self._host = ""
         self._numbers: dict[str, str] = {}
         self._wanted = asyncio.Event()
         self._learning: asyncio.Task[None] | None = None
 
     async def answer_at(self, addresses: Iterable[str]) -> None:
-        """There, the gateway has that address. Numbers are learned meanwhile: traffic does not wait for them."""
+        """There, the gateway has that address. Numbers are learned meanwhile: traffic does not wait for them.
+
+        Nodes are told of the address by the next report."""
         port = self._config.gateway.dns_port
+        if not self._host and (host := await self._ipv4()):
+            self._host = host
+            self._on_new()
         if not port:
             return
         for address in addresses:
@@ -68,9 +74,17 @@ class Names:
         """What the controller is told, for the nodes."""
         own = self._config.host_for_pods
         return {
+            "host": self._host,
             "dns": tuple(one.place for address, one in self._servers.items() if address != own),
             "dns_for_pods": tuple(one.place for address, one in self._servers.items() if address == own),
         }
+
+    async def _ipv4(self) -> str:
+        """At which nodes reach the gateway; "" = it has none."""
+        listen = ipaddress.ip_address(self._config.gateway.listen)
+        if not listen.is_unspecified:
+            return str(listen) if listen.version == 4 else ""
+        return await _number_of(self._config.gateway.host, socket.AF_INET)
 
     async def _shown(self, address: str) -> str:
         """What is answered for the gateway: the address itself, or that of its host where it listens on all."""
@@ -105,9 +119,9 @@ def hosts_of(services: Iterable[ServiceRoute]) -> set[str]:
     return {host for host in found if host and ":" not in host and not host.replace(".", "").isdigit()}
 
 
-async def _number_of(host: str) -> str:
+async def _number_of(host: str, family: int = 0) -> str:
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, 0, type=socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().getaddrinfo(host, 0, family=family, type=socket.SOCK_STREAM)
     except OSError:
         return ""
     return str(found[0][4][0])

@@ -1,6 +1,7 @@
 """How do bytes reach a replica, when a service speaks TCP and not HTTP? One connection in, one out, and what comes is passed on."""
 
 import asyncio
+from hashlib import sha256
 
 from corral.daemon.logs import Log
 from corral.gateway.waiting import GivenUp, Waiting
@@ -61,8 +62,9 @@ class Relay:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         self.connections += 1
+        peer = str((writer.get_extra_info("peername") or ("",))[0])
         try:
-            target, other = await self._waiting.connection(self.service.key, self._in_order)
+            target, other = await self._waiting.connection(self.service.key, lambda: self.in_order(peer))
         except GivenUp as given_up:
             self._log.info("a connection was given up", service=self.name, why=str(given_up))
             writer.transport.abort()
@@ -75,9 +77,14 @@ class Relay:
             if not self.in_flight[target]:
                 del self.in_flight[target]
 
-    def _in_order(self) -> tuple[Target, ...]:
-        """Those with the fewest connections for their weight first."""
+    def in_order(self, peer: str) -> tuple[Target, ...]:
+        """Those with the fewest connections for their weight first; where a client is to stay with its replica, that one.
+
+        Which that is, is drawn by rendezvous hashing (Thaler and Ravishankar, 1998): a replica that goes moves its own clients alone.
+        """
         taking = [target for target in self.port.targets if target.weight]
+        if self.service.traffic.sticky == "client-ip":
+            return tuple(sorted(taking, key=lambda one: sha256(f"{peer} {one.pod or one.address}".encode()).digest()))
         return tuple(sorted(taking, key=lambda one: ((self.in_flight.get(one, 0) + 1) / one.weight, one)))
 
 

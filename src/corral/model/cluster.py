@@ -249,6 +249,8 @@ class KubernetesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     #: "open": in a namespace without a RoleBinding everybody makes objects and changes his own. "rbac": roles alone count, everywhere
     authorization: Literal["open", "rbac"] = "open"
+    #: Services' own addresses (clusterIP), which exist on the nodes alone; "" = they have none, and are reached by the gateway's ports
+    service_cidr: str = "10.96.0.0/12"
 
 
 class Programs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

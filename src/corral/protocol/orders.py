@@ -85,6 +85,7 @@ class ServicePlace(msgspec.Struct, frozen=True, omit_defaults=True):
     port_name: str = ""
     is_first: bool = True  #: of its service's ports
     service_port: int = 0  #: as the service itself calls it
+    address: str = ""  #: the service's own, where the node can translate it
 
 
 class Names(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -273,6 +274,27 @@ class TellNames(Order, frozen=True, kw_only=True):
     names: Names
 
 
+class AddressRoute(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An address that exists on the nodes alone, and where its ports lead."""
+
+    name: str  #: NAME.NAMESPACE
+    address: str
+    ports: tuple[tuple[int, int], ...]  #: its own, and those at the host
+    host: str = ""  #: IPv4; "" = the gateway's
+
+
+class TellAddresses(Order, frozen=True, kw_only=True):
+    """The Services' addresses. `node` is the agent's name. Who does not know `base` waits to be told everything."""
+
+    version: str
+    base: str = ""  #: the version that this changes; "" = this is all there is
+    network: str  #: in which all of them are
+    host: str  #: of the gateway, an IPv4 address
+    shared: str = ""  #: ports that at each of them lead to the same ones of the gateway: 8080,22000:24999
+    routes: tuple[AddressRoute, ...] = ()
+    removed: tuple[str, ...] = ()  #: names
+
+
 class SendInventory(Order, frozen=True, kw_only=True):
     """Register anew: a controller has started, or it doubts what it knows."""
 
@@ -299,6 +321,7 @@ AnyOrder = (
     | RemoveDirectory
     | RebootNode
     | TellNames
+    | TellAddresses
     | ReportsCommitted
     | SendInventory
     | ShutDown

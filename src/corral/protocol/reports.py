@@ -45,6 +45,9 @@ class Heartbeat(Report, frozen=True, kw_only=True):
     gpus_memory_mb: tuple[int, ...] = ()  #: how much of each one's memory is in use; likewise
     gpus: tuple[int, ...] = ()  #: how busy each is now, in percent; -1 = it cannot tell. () = nothing is known
     names: Names | None = Names()  #: as it was told last; None = it has no use for them
+    addresses: str | None = (
+        None  #: the version of the Services' addresses that it knows; None = its node cannot translate them
+    )
 
 
 class StepFinished(Report, frozen=True, kw_only=True):

@@ -350,6 +350,7 @@ class ReportLoad(Request, frozen=True, kw_only=True):
     https_port: int = 0
     dns: tuple[str, ...] = ()  #: address:port at which it answers for the names of services
     dns_for_pods: tuple[str, ...] = ()  #: likewise, for Pods of its machine that do not see its loopback
+    host: str = ""  #: the IPv4 address at which nodes reach its ports; "" = it has none, or is of an earlier version
 
 
 class ReportUse(Request, frozen=True, kw_only=True):

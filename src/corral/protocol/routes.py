@@ -17,6 +17,8 @@ class Target(msgspec.Struct, frozen=True, order=True, omit_defaults=True):
     port: int
     weight: int = 1
     pod: str = ""
+    own: str = ""  #: its own address and port, which nodes translate; "" = it has none
+    own_port: int = 0
 
     @property
     def address(self) -> str:

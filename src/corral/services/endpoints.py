@@ -15,18 +15,25 @@ from corral.services.balancing import traffic_of_service
 _BY_WORD: dict[str, Speech] = {
     "http": "http", "ws": "http", "http2": "h2c", "h2c": "h2c", "grpc": "h2c", "https": "https", "wss": "https",
 }  # fmt: skip
+#: Ports of protocols that are no HTTP, in which often the server speaks first: manifests seldom name them.
+_OTHER_PORTS = frozenset(
+    (22, 25, 587, 1433, 1521, 1883, 2181, 3306, 4222, 4444, 5432, 5672, 6379, 9042, 9092, 9300, 11211, 27017)
+)
 _OTHERS = frozenset({"tcp", "tls", "mongo", "mysql", "postgres", "postgresql", "redis", "amqp", "nats", "ssh"})
 #: So many parts of the traffic are a replica's, unless it says otherwise.
 WEIGHT = "corral.dev/weight"
 
 
 def speech_of(port: ServicePort) -> Speech:
-    """By its appProtocol, else by the first word of its name, else HTTP."""
+    """By its appProtocol, else by the first word of its name, else by its number, else HTTP."""
     if port.app_protocol:
         word = port.app_protocol.lower().rpartition("/")[2]
         return _BY_WORD.get(word, "tcp")
     word = port.name.partition("-")[0]
-    return "tcp" if word in _OTHERS else _BY_WORD.get(word, "http")
+    if word in _BY_WORD:
+        return _BY_WORD[word]
+    is_other = word in _OTHERS or port.port in _OTHER_PORTS or port.target_port in _OTHER_PORTS
+    return "tcp" if is_other else "http"
 
 
 def route(
@@ -85,7 +92,9 @@ def _targets(service: Service, port: ServicePort, pods: list[Pod]) -> tuple[Targ
     for pod in pods:
         address = address_of(pod, port)
         if address is not None:
-            found.append(Target(address.host, address.host_port, weight_of(pod), pod.metadata.name))
+            own = own_address(pod) if service.spec.cluster_ip == "None" else ""
+            own_port = address.port if own else 0
+            found.append(Target(address.host, address.host_port, weight_of(pod), pod.metadata.name, own, own_port))
     return tuple(found)
 
 
@@ -104,6 +113,12 @@ def address_of(pod: Pod, port: ServicePort) -> PortAddress | None:
         elif address.port == _number(port):
             return address
     return None
+
+
+def own_address(pod: Pod) -> str:
+    """By which nodes lead to it; "" = they cannot, since its node is known by another name than an IPv4 address."""
+    numbers = all(one.host.replace(".", "").isdigit() for one in pod.status.addresses)
+    return pod.status.own_ip if numbers and not pod.has_ended else ""
 
 
 def weight_of(pod: Pod) -> int:

@@ -174,7 +174,7 @@ class SimulatedAgent:
                 self._on_suspend(order)
             case od.NotifyStep():
                 pass  # nobody listens
-            case od.TellNames():
+            case od.TellNames() | od.TellAddresses():
                 pass  # nobody asks
             case od.SampleSteps():
                 pass  # simulated tasks use nothing

@@ -49,8 +49,16 @@ def test_gateways_are_asked_for_services_and_the_machines_servers_for_the_rest(f
     gateway, machines = [("192.0.2.1", 8053)], [("10.0.0.1", 53)]
     assert files.servers_for(b".web.default.corral", by_pod=False) == (gateway, [])
     assert files.servers_for(b".web.default.corral", by_pod=True) == ([("10.213.255.254", 8053)], [])
-    assert files.servers_for(b".web.default.svc.cluster.local", by_pod=False) == (gateway, machines)
+    assert files.servers_for(b".web.default.svc.cluster.local", by_pod=False) == (gateway, [])
     assert files.servers_for(b".corral.example.org", by_pod=False) == ([], machines)
+
+
+def test_in_a_pod_of_kubernetes_its_name_servers_are_asked_after_the_gateways(files: Files, tmp_path: Path) -> None:
+    (tmp_path / "resolv.conf").write_text(
+        "nameserver 10.0.0.1\nsearch a.svc.cluster.local svc.cluster.local cluster.local\n"
+    )
+    found = files.servers_for(b".web.default.svc.cluster.local", by_pod=False)
+    assert found == ([("192.0.2.1", 8053)], [("10.0.0.1", 53)])
 
 
 def test_a_changed_table_counts_at_once(files: Files, tmp_path: Path) -> None:
@@ -96,7 +104,7 @@ def test_a_message_that_is_lost_is_sent_again(files: Files, tmp_path: Path, monk
         (tmp_path / "table").write_text(json.dumps(table))
         monkeypatch.setattr(resolver, "PORT", (port := free_port()))
         monkeypatch.setattr(resolver, "_SECONDS", 0.1)
-        one = resolver.Resolver(str(tmp_path / "table"), ["127.0.0.1"])
+        one = resolver.Resolver(str(tmp_path / "table"), str(tmp_path / "addresses"), ["127.0.0.1"])
         threading.Thread(target=one.serve, daemon=True).start()
         asker.settimeout(60)
         gateway.settimeout(60)

@@ -9,7 +9,10 @@ from corral.gateway.dns import answer
 from corral.gateway.pointers import AAAA, SRV, A
 from corral.protocol.routes import PortRoute, ServiceRoute, Target
 
-_REPLICAS = (Target("10.0.0.1", 25001, 1, "db-0"), Target("10.0.0.2", 25002, 1, "db-1"))
+_REPLICAS = (
+    Target("10.0.0.1", 25001, 1, "db-0", "10.104.0.1", 5432),
+    Target("10.0.0.2", 25002, 1, "db-1", "10.104.0.2", 5432),
+)
 _SERVICES = {
     one.key: one
     for one in (
@@ -27,10 +30,15 @@ _SERVICES = {
 }  # fmt: skip
 
 
-def ask(name: str, kind: int) -> tuple[int, list[object]]:
+def ask(name: str, kind: int, *, translates: bool = False) -> tuple[int, list[object]]:
     """The code, and addresses or (name, port)."""
     labels = b"".join(bytes((len(word),)) + word.encode() for word in name.split("."))
-    message = struct.pack("!HHHHHH", 9, 0x0100, 1, 0, 0, 0) + labels + b"\0" + struct.pack("!HH", kind, 1)
+    message = (
+        struct.pack("!HHHHHH", 9, 0x0140 if translates else 0x0100, 1, 0, 0, 0)
+        + labels
+        + b"\0"
+        + struct.pack("!HH", kind, 1)
+    )
     said = answer(message, _SERVICES, "corral", "192.0.2.1", {"n1": "10.0.0.3"})
     number, flags, _, count, _, _ = struct.unpack_from("!HHHHHH", said)
     assert number == 9
@@ -83,3 +91,10 @@ def test_what_is_not_there_is_no_name_and_other_domains_are_others() -> None:
     assert ask("db-7.db.shop.corral", A)[0] == 3
     assert ask("web.default.corral", AAAA) == (0, [])
     assert ask("example.org", A)[0] == 5
+
+
+def test_who_translates_pods_own_addresses_is_told_those_with_their_own_ports() -> None:
+    assert ask("db.shop.corral", A, translates=True) == (0, ["10.104.0.1", "10.104.0.2"])
+    assert ask("db-1.db.shop.svc.cluster.local", A, translates=True) == (0, ["10.104.0.2"])
+    assert ask("db-1.db.shop.corral", SRV, translates=True) == (0, [("db-1.db.shop.corral", 5432)])
+    assert ask("near.shop.corral", A, translates=True) == ask("near.shop.corral", A)  # they have none

@@ -73,6 +73,9 @@ def test_ports_speak_as_their_app_protocol_or_name_says() -> None:
         speech_of(ServicePort(port=1, name=name)) for name in ("", "http", "web", "grpc-api", "https", "tcp", "redis")
     ]
     assert said == ["http", "http", "http", "h2c", "https", "tcp", "tcp"]
+    said = [speech_of(one) for one in (ServicePort(port=6379), ServicePort(port=1, target_port=3306, name="db"))]
+    assert said == ["tcp", "tcp"]  # as manifests write them
+    assert speech_of(ServicePort(port=6379, name="http-admin")) == "http"
     said = [
         speech_of(ServicePort(port=1, app_protocol=word))
         for word in ("kubernetes.io/h2c", "kubernetes.io/ws", "TCP", "x")
@@ -90,3 +93,16 @@ def test_members_of_a_namespace_have_their_services_in_common() -> None:
     one = msgspec.structs.replace(service(ServicePort(port=80, target_port=8000)), creator=ANN)
     found = route(one, [msgspec.structs.replace(pod("a"), creator=BOB)], is_shared=True)
     assert len(found.ports[0].targets) == 1
+
+
+@pytest.mark.parametrize(
+    ("address", "host", "own"), [("None", "10.0.0.1", "10.104.0.1"), ("", "10.0.0.1", ""), ("None", "n1", "")]
+)
+def test_a_headless_service_leads_to_pods_own_addresses_and_ports(address: str, host: str, own: str) -> None:
+    """Where nodes can translate them: not if a node is known by its name alone."""
+    one = service(ServicePort(port=80, target_port=8000), cluster_ip=address)
+    status = PodStatus(
+        phase="Running", ready_since=5.0, own_ip="10.104.0.1", addresses=(PortAddress(port=8000, host=host, host_port=31000),)
+    )  # fmt: skip
+    (target,) = targets(one, Pod(metadata=ObjectMeta(name="a", namespace="default"), status=status))[0]
+    assert (target.own, target.own_port) == (own, 8000 if own else 0)

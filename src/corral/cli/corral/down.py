@@ -8,6 +8,7 @@ from argparse import ArgumentParser
 
 from corral.cli.corral import daemons, leftovers
 from corral.cli.corral.place import Place, add_options, place_of
+from corral.daemon import natrules
 
 #: Agents end their jobs with SIGTERM, and SIGKILL two seconds later; then their reports must be committed.
 _AGENT_SECONDS = 12.0
@@ -57,6 +58,8 @@ def stop_cluster(place: Place) -> list[str]:
             daemons.stop(agent, 1.0)
     if count := leftovers.end(directory, place.endpoint):
         stopped.append(f"{count} process{'es' if count != 1 else ''} of jobs")
+    if natrules.remove_below(directory):
+        stopped.append("rules for addresses of services")
     gateway, caddy, pointers = (one(directory) for one in (daemons.gateway, daemons.caddy, daemons.pointers))
     # The controller first: it starts what it finds missing.
     ending = ((controller, _CONTROLLER_SECONDS), (gateway, 5.0), (caddy, 5.0), (pointers, 5.0), (nats, 5.0))

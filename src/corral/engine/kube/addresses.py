@@ -7,13 +7,14 @@ use, because another program has it, is exchanged where nobody has asked for it 
 
 import bisect
 import functools
-import hashlib
 import itertools
 
 import msgspec
 
 from corral.engine.context import Context
 from corral.engine.effects import Effects
+from corral.engine.kube import clusterips
+from corral.engine.kube.clusterips import place_of
 from corral.model.cluster import ClusterConfig, GatewayConfig
 from corral.model.kube.meta import ObjectKey
 from corral.model.kube.network import Ingress, IngressStatus, Service, ServicePort, ServicePortStatus, ServiceStatus
@@ -27,7 +28,9 @@ _BY_NODE = ("NodePort", "LoadBalancer")
 
 
 def refusal(ctx: Context, one: AnyObject) -> Rejected | None:
-    """A nodePort that it cannot have."""
+    """A nodePort or an address of its own that it cannot have."""
+    if (refused := clusterips.refusal(ctx, one)) is not None:
+        return refused
     if not isinstance(one, Service) or one.spec.type not in _BY_NODE:
         return None
     wanted = [port.node_port for port in one.spec.ports if port.node_port]
@@ -58,7 +61,8 @@ def kept(one: AnyObject, old: AnyObject | None) -> AnyObject:
 
 
 def reconcile(ctx: Context, service: Service, now: float, out: Effects) -> None:
-    """Its ports and URLs, in its spec (nodePort) and status."""
+    """Its address, ports and URLs, in its spec (clusterIP, nodePort) and status."""
+    before, service = service, clusterips.with_address(ctx, service)
     chosen: set[int] = set()
     ports = tuple(_with_gateway_port(ctx, service, port, chosen) for port in service.spec.ports)
     wanted = msgspec.structs.replace(
@@ -66,7 +70,7 @@ def reconcile(ctx: Context, service: Service, now: float, out: Effects) -> None:
         spec=msgspec.structs.replace(service.spec, ports=tuple(port for port, _ in ports)),
         status=_status(ctx.config.gateway, service, [(port, number) for port, number in ports if number]),
     )
-    if wanted != service:
+    if wanted != before:
         _record(ctx, wanted, now, out)
 
 
@@ -113,17 +117,10 @@ def _given(ctx: Context, key: ObjectKey, text: str, before: int, chosen: set[int
     if before and known[0] <= before <= known[-1] and before not in unusable and taken.get(before, key) == key:
         return before
     first = ctx.next_gateway_port.get(text)
-    start = bisect.bisect_left(known, first) if first is not None else _place_of(ctx.config.state_dir) % len(known)
+    start = bisect.bisect_left(known, first) if first is not None else place_of(ctx.config.state_dir) % len(known)
     found = next((number for number in itertools.chain(known[start:], known[:start]) if is_free(number)), 0)
     ctx.next_gateway_port[text] = found + 1
     return found
-
-
-def _place_of(directory: str) -> int:
-    """Where in a range a cluster begins: those of one machine each elsewhere; the ordinary one at its start."""
-    if not directory or directory == "/var/lib/corral" or directory.endswith("/.local/state/corral"):
-        return 0
-    return int(hashlib.sha256(directory.encode()).hexdigest()[:8], 16)
 
 
 def _is_left(ctx: Context, number: int, holder: ObjectKey) -> bool:
@@ -209,8 +206,8 @@ def look(ctx: Context, before: set[int], said: set[tuple[int, int]]) -> None:
 
 
 def configured(ctx: Context, new: ClusterConfig) -> None:
-    """There is another configuration: URLs may be others."""
-    if new.gateway != ctx.config.gateway:
+    """There is another configuration: URLs and addresses may be others."""
+    if new.gateway != ctx.config.gateway or new.kubernetes != ctx.config.kubernetes:
         for kind in ("Service", "Ingress"):
             for one in ctx.state.objects.everywhere(kind):
                 ctx.state.objects.dirty[one.key] = None

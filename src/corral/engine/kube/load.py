@@ -1,6 +1,6 @@
 """How much have services to do? What the gateways say, every second. It is no record."""
 
-from corral.engine import servicenames
+from corral.engine import serviceaddresses, servicenames
 from corral.engine.context import Context
 from corral.engine.effects import Effects
 from corral.engine.gateways import GatewaySeen
@@ -19,6 +19,7 @@ def on_report(ctx: Context, request: ReportLoad, caller: Caller, now: float, out
     autoscaling.on_load(ctx, request, now)
     addresses.look(ctx, before, said)
     servicenames.look(ctx, names_before, out)
+    serviceaddresses.on_gateway(ctx, now, out)
     out.reply = Done()
 
 

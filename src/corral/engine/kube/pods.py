@@ -12,7 +12,7 @@ import msgspec
 from corral.engine import configuring, endings, podfiles, podjob, podruns, podusers, podwords, submit
 from corral.engine.context import Context
 from corral.engine.effects import Effects
-from corral.engine.kube import claims, containers, files, podports, stopping, taints
+from corral.engine.kube import claims, clusterips, containers, files, podports, stopping, taints
 from corral.engine.kube.ends import see_ends
 from corral.engine.kube.podstatus import condition, initial, judged, save, wake
 from corral.engine.kube.requests import mark_deleted
@@ -188,6 +188,7 @@ def _begun(ctx: Context, pod: Pod, job: Job, now: float, out: Effects) -> Pod | 
         pod.status,
         node=node,
         host_ip=host,
+        own_ip=clusterips.for_pod(ctx, pod) if addresses else "",
         start_time=job.start_time,
         addresses=addresses,
         init_container_statuses=tuple(map(initial, pod.spec.init_containers)),

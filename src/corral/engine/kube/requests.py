@@ -7,7 +7,7 @@ import msgspec
 
 from corral.engine.context import Context
 from corral.engine.effects import Effects
-from corral.engine.kube import addresses, admission, hosts, rights
+from corral.engine.kube import addresses, admission, clusterips, hosts, rights
 from corral.engine.kube.budgets import Allowance
 from corral.model.job import Owner
 from corral.model.kube.config import PriorityClass
@@ -42,6 +42,9 @@ def on_put(
     put: list[AnyObject] = []
     created: list[bool] = []
     together = admission.Together(ctx)
+    if (clash := clusterips.clash(request.objects)) is not None:
+        out.reply = msgspec.structs.replace(clash[1], index=clash[0])
+        return
     for index, one in enumerate(request.objects):
         old = ctx.state.objects.get(one.key)
         if old is not None:

@@ -18,7 +18,7 @@ class ObjectKey(NamedTuple):
         return f"{self.kind.lower()}/{self.name}" + (f" -n {self.namespace}" if self.namespace else "")
 
 
-_SPELT = {"ip": "IP", "api": "API", "urls": "URLs"}
+_SPELT = {"ip": "IP", "ips": "IPs", "api": "API", "urls": "URLs"}
 
 
 def wire_name(name: str) -> str:

@@ -27,7 +27,8 @@ class ServiceSpec(Schema, frozen=True, kw_only=True):
     selector: dict[str, str] = {}
     ports: tuple[ServicePort, ...] = ()
     type: Literal["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"] = "ClusterIP"
-    cluster_ip: str = ""  #: "None" = headless
+    cluster_ip: str = ""  #: of the cluster's service_cidr; "None" = headless
+    cluster_ips: tuple[str, ...] = ()  #: the same once more
     external_name: str = ""
     session_affinity: Literal["None", "ClientIP"] = "None"
     session_affinity_config: SessionAffinityConfig | None = None

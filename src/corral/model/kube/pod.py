@@ -460,6 +460,7 @@ class PodStatus(Schema, frozen=True, kw_only=True):
     node: str = ""
     host_ip: str = ""
     pod_ip: str = ""
+    own_ip: str = ""  #: of the Services' range: every node leads its ports there to those of the Pod, if a headless Service means it
     start_time: float = 0.0
     ready_since: float = 0.0  #: all containers are ready since then; 0.0 = they are not
     container_statuses: tuple[ContainerStatus, ...] = ()

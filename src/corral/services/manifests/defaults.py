@@ -201,7 +201,12 @@ def _service(one: Service) -> Service:
     sticky = spec.session_affinity_config
     if spec.session_affinity == "ClientIP" and (sticky is None or sticky.client_ip is None):
         sticky = SessionAffinityConfig(client_ip=ClientIPConfig())
-    return with_(one, spec=with_(spec, ports=ports, session_affinity_config=sticky))
+    address = spec.cluster_ip or next(iter(spec.cluster_ips), "")
+    addresses = spec.cluster_ips or ((address,) if address else ())
+    return with_(
+        one,
+        spec=with_(spec, ports=ports, session_affinity_config=sticky, cluster_ip=address, cluster_ips=addresses),
+    )
 
 
 def _behavior(given: HPABehavior | None) -> HPABehavior | None:

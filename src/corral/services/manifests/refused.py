@@ -18,6 +18,7 @@ _LABELS = "confinement is by users, cgroups and namespaces; there are no profile
 _PRIORITY = "priorities are given by priorityClassName"
 _STORAGE = "use a persistentVolumeClaim, or a hostPath volume on a shared file system"
 _ONE_FAMILY = "services are reached through the gateway, which has the addresses of its host"
+_IPV4 = "a Service has one address, of IPv4"
 _LIMITED = "give the Pod's containers their own"
 _OWNER = "files of a volume belong to the Pod's user"
 _WINDOWS = "nodes run Linux"
@@ -188,13 +189,12 @@ REFUSED: dict[str, dict[str, Refused]] = {
     },
     "ServiceSpec": {
         "allocateLoadBalancerNodePorts": Refused("a load balancer has a node port too", (True,)),
-        "clusterIPs": Refused("a service has one address at most: use clusterIP", ([], ["None"])),
         "externalIPs": Refused(_ONE_FAMILY, ([],)),
         "externalTrafficPolicy": Refused("the gateway sends to every ready Pod", ("Cluster", "")),
         "healthCheckNodePort": Refused("the gateway looks at the Pods itself", (0,)),
         "internalTrafficPolicy": Refused("the gateway sends to every ready Pod", ("Cluster", "")),
-        "ipFamilies": Refused(_ONE_FAMILY, ([], ["IPv4"])),
-        "ipFamilyPolicy": Refused(_ONE_FAMILY, ("SingleStack", "PreferDualStack", "")),
+        "ipFamilies": Refused(_IPV4, ([], ["IPv4"])),
+        "ipFamilyPolicy": Refused(_IPV4, ("SingleStack", "PreferDualStack", "")),
         "loadBalancerClass": Refused("the gateway is the load balancer"),
         "loadBalancerIP": Refused(_ONE_FAMILY, ("",)),
         "loadBalancerSourceRanges": Refused("use the host's firewall, or annotations that ask for a token", ([],)),

@@ -26,7 +26,9 @@ _OF_SETS = (
 def with_kept(new: AnyObject, old: AnyObject) -> AnyObject:
     """What the cluster has given stays where the new one does not say otherwise."""
     if isinstance(new, Service) and isinstance(old, Service) and "ExternalName" not in (new.spec.type, old.spec.type):
-        return with_(new, spec=with_(new.spec, cluster_ip=new.spec.cluster_ip or old.spec.cluster_ip))
+        if new.spec.cluster_ip:
+            return new
+        return with_(new, spec=with_(new.spec, cluster_ip=old.spec.cluster_ip, cluster_ips=old.spec.cluster_ips))
     if isinstance(new, Job) and isinstance(old, Job) and new.spec.selector is None:
         return with_(new, spec=with_(new.spec, selector=old.spec.selector))
     if isinstance(new, PersistentVolumeClaim) and isinstance(old, PersistentVolumeClaim):

@@ -40,6 +40,12 @@ def service(one: Service, problems: Problems) -> None:
         problems.invalid("spec.clusterIP", "None", f"may not be set to 'None' for {spec.type} services")
     elif spec.cluster_ip not in ("", "None") and not _is_address(spec.cluster_ip):
         problems.invalid("spec.clusterIP", spec.cluster_ip, "must be empty, 'None', or a valid IP address")
+    elif ":" in spec.cluster_ip:
+        problems.unsupported("spec.clusterIP", "Services' addresses are of IPv4")
+    if len(spec.cluster_ips) > 1:
+        problems.unsupported("spec.clusterIPs", "a Service has one address, of IPv4: name one, or none")
+    elif spec.cluster_ips and spec.cluster_ips != (spec.cluster_ip,):
+        problems.invalid("spec.clusterIPs", list(spec.cluster_ips), "first value must match `clusterIP`")
     if spec.session_affinity_config is not None:
         _sticky(one, problems)
     _ports(one, problems)
