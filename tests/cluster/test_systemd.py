@@ -36,20 +36,22 @@ def systemctl(*words: str) -> str:
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveCluster]:
     cluster = LiveCluster(tmp_path_factory.mktemp("systemd"), CONFIG)
-    for service in SERVICES:
-        text = cluster.text("corral", "systemd", service, "--dir", str(cluster.directory))
-        (UNITS / f"corral-{service}.service").write_text(text + "\n")
-    systemctl("daemon-reload")
-    systemctl("start", "corral-controller")
-    assert cluster.text("squeue", "-h") == "", "it serves as soon as it is started"
-    systemctl("start", "corral-agent")
-    wait_until(lambda: cluster.text("sinfo", "-h", "-o%t") == "idle")
-    yield cluster
-    cluster.run("scancel", "--user=root", check=False)
-    for service in reversed(SERVICES):
-        systemctl("stop", f"corral-{service}")
-        (UNITS / f"corral-{service}.service").unlink()
-    systemctl("daemon-reload")
+    try:
+        for service in SERVICES:
+            text = cluster.text("corral", "systemd", service, "--dir", str(cluster.directory))
+            (UNITS / f"corral-{service}.service").write_text(text + "\n")
+        systemctl("daemon-reload")
+        systemctl("start", "corral-controller")
+        assert cluster.text("squeue", "-h") == "", "it serves as soon as it is started"
+        systemctl("start", "corral-agent")
+        wait_until(lambda: cluster.text("sinfo", "-h", "-o%t") == "idle")
+        yield cluster
+        cluster.run("scancel", "--user=root", check=False)
+    finally:
+        for service in reversed(SERVICES):
+            systemctl("stop", f"corral-{service}")
+            (UNITS / f"corral-{service}.service").unlink()
+        systemctl("daemon-reload")
 
 
 def running(cluster: LiveCluster, *options: str) -> tuple[str, Path]:
