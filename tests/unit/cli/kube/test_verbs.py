@@ -322,3 +322,9 @@ def test_logs_and_exec_of_what_has_not_begun(run: Run) -> None:
     assert run("exec", "p", "--", "true")[2] == 'error: unable to upgrade connection: container not found ("a")\n'
     assert run("exec", "p")[2].startswith("error: you must specify at least one command")
     run("delete", "pod", "p", "--force", "--grace-period=0")
+
+
+@pytest.mark.parametrize("word", ["nodes", "node", "endpoints", "endpointslices", "events"])
+def test_what_no_manifest_makes_is_read_all_the_same(run: Run, word: str) -> None:
+    status, _, errors = run("get", word)
+    assert status == 0, errors

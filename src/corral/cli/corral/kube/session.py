@@ -74,6 +74,10 @@ def add_options(parser: ArgumentParser, *, everywhere: bool = False) -> None:
     parser.add_argument("--config", metavar="FILE", help="its corral.toml")
 
 
+#: No manifest makes them, and they are there.
+_READ = ("Node", "Endpoints", "EndpointSlice", "Event")
+
+
 class Session:
     """One command's way to the cluster."""
 
@@ -146,13 +150,20 @@ class Session:
         """deployments, deployment, deploy, Deployment, deployment.apps, deployments.v1.apps"""
         low = word.lower()
         kinds = self.kinds
-        for kind, why in self.refused.items():  # of some of them there are empty lists, for kubectl
-            if low in (kind.lower(), f"{kind.lower()}s"):
-                raise Exit(1, f"corral: error: there is no {kind} here: {why}")
+        found = None
         for one in kinds:
             names = (one.plural, one.singular, *one.short)
             if low in names or (low.partition(".")[0] in names and low.partition(".")[2] in _endings(one)):
-                return one
+                found = one
+                break
+        # Of some that are refused there are empty lists, for kubectl; nodes and endpoints are only not made by manifests.
+        if found is not None and (found.kind not in self.refused or found.kind in _READ):
+            return found
+        for kind, why in self.refused.items():
+            if low in (kind.lower(), f"{kind.lower()}s"):
+                raise Exit(1, f"corral: error: there is no {kind} here: {why}")
+        if found is not None:
+            return found
         raise Exit(1, f'error: the server doesn\'t have a resource type "{word}"')
 
     def resources(self, words: str) -> list[Resource]:
