@@ -40,6 +40,7 @@ for reason, indices in {
     "-t is no option": (1037,),
     "tasks can be bound to CPUs": (564, 565),
     "--json takes a version": (739, 781),
+    "what is missing is said with where it is configured": (950,),
 }.items():
     OTHER_WORDS |= dict.fromkeys(indices, reason)
 
@@ -52,6 +53,7 @@ for reason, indices in {
     "there is one QOS and no database to look others up in": (1002,),
     "multi-prog files of the recording are not there": (604, 605, 606, 607, 608),
     "a job without a memory request has no memory limit for its steps": (544,),
+    "tokens are there without a plugin for them": (944,),
     "needs a job of another user": (535, 675, 972, 973),
     "a step of a job shows its job": (704,),
     "the order is not looked at where there is one job only": (511, 720),

@@ -212,6 +212,13 @@ def test_whoever_connects_while_a_new_configuration_comes_is_answered_by_it(worl
     stays.close()
 
 
+def _is_dead(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except OSError:
+        return True
+
+
 def _all_are_told(world: World, port: int) -> bool:
     """A service is added while ten clients are idle: the next answer of each says that its connection ends. Clients that are held up for
     seconds may find theirs closed."""
@@ -289,6 +296,21 @@ def test_traffic_goes_on_while_the_gateway_is_started_anew(world: World) -> None
     assert world.get(world.shared, "web.default.corral") == "one"
 
 
+def test_traffic_goes_on_where_a_new_gateway_knows_nothing_and_no_controller_answers(world: World) -> None:
+    port, one = free_port(), world.backend("one")
+    world.control.put(service(port=port), pod("web-1", one.port))
+    wait_until(lambda: world.get(port) == "one")
+    world.gateway.kill()
+    world.control.stop()
+    (world.directory / "gateway" / "routes.json").unlink(missing_ok=True)
+    log = world.directory / "gateway" / "gateway.log"
+    world.gateway.start()
+    wait_until(lambda: "no controller answers" in log.read_text())
+    found = json.loads(start_load(f"http://127.0.0.1:{port}/", "--rate", "100", "--seconds", "1").communicate()[0])
+    world.control.start()
+    assert found["failed"] == 0, found
+
+
 def test_what_tells_caddy_where_services_lead_may_die(world: World) -> None:
     port, one = free_port(), world.backend("one")
     world.control.put(service(port=port), pod("web-1", one.port))
@@ -314,6 +336,7 @@ def test_whoever_connects_while_caddy_is_dead_waits_and_is_answered(world: World
     os.kill(world.gateway.process.pid, signal.SIGSTOP)  # nobody starts it again yet
     killed = world.gateway.caddy_pid
     os.kill(killed, signal.SIGKILL)
+    wait_until(lambda: _is_dead(killed))  # until then it may take a connection, and drop it
     answers: list[str] = []
     asking = [threading.Thread(target=lambda to=to: answers.append(world.get(to))) for to in (port, later)]
     for one in asking:

@@ -111,23 +111,31 @@ class Caddy:
         number = self._generation + 1 if has_clients else self._generation
         words = self._turns.begin() if has_clients else self._turns.words()
         told = msgspec.json.encode(generations.as_generation(config, number, self._sockets, words))
-        status, answer = 0, b""
+        status, answer, is_new = 0, b"", False
+        before = self._generation, self._loaded, self._config.read_bytes() if self._config.exists() else b""
         try:
             loading = asyncio.create_task(admin.request(self.socket, "POST", "/load", told))
             if has_clients and await generations.begun(self._sockets, number, loading):
+                is_new = True  # also for a Caddy that is started again from now on: it finds the connections that wait
+                self._has(number, text, told)
                 self._turns.steer()
-                with generations.old(self._sockets, self._generation):
+                with generations.old(self._sockets, before[0]):
                     await asyncio.wait((loading,))
             status, answer = await loading
         finally:
+            is_new = (is_new and status in (0, 200)) or status == 200
             if has_clients:
-                self._turns.end(is_taken=status == 200)
+                self._turns.end(is_taken=is_new)
         if status != 200:
+            self._has(*before)
             raise Refused(answer.decode(errors="replace").strip()[:2000])
-        self._generation = number
-        self._write(told)
-        self._loaded = text
+        self._has(number, text, told)
         return True
+
+    def _has(self, generation: int, loaded: bytes, told: bytes) -> None:
+        """What it does, and does when it is started again."""
+        self._generation, self._loaded = generation, loaded
+        self._write(told)
 
     async def objection(self, config: dict[str, Any]) -> str:
         """Why Caddy would not take this; "" = it would, or cannot be asked."""

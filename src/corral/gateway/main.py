@@ -43,6 +43,7 @@ from corral.protocol.routes import IngressRoute, PortRoute, Routes, ServiceRoute
 
 #: A question for changes is answered after so many seconds, if there are none.
 _POLL_SECONDS = 30.0
+_FIRST_SECONDS = 5.0  #: for the first answer; what was saved holds when it does not come
 _AGAIN_SECONDS = 0.5
 _SAVE_SECONDS = 0.5
 #: Where the shared port is another's, the next ones are tried.
@@ -98,7 +99,6 @@ class Gateway:
         )  # fmt: skip
         self.unfit = Unfit(self.caddy, self.log)
         await self._take_over()
-        self._changed.set()
         self.log.info("started", endpoint=self._endpoint, services=len(self.table.services))
         self._start(self._follow(), "routes")
         self._start(self._whenever(self._changed, self._apply), "apply")
@@ -140,11 +140,15 @@ class Gateway:
     # -- from the controller
 
     async def _follow(self) -> None:
-        """Ask for what has changed, for ever."""
-        connection = Connection(self._endpoint, timeout=_POLL_SECONDS + 15)
-        is_away = False
+        """Ask for what has changed, for ever.
+
+        Nothing is done before the first answer, or until it is clear that none comes: a Caddy that was taken over may know
+        more than what was saved.
+        """
+        connection = Connection(self._endpoint, timeout=_FIRST_SECONDS)
+        seconds, is_away = 0.0, False
         while True:
-            asked = urlencode({"after": self.table.version, "timeout": _POLL_SECONDS})
+            asked = urlencode({"after": self.table.version, "timeout": seconds})
             try:
                 answer = await asyncio.to_thread(
                     connection.call, "GET", f"/v1/gateway/routes?{asked}", retry_seconds=0.0
@@ -153,14 +157,18 @@ class Gateway:
             except (Unreachable, Refused, OSError, msgspec.DecodeError) as error:
                 if not is_away:
                     self.log.warning("no controller answers", error=str(error))
+                    if self.table.version:
+                        self._changed.set()
                 is_away = True
                 await asyncio.sleep(_AGAIN_SECONDS)
                 continue
             if is_away:
                 self.log.info("the controller answers again")
             is_away = False
-            if self.table.take(told):
+            if self.table.take(told) or not seconds:
                 self._changed.set()
+            if not seconds:
+                seconds, connection = _POLL_SECONDS, Connection(self._endpoint, timeout=_POLL_SECONDS + 15)
 
     # -- to Caddy
 
