@@ -101,6 +101,7 @@ class Context:
         self.gateway_ports: dict[int, ObjectKey] | None = None  #: which Service has which port; None = to be worked out
         self.next_gateway_port: dict[str, int] = {}  #: by range: one that has just been given back rests for a while
         self.service_addresses: dict[str, ObjectKey] | None = None  #: likewise, which has which address of its own
+        self.most_service_addresses = 0  #: with more in it, it is made anew
         self.next_service_address: dict[tuple[str, str], int] = {}  #: by range, and kind of who has it
         self.address_book = AddressBook()  #: what agents are told of them
         self.next_port = 0  #: the first that is looked at for a step that wants ports

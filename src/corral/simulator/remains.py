@@ -7,7 +7,7 @@ from corral.model.kube.meta import ObjectKey
 _MAY_STAY = frozenset(
     {
         "last_heard", "agents", "idle_since", "gateways", "gateway_ports", "next_gateway_port", "service_links", "node_entries",
-        "totals", "windows", "drained",
+        "totals", "windows", "drained", "service_addresses", "next_service_address",
     }
 )  # fmt: skip
 

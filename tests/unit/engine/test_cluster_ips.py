@@ -5,6 +5,7 @@ import pytest
 from tests.builders import OPERATOR, cluster, nodes
 
 from corral.engine.engine import Engine
+from corral.engine.kube import clusterips
 from corral.engine.state import ClusterState
 from corral.model.cluster import ClusterConfig, KubernetesConfig
 from corral.model.kube.meta import ObjectKey, ObjectMeta
@@ -236,3 +237,10 @@ def test_services_of_a_record_that_knows_no_addresses_get_some() -> None:
     engine = Engine(config(), ClusterState.load(old.state.dump()))
     engine.tick(20.0)
     assert len({address(engine, "a"), address(engine, "b"), ""}) == 3
+
+
+def test_those_that_were_given_back_do_not_pile_up() -> None:
+    ctx = Engine(config()).ctx
+    pods = [Pod(metadata=ObjectMeta(name=f"p{index}", namespace="default")) for index in range(3000)]
+    assert len({clusterips.for_pod(ctx, pod) for pod in pods}) == 3000  # none of them is there when the next one comes
+    assert len(ctx.service_addresses or {}) < 1100

@@ -22,6 +22,7 @@ from corral.protocol.replies import Rejected
 
 #: The first block is left to those who choose addresses themselves, where there are many.
 _BLOCK = 256
+_RESTING = 1000
 
 
 def has_address(service: Service) -> bool:
@@ -120,8 +121,10 @@ def _is_left(ctx: Context, address: str, holder: ObjectKey) -> bool:
 
 
 def _taken(ctx: Context) -> dict[str, ObjectKey]:
-    if ctx.service_addresses is None:
-        ctx.service_addresses = {
+    """Who has which; some are given back already, but never more than `_RESTING` and as many as are had."""
+    taken = ctx.service_addresses
+    if taken is None or len(taken) > ctx.most_service_addresses:
+        taken = ctx.service_addresses = {
             one.spec.cluster_ip: one.key
             for one in ctx.state.objects.everywhere("Service")
             if isinstance(one, Service) and one.spec.cluster_ip not in ("", "None")
@@ -130,7 +133,8 @@ def _taken(ctx: Context) -> dict[str, ObjectKey]:
             for one in ctx.state.objects.everywhere("Pod")
             if isinstance(one, Pod) and one.status.own_ip and not one.has_ended
         }
-    return ctx.service_addresses
+        ctx.most_service_addresses = 2 * len(taken) + _RESTING
+    return taken
 
 
 class Range:
