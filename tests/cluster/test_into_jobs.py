@@ -171,7 +171,7 @@ def test_the_way_ends_when_its_other_end_has_died(cluster: LiveCluster) -> None:
         assert forward.stdout is not None
         assert forward.stderr is not None
         assert forward.stdout.readline().startswith("Forwarding from ")
-        (pid,) = cluster.directory.glob(f"agent/*/steps/*/{job}.-1*/pid")
+        (pid,) = wait_until(lambda: list(cluster.directory.glob(f"agent/*/steps/*/{job}.-1*/pid")))
         os.kill(int(pid.read_text()), signal.SIGKILL)
         assert forward.wait(60) == 1
         assert re.fullmatch(r"corral: the way to dgx018\d is lost\n", forward.stderr.read())

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import termios
+import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -158,9 +159,15 @@ def test_ports_of_a_pod_are_reached_and_its_words_are_heard(cluster, kubectl, mo
         for words in (("attach", name), ("port-forward", name, ":8080"))
     ]
     attached, forwarded = started
+    heard = []
+
+    def listen():
+        for line in attached.stdout:
+            heard.append(line)
+
     try:
-        assert attached.stdout is not None
         assert forwarded.stdout is not None
+        threading.Thread(target=listen, daemon=True).start()
         port = forwarded.stdout.readline().split(" -> ")[0].rpartition(":")[2]
 
         def page() -> bytes:
@@ -170,8 +177,8 @@ def test_ports_of_a_pod_are_reached_and_its_words_are_heard(cluster, kubectl, mo
             except OSError:
                 return b""
 
-        wait_until(lambda: page() == b"x" * 3_000_000)
-        assert attached.stdout.readline() == "asked for /page\n"
+        # What was said before it is attached is not heard.
+        wait_until(lambda: page() == b"x" * 3_000_000 and "asked for /page\n" in heard)
         said = subprocess.run(
             ["kubectl", "exec", name, "--", "sh", "-c", "echo out; exit 3"], env=environment, capture_output=True, text=True,
             timeout=60, check=False,

@@ -12,6 +12,7 @@ clients there is nothing to wait for: the generation stays.
 """
 
 import asyncio
+import socket
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,12 +58,18 @@ def _socket(directory: Path, number: int) -> Path:
 
 
 async def begun(directory: Path, number: int, loading: asyncio.Task[Any]) -> bool:
-    """Wait until the generation that is being loaded takes connections. False: it does not."""
+    """Wait until the generation that is being loaded takes connections. False: it does not, or Caddy is dead by now."""
     while not loading.done():
-        if _socket(directory, number).exists():
+        if _listens(_socket(directory, number)):
             return True
         await asyncio.wait((loading,), timeout=_LOOK_SECONDS)
     return False
+
+
+def _listens(path: Path) -> bool:
+    """Is anybody there? What is dead leaves its path behind."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
 
 
 def number_of(listen: str) -> int:

@@ -1,5 +1,6 @@
 """Can a configuration of Caddy be followed by another?"""
 
+import asyncio
 import socket
 from pathlib import Path
 
@@ -34,3 +35,17 @@ def test_clients_are_those_who_are_connected() -> None:
         with socket.create_connection(("127.0.0.1", port)):
             assert generations.has_clients({port})
             assert not generations.has_clients(set())
+
+
+def test_a_generation_begins_when_it_listens_and_not_where_only_its_path_is_left(tmp_path: Path) -> None:
+    at = tmp_path / "generation-7.sock"
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(at))
+        one.listen()
+        assert asyncio.run(_begins(tmp_path))
+    assert at.exists()
+    assert not asyncio.run(_begins(tmp_path))
+
+
+async def _begins(directory: Path) -> bool:
+    return await generations.begun(directory, 7, asyncio.create_task(asyncio.sleep(0.05)))
