@@ -27,7 +27,22 @@ from corral.controller.routing import RoutingTable
 from corral.controller.watchers import Published
 from corral.engine.kubeobjects import Objects
 from corral.model.kube.meta import ObjectKey, ObjectMeta
-from corral.model.kube.network import Service, ServicePort, ServicePortStatus, ServiceSpec, ServiceStatus
+from corral.model.kube.network import (
+    HTTPIngressPath,
+    HTTPIngressRule,
+    Ingress,
+    IngressBackend,
+    IngressBackendPort,
+    IngressRule,
+    IngressServiceBackend,
+    IngressSpec,
+    IngressTLS,
+    Service,
+    ServicePort,
+    ServicePortStatus,
+    ServiceSpec,
+    ServiceStatus,
+)
 from corral.model.kube.objects import AnyObject
 from corral.model.kube.pod import Pod, PodStatus, PortAddress
 from corral.protocol.events import ObjectsChanged
@@ -45,6 +60,25 @@ def service(
         metadata=ObjectMeta(name=name, namespace="default", uid=f"s-{name}", annotations=annotations or {}),
         spec=ServiceSpec(ports=(ServicePort(port=number, name=port_name, target_port=8000),), **spec),
         status=ServiceStatus(ports=(ServicePortStatus(port=number, gateway_port=port),)),
+    )
+
+
+def ingress(
+    name: str,
+    host: str,
+    *paths: str,
+    kind: str = "Prefix",
+    to: str = "web",
+    secret: str | None = None,
+    created: float = 0.0,
+) -> Ingress:
+    """`secret`: with TLS; "" = by the cluster's own authority."""
+    backend = IngressBackend(service=IngressServiceBackend(name=to, port=IngressBackendPort(number=80)))
+    rules = tuple(HTTPIngressPath(path=path, path_type=kind, backend=backend) for path in paths or ("/",))
+    tls = () if secret is None else (IngressTLS(hosts=(host,), secret_name=secret),)
+    return Ingress(
+        metadata=ObjectMeta(name=name, namespace="default", uid=f"i-{name}", creation_timestamp=created),
+        spec=IngressSpec(rules=(IngressRule(host=host, http=HTTPIngressRule(paths=rules)),), tls=tls),
     )
 
 

@@ -10,23 +10,12 @@ from pathlib import Path
 
 import pytest
 from tests.cluster.test_gateway import World, connects
-from tests.gateway_kit import pod, service
+from tests.gateway_kit import ingress, pod, service
 from tests.ports import free_port
 from tests.waiting import wait_until
 
 from corral.model.kube.config import Secret
 from corral.model.kube.meta import ObjectMeta
-from corral.model.kube.network import (
-    HTTPIngressPath,
-    HTTPIngressRule,
-    Ingress,
-    IngressBackend,
-    IngressBackendPort,
-    IngressRule,
-    IngressServiceBackend,
-    IngressSpec,
-    IngressTLS,
-)
 
 
 @pytest.fixture
@@ -34,18 +23,6 @@ def world(tmp_path: Path) -> Iterator[World]:
     one = World(tmp_path, https_port=free_port(), metrics_port=free_port())
     yield one
     one.close()
-
-
-def ingress(
-    name: str, host: str, *paths: str, kind: str = "Prefix", to: str = "web", secret: str = "", created: float = 0.0
-) -> Ingress:
-    backend = IngressBackend(service=IngressServiceBackend(name=to, port=IngressBackendPort(number=80)))
-    rules = tuple(HTTPIngressPath(path=path, path_type=kind, backend=backend) for path in paths or ("/",))
-    tls = (IngressTLS(hosts=(host,), secret_name=secret),) if secret else ()
-    return Ingress(
-        metadata=ObjectMeta(name=name, namespace="default", uid=f"i-{name}", creation_timestamp=created),
-        spec=IngressSpec(rules=(IngressRule(host=host, http=HTTPIngressRule(paths=rules)),), tls=tls),
-    )
 
 
 def raw(port: int, head: str) -> bytes:

@@ -12,23 +12,12 @@ from pathlib import Path
 
 import pytest
 from tests.cluster.test_gateway import World, connects
-from tests.gateway_kit import pod, service
+from tests.gateway_kit import ingress, pod, service
 from tests.ports import free_port
 from tests.waiting import wait_until
 
 from corral.model.kube.config import Secret
 from corral.model.kube.meta import ObjectMeta
-from corral.model.kube.network import (
-    HTTPIngressPath,
-    HTTPIngressRule,
-    Ingress,
-    IngressBackend,
-    IngressBackendPort,
-    IngressRule,
-    IngressServiceBackend,
-    IngressSpec,
-    IngressTLS,
-)
 
 
 @pytest.fixture
@@ -36,15 +25,6 @@ def world(tmp_path: Path) -> Iterator[World]:
     one = World(tmp_path, https_port=free_port(), metrics_port=free_port(), dns_port=free_port(), access_log=True)
     yield one
     one.close()
-
-
-def ingress(host: str, secret: str = "") -> Ingress:
-    backend = IngressBackend(service=IngressServiceBackend(name="web", port=IngressBackendPort(number=80)))
-    rule = IngressRule(host=host, http=HTTPIngressRule(paths=(HTTPIngressPath(path="/", backend=backend),)))
-    return Ingress(
-        metadata=ObjectMeta(name="front", namespace="default", uid="i-front"),
-        spec=IngressSpec(rules=(rule,), tls=(IngressTLS(hosts=(host,), secret_name=secret),)),
-    )
 
 
 def over_tls(port: int, host: str, context: ssl.SSLContext) -> str:
@@ -59,7 +39,9 @@ def over_tls(port: int, host: str, context: ssl.SSLContext) -> str:
 
 def test_an_ingress_has_a_certificate_of_the_clusters_authority(world: World) -> None:
     port = free_port()
-    world.control.put(service(port=port), pod("web-1", world.backend("one").port), ingress("shop.example.org"))
+    world.control.put(
+        service(port=port), pod("web-1", world.backend("one").port), ingress("front", "shop.example.org", secret="")
+    )
     ca = world.directory / "gateway-ca.crt"
     wait_until(ca.exists)
     context = ssl.create_default_context(cafile=str(ca))
@@ -89,7 +71,7 @@ def test_a_given_certificate_is_shown(world: World, tmp_path: Path) -> None:
         type="kubernetes.io/tls",
         data={"tls.crt": certificate.read_text(), "tls.key": key.read_text()},
     )
-    objects = (pod("web-1", world.backend("one").port), ingress("shop.example.org", "pair"), secret)
+    objects = (pod("web-1", world.backend("one").port), ingress("front", "shop.example.org", secret="pair"), secret)
     world.control.put(service(port=free_port()), *objects)
     context = ssl.create_default_context(cafile=str(certificate))
     assert wait_until(lambda: answer_or_nothing(world, context)) == "one"
