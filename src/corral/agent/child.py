@@ -20,6 +20,7 @@ Signals wait meanwhile, so that none is handled in the child; and what the sheph
 import ctypes
 import mmap
 import os
+import select
 import signal
 import struct
 from collections.abc import Mapping, Sequence
@@ -142,6 +143,7 @@ _CLONE_VM, _CLONE_VFORK, _CLONE_CLEAR_SIGHAND = 0x100, 0x4000, 0x1_0000_0000
 #: Bytes for all of it: what is larger begins otherwise.
 _SPACE = 1 << 18
 _NO_PROGRAM = "/nonexistent/program"
+_TRIAL_SECONDS = 5.0
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mmap.restype = ctypes.c_void_p
@@ -224,7 +226,21 @@ def prepare() -> Child | None:
             os._exit(0 if _finds_no_program(Child()) else 1)
         finally:
             os._exit(1)
+    _limit(pid)
     return Child() if os.waitpid(pid, 0)[1] == 0 else None
+
+
+def _limit(pid: int) -> None:
+    """It ends in time, or is killed: the spawner may not wait for ever."""
+    try:
+        end = os.pidfd_open(pid)
+    except OSError:  # before Linux 5.3, where the trial fails at once
+        return
+    try:
+        if not select.select((end,), (), (), _TRIAL_SECONDS)[0]:
+            os.kill(pid, signal.SIGKILL)
+    finally:
+        os.close(end)
 
 
 def _finds_no_program(child: Child) -> bool:

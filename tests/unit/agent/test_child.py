@@ -150,3 +150,10 @@ def test_where_there_is_no_such_child_tasks_begin_through_the_trampoline(tmp_pat
     finally:
         node.close()
     assert (node.root / "spawned").exists()
+
+
+@has_one
+def test_a_trial_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child, "_TRIAL_SECONDS", 0.05)
+    monkeypatch.setattr(child, "_finds_no_program", lambda one: signal.pause())
+    assert child.prepare() is None
